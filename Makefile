@@ -1,0 +1,59 @@
+# Every target builds the environment that it needs from constraints.txt, and builds it on again when
+# constraints.txt or pyproject.toml has changed. Another Python: make test PYTHON=python3.13
+
+PYTHON ?= python3
+DEMO ?= demo
+BENCHMARKS ?= imports step quality
+PYTEST_FLAGS ?=
+
+# Tests open windows: on a screen of their own where there is Xvfb, so that their size is known.
+SCREEN = -screen 0 1600x1000x24 +extension GLX
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-pyside6 check bench clean system-libraries
+
+help:  ## show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+demo: .venv/installed | system-libraries  ## train on a part of a real image, translate the rest, report in demo/
+	.venv/bin/napari-pix2pix demo --out $(DEMO)
+
+test: .venv/installed | system-libraries  ## run the tests on PyQt6 (some of them: PYTEST_FLAGS="-k name")
+	$(call run_tests,.venv)
+
+test-pyside6: .venv-pyside6/installed | system-libraries  ## run the tests on PySide6
+	$(call run_tests,.venv-pyside6)
+
+check: .venv/installed  ## check format, lint and types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+bench: .venv/installed  ## run the benchmarks (an hour and more; one of them: BENCHMARKS=imports)
+	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; .venv/bin/python benchmarks/$$name.py; done
+
+clean:  ## remove the environments and all that was built or written by a tool
+	rm -rf .venv .venv-pyside6 build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system-libraries:
+	@bash tools/install_system_libraries.sh
+
+.venv/installed: pyproject.toml constraints.txt
+	$(call build_environment,.venv,--group dev --group pyqt6)
+
+.venv-pyside6/installed: pyproject.toml constraints.txt
+	$(call build_environment,.venv-pyside6,--group test --group pyside6)
+
+define build_environment
+@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("napari-pix2pix needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name a newer one: make PYTHON=python3.12")'
+test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+$(1)/bin/python -m pip install --quiet --constraint constraints.txt --editable . $(2)
+@touch $@
+endef
+
+define run_tests
+@if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "$(SCREEN)"; else set --; fi; \
+"$$@" $(1)/bin/python -m pytest $(PYTEST_FLAGS)
+endef

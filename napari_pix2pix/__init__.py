@@ -1,0 +1,53 @@
+"""Learn a translation between images of the same field from pairs, and apply it to new ones.
+
+The public names are imported when they are first used, so that napari can read the plugin's
+manifest and build its menus without waiting for PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_pix2pix.errors import Pix2PixError
+    from napari_pix2pix.evaluation import evaluate
+    from napari_pix2pix.fitting import train
+    from napari_pix2pix.pairs.pair import Pair
+    from napari_pix2pix.training.config import TrainConfig
+    from napari_pix2pix.translator import Translator, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Pair",
+    "Pix2PixError",
+    "TrainConfig",
+    "Translator",
+    "__version__",
+    "evaluate",
+    "load",
+    "train",
+]
+
+_HOMES = {
+    "Pair": "pairs.pair",
+    "Pix2PixError": "errors",
+    "TrainConfig": "training.config",
+    "Translator": "translator",
+    "evaluate": "evaluation",
+    "load": "translator",
+    "train": "fitting",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,333 @@
+"""Generators: U-Net, encoder-decoder and ResNet, tensors (B, C, H, W) in, (B, C', H, W) out.
+
+State dicts have the names and shapes of the PyTorch reference implementation of pix2pix, so that
+its checkpoints load into these networks.
+
+References
+----------
+Isola et al. 2017, "Image-to-image translation with conditional adversarial networks";
+Ronneberger et al. 2015 (U-Net); Johnson et al. 2016 (ResNet generator).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from napari_pix2pix.core import _checks
+from napari_pix2pix.core.layers import ResidualBlock, UNetLevel, Upsampling, halo_of, upsample
+from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
+
+Activation = Literal["tanh", "linear"]
+DropoutPlacement = Literal["reference", "paper"]
+GeneratorKind = Literal["unet", "encoder_decoder", "resnet"]
+
+
+class UNet(nn.Module):
+    """U-Net of any depth: 8 halvings give U-Net-256, 7 give U-Net-128.
+
+    All convolutions are 4x4 with stride 2. Level k has ``width * min(2**k, 8)`` channels.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Planes that go in and come out.
+    depth : int
+        Halvings, at least 2.
+    width : int
+        Channels of the first level.
+    norm : {"batch", "instance", "group", "none"}
+        Normalisation, see `norm_layer`.
+    skips : bool
+        Concatenate each level's input with its output; without it this is the encoder-decoder
+        that the paper compares with.
+    dropout : float
+        Probability of dropping a decoder activation (pix2pix's noise: 0.5).
+    dropout_placement : {"reference", "paper"}
+        In the decoder of all levels between two of full width but the innermost (depth 8: three,
+        depth 7: two, depth 5 and less: none), or of the three innermost.
+    upsampling : {"transpose", "resize"}
+        Transposed 4x4 convolution, or nearest neighbours and a 3x3 convolution.
+    bias : bool
+        Give a bias to the last convolution, and to the others if the norm has none. False: no
+        convolution has one, as in the Torch original.
+    activation : {"tanh", "linear"}
+        What ends the network: outputs in [-1, 1], or unbounded.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or an input has other channels than `in_channels` or a
+        height or width that is no multiple of `stride`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = UNet(1, 3, depth=4, width=8)
+    >>> network(torch.zeros(2, 1, 32, 48)).shape
+    torch.Size([2, 3, 32, 48])
+    >>> network.stride, network.halo
+    (16, 32)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        depth: int = 8,
+        width: int = 64,
+        norm: NormName = "batch",
+        skips: bool = True,
+        dropout: float = 0.0,
+        dropout_placement: DropoutPlacement = "reference",
+        upsampling: Upsampling = "transpose",
+        bias: bool = True,
+        activation: Activation = "tanh",
+    ) -> None:
+        super().__init__()
+        _check_arguments(in_channels, out_channels, width, dropout, upsampling, activation)
+        _checks.at_least("depth", depth, 2)
+        _checks.one_of("dropout_placement", dropout_placement, get_args(DropoutPlacement))
+        self.in_channels = in_channels
+        self.depth = depth
+        widths = [width * min(2**level, 8) for level in range(depth)]
+        convolution = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+        inner_bias = bias and needs_bias(norm)
+        dropping = _dropping_levels(depth, dropout_placement) if dropout else range(0)
+
+        below: UNetLevel | None = None
+        for level in range(depth - 1, 0, -1):
+            outer, inner = widths[level - 1], widths[level]
+            layers: list[nn.Module] = [
+                nn.LeakyReLU(0.2, inplace=True),
+                convolution(outer, inner, bias=inner_bias),
+            ]
+            if below is not None:
+                layers += [norm_layer(norm, inner), below]
+                inner = _joined(inner, skips)
+            layers += [
+                nn.ReLU(inplace=True),
+                upsample(upsampling, inner, outer, 4, inner_bias),
+                norm_layer(norm, outer),
+            ]
+            if level in dropping:
+                layers.append(nn.Dropout(dropout))
+            below = UNetLevel(*layers, skip=skips)
+        assert below is not None  # depth is at least 2
+        self.model = UNetLevel(
+            convolution(in_channels, width, bias=inner_bias),
+            below,
+            nn.ReLU(inplace=True),
+            upsample(upsampling, _joined(width, skips), out_channels, 4, bias),
+            *_last(activation),
+            skip=False,
+        )
+
+    @property
+    def stride(self) -> int:
+        """Heights, widths and window corners must be multiples of this many pixels."""
+        return int(2**self.depth)
+
+    @property
+    def halo(self) -> int:
+        """Context in pixels on each side that makes a window equal the whole.
+
+        Exact with statistics that do not depend on the window (batch norm in eval mode, or none)
+        and windows on the grid of `stride`.
+        """
+        return halo_of(self, self.stride)
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels."""
+        return self.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
+        _checks.planes("U-Net", x, self.in_channels, stride=self.stride)
+        output: Tensor = self.model(x)
+        return output
+
+
+class ResNet(nn.Module):
+    """ResNet generator: two halvings, residual blocks at a quarter of the size, two doublings.
+
+    Parameters
+    ----------
+    in_channels, out_channels, width, norm, upsampling, bias, activation
+        As in `UNet`; `width` holds at full size. Transposed convolutions are 3x3.
+    blocks : int
+        Residual blocks, at least 1.
+    dropout : float
+        Probability of dropping an activation inside each block.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or an input has other channels than `in_channels`, a
+        height or width that is no multiple of 4, or less than 8.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = ResNet(3, 1, blocks=2, width=8)
+    >>> network(torch.zeros(1, 3, 32, 48)).shape
+    torch.Size([1, 1, 32, 48])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        blocks: int = 9,
+        width: int = 64,
+        norm: NormName = "instance",
+        dropout: float = 0.0,
+        upsampling: Upsampling = "transpose",
+        bias: bool = True,
+        activation: Activation = "tanh",
+    ) -> None:
+        super().__init__()
+        _check_arguments(in_channels, out_channels, width, dropout, upsampling, activation)
+        _checks.at_least("blocks", blocks, 1)
+        self.in_channels = in_channels
+        inner_bias = bias and needs_bias(norm)
+
+        def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+            return [layer, norm_layer(norm, channels), nn.ReLU(inplace=True)]
+
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            *normed(nn.Conv2d(in_channels, width, 7, bias=inner_bias), width),
+        ]
+        for channels in (2 * width, 4 * width):
+            halving = nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1, bias=inner_bias)
+            layers += normed(halving, channels)
+        layers += [ResidualBlock(4 * width, norm, dropout, inner_bias) for _ in range(blocks)]
+        for channels in (2 * width, width):
+            doubling = upsample(upsampling, 2 * channels, channels, 3, inner_bias)
+            layers += normed(doubling, channels)
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7, bias=bias)]
+        self.model = nn.Sequential(*layers, *_last(activation))
+
+    @property
+    def stride(self) -> int:
+        """Heights, widths and window corners must be multiples of this many pixels."""
+        return 4
+
+    @property
+    def halo(self) -> int:
+        """Context in pixels on each side that makes a window equal the whole, see `UNet.halo`."""
+        return halo_of(self, self.stride)
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels: a residual block reflects one of two."""
+        return 8
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
+        _checks.planes("ResNet", x, self.in_channels, stride=self.stride, least=self.least_size)
+        output: Tensor = self.model(x)
+        return output
+
+
+def make_generator(
+    kind: GeneratorKind,
+    in_channels: int,
+    out_channels: int,
+    *,
+    depth: int = 8,
+    blocks: int = 9,
+    width: int = 64,
+    norm: NormName = "batch",
+    dropout: float = 0.0,
+    dropout_placement: DropoutPlacement = "reference",
+    upsampling: Upsampling = "transpose",
+    bias: bool = True,
+    activation: Activation = "tanh",
+) -> UNet | ResNet:
+    """Make a generator by its kind.
+
+    Parameters
+    ----------
+    kind : {"unet", "encoder_decoder", "resnet"}
+        `UNet`, the same without skips, or `ResNet`.
+    depth, dropout_placement
+        Of the U-Net and encoder-decoder; a ResNet has no such choice.
+    blocks
+        Of the ResNet.
+    in_channels, out_channels, width, norm, dropout, upsampling, bias, activation
+        Of all, see `UNet`.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known or an argument is out of its range.
+
+    Examples
+    --------
+    >>> make_generator("resnet", 1, 1, blocks=6, width=16).stride
+    4
+    """
+    _checks.one_of("generator", kind, get_args(GeneratorKind))
+    if kind == "resnet":
+        return ResNet(
+            in_channels,
+            out_channels,
+            blocks=blocks,
+            width=width,
+            norm=norm,
+            dropout=dropout,
+            upsampling=upsampling,
+            bias=bias,
+            activation=activation,
+        )
+    return UNet(
+        in_channels,
+        out_channels,
+        depth=depth,
+        width=width,
+        norm=norm,
+        skips=kind == "unet",
+        dropout=dropout,
+        dropout_placement=dropout_placement,
+        upsampling=upsampling,
+        bias=bias,
+        activation=activation,
+    )
+
+
+def _dropping_levels(depth: int, placement: DropoutPlacement) -> range:
+    """Levels (0 is the outermost) whose decoder has dropout."""
+    if placement == "paper":
+        return range(max(1, depth - 3), depth)
+    return range(4, depth - 1)  # from level 3 on, levels have full width
+
+
+def _joined(channels: int, skips: bool) -> int:
+    return 2 * channels if skips else channels
+
+
+def _last(activation: Activation) -> list[nn.Module]:
+    return [nn.Tanh()] if activation == "tanh" else []
+
+
+def _check_arguments(
+    in_channels: int,
+    out_channels: int,
+    width: int,
+    dropout: float,
+    upsampling: Upsampling,
+    activation: Activation,
+) -> None:
+    _checks.at_least("in_channels", in_channels, 1)
+    _checks.at_least("out_channels", out_channels, 1)
+    _checks.at_least("width", width, 1)
+    _checks.probability("dropout", dropout)
+    _checks.one_of("upsampling", upsampling, get_args(Upsampling))
+    _checks.one_of("activation", activation, get_args(Activation))

@@ -1,0 +1,110 @@
+"""How good a translator is on pairs that it was not trained on, beside the best trivial map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.scores import image_scores, mean_scores
+from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.pairs.sets import make_pairs
+from napari_pix2pix.translator import Translator
+
+
+def evaluate(
+    translator: Translator,
+    source: Any,
+    target: Any,
+    *,
+    condition: Any = None,
+    mask: Any = None,
+    channel_axis: int | None = None,
+) -> dict[str, Any]:
+    """Score a translator on pairs.
+
+    Parameters
+    ----------
+    translator : Translator
+        The model.
+    source, target : array_like or list of array_like
+        As in `train`.
+    condition, mask, channel_axis
+        As in `train`.
+
+    Returns
+    -------
+    dict
+        ``prediction`` and ``trivial``: means over the images of ``l1``, ``psnr``, ``ssim``,
+        ``pearson``, ``nrmse``, each image weighted by its labelled pixels; ``images``: the same
+        for each image, with its ``name``. The trivial map is the least-squares fit of the
+        training.
+
+    Raises
+    ------
+    InputError
+        When the images don't fit each other or the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_pix2pix import train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> round(evaluate(model, image, 1 - image)["trivial"]["pearson"], 3)
+    1.0
+    """
+    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    return evaluate_pairs(translator, pairs)
+
+
+def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Score a translator on a sequence of `Pair`; see `evaluate`."""
+    images: list[dict[str, Any]] = []
+    weights: list[int] = []
+    for number, pair in enumerate(pairs, start=1):
+        opened = open_pair(pair, translator.config.z_context)
+        _check_target(translator, opened)
+        for frame in range(opened.frames):
+            scored, weight = _score_frame(translator, pair, opened, frame)
+            name = pair.name or f"pair {number}"
+            images.append(
+                {"name": f"{name}, frame {frame}" if opened.frames > 1 else name} | scored
+            )
+            weights.append(weight)
+    return {
+        side: mean_scores([image[side] for image in images], weights=weights)
+        for side in ("prediction", "trivial")
+    } | {"images": images}
+
+
+def _check_target(translator: Translator, opened: OpenPair) -> None:
+    wanted, got = translator.target_codec.channels, opened.target.channels
+    if wanted != got:
+        raise InputError(
+            f"The model makes {wanted} channels, the target of {opened.name} has {got}: give the "
+            "same channels."
+        )
+
+
+def _score_frame(
+    translator: Translator, pair: Pair, opened: OpenPair, frame: int
+) -> tuple[dict[str, Any], int]:
+    """Scores of one frame, and how many of its pixels are labelled."""
+    everywhere = slice(0, opened.height), slice(0, opened.width)
+    source, target, valid = opened.read(frame, *everywhere)
+    if valid is None:
+        valid = np.ones((1, *target.shape[1:]), bool)
+    predictions = {
+        "prediction": translator.translate_planes(opened.source, frame, pair.condition),
+        "trivial": translator.target_codec.as_target(translator.linear.predict(source)),
+    }
+    scores = {
+        side: image_scores(
+            prediction, target, data_range=translator.target_codec.data_range, valid=valid
+        )
+        for side, prediction in predictions.items()
+    }
+    return scores, int(valid.sum())

@@ -1,0 +1,297 @@
+"""Train a translator: from pairs and a configuration to the thing that a user owns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_pix2pix import __version__
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.sets import make_pairs
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control, interrupt_stops
+from napari_pix2pix.training.data import TrainingData, prepare
+from napari_pix2pix.training.events import Event
+from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
+from napari_pix2pix.translator import Translator
+
+# Fields that may differ between a run and its continuation.
+_RESUMABLE = {
+    "epochs",
+    "steps",
+    "max_seconds",
+    "default_epochs",
+    "device",
+    "precision",
+    "compile",
+    "checkpoint_seconds",
+    "keep",
+}
+
+
+def train(
+    source: Any,
+    target: Any,
+    *,
+    condition: Hashable | Sequence[Hashable] = None,
+    mask: Any = None,
+    source_kind: str = "auto",
+    target_kind: str = "auto",
+    channel_axis: int | None = None,
+    z_context: int = 0,
+    preset: str = "light",
+    epochs: int | None = None,
+    steps: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    validation: float | Sequence[Pair] = 0.2,
+    checkpoint: str | Path | None = None,
+    resume: bool | str | Path | None = None,
+    callback: Callable[[Event], bool | None] | None = None,
+    **fields: Any,
+) -> Translator:
+    """Learn the translation from ``source`` to ``target``.
+
+    Parameters
+    ----------
+    source, target : array_like or list of array_like
+        One image of each, or lists of the same length. (H, W), (H, W, 3) for RGB, or with a
+        ``channel_axis``; leading axes are frames; numpy, dask or zarr, read by patch. A tuple of
+        arrays is one image whose channels they are.
+    condition : hashable or list of hashable, optional
+        What tells pairs apart that the source does not (stain, marker); one per pair.
+    mask : array_like of bool or list, optional
+        Train inside only; one per pair.
+    source_kind, target_kind : {"auto", "image", "classes", "instances"}
+        What the values mean.
+    channel_axis : int, optional
+        Axis of the channels, in sources and targets that have more axes than (H, W).
+    z_context : int
+        Neighbouring planes on each side that the generator sees too.
+    preset : {"light", "reference", "paper"}
+        Set of defaults, see `TrainConfig`.
+    epochs, steps, max_seconds : number, optional
+        Budget; the first that is reached counts. Without any: the preset's epochs.
+        ``max_seconds`` bounds the whole call.
+    seed : int
+        Seed of every random draw.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    validation : float or list of Pair
+        Fraction to hold out, or pairs of their own; 0 for none.
+    checkpoint : path-like, optional
+        File that a killed run goes on from, written every ``checkpoint_seconds``.
+    resume : bool or path-like, optional
+        True goes on from ``checkpoint`` if it is there, a path from that file; False begins anew
+        over an old checkpoint, None refuses to.
+    callback : callable, optional
+        Called with each `Event`; returning True stops the training and keeps the model. Ctrl+C
+        does the same.
+    **fields
+        Any other field of `TrainConfig`.
+
+    Returns
+    -------
+    Translator
+        The model, also when it was stopped.
+
+    Raises
+    ------
+    InputError, ConfigError, FileError, DeviceError
+        Before any work starts where that can be known; each a sentence that says what to do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> translator = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> translator(image).shape
+    (96, 96)
+    """
+    began = time.perf_counter()
+    held_out = None if isinstance(validation, int | float) else list(validation)
+    config = TrainConfig(
+        preset=preset,
+        epochs=epochs,
+        steps=steps,
+        max_seconds=max_seconds,
+        seed=seed,
+        device=device,
+        source_kind=source_kind,
+        target_kind=target_kind,
+        z_context=z_context,
+        validation=validation if held_out is None else 0.0,
+        **fields,
+    )
+    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    control = Control()
+    events = training_events(
+        pairs,
+        config,
+        held_out=held_out,
+        checkpoint=checkpoint,
+        resume=resume,
+        control=control,
+        began=began,
+    )
+    with interrupt_stops(control):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                return stop.value
+            if callback is not None and callback(event):
+                control.stop()
+
+
+def training_events(
+    pairs: Sequence[Pair],
+    config: TrainConfig,
+    *,
+    held_out: Sequence[Pair] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool | str | Path | None = None,
+    control: Control | None = None,
+    began: float | None = None,
+) -> Generator[Event, None, Translator]:
+    """Train step by step: a generator of events whose return value is the model.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The training set.
+    config : TrainConfig
+        Everything else.
+    held_out : sequence of Pair, optional
+        Pairs to validate on.
+    checkpoint, resume
+        As in `train`.
+    control : Control, optional
+        Pauses, resumes and stops the run from another thread.
+    began : float, optional
+        `time.perf_counter` at which the budget in seconds began; now when not given.
+
+    Yields
+    ------
+    Event
+        See `napari_pix2pix.training.events`.
+
+    Returns
+    -------
+    Translator
+        The model, also when it was stopped.
+    """
+    began = time.perf_counter() if began is None else began
+    config = config.with_default_budget()
+    device = choose_device(config.device)
+    path, old = _checkpoint_paths(checkpoint, resume)
+    with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
+        data = prepare(pairs, config, held_out=held_out)
+        state = build_state(config, data, device)
+        if old is not None:
+            _go_on(state, data, old)
+        loop = TrainingLoop(
+            state,
+            data,
+            make_fabric(config, device),
+            control=control or Control(),
+            seconds_before=time.perf_counter() - began,
+            save=None if path is None else lambda state: _write_checkpoint(path, state, data),
+        )
+        yield from loop
+    return Translator(_on_cpu(state.model_tensors()), _header(state, data))
+
+
+def _checkpoint_paths(
+    checkpoint: str | Path | None, resume: bool | str | Path | None
+) -> tuple[Path | None, Path | None]:
+    """Return the file to write checkpoints to and the one to go on from."""
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
+    if isinstance(resume, str | Path):
+        return path or Path(resume), Path(resume)
+    if path is None:
+        if resume:
+            raise InputError("resume=True needs checkpoint: say which file to go on from.")
+        return None, None
+    if path.exists() and resume is None:
+        raise FileError(
+            f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
+            "written over (resume=False, --overwrite)."
+        )
+    return path, path if resume and path.exists() else None
+
+
+def _go_on(state: TrainingState, data: TrainingData, path: Path) -> None:
+    """Load a checkpoint into a fresh state, if it is one of the same run."""
+    tensors, header = read_container(path)
+    if "counters" not in header:
+        raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
+    if header["fingerprint"] != data.fingerprint:
+        raise InputError(
+            f"The checkpoint {path} was made on other pairs or another split: give the same ones, "
+            "or begin anew."
+        )
+    before = TrainConfig(**header["config"]).model_dump(exclude=_RESUMABLE)
+    for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
+        if before[name] != value:
+            raise InputError(
+                f"The checkpoint {path} was made with {name}={before[name]!r}, got {value!r}: "
+                "give the same, or begin anew."
+            )
+    state.load(tensors, header["counters"])
+
+
+def _write_checkpoint(path: Path, state: TrainingState, data: TrainingData) -> str:
+    header = _header(state, data) | {"counters": state.counters()}
+    write_container(path, state.tensors(), header)
+    return str(path)
+
+
+def _header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
+    """All of a model that is not a tensor."""
+    return {
+        "config": state.config.model_dump(mode="json"),
+        "source_codec": data.source_codec.to_dict(),
+        "target_codec": data.target_codec.to_dict(),
+        "conditions": list(data.conditions),
+        "linear": data.linear.to_dict(),
+        "scores": _scores(state, data),
+        "history": state.history,
+        "summary": data.summary,
+        "notes": list(data.notes),
+        "step": state.step,
+        "seconds": state.seconds,
+        "fingerprint": data.fingerprint,
+        "versions": {
+            "napari-pix2pix": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, float]]:
+    """Scores of the weights that are applied, beside the trivial map's."""
+    validated = [record["validation"] for record in state.history if "validation" in record]
+    if not validated or data.validation is None:
+        return {}
+    prediction = validated[-1]
+    if state.config.keep == "best":
+        prediction = max(validated, key=lambda scores: scores["pearson"])
+    return {"prediction": prediction, "trivial": data.validation.trivial}
+
+
+def _on_cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,1 @@
+"""Files to plain parts and back: tensors with a header, images with their axes."""

@@ -1,0 +1,271 @@
+"""Write arrays as image files, with axes, pixel size and units where the format holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.atomic import replacing
+from napari_pix2pix.formats.geometry import check_axes, guess_axes, standard_unit
+
+# What a classic TIFF can address, less room for its tags.
+_CLASSIC_TIFF_BYTES = 2**32 - 2**25
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
+_OME_TYPES = (
+    *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
+)
+_OME_UNITS = {
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "angstrom": "Å",
+    "inch": "in",
+    "millisecond": "ms",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+}
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image ready to be written: checked, with units spelled out."""
+
+    data: Any
+    axes: str
+    scale: dict[str, float]
+    units: dict[str, str]
+    channel_names: tuple[str, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.data.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.data.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+def write_image(
+    path: str | os.PathLike[str],
+    array: Any,
+    axes: str | None = None,
+    scale: Mapping[str, float] | None = None,
+    units: Mapping[str, str] | None = None,
+    *,
+    channel_names: Sequence[str] = (),
+    overwrite: bool = True,
+) -> Path:
+    """Write an image; the ending of `path` chooses the format.
+
+    ``.ome.tif`` OME-TIFF; ``.tif`` an ImageJ hyperstack where ImageJ has the data type and the
+    order of axes, otherwise TIFF with OME or plain metadata; ``.zarr`` OME-Zarr; ``.png`` 8- or
+    16-bit gray and 8-bit RGB, ``.npy`` any array, the latter two without geometry. Above 4 GB TIFF
+    becomes BigTIFF. The file is written beside `path` and renamed: a failure leaves an old file
+    as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write, in a folder that exists.
+    array : array
+        Bool, integer or real values.
+    axes : str, optional
+        One letter an axis (TZCYXSQ); may be left out for (H, W) and RGB.
+    scale : mapping of str to float, optional
+        Pixel size by axis letter, in `units`; letters that are no axis here are left out.
+    units : mapping of str to str, optional
+        Unit by axis letter, such as "micrometer"; "pixel" is no unit.
+    channel_names : sequence of str
+        One a channel, where `axes` has C.
+    overwrite : bool
+        False refuses a path that exists.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    FileError
+        Unknown ending, no such folder, no permission, disk full, or a file in the way.
+    InputError
+        The format can't hold the array's type or axes, or `axes` don't fit the array.
+    """
+    path = Path(path)
+    write = _writer_of(path)
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists already; choose another name or allow overwriting.")
+    image = _checked(path, array, axes, scale or {}, units or {}, tuple(channel_names))
+    with replacing(path, folder=path.suffix.lower() == ".zarr") as fresh:
+        write(fresh, image)
+    return path
+
+
+def _writer_of(path: Path) -> Callable[[Path, _Image], None]:
+    name = path.name.lower()
+    if name.endswith((".ome.tif", ".ome.tiff")):
+        return _write_ome_tiff
+    writers = {
+        ".tif": _write_tiff,
+        ".tiff": _write_tiff,
+        ".png": _write_png,
+        ".npy": _write_npy,
+        ".zarr": _write_zarr,
+    }
+    if path.suffix.lower() not in writers:
+        raise FileError(
+            f"Can't write {path}: the ending {path.suffix!r} is not known; "
+            "use .tif, .ome.tif, .zarr, .png or .npy."
+        )
+    return writers[path.suffix.lower()]
+
+
+def _checked(
+    path: Path,
+    array: Any,
+    axes: str | None,
+    scale: Mapping[str, float],
+    units: Mapping[str, str],
+    channel_names: tuple[str, ...],
+) -> _Image:
+    data = array if hasattr(array, "dtype") else np.asarray(array)
+    shape = tuple(data.shape)
+    if np.dtype(data.dtype).kind not in "buif" or 0 in shape:
+        raise InputError(
+            f"Can't write {path}: an array of shape {shape} and type {data.dtype} is no image; "
+            "bool, integers or real numbers are needed."
+        )
+    axes = axes or guess_axes(shape, np.dtype(data.dtype))
+    if axes is None:
+        raise InputError(f"Can't write {path}: give axes for an array of shape {shape}.")
+    axes = check_axes(axes, shape, "the image to write")
+    channels = shape[axes.index("C")] if "C" in axes else 0
+    spelled = {axis: standard_unit(unit) for axis, unit in units.items() if axis in axes}
+    return _Image(
+        data,
+        axes,
+        {axis: float(size) for axis, size in scale.items() if axis in axes and axis not in "CSQ"},
+        {axis: unit for axis, unit in spelled.items() if unit},
+        channel_names if len(channel_names) == channels else (),
+    )
+
+
+def _write_tiff(path: Path, image: _Image) -> None:
+    if image.dtype == np.dtype(bool) and "S" in image.axes:
+        raise InputError(f"TIFF can't hold colours of bool, axes {image.axes}; name them C.")
+    spatial = [axis for axis in "ZYX" if axis in image.scale]
+    one_unit = len({image.units.get(axis) for axis in spatial}) <= 1
+    in_order = "".join(axis for axis in "TZCYXS" if axis in image.axes) == image.axes
+    # ImageJ has no pixel size for X alone, and counts frames in seconds.
+    has_both = ("X" in image.scale) == ("Y" in image.scale) and (not spatial or "X" in image.scale)
+    seconds = "T" not in image.scale or image.units.get("T", "second") == "second"
+    type_fits = str(image.dtype) in _IMAGEJ_TYPES and ("S" not in image.axes or image.dtype == "u1")
+    small = image.nbytes < _CLASSIC_TIFF_BYTES
+    if one_unit and in_order and has_both and seconds and type_fits and small:
+        _write_imagej(path, image)
+    elif str(image.dtype) in _OME_TYPES and "Q" not in image.axes and _rows_last(image):
+        _write_ome(path, image)
+    else:
+        # Types that OME-XML lacks (64-bit integers, half floats): OME's keys in JSON.
+        _save_tiff(path, image, _ome_keys(image), {"ome": False})
+
+
+def _write_imagej(path: Path, image: _Image) -> None:
+    metadata: dict[str, Any] = {"axes": image.axes}
+    options: dict[str, Any] = {"imagej": True}
+    if "X" in image.scale:
+        options["resolution"] = (1 / image.scale["X"], 1 / image.scale["Y"])
+        unit = image.units.get("X", "pixel")
+        metadata["unit"] = "micron" if unit == "micrometer" else unit
+    if "Z" in image.scale:
+        metadata["spacing"] = image.scale["Z"]
+    if "T" in image.scale:
+        metadata["finterval"] = image.scale["T"]
+    if image.channel_names:
+        lengths = dict(zip(image.axes, image.data.shape, strict=True))
+        planes = lengths.get("T", 1) * lengths.get("Z", 1)
+        metadata["Labels"] = list(image.channel_names) * planes
+    _save_tiff(path, image, metadata, options)
+
+
+def _write_ome_tiff(path: Path, image: _Image) -> None:
+    bits = image.dtype == np.dtype(bool) and "S" in image.axes
+    fits = str(image.dtype) in _OME_TYPES and "Q" not in image.axes and _rows_last(image)
+    if bits or not fits:
+        raise InputError(
+            f"OME-TIFF can't hold {image.dtype} with axes {image.axes}; "
+            "write to a name that ends in .tif without .ome, or in .npy."
+        )
+    _write_ome(path, image)
+
+
+def _write_ome(path: Path, image: _Image) -> None:
+    _save_tiff(path, image, _ome_keys(image), {"ome": True})
+
+
+def _rows_last(image: _Image) -> bool:
+    return image.axes.endswith(("YX", "YXS"))
+
+
+def _ome_keys(image: _Image) -> dict[str, Any]:
+    keys: dict[str, Any] = {"axes": image.axes}
+    for axis, size in image.scale.items():
+        key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
+        keys[key] = size
+        default = "s" if axis == "T" else "pixel"
+        keys[f"{key}Unit"] = _OME_UNITS.get(image.units.get(axis, ""), default)
+    if image.channel_names:
+        keys["Channel"] = {"Name": list(image.channel_names)}
+    return keys
+
+
+def _save_tiff(
+    path: Path, image: _Image, metadata: dict[str, Any], options: dict[str, Any]
+) -> None:
+    import tifffile
+
+    tifffile.imwrite(
+        path,
+        np.asarray(image.data),
+        bigtiff=image.nbytes >= _CLASSIC_TIFF_BYTES,
+        photometric="rgb" if image.axes.endswith("S") else "minisblack",
+        metadata=metadata,
+        **options,
+    )
+
+
+def _write_png(path: Path, image: _Image) -> None:
+    gray = image.axes == "YX" and image.dtype in (np.dtype("u1"), np.dtype("u2"))
+    colour = image.axes == "YXS" and image.dtype == np.dtype("u1")
+    if not gray and not colour:
+        raise InputError(
+            f"PNG can't hold {image.dtype} with axes {image.axes}, only one plane of uint8 or "
+            "uint16, or uint8 RGB; write to a name that ends in .tif."
+        )
+    import imageio.v3 as imageio
+
+    imageio.imwrite(path, np.asarray(image.data))
+
+
+def _write_npy(path: Path, image: _Image) -> None:
+    np.save(path, np.asarray(image.data), allow_pickle=False)
+
+
+def _write_zarr(path: Path, image: _Image) -> None:
+    if "".join(axis for axis in "TCZYX" if axis in image.axes) != image.axes:
+        raise InputError(
+            f"OME-Zarr can't hold the axes {image.axes}: it wants them from TCZYX in this order."
+        )
+    from napari_pix2pix.formats.omezarr import write_zarr
+
+    write_zarr(path, image.data, image.axes, image.scale, image.units, image.channel_names)

@@ -1,0 +1,158 @@
+"""Refusals and warnings that need to look at values, on sampled blocks, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.pair import OpenPair
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.pairs.sample import Block
+
+Side = Literal["source", "target"]
+
+# Share of an image that has to be seen before it is said to hold nothing.
+_ENOUGH = 0.5
+
+
+def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
+    """Refuse what can't be learned from, and say what looks wrong.
+
+    Parameters
+    ----------
+    pairs : sequence of OpenPair
+    blocks : sequence of Block
+        As read by `sample_blocks` from the training areas.
+
+    Returns
+    -------
+    list of str
+        Warnings, a sentence each: NaN and infinite pixels (they count as unlabelled), single
+        images that are constant, source and target that are identical, alpha left out.
+
+    Raises
+    ------
+    InputError
+        If an image holds no finite pixel, if the source or the target is constant in the whole
+        set, or if nothing is left inside the masks.
+    """
+    if not any(block.valid.any() for block in blocks):
+        _check_finite(pairs, blocks)
+        raise InputError(
+            "No pixel is left to train on: the masks leave nothing where both images are finite; "
+            "give larger masks, or none."
+        )
+    _check_finite(pairs, blocks)
+    warnings = []
+    for side in _sides():
+        values = _measure(blocks, side)
+        warnings += _alpha_notes(pairs, side)
+        warnings += _missing_warnings(values, side)
+        warnings += _constant_warnings(pairs, values, side)
+    if all(_identical(block) for block in blocks):
+        warnings.append(
+            "Source and target are identical in every pixel sampled; check that the right "
+            "images were given."
+        )
+    return warnings
+
+
+@dataclass
+class _Values:
+    """What is known of one side of one pair."""
+
+    pixels: int = 0
+    nan: int = 0
+    infinite: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+
+    def add(self, array: NDArray[Any]) -> None:
+        self.pixels += array.size
+        if array.dtype.kind == "f":
+            self.nan += int(np.isnan(array).sum())
+            self.infinite += int(np.isinf(array).sum())
+            array = array[np.isfinite(array)]
+        if array.size:
+            self.low = min(self.low, float(array.min()))
+            self.high = max(self.high, float(array.max()))
+
+
+def _sides() -> tuple[Side, Side]:
+    return "source", "target"
+
+
+def _measure(blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
+    values: dict[int, _Values] = {}
+    for block in blocks:
+        values.setdefault(block.pair, _Values()).add(getattr(block, side))
+    return values
+
+
+def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
+    """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
+    for side in _sides():
+        values = _measure(blocks, side)
+        empty = [index for index, one in values.items() if one.low > one.high]
+        for index in empty:
+            planes: Planes = getattr(pairs[index], side)
+            whole = planes.frames * planes.channels * planes.height * planes.width
+            if len(empty) == len(values) or values[index].pixels >= _ENOUGH * whole:
+                raise InputError(
+                    f"The {side} of {pairs[index].name} holds no finite pixel, only NaN or Inf; "
+                    "leave it out."
+                )
+
+
+def _alpha_notes(pairs: Sequence[OpenPair], side: Side) -> list[str]:
+    planes: list[Planes] = [getattr(pair, side) for pair in pairs]
+    count = sum(bool(one.note) for one in planes)
+    note = next((one.note for one in planes if one.note), "")
+    return [note if count == 1 else f"{note[:-1]}, as in {count - 1} more."] if count else []
+
+
+def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:
+    pixels = sum(one.pixels for one in values.values())
+    found = {
+        "NaN": sum(one.nan for one in values.values()),
+        "infinite": sum(one.infinite for one in values.values()),
+    }
+    return [
+        f"{100 * count / pixels:.2g} % of the {side}'s values are {name}; these pixels count as "
+        "unlabelled."
+        for name, count in found.items()
+        if count
+    ]
+
+
+def _constant_warnings(
+    pairs: Sequence[OpenPair], values: dict[int, _Values], side: Side
+) -> list[str]:
+    constant = {index: one.low for index, one in values.items() if one.low == one.high}
+    if len(constant) == len(values):
+        _refuse_constant(set(constant.values()), side)
+    return [
+        f"The {side} of {pairs[index].name} is {'empty' if value == 0 else 'constant'} "
+        f"({value:g} in every pixel sampled); leave it out if that is not meant."
+        for index, value in constant.items()
+    ]
+
+
+def _refuse_constant(levels: set[float], side: Side) -> None:
+    if len(levels) == 1:
+        value = levels.pop()
+        raise InputError(
+            f"The {side} is {'empty' if value == 0 else 'constant'}: {value:g} in every pixel; "
+            "there is nothing to learn from it, so check the file or layer."
+        )
+
+
+def _identical(block: Block) -> bool:
+    return block.source.shape == block.target.shape and bool(
+        np.array_equal(block.source, block.target, equal_nan=block.source.dtype.kind == "f")
+    )

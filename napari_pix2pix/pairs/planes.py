@@ -1,0 +1,263 @@
+"""Arrays of any layout, read lazily as stacks of planes (C, H, W), one frame at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.layouts import Layout, find_layout
+
+__all__ = ["ContextPlanes", "Layout", "Planes", "as_planes"]
+
+# Boolean, signed, unsigned, float: what has an order and a range.
+_KINDS = "biuf"
+
+
+class Planes:
+    """An image, a stack or a set of channels, read window by window.
+
+    Parameters
+    ----------
+    array : array or tuple of arrays
+        numpy, dask, zarr or anything else with ``shape``, ``dtype`` and slicing: boolean, integer
+        or float. The last two axes that are not the channel axis are Y and X, all others are
+        frames. The arrays of a tuple are channels of one image; where their dtypes differ, the
+        narrowest dtype that holds them all is used.
+    channel_axis : int, optional
+        Axis of the channels.
+    rgb : bool, optional
+        Whether the last axis holds RGB or RGBA; alpha is left out, and `note` says so. By default
+        it does where there is no `channel_axis`, the dtype is uint8, uint16 or float, and the last
+        axis has length 3 or 4 and is shorter than Y and X.
+    what : str
+        What the image is called in errors, for example "source".
+
+    Attributes
+    ----------
+    shape, frame_shape : tuple of int
+        Of the whole image (channels in front of Y and X for a tuple), and of its frame axes.
+    frames, channels, height, width : int
+    dtype : numpy.dtype
+        In the machine's byte order.
+    layout : Layout
+    note : str
+        Empty, or a sentence about what is not used.
+
+    Raises
+    ------
+    InputError
+        If the array has no usable dtype, axes or size.
+
+    Examples
+    --------
+    >>> planes = Planes(np.zeros((7, 64, 48, 3), np.uint8))
+    >>> planes.frames, planes.channels, planes.height, planes.width, planes.layout.rgb
+    (7, 3, 64, 48, True)
+    >>> planes.read(6, slice(0, 16), slice(8, 16)).shape
+    (3, 16, 8)
+    """
+
+    def __init__(
+        self,
+        array: Any,
+        *,
+        channel_axis: int | None = None,
+        rgb: bool | None = None,
+        what: str = "source",
+    ) -> None:
+        arrays = array if isinstance(array, tuple) else (array,)
+        if not arrays:
+            raise InputError(f"The {what} is an empty tuple; give at least one array.")
+        self._members = [
+            _Member(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what) for one in arrays
+        ]
+        first = self._members[0]
+        for other in self._members[1:]:
+            _check_same_place(first, other, what)
+        self.what = what
+        self.frame_shape = first.frame_shape
+        self.frames = int(np.prod(first.frame_shape, dtype=np.int64))
+        self.height, self.width = first.height, first.width
+        self.channels = sum(member.channels for member in self._members)
+        self.dtype = np.result_type(*(member.dtype for member in self._members))
+        self.shape, self.layout = first.shape, first.layout
+        if len(self._members) > 1:
+            self.shape = (*self.frame_shape, self.channels, self.height, self.width)
+            self.layout = Layout(channel_axis=-3)
+        self.note = next((member.note for member in self._members if member.note), "")
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window of one frame, and nothing else.
+
+        Parameters
+        ----------
+        frame : int
+            Index into the frames, row-major over `frame_shape`.
+        rows, columns : slice
+            Of step 1.
+
+        Returns
+        -------
+        array (C, h, w)
+            In the image's dtype. It may be a view of the image: don't write into it.
+        """
+        index = tuple(int(i) for i in np.unravel_index(frame, self.frame_shape))
+        if len(self._members) == 1:
+            return self._members[0].read(index, rows, columns)
+        parts = [member.read(index, rows, columns) for member in self._members]
+        return np.concatenate(parts, dtype=self.dtype)
+
+    def __repr__(self) -> str:
+        size = f"{self.channels} x {self.height} x {self.width}"
+        return f"<Planes {self.what}: {self.frames} frame(s) of {size}, {self.dtype}>"
+
+
+class ContextPlanes(Planes):
+    """Planes whose channels are a frame and its neighbours, for 2.5D (z_context).
+
+    Parameters
+    ----------
+    planes : Planes
+        C channels a frame.
+    z_context : int
+        Neighbours on each side along the last frame axis. At the ends of the stack the outermost
+        frame is repeated.
+
+    Notes
+    -----
+    There are ``(2 * z_context + 1) * C`` channels: all channels of the first neighbour, then all of
+    the next. `layout` stays that of one frame.
+    """
+
+    def __init__(self, planes: Planes, z_context: int) -> None:
+        if z_context < 0:
+            raise InputError(f"z_context is the number of neighbours, 0 or more; got {z_context}.")
+        vars(self).update(vars(planes))
+        self.channels = planes.channels * (2 * z_context + 1)
+        self._planes = planes
+        self._z_context = z_context
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window of a frame and its neighbours, ``((2k + 1) * C, h, w)``."""
+        depth = self.frame_shape[-1] if self.frame_shape else 1
+        start, z = frame - frame % depth, frame % depth
+        reach = range(-self._z_context, self._z_context + 1)
+        near = [start + min(max(z + step, 0), depth - 1) for step in reach]
+        windows = {index: self._planes.read(index, rows, columns) for index in set(near)}
+        return np.concatenate([windows[index] for index in near])
+
+
+def as_planes(
+    array: Any,
+    *,
+    channel_axis: int | None = None,
+    like: Layout | None = None,
+    what: str = "source",
+) -> Planes:
+    """Return `array` as `Planes`; what is already planes is returned as it is.
+
+    Parameters
+    ----------
+    array : array, tuple of arrays or Planes
+    channel_axis : int, optional
+        As for `Planes`.
+    like : Layout, optional
+        How another image kept its channels, in place of `channel_axis`: this one is read the same
+        way, whatever its frame axes.
+    what : str
+        What the image is called in errors.
+
+    Examples
+    --------
+    >>> rgba = np.zeros((2, 2, 4), np.uint8)
+    >>> as_planes(rgba, like=Layout(channel_axis=-1, rgb=True)).channels
+    3
+    """
+    if isinstance(array, Planes):
+        return array
+    if like is None:
+        return Planes(array, channel_axis=channel_axis, what=what)
+    if isinstance(array, tuple):
+        return Planes(array, what=what)
+    if like.rgb or like.channel_axis is None:
+        return Planes(array, rgb=like.rgb or None, what=what)
+    ndim = len(getattr(array, "shape", ()))
+    return Planes(array, channel_axis=max(like.channel_axis, -ndim), what=what)
+
+
+class _Member:
+    """One array of an image: knows which of its axes is which."""
+
+    def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
+        _check_array(array, what)
+        self._array = array
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+        self.shape = shape = tuple(int(n) for n in array.shape)
+        self.layout = find_layout(shape, self.dtype, channel_axis, rgb, what)
+        axis = self.layout.channel_axis
+        self._channel_axis = None if axis is None else axis + len(shape)
+        plain = [i for i in range(len(shape)) if i != self._channel_axis]
+        self._frame_axes, self._plane_axes = plain[:-2], plain[-2:]
+        self.frame_shape = tuple(shape[i] for i in self._frame_axes)
+        self.height, self.width = (shape[i] for i in self._plane_axes)
+        stored = 1 if axis is None else shape[axis]
+        self.channels = 3 if self.layout.rgb else stored
+        self.note = (
+            f"The alpha channel of the {what} is left out." if stored > self.channels else ""
+        )
+
+    def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
+        index: list[Any] = [slice(0, self.channels)] * self._array.ndim
+        for axis, position in zip(self._frame_axes, frame, strict=True):
+            index[axis] = position
+        index[self._plane_axes[0]] = slice(*rows.indices(self.height))
+        index[self._plane_axes[1]] = slice(*columns.indices(self.width))
+        window = np.asarray(self._array[tuple(index)]).astype(self.dtype, copy=False)
+        if self._channel_axis is None:
+            return window[np.newaxis]
+        before = sum(axis < self._channel_axis for axis in self._plane_axes)
+        return np.moveaxis(window, before, 0)
+
+
+def _check_array(array: Any, what: str) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(
+            f"The {what} is a masked array; give its data, and what is valid as the pair's mask."
+        )
+    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+        raise InputError(
+            f"The {what} is a {type(array).__name__}; give a numpy, dask or zarr array, "
+            "or a tuple of arrays that are channels of one image."
+        )
+    if getattr(array.dtype, "kind", "O") not in _KINDS:
+        raise InputError(f"The {what} has dtype {array.dtype}; give booleans, integers or floats.")
+    if len(array.shape) < 2:
+        raise InputError(
+            f"The {what} has shape {tuple(array.shape)}; an image has at least the axes Y and X."
+        )
+    if 0 in array.shape:
+        raise InputError(
+            f"The {what} has shape {tuple(array.shape)}, which holds no pixel; "
+            "give an image of at least 1 x 1 pixels."
+        )
+
+
+def _axis_in_tuple(array: Any, axis: int | None, arrays: tuple[Any, ...]) -> int | None:
+    """Return None for a plain plane among the arrays of a tuple: it has no axis to spare."""
+    plain = len(arrays) > 1 and len(getattr(array, "shape", ())) == 2
+    return None if plain else axis
+
+
+def _check_same_place(first: _Member, other: _Member, what: str) -> None:
+    def place(member: _Member) -> tuple[int, ...]:
+        return (*member.frame_shape, member.height, member.width)
+
+    if place(first) != place(other):
+        sizes = " and ".join(" x ".join(map(str, place(m))) for m in (first, other))
+        raise InputError(
+            f"The {what}'s arrays are {sizes} pixels; channels of one image need the same "
+            "frames, height and width."
+        )

@@ -1,0 +1,1 @@
+"""Training: one configuration, one loop that is a generator of events, checkpoints, validation."""

@@ -1,0 +1,361 @@
+"""One declaration of everything that can be chosen about a training run.
+
+The Python call, the command line and the dock are all made from :class:`TrainConfig`: the same
+names, defaults, checks and help texts. A preset is a set of defaults; a field that is given wins.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_pix2pix.errors import ConfigError
+
+Preset = Literal["light", "reference", "paper"]
+Kind = Literal["auto", "image", "classes", "instances"]
+Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
+
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+_Weight = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+# What both public implementations share (Isola et al. 2017), as differences from ``light``.
+_PIX2PIX: dict[str, Any] = {
+    "patch": 256,
+    "batch": 1,
+    "content": 0.0,
+    "quarter_turns": False,
+    "zoom": (286 / 256, 286 / 256),
+    "source_normalisation": "dtype",
+    "target_normalisation": "dtype",
+    "depth": 8,
+    "width": 64,
+    "dropout": 0.5,
+    "activation": "tanh",
+    "discriminator_width": 64,
+    "adversarial_start": 0.0,
+    "adversarial_full": 0.0,
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 2e-4,
+    "ema": 0.0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "reference": {**_PIX2PIX, "decay": "linear", "decay_start": 0.5, "default_epochs": 200},
+    "paper": {
+        **_PIX2PIX,
+        "decay": "constant",
+        "dropout_placement": "paper",
+        "bias": False,
+        "halve_discriminator_loss": False,
+        "stale_discriminator": True,
+        "default_epochs": 200,
+    },
+}
+
+
+class TrainConfig(BaseModel):
+    """Everything that can be chosen about a training run; frozen, keyword-only.
+
+    Parameters
+    ----------
+    **fields
+        Any of the fields below. Those left out take the preset's values.
+
+    Raises
+    ------
+    ConfigError
+        When a field does not exist or its value is out of range; the sentence names the field, what
+        was got and what would do.
+
+    Notes
+    -----
+    ``light`` is made for minutes on a laptop: a U-Net of 4 million parameters, batches of patches,
+    running statistics, an averaged generator and an adversarial term that eases in. ``reference``
+    is the PyTorch implementation's recipe and ``paper`` the Torch original's [1]_.
+
+    References
+    ----------
+    .. [1] Isola, Zhu, Zhou, Efros, "Image-to-image translation with conditional adversarial
+       networks", CVPR 2017.
+
+    Examples
+    --------
+    >>> TrainConfig(preset="reference", width=8).depth
+    8
+    >>> TrainConfig(epochs=-1)
+    Traceback (most recent call last):
+    ...
+    napari_pix2pix.errors.ConfigError: epochs should be greater than or equal to 1, got -1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    preset: Preset = Field(
+        "light",
+        description="Set of defaults: light (minutes on a laptop), reference (the PyTorch "
+        "implementation) or paper (the Torch original).",
+    )
+
+    # Budget: the first that is reached ends the training.
+    epochs: _Count | None = Field(
+        None,
+        description="Budget in epochs. An epoch draws each patch area of the training set once: "
+        "at least 100 steps, at most 1,000.",
+    )
+    steps: _Count | None = Field(None, description="Budget in optimisation steps.")
+    max_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Budget in seconds for the whole call, preparation and validation included.",
+    )
+    default_epochs: _Count = Field(30, description="Budget in epochs when no other is given.")
+
+    # Where it runs.
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Seed of every random draw: split, patches, weights, dropout, noise."
+    )
+    device: str = Field(
+        "auto", description="auto (the best that is found), cpu, cuda, cuda:1 or mps."
+    )
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto",
+        description="Number format of the training: auto is bf16-mixed on a CUDA device that has "
+        "it, 32-true elsewhere.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the networks with torch.compile: slow to start, faster steps on a "
+        "GPU.Compile the networks with torch.compile: slow to start, faster steps on "
+        "a GPU.",
+    )
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(
+        15.0,
+        description="Seconds between checkpoints; writing takes at most a tenth of the time.",
+    )
+
+    # Pairs.
+    source_kind: Kind = Field(
+        "auto", description="What the source is: image, classes, instances, or auto to find out."
+    )
+    target_kind: Kind = Field(
+        "auto", description="What the target is: image, classes, instances, or auto to find out."
+    )
+    z_context: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Neighbouring planes on each side that the generator sees beside a plane of a"
+        " stack (2.5D).",
+    )
+    source_normalisation: Normalisation = Field(
+        "percentile",
+        description="How source intensities are mapped to [-1, 1], measured over the training "
+        "set: percentile (0.1 and 99.9), minmax, meanstd, or dtype (its whole range).",
+    )
+    target_normalisation: Normalisation = Field(
+        "percentile", description="The same for the target; inverted on the way out."
+    )
+    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2,
+        description="Fraction held out for validation, by whole images or by blocks with a gap; 0"
+        " turns it off.",
+    )
+
+    # Patches.
+    patch: Annotated[int, Field(ge=16)] = Field(
+        128, description="Side of a training patch in pixels."
+    )
+    batch: _Count = Field(8, description="Patches per step.")
+    content: _Fraction = Field(
+        0.5,
+        description="Share of the patches that are drawn where the target has content; the others"
+        " are drawn uniformly.",
+    )
+    flips: bool = Field(True, description="Mirror patches at random.")
+    quarter_turns: bool = Field(True, description="Turn patches by 90 degrees at random.")
+    zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (1.0, 1.0),
+        description="Range of the random magnification of a patch; the paper's 286 to 256 is "
+        "1.117.Range of the random magnification of a patch; the paper's 286 to 256 "
+        "is 1.117.",
+    )
+    intensity_jitter: _Fraction = Field(
+        0.0,
+        description="Random gain and offset of the source's intensities, as a fraction of their "
+        "range.",
+    )
+
+    # Generator.
+    generator: Literal["unet", "encoder_decoder", "resnet"] = Field(
+        "unet", description="U-Net, the paper's encoder-decoder (no skip connections), or ResNet."
+    )
+    depth: Annotated[int, Field(ge=2, le=10)] = Field(
+        5, description="Halvings of a U-Net: 8 is U-Net-256, 7 is U-Net-128."
+    )
+    blocks: _Count = Field(9, description="Residual blocks of a ResNet.")
+    width: _Count = Field(32, description="Channels of the generator's first layer.")
+    norm: Literal["batch", "instance", "group", "none"] = Field(
+        "batch", description="Normalisation layers of both networks."
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="Dropout of the generator's inner decoder blocks (or residual blocks), "
+        "pix2pix's source of noise.",
+    )
+    dropout_placement: Literal["reference", "paper"] = Field(
+        "reference",
+        description="Which U-Net blocks drop out: as in the PyTorch implementation, or the three "
+        "innermost as in the Torch original.",
+    )
+    upsampling: Literal["transpose", "resize"] = Field(
+        "transpose",
+        description="Transposed convolution, or nearest-neighbour resize and convolution, which "
+        "leaves no checkerboard.",
+    )
+    activation: Literal["tanh", "linear"] = Field(
+        "linear",
+        description="Last layer of the generator: tanh bounds the output to the normalised range,"
+        " linear does not.",
+    )
+    bias: bool = Field(
+        True, description="Biases in the convolutions; the Torch original keeps them at zero."
+    )
+    noise_channels: Annotated[int, Field(ge=0)] = Field(
+        0, description="Noise planes beside the source: one normal number per plane and image."
+    )
+
+    # Discriminator.
+    discriminator_layers: Annotated[int, Field(ge=0, le=6)] = Field(
+        3,
+        description="Layers of the PatchGAN: 0, 1, 2, 3, 4, 5 see 1, 16, 34, 70, 142, 286 pixels.",
+    )
+    discriminator_width: _Count = Field(
+        32, description="Channels of the discriminator's first layer."
+    )
+    discriminator_scales: _Count = Field(
+        1, description="Discriminators that look at the image at 1, 1/2, 1/4 ... of its size."
+    )
+    conditional: bool = Field(
+        True,
+        description="The discriminator sees the source beside the image (cGAN) or the image alone"
+        " (GAN).",
+    )
+    spectral_norm: bool = Field(False, description="Spectral normalisation of the discriminator.")
+
+    # Objective.
+    adversarial: Literal["vanilla", "lsgan", "hinge", "wgan"] = Field(
+        "vanilla", description="Adversarial loss."
+    )
+    adversarial_weight: _Weight = Field(
+        1.0,
+        description="Weight of the adversarial term; 0 turns it and the discriminator off. For "
+        "labels as target the paper's best is 0.",
+    )
+    adversarial_start: _Fraction = Field(
+        0.5, description="Part of the budget after which the discriminator begins to learn."
+    )
+    adversarial_full: _Fraction = Field(
+        1.0,
+        description="Part of the budget at which the adversarial term has its whole weight, "
+        "reached in a straight line from adversarial_start.",
+    )
+    gradient_penalty: _Weight = Field(
+        0.0, description="Weight of the gradient penalty on the discriminator (WGAN-GP: 10)."
+    )
+    r1: _Weight = Field(
+        0.0,
+        description="Weight of the R1 penalty, the discriminator's squared gradient at real "
+        "images.Weight of the R1 penalty, the discriminator's squared gradient at "
+        "real images.",
+    )
+    halve_discriminator_loss: bool = Field(
+        True, description="Halve the discriminator's loss, as the PyTorch implementation does."
+    )
+    stale_discriminator: bool = Field(
+        False,
+        description="The generator's gradient goes through activations from before the "
+        "discriminator's update, as in the Torch original.",
+    )
+    reconstruction: Literal["l1", "l2", "charbonnier"] = Field(
+        "l1", description="Reconstruction loss."
+    )
+    reconstruction_weight: _Weight = Field(
+        100.0, description="Weight of the reconstruction term; 0 turns it off."
+    )
+
+    # Optimisation.
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        1e-3, description="Adam's rate for the generator."
+    )
+    discriminator_learning_rate: Annotated[float, Field(gt=0)] = Field(
+        2e-4, description="Adam's rate for the discriminator."
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="Adam's first moment.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="Adam's second moment.")
+    decay: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="How the rates fall to 0 over the budget."
+    )
+    decay_start: _Fraction = Field(
+        0.0, description="Part of the budget after which the rates begin to fall."
+    )
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.995,
+        description="Decay of the generator's running average, which is what is applied; 0 turns "
+        "it off.",
+    )
+    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Largest norm of the generator's gradient."
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="Weights that are applied: the last, or those of the best validation. Both "
+        "are in the file.",
+    )
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ConfigError(_sentence(error, fields)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, fields: Any) -> Any:
+        return {**PRESETS.get(fields.get("preset", "light"), {}), **fields}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.adversarial_weight == 0 and self.reconstruction_weight == 0:
+            raise ValueError(
+                "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
+                "set one of them"
+            )
+        if self.adversarial_full < self.adversarial_start:
+            raise ValueError(
+                f"adversarial_full ({self.adversarial_full}) lies before adversarial_start "
+                f"({self.adversarial_start}): give it the same value or a later one"
+            )
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"zoom should go from low to high, got {self.zoom}")
+        return self
+
+    def with_default_budget(self) -> TrainConfig:
+        """Return a config that has a budget: its own, or the preset's epochs when it has none."""
+        if self.epochs or self.steps or self.max_seconds:
+            return self
+        return self.model_copy(update={"epochs": self.default_epochs})
+
+
+def _sentence(error: ValidationError, fields: dict[str, Any]) -> str:
+    """Say the first thing that is wrong: which field, what was got, what would do."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"] if str(part) in TrainConfig.model_fields)
+    if first["type"] == "extra_forbidden":
+        unknown = str(first["loc"][0])
+        near = difflib.get_close_matches(unknown, TrainConfig.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see help(TrainConfig) for those there are."
+        return f"There is no field {unknown}: {hint}"
+    if first["type"] == "value_error" and not name:
+        return f"{first['msg'].removeprefix('Value error, ')}."
+    wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
+    return f"{name} should {wanted}, got {first['input']!r}."

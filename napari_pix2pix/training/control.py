@@ -1,0 +1,76 @@
+"""Pause, resume and stop a training run from another thread."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Control:
+    """Cooperative switch that the training loop looks at before every step.
+
+    Examples
+    --------
+    >>> control = Control()
+    >>> control.stop()
+    >>> control.stopped
+    True
+    """
+
+    def __init__(self) -> None:
+        self._running = threading.Event()
+        self._running.set()
+        self._stopped = threading.Event()
+
+    def pause(self) -> None:
+        """Hold the loop before its next step."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Let a paused loop go on."""
+        self._running.set()
+
+    def stop(self) -> None:
+        """End the run before its next step; the model so far is kept."""
+        self._stopped.set()
+        self._running.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the loop is held."""
+        return not self._running.is_set()
+
+    def wait(self) -> float:
+        """Wait while paused; return how many seconds that took."""
+        if not self.paused:
+            return 0.0
+        began = time.perf_counter()
+        self._running.wait()
+        return time.perf_counter() - began
+
+
+@contextmanager
+def interrupt_stops(control: Control) -> Iterator[None]:
+    """Let the first Ctrl+C stop the run and keep the model; a second one breaks it off."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        control.stop()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,236 @@
+"""From pairs to all that the loop needs: codecs, patches, held-out blocks, the trivial map."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.trivial import LinearMap
+from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.kinds import describe_kind, find_kind
+from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
+from napari_pix2pix.pairs.sample import Block, sample_blocks
+from napari_pix2pix.pairs.split import Split, split, whole_areas
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.validation import Validation, trivial_scores
+
+# Held-out windows are scored at most at this many and this large: some seconds on a CPU.
+_VALIDATION_BLOCKS = 16
+_VALIDATION_SIZE = 512
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the loop trains and validates on.
+
+    Attributes
+    ----------
+    sampler : PatchSampler
+        Gives the batch of any step.
+    source_codec, target_codec : ImageCodec
+        Fitted on the training part.
+    conditions : tuple of hashable
+        Names of the conditions; empty without any.
+    linear : LinearMap
+        The best trivial map, fitted on the training part.
+    validation : Validation or None
+        None when nothing is held out.
+    steps_per_epoch : int
+        Optimisation steps of one epoch.
+    summary : str
+        What was understood, in one line.
+    notes : tuple of str
+        What the user should know.
+    fingerprint : str
+        Changes when the pairs do; a run is only resumed on the pairs that it began with.
+    """
+
+    sampler: PatchSampler
+    source_codec: ImageCodec
+    target_codec: ImageCodec
+    conditions: tuple[Hashable, ...]
+    linear: LinearMap
+    validation: Validation | None
+    steps_per_epoch: int
+    summary: str
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+def prepare(
+    pairs: Sequence[Pair], config: TrainConfig, *, held_out: Sequence[Pair] | None = None
+) -> TrainingData:
+    """Open pairs, hold data out, check what is left and measure its intensities.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The training set.
+    config : TrainConfig
+        Patches, normalisation, validation, seed.
+    held_out : sequence of Pair, optional
+        Pairs to validate on; without them ``config.validation`` says how much of ``pairs`` is
+        held out.
+
+    Raises
+    ------
+    InputError
+        When the pairs can't be trained on; the sentence says which and why.
+    """
+    opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
+    _check_channels(opened)
+    parts = _split(opened, len(pairs), config, given=held_out is not None)
+    blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
+    warnings = check_blocks(opened, blocks)
+    _check_kinds(blocks, config)
+    source_codec, target_codec = _fit_codecs(opened[0], blocks, config)
+    conditions = _conditions(opened)
+    linear = LinearMap.fit((block.source, block.target, block.valid) for block in blocks)
+    sampler = PatchSampler(
+        opened,
+        parts.train,
+        source_codec,
+        target_codec,
+        patch=config.patch,
+        batch=config.batch,
+        seed=config.seed,
+        content=config.content,
+        content_blocks=blocks,
+        flips=config.flips,
+        quarter_turns=config.quarter_turns,
+        zoom=config.zoom,
+        intensity_jitter=config.intensity_jitter,
+        conditions=conditions,
+    )
+    steps = epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch)
+    return TrainingData(
+        sampler=sampler,
+        source_codec=source_codec,
+        target_codec=target_codec,
+        conditions=conditions,
+        linear=linear,
+        validation=_validation(opened, parts, conditions, linear, target_codec, config),
+        steps_per_epoch=steps,
+        summary=_summary(opened[: len(pairs)]),
+        notes=tuple(note for note in (parts.note, sampled, *warnings) if note),
+        fingerprint=_fingerprint(parts, blocks),
+    )
+
+
+def _split(opened: Sequence[OpenPair], count: int, config: TrainConfig, *, given: bool) -> Split:
+    if not given:
+        return split(opened, fraction=config.validation, patch=config.patch, seed=config.seed)
+    areas = whole_areas(opened)
+    train = tuple(area for area in areas if area.pair < count)
+    held_out = tuple(area for area in areas if area.pair >= count)
+    return Split(train, held_out, f"Validated on {len(opened) - count} pairs given for it.")
+
+
+def _check_channels(opened: Sequence[OpenPair]) -> None:
+    first = opened[0]
+    for pair in opened[1:]:
+        for what in ("source", "target"):
+            wanted, got = getattr(first, what), getattr(pair, what)
+            if got.channels != wanted.channels or got.dtype != wanted.dtype:
+                raise InputError(
+                    f"The {what} of {pair.name} has {got.channels} channels of {got.dtype}, that "
+                    f"of {first.name} {wanted.channels} of {wanted.dtype}: all pairs of a training "
+                    "set need the same channels and dtype."
+                )
+
+
+def _check_kinds(blocks: Sequence[Block], config: TrainConfig) -> None:
+    """Refuse labels, which no codec turns into planes yet."""
+    for what, wanted in (("source", config.source_kind), ("target", config.target_kind)):
+        windows = [getattr(block, what) for block in blocks]
+        if wanted == "auto":
+            # Labels have one channel.
+            kind = find_kind(windows) if windows[0].shape[0] == 1 else "image"
+        else:
+            kind = wanted
+        if kind != "image":
+            raise InputError(
+                f"The {what} is taken for labels ({describe_kind(windows, kind)}), and labels "
+                f"can't be translated yet: pass {what}_kind='image' to treat them as intensities."
+            )
+
+
+def _fit_codecs(
+    first: OpenPair, blocks: Sequence[Block], config: TrainConfig
+) -> tuple[ImageCodec, ImageCodec]:
+    source = ImageCodec.fit(
+        [block.source for block in blocks],
+        [np.asarray(block.valid.any(axis=0, keepdims=True)) for block in blocks],
+        method=config.source_normalisation,
+        layout=first.source.layout,
+        what="source",
+    )
+    target = ImageCodec.fit(
+        [block.target for block in blocks],
+        [block.valid for block in blocks],
+        method=config.target_normalisation,
+        layout=first.target.layout,
+        what="target",
+    )
+    return source, target
+
+
+def _conditions(opened: Sequence[OpenPair]) -> tuple[Hashable, ...]:
+    """Return the conditions in the order in which they are met."""
+    names = tuple(dict.fromkeys(pair.condition for pair in opened))
+    if names == (None,):
+        return ()
+    if None in names:
+        raise InputError("Some pairs have a condition and some have none: give one to each.")
+    return names
+
+
+def _validation(
+    opened: Sequence[OpenPair],
+    parts: Split,
+    conditions: tuple[Hashable, ...],
+    linear: LinearMap,
+    codec: ImageCodec,
+    config: TrainConfig,
+) -> Validation | None:
+    if not parts.validation:
+        return None
+    found, _ = sample_blocks(
+        opened,
+        parts.validation,
+        size=_VALIDATION_SIZE,
+        seed=config.seed,
+        most=_VALIDATION_BLOCKS,
+    )
+    blocks = tuple(block for block in found if block.valid.any())
+    if not blocks:
+        return None
+    indices = tuple(
+        conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
+    )
+    return Validation(blocks, indices, trivial_scores(linear, blocks, codec))
+
+
+def _summary(opened: Sequence[OpenPair]) -> str:
+    first = opened[0]
+    frames = f", {first.frames} frames" if first.frames > 1 else ""
+    more = f" and {len(opened) - 1} more pairs" if len(opened) > 1 else ""
+    source, target = (
+        f"{planes.dtype} {planes.channels} x {planes.height} x {planes.width}"
+        for planes in (first.source, first.target)
+    )
+    return f"{source} -> {target}{frames}{more}"
+
+
+def _fingerprint(parts: Split, blocks: Sequence[Block]) -> str:
+    digest = hashlib.sha256(repr((parts.train, parts.validation)).encode())
+    for block in blocks:
+        digest.update(block.source.tobytes())
+        digest.update(block.target.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""What the training loop says while it works: small frozen events.
+
+A script drains them with a progress bar, a dock with curves, a test with asserts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class Prepared(Event):
+    """Training is about to begin.
+
+    Attributes
+    ----------
+    summary : str
+        What was understood of the pairs, in one line.
+    notes : tuple of str
+        What the user should know: the split, what was sampled, warnings.
+    device : str
+        The device by name.
+    steps_per_epoch : int
+        Optimisation steps of one epoch.
+    """
+
+    summary: str
+    notes: tuple[str, ...]
+    device: str
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """One optimisation step is done.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Steps done, and the epoch that they are in; both count from 1.
+    losses : mapping of str to float
+        ``G_GAN``, ``G_L1``, ``D_real``, ``D_fake`` (weights applied, as the reference prints them);
+        a term that is off is left out.
+    learning_rates : mapping of str to float
+        ``G`` and ``D``.
+    progress : float
+        Part of the budget that is used, 0 to 1.
+    seconds_left : float
+        Estimate of the time to the end.
+    """
+
+    step: int
+    epoch: int
+    losses: Mapping[str, float]
+    learning_rates: Mapping[str, float]
+    progress: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Validated(Event):
+    """Scores on the held-out data, each beside the same score of the best trivial map.
+
+    Attributes
+    ----------
+    step, epoch : int
+        When.
+    prediction, trivial : mapping of str to float
+        ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``.
+    best : bool
+        Whether this is the best validation so far.
+    """
+
+    step: int
+    epoch: int
+    prediction: Mapping[str, float]
+    trivial: Mapping[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class Preview(Event):
+    """The prediction of one held-out (or, without validation, one training) region.
+
+    Attributes
+    ----------
+    step : int
+        When.
+    image : numpy.ndarray
+        The region as the target's dtype and layout would have it, (C, H, W).
+    pair, top, left : int
+        Which pair it lies in and where its first pixel is.
+    """
+
+    step: int
+    image: np.ndarray
+    pair: int
+    top: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Health(Event):
+    """Something about the training that the user should hear, in words."""
+
+    step: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Checkpoint(Event):
+    """A checkpoint was written; a run that dies goes on from here."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """Training is over.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    seconds : float
+        Training time, pauses left out.
+    reason : str
+        ``budget``, ``stopped`` or ``not finite``.
+    """
+
+    step: int
+    seconds: float
+    reason: str

@@ -1,0 +1,82 @@
+"""Is it learning? Said in words, since loss curves of a GAN say little.
+
+The authors' rule of thumb is to worry when the discriminator's losses stay below 0.01.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+_MEMORY = 0.98  # of a running mean over some 50 steps
+_WINNING = 1e-2
+
+
+class HealthWatch:
+    """Watches losses and previews; each thing is said once until it is over."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, float] = {}
+        self._said: set[str] = set()
+
+    def after_step(self, step: int, losses: Mapping[str, float]) -> str | None:
+        """Look at the losses of a step; return a sentence when there is something to say."""
+        for name in ("D_real", "D_fake"):
+            if name in losses:
+                before = self._running.get(name, losses[name])
+                self._running[name] = _MEMORY * before + (1 - _MEMORY) * losses[name]
+        winning = bool(self._running) and all(v < _WINNING for v in self._running.values())
+        return self._say_once(
+            "discriminator",
+            winning,
+            f"The discriminator wins: its losses stay below {_WINNING}, so the generator learns "
+            "little from it. Lower discriminator_learning_rate or adversarial_weight, or set r1=1.",
+        )
+
+    def after_validation(
+        self,
+        prediction: np.ndarray,
+        scores: Mapping[str, float],
+        trivial: Mapping[str, float],
+        progress: float,
+    ) -> list[str]:
+        """Look at a validation; return what there is to say."""
+        constant = bool(np.ptp(prediction) == 0)
+        said = [
+            self._say_once(
+                "constant",
+                constant,
+                "The output is constant: the generator has not found the target in the source. "
+                "Check that source and target show the same field, or train for longer.",
+            ),
+            self._say_once(
+                "trivial",
+                progress >= 0.5 and not constant and scores["pearson"] < trivial["pearson"],
+                "Past half of the budget the network is still below the best trivial map: train "
+                "for longer, or lower adversarial_weight.",
+            ),
+        ]
+        return [sentence for sentence in said if sentence]
+
+    def _say_once(self, topic: str, holds: bool, sentence: str) -> str | None:
+        if not holds:
+            self._said.discard(topic)
+            return None
+        if topic in self._said:
+            return None
+        self._said.add(topic)
+        return sentence
+
+
+def not_finite(losses: Mapping[str, float]) -> str | None:
+    """Return a sentence naming the first loss that is NaN or infinite, else None."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            return (
+                f"The loss {name} is {value}: training stops, and the weights of the last "
+                "validation are kept. Lower learning_rate, set gradient_clip=1, or use "
+                "precision='32-true'."
+            )
+    return None

@@ -1,0 +1,280 @@
+"""The training loop: a generator of events that a script, a dock and a test drain alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_pix2pix.pairs.patches import PatchBatch
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.data import TrainingData
+from napari_pix2pix.training.events import (
+    Checkpoint,
+    Done,
+    Event,
+    Health,
+    Prepared,
+    Preview,
+    Step,
+    Validated,
+)
+from napari_pix2pix.training.health import HealthWatch, not_finite
+from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.schedule import Schedule
+from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
+from napari_pix2pix.translation.devices import name_device
+from napari_pix2pix.translation.inference import Model, seeded
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from napari_pix2pix.training.config import TrainConfig
+
+# The part of the time that checkpoints, and validations under a budget in seconds, may take.
+_OVERHEAD = 0.1
+
+
+def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
+    """Make the Lightning Fabric that carries device, precision and processes."""
+    # Imported when training starts: it takes a second.
+    from lightning_fabric import Fabric
+
+    precision = config.precision
+    if precision == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if half else "32-true"
+    devices = [device.index] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=precision)
+
+
+def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
+    """Build the networks and optimizers of a new run on ``device``."""
+    conditions = len(data.conditions)
+    generator = build_generator(
+        config,
+        planes_in=data.source_codec.planes + conditions + config.noise_channels,
+        planes_out=data.target_codec.planes,
+    )
+    discriminator = build_discriminator(
+        config,
+        source_planes=data.source_codec.planes,
+        conditions=conditions,
+        target_planes=data.target_codec.planes,
+    )
+    for network in (generator, discriminator):
+        if network is not None:
+            # Channels last is what the convolutions of CPUs and tensor cores are fastest in
+            # (an argument that torch's stubs leave out).
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainingState(config, generator, discriminator)
+
+
+@dataclass
+class Clock:
+    """Seconds of the run, pauses left out."""
+
+    began: float
+
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self.began
+
+    def skip(self, seconds: float) -> None:
+        """Leave ``seconds`` out of the count."""
+        self.began += seconds
+
+
+class TrainingLoop:
+    """Trains a state on data, as an iterable of events.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Where to begin; changed in place.
+    data : TrainingData
+        What to train on.
+    fabric : lightning_fabric.Fabric
+        Carries device, precision and processes.
+    control : Control
+        Pauses, resumes and stops the loop from outside.
+    seconds_before : float
+        Seconds of the budget used before the loop begins, such as those of the preparation.
+    save : callable, optional
+        Writes a checkpoint of the state and returns its path.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        data: TrainingData,
+        fabric: Fabric,
+        *,
+        control: Control,
+        seconds_before: float = 0.0,
+        save: Callable[[TrainingState], str] | None = None,
+    ) -> None:
+        self.config = state.config
+        self.state = state
+        self.data = data
+        self.fabric = fabric
+        self.control = control
+        self.save = save
+        self.schedule = Schedule(state.config, data.steps_per_epoch)
+        self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
+        self.health = HealthWatch()
+        self.validation_seconds = 0.0  # that the last validation took
+        self.validation_total = 0.0
+        self.next_save = self.clock.seconds() + self.config.checkpoint_seconds
+
+    def __iter__(self) -> Iterator[Event]:
+        """Train until the budget is used or `Control.stop` is called; yield what happens."""
+        yield Prepared(
+            self.data.summary,
+            self.data.notes,
+            name_device(self.fabric.device),
+            self.data.steps_per_epoch,
+        )
+        train_step = Pix2PixStep(self.state, self.fabric, conditions=len(self.data.conditions))
+        last_good = self.state.snapshot()
+        reason = "budget"
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # The next batch is cut while this one is learnt.
+            ahead = pool.submit(self.data.sampler.batch, self.state.step)
+            while not self._budget_used():
+                self.clock.skip(self.control.wait())
+                if self.control.stopped:
+                    reason = "stopped"
+                    break
+                batch = self._to_device(ahead.result())
+                ahead = pool.submit(self.data.sampler.batch, self.state.step + 1)
+                step = self._train(train_step, batch)
+                if sentence := not_finite(step.losses):
+                    self.state.restore(last_good)
+                    yield Health(self.state.step, sentence)
+                    reason = "not finite"
+                    break
+                yield step
+                yield from self._after_step(step)
+                if self.state.step % self.data.steps_per_epoch == 0:
+                    last_good = self.state.snapshot()
+                    yield from self._validate(force=False)
+                if self.save and self.clock.seconds() >= self.next_save:
+                    yield self._checkpoint()
+        yield from self._validate(force=True)
+        self.state.seconds = self.clock.seconds()
+        if self.save and reason != "not finite":
+            yield self._checkpoint()
+        yield Done(self.state.step, self.state.seconds, reason)
+
+    def _budget_used(self) -> bool:
+        # Under a budget in seconds the last validation must still fit in.
+        ahead = self.validation_seconds if self.data.validation else 0.0
+        return self.schedule.progress(self.state.step, self.clock.seconds() + ahead) >= 1
+
+    def _train(self, train_step: Pix2PixStep, batch: TensorBatch) -> Step:
+        state, schedule = self.state, self.schedule
+        progress = schedule.progress(state.step, self.clock.seconds())
+        rate = schedule.rate_factor(state.step, progress)
+        with seeded(self.config.seed, state.step):
+            losses = train_step(
+                batch,
+                adversarial=schedule.discriminator_learns(progress),
+                adversarial_weight=schedule.adversarial_weight(progress),
+                rate=rate,
+            )
+        values = torch.stack(list(losses.values())).tolist()
+        step = Step(
+            step=state.step + 1,
+            epoch=schedule.epoch(state.step),
+            losses=dict(zip(losses, values, strict=True)),
+            learning_rates={
+                "G": self.config.learning_rate * rate,
+                "D": self.config.discriminator_learning_rate * rate,
+            },
+            progress=schedule.progress(state.step + 1, self.clock.seconds()),
+            seconds_left=self._seconds_left(),
+        )
+        state.step += 1
+        state.average()
+        return step
+
+    def _seconds_left(self) -> float:
+        used = self.clock.seconds()
+        progress = self.schedule.progress(self.state.step + 1, used)
+        return used * (1 - progress) / progress
+
+    def _after_step(self, step: Step) -> Iterator[Event]:
+        self.state.add_losses(step.losses)
+        sentence = self.health.after_step(step.step, step.losses)
+        if sentence and self.config.adversarial != "wgan":  # whose losses have no zero to reach
+            yield Health(step.step, sentence)
+
+    def _validate(self, *, force: bool) -> Iterator[Event]:
+        """Record the epoch; score the applied generator on what is held out."""
+        state, validation = self.state, self.data.validation
+        if state.history and state.history[-1]["step"] == state.step:
+            return
+        began = self.clock.seconds()
+        too_dear = self.config.max_seconds and self.validation_total > _OVERHEAD * began
+        if too_dear and not force:
+            return
+        epoch = self.schedule.epoch(max(state.step - 1, 0))
+        record: dict[str, Any] = {
+            "step": state.step,
+            "epoch": epoch,
+            "losses": state.take_mean_losses(),
+        }
+        state.history.append(record)
+        if validation is None:
+            return
+        scores, preview = validation.scores(self.model())
+        record["validation"] = scores
+        best = state.keep_best(scores["pearson"])
+        yield Validated(state.step, epoch, scores, validation.trivial, best)
+        block = validation.blocks[0]
+        yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)
+        progress = self.schedule.progress(state.step, began)
+        for sentence in self.health.after_validation(preview, scores, validation.trivial, progress):
+            yield Health(state.step, sentence)
+        self.validation_seconds = self.clock.seconds() - began
+        self.validation_total += self.validation_seconds
+
+    def model(self) -> Model:
+        """Return the generator as it would be applied now."""
+        return Model(
+            self.state.applied,
+            self.data.source_codec,
+            self.data.target_codec,
+            conditions=len(self.data.conditions),
+            noise_channels=self.config.noise_channels,
+        )
+
+    def _checkpoint(self) -> Checkpoint:
+        assert self.save is not None
+        began = self.clock.seconds()
+        self.state.seconds = began
+        path = self.save(self.state)
+        now = self.clock.seconds()
+        self.next_save = now + max(self.config.checkpoint_seconds, (now - began) / _OVERHEAD)
+        return Checkpoint(self.state.step, path)
+
+    def _to_device(self, batch: PatchBatch) -> TensorBatch:
+        def send(array: np.ndarray) -> torch.Tensor:
+            tensor = torch.from_numpy(array)
+            if tensor.ndim == 4:
+                tensor = tensor.contiguous(memory_format=torch.channels_last)
+            return tensor.to(self.fabric.device, non_blocking=True)
+
+        return TensorBatch(
+            source=send(batch.source),
+            target=send(batch.target),
+            valid=None if batch.valid is None else send(batch.valid),
+            condition=send(batch.condition),
+        )

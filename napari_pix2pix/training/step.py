@@ -1,0 +1,145 @@
+"""One optimisation step of pix2pix.
+
+The order is the PyTorch reference's: one forward pass of the generator; a discriminator step on
+``0.5 * (L(D(x, G(x)), fake) + L(D(x, y), real))``; a generator step on
+``L(D(x, G(x)), real) + 100 * |G(x) - y|`` with the updated discriminator (Isola et al. 2017, 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from napari_pix2pix.core import (
+    condition_planes,
+    generator_loss,
+    noise_planes,
+    reconstruction_loss,
+    stack_planes,
+)
+from napari_pix2pix.training.critic import Critic, Losses, set_up
+from napari_pix2pix.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """A batch of patches on the device.
+
+    Attributes
+    ----------
+    source, target : torch.Tensor
+        (B, P, H, W) and (B, Q, H, W), network range.
+    valid : torch.Tensor or None
+        (B, 1 or Q, H, W) bool, False where the target is unlabelled; None when all is labelled.
+    condition : torch.Tensor
+        (B,) indices of the conditions.
+    """
+
+    source: Tensor
+    target: Tensor
+    valid: Tensor | None
+    condition: Tensor
+
+
+class Pix2PixStep:
+    """Callable that trains the networks of a state by one step.
+
+    Parameters
+    ----------
+    state : TrainingState
+        The networks and optimizers; changed in place.
+    fabric : lightning_fabric.Fabric
+        Carries device, precision and processes.
+    conditions : int
+        How many conditions the model has; 0 without any.
+    """
+
+    def __init__(self, state: TrainingState, fabric: Fabric, *, conditions: int) -> None:
+        self.config = state.config
+        self.fabric = fabric
+        self.conditions = conditions
+        if self.config.compile:
+            state.generator.compile()
+        self.generator = fabric.setup_module(state.generator)
+        self.optimizer = set_up(fabric, state.optimizer_g)
+        self.critic = None
+        if state.discriminator is not None and state.optimizer_d is not None:
+            self.critic = Critic(state.discriminator, state.optimizer_d, fabric, self.config)
+
+    def __call__(
+        self, batch: TensorBatch, *, adversarial: bool, adversarial_weight: float, rate: float
+    ) -> Losses:
+        """Train by one step.
+
+        Parameters
+        ----------
+        batch : TensorBatch
+            The patches.
+        adversarial : bool
+            Whether the discriminator learns in this step.
+        adversarial_weight : float
+            Weight of the adversarial term in the generator's objective; 0 costs nothing.
+        rate : float
+            Factor of both learning rates.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Scalars without a graph, by the names of `events.Step`.
+        """
+        config = self.config
+        self._set_rates(rate)
+        condition = self._condition_planes(batch)
+        fake = self.generator(stack_planes(batch.source, condition, self._noise(batch)))
+        losses: Losses = {}
+        logits = None
+        if adversarial and self.critic is not None:
+            given = stack_planes(batch.source, condition) if config.conditional else None
+            seen = given, batch.target, fake, batch.valid
+            if config.stale_discriminator:
+                losses, logits = self.critic.learn_stale(*seen)
+            else:
+                losses = self.critic.learn(*seen)
+                if adversarial_weight:
+                    logits = self.critic.judge(given, fake, batch.valid)
+        objective = []
+        if config.reconstruction_weight:
+            loss = reconstruction_loss(config.reconstruction, fake, batch.target, batch.valid)
+            objective.append(config.reconstruction_weight * loss)
+            losses["G_L1" if config.reconstruction == "l1" else "G_reconstruction"] = objective[-1]
+        if adversarial_weight and logits is not None:
+            objective.append(adversarial_weight * generator_loss(config.adversarial, logits))
+            losses["G_GAN"] = objective[-1]
+        self.optimizer.zero_grad()
+        self.fabric.backward(torch.stack(objective).sum())
+        if config.gradient_clip:
+            self.fabric.clip_gradients(
+                self.generator, self.optimizer, max_norm=config.gradient_clip
+            )
+        self.optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _set_rates(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * rate
+        if self.critic is not None:
+            self.critic.set_rate(self.config.discriminator_learning_rate * rate)
+
+    def _condition_planes(self, batch: TensorBatch) -> Tensor | None:
+        if not self.conditions:
+            return None
+        height, width = batch.source.shape[-2:]
+        return condition_planes(batch.condition, self.conditions, height, width)
+
+    def _noise(self, batch: TensorBatch) -> Tensor | None:
+        if not self.config.noise_channels:
+            return None
+        size, _, height, width = batch.source.shape
+        vectors = torch.randn(size, self.config.noise_channels, device=batch.source.device)
+        return noise_planes(vectors, height, width)

@@ -1,0 +1,185 @@
+"""A generator with its codecs: from source pixels to target planes, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_pix2pix.core import ResNet, UNet, condition_planes, noise_planes, stack_planes
+from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.translation.memory import fit_to_memory
+from napari_pix2pix.translation.tiles import TileGrid
+from napari_pix2pix.translation.translate import translate
+
+Statistics = Literal["stored", "image"]
+ReadWindow = Callable[[slice, slice], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What it takes to translate: the generator and what its planes mean.
+
+    Attributes
+    ----------
+    generator : torch.nn.Module
+        Takes source, condition and noise planes, stacked in this order.
+    source_codec, target_codec : ImageCodec
+        Pixels to planes, and planes to pixels.
+    conditions : int
+        Condition planes that the generator takes; 0 without any.
+    noise_channels : int
+        Noise planes that it takes.
+    """
+
+    generator: UNet | ResNet
+    source_codec: ImageCodec
+    target_codec: ImageCodec
+    conditions: int = 0
+    noise_channels: int = 0
+
+    def translate(
+        self,
+        read: ReadWindow,
+        height: int,
+        width: int,
+        *,
+        condition: int = 0,
+        seed: int = 0,
+        tile: int | None = None,
+        batch: int | None = None,
+        dropout: bool = False,
+        statistics: Statistics = "stored",
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Translate one image.
+
+        Parameters
+        ----------
+        read : callable
+            ``read(rows, columns)`` gives the raw source of a window, (C, h, w).
+        height, width : int
+            Size of the image in pixels.
+        condition : int
+            Index of the condition.
+        seed : int
+            Seed of noise planes and dropout.
+        tile : int, optional
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Networks
+            that measure each image are given the whole.
+        batch : int, optional
+            Tiles at once; None chooses by memory.
+        dropout : bool
+            Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1).
+        statistics : {"stored", "image"}
+            Batch norm with its running statistics, or with those of this image.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all.
+
+        Returns
+        -------
+        numpy.ndarray
+            (Q, H, W) float32, network range.
+        """
+        generator = self.generator
+        device = next(generator.parameters()).device
+        whole = statistics == "image" or measures_its_input(generator)
+        tile, batch = fit_to_memory(
+            generator,
+            self.source_codec.planes + self.conditions + self.noise_channels,
+            TileGrid(
+                height,
+                width,
+                stride=generator.stride,
+                halo=generator.halo,
+                least=generator.least_size,
+            ),
+            device=device,
+            tile=0 if whole else tile,
+            batch=batch,
+        )
+        with applying(generator, dropout=dropout, statistics=statistics), seeded(seed):
+            return translate(
+                self._function(condition),
+                lambda rows, columns: self.source_codec.encode(read(rows, columns)),
+                height=height,
+                width=width,
+                stride=generator.stride,
+                halo=generator.halo,
+                least=generator.least_size,
+                tile=tile,
+                batch=batch,
+                may_cut=not whole,
+                device=device,
+                on_tile=on_tile,
+            )
+
+    def _function(self, condition: int) -> Callable[[Tensor], Tensor]:
+        noise = torch.randn(self.noise_channels) if self.noise_channels else None
+
+        def function(source: Tensor) -> Tensor:
+            size, _, height, width = source.shape
+            wanted = given = None
+            if self.conditions:
+                index = torch.full((size,), condition, device=source.device)
+                wanted = condition_planes(index, self.conditions, height, width)
+            if noise is not None:
+                # One draw an image, the same for all its tiles.
+                given = noise_planes(noise.to(source.device).expand(size, -1), height, width)
+            return self.generator(stack_planes(source, wanted, given)).float()
+
+        return function
+
+
+def measures_its_input(generator: nn.Module) -> bool:
+    """Whether ``generator`` has norms that measure what they are given, so that tiles differ."""
+    norms = (nn.InstanceNorm2d, nn.GroupNorm)
+    return any(isinstance(module, norms) for module in generator.modules())
+
+
+@contextmanager
+def seeded(*entropy: int) -> Iterator[None]:
+    """Draw from torch's generators as seeded by ``entropy``, and leave them as they were."""
+    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def applying(
+    generator: nn.Module, *, dropout: bool = False, statistics: Statistics = "stored"
+) -> Iterator[None]:
+    """Set ``generator`` up for applying it, and put it back as it was.
+
+    Parameters
+    ----------
+    generator : torch.nn.Module
+        Changed within the context only.
+    dropout : bool
+        Let dropout drop.
+    statistics : {"stored", "image"}
+        Batch norm with its running statistics, or with those of what it is given.
+    """
+    training = {module: module.training for module in generator.modules()}
+    generator.eval()
+    running = {}
+    for module in generator.modules():
+        if isinstance(module, nn.Dropout) and dropout:
+            module.train()
+        elif isinstance(module, nn.BatchNorm2d) and statistics == "image":
+            # Without running statistics a batch norm measures its input, also in eval mode.
+            running[module] = (module.running_mean, module.running_var)
+            module.running_mean = module.running_var = None
+    try:
+        yield
+    finally:
+        for module, (mean, variance) in running.items():
+            module.running_mean, module.running_var = mean, variance
+        for module, mode in training.items():
+            module.training = mode

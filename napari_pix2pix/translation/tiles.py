@@ -1,0 +1,172 @@
+"""Cut an image into tiles whose translations, put together, equal that of the whole.
+
+A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
+output depends on the input up to `halo` pixels away. So every window that is read starts on that
+grid and reaches beyond the part that is kept by the halo, unless the image ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from napari_pix2pix.errors import ConfigError, InputError
+
+_Span = tuple[int, int]  # first pixel, and one past the last, along one axis
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels; bottom and right lie one past the last."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> slice:
+        """The rows, to index an image with."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """The columns, to index an image with."""
+        return slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of work.
+
+    Attributes
+    ----------
+    window : Box
+        What the network is given, in pixels of the padded image.
+    kept : Box
+        What is kept of its output, in pixels of the image.
+    """
+
+    window: Box
+    kept: Box
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        """Rows and columns of the kept part within the window."""
+        top, left = self.window.top, self.window.left
+        return (
+            slice(self.kept.top - top, self.kept.bottom - top),
+            slice(self.kept.left - left, self.kept.right - left),
+        )
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """How an image is cut.
+
+    The image is padded at its bottom and right to multiples of the stride. All windows have the
+    same size, so that they can be stacked in batches: at the borders they are shifted inwards.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the image in pixels.
+    stride : int
+        Total stride of the network: its sizes and positions are multiples of this.
+    halo : int
+        Pixels around the kept part that the network needs to see; rounded up to the stride.
+    tile : int
+        Height and width of the kept parts in pixels, rounded up to the stride; 0 for one window
+        as large as the image.
+    least : int
+        The smallest height and width that the network takes.
+
+    Raises
+    ------
+    InputError
+        If the image has no pixel.
+    ConfigError
+        If the tile is negative.
+
+    Examples
+    --------
+    >>> grid = TileGrid(100, 70, stride=16, halo=16, tile=64)
+    >>> grid.padded, grid.window
+    ((112, 80), (96, 80))
+    >>> [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
+    [slice(0, 64, None), slice(64, 100, None)]
+    """
+
+    height: int
+    width: int
+    stride: int
+    halo: int
+    tile: int = 0
+    least: int = 0
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise InputError(
+                f"The image is {self.height} pixels high and {self.width} wide; give one with at "
+                "least one pixel."
+            )
+        if self.tile < 0:
+            raise ConfigError(
+                f"tile is {self.tile}; give the side of a tile in pixels, or 0 for the whole image."
+            )
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width in pixels of the image after padding."""
+        height, width = (max(size, self.least) for size in (self.height, self.width))
+        return self._on_grid(height), self._on_grid(width)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width in pixels of every window."""
+        side = self._side + 2 * self._on_grid(self.halo)
+        height, width = self.padded
+        return min(side, height), min(side, width)
+
+    def tiles(self, region: Box | None = None) -> list[Tile]:
+        """List the tiles, row by row, whose kept parts cover a region once each.
+
+        Parameters
+        ----------
+        region : Box, optional
+            A part of the image that starts on the grid of the stride, such as the kept part of
+            another grid's tile; the whole image by default.
+        """
+        top, bottom, left, right = region or Box(0, self.height, 0, self.width)
+        (rows, columns), (height, width) = self.padded, self.window
+        across = list(self._spans(left, right, columns, width))
+        return [
+            Tile(window=Box(*down, *over), kept=Box(*kept_rows, *kept_columns))
+            for down, kept_rows in self._spans(top, bottom, rows, height)
+            for over, kept_columns in across
+        ]
+
+    def smaller(self) -> TileGrid | None:
+        """Halve the tile until the windows shrink; None where they can't."""
+        side = self._side
+        while side > self.stride:
+            side = max(self.stride, side // 2 // self.stride * self.stride)
+            halved = replace(self, tile=side)
+            if halved.window != self.window:
+                return halved
+        return None
+
+    @property
+    def _side(self) -> int:
+        return self._on_grid(self.tile) or max(self.padded)
+
+    def _on_grid(self, pixels: int) -> int:
+        return -(-pixels // self.stride) * self.stride
+
+    def _spans(
+        self, start: int, stop: int, padded: int, window: int
+    ) -> Iterator[tuple[_Span, _Span]]:
+        halo = self._on_grid(self.halo)
+        for first in range(start, stop, self._side):
+            begin = min(max(first - halo, 0), padded - window)
+            yield (begin, begin + window), (first, min(first + self._side, stop))

@@ -1,0 +1,244 @@
+"""Run a network over an image of any size, tile by tile, in bounded memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_pix2pix.errors import ConfigError, DeviceError
+from napari_pix2pix.translation.memory import is_out_of_memory
+from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
+
+Planes = NDArray[np.float32]
+Network = Callable[[torch.Tensor], torch.Tensor]
+Read = Callable[[slice, slice], NDArray[Any]]
+
+
+def translate(
+    network: Network,
+    read: Read,
+    *,
+    height: int,
+    width: int,
+    stride: int,
+    halo: int,
+    tile: int = 0,
+    batch: int = 1,
+    least: int = 0,
+    may_cut: bool = True,
+    device: torch.device | str = "cpu",
+    on_tile: Callable[[int, int], object] | None = None,
+) -> Planes:
+    """Translate an image; however it is cut, the result is the same.
+
+    That holds where the network's statistics are fixed (a network in ``eval`` mode with batch
+    norm or no norm) and `halo` covers its receptive field. Its mode is the caller's choice.
+
+    Parameters
+    ----------
+    network : callable
+        Takes (B, P, h, w) float32 tensors on `device`, h and w multiples of `stride`, and returns
+        (B, K, h, w). Planes that do not come from the image, such as a condition, are added here.
+    read : callable
+        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image.
+    height, width : int
+        Size of the image in pixels. Where it is no multiple of the stride, it is continued by
+        reflection at its bottom and right.
+    stride, halo, tile, least : int
+        See `TileGrid`; tile 0 runs the whole image at once.
+    batch : int
+        Windows given to the network at once.
+    may_cut : bool
+        False where the network measures its input, as with the statistics of the image, so that
+        tiles would change the result: then `tile` has to be 0, and running out of memory is an
+        error.
+    device : torch.device or str
+        Where the network is.
+    on_tile : callable, optional
+        ``on_tile(done, total)`` is called after each tile with numbers of pixels. To stop early,
+        raise an exception in it, or leave the loop over `iter_tiles`.
+
+    Returns
+    -------
+    ndarray of float32
+        (K, H, W), in the network's own range.
+
+    Warns
+    -----
+    UserWarning
+        Once, if memory ran out and the work goes on in smaller pieces.
+
+    Raises
+    ------
+    InputError, ConfigError
+        If the image has no pixel; if the tile is negative, or not 0 where it has to be, or the
+        batch less than 1.
+    DeviceError
+        If there is not enough memory for the smallest tile (or for the whole image where it may
+        not be cut), or for the result.
+
+    Examples
+    --------
+    >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5)
+    >>> doubled = translate(
+    ...     lambda x: 2 * x,
+    ...     lambda rows, columns: image[:, rows, columns],
+    ...     height=3, width=5, stride=2, halo=0, tile=2,
+    ... )
+    >>> bool((doubled == 2 * image).all())
+    True
+    """
+    pieces = iter_tiles(
+        network,
+        read,
+        height=height,
+        width=width,
+        stride=stride,
+        halo=halo,
+        tile=tile,
+        batch=batch,
+        least=least,
+        may_cut=may_cut,
+        device=device,
+    )
+    result: Planes | None = None
+    done = 0
+    for rows, columns, planes in pieces:
+        if result is None:
+            result = _empty(len(planes), height, width)
+        result[:, rows, columns] = planes
+        done += planes[0].size
+        if on_tile is not None:
+            on_tile(done, height * width)
+    assert result is not None  # an image has at least one tile
+    return result
+
+
+def iter_tiles(
+    network: Network,
+    read: Read,
+    *,
+    height: int,
+    width: int,
+    stride: int,
+    halo: int,
+    tile: int = 0,
+    batch: int = 1,
+    least: int = 0,
+    may_cut: bool = True,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[slice, slice, Planes]]:
+    """Translate an image and yield each part as soon as it is finished.
+
+    Parameters, warnings and errors are those of `translate`. The parts cover each pixel once.
+
+    Yields
+    ------
+    rows, columns : slice
+        Where the part lies in the image.
+    planes : ndarray of float32
+        (K, h, w), in the network's own range.
+    """
+    if batch < 1:
+        raise ConfigError(f"batch is {batch}; give the number of windows at once, 1 or more.")
+    if tile and not may_cut:
+        raise ConfigError(
+            f"tile is {tile}, but this network measures the image and needs it whole; give tile 0."
+        )
+    device = torch.device(device)
+    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least)
+    pending = grid.tiles()
+    warned = False
+    while pending:
+        chosen = pending[:batch]
+        outputs = _run(network, read, grid, chosen, device)
+        if outputs is not None:
+            del pending[: len(chosen)]
+            for piece, planes in zip(chosen, outputs, strict=True):
+                yield piece.kept.rows, piece.kept.columns, planes
+            continue
+        smaller = grid.smaller() if may_cut else None
+        if len(chosen) == 1 and smaller is None:
+            raise DeviceError(_too_large(device, grid))
+        if not warned:
+            warnings.warn(_going_on(device, len(chosen), grid), UserWarning, stacklevel=2)
+            warned = True
+        if len(chosen) > 1:
+            batch = len(chosen) // 2
+        elif smaller is not None:
+            grid = smaller
+            pending = [part for left in pending for part in grid.tiles(left.kept)]
+
+
+def _run(
+    network: Network, read: Read, grid: TileGrid, tiles: Sequence[Tile], device: torch.device
+) -> list[Planes] | None:
+    """Translate one batch and return the kept parts; None if memory ran out."""
+    try:
+        windows = np.stack([_read_window(read, tile.window, grid) for tile in tiles])
+        x = torch.from_numpy(windows).to(device, memory_format=torch.channels_last)  # (B, P, h, w)
+        with torch.inference_mode():
+            y = network(x)  # (B, K, h, w)
+        # A copy of the kept part: a view would hold the whole window for as long as it is used.
+        parts = [output[:, *tile.crop] for output, tile in zip(y, tiles, strict=True)]
+        return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Out of the handler, which held on to the tensors that did not fit through its traceback.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def _read_window(read: Read, window: Box, grid: TileGrid) -> Planes:
+    rows = _reflected(window.top, window.bottom, grid.height)
+    columns = _reflected(window.left, window.right, grid.width)
+    top, left = int(rows.min()), int(columns.min())
+    block = read(slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+    block = np.asarray(block, dtype=np.float32)
+    if window.bottom > grid.height:
+        block = block[:, rows - top]
+    if window.right > grid.width:
+        block = block[:, :, columns - left]
+    return block
+
+
+def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    """Return the pixel of the image that each pixel of the padded image shows."""
+    period = max(1, 2 * (size - 1))  # there and back again, the last pixel once
+    index = np.arange(start, stop) % period
+    return np.minimum(index, period - index) if size > 1 else np.zeros_like(index)
+
+
+def _too_large(device: torch.device, grid: TileGrid) -> str:
+    height, width = grid.window
+    return (
+        f"{device} has not enough memory for a window of {height} x {width} pixels, and the image "
+        "can't be cut into smaller ones; close other programs, choose another device or give a "
+        "smaller image."
+    )
+
+
+def _going_on(device: torch.device, count: int, grid: TileGrid) -> str:
+    height, width = grid.window
+    return (
+        f"{device} ran out of memory (batch {count}, windows of {height} x {width} pixels); going "
+        "on in smaller pieces, with the same result. Give a smaller batch or tile next time."
+    )
+
+
+def _empty(channels: int, height: int, width: int) -> Planes:
+    try:
+        return np.empty((channels, height, width), dtype=np.float32)
+    except MemoryError:
+        size = channels * height * width * 4 / 2**30
+        raise DeviceError(
+            f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
+            "there is memory for; translate a part of the image at a time."
+        ) from None

@@ -1,0 +1,344 @@
+"""The thing a user owns: a trained translation, and how it is applied and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.metrics.trivial import LinearMap
+from napari_pix2pix.pairs.codecs import codec_from_dict
+from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.translation.devices import choose_device
+from napari_pix2pix.translation.inference import Model, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Output = Literal["target", "float"]
+
+
+class Translator:
+    """A trained translation from source images to target images.
+
+    Made by `train` and `load`. Call it on an image to translate it.
+
+    Parameters
+    ----------
+    tensors : mapping of str to torch.Tensor
+        Tensors of a model file: ``generator.*`` and, where there are any, ``averaged.*``,
+        ``best.*`` and ``discriminator.*``.
+    header : mapping
+        Header of a model file, see Attributes.
+
+    Attributes
+    ----------
+    generator : UNet or ResNet
+        The network that is applied, with the weights that ``config.keep`` asks for.
+    config : TrainConfig
+        How it was trained.
+    source_codec, target_codec : ImageCodec
+        How intensities become planes and back.
+    conditions : tuple of hashable
+        Names of the conditions to choose from; empty without any.
+    linear : LinearMap
+        The best trivial map, fitted on the same training data.
+    scores : dict
+        ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
+        the held-out data; empty without validation.
+    history : list of dict
+        One entry per epoch: step, mean losses, validation scores.
+    summary : str
+        What it was trained on, in one line.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        self._tensors = dict(tensors)
+        self._header = dict(header)
+        self.config = TrainConfig(**header["config"])
+        self.source_codec = codec_from_dict(header["source_codec"])
+        self.target_codec = codec_from_dict(header["target_codec"])
+        self.conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
+        self.linear = LinearMap.from_dict(header["linear"])
+        self.history: list[dict[str, Any]] = header["history"]
+        self.scores: dict[str, dict[str, float]] = header["scores"]
+        self.summary: str = header["summary"]
+        self._applied = _applied_weights(self._tensors, self.config)
+        self.generator = self._build_generator()
+
+    def __repr__(self) -> str:
+        score = self.scores.get("prediction", {}).get("pearson")
+        held_out = "" if score is None else f", held-out Pearson {score:.3f}"
+        return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
+
+    @property
+    def discriminator(self) -> nn.Module | None:
+        """The discriminator as it was at the end of training; None in a slim model."""
+        weights = _part(self._tensors, "discriminator")
+        if not weights:
+            return None
+        network = build_discriminator(
+            self.config,
+            source_planes=self.source_codec.planes,
+            conditions=len(self.conditions),
+            target_planes=self.target_codec.planes,
+        )
+        assert network is not None
+        network.load_state_dict(weights)
+        return network.eval()
+
+    def __call__(
+        self,
+        image: Any,
+        *,
+        condition: Hashable = None,
+        samples: int = 1,
+        seed: int | None = None,
+        dropout: bool = False,
+        statistics: Statistics = "stored",
+        tile: int | None = None,
+        batch: int | None = None,
+        device: str | None = None,
+        output: Output = "target",
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Translate an image, or each frame of a stack.
+
+        Parameters
+        ----------
+        image : array_like
+            Laid out as the sources of the training were: (..., H, W), (..., H, W, 3) for RGB, or
+            with the channel axis where it was; leading axes are frames. Any height and width.
+        condition : hashable, optional
+            One of `conditions`; needed when there are any.
+        samples : int
+            Must be 1; drawing several is not there yet.
+        seed : int, optional
+            Seed of dropout and noise planes; 0 when not given.
+        dropout : bool
+            Let dropout drop, as the paper does at test time.
+        statistics : {"stored", "image"}
+            Batch norm with the statistics of the training (tiles then equal the whole image), or
+            with those of each image, as the paper does; the image is then not tiled.
+        tile : int, optional
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory.
+        batch : int, optional
+            Tiles at once; None chooses by memory.
+        device : str, optional
+            ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
+        output : {"target", "float"}
+            The target's dtype, rounded and clipped, or floating point in the target's units, not
+            clipped.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all, frame by frame.
+
+        Returns
+        -------
+        numpy.ndarray
+            The same frames, height and width; channels as the targets of the training had them.
+
+        Raises
+        ------
+        InputError
+            When the image does not fit the model; the sentence says how.
+        DeviceError
+            When there is no such device, or its memory does not suffice for the smallest tile.
+        """
+        self._check_call(samples=samples, dropout=dropout, statistics=statistics, tile=tile)
+        planes = self._open(image)
+        translated = [
+            self.translate_planes(
+                planes,
+                frame,
+                condition,
+                output=output,
+                device=device,
+                seed=seed or 0,
+                tile=tile,
+                batch=batch,
+                dropout=dropout,
+                statistics=statistics,
+                on_tile=on_tile,
+            )
+            for frame in range(planes.frames)
+        ]
+        return self.target_codec.layout.assemble(np.stack(translated), planes.frame_shape)
+
+    def translate_planes(
+        self,
+        planes: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        output: Output = "target",
+        device: str | None = None,
+        **how: Any,
+    ) -> np.ndarray:
+        """Translate one frame of an opened source.
+
+        Parameters
+        ----------
+        planes : Planes
+            The source, with its z-context where the model has one.
+        frame : int
+            Which of its frames.
+        condition, output, device
+            As when the translator is called.
+        **how
+            Passed on to `Model.translate`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (C, H, W).
+        """
+        if planes.channels != self.source_codec.channels:
+            neighbours = 2 * self.config.z_context + 1
+            raise InputError(
+                f"The model was trained on images of {self.source_codec.channels // neighbours} "
+                f"channels, got {planes.channels // neighbours}: give the same channels."
+            )
+        index = self._condition_index(condition)
+        self.generator.to(choose_device(device or "auto"))
+        model = Model(
+            self.generator,
+            self.source_codec,
+            self.target_codec,
+            conditions=len(self.conditions),
+            noise_channels=self.config.noise_channels,
+        )
+        translated = model.translate(
+            lambda rows, columns: planes.read(frame, rows, columns),
+            planes.height,
+            planes.width,
+            condition=index,
+            **how,
+        )
+        return self.target_codec.decode(translated, output)
+
+    def save(
+        self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
+    ) -> None:
+        """Write the model into one file, beside its place first and then renamed.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``*.safetensors``.
+        slim : bool
+            Leave out the discriminator and the weights that are not applied.
+        overwrite : bool
+            Whether a file that is there is replaced.
+
+        Raises
+        ------
+        FileError
+            When it can't be written; what was there is intact.
+        """
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
+        applied = {f"{self._applied}.{k}": v for k, v in self.generator.state_dict().items()}
+        tensors = applied if slim else {**self._tensors, **applied}
+        write_container(path, tensors, self._header)
+
+    def _build_generator(self) -> UNet | ResNet:
+        generator = build_generator(
+            self.config,
+            planes_in=self.source_codec.planes + len(self.conditions) + self.config.noise_channels,
+            planes_out=self.target_codec.planes,
+        )
+        generator.load_state_dict(_part(self._tensors, self._applied))
+        return generator.eval()
+
+    def _check_call(
+        self, *, samples: int, dropout: bool, statistics: Statistics, tile: int | None
+    ) -> None:
+        if samples != 1:
+            raise InputError(f"samples must be 1 for now, got {samples}: call once per seed.")
+        if dropout and not self.config.dropout:
+            raise InputError("This model has no dropout: leave dropout=False.")
+        if statistics not in ("stored", "image"):
+            raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
+        if statistics == "image" and tile:
+            raise InputError(
+                f"statistics='image' needs the whole image at once, got tile={tile}: leave tile "
+                "out, or use statistics='stored'."
+            )
+
+    def _open(self, image: Any) -> Planes:
+        layout = self.source_codec.layout
+        planes = as_planes(image, like=layout, what="image")
+        if isinstance(image, np.ndarray) and not np.isfinite(image).any():
+            raise InputError("The image has no finite pixel, so there is nothing to translate.")
+        context = self.config.z_context
+        return ContextPlanes(planes, context) if context else planes
+
+    def _condition_index(self, condition: Hashable) -> int:
+        if not self.conditions:
+            if condition is not None:
+                raise InputError(
+                    f"This model has no conditions, got {condition!r}: leave condition out."
+                )
+            return 0
+        if condition not in self.conditions:
+            known = ", ".join(repr(name) for name in self.conditions)
+            raise InputError(f"condition must be one of {known}, got {condition!r}.")
+        return self.conditions.index(condition)
+
+
+def load(path: str | os.PathLike[str]) -> Translator:
+    """Read a model that `Translator.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; a checkpoint of a training will do as well.
+
+    Returns
+    -------
+    Translator
+        Ready to be called.
+
+    Raises
+    ------
+    FileError
+        When the file is missing, truncated, of another kind or newer than this version.
+    """
+    tensors, header = read_container(Path(path))
+    try:
+        return Translator(tensors, header)
+    except (KeyError, TypeError, RuntimeError, ConfigError) as error:
+        raise FileError(
+            f"{path} is a napari-pix2pix file, but its content does not fit together ({error}): "
+            "take another copy, or the version that wrote it."
+        ) from error
+
+
+def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:
+    """Which weights of a model file are applied."""
+    order = ["averaged", "generator", "best"]
+    if config.keep == "best":
+        order = ["best", "averaged", "generator"]
+    for name in order:
+        if any(key.startswith(f"{name}.") for key in tensors):
+            return name
+    raise KeyError("generator")
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _hashable(value: Any) -> Hashable:
+    """JSON turns tuples into lists; turn them back."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,0 +1,57 @@
+"""The golden values of the PyTorch reference implementation, and how to compare with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+@pytest.fixture(scope="session")
+def golden() -> ModuleType:
+    """Return the module that makes the golden weights, inputs and probes."""
+    spec = importlib.util.spec_from_file_location("golden", REFERENCE / "golden.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def golden_values() -> dict[str, Any]:
+    """Return the golden values."""
+    values: dict[str, Any] = json.loads((REFERENCE / "golden.json").read_text())
+    return values
+
+
+@pytest.fixture
+def check_golden(golden: ModuleType) -> Any:
+    """Return a check of a network against one entry of the golden values."""
+
+    def check(network: nn.Module, entry: dict[str, Any]) -> None:
+        state = network.state_dict()
+        shapes = {name: list(tensor.shape) for name, tensor in state.items()}
+        assert list(shapes.items()) == list(entry["state_dict"].items())
+        assert sum(p.numel() for p in network.parameters()) == entry["parameters"]
+        for mode in {"train_statistics", "eval"} & set(entry):
+            golden.fill_(state)
+            network.train(mode == "train_statistics")
+            for module in network.modules():
+                if isinstance(module, nn.Dropout):
+                    module.eval()
+            with torch.no_grad():
+                got = golden.probe(network(golden.ramp(*entry["input"])))
+            assert got["shape"] == entry[mode]["shape"]
+            for key in ("mean", "std", "values"):
+                assert got[key] == pytest.approx(entry[mode][key], abs=1e-4)
+
+    return check

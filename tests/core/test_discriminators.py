@@ -1,0 +1,139 @@
+"""Discriminators: equal to the reference, receptive fields, scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from napari_pix2pix.core.discriminators import (
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    PixelDiscriminator,
+    make_discriminator,
+)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_golden(index: int, golden_values: dict[str, Any], check_golden: Any) -> None:
+    entry = golden_values["discriminators"][index]
+    layers = 0 if entry["net"] == "pixel" else entry["n_layers"]
+    network = make_discriminator(
+        entry["in"], layers=layers, width=entry["width"], norm=entry["norm"]
+    )
+    check_golden(network, entry)
+
+
+def test_all_golden_discriminators_are_checked(golden_values: dict[str, Any]) -> None:
+    assert len(golden_values["discriminators"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("layers", "field", "side", "count"),
+    [
+        (0, 1, 256, 9_024),
+        (1, 16, 126, 139_585),
+        (2, 34, 62, 666_433),
+        (3, 70, 30, 2_768_705),
+        (4, 142, 14, 6_964_033),
+        (5, 286, 6, 11_159_361),
+    ],
+)
+def test_published_sizes(layers: int, field: int, side: int, count: int) -> None:
+    with torch.device("meta"):
+        network = make_discriminator(6, layers=layers)
+        assert network(torch.zeros(1, 6, 256, 256)).shape == (1, 1, side, side)
+    assert network.receptive_field == field
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("scales", [1, 2])
+def test_receptive_field_is_what_a_logit_sees(layers: int, scales: int) -> None:
+    network = make_discriminator(1, layers=layers, width=2, norm="none", scales=scales)
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.1)
+    image = torch.ones(1, 1, 320, 320, requires_grad=True)
+    logits = network(image)
+    coarsest = logits[-1] if isinstance(logits, tuple) else logits
+    middle = coarsest.shape[-1] // 2
+    coarsest[0, 0, middle, middle].backward()
+    seen = image.grad[0, 0].sum(0).nonzero().flatten()
+    assert seen[-1] - seen[0] + 1 == network.receptive_field
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
+def test_bias_follows_the_norm(layers: int, norm: Any) -> None:
+    network = make_discriminator(2, layers=layers, width=4, norm=norm)
+    biases = [m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d)]
+    inner = norm in ("instance", "none")
+    assert biases[0]
+    assert set(biases[1:-1]) == {inner}
+    assert biases[-1] == (inner if layers == 0 else True)
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_no_bias_at_all(layers: int) -> None:
+    network = make_discriminator(2, layers=layers, width=4, norm="instance", bias=False)
+    assert all(m.bias is None for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_spectral_norm_bounds_every_weight(layers: int) -> None:
+    torch.manual_seed(0)
+    network = make_discriminator(2, layers=layers, width=4, spectral_norm=True)
+    image = torch.randn(1, 2, 32, 32)
+    for _ in range(30):
+        network(image)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            largest = torch.linalg.matrix_norm(module.weight.detach().flatten(1), ord=2)
+            assert largest.item() == pytest.approx(1, abs=0.02)
+
+
+def test_each_scale_sees_the_pooled_image() -> None:
+    network = make_discriminator(2, layers=1, width=2, norm="none", scales=3)
+    assert isinstance(network, MultiScaleDiscriminator)
+    image = torch.randn(2, 2, 64, 48)
+    logits = network(image)
+    assert len(logits) == 3
+    halves = image.reshape(2, 2, 32, 2, 24, 2).mean((3, 5))
+    assert torch.allclose(logits[1], network.scales[1](halves), atol=1e-6)
+    assert logits[2].shape == (2, 1, 6, 4)
+    weights = [discriminator.model[0].weight for discriminator in network.scales]
+    assert not torch.equal(weights[0], weights[1])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("scales", [1, 2])
+def test_least_size_gives_one_logit_and_less_is_refused(layers: int, scales: int) -> None:
+    network = make_discriminator(1, layers=layers, width=2, scales=scales)
+    least = network.least_size
+    logits = network(torch.randn(2, 1, least, least))
+    coarsest = logits[-1] if isinstance(logits, tuple) else logits
+    assert coarsest.shape == (2, 1, 1, 1)
+    with pytest.raises(ValueError, match=rf"at least {least} x {least} pixels, not {least - 1} x"):
+        network(torch.randn(2, 1, least - 1, least))
+
+
+@pytest.mark.parametrize("make", [PatchDiscriminator, PixelDiscriminator])
+def test_other_channels_are_refused_in_words(make: Any) -> None:
+    with pytest.raises(ValueError, match="takes 6 channels, not 3"):
+        make(6, width=2)(torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"layers": -1}, "layers is -1; give an integer of at least 0"),
+        ({"scales": 0}, "scales is 0"),
+        ({"width": 0}, "width is 0"),
+        ({"norm": "layer"}, "norm 'layer' is not known"),
+    ],
+)
+def test_unusable_arguments_are_refused_in_words(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_discriminator(2, **arguments)

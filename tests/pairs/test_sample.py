@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.pair import Pair, open_pair
+from napari_pix2pix.pairs.sample import sample_blocks
+from napari_pix2pix.pairs.split import Area, whole_areas
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(2, 70), st.integers(2, 70)),
+    size=st.integers(1, 40),
+    most=st.integers(1, 30),
+    data=st.data(),
+)
+def test_blocks_tile_the_area_or_are_drawn_from_that_grid(shape, size, most, data):
+    height, width = shape[1:]
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    area = Area(0, top, height, left, width)
+    image = np.arange(np.prod(shape)).reshape(shape)
+    pairs = [open_pair(Pair(image, image))]
+
+    seen = np.zeros(shape, int)
+    blocks, note = sample_blocks(pairs, [area], size=size, seed=0, most=most)
+    for block in blocks:
+        window = (block.frame, block.rows, block.columns)
+        seen[window] += 1
+        np.testing.assert_array_equal(block.source[0], image[window])
+        assert max(block.target.shape[1:]) <= size
+        assert block.valid.all()
+
+    inside = seen[:, area.top :, area.left :]
+    assert seen.max() <= 1
+    assert seen.sum() == inside.sum()
+    assert len(blocks) <= most
+    if not note:
+        assert inside.all()
+    else:
+        assert len(blocks) == most
+
+
+def test_a_sample_is_seeded_and_said():
+    image = np.zeros((300, 300), np.uint8)
+    pairs = [open_pair(Pair(image, image))]
+    drawn = [sample_blocks(pairs, whole_areas(pairs), size=30, seed=s, most=8) for s in (1, 1, 2)]
+    places = [[(b.rows, b.columns) for b in blocks] for blocks, _ in drawn]
+    assert places[0] == places[1] != places[2]
+    assert drawn[0][1] == "Statistics from 8 of 100 blocks of up to 30 px (seed 1)."
+
+
+def test_all_pairs_and_only_valid_pixels_are_told_apart():
+    image, target = np.zeros((2, 16, 16), np.uint8), np.ones((2, 16, 16), np.float32)
+    target[1, 0, 0] = np.nan
+    pairs = [open_pair(Pair(image, image)), open_pair(Pair(image, target))]
+    blocks, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=0)
+    assert [(b.pair, b.frame, int(b.valid.sum())) for b in blocks] == [
+        (0, 0, 256), (0, 1, 256), (1, 0, 256), (1, 1, 255),
+    ]  # fmt: skip
+
+
+def test_without_areas_there_is_nothing_to_sample():
+    with pytest.raises(InputError, match="at least one"):
+        sample_blocks([], [], size=16, seed=0)

@@ -1,0 +1,236 @@
+"""The import contract: arrows between rooms run downward; only widgets know napari and Qt."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import napari_pix2pix
+
+PACKAGE = Path(__file__).parents[1] / "napari_pix2pix"
+SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.parts)
+
+LOW = {"errors"}
+MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
+HIGH = MIDDLE | {"layers", "translator", "fitting", "evaluation"}
+
+# The rooms that each room may import, beside itself; "" is the package's own public names.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "core": set(),
+    "pairs": LOW,
+    "metrics": LOW,
+    "translation": LOW | {"core", "pairs"},
+    "training": LOW | {"core", "pairs", "metrics", "translation"},
+    "formats": LOW | {"core", "pairs"},
+    "layers": LOW | {"pairs"},
+    "translator": MIDDLE | {"layers"},
+    "fitting": MIDDLE | {"layers", "translator"},
+    "evaluation": LOW | {"pairs", "metrics", "translator"},
+    "": HIGH,
+    "samples": HIGH,
+    "progress": HIGH,
+    "demo": HIGH | {"samples", "progress"},
+    "cli": HIGH | {"samples", "progress", "demo", ""},
+    "widgets": HIGH | {"samples", "demo", "cli", ""},
+}
+
+# Rooms that keep to few libraries. The others may use any but those of the desktop.
+LIBRARIES: dict[str, set[str]] = {
+    "": set(),
+    "errors": set(),
+    "core": {"torch"},
+    "pairs": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
+    "metrics": {"numpy", "scipy", "skimage"},
+    "layers": {"numpy", "dask", "zarr"},
+}
+
+DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy"}
+DESKTOP |= {"PyQt5", "PyQt6", "PySide2", "PySide6"}
+NOT_BEFORE_NEEDED = {"distributed", "onnx", "matplotlib", "ome_zarr", "npe2"}
+OTHER_NAMES = {"skimage": "scikit-image", "yaml": "pyyaml"}  # of the distributions that hold them
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str  # with a name that is imported from it: "torch.nn.Module"
+    line: int
+    in_function: bool
+    for_types: bool
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def is_for_types(node: ast.If) -> bool:
+    return ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def find_imports(
+    node: ast.AST, *, in_function: bool = False, for_types: bool = False
+) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(alias.name, node.lineno, in_function, for_types)
+    elif isinstance(node, ast.ImportFrom):
+        assert not node.level, f"line {node.lineno}: imports are absolute"
+        for alias in node.names:
+            yield Import(f"{node.module}.{alias.name}", node.lineno, in_function, for_types)
+    elif isinstance(node, ast.If) and is_for_types(node):
+        for child in node.body:
+            yield from find_imports(child, in_function=in_function, for_types=True)
+        for child in node.orelse:
+            yield from find_imports(child, in_function=in_function, for_types=for_types)
+    else:
+        deeper = in_function or isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        )
+        for child in ast.iter_child_nodes(node):
+            yield from find_imports(child, in_function=deeper, for_types=for_types)
+
+
+def room_of(module: str) -> str:
+    """Room of a dotted name within the package; "" for the package's own names."""
+    second = module.split(".")[1] if "." in module else ""
+    return second if second in ROOMS else ""
+
+
+def find_faults(room: str, source: str) -> list[str]:
+    """Say in words which imports of a room's source break the contract."""
+    faults = []
+    for found in find_imports(ast.parse(source)):
+        where = f"line {found.line}: {room or '__init__'} imports {found.module}"
+        if found.top in sys.stdlib_module_names:
+            continue
+        if found.top == "napari_pix2pix":
+            other = room_of(found.module)
+            is_version = found.module == "napari_pix2pix.__version__" and room != "core"
+            if other != room and other not in ROOMS[room] and not is_version:
+                faults.append(f"{where}: the arrow runs upward")
+        elif found.top in DESKTOP:
+            in_layers = room == "layers" and (found.in_function or found.for_types)
+            if room != "widgets" and not in_layers:
+                faults.append(f"{where}: only widgets, and functions of layers, know the desktop")
+        elif found.top not in LIBRARIES.get(room, {found.top}):
+            faults.append(f"{where}: not one of its libraries")
+        elif found.top in NOT_BEFORE_NEEDED and not (found.in_function or found.for_types):
+            faults.append(f"{where}: import it in the function that needs it")
+    return faults
+
+
+def room_of_file(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_module_keeps_the_contract(path: Path) -> None:
+    room = room_of_file(path)
+    assert room in ROOMS, f"{room} is no room: give it a place in ROOMS"
+    assert find_faults(room, path.read_text(encoding="utf-8")) == []
+
+
+def test_imported_libraries_are_dependencies() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = {re.split(r"[\[<>=!~ ]", d)[0] for d in project["project"]["dependencies"]}
+    sources = [path.read_text(encoding="utf-8") for path in SOURCES]
+    tops = {found.top for source in sources for found in find_imports(ast.parse(source))}
+    tops -= {*sys.stdlib_module_names, "napari_pix2pix"}
+    assert {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops} <= declared
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("core", "import numpy"),
+        ("core", "from napari_pix2pix.errors import InputError"),
+        ("core", "from napari_pix2pix import __version__"),
+        ("pairs", "import torch"),
+        ("pairs", "from napari_pix2pix.core.generators import UNet"),
+        ("metrics", "def f():\n    from napari_pix2pix.pairs.pair import Pair"),
+        ("translation", "from napari_pix2pix.training.config import TrainConfig"),
+        ("formats", "if TYPE_CHECKING:\n    from napari_pix2pix.translator import Translator"),
+        ("training", "from napari_pix2pix import Translator"),
+        ("layers", "import napari"),
+        ("layers", "class A:\n    from napari.layers import Image"),
+        ("translator", "def f():\n    import qtpy"),
+        ("cli", "from napari_pix2pix.widgets import train"),
+        ("formats", "from ome_zarr.io import parse_url"),
+        ("demo", "import matplotlib.pyplot as plt"),
+    ],
+)
+def test_fault_is_seen(room: str, source: str) -> None:
+    assert len(find_faults(room, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("core", "from torch import nn\nfrom napari_pix2pix.core.norms import norm_layer"),
+        ("layers", "def f():\n    from napari.layers import Image"),
+        ("layers", "if TYPE_CHECKING:\n    import napari"),
+        ("training", "import lightning_fabric\nfrom napari_pix2pix.pairs import Pair"),
+        ("formats", "from napari_pix2pix import __version__"),
+        ("widgets", "from qtpy.QtWidgets import QWidget\nfrom napari_pix2pix import train"),
+    ],
+)
+def test_permitted_import_is_no_fault(room: str, source: str) -> None:
+    assert find_faults(room, source) == []
+
+
+def modules_after(code: str) -> set[str]:
+    """Names of all modules that a fresh Python has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_import_loads_nothing_heavy() -> None:
+    loaded = modules_after("import napari_pix2pix")
+    assert "napari_pix2pix" in loaded
+    heavy = {"torch", "numpy", "lightning_fabric", "pydantic", "dask", "skimage"}
+    assert not loaded & (DESKTOP | heavy)
+
+
+def test_core_loads_no_other_room() -> None:
+    loaded = modules_after("import napari_pix2pix.core")
+    assert "torch" in loaded
+    rooms = {room_of(name) for name in loaded if name.startswith("napari_pix2pix")}
+    assert rooms == {"", "core"}
+    assert not loaded & (DESKTOP | {"lightning_fabric", "pydantic", "skimage"})
+
+
+def test_sample_data_needs_neither_torch_nor_qt() -> None:
+    loaded = modules_after("import napari_pix2pix.samples")
+    assert not loaded & (DESKTOP | {"torch", "lightning_fabric"})
+
+
+@pytest.mark.parametrize("name", napari_pix2pix.__all__)
+def test_public_name_is_there(name: str) -> None:
+    value = getattr(napari_pix2pix, name)
+    assert getattr(value, "__name__", name) == name
+
+
+def test_public_names_are_few_and_listed() -> None:
+    names = napari_pix2pix.__all__
+    assert len(names) <= 10
+    assert dir(napari_pix2pix) == sorted(names)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        napari_pix2pix.trian  # noqa: B018

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> TileGrid:
+    return TileGrid(
+        draw(st.integers(1, 150)),
+        draw(st.integers(1, 150)),
+        stride=draw(st.sampled_from([1, 2, 4, 8, 32])),
+        halo=draw(st.integers(0, 40)),
+        tile=draw(st.integers(0, 80)),
+        least=draw(st.sampled_from([0, 8, 50])),
+    )
+
+
+def count_kept(grid: TileGrid, tiles: list[Tile]) -> np.ndarray:
+    counts = np.zeros((grid.height, grid.width), int)
+    for tile in tiles:
+        counts[tile.kept.rows, tile.kept.columns] += 1
+    return counts
+
+
+def assert_exact(grid: TileGrid, tiles: list[Tile]) -> None:
+    for tile in tiles:
+        (top, bottom, left, right), kept = tile.window, tile.kept
+        assert (bottom - top, right - left) == grid.window
+        assert top % grid.stride == left % grid.stride == 0
+        assert top >= 0
+        assert left >= 0
+        assert bottom <= grid.padded[0]
+        assert right <= grid.padded[1]
+        assert top == 0 or kept.top - top >= grid.halo
+        assert left == 0 or kept.left - left >= grid.halo
+        assert bottom == grid.padded[0] or bottom - kept.bottom >= grid.halo
+        assert right == grid.padded[1] or right - kept.right >= grid.halo
+
+
+@settings(deadline=None, max_examples=150)
+@given(grid=grids())
+def test_kept_parts_cover_each_pixel_once_and_see_their_halo(grid: TileGrid) -> None:
+    tiles = grid.tiles()
+    assert (count_kept(grid, tiles) == 1).all()
+    assert_exact(grid, tiles)
+    assert all(size % grid.stride == 0 for size in (*grid.padded, *grid.window))
+    assert min(grid.padded) >= grid.least
+
+
+@settings(deadline=None, max_examples=100)
+@given(grid=grids(), data=st.data())
+def test_a_tile_left_over_is_covered_by_smaller_ones(grid: TileGrid, data: st.DataObject) -> None:
+    left = data.draw(st.sampled_from(grid.tiles()))
+    smaller = grid.smaller()
+    if smaller is None:
+        least = TileGrid(grid.height, grid.width, stride=grid.stride, halo=grid.halo,
+                         tile=grid.stride, least=grid.least)  # fmt: skip
+        assert least.window == grid.window
+        return
+    tiles = smaller.tiles(left.kept)
+    assert np.prod(smaller.window) < np.prod(grid.window)
+    covered = count_kept(grid, tiles)
+    assert (covered[left.kept.rows, left.kept.columns] == 1).all()
+    assert covered.sum() == covered[left.kept.rows, left.kept.columns].size
+    assert_exact(smaller, tiles)
+
+
+def test_a_crop_is_the_kept_part_within_its_window() -> None:
+    tile = Tile(window=Box(32, 96, 0, 64), kept=Box(48, 80, 0, 40))
+    assert tile.crop == (slice(16, 48), slice(0, 40))
+
+
+def test_tile_zero_is_one_window_of_the_padded_image() -> None:
+    (tile,) = TileGrid(33, 100, stride=16, halo=32, tile=0).tiles()
+    assert tile == Tile(window=Box(0, 48, 0, 112), kept=Box(0, 33, 0, 100))
+
+
+def test_halo_and_tile_are_rounded_up_to_the_stride() -> None:
+    grid = TileGrid(100, 100, stride=8, halo=3, tile=17)
+    assert grid.window == (24 + 2 * 8, 24 + 2 * 8)
+
+
+def test_bad_sizes_are_refused_in_words() -> None:
+    with pytest.raises(InputError, match="0 pixels high and 5 wide"):
+        TileGrid(0, 5, stride=4, halo=4)
+    with pytest.raises(ConfigError, match="tile is -1"):
+        TileGrid(5, 5, stride=4, halo=4, tile=-1)
