@@ -6,7 +6,6 @@ its target the DAB stain by colour deconvolution (Ruifrok and Johnston 2001).
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import numpy as np
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.evaluation import evaluate_pairs
 from napari_pix2pix.fitting import training_events
+from napari_pix2pix.formats.atomic import replacing
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.progress import show_progress
+from napari_pix2pix.progress import show_progress, to_json
 from napari_pix2pix.training.config import TrainConfig
 
 _HELD_OUT = 160  # columns on the right
@@ -42,15 +42,15 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
         ``seconds`` of training, ``device``, ``validation.prediction`` and
         ``validation.trivial``.
     """
+    config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
-        raise FileError(f"Can't make the folder {out}: {error.strerror}.") from error
+        raise FileError(f"Can't make the folder {out}: {error.strerror}; name another.") from error
     tissue, stain = _tissue_and_stain()
     edge = tissue.shape[1] - _HELD_OUT
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
     unseen = Pair(tissue[:, edge:], stain[:, edge:], name="right part")
-    config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     began = time.perf_counter()
     translator = show_progress(
         lambda control: training_events([seen], config, held_out=[unseen], control=control),
@@ -64,8 +64,10 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
         "device": str(next(translator.generator.parameters()).device),
         "validation": {side: scores[side] for side in ("prediction", "trivial")},
     }
-    _write_panel(out / "panel.png", unseen, translator(unseen.source))
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    with replacing(out / "panel.png") as fresh:
+        _write_panel(fresh, unseen, translator(unseen.source))
+    with replacing(out / "report.json") as fresh:
+        fresh.write_text(to_json(report) + "\n")
     return report
 
 

@@ -39,8 +39,8 @@ def evaluate(
     dict
         ``prediction`` and ``trivial``: means over the images of ``l1``, ``psnr``, ``ssim``,
         ``pearson``, ``nrmse``, each image weighted by its labelled pixels; ``images``: the same
-        for each image, with its ``name``. The trivial map is the least-squares fit of the
-        training.
+        for each image (or frame) that has any, with its ``name``. The trivial map is the
+        least-squares fit of the training.
 
     Raises
     ------
@@ -63,17 +63,23 @@ def evaluate(
 def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Score a translator on a sequence of `Pair`; see `evaluate`."""
     images: list[dict[str, Any]] = []
-    weights: list[int] = []
+    weights: list[float] = []
     for number, pair in enumerate(pairs, start=1):
         opened = open_pair(pair, translator.config.z_context)
         _check_target(translator, opened)
         for frame in range(opened.frames):
             scored, weight = _score_frame(translator, pair, opened, frame)
+            if not weight:
+                continue
             name = pair.name or f"pair {number}"
             images.append(
                 {"name": f"{name}, frame {frame}" if opened.frames > 1 else name} | scored
             )
             weights.append(weight)
+    if not images:
+        raise InputError(
+            "No pixel is left to score: the masks leave nothing where both images are finite."
+        )
     return {
         side: mean_scores([image[side] for image in images], weights=weights)
         for side in ("prediction", "trivial")
@@ -91,12 +97,14 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
 
 def _score_frame(
     translator: Translator, pair: Pair, opened: OpenPair, frame: int
-) -> tuple[dict[str, Any], int]:
-    """Scores of one frame, and how many of its pixels are labelled."""
+) -> tuple[dict[str, Any], float]:
+    """Scores of one frame, and how many of its pixels are labelled (a mean over channels)."""
     everywhere = slice(0, opened.height), slice(0, opened.width)
     source, target, valid = opened.read(frame, *everywhere)
     if valid is None:
         valid = np.ones((1, *target.shape[1:]), bool)
+    if not valid.any():
+        return {}, 0.0
     predictions = {
         "prediction": translator.translate_planes(opened.source, frame, pair.condition),
         "trivial": translator.target_codec.as_target(translator.linear.predict(source)),
@@ -107,4 +115,4 @@ def _score_frame(
         )
         for side, prediction in predictions.items()
     }
-    return scores, int(valid.sum())
+    return scores, valid.sum() / len(valid)

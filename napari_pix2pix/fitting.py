@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +122,7 @@ def train(
     (96, 96)
     """
     began = time.perf_counter()
-    held_out = None if isinstance(validation, int | float) else list(validation)
+    held_out = _held_out(validation)
     config = TrainConfig(
         preset=preset,
         epochs=epochs,
@@ -212,25 +215,52 @@ def training_events(
     return Translator(_on_cpu(state.model_tensors()), _header(state, data))
 
 
+def _held_out(validation: Any) -> list[Pair] | None:
+    """Return the pairs given for validation; None where a fraction was given."""
+    if isinstance(validation, Real):
+        return None
+    if (
+        isinstance(validation, list | tuple)
+        and validation
+        and all(isinstance(pair, Pair) for pair in validation)
+    ):
+        return list(validation)
+    raise InputError(
+        f"validation must be a fraction from 0 to below 1 or a list of Pair, got {validation!r}."
+    )
+
+
 def _checkpoint_paths(
     checkpoint: str | Path | None, resume: bool | str | Path | None
 ) -> tuple[Path | None, Path | None]:
     """Return the file to write checkpoints to and the one to go on from."""
-    path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and not path.parent.is_dir():
-        raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
-    if isinstance(resume, str | Path):
-        return path or Path(resume), Path(resume)
+    old = Path(resume) if isinstance(resume, str | Path) else None
+    path = old if checkpoint is None else Path(checkpoint)
     if path is None:
         if resume:
             raise InputError("resume=True needs checkpoint: say which file to go on from.")
         return None, None
-    if path.exists() and resume is None:
+    _check_writable(path)
+    if path.exists() and path != old and not isinstance(resume, bool):
         raise FileError(
             f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
             "written over (resume=False, --overwrite)."
         )
-    return path, path if resume and path.exists() else None
+    if resume is True and path.exists():
+        old = path
+    return path, old
+
+
+def _check_writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
+    if path.is_dir():
+        raise FileError(f"The checkpoint {path} is a folder: give the name of a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(
+            f"There is no permission to write the checkpoint to {path.parent}: choose another "
+            "folder."
+        )
 
 
 def _go_on(state: TrainingState, data: TrainingData, path: Path) -> None:
@@ -289,7 +319,9 @@ def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, flo
         return {}
     prediction = validated[-1]
     if state.config.keep == "best":
-        prediction = max(validated, key=lambda scores: scores["pearson"])
+        # As TrainingState.keep_best has it: NaN, of a constant prediction, is never the best.
+        known = [scores for scores in validated if not math.isnan(scores["pearson"])]
+        prediction = max(known or validated[-1:], key=lambda scores: scores["pearson"])
     return {"prediction": prediction, "trivial": data.validation.trivial}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,7 @@ from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.paths import expand_paths, match_by_name
 from napari_pix2pix.formats.writing import write_image
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.pairs.planes import Layout
-
-# Where every file's channel axis is put, so that one model takes CYX, TCYX and CZYX alike; RGB
-# stays last.
-_CHANNELS = -3
+from napari_pix2pix.pairs.planes import Layout, Planes
 
 
 def read_pairs(
@@ -39,7 +34,7 @@ def read_pairs(
     pairs : list of Pair
         Named by their source's file.
     notes : list of str
-        A sentence on the files that have no partner.
+        Sentences on the files that have no partner, and on images in a file that are not read.
 
     Raises
     ------
@@ -49,25 +44,25 @@ def read_pairs(
     matched, notes = match_by_name(expand_paths(source), expand_paths(target))
     pairs = []
     for source_path, target_path in matched:
-        image = read_image(source_path, axes)
+        images = read_image(source_path, axes), _read_target(target_path, axes)
+        axes_of_channels = _channel_axis(images[0]), _channel_axis(images[1])
         pairs.append(
             Pair(
-                channels_in_place(image)[0],
-                channels_in_place(_read_target(target_path, axes))[0],
-                channel_axis=_CHANNELS if "C" in image.axes else None,
+                images[0].data,
+                images[1].data,
+                channel_axis=axes_of_channels,
                 name=source_path.name,
             )
         )
+        notes += [note for image in images for note in image.notes]
     return pairs, notes
 
 
-def channels_in_place(image: ImageFile) -> tuple[Any, str]:
-    """Return an image's array and axes with its channels, if any, just before rows and columns."""
-    if "C" not in image.axes:
-        return image.data, image.axes
-    axis = image.axes.index("C")
-    axes = image.axes.replace("C", "")
-    return _moved(image.data, axis), f"{axes[:-2]}C{axes[-2:]}"
+def image_planes(image: ImageFile) -> Planes:
+    """Open an image for a translator by what its axes say, wherever the model had its channels."""
+    return Planes(
+        image.data, channel_axis=_channel_axis(image), rgb="S" in image.axes, what="image"
+    )
 
 
 def write_translated(
@@ -102,8 +97,11 @@ def write_translated(
     if layout.rgb:
         axes += "S"
     elif layout.channel_axis is not None:
-        place = len(axes) + 1 + layout.channel_axis
+        # As in Layout.assemble: in front, where the image has too few axes.
+        place = max(len(axes) + 1 + layout.channel_axis, 0)
         axes = f"{axes[:place]}C{axes[place:]}"
+    if Path(path).suffix.lower() == ".zarr":
+        array, axes = _in_zarr_order(array, axes)
     return write_image(path, array, axes, source.scale, source.units, overwrite=overwrite)
 
 
@@ -117,12 +115,14 @@ def _read_target(path: Path, axes: str | None) -> ImageFile:
         return read_image(path, axes)
 
 
-def _moved(data: Any, axis: int) -> Any:
-    if axis - data.ndim == _CHANNELS:
-        return data
-    if not isinstance(data, np.ndarray):
-        import dask.array
+def _channel_axis(image: ImageFile) -> int | None:
+    """Axis of an image's channels, counted from the end; colours are found by themselves."""
+    return image.axes.index("C") - len(image.axes) if "C" in image.axes else None
 
-        # Lazily: only what is asked for is read.
-        data = dask.array.from_array(data)
-    return np.moveaxis(data, axis, _CHANNELS)
+
+def _in_zarr_order(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """OME-Zarr wants its axes in one order."""
+    order = "".join(axis for axis in "TCZYX" if axis in axes)
+    if len(order) < len(axes):
+        return array, axes
+    return array.transpose([axes.index(axis) for axis in order]), order

@@ -205,10 +205,14 @@ def _resize(planes: Planes32, side: int, order: int) -> Planes32:
     if order == 0:
         nearest = np.rint(position).astype(int)
         return planes[:, nearest[:, None], nearest]
-    # A dense product with the two weights of each row costs less than to gather and add.
-    distance = np.abs(position[:, None] - np.arange(length))
-    weights = np.maximum(1 - distance, 0).astype(np.float32)
-    return weights @ planes @ weights.T
+    # Not as a product with a matrix of weights: the threads of numpy's BLAS go on spinning after
+    # it, and the training step that follows has a core less.
+    before = np.minimum(position.astype(int), max(length - 2, 0))
+    after = np.minimum(before + 1, length - 1)
+    part = (position - before).astype(np.float32)
+    rows = planes[:, before] * (1 - part)[:, None] + planes[:, after] * part[:, None]
+    mixed: Planes32 = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
+    return mixed
 
 
 def _join_valid(valids: Sequence[NDArray[np.bool_] | None], patch: int) -> NDArray[np.bool_] | None:

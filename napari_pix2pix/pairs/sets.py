@@ -1,12 +1,18 @@
-"""From what a user passes, one image or lists of them, to a list of pairs."""
+"""From what a user passes to a list of pairs, or to a source for a trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
+
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
+
+_STRIP = 256  # rows
 
 
 def make_pairs(
@@ -62,6 +68,67 @@ def make_pairs(
         )
         for i in range(count)
     ]
+
+
+def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
+    """Open an image that a model is to translate.
+
+    Parameters
+    ----------
+    image : array_like, tuple of arrays or Planes
+        The image; planes are taken as they are.
+    layout : Layout
+        Where the sources of the training had their channels.
+    channels : int
+        How many they had, those of neighbouring planes included.
+    z_context : int
+        Neighbouring planes on each side.
+
+    Raises
+    ------
+    InputError
+        When it is no image, lacks the channels, or has no finite pixel.
+    """
+    shape = tuple(getattr(image, "shape", ()))
+    if isinstance(image, Planes) or layout.channel_axis is None:
+        has_axis = True
+    else:
+        has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
+    if shape and len(shape) > 1 and not has_axis:
+        raise InputError(
+            f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
+            f"{_counted(channels // (2 * z_context + 1))}, got one of shape {shape}: give the same "
+            "channels on the same axis."
+        )
+    planes = as_planes(image, like=layout, what="image")
+    planes = ContextPlanes(planes, z_context) if z_context else planes
+    check_channels(planes, channels, z_context)
+    if not _any_finite(planes):
+        raise InputError("The image has no finite pixel, so there is nothing to translate.")
+    return planes
+
+
+def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
+    """Refuse a source whose channels are not as many as those of the training."""
+    if planes.channels != channels:
+        neighbours = 2 * z_context + 1
+        raise InputError(
+            f"The model was trained on images of {_counted(channels // neighbours)}, got "
+            f"{planes.channels // neighbours}: give the same channels."
+        )
+
+
+def _any_finite(planes: Planes) -> bool:
+    """Look for a pixel that is neither NaN nor infinite, some rows at a time."""
+    return planes.dtype.kind != "f" or any(
+        np.isfinite(planes.read(frame, slice(top, top + _STRIP), slice(0, planes.width))).any()
+        for frame in range(planes.frames)
+        for top in range(0, planes.height, _STRIP)
+    )
+
+
+def _counted(channels: int) -> str:
+    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(value: Any) -> list[Any]:

@@ -26,13 +26,11 @@ _PIX2PIX: dict[str, Any] = {
     "patch": 256,
     "batch": 1,
     "content": 0.0,
+    "intensity_jitter": 0.0,
     "quarter_turns": False,
     "zoom": (286 / 256, 286 / 256),
-    "source_normalisation": "dtype",
-    "target_normalisation": "dtype",
     "depth": 8,
     "width": 64,
-    "dropout": 0.5,
     "activation": "tanh",
     "discriminator_width": 64,
     "adversarial_start": 0.0,
@@ -43,11 +41,16 @@ _PIX2PIX: dict[str, Any] = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "light": {},
-    "reference": {**_PIX2PIX, "decay": "linear", "decay_start": 0.5, "default_epochs": 200},
+    "reference": {
+        **_PIX2PIX,
+        "dropout_placement": "reference",
+        "decay": "linear",
+        "decay_start": 0.5,
+        "default_epochs": 200,
+    },
     "paper": {
         **_PIX2PIX,
         "decay": "constant",
-        "dropout_placement": "paper",
         "bias": False,
         "halve_discriminator_loss": False,
         "stale_discriminator": True,
@@ -91,7 +94,9 @@ class TrainConfig(BaseModel):
     napari_pix2pix.errors.ConfigError: epochs should be greater than or equal to 1, got -1.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     preset: Preset = Field(
         "light",
@@ -127,8 +132,7 @@ class TrainConfig(BaseModel):
     compile: bool = Field(
         False,
         description="Compile the networks with torch.compile: slow to start, faster steps on a "
-        "GPU.Compile the networks with torch.compile: slow to start, faster steps on "
-        "a GPU.",
+        "GPU.",
     )
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(
         15.0,
@@ -176,11 +180,10 @@ class TrainConfig(BaseModel):
     zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
         (1.0, 1.0),
         description="Range of the random magnification of a patch; the paper's 286 to 256 is "
-        "1.117.Range of the random magnification of a patch; the paper's 286 to 256 "
-        "is 1.117.",
+        "1.117.",
     )
     intensity_jitter: _Fraction = Field(
-        0.0,
+        0.1,
         description="Random gain and offset of the source's intensities, as a fraction of their "
         "range.",
     )
@@ -198,12 +201,12 @@ class TrainConfig(BaseModel):
         "batch", description="Normalisation layers of both networks."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0,
+        0.5,
         description="Dropout of the generator's inner decoder blocks (or residual blocks), "
         "pix2pix's source of noise.",
     )
     dropout_placement: Literal["reference", "paper"] = Field(
-        "reference",
+        "paper",
         description="Which U-Net blocks drop out: as in the PyTorch implementation, or the three "
         "innermost as in the Torch original.",
     )
@@ -230,7 +233,7 @@ class TrainConfig(BaseModel):
         description="Layers of the PatchGAN: 0, 1, 2, 3, 4, 5 see 1, 16, 34, 70, 142, 286 pixels.",
     )
     discriminator_width: _Count = Field(
-        32, description="Channels of the discriminator's first layer."
+        16, description="Channels of the discriminator's first layer."
     )
     discriminator_scales: _Count = Field(
         1, description="Discriminators that look at the image at 1, 1/2, 1/4 ... of its size."
@@ -265,8 +268,7 @@ class TrainConfig(BaseModel):
     r1: _Weight = Field(
         0.0,
         description="Weight of the R1 penalty, the discriminator's squared gradient at real "
-        "images.Weight of the R1 penalty, the discriminator's squared gradient at "
-        "real images.",
+        "images.",
     )
     halve_discriminator_loss: bool = Field(
         True, description="Halve the discriminator's loss, as the PyTorch implementation does."
@@ -321,7 +323,7 @@ class TrainConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, fields: Any) -> Any:
-        return {**PRESETS.get(fields.get("preset", "light"), {}), **fields}
+        return {**PRESETS.get(str(fields.get("preset", "light")), {}), **fields}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -337,7 +339,32 @@ class TrainConfig(BaseModel):
             )
         if self.zoom[0] > self.zoom[1]:
             raise ValueError(f"zoom should go from low to high, got {self.zoom}")
+        if self.stale_discriminator and (self.gradient_penalty or self.r1):
+            raise ValueError(
+                "stale_discriminator keeps to the Torch original, which has no penalty on the "
+                "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
+            )
+        self._check_patch()
         return self
+
+    def _check_patch(self) -> None:
+        """Refuse patches that the networks can't take."""
+        multiple = 4 if self.generator == "resnet" else 2**self.depth
+        if self.patch % multiple:
+            deep = "of a ResNet" if self.generator == "resnet" else f"at depth={self.depth}"
+            raise ValueError(
+                f"patch should be a multiple of {multiple} {deep}, got {self.patch}: change one of "
+                "them"
+            )
+        # Two convolutions 4 wide follow the halvings; the PixelGAN has neither.
+        least = 3 * 2**self.discriminator_layers if self.discriminator_layers else 1
+        least *= 2 ** (self.discriminator_scales - 1)
+        if self.adversarial_weight and self.patch < least:
+            raise ValueError(
+                f"patch should be at least {least} for discriminator_layers="
+                f"{self.discriminator_layers} and discriminator_scales={self.discriminator_scales},"
+                f" got {self.patch}: take larger patches or a smaller discriminator"
+            )
 
     def with_default_budget(self) -> TrainConfig:
         """Return a config that has a budget: its own, or the preset's epochs when it has none."""
@@ -357,5 +384,7 @@ def _sentence(error: ValidationError, fields: dict[str, Any]) -> str:
         return f"There is no field {unknown}: {hint}"
     if first["type"] == "value_error" and not name:
         return f"{first['msg'].removeprefix('Value error, ')}."
+    if first["type"] in ("missing", "too_long"):
+        return f"{name} should be a pair of numbers, got {fields[name]!r}."
     wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
     return f"{name} should {wanted}, got {first['input']!r}."

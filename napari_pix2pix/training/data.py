@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ def prepare(
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
         notes=tuple(note for note in (parts.note, sampled, *warnings) if note),
-        fingerprint=_fingerprint(parts, blocks),
+        fingerprint=_fingerprint(opened, parts, blocks),
     )
 
 
@@ -183,12 +184,21 @@ def _fit_codecs(
 
 def _conditions(opened: Sequence[OpenPair]) -> tuple[Hashable, ...]:
     """Return the conditions in the order in which they are met."""
-    names = tuple(dict.fromkeys(pair.condition for pair in opened))
-    if names == (None,):
+    given = [pair.condition for pair in opened]
+    if all(condition is None for condition in given):
         return ()
-    if None in names:
+    if any(condition is None for condition in given):
         raise InputError("Some pairs have a condition and some have none: give one to each.")
-    return names
+    plain = [name.item() if isinstance(name, np.generic) else name for name in given]
+    for name in plain:
+        try:
+            hash(name), json.dumps(name)
+        except TypeError:
+            raise InputError(
+                f"A condition must be text, a number or a tuple of them, got {name!r}: a model "
+                "file can't keep anything else."
+            ) from None
+    return tuple(dict.fromkeys(plain))
 
 
 def _validation(
@@ -228,9 +238,10 @@ def _summary(opened: Sequence[OpenPair]) -> str:
     return f"{source} -> {target}{frames}{more}"
 
 
-def _fingerprint(parts: Split, blocks: Sequence[Block]) -> str:
-    digest = hashlib.sha256(repr((parts.train, parts.validation)).encode())
+def _fingerprint(opened: Sequence[OpenPair], parts: Split, blocks: Sequence[Block]) -> str:
+    conditions = [pair.condition for pair in opened]
+    digest = hashlib.sha256(repr((parts.train, parts.validation, conditions)).encode())
     for block in blocks:
-        digest.update(block.source.tobytes())
-        digest.update(block.target.tobytes())
+        for array in (block.source, block.target, block.valid):
+            digest.update(array.tobytes())
     return digest.hexdigest()

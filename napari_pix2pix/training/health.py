@@ -12,6 +12,11 @@ import numpy as np
 
 _MEMORY = 0.98  # of a running mean over some 50 steps
 _WINNING = 1e-2
+_ADVICE = (
+    "training stops, and the weights of the last epoch are kept. Lower learning_rate, set "
+    "gradient_clip=1, or use precision='32-true'."
+)
+NOT_FINITE_WEIGHTS = f"The weights are no longer finite: {_ADVICE}"
 
 
 class HealthWatch:
@@ -43,7 +48,7 @@ class HealthWatch:
         progress: float,
     ) -> list[str]:
         """Look at a validation; return what there is to say."""
-        constant = bool(np.ptp(prediction) == 0)
+        constant = bool(prediction.min() == prediction.max())
         said = [
             self._say_once(
                 "constant",
@@ -74,9 +79,5 @@ def not_finite(losses: Mapping[str, float]) -> str | None:
     """Return a sentence naming the first loss that is NaN or infinite, else None."""
     for name, value in losses.items():
         if not math.isfinite(value):
-            return (
-                f"The loss {name} is {value}: training stops, and the weights of the last "
-                "validation are kept. Lower learning_rate, set gradient_clip=1, or use "
-                "precision='32-true'."
-            )
+            return f"The loss {name} is {value}: {_ADVICE}"
     return None

@@ -71,20 +71,26 @@ class Schedule:
 
     def discriminator_learns(self, progress: float) -> bool:
         """Whether the discriminator is trained at this point."""
-        return self.config.adversarial_weight > 0 and progress >= self.config.adversarial_start
+        return self.config.adversarial_weight > 0 and progress >= self._adversarial_span[0]
 
     def adversarial_weight(self, progress: float) -> float:
         """Weight of the adversarial term in the generator's objective."""
-        config = self.config
         if not self.discriminator_learns(progress):
             return 0.0
-        return config.adversarial_weight * _ramp(
-            progress, config.adversarial_start, config.adversarial_full
-        )
+        return self.config.adversarial_weight * _ramp(progress, *self._adversarial_span)
+
+    @property
+    def _adversarial_span(self) -> tuple[float, float]:
+        """Where the adversarial term sets in and where it has its whole weight."""
+        if self.config.reconstruction_weight == 0:
+            return 0.0, 0.0  # there is nothing else to learn from
+        return self.config.adversarial_start, self.config.adversarial_full
 
 
 def _ramp(value: float, start: float, end: float) -> float:
     """0 up to ``start``, 1 from ``end`` on, a straight line between."""
     if value >= end:
         return 1.0
-    return max(0.0, (value - start) / (end - start))
+    if value <= start:
+        return 0.0
+    return (value - start) / (end - start)

@@ -113,9 +113,14 @@ class TrainingState:
         for name, network in self.networks().items():
             network.load_state_dict(_part(weights, name))
 
+    def is_finite(self) -> bool:
+        """Whether every weight is finite; a finite loss can have a gradient that is not."""
+        finite = [t.isfinite().all() for _, t in self._network_tensors() if t.is_floating_point()]
+        return bool(torch.stack(finite).all())
+
     def keep_best(self, score: float) -> bool:
         """Keep the applied weights if ``score`` is the best so far; return whether it is."""
-        if score <= self.best_score:
+        if not score > self.best_score:  # nor is NaN
             return False
         self.best_score = score
         self.best = {name: tensor.clone() for name, tensor in self.applied.state_dict().items()}
@@ -154,7 +159,9 @@ class TrainingState:
                 saved = _part(tensors, f"{prefix}.{name}")
                 # Laid out like the parameter: the fused Adam walks raw memory.
                 optimizer.state[parameter] = {
-                    key: torch.empty_like(parameter if value.ndim else value).copy_(value)
+                    key: torch.empty_like(
+                        parameter if value.ndim else value, device=parameter.device
+                    ).copy_(value)
                     for key, value in saved.items()
                 }
         self.best = _part(tensors, "best") or None

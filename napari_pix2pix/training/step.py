@@ -7,7 +7,6 @@ The order is the PyTorch reference's: one forward pass of the generator; a discr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,31 +19,12 @@ from napari_pix2pix.core import (
     reconstruction_loss,
     stack_planes,
 )
+from napari_pix2pix.training.batches import TensorBatch
 from napari_pix2pix.training.critic import Critic, Losses, set_up
 from napari_pix2pix.training.state import TrainingState
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-@dataclass(frozen=True)
-class TensorBatch:
-    """A batch of patches on the device.
-
-    Attributes
-    ----------
-    source, target : torch.Tensor
-        (B, P, H, W) and (B, Q, H, W), network range.
-    valid : torch.Tensor or None
-        (B, 1 or Q, H, W) bool, False where the target is unlabelled; None when all is labelled.
-    condition : torch.Tensor
-        (B,) indices of the conditions.
-    """
-
-    source: Tensor
-    target: Tensor
-    valid: Tensor | None
-    condition: Tensor
 
 
 class Pix2PixStep:
@@ -120,7 +100,10 @@ class Pix2PixStep:
         self.fabric.backward(torch.stack(objective).sum())
         if config.gradient_clip:
             self.fabric.clip_gradients(
-                self.generator, self.optimizer, max_norm=config.gradient_clip
+                self.generator,
+                self.optimizer,
+                max_norm=config.gradient_clip,
+                error_if_nonfinite=False,  # the loop looks for that, and keeps the model
             )
         self.optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,87 @@
+"""Where results go: files that may be written, and what is said on standard output."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.omezarr import is_zarr
+from napari_pix2pix.formats.paths import file_stem
+from napari_pix2pix.progress import to_json
+
+
+def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
+    """Name the file that each input's translation goes to.
+
+    Parameters
+    ----------
+    given : Path
+        File, folder or pattern, as the user named it.
+    inputs : list of Path
+        The files that it stands for.
+    out : Path
+        A file, where there is one input and it is not named by its folder; otherwise a folder,
+        in which each translation is called as its source.
+
+    Raises
+    ------
+    FileError
+        When a folder is needed and is not there, or an output would replace an input.
+    InputError
+        When two inputs have the same name.
+    """
+    folder = out.is_dir() and not is_zarr(out)
+    if folder:
+        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
+    elif len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
+        outputs = [out]
+    else:
+        count = f"{len(inputs)} file{'s' if len(inputs) > 1 else ''}"
+        raise FileError(f"{given} names {count}, so {out} must be a folder: create it.")
+    twice = [path for path, count in Counter(outputs).items() if count > 1]
+    if twice:
+        raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")
+    for source, path in zip(inputs, outputs, strict=True):
+        if path.resolve() == source.resolve():
+            raise FileError(f"{path} is the input itself: choose another name or folder.")
+    return outputs
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output before any work is done.
+
+    Raises
+    ------
+    FileError
+        No such folder, no permission, or something in the way.
+    """
+    if not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent} to write {path.name} to: create it.")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(
+            f"There is no permission to write {path.name} to {path.parent}: choose another folder."
+        )
+    if path.is_dir() and not is_zarr(path):
+        raise FileError(f"{path} is a folder: name a file in it.")
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists: choose another name, or pass --overwrite.")
+
+
+def score_table(scores: dict[str, Any]) -> str:
+    """Lay out scores of the network beside the trivial map's, a row each."""
+    if not scores:
+        return "No validation."
+    rows = [f"{'':>10}{'network':>12}{'linear fit':>12}"]
+    for name, value in scores["prediction"].items():
+        rows.append(f"{name:>10}{value:>12.4g}{scores['trivial'][name]:>12.4g}")
+    return "\n".join(rows)
+
+
+def say_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print the result for people, or for machines."""
+    click.echo(to_json(result) if as_json else text)

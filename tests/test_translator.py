@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pix2pix import load, train
+from napari_pix2pix.errors import DeviceError, InputError
+from napari_pix2pix.translator import Translator
+
+TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def learn(source, target, **fields) -> Translator:
+    return train(source, target, **{**TINY, "steps": 2, "validation": 0.0, **fields})
+
+
+@pytest.fixture(scope="module")
+def translator() -> Translator:
+    """Gray float32 to gray uint16, with a discriminator, an average and a validation."""
+    source = noise(96, 96)
+    target = (source * 60000).astype(np.uint16)
+    return train(source, target, **TINY, steps=4, adversarial_start=0.0)
+
+
+@pytest.fixture(scope="module")
+def colours() -> Translator:
+    """RGB to two channels in front, with dropout."""
+    source = np.rint(noise(48, 48, 3) * 255).astype(np.uint8)
+    target = np.moveaxis(source[..., :2], -1, 0)
+    return learn(source, target, channel_axis=(None, 0), dropout=0.5, dropout_placement="paper")
+
+
+# --- what comes out ----------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=12)
+@given(height=st.integers(1, 41), width=st.integers(1, 41))
+def test_any_height_and_width(translator, height, width):
+    translated = translator(noise(height, width))
+    assert translated.shape == (height, width)
+    assert translated.dtype == np.uint16
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 33), (3, 5, 17), (2, 1, 9, 1)])
+def test_frames_stay_in_front(translator, shape):
+    image = noise(*shape)
+    translated = translator(image)
+    assert translated.shape == shape
+    last = tuple(length - 1 for length in shape[:-2])
+    np.testing.assert_array_equal(translated[last], translator(image[last]))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float32"])
+def test_target_dtype(dtype):
+    source = noise(40, 40)
+    target = source > 0.5 if dtype == "bool" else (source * 200).astype(dtype)
+    model = learn(source, target, target_kind="image", steps=1)
+    assert model(source[:9, :7]).dtype == np.dtype(dtype)
+    assert model(source[:9, :7], output="float").dtype == np.float32
+
+
+def test_rgb_to_channels_and_back(colours):
+    image = np.rint(noise(2, 11, 13, 3) * 255).astype(np.uint8)
+    translated = colours(image)
+    assert translated.shape == (2, 2, 11, 13)  # frames, channels in front of rows
+    assert translated.dtype == np.uint8
+    back = learn(np.moveaxis(image[0], -1, 0)[:2], image[0], channel_axis=(0, None))
+    assert back(noise(2, 9, 8)).shape == (9, 8, 3)
+
+
+def test_alpha_is_left_out(colours):
+    image = np.rint(noise(12, 12, 4) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(colours(image), colours(image[..., :3]))
+
+
+def test_tuple_is_channels_of_one_image():
+    a, b = noise(40, 40), noise(40, 40, seed=1)
+    model = learn((a, b), (b, a))
+    np.testing.assert_array_equal(model((a, b)), model(np.stack([a, b])))
+
+
+def test_float_output_is_not_clipped(translator, tmp_path):
+    translator.save(tmp_path / "m.safetensors")
+    model = load(tmp_path / "m.safetensors")
+    with torch.no_grad():
+        last = [weights for weights in model.generator.parameters() if weights.ndim == 4][-1]
+        last.mul_(10_000)
+    image = noise(24, 24)
+    plain, free = model(image), model(image, output="float")
+    assert free.min() < 0
+    assert free.max() > 65535
+    np.testing.assert_array_equal(plain, np.clip(np.rint(free), 0, 65535).astype(np.uint16))
+
+
+@pytest.mark.parametrize("cut", [{"tile": 16}, {"tile": 32, "batch": 3}, {"tile": 0, "batch": 1}])
+def test_however_it_is_cut_the_same_answer(translator, cut):
+    image = noise(75, 61, seed=3)
+    whole = translator(image, tile=0, output="float")
+    span = translator.target_codec.high[0] - translator.target_codec.low[0]
+    difference = np.abs(translator(image, output="float", **cut) - whole).max()
+    assert difference / span * 2 < 1e-5
+
+
+def test_lazy_images(translator):
+    import dask.array
+    import zarr
+
+    image = noise(2, 20, 20)
+    expected = translator(image)
+    stored = zarr.array(image, chunks=(1, 8, 8))
+    np.testing.assert_array_equal(translator(stored), expected)
+    np.testing.assert_array_equal(translator(dask.array.from_array(image)), expected)
+
+
+def test_nan_pixels_do_not_spread(translator):
+    image = noise(64, 64)
+    image[0, 0] = np.nan
+    translated = translator(image, output="float")
+    assert np.isfinite(translated).all()
+    halo = translator.generator.halo
+    np.testing.assert_allclose(
+        translated[halo:, halo:], translator(noise(64, 64), output="float")[halo:, halo:], rtol=1e-4
+    )
+
+
+def test_dropout_is_seeded(colours):
+    image = np.rint(noise(32, 32, 3) * 255).astype(np.uint8)
+    first, again, other = (
+        colours(image, dropout=True, seed=seed, output="float") for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_image_statistics_differ_and_leave_no_trace(translator):
+    image = noise(40, 40, seed=2)
+    before = translator(image, output="float")
+    assert not np.allclose(translator(image, statistics="image", output="float"), before)
+    np.testing.assert_array_equal(translator(image, output="float"), before)
+
+
+def test_tiles_are_told(translator):
+    told: list[tuple[int, int]] = []
+    translator(noise(40, 40), tile=16, on_tile=lambda done, every: told.append((done, every)))
+    assert told[-1] == (1600, 1600)
+    assert len(told) > 1
+
+
+def test_repr_says_what_it_is(translator):
+    score = translator.scores["prediction"]["pearson"]
+    said = repr(translator)
+    assert "float32 1 x 96 x 96 -> uint16 1 x 96 x 96" in said
+    assert "light" in said
+    assert f"{score:.3f}" in said
+
+
+# --- conditions --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stains() -> Translator:
+    source = noise(48, 48)
+    return learn(
+        [source, source],
+        [source, 1 - source],
+        condition=["GFP", ("RFP", 2)],
+        steps=40,
+        learning_rate=3e-3,
+        adversarial_weight=0.0,
+        ema=0.0,
+    )
+
+
+def test_conditions_give_different_outputs(stains):
+    assert stains.conditions == ("GFP", ("RFP", 2))
+    image = noise(20, 20, seed=5)
+    one, other = (stains(image, condition=name, output="float") for name in stains.conditions)
+    towards = [np.corrcoef(out.ravel(), image.ravel())[0, 1] for out in (one, other)]
+    assert towards[0] > 0 > towards[1]
+
+
+def test_conditions_survive_a_file(stains, tmp_path):
+    stains.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    assert again.conditions == stains.conditions
+    image = noise(9, 9)
+    for name in stains.conditions:
+        np.testing.assert_array_equal(again(image, condition=name), stains(image, condition=name))
+
+
+@pytest.mark.parametrize("condition", [None, "DAPI"])
+def test_condition_has_to_be_one_that_is_there(stains, condition):
+    with pytest.raises(InputError, match=r"one of 'GFP', \('RFP', 2\), got"):
+        stains(noise(8, 8), condition=condition)
+
+
+def test_superfluous_condition(translator):
+    with pytest.raises(InputError, match="no conditions, got 'GFP'"):
+        translator(noise(8, 8), condition="GFP")
+
+
+# --- refused calls -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.full((8, 8), np.nan), "no finite pixel"),
+        (np.full((2, 300, 8), np.inf), "no finite pixel"),
+        ((np.full((8, 8), np.nan),), "no finite pixel"),
+        (np.zeros((8, 8), object), "dtype object"),
+        (np.zeros((0, 8)), "holds no pixel"),
+        (np.zeros((20, 20, 3), np.uint8), "trained on images of 1 channel, got 3"),
+        (np.zeros(8), "at least the axes Y and X"),
+        ([[1, 2], [3, 4]], "is a list"),
+        (None, "is a NoneType"),
+    ],
+)
+def test_unusable_image(translator, image, words):
+    with pytest.raises(InputError, match=words):
+        translator(image)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((8, 8), np.uint8), np.zeros((3, 9, 9), np.uint8), np.zeros((9, 9, 2))]
+)
+def test_channels_other_than_trained(colours, image):
+    with pytest.raises(InputError, match=r"trained on RGB images of 3 channels, got"):
+        colours(image)
+
+
+def test_plane_for_a_model_of_channels():
+    model = learn(noise(2, 40, 40), noise(40, 40), channel_axis=(0, None), steps=1)
+    with pytest.raises(InputError, match=r"images of 2 channels, got one of shape \(8, 8\)"):
+        model(noise(8, 8))
+    with pytest.raises(InputError, match="images of 2 channels, got 3"):
+        model(noise(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"samples": 2}, "samples must be 1 for now, got 2"),
+        ({"dropout": True}, "no dropout layers"),
+        ({"statistics": "image", "tile": 32}, "got tile=32"),
+        ({"statistics": "both"}, "'stored' or 'image', got 'both'"),
+        ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"tile": -4}, "tile must be 0 or more, got -4"),
+        ({"batch": 0}, "batch must be 1 or more, got 0"),
+    ],
+)
+def test_unusable_argument(translator, how, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        translator(noise(8, 8), **how)
+
+
+def test_dropout_of_a_network_too_shallow_to_have_any():
+    model = learn(
+        noise(40, 40), noise(40, 40, seed=1), steps=1, dropout=0.5, dropout_placement="reference"
+    )
+    with pytest.raises(InputError, match="no dropout layers"):
+        model(noise(8, 8), dropout=True)
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "tpu", "mps:9"])
+def test_missing_device(translator, device):
+    with pytest.raises(DeviceError, match=rf"no device '{device}' here: choose auto or one of"):
+        translator(noise(8, 8), device=device)

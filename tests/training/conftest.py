@@ -1,0 +1,132 @@
+"""Tiny pairs, configs and runs for the tests of the training room."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from scipy.ndimage import gaussian_filter
+
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.data import TrainingData, prepare
+from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.state import TrainingState
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+# Networks and patches that take milliseconds a step; nothing random but what a test asks for, and
+# nothing that follows the defaults of ``light``.
+TINY: dict[str, Any] = {
+    "width": 4,
+    "discriminator_width": 4,
+    "depth": 3,
+    "discriminator_layers": 1,
+    "patch": 32,
+    "batch": 2,
+    "device": "cpu",
+    "dropout": 0.0,
+    "intensity_jitter": 0.0,
+    "ema": 0.9,
+    "learning_rate": 1e-3,
+    "adversarial_start": 0.5,
+    "adversarial_full": 1.0,
+    "decay": "cosine",
+    "decay_start": 0.0,
+    "keep": "last",
+}
+
+
+@pytest.fixture(scope="session")
+def golden() -> ModuleType:
+    """Return the module that makes the golden weights and inputs."""
+    spec = importlib.util.spec_from_file_location("golden", REFERENCE / "golden.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def golden_steps() -> dict[str, Any]:
+    steps: dict[str, Any] = json.loads((REFERENCE / "golden.json").read_text())["training_steps"]
+    return steps
+
+
+@pytest.fixture(scope="session")
+def fabric() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., TrainConfig]:
+    """Return a maker of configs of tiny networks."""
+    return lambda **fields: TrainConfig(**{**TINY, **fields})
+
+
+@pytest.fixture
+def make_pair() -> Callable[..., Pair]:
+    """Return a maker of pairs: smooth noise, and its square with an offset."""
+
+    def make(seed: int = 0, shape: tuple[int, int] = (96, 80), **fields: Any) -> Pair:
+        source = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2)
+        source = (source / source.std()).astype(np.float32)
+        return Pair(source, source**2 + 3, **fields)
+
+    return make
+
+
+@pytest.fixture
+def make_state() -> Callable[..., TrainingState]:
+    """Return a maker of states of networks that take ``planes`` and give one."""
+
+    def make(config: TrainConfig, *, planes: int = 1, conditions: int = 0) -> TrainingState:
+        generator = build_generator(
+            config, planes_in=planes + conditions + config.noise_channels, planes_out=1
+        )
+        discriminator = build_discriminator(
+            config, source_planes=planes, conditions=conditions, target_planes=1
+        )
+        return TrainingState(config, generator, discriminator)
+
+    return make
+
+
+@pytest.fixture
+def make_loop(
+    tiny: Callable[..., TrainConfig], make_pair: Callable[..., Pair], fabric: Fabric
+) -> Callable[..., TrainingLoop]:
+    """Return a maker of loops over one pair."""
+
+    def make(
+        *,
+        data: TrainingData | None = None,
+        control: Control | None = None,
+        save: Callable[[TrainingState], str] | None = None,
+        seconds_before: float = 0.0,
+        **fields: Any,
+    ) -> TrainingLoop:
+        config = tiny(**fields)
+        data = data or prepare([make_pair()], config)
+        state = build_state(config, data, torch.device("cpu"))
+        return TrainingLoop(
+            state,
+            data,
+            fabric,
+            control=control or Control(),
+            save=save,
+            seconds_before=seconds_before,
+        )
+
+    return make

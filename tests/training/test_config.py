@@ -1,0 +1,161 @@
+"""The one declaration: presets, refusals in words, and its way through JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.training.config import PRESETS, TrainConfig
+
+# specification.md: what both public implementations do.
+SHARED = {
+    "generator": "unet",
+    "depth": 8,
+    "width": 64,
+    "norm": "batch",
+    "dropout": 0.5,
+    "activation": "tanh",
+    "upsampling": "transpose",
+    "discriminator_layers": 3,
+    "discriminator_width": 64,
+    "conditional": True,
+    "adversarial": "vanilla",
+    "adversarial_weight": 1.0,
+    "adversarial_start": 0.0,
+    "adversarial_full": 0.0,
+    "reconstruction": "l1",
+    "reconstruction_weight": 100.0,
+    "gradient_penalty": 0.0,
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "batch": 1,
+    "patch": 256,
+    "zoom": (286 / 256, 286 / 256),
+    "flips": True,
+    "quarter_turns": False,
+    "ema": 0.0,
+    "default_epochs": 200,
+}
+# specification.md: where the two differ.
+DIFFERENT = {
+    "dropout_placement": ("reference", "paper"),
+    "bias": (True, False),
+    "halve_discriminator_loss": (True, False),
+    "stale_discriminator": (False, True),
+    "decay": ("linear", "constant"),
+}
+
+
+@pytest.mark.parametrize("preset", ["reference", "paper"])
+def test_presets_are_the_published_recipes(preset: str) -> None:
+    config = TrainConfig(preset=preset)
+    assert {name: getattr(config, name) for name in SHARED} == SHARED
+    place = ("reference", "paper").index(preset)
+    for name, values in DIFFERENT.items():
+        assert getattr(config, name) == values[place], name
+
+
+def test_reference_decays_after_half_of_the_epochs() -> None:
+    assert TrainConfig(preset="reference").decay_start == 0.5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_given_field_wins_over_the_preset(preset: str) -> None:
+    config = TrainConfig(preset=preset, batch=3, learning_rate=0.5)
+    assert (config.preset, config.batch, config.learning_rate) == (preset, 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"epochs": -1}, "epochs should be greater than or equal to 1, got -1."),
+        ({"steps": 0}, "steps should be greater than or equal to 1, got 0."),
+        ({"max_seconds": 0}, "max_seconds should be greater than 0, got 0."),
+        ({"max_seconds": float("inf")}, "max_seconds should be a finite number, got inf."),
+        ({"learning_rate": float("nan")}, "learning_rate should be"),
+        ({"epochs": "three"}, "epochs should be a valid integer, .*, got 'three'."),
+        ({"epochs": 2.5}, "epochs should be a valid integer, .*, got 2.5."),
+        ({"width": None}, "width should be a valid integer, got None."),
+        ({"flips": "maybe"}, "flips should be a valid boolean, .*, got 'maybe'."),
+        ({"preset": "ligth"}, "preset should be 'light', 'reference' or 'paper', got 'ligth'."),
+        ({"preset": ["light"]}, "preset should be 'light', 'reference' or 'paper', got"),
+        ({"norm": "layer"}, "norm should be 'batch', .* got 'layer'."),
+        ({"validation": 1.0}, "validation should be less than 1, got 1.0."),
+        ({"learnig_rate": 1}, "There is no field learnig_rate: did you mean learning_rate?"),
+        ({"xyzzy": 1}, "There is no field xyzzy: see help"),
+        ({"zoom": (1.0,)}, r"zoom should be a pair of numbers, got \(1.0,\)."),
+        ({"zoom": (1, 2, 3)}, r"zoom should be a pair of numbers, got \(1, 2, 3\)."),
+        ({"zoom": (2, 1)}, "zoom should go from low to high"),
+        ({"adversarial_weight": 0, "reconstruction_weight": 0}, "nothing would be learnt"),
+        ({"adversarial_start": 0.8, "adversarial_full": 0.2}, "lies before adversarial_start"),
+        ({"patch": 100, "depth": 3}, "patch should be a multiple of 8 at depth=3, got 100"),
+        ({"patch": 102, "generator": "resnet"}, "multiple of 4 of a ResNet, got 102"),
+        ({"patch": 128, "preset": "reference"}, "multiple of 256 at depth=8, got 128"),
+        ({"patch": 64, "discriminator_layers": 5}, "patch should be at least 96 for"),
+        ({"patch": 32, "discriminator_scales": 4, "discriminator_layers": 1}, "at least 48 for"),
+        ({"preset": "paper", "r1": 1.0}, "set gradient_penalty=0 and r1=0"),
+        ({"preset": "paper", "gradient_penalty": 10.0}, "set gradient_penalty=0 and r1=0"),
+    ],
+)
+def test_refusals_are_sentences(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        TrainConfig(**fields)
+    said = str(caught.value)
+    assert said.endswith(".") or said.endswith("?")
+    assert "\n" not in said
+    assert "pydantic" not in said
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"preset": "reference", "depth": 3, "patch": 32},
+        {"generator": "resnet", "patch": 20, "discriminator_layers": 2},
+        {"patch": 64, "discriminator_layers": 5, "adversarial_weight": 0},
+        {"patch": 16, "depth": 4, "discriminator_layers": 0},
+    ],
+)
+def test_what_can_be_built_is_not_refused(fields: dict[str, Any]) -> None:
+    config = TrainConfig(**fields)
+    assert {name: getattr(config, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_json_brings_a_config_back(preset: str) -> None:
+    config = TrainConfig(preset=preset, seed=2**62, max_seconds=1.5, zoom=(0.9, 1.1), depth=4)
+    assert TrainConfig(**config.model_dump(mode="json")) == config
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_it_is_frozen() -> None:
+    config = TrainConfig()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.width = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", TrainConfig.model_fields)
+def test_every_field_is_described_once(name: str) -> None:
+    description = TrainConfig.model_fields[name].description
+    assert description
+    assert description.endswith(".")
+    # Sentences that were joined without a space were pasted twice.
+    half = len(description) // 2
+    assert description[:half].strip() != description[half:].strip()
+    assert description.count(description[:20]) == 1
+
+
+def test_every_preset_is_made_of_fields() -> None:
+    for preset in PRESETS.values():
+        assert set(preset) <= set(TrainConfig.model_fields)
+
+
+def test_the_default_budget_is_the_presets() -> None:
+    assert TrainConfig(default_epochs=7).with_default_budget().epochs == 7
+    for given in ({"epochs": 2}, {"steps": 2}, {"max_seconds": 2.0}):
+        config = TrainConfig(**given)
+        assert config.with_default_budget() == config

@@ -1,0 +1,71 @@
+"""Pausing, stopping and Ctrl+C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from napari_pix2pix.training.control import Control, interrupt_stops
+
+
+def test_a_fresh_control_lets_run() -> None:
+    control = Control()
+    assert (control.paused, control.stopped) == (False, False)
+    assert control.wait() == 0.0
+
+
+def test_wait_lasts_until_resumed_and_says_how_long() -> None:
+    control = Control()
+    control.pause()
+    assert control.paused
+    threading.Timer(0.1, control.resume).start()
+    began = time.perf_counter()
+    waited = control.wait()
+    assert 0.09 <= waited <= time.perf_counter() - began
+    assert not control.paused
+    assert not control.stopped
+
+
+def test_stop_ends_a_pause() -> None:
+    control = Control()
+    control.pause()
+    threading.Timer(0.05, control.stop).start()
+    assert control.wait() > 0
+    assert control.stopped
+
+
+def test_first_interrupt_stops_and_the_second_breaks_off() -> None:
+    control = Control()
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt_stops(control):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.stopped
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it may arrive a moment later
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_handler_is_put_back_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ValueError, match="x"), interrupt_stops(Control()):
+        raise ValueError("x")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def work() -> None:
+        with interrupt_stops(Control()):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,0 +1,158 @@
+"""From pairs to what the loop needs, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.data import prepare
+
+MakePair = Callable[..., Pair]
+Tiny = Callable[..., TrainConfig]
+
+
+def test_what_is_held_out_is_never_trained_on(make_pair: MakePair, tiny: Tiny) -> None:
+    """Held-out pixels are marked by a value of their own, which no patch shows."""
+    pair = make_pair(shape=(96, 80))
+    data = prepare([pair], tiny())
+    assert data.validation is not None
+    marked = pair.target.copy()
+    for block in data.validation.blocks:
+        marked[block.rows, block.columns] = 1e6
+    again = prepare([replace(pair, target=marked)], tiny())
+    assert again.validation is not None
+    assert again.target_codec == data.target_codec
+    assert all((block.target == 1e6).all() for block in again.validation.blocks)
+    assert max(again.sampler.batch(step).target.max() for step in range(50)) < 10
+
+
+def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, tiny: Tiny) -> None:
+    held_out = [make_pair(seed=3), make_pair(seed=4)]
+    data = prepare([make_pair()], tiny(), held_out=held_out)
+    assert data.validation is not None
+    assert {block.pair for block in data.validation.blocks} == {1, 2}
+    assert np.array_equal(
+        np.concatenate([b.target[0] for b in data.validation.blocks if b.pair == 1]),
+        held_out[0].target,
+    )
+    assert any("Validated on 2 pairs" in note for note in data.notes)
+    alone = prepare([make_pair()], tiny(validation=0))
+    assert data.source_codec == alone.source_codec
+    assert np.array_equal(data.sampler.batch(3).source, alone.sampler.batch(3).source)
+    # Its description is of the training set.
+    assert "more pairs" not in data.summary
+
+
+def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair: MakePair, tiny: Tiny) -> None:
+    data = prepare([make_pair()], tiny(validation=0))
+    assert data.validation is None
+    assert any("as asked" in note for note in data.notes)
+
+
+def test_too_small_to_split_is_said(make_pair: MakePair, tiny: Tiny) -> None:
+    data = prepare([make_pair(shape=(24, 24))], tiny())
+    assert data.validation is None
+    assert any(note.startswith("No validation: the images are too small") for note in data.notes)
+
+
+def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> None:
+    data = prepare([make_pair(), make_pair(seed=1)], tiny())
+    assert data.summary == "float32 1 x 96 x 80 -> float32 1 x 96 x 80 and 1 more pairs"
+
+
+def test_missing_pixels_are_noted(make_pair: MakePair, tiny: Tiny) -> None:
+    pair = make_pair()
+    pair.target[3:5, 3:5] = np.nan
+    data = prepare([pair], tiny(validation=0))
+    assert any("NaN" in note and "unlabelled" in note for note in data.notes)
+
+
+def test_conditions_are_planes_in_the_order_met(make_pair: MakePair, tiny: Tiny) -> None:
+    pairs = [make_pair(seed, condition=name) for seed, name in enumerate(["b", "a", "b"])]
+    data = prepare(pairs, tiny())
+    assert data.conditions == ("b", "a")
+    assert data.validation is not None
+    for block, index in zip(data.validation.blocks, data.validation.conditions, strict=True):
+        assert data.conditions[index] == pairs[block.pair].condition
+    seen = np.concatenate([data.sampler.batch(step).condition for step in range(20)])
+    assert set(seen.tolist()) == {0, 1}
+
+
+def test_numpy_scalars_become_conditions_that_a_file_can_keep(
+    make_pair: MakePair, tiny: Tiny
+) -> None:
+    pairs = [make_pair(seed, condition=np.int64(seed)) for seed in range(2)]
+    conditions = prepare(pairs, tiny()).conditions
+    assert conditions == (0, 1)
+    assert {type(condition) for condition in conditions} == {int}
+
+
+@pytest.mark.parametrize("condition", [b"bytes", {"a": 1}, frozenset([1])])
+def test_conditions_that_no_file_can_keep_are_refused(
+    condition: object, make_pair: MakePair, tiny: Tiny
+) -> None:
+    with pytest.raises(InputError, match="A condition must be text, a number"):
+        prepare([make_pair(condition=condition)], tiny())
+
+
+def test_some_conditions_missing(make_pair: MakePair, tiny: Tiny) -> None:
+    pairs = [make_pair(condition="a"), make_pair(seed=1)]
+    with pytest.raises(InputError, match="Some pairs have a condition and some have none"):
+        prepare(pairs, tiny())
+
+
+@pytest.mark.parametrize("what", ["source", "target"])
+def test_labels_are_refused_in_words(what: str, make_pair: MakePair, tiny: Tiny) -> None:
+    labels = np.zeros((96, 80), np.uint16)
+    for number, (y, x) in enumerate([(4, 4), (30, 40), (60, 8), (64, 50), (10, 55)], start=1):
+        labels[y : y + 18, x : x + 18] = number
+    pair = replace(make_pair(), **{what: labels})
+    with pytest.raises(InputError, match=f"{what} is taken for labels .*{what}_kind='image'"):
+        prepare([pair], tiny())
+    assert prepare([pair], tiny(**{f"{what}_kind": "image"})).sampler.batch(0)
+    with pytest.raises(InputError, match="can't be translated yet"):
+        prepare([pair], tiny(**{f"{what}_kind": "classes"}))
+
+
+@pytest.mark.parametrize("what", ["source", "target"])
+def test_pairs_of_other_channels_or_dtypes_are_refused(
+    what: str, make_pair: MakePair, tiny: Tiny
+) -> None:
+    first, second = make_pair(), make_pair(seed=1)
+    array = getattr(second, what)
+    other_dtype = replace(second, **{what: array.astype(np.float64)})
+    with pytest.raises(InputError, match=f"The {what} of .* float64.*float32"):
+        prepare([first, other_dtype], tiny())
+    other_channels = replace(second, **{what: (array, array)})
+    with pytest.raises(InputError, match=f"The {what} of .* has 2 channels"):
+        prepare([first, other_channels], tiny())
+
+
+def test_fingerprint_knows_the_pairs(make_pair: MakePair, tiny: Tiny) -> None:
+    def fingerprint(pair: Pair, **fields: object) -> str:
+        return prepare([pair], tiny(**fields)).fingerprint
+
+    first = fingerprint(make_pair())
+    assert fingerprint(make_pair()) == first
+    others = [make_pair(seed=1), make_pair(condition="a"), make_pair(shape=(96, 84))]
+    for what in ("source", "target"):
+        changed = make_pair()
+        # In the middle: the outer columns may be held out.
+        getattr(changed, what)[48, 40] += 1e-3
+        others.append(changed)
+    mask = np.ones((96, 80), bool)
+    mask[40:50, 40:50] = False
+    others.append(make_pair(mask=mask))
+    prints = [fingerprint(pair) for pair in others]
+    prints.append(fingerprint(make_pair(), validation=0.3))
+    assert len({first, *prints}) == len(prints) + 1
+
+
+def test_an_epoch_has_a_hundred_steps_at_least(make_pair: MakePair, tiny: Tiny) -> None:
+    assert prepare([make_pair()], tiny()).steps_per_epoch == 100

@@ -1,0 +1,404 @@
+"""The loop: what it says, when it ends, and that it repeats itself exactly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import napari_pix2pix.training.step as step_module
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.data import TrainingData, prepare
+from napari_pix2pix.training.events import (
+    Checkpoint,
+    Done,
+    Event,
+    Health,
+    Prepared,
+    Preview,
+    Step,
+    Validated,
+)
+from napari_pix2pix.training.loop import TrainingLoop
+from napari_pix2pix.training.state import TrainingState
+
+MakeLoop = Callable[..., TrainingLoop]
+# The discriminator in all steps, so that what is compared is all there is.
+WHOLE: dict[str, Any] = {"adversarial_start": 0.0, "adversarial_full": 0.0}
+
+
+@pytest.fixture
+def short_epochs(
+    make_pair: Callable[..., Pair], tiny: Callable[..., TrainConfig]
+) -> Callable[..., TrainingData]:
+    """Return a maker of data whose epochs have three steps."""
+
+    def make(**fields: Any) -> TrainingData:
+        return replace(prepare([make_pair()], tiny(**fields)), steps_per_epoch=3)
+
+    return make
+
+
+def of(kind: type, events: list[Event]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def tensors(loop: TrainingLoop) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in loop.state.tensors().items()}
+
+
+def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    assert set(one) == set(other)
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+def test_events_come_in_order(
+    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
+) -> None:
+    loop = make_loop(data=short_epochs(), epochs=2, **WHOLE, save=lambda _: "here")
+    events = list(loop)
+    kinds = [type(event) for event in events if not isinstance(event, Health)]
+    epoch = [Step, Step, Step, Validated, Preview]
+    assert kinds == [Prepared, *epoch, *epoch, Checkpoint, Done]
+    steps = of(Step, events)
+    assert [(step.step, step.epoch) for step in steps] == [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+    ]
+    assert [step.progress for step in steps] == pytest.approx([n / 6 for n in range(1, 7)])
+    assert set(steps[0].losses) == {"G_L1", "G_GAN", "D_real", "D_fake"}
+    assert all(a.seconds_left >= 0 for a in steps)
+    assert steps[-1].seconds_left == 0
+    assert events[0].steps_per_epoch == 3
+    assert events[0].device.startswith("CPU")
+    assert [v.step for v in of(Validated, events)] == [3, 6]
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert (done.step, done.reason) == (6, "budget")
+    assert [record["step"] for record in loop.state.history] == [3, 6]
+
+
+def test_history_has_the_means_of_each_epoch(
+    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
+) -> None:
+    loop = make_loop(data=short_epochs(), steps=5, **WHOLE)
+    steps = of(Step, list(loop))
+    for record, part in zip(loop.state.history, (steps[:3], steps[3:]), strict=True):
+        assert set(record["losses"]) == {"G_L1", "G_GAN", "D_real", "D_fake"}
+        for name, mean in record["losses"].items():
+            assert mean == pytest.approx(np.mean([step.losses[name] for step in part]))
+    assert [record["epoch"] for record in loop.state.history] == [1, 2]
+
+
+def test_validation_keeps_the_best(
+    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
+) -> None:
+    loop = make_loop(data=short_epochs(), epochs=4)
+    validated = of(Validated, list(loop))
+    scores = [v.prediction["pearson"] for v in validated]
+    best = -np.inf
+    for one, score in zip(validated, scores, strict=True):
+        assert one.best == (score > best)
+        best = max(best, score)
+    assert loop.state.best_score == best
+    assert all(one.trivial == loop.data.validation.trivial for one in validated)
+
+
+def test_preview_lies_where_it_says(make_loop: MakeLoop) -> None:
+    loop = make_loop(steps=1)
+    (preview,) = of(Preview, list(loop))
+    assert loop.data.validation is not None
+    block = loop.data.validation.blocks[0]
+    assert (preview.pair, preview.top, preview.left) == (
+        block.pair,
+        block.rows.start,
+        block.columns.start,
+    )
+    assert preview.image.shape == block.target.shape
+
+
+def test_without_validation_there_is_history_all_the_same(make_loop: MakeLoop) -> None:
+    loop = make_loop(steps=2, validation=0.0)
+    events = list(loop)
+    assert not of(Validated, events)
+    (record,) = loop.state.history
+    assert record["step"] == 2
+    assert "validation" not in record
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"steps": 4}, 4), ({"epochs": 1}, 3), ({"epochs": 2, "steps": 5}, 5)]
+)
+def test_budgets_in_steps_and_epochs(
+    budget: dict[str, int],
+    steps: int,
+    make_loop: MakeLoop,
+    short_epochs: Callable[..., TrainingData],
+) -> None:
+    loop = make_loop(data=short_epochs(), **budget)
+    assert len(of(Step, list(loop))) == steps == loop.state.step
+
+
+def test_budget_in_seconds_holds(make_loop: MakeLoop) -> None:
+    loop = make_loop(max_seconds=2.0, seconds_before=0.5)
+    began = time.perf_counter()
+    events = list(loop)
+    taken = time.perf_counter() - began
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert 1.2 <= taken <= 1.5 * 1.1 + 0.3  # half a second was used before
+    assert done.seconds == pytest.approx(taken + 0.5, abs=0.2)
+    progress = [step.progress for step in of(Step, events)]
+    assert progress == sorted(progress)
+    assert progress[0] > 0.25
+
+
+def test_rates_follow_the_schedule(make_loop: MakeLoop) -> None:
+    loop = make_loop(
+        steps=4, learning_rate=0.1, discriminator_learning_rate=0.2, decay="linear", decay_start=0
+    )
+    steps = of(Step, list(loop))
+    assert [step.learning_rates["G"] for step in steps] == pytest.approx([0.1, 0.075, 0.05, 0.025])
+    assert [step.learning_rates["D"] for step in steps] == pytest.approx([0.2, 0.15, 0.1, 0.05])
+    assert loop.state.optimizer_g.param_groups[0]["lr"] == pytest.approx(0.025)
+
+
+def test_adversarial_losses_appear_when_the_term_sets_in(make_loop: MakeLoop) -> None:
+    steps = of(Step, list(make_loop(steps=4, adversarial_start=0.5, adversarial_full=0.5)))
+    assert [("G_GAN" in step.losses, "D_real" in step.losses) for step in steps] == [
+        (False, False),
+        (False, False),
+        (True, True),
+        (True, True),
+    ]
+
+
+def test_stop_keeps_the_model_so_far(make_loop: MakeLoop) -> None:
+    control = Control()
+    loop = make_loop(steps=50, control=control, save=lambda _: "here")
+    events = []
+    for event in loop:
+        events.append(event)
+        if isinstance(event, Step) and event.step == 3:
+            control.stop()
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert (done.step, done.reason) == (3, "stopped")
+    assert [type(event) for event in events[-4:]] == [Validated, Preview, Checkpoint, Done]
+
+
+def test_stop_before_the_first_step(make_loop: MakeLoop) -> None:
+    control = Control()
+    control.stop()
+    events = list(make_loop(steps=5, control=control))
+    assert not of(Step, events)
+    assert of(Done, events)[0].reason == "stopped"
+
+
+def test_pause_costs_no_budget(make_loop: MakeLoop) -> None:
+    control = Control()
+    loop = make_loop(max_seconds=1.0, control=control)
+    began = time.perf_counter()
+    for event in loop:
+        if isinstance(event, Step) and event.step == 2:
+            control.pause()
+            threading.Timer(0.7, control.resume).start()
+        if isinstance(event, Done):
+            done = event
+    wall = time.perf_counter() - began
+    assert done.reason == "budget"
+    assert wall - done.seconds >= 0.65
+    assert done.seconds >= 0.8
+
+
+def test_same_seed_same_weights(make_loop: MakeLoop) -> None:
+    """Whatever was drawn from torch's own generator in between."""
+    fields = {"steps": 4, "noise_channels": 1, "intensity_jitter": 0.1, "gradient_penalty": 1.0}
+    results = []
+    for noise, seed in ((0, 0), (1, 0), (0, 1)):
+        torch.manual_seed(noise)
+        loop = make_loop(**fields, **WHOLE, seed=seed)
+        for _ in loop:
+            torch.rand(noise)
+        results.append(tensors(loop))
+    assert unequal(results[0], results[1]) == []
+    # Another seed: everything but counters differs.
+    assert {name.split(".")[0] for name in unequal(results[0], results[2])} >= {
+        "generator",
+        "averaged",
+        "discriminator",
+        "optimizer_g",
+        "optimizer_d",
+    }
+
+
+def test_training_leaves_torchs_random_state_alone(make_loop: MakeLoop) -> None:
+    loop = make_loop(steps=2, noise_channels=1)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    list(loop)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_closing_early_ends_the_reading_thread(make_loop: MakeLoop) -> None:
+    before = set(threading.enumerate())
+    events = iter(make_loop(steps=50))
+    for event in events:
+        if isinstance(event, Step):
+            break
+    assert set(threading.enumerate()) - before  # the next batch is being cut
+    assert isinstance(events, Iterator)
+    events.close()  # type: ignore[attr-defined]
+    assert not {thread for thread in threading.enumerate() if thread.is_alive()} - before
+
+
+def test_an_error_while_reading_arrives(make_loop: MakeLoop) -> None:
+    loop = make_loop(steps=5)
+
+    def broken(step: int) -> Any:
+        raise OSError("the disk is gone")
+
+    loop.data.sampler.batch = broken  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(loop)
+
+
+def spoil_loss(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Make the reconstruction loss NaN from step ``at`` on."""
+    real, calls = step_module.reconstruction_loss, iter(range(1, 10_000))
+
+    def spoilt(*arguments: Any) -> Tensor:
+        loss = real(*arguments)
+        return loss * float("nan") if next(calls) >= at else loss
+
+    monkeypatch.setattr(step_module, "reconstruction_loss", spoilt)
+
+
+@pytest.mark.parametrize("gradient_clip", [None, 1.0])
+def test_a_loss_that_is_not_finite_ends_the_run(
+    gradient_clip: float | None,
+    make_loop: MakeLoop,
+    short_epochs: Callable[..., TrainingData],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fields: dict[str, Any] = {
+        "gradient_clip": gradient_clip,
+        "decay": "constant",
+        "adversarial_start": 1.0,
+        "adversarial_full": 1.0,
+    }
+    good = make_loop(data=short_epochs(), epochs=1, **fields)
+    list(good)
+    spoil_loss(monkeypatch, at=5)
+    saved: list[int] = []
+
+    def save(state: TrainingState) -> str:
+        assert state.is_finite()
+        saved.append(state.step)
+        return "here"
+
+    loop = make_loop(
+        data=short_epochs(),
+        epochs=3,
+        save=save,
+        checkpoint_seconds=1e-9,
+        **fields,
+    )
+    events = list(loop)
+    assert [step.step for step in of(Step, events)] == [1, 2, 3, 4]
+    assert any("The loss G_L1 is nan" in health.message for health in of(Health, events))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.reason == "not finite"
+    assert saved
+    assert max(saved) <= 4  # nothing was written over the last good checkpoint
+    assert not isinstance(events[-2], Checkpoint)
+    # The last good weights: those of the end of the first epoch.
+    expected = good.state.snapshot()
+    got = loop.state.snapshot()
+    assert unequal(expected, got) == []
+
+
+@pytest.mark.parametrize("steps", [4, 3], ids=["mid-epoch", "at the end of an epoch"])
+def test_weights_that_are_not_finite_end_the_run_too(
+    steps: int,
+    make_loop: MakeLoop,
+    short_epochs: Callable[..., TrainingData],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A finite loss can have a gradient that is not; such weights are never kept."""
+    loop = make_loop(data=short_epochs(), steps=steps, save=lambda _: "here")
+    first = loop.state.snapshot()
+    average = loop.state.average
+
+    def spoil() -> None:
+        average()
+        if loop.state.step == steps:
+            next(loop.state.generator.parameters()).data.fill_(float("inf"))
+
+    monkeypatch.setattr(loop.state, "average", spoil)
+    events = list(loop)
+    assert any("no longer finite" in health.message for health in of(Health, events))
+    assert of(Done, events)[0].reason == "not finite"
+    assert not of(Checkpoint, events)
+    assert loop.state.is_finite()
+    assert bool(unequal(first, loop.state.snapshot())) == (steps == 4)
+
+
+def test_checkpoints_keep_their_distance(make_loop: MakeLoop) -> None:
+    saved: list[float] = []
+
+    def save(_: TrainingState) -> str:
+        saved.append(time.perf_counter())
+        return "here"
+
+    list(make_loop(max_seconds=1.5, checkpoint_seconds=0.4, save=save))
+    assert 3 <= len(saved) <= 4  # at 0.4, 0.8, 1.2 and at the end
+    assert all(later - earlier >= 0.4 for earlier, later in pairwise(saved[:-1]))
+
+
+def test_slow_checkpoints_take_a_tenth_of_the_time_at_most(make_loop: MakeLoop) -> None:
+    saved: list[float] = []
+
+    def save(_: TrainingState) -> str:
+        saved.append(time.perf_counter())
+        time.sleep(0.05)
+        return "here"
+
+    list(make_loop(max_seconds=1.4, checkpoint_seconds=1e-9, save=save))
+    assert len(saved) >= 2
+    assert all(later - earlier >= 0.5 for earlier, later in pairwise(saved[:-1]))
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop: MakeLoop) -> None:
+    def save(_: TrainingState) -> str:
+        raise FileError("Can't write x: No space left on device; nothing was changed.")
+
+    events = list(make_loop(steps=3, save=save, checkpoint_seconds=1e-9))
+    assert [step.step for step in of(Step, events)] == [1, 2, 3]
+    assert any("No space left" in health.message for health in of(Health, events))
+    assert not of(Checkpoint, events)
+    assert of(Done, events)[0].reason == "budget"
+
+
+def test_the_tiny_network_learns(make_loop: MakeLoop) -> None:
+    """Sixty steps of a tiny U-Net halve the loss: the whole really is wired up."""
+    steps = of(Step, list(make_loop(steps=60, learning_rate=5e-3, adversarial_weight=0)))
+    first, last = (np.mean([s.losses["G_L1"] for s in part]) for part in (steps[:5], steps[-5:]))
+    assert last < 0.6 * first

@@ -1,0 +1,185 @@
+"""A run's state: its way into tensors and back, the average, the best weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
+
+MakeState = Callable[..., TrainingState]
+Tiny = Callable[..., TrainConfig]
+
+
+def run(state: TrainingState, fabric: Fabric, numbers: range) -> None:
+    train_step = Pix2PixStep(state, fabric, conditions=0)
+    for number in numbers:
+        rng = torch.Generator().manual_seed(number)
+        source, target = torch.randn(2, 2, 1, 32, 32, generator=rng).unbind()
+        batch = TensorBatch(source, target, None, torch.zeros(2, dtype=torch.long))
+        losses = train_step(batch, adversarial=True, adversarial_weight=1.0, rate=1.0)
+        state.add_losses({name: loss.item() for name, loss in losses.items()})
+        state.step += 1
+        state.average()
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert set(one) == set(other)
+    assert not [name for name in one if not torch.equal(one[name], other[name])]
+
+
+@pytest.fixture
+def trained(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> TrainingState:
+    state = make_state(tiny(ema=0.9))
+    for network in state.networks().values():
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run(state, fabric, range(3))
+    state.keep_best(0.5)
+    return state
+
+
+def test_a_file_brings_all_of_it_back(
+    trained: TrainingState, make_state: MakeState, fabric: Fabric, tmp_path: Path
+) -> None:
+    trained.history.append({"step": 3, "validation": {"pearson": 0.1 + 0.2}})
+    trained.seconds = 1 / 3
+    counters = json.loads(json.dumps(trained.counters()))
+    write_container(tmp_path / "state", trained.tensors(), counters)
+    before = {name: tensor.clone() for name, tensor in trained.tensors().items()}
+
+    loaded = make_state(trained.config)
+    for network in loaded.networks().values():
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loaded.load(*read_container(tmp_path / "state"))
+    assert_same(loaded.tensors(), before)
+    assert loaded.counters() == trained.counters()
+    assert {name.split(".")[0] for name in before} == {
+        "generator",
+        "averaged",
+        "discriminator",
+        "optimizer_g",
+        "optimizer_d",
+        "best",
+    }
+    # And they go on alike, in weights and in Adam's moments.
+    for state in (trained, loaded):
+        run(state, fabric, range(3, 6))
+    assert_same(loaded.tensors(), trained.tensors())
+
+
+def test_loaded_moments_lie_in_memory_as_the_weights_do(
+    trained: TrainingState, make_state: MakeState
+) -> None:
+    """The fused Adam walks raw memory: another layout would pair wrong numbers."""
+    loaded = make_state(trained.config)
+    for network in loaded.networks().values():
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    contiguous = {name: tensor.contiguous() for name, tensor in trained.tensors().items()}
+    loaded.load(contiguous, trained.counters())
+    layouts = 0
+    for optimizer in (loaded.optimizer_g, loaded.optimizer_d):
+        assert optimizer is not None
+        for parameter, moments in optimizer.state.items():
+            assert set(moments) == {"step", "exp_avg", "exp_avg_sq"}
+            assert moments["exp_avg"].stride() == parameter.stride()
+            assert moments["exp_avg_sq"].stride() == parameter.stride()
+            layouts += not parameter.is_contiguous()
+    assert layouts > 0  # else this would prove nothing
+
+
+def test_a_run_whose_discriminator_waits_comes_back(make_state: MakeState, tiny: Tiny) -> None:
+    fresh = make_state(tiny())
+    loaded = make_state(tiny(seed=5))
+    loaded.load(fresh.tensors(), fresh.counters())
+    assert_same(loaded.tensors(), fresh.tensors())
+
+
+def test_average_follows_its_formula(make_state: MakeState, tiny: Tiny) -> None:
+    """``min(ema, (1 + step) / (10 + step))`` of the old and the rest of the new."""
+    state = make_state(tiny(ema=0.6))
+    assert state.averaged is not None
+    name, parameter = next(iter(state.generator.named_parameters()))
+    expected = parameter.detach().clone()
+    for step, decay in [(1, 2 / 11), (2, 3 / 12), (98, 0.6)]:
+        state.step = step
+        with torch.no_grad():
+            parameter += step
+        expected = decay * expected + (1 - decay) * parameter.detach()
+        state.average()
+        torch.testing.assert_close(state.averaged.state_dict()[name], expected)
+    assert not any(p.requires_grad for p in state.averaged.parameters())
+
+
+def test_average_takes_running_statistics_along(trained: TrainingState) -> None:
+    assert trained.averaged is not None
+    averaged, current = trained.averaged.state_dict(), trained.generator.state_dict()
+    for name in averaged:
+        if name.endswith("num_batches_tracked"):
+            assert averaged[name] == current[name] == 3
+        if name.endswith("running_mean"):
+            assert not torch.equal(averaged[name], torch.zeros_like(averaged[name]))
+
+
+def test_without_ema_the_generator_itself_is_applied(make_state: MakeState, tiny: Tiny) -> None:
+    state = make_state(tiny(ema=0.0))
+    assert state.averaged is None
+    assert state.applied is state.generator
+    assert "averaged" not in state.networks()
+    state.average()
+    averaging = make_state(tiny(ema=0.9))
+    assert averaging.applied is averaging.averaged
+
+
+def test_best_weights_are_those_of_the_best_score(make_state: MakeState, tiny: Tiny) -> None:
+    state = make_state(tiny())
+    parameter = next(iter(state.applied.parameters()))
+    name = next(iter(dict(state.applied.named_parameters())))
+    kept = []
+    for value, score in enumerate([float("nan"), 0.1, 0.5, float("nan"), 0.3, 0.5]):
+        parameter.data.fill_(value)
+        kept.append(state.keep_best(score))
+    assert kept == [False, True, True, False, False, False]
+    assert state.best is not None
+    assert (state.best[name] == 2).all()
+    assert state.best_score == 0.5
+    assert (state.model_tensors()[f"best.{name}"] == 2).all()
+
+
+def test_restore_undoes_what_came_after_the_snapshot(
+    trained: TrainingState, fabric: Fabric
+) -> None:
+    snapshot = trained.snapshot()
+    before = {name: tensor.clone() for name, tensor in snapshot.items()}
+    run(trained, fabric, range(3, 4))
+    assert not all(torch.equal(t, before[n]) for n, t in trained.snapshot().items())
+    trained.restore(snapshot)
+    assert_same(trained.snapshot(), before)
+
+
+def test_mean_losses_begin_anew(make_state: MakeState, tiny: Tiny) -> None:
+    state = make_state(tiny())
+    assert state.take_mean_losses() == {}
+    state.add_losses({"G_L1": 1.0})
+    state.add_losses({"G_L1": 3.0})
+    assert state.take_mean_losses() == {"G_L1": 2.0}
+    assert state.take_mean_losses() == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("network", ["generator", "averaged", "discriminator"])
+def test_weights_that_are_not_finite_are_found(
+    value: float, network: str, make_state: MakeState, tiny: Tiny
+) -> None:
+    state = make_state(tiny())
+    assert state.is_finite()
+    list(state.networks()[network].parameters())[-1].data.view(-1)[0] = value
+    assert not state.is_finite()

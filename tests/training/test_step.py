@@ -1,0 +1,325 @@
+"""One optimisation step: the published numbers, and what each choice changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
+
+MakeState = Callable[..., TrainingState]
+Tiny = Callable[..., TrainConfig]
+WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def make_batch(
+    seed: int = 0, *, size: int = 2, side: int = 32, valid: Tensor | None = None, condition: int = 0
+) -> TensorBatch:
+    rng = torch.Generator().manual_seed(seed)
+    source, target = (torch.rand(2, size, 1, side, side, generator=rng) * 2 - 1).unbind()
+    return TensorBatch(source, target, valid, torch.full((size,), condition))
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def same(one: list[Tensor], other: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
+def test_golden_steps(
+    kind: str, golden: Any, golden_steps: dict[str, Any], make_state: MakeState, fabric: Fabric
+) -> None:
+    config = TrainConfig(
+        preset="reference",
+        adversarial=kind,
+        depth=7,
+        width=8,
+        discriminator_width=8,
+        dropout=0.0,
+        patch=128,
+        batch=2,
+        precision="32-true",
+    )
+    state = make_state(config)
+    golden.fill_(state.generator.state_dict())
+    golden.fill_(state.discriminator.state_dict())
+    train_step = Pix2PixStep(state, fabric, conditions=0)
+    assert len(golden_steps[kind]) == 5
+    for number, expected in enumerate(golden_steps[kind]):
+        batch = TensorBatch(
+            golden.ramp(2, 1, 128, 128, phase=number),
+            golden.ramp(2, 1, 128, 128, phase=number + 1.5),
+            None,
+            torch.zeros(2, dtype=torch.long),
+        )
+        losses = train_step(batch, **WHOLE)
+        assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+            expected, rel=1e-3
+        )
+
+
+@pytest.mark.usefixtures("float64")
+def test_twenty_steps_equal_a_plain_loop(make_state: MakeState, tiny: Tiny) -> None:
+    config = tiny(preset="reference", learning_rate=2e-4, discriminator_layers=2)
+    ours, plain = make_state(config), make_state(config)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="64-true")
+    train_step = Pix2PixStep(ours, fabric, conditions=0)
+    plain_step = PlainLoop(plain.generator, plain.discriminator)
+    for number in range(20):
+        batch = make_batch(number)
+        rate = 1.0 - number / 40
+        got = train_step(batch, adversarial=True, adversarial_weight=1.0, rate=rate)
+        expected = plain_step(batch.source, batch.target, 2e-4 * rate)
+        assert {n: v.item() for n, v in got.items()} == pytest.approx(expected, rel=1e-9)
+    for network, other in zip(ours.networks().values(), plain.networks().values(), strict=True):
+        for one, two in zip(network.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-9)
+
+
+class PlainLoop:
+    """The reference's step, written from specification.md alone."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
+        assert discriminator is not None
+        self.networks = generator, discriminator
+        self.optimizers = [
+            torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), foreach=False)
+            for network in self.networks
+        ]
+
+    def __call__(self, x: Tensor, y: Tensor, rate: float) -> dict[str, float]:
+        generator, discriminator = self.networks
+        for optimizer in self.optimizers:
+            optimizer.param_groups[0]["lr"] = rate
+        fake = generator(x)
+        logits = discriminator(torch.cat([x, fake.detach()], 1))
+        d_fake = functional.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
+        logits = discriminator(torch.cat([x, y], 1))
+        d_real = functional.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+        self._learn(1, 0.5 * (d_fake + d_real))
+        logits = discriminator(torch.cat([x, fake], 1))
+        g_gan = functional.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+        g_l1 = 100 * (fake - y).abs().mean()
+        self._learn(0, g_gan + g_l1)
+        losses = {"G_GAN": g_gan, "G_L1": g_l1, "D_real": d_real, "D_fake": d_fake}
+        return {name: loss.item() for name, loss in losses.items()}
+
+    def _learn(self, which: int, loss: Tensor) -> None:
+        self.optimizers[which].zero_grad()
+        loss.backward()
+        self.optimizers[which].step()
+
+
+@pytest.mark.parametrize(
+    ("adversarial", "weight", "names"),
+    [
+        (False, 0.0, {"G_L1"}),
+        (True, 0.0, {"G_L1", "D_fake", "D_real"}),  # it learns before it is listened to
+        (True, 0.5, {"G_L1", "G_GAN", "D_fake", "D_real"}),
+    ],
+)
+def test_a_term_that_is_off_costs_nothing(
+    adversarial: bool,
+    weight: float,
+    names: set[str],
+    make_state: MakeState,
+    tiny: Tiny,
+    fabric: Fabric,
+) -> None:
+    state = make_state(tiny())
+    assert state.discriminator is not None
+    calls: list[int] = []
+    state.discriminator.register_forward_hook(lambda *_: calls.append(1))
+    train_step = Pix2PixStep(state, fabric, conditions=0)
+    losses = train_step(make_batch(), adversarial=adversarial, adversarial_weight=weight, rate=1.0)
+    assert set(losses) == names
+    assert len(calls) == 2 * adversarial + bool(weight)
+    assert not any(loss.requires_grad for loss in losses.values())
+
+
+def test_weight_zero_makes_no_discriminator(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny(adversarial_weight=0))
+    assert state.discriminator is None
+    assert state.optimizer_d is None
+    losses = Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+    assert set(losses) == {"G_L1"}
+
+
+def test_adversarial_term_alone_trains(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
+    state = make_state(tiny(reconstruction_weight=0))
+    before = weights(state.generator)
+    losses = Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+    assert set(losses) == {"G_GAN", "D_fake", "D_real"}
+    assert not same(before, weights(state.generator))
+
+
+def test_weights_scale_their_terms(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
+    one, other = (
+        Pix2PixStep(make_state(tiny(reconstruction_weight=w)), fabric, conditions=0)(
+            make_batch(), adversarial=True, adversarial_weight=a, rate=1.0
+        )
+        for w, a in ((1.0, 1.0), (7.0, 3.0))
+    )
+    assert other["G_L1"].item() == pytest.approx(7 * one["G_L1"].item(), rel=1e-5)
+    assert other["G_GAN"].item() == pytest.approx(3 * one["G_GAN"].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["l2", "charbonnier"])
+def test_other_reconstructions_have_their_name(
+    kind: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny(reconstruction=kind, adversarial_weight=0, reconstruction_weight=1))
+    batch = make_batch()
+    with torch.no_grad():
+        difference = state.generator.train()(batch.source) - batch.target
+    expected = difference.square() if kind == "l2" else (difference.square() + 1e-6).sqrt()
+    losses = Pix2PixStep(state, fabric, conditions=0)(batch, **WHOLE)
+    assert losses["G_reconstruction"].item() == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+def test_rate_zero_changes_nothing_and_rates_are_set(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny(learning_rate=0.5, discriminator_learning_rate=0.25))
+    assert state.discriminator is not None
+    assert state.optimizer_d is not None
+    networks = state.generator, state.discriminator
+    before = [weights(network) for network in networks]
+    train_step = Pix2PixStep(state, fabric, conditions=0)
+    train_step(make_batch(), adversarial=True, adversarial_weight=1.0, rate=0.0)
+    assert all(same(old, weights(new)) for old, new in zip(before, networks, strict=True))
+    train_step(make_batch(), adversarial=True, adversarial_weight=1.0, rate=0.5)
+    assert state.optimizer_g.param_groups[0]["lr"] == 0.25
+    assert state.optimizer_d.param_groups[0]["lr"] == 0.125
+
+
+def test_generator_steps_leave_no_trace_in_the_discriminator(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny())
+    assert state.discriminator is not None
+    gradients: list[list[Tensor]] = []
+    train_step = Pix2PixStep(state, fabric, conditions=0)
+    assert train_step.critic is not None
+    judge = train_step.critic.judge
+
+    def spy(*seen: Any) -> Any:
+        assert state.discriminator is not None
+        gradients.append([p.grad.clone() for p in state.discriminator.parameters()])
+        return judge(*seen)
+
+    train_step.critic.judge = spy  # type: ignore[method-assign]
+    train_step(make_batch(), **WHOLE)
+    assert same(gradients[0], [p.grad for p in state.discriminator.parameters()])
+    assert all(p.requires_grad for p in state.discriminator.parameters())
+
+
+def test_unlabelled_targets_have_no_influence(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    """Whatever stands where the mask is False, NaN too, every weight comes out the same."""
+    valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
+    valid[0, :, 5:20, 3:30] = False
+    results = []
+    for value in (0.0, 1e3, float("nan")):
+        state = make_state(tiny(r1=1.0, gradient_penalty=1.0))
+        train_step = Pix2PixStep(state, fabric, conditions=0)
+        for number in range(3):
+            batch = make_batch(number, valid=valid)
+            target = torch.where(valid, batch.target, value)
+            torch.manual_seed(number)
+            train_step(TensorBatch(batch.source, target, valid, batch.condition), **WHOLE)
+        results.append([w for network in state.networks().values() for w in weights(network)])
+    assert all(w.isfinite().all() for w in results[0])
+    assert same(results[0], results[1])
+    assert same(results[0], results[2])
+
+
+def test_labelled_targets_do_have_influence(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
+    valid[0, :, 5:20, 3:30] = False
+    results = []
+    for offset in (0.0, 0.5):
+        state = make_state(tiny())
+        batch = make_batch(valid=valid)
+        moved = TensorBatch(batch.source, batch.target + offset, valid, batch.condition)
+        Pix2PixStep(state, fabric, conditions=0)(moved, **WHOLE)
+        results.append(weights(state.generator))
+    assert not same(*results)
+
+
+def test_a_wholly_unlabelled_batch_leaves_finite_weights(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny())
+    batch = make_batch(valid=torch.zeros(2, 1, 32, 32, dtype=torch.bool))
+    losses = Pix2PixStep(state, fabric, conditions=0)(batch, **WHOLE)
+    assert losses["G_L1"].item() == 0
+    assert state.is_finite()
+
+
+def test_conditions_and_noise_reach_the_generator(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny(noise_channels=2), conditions=3)
+    seen: list[Tensor] = []
+    judged: list[Tensor] = []
+    state.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
+    assert state.discriminator is not None
+    state.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0]))
+    torch.manual_seed(5)
+    noise = torch.randn(2, 2)
+    torch.manual_seed(5)
+    batch = make_batch(condition=1)
+    Pix2PixStep(state, fabric, conditions=3)(batch, **WHOLE)
+    assert seen[0].shape == (2, 6, 32, 32)
+    assert torch.equal(seen[0][:, :1], batch.source)
+    assert torch.equal(seen[0][:, 1:4, 7, 7], torch.tensor([[0.0, 1.0, 0.0]] * 2))
+    assert torch.equal(seen[0][:, 4:, 7, 7], noise)
+    assert (seen[0][:, 4:] == noise[:, :, None, None]).all()
+    # The discriminator is told the condition but not the noise.
+    assert {tuple(one.shape) for one in judged} == {(2, 5, 32, 32)}
+    assert torch.equal(judged[1][:, 4:], batch.target)
+    assert torch.equal(judged[1][:, :4], seen[0][:, :4])
+
+
+def test_unconditional_discriminator_sees_the_image_alone(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    state = make_state(tiny(conditional=False), conditions=2)
+    assert state.discriminator is not None
+    judged: list[Tensor] = []
+    state.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0]))
+    batch = make_batch()
+    Pix2PixStep(state, fabric, conditions=2)(batch, **WHOLE)
+    assert {one.shape[1] for one in judged} == {1}
+    assert torch.equal(judged[1], batch.target)
+
+
+def test_gradient_clip_bounds_the_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
+    state = make_state(tiny(gradient_clip=1e-3))
+    Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+    norms = [p.grad.square().sum() for p in state.generator.parameters() if p.grad is not None]
+    assert torch.stack(norms).sum().sqrt().item() == pytest.approx(1e-3, rel=1e-3)

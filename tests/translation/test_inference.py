@@ -1,0 +1,226 @@
+"""A generator with its codecs: tiles equal the whole, and nothing is left changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.errors import DeviceError
+from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.translation.inference import Model, applying, measures_its_input, seeded
+
+CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
+IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
+
+
+def as_if_trained(network: Any, seed: int = 0) -> Any:
+    """Give a network weights and running statistics that are not those of a fresh one."""
+    rng = torch.Generator().manual_seed(seed)
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(0.5 + torch.rand(tensor.shape, generator=rng))
+        elif name.endswith("running_mean"):
+            tensor.copy_(0.3 * torch.randn(tensor.shape, generator=rng))
+        elif tensor.ndim == 4:
+            fan_in = tensor[0].numel()
+            tensor.copy_(torch.randn(tensor.shape, generator=rng) * (2 / fan_in) ** 0.5)
+    return network.eval()
+
+
+def unet(planes: int = 1, **fields: Any) -> UNet:
+    return as_if_trained(UNet(planes, 1, **{"depth": 3, "width": 4, **fields}))
+
+
+def translate(model: Model, **how: Any) -> np.ndarray:
+    return model.translate(lambda rows, columns: IMAGE[:, rows, columns], *IMAGE.shape[-2:], **how)
+
+
+def state_of(network: nn.Module) -> dict[str, Any]:
+    modes = {f"mode {name}": module.training for name, module in network.named_modules()}
+    return modes | {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    assert set(one) == set(other)
+    return all(
+        torch.equal(one[name], other[name])
+        if torch.is_tensor(one[name])
+        else one[name] == other[name]
+        for name in one
+    )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "noise", "make"),
+    [
+        (0, 0, unet),
+        (3, 0, unet),
+        (0, 2, unet),
+        (2, 2, unet),
+        (2, 1, lambda planes: unet(planes, skips=False, upsampling="resize")),
+        (0, 0, lambda planes: as_if_trained(ResNet(planes, 1, blocks=1, width=4, norm="batch"))),
+    ],
+)
+@pytest.mark.parametrize(("tile", "batch"), [(32, 1), (64, 3), (None, None)])
+def test_tiles_equal_the_whole(
+    conditions: int,
+    noise: int,
+    make: Callable[[int], Any],
+    tile: int | None,
+    batch: int | None,
+) -> None:
+    model = Model(
+        make(1 + conditions + noise), CODEC, CODEC, conditions=conditions, noise_channels=noise
+    )
+    chosen = {"condition": max(conditions - 1, 0), "seed": 4}
+    whole = translate(model, tile=0, **chosen)
+    assert whole.shape == IMAGE.shape
+    assert whole.dtype == np.float32
+    assert whole.std() > 1e-3  # a constant would prove nothing
+    tiles = translate(model, tile=tile, batch=batch, **chosen)
+    assert np.abs(tiles - whole).max() <= 1e-5
+
+
+def test_conditions_and_noise_are_what_the_training_gave() -> None:
+    """Planes in the order of the training: source, condition, noise."""
+    seen: list[torch.Tensor] = []
+    generator = unet(1 + 3 + 2)
+    generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
+    model = Model(generator, CODEC, CODEC, conditions=3, noise_channels=2)
+    translate(model, condition=1, seed=5, tile=0)
+    with seeded(5):
+        noise = torch.randn(2)
+    (planes,) = seen
+    assert planes.shape[1] == 6
+    np.testing.assert_allclose(planes[0, 0, :150, :117], 2 * IMAGE[0] - 1, atol=1e-6)
+    assert planes[0, 1:4].amin((1, 2)).tolist() == planes[0, 1:4].amax((1, 2)).tolist() == [0, 1, 0]
+    assert torch.equal(planes[0, 4:, 9, 9], noise)
+
+
+def test_noise_and_condition_change_the_result() -> None:
+    model = Model(unet(1 + 2 + 1), CODEC, CODEC, conditions=2, noise_channels=1)
+    first = translate(model)
+    assert np.array_equal(first, translate(model))
+    assert not np.allclose(first, translate(model, seed=1))
+    assert not np.allclose(first, translate(model, condition=1))
+
+
+def test_image_statistics_are_those_of_training_mode() -> None:
+    """Batch norm as in the training, on this image alone; its running statistics stay."""
+    generator = unet()
+    rows, columns = 144, 112  # multiples of the stride: no padding to measure along
+    planes = torch.from_numpy(CODEC.encode(IMAGE[:, :rows, :columns]))[None]
+    model = Model(generator, CODEC, CODEC)
+    before = state_of(generator)
+    got = model.translate(
+        lambda r, c: IMAGE[:, :rows, :columns][:, r, c], rows, columns, statistics="image"
+    )
+    assert same_state(before, state_of(generator))
+    with torch.no_grad():
+        expected = generator.train()(planes)[0].numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    stored = translate(model, statistics="stored")[:, :rows, :columns]
+    assert np.abs(got - stored).max() > 0.01
+
+
+def test_dropout_drops_by_its_seed() -> None:
+    generator = unet(dropout=0.5, dropout_placement="paper")
+    model = Model(generator, CODEC, CODEC)
+    off = translate(model, seed=0)
+    assert np.array_equal(off, translate(model, seed=1))
+    on = translate(model, seed=0, dropout=True)
+    assert not np.allclose(on, off)
+    assert np.array_equal(on, translate(model, seed=0, dropout=True))
+    assert not np.allclose(on, translate(model, seed=1, dropout=True))
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+@pytest.mark.parametrize("tile", [None, 32])
+def test_networks_that_measure_their_input_get_the_whole(norm: str, tile: int | None) -> None:
+    generator = unet(norm=norm)
+    seen: list[tuple[int, ...]] = []
+    generator.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape)))
+    model = Model(generator, CODEC, CODEC)
+    assert measures_its_input(generator)
+    result = translate(model, tile=tile)
+    assert seen == [(1, 1, 152, 120)]  # the image, padded to the stride
+    assert result.shape == IMAGE.shape
+
+
+def test_networks_that_measure_their_input_are_not_cut_when_memory_runs_out() -> None:
+    def run_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    generator = unet(norm="instance")
+    generator.register_forward_hook(run_out)
+    with pytest.raises(DeviceError, match="can't be cut into smaller ones"):
+        translate(Model(generator, CODEC, CODEC))
+
+
+def test_fixed_statistics_measure_nothing() -> None:
+    assert not measures_its_input(unet(norm="batch"))
+    assert not measures_its_input(unet(norm="none"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("statistics", ["stored", "image"])
+@pytest.mark.parametrize("dropout", [True, False])
+def test_applying_sets_modes_and_puts_them_back(
+    training: bool, statistics: Any, dropout: bool
+) -> None:
+    generator = unet(dropout=0.5, dropout_placement="paper").train(training)
+    dropouts = [m for m in generator.modules() if isinstance(m, nn.Dropout)]
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    dropouts[0].eval()  # a mode of its own has to come back as well
+    before = state_of(generator)
+    with applying(generator, dropout=dropout, statistics=statistics):
+        assert {m.training for m in dropouts} == {dropout}
+        assert not any(m.training for m in norms)
+        assert {m.running_mean is None for m in norms} == {statistics == "image"}
+    assert same_state(before, state_of(generator))
+
+
+def test_applying_puts_modes_back_after_an_error() -> None:
+    generator = unet().train()
+    before = state_of(generator)
+    with pytest.raises(KeyError), applying(generator, statistics="image"):
+        raise KeyError
+    assert same_state(before, state_of(generator))
+
+
+def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    torch.manual_seed(0)
+    drawn = []
+    for entropy in ((1, 2), (1, 2), (2, 1), (1,), (2**63 - 1, 0)):
+        with seeded(*entropy):
+            drawn.append(tuple(torch.rand(3).tolist()))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 4
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_progress_counts_all_pixels() -> None:
+    seen: list[tuple[int, int]] = []
+    translate(Model(unet(), CODEC, CODEC), tile=64, batch=1, on_tile=lambda *n: seen.append(n))
+    total = IMAGE[0].size
+    assert seen[-1] == (total, total)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (8, 8), (33, 17)])
+def test_any_height_and_width(size: tuple[int, int]) -> None:
+    height, width = size
+    model = Model(unet(), CODEC, CODEC)
+    result = model.translate(lambda r, c: IMAGE[:, :height, :width][:, r, c], height, width)
+    assert result.shape == (1, height, width)
+    assert np.isfinite(result).all()
