@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -215,13 +216,28 @@ class Translator:
             conditions=len(self.conditions),
             noise_channels=self.config.noise_channels,
         )
+        missing = False
+
+        def read(rows: slice, columns: slice) -> np.ndarray:
+            nonlocal missing
+            window = planes.read(frame, rows, columns)
+            missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
+            return window
+
         translated = model.translate(
-            lambda rows, columns: planes.read(frame, rows, columns),
+            read,
             planes.height,
             planes.width,
             condition=index,
             **how,
         )
+        if missing:
+            warnings.warn(
+                "The image has pixels that are NaN or infinite: what is translated there and "
+                "around them means little.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self.target_codec.decode(translated, output)
 
     def save(

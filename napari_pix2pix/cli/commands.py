@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,12 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                # The sentence alone, without file and line of the code.
+                warnings.showwarning = lambda message, *_, **__: click.echo(
+                    f"Warning: {message}", err=True
+                )
+                return super().invoke(ctx)
         except Pix2PixError as error:
             sentence = str(error)
         except click.UsageError as error:

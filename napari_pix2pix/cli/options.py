@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from napari_pix2pix.training.config import PRESETS, TrainConfig
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
 
 PATH = click.Path(path_type=Path)
 

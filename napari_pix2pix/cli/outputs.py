@@ -12,6 +12,7 @@ import click
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.omezarr import is_zarr
 from napari_pix2pix.formats.paths import file_stem
+from napari_pix2pix.formats.writing import find_writer
 from napari_pix2pix.progress import to_json
 
 
@@ -31,7 +32,8 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     Raises
     ------
     FileError
-        When a folder is needed and is not there, or an output would replace an input.
+        When a folder is needed and is not there, an ending is not known, or an output would replace
+        an input.
     InputError
         When two inputs have the same name.
     """
@@ -47,6 +49,7 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     if twice:
         raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")
     for source, path in zip(inputs, outputs, strict=True):
+        find_writer(path)
         if path.resolve() == source.resolve():
             raise FileError(f"{path} is the input itself: choose another name or folder.")
     return outputs

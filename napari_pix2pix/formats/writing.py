@@ -102,7 +102,7 @@ def write_image(
         The format can't hold the array's type or axes, or `axes` don't fit the array.
     """
     path = Path(path)
-    write = _writer_of(path)
+    write = find_writer(path)
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; choose another name or allow overwriting.")
     image = _checked(path, array, axes, scale or {}, units or {}, tuple(channel_names))
@@ -111,7 +111,8 @@ def write_image(
     return path
 
 
-def _writer_of(path: Path) -> Callable[[Path, _Image], None]:
+def find_writer(path: Path) -> Callable[[Path, _Image], None]:
+    """Return what writes files with this ending, or say which endings there are."""
     name = path.name.lower()
     if name.endswith((".ome.tif", ".ome.tiff")):
         return _write_ome_tiff

@@ -6,12 +6,13 @@ names, defaults, checks and help texts. A preset is a set of defaults; a field t
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.training.config_errors import in_words
+from napari_pix2pix.training.presets import PRESETS
 
 Preset = Literal["light", "reference", "paper"]
 Kind = Literal["auto", "image", "classes", "instances"]
@@ -20,43 +21,6 @@ Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Weight = Annotated[float, Field(ge=0)]
 _Count = Annotated[int, Field(ge=1)]
-
-# What both public implementations share (Isola et al. 2017), as differences from ``light``.
-_PIX2PIX: dict[str, Any] = {
-    "patch": 256,
-    "batch": 1,
-    "content": 0.0,
-    "intensity_jitter": 0.0,
-    "quarter_turns": False,
-    "zoom": (286 / 256, 286 / 256),
-    "depth": 8,
-    "width": 64,
-    "activation": "tanh",
-    "discriminator_width": 64,
-    "adversarial_start": 0.0,
-    "adversarial_full": 0.0,
-    "learning_rate": 2e-4,
-    "discriminator_learning_rate": 2e-4,
-    "ema": 0.0,
-}
-PRESETS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "reference": {
-        **_PIX2PIX,
-        "dropout_placement": "reference",
-        "decay": "linear",
-        "decay_start": 0.5,
-        "default_epochs": 200,
-    },
-    "paper": {
-        **_PIX2PIX,
-        "decay": "constant",
-        "bias": False,
-        "halve_discriminator_loss": False,
-        "stale_discriminator": True,
-        "default_epochs": 200,
-    },
-}
 
 
 class TrainConfig(BaseModel):
@@ -207,8 +171,8 @@ class TrainConfig(BaseModel):
     )
     dropout_placement: Literal["reference", "paper"] = Field(
         "paper",
-        description="Which U-Net blocks drop out: as in the PyTorch implementation, or the three "
-        "innermost as in the Torch original.",
+        description="Which U-Net blocks drop out: as in the PyTorch implementation (none at "
+        "depth 5 and below), or the three innermost as in the Torch original.",
     )
     upsampling: Literal["transpose", "resize"] = Field(
         "transpose",
@@ -318,7 +282,7 @@ class TrainConfig(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise ConfigError(_sentence(error, fields)) from None
+            raise ConfigError(in_words(error, fields, TrainConfig.model_fields)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -371,20 +335,3 @@ class TrainConfig(BaseModel):
         if self.epochs or self.steps or self.max_seconds:
             return self
         return self.model_copy(update={"epochs": self.default_epochs})
-
-
-def _sentence(error: ValidationError, fields: dict[str, Any]) -> str:
-    """Say the first thing that is wrong: which field, what was got, what would do."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"] if str(part) in TrainConfig.model_fields)
-    if first["type"] == "extra_forbidden":
-        unknown = str(first["loc"][0])
-        near = difflib.get_close_matches(unknown, TrainConfig.model_fields, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see help(TrainConfig) for those there are."
-        return f"There is no field {unknown}: {hint}"
-    if first["type"] == "value_error" and not name:
-        return f"{first['msg'].removeprefix('Value error, ')}."
-    if first["type"] in ("missing", "too_long"):
-        return f"{name} should be a pair of numbers, got {fields[name]!r}."
-    wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
-    return f"{name} should {wanted}, got {first['input']!r}."

@@ -100,18 +100,19 @@ class Critic:
 
         Their graph leads through copies of the weights. Filling the copies with the new weights
         through ``.data`` gives the generator what the Torch original gives it: the old
-        activations, the new weights.
+        activations, the new weights. Always in full precision: mixed precision computes with
+        copies of its own, which the new weights would not reach.
         """
+        fake = fake.float()
         kind = self.config.adversarial
         current = dict(self.discriminator.named_parameters())
         copies = {name: p.detach().clone().requires_grad_() for name, p in current.items()}
-        with self.fabric.autocast():
-            real_logits = functional_call(self.discriminator, copies, (_seen(given, real, valid),))
-            logits = functional_call(self.discriminator, copies, (_seen(given, fake, valid),))
-            losses = {
-                "D_fake": discriminator_loss(kind, logits, real=False),
-                "D_real": discriminator_loss(kind, real_logits, real=True),
-            }
+        real_logits = functional_call(self.discriminator, copies, (_seen(given, real, valid),))
+        logits = functional_call(self.discriminator, copies, (_seen(given, fake, valid),))
+        losses = {
+            "D_fake": discriminator_loss(kind, logits, real=False),
+            "D_real": discriminator_loss(kind, real_logits, real=True),
+        }
         objective = self.weight * (losses["D_fake"] + losses["D_real"])
         gradients = torch.autograd.grad(objective, list(copies.values()), retain_graph=True)
         for parameter, gradient in zip(current.values(), gradients, strict=True):

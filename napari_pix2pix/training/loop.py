@@ -135,6 +135,7 @@ class TrainingLoop:
         self.save = save
         self.schedule = Schedule(state.config, data.steps_per_epoch)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
+        self.begun, self.begun_at = self.clock.seconds(), state.step
         self.health = HealthWatch()
         self.validation_seconds = 0.0  # that the last validation took
         self.validation_total = 0.0
@@ -184,8 +185,17 @@ class TrainingLoop:
 
     def _budget_used(self) -> bool:
         # Under a budget in seconds the last validation must still fit in.
-        ahead = self.validation_seconds if self.data.validation else 0.0
+        ahead = self.validation_seconds or self._expected_validation_seconds()
         return self.schedule.progress(self.state.step, self.clock.seconds() + ahead) >= 1
+
+    def _expected_validation_seconds(self) -> float:
+        """Estimate the first validation: half of what training on as many pixels takes."""
+        validation = self.data.validation
+        if validation is None or self.state.step == self.begun_at:
+            return 0.0
+        pixels = sum(block.source[0].size for block in validation.blocks)
+        step_seconds = (self.clock.seconds() - self.begun) / (self.state.step - self.begun_at)
+        return 0.5 * step_seconds * pixels / (self.config.batch * self.config.patch**2)
 
     def _train(self, train_step: Pix2PixStep, batch: TensorBatch) -> Step:
         state, schedule = self.state, self.schedule

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config import PRESETS, TrainConfig
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
 
 # specification.md: what both public implementations do.
 SHARED = {

@@ -1,0 +1,42 @@
+"""The presets, as differences from the defaults of `TrainConfig`, which are ``light``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What both public implementations share (Isola et al. 2017), as differences from ``light``.
+_PIX2PIX: dict[str, Any] = {
+    "patch": 256,
+    "batch": 1,
+    "content": 0.0,
+    "intensity_jitter": 0.0,
+    "quarter_turns": False,
+    "zoom": (286 / 256, 286 / 256),
+    "depth": 8,
+    "width": 64,
+    "activation": "tanh",
+    "discriminator_width": 64,
+    "adversarial_start": 0.0,
+    "adversarial_full": 0.0,
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 2e-4,
+    "ema": 0.0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "reference": {
+        **_PIX2PIX,
+        "dropout_placement": "reference",
+        "decay": "linear",
+        "decay_start": 0.5,
+        "default_epochs": 200,
+    },
+    "paper": {
+        **_PIX2PIX,
+        "decay": "constant",
+        "bias": False,
+        "halve_discriminator_loss": False,
+        "stale_discriminator": True,
+        "default_epochs": 200,
+    },
+}
