@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.scores import image_scores, mean_scores
+from napari_pix2pix.metrics.sets import Scored, pool, score
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.pairs.sets import make_pairs
 from napari_pix2pix.translator import Translator
@@ -62,27 +62,24 @@ def evaluate(
 
 def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Score a translator on a sequence of `Pair`; see `evaluate`."""
-    images: list[dict[str, Any]] = []
-    weights: list[float] = []
+    scored: list[tuple[str, dict[str, Scored]]] = []
     for number, pair in enumerate(pairs, start=1):
         opened = open_pair(pair, translator.config.z_context)
         _check_target(translator, opened)
         for frame in range(opened.frames):
-            scored, weight = _score_frame(translator, pair, opened, frame)
-            if not weight:
-                continue
-            name = pair.name or f"pair {number}"
-            images.append(
-                {"name": f"{name}, frame {frame}" if opened.frames > 1 else name} | scored
-            )
-            weights.append(weight)
-    if not images:
+            sides = _score_frame(translator, pair, opened, frame)
+            if sides:
+                name = pair.name or f"pair {number}"
+                scored.append((f"{name}, frame {frame}" if opened.frames > 1 else name, sides))
+    if not scored:
         raise InputError(
             "No pixel is left to score: the masks leave nothing where both images are finite."
         )
+    images = [
+        {"name": name} | {side: one.scores for side, one in sides.items()} for name, sides in scored
+    ]
     return {
-        side: mean_scores([image[side] for image in images], weights=weights)
-        for side in ("prediction", "trivial")
+        side: pool([sides[side] for _, sides in scored]) for side in ("prediction", "trivial")
     } | {"images": images}
 
 
@@ -97,22 +94,20 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
 
 def _score_frame(
     translator: Translator, pair: Pair, opened: OpenPair, frame: int
-) -> tuple[dict[str, Any], float]:
-    """Scores of one frame, and how many of its pixels are labelled (a mean over channels)."""
+) -> dict[str, Scored]:
+    """Score the network and the trivial map on one frame; empty where nothing is labelled."""
     everywhere = slice(0, opened.height), slice(0, opened.width)
     source, target, valid = opened.read(frame, *everywhere)
     if valid is None:
         valid = np.ones((1, *target.shape[1:]), bool)
     if not valid.any():
-        return {}, 0.0
+        return {}
+    codec = translator.target_codec
     predictions = {
         "prediction": translator.translate_planes(opened.source, frame, pair.condition),
-        "trivial": translator.target_codec.as_target(translator.linear.predict(source)),
+        "trivial": codec.as_target(translator.trivial.predict(source)),
     }
-    scores = {
-        side: image_scores(
-            prediction, target, data_range=translator.target_codec.data_range, valid=valid
-        )
+    return {
+        side: score(prediction, target, kind=codec.kind, valid=valid, data_range=codec.data_range)
         for side, prediction in predictions.items()
     }
-    return scores, valid.sum() / len(valid)

@@ -16,6 +16,7 @@ import torch
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.sets import make_pairs
 from napari_pix2pix.training.config import TrainConfig
@@ -200,6 +201,7 @@ def training_events(
     path, old = _checkpoint_paths(checkpoint, resume)
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         data = prepare(pairs, config, held_out=held_out)
+        config = data.config
         state = build_state(config, data, device)
         if old is not None:
             _go_on(state, data, old)
@@ -296,7 +298,7 @@ def _header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
         "source_codec": data.source_codec.to_dict(),
         "target_codec": data.target_codec.to_dict(),
         "conditions": list(data.conditions),
-        "linear": data.linear.to_dict(),
+        "trivial_map": data.trivial.to_dict(),
         "scores": _scores(state, data),
         "history": state.history,
         "summary": data.summary,
@@ -320,8 +322,8 @@ def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, flo
     prediction = validated[-1]
     if state.config.keep == "best":
         # As TrainingState.keep_best has it: NaN, of a constant prediction, is never the best.
-        known = [scores for scores in validated if not math.isnan(scores["pearson"])]
-        prediction = max(known or validated[-1:], key=lambda scores: scores["pearson"])
+        known = [scores for scores in validated if not math.isnan(headline(scores)[1])]
+        prediction = max(known or validated[-1:], key=lambda scores: headline(scores)[1])
     return {"prediction": prediction, "trivial": data.validation.trivial}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
+from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step, Validated
 
@@ -97,9 +98,12 @@ class _Display:
                 self._show_step(event)
             case Validated():
                 self._told = event.epoch
-                scores = f"Pearson {event.prediction['pearson']:.3f}"
-                fit = f"linear fit {event.trivial['pearson']:.3f}"
-                self._say(f"Epoch {event.epoch}: {scores}, {fit}{self._time_left()}")
+                name, score = headline(event.prediction)
+                _, trivial = headline(event.trivial)
+                self._say(
+                    f"Epoch {event.epoch}: {name} {score:.3f}, trivial map {trivial:.3f}"
+                    f"{self._time_left()}"
+                )
             case Health():
                 self._say(event.message)
             case Done():

@@ -15,7 +15,8 @@ from torch import nn
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
-from napari_pix2pix.metrics.trivial import LinearMap
+from napari_pix2pix.metrics.maps import trivial_from_dict
+from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.codecs import codec_from_dict
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, open_source
@@ -49,11 +50,11 @@ class Translator:
         The network that is applied, with the weights that ``config.keep`` asks for.
     config : TrainConfig
         How it was trained.
-    source_codec, target_codec : ImageCodec
+    source_codec, target_codec : ImageCodec, ClassCodec or InstanceCodec
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
-    linear : LinearMap
+    trivial : LinearMap, OtsuMap or ClassMap
         The best trivial map, fitted on the same training data.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
@@ -71,7 +72,7 @@ class Translator:
         self.source_codec = codec_from_dict(header["source_codec"])
         self.target_codec = codec_from_dict(header["target_codec"])
         self.conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
-        self.linear = LinearMap.from_dict(header["linear"])
+        self.trivial = trivial_from_dict(header["trivial_map"])
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
@@ -79,8 +80,10 @@ class Translator:
         self.generator = self._build_generator()
 
     def __repr__(self) -> str:
-        score = self.scores.get("prediction", {}).get("pearson")
-        held_out = "" if score is None else f", held-out Pearson {score:.3f}"
+        held_out = ""
+        if self.scores:
+            name, score = headline(self.scores["prediction"])
+            held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
 
     @property

@@ -35,7 +35,7 @@ def test_round_trip_is_bit_identical(translator, tmp_path):
     again = load(tmp_path / "m.safetensors")
     for name, tensor in translator.generator.state_dict().items():
         assert torch.equal(again.generator.state_dict()[name], tensor), name
-    for part in ("config", "history", "scores", "summary", "conditions", "linear"):
+    for part in ("config", "history", "scores", "summary", "conditions", "trivial"):
         assert getattr(again, part) == getattr(translator, part), part
     assert again.source_codec == translator.source_codec
     assert again.target_codec == translator.target_codec
@@ -177,7 +177,7 @@ def test_newer_version(translator, tmp_path, monkeypatch):
         ("source_codec", {"kind": "image"}),
         ("source_codec", {"kind": "holograms"}),
         ("target_codec", None),
-        ("linear", {}),
+        ("trivial_map", {}),
         ("conditions", None),
         ("conditions", ["one too many"]),
         ("scores", ...),

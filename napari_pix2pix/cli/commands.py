@@ -222,7 +222,7 @@ def evaluate(
     """Score MODEL on SOURCE and TARGET that it has not seen, beside the best trivial map.
 
     SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. The
-    trivial map is the linear fit of the training: what one gets without any network.
+    trivial map (a linear fit; Otsu for labels) is what one gets without any network.
     """
     from napari_pix2pix.evaluation import evaluate_pairs
     from napari_pix2pix.translator import load

@@ -79,9 +79,9 @@ def score_table(scores: dict[str, Any]) -> str:
     """Lay out scores of the network beside the trivial map's, a row each."""
     if not scores:
         return "No validation."
-    rows = [f"{'':>10}{'network':>12}{'linear fit':>12}"]
+    rows = [f"{'':>12}{'network':>12}{'trivial map':>13}"]
     for name, value in scores["prediction"].items():
-        rows.append(f"{name:>10}{value:>12.4g}{scores['trivial'][name]:>12.4g}")
+        rows.append(f"{name:>12}{value:>12.4g}{scores['trivial'].get(name, float('nan')):>13.4g}")
     return "\n".join(rows)
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.instance_codec import InstanceCodec
+from napari_pix2pix.pairs.kinds import Kind
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.ranges import METHODS, Method, measure_ranges
 
@@ -59,7 +62,7 @@ class ImageCodec:
     layout: Layout
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """Always "image"."""
         return "image"
 
@@ -239,8 +242,7 @@ class ImageCodec:
         return low, np.array(self.high).reshape(-1, 1, 1) - low
 
 
-# Every kind of codec; those of labels will join it.
-Codec: TypeAlias = ImageCodec
+Codec: TypeAlias = ImageCodec | ClassCodec | InstanceCodec
 
 
 def codec_from_dict(parts: dict[str, Any]) -> Codec:
@@ -254,6 +256,10 @@ def codec_from_dict(parts: dict[str, Any]) -> Codec:
     kind = parts.get("kind")
     if kind == "image":
         return ImageCodec.from_dict(parts)
+    if kind == "classes":
+        return ClassCodec.from_dict(parts)
+    if kind == "instances":
+        return InstanceCodec.from_dict(parts)
     raise FileError(
         f"The file holds a codec of kind {kind!r}, which this version does not know; "
         "update napari-pix2pix."

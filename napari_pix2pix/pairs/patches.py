@@ -137,9 +137,9 @@ class PatchSampler:
                 break
         geometry = self._geometry(rng, side, area)
         source_codec, target_codec = self._codecs
-        source = geometry.apply(source_codec.encode(raw_source), source_codec.order)
-        target = geometry.apply(target_codec.encode(raw_target), target_codec.order)
-        if self._jitter:
+        source = _encoded(raw_source, source_codec, geometry)
+        target = _encoded(raw_target, target_codec, geometry)
+        if self._jitter and source_codec.kind == "image":
             gain, offset = 1 + rng.uniform(-1, 1) * self._jitter, rng.uniform(-1, 1) * self._jitter
             source = source * np.float32(gain) + np.float32(offset)
         if valid is not None:
@@ -196,6 +196,13 @@ class _Geometry:
         vertical, horizontal = self.flips
         planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
         return np.rot90(planes, self.turns, axes=(1, 2))
+
+
+def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:
+    """Encode a window and give it its place; the planes of labels have directions and distances."""
+    if codec.kind == "image":
+        return geometry.apply(codec.encode(raw), codec.order)
+    return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
 
 
 def _resize(planes: Planes32, side: int, order: int) -> Planes32:

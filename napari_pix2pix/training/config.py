@@ -216,7 +216,7 @@ class TrainConfig(BaseModel):
     adversarial_weight: _Weight = Field(
         1.0,
         description="Weight of the adversarial term; 0 turns it and the discriminator off. For "
-        "labels as target the paper's best is 0.",
+        "labels as target light takes 0 unless told otherwise: there L1 alone is the paper's best.",
     )
     adversarial_start: _Fraction = Field(
         0.5, description="Part of the budget after which the discriminator begins to learn."

@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.trivial import LinearMap
+from napari_pix2pix.metrics.maps import TrivialMap, fit_trivial
+from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
-from napari_pix2pix.pairs.codecs import ImageCodec
-from napari_pix2pix.pairs.kinds import describe_kind, find_kind
+from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.interpret import interpret
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
@@ -34,11 +36,13 @@ class TrainingData:
     ----------
     sampler : PatchSampler
         Gives the batch of any step.
-    source_codec, target_codec : ImageCodec
+    source_codec, target_codec : Codec
         Fitted on the training part.
     conditions : tuple of hashable
         Names of the conditions; empty without any.
-    linear : LinearMap
+    config : TrainConfig
+        With what was left open for the pairs to tell: kinds, adversarial weight.
+    trivial : TrivialMap
         The best trivial map, fitted on the training part.
     validation : Validation or None
         None when nothing is held out.
@@ -53,10 +57,11 @@ class TrainingData:
     """
 
     sampler: PatchSampler
-    source_codec: ImageCodec
-    target_codec: ImageCodec
+    source_codec: Codec
+    target_codec: Codec
     conditions: tuple[Hashable, ...]
-    linear: LinearMap
+    config: TrainConfig
+    trivial: TrivialMap
     validation: Validation | None
     steps_per_epoch: int
     summary: str
@@ -89,10 +94,22 @@ def prepare(
     parts = _split(opened, len(pairs), config, given=held_out is not None)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
-    _check_kinds(blocks, config)
-    source_codec, target_codec = _fit_codecs(opened[0], blocks, config)
+    source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    config = _resolve(config, source_codec, target_codec)
+    alignment = check_alignment(
+        opened,
+        parts.train,
+        seed=config.seed,
+        source_kind=source_codec.kind,
+        target_kind=target_codec.kind,
+    )
     conditions = _conditions(opened)
-    linear = LinearMap.fit((block.source, block.target, block.valid) for block in blocks)
+    trivial = fit_trivial(
+        [(block.source, block.target, block.valid) for block in blocks],
+        kind=target_codec.kind,
+        rgb=source_codec.layout.rgb,
+        smallest=getattr(target_codec, "smallest", 1),
+    )
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -115,11 +132,12 @@ def prepare(
         source_codec=source_codec,
         target_codec=target_codec,
         conditions=conditions,
-        linear=linear,
-        validation=_validation(opened, parts, conditions, linear, target_codec, config),
+        config=config,
+        trivial=trivial,
+        validation=_validation(opened, parts, conditions, trivial, target_codec, config),
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
-        notes=tuple(note for note in (parts.note, sampled, *warnings) if note),
+        notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
     )
 
@@ -146,40 +164,35 @@ def _check_channels(opened: Sequence[OpenPair]) -> None:
                 )
 
 
-def _check_kinds(blocks: Sequence[Block], config: TrainConfig) -> None:
-    """Refuse labels, which no codec turns into planes yet."""
-    for what, wanted in (("source", config.source_kind), ("target", config.target_kind)):
-        windows = [getattr(block, what) for block in blocks]
-        if wanted == "auto":
-            # Labels have one channel.
-            kind = find_kind(windows) if windows[0].shape[0] == 1 else "image"
-        else:
-            kind = wanted
-        if kind != "image":
-            raise InputError(
-                f"The {what} is taken for labels ({describe_kind(windows, kind)}), and labels "
-                f"can't be translated yet: pass {what}_kind='image' to treat them as intensities."
-            )
-
-
 def _fit_codecs(
     first: OpenPair, blocks: Sequence[Block], config: TrainConfig
-) -> tuple[ImageCodec, ImageCodec]:
-    source = ImageCodec.fit(
+) -> tuple[Codec, Codec, tuple[str, ...]]:
+    """Return the codecs of source and target, and what there is to say of them."""
+    source, source_words = interpret(
         [block.source for block in blocks],
         [np.asarray(block.valid.any(axis=0, keepdims=True)) for block in blocks],
+        kind=config.source_kind,
         method=config.source_normalisation,
         layout=first.source.layout,
         what="source",
     )
-    target = ImageCodec.fit(
+    target, target_words = interpret(
         [block.target for block in blocks],
         [block.valid for block in blocks],
+        kind=config.target_kind,
         method=config.target_normalisation,
         layout=first.target.layout,
         what="target",
     )
-    return source, target
+    return source, target, (source_words, target_words)
+
+
+def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
+    """Return the config with what was left open for the pairs to tell."""
+    found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
+    if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
+        found["adversarial_weight"] = 0.0
+    return config.model_copy(update=found)
 
 
 def _conditions(opened: Sequence[OpenPair]) -> tuple[Hashable, ...]:
@@ -205,8 +218,8 @@ def _validation(
     opened: Sequence[OpenPair],
     parts: Split,
     conditions: tuple[Hashable, ...],
-    linear: LinearMap,
-    codec: ImageCodec,
+    trivial: TrivialMap,
+    codec: Codec,
     config: TrainConfig,
 ) -> Validation | None:
     if not parts.validation:
@@ -224,7 +237,7 @@ def _validation(
     indices = tuple(
         conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
     )
-    return Validation(blocks, indices, trivial_scores(linear, blocks, codec))
+    return Validation(blocks, indices, trivial_scores(trivial, blocks, codec))
 
 
 def _summary(opened: Sequence[OpenPair]) -> str:

@@ -75,7 +75,8 @@ class Validated(Event):
     step, epoch : int
         When.
     prediction, trivial : mapping of str to float
-        ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``.
+        ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``; for labels ``dice``, ``iou``,
+        ``f1`` and more.
     best : bool
         Whether this is the best validation so far.
     """

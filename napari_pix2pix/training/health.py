@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from napari_pix2pix.metrics.sets import headline
+
 _MEMORY = 0.98  # of a running mean over some 50 steps
 _WINNING = 1e-2
 _ADVICE = (
@@ -58,7 +60,7 @@ class HealthWatch:
             ),
             self._say_once(
                 "trivial",
-                progress >= 0.5 and not constant and scores["pearson"] < trivial["pearson"],
+                progress >= 0.5 and not constant and headline(scores)[1] < headline(trivial)[1],
                 "Past half of the budget the network is still below the best trivial map: train "
                 "for longer, or lower adversarial_weight.",
             ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.training.batches import BatchFeed, TensorBatch
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.data import TrainingData
@@ -255,7 +256,7 @@ class TrainingLoop:
             return
         scores, preview = validation.scores(self.model())
         record["validation"] = scores
-        best = state.keep_best(scores["pearson"])
+        best = state.keep_best(headline(scores)[1])
         yield Validated(state.step, epoch, scores, validation.trivial, best)
         block = validation.blocks[0]
         yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)

@@ -16,6 +16,7 @@ _PIX2PIX: dict[str, Any] = {
     "width": 64,
     "activation": "tanh",
     "discriminator_width": 64,
+    "adversarial_weight": 1.0,
     "adversarial_start": 0.0,
     "adversarial_full": 0.0,
     "learning_rate": 2e-4,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_pix2pix.metrics.scores import image_scores, mean_scores
-from napari_pix2pix.metrics.trivial import LinearMap
-from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.metrics.maps import TrivialMap
+from napari_pix2pix.metrics.sets import pool, score
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.translation.inference import Model
 
@@ -52,18 +52,25 @@ class Validation:
 
 
 def score_blocks(
-    predictions: Sequence[np.ndarray], blocks: Sequence[Block], codec: ImageCodec
+    predictions: Sequence[np.ndarray], blocks: Sequence[Block], codec: Codec
 ) -> Scores:
-    """Score predictions of blocks, each block weighted by its labelled pixels."""
-    scores = [
-        image_scores(prediction, block.target, data_range=codec.data_range, valid=block.valid)
-        for prediction, block in zip(predictions, blocks, strict=True)
-    ]
-    return mean_scores(scores, weights=[int(block.valid.sum()) for block in blocks])
+    """Score predictions of blocks, pooled over them."""
+    return pool(
+        [
+            score(
+                prediction,
+                block.target,
+                kind=codec.kind,
+                valid=block.valid,
+                data_range=codec.data_range,
+            )
+            for prediction, block in zip(predictions, blocks, strict=True)
+        ]
+    )
 
 
-def trivial_scores(linear: LinearMap, blocks: Sequence[Block], codec: ImageCodec) -> Scores:
+def trivial_scores(trivial: TrivialMap, blocks: Sequence[Block], codec: Codec) -> Scores:
     """Score the best trivial map on blocks, as a model would be scored."""
     # Through the codec, so that it is rounded and clipped as a model's output is.
-    predictions = [codec.as_target(linear.predict(block.source)) for block in blocks]
+    predictions = [codec.as_target(trivial.predict(block.source)) for block in blocks]
     return score_blocks(predictions, blocks, codec)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, noise_planes, stack_planes
-from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.memory import fit_to_memory
 from napari_pix2pix.translation.tiles import TileGrid
 from napari_pix2pix.translation.translate import translate
@@ -29,7 +29,7 @@ class Model:
     ----------
     generator : torch.nn.Module
         Takes source, condition and noise planes, stacked in this order.
-    source_codec, target_codec : ImageCodec
+    source_codec, target_codec : Codec
         Pixels to planes, and planes to pixels.
     conditions : int
         Condition planes that the generator takes; 0 without any.
@@ -38,8 +38,8 @@ class Model:
     """
 
     generator: UNet | ResNet
-    source_codec: ImageCodec
-    target_codec: ImageCodec
+    source_codec: Codec
+    target_codec: Codec
     conditions: int = 0
     noise_channels: int = 0
 

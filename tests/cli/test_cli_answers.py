@@ -27,7 +27,7 @@ def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
 def test_tables_and_info(folder, invoke):
     model = folder / "gray.safetensors"
     table = invoke("evaluate", model, folder / "source.tif", folder / "target.tif").stdout
-    assert re.search(r"network\s+linear fit", table)
+    assert re.search(r"network\s+trivial map", table)
     assert re.search(r"pearson\s+\S+\s+1\n", table)
     said = invoke("info", model).stdout
     assert "uint8 1 x 96 x 80 -> uint8 1 x 96 x 80" in said
@@ -42,7 +42,7 @@ def test_tables_and_info(folder, invoke):
     [
         ("train", ["SOURCE", "TARGET", "--out", "matched by name", "--axes", "--resume"]),
         ("apply", ["MODEL", "INPUT", "--out", "pixel size", "--condition"]),
-        ("evaluate", ["MODEL", "SOURCE", "TARGET", "linear fit"]),
+        ("evaluate", ["MODEL", "SOURCE", "TARGET", "trivial map"]),
         ("info", ["MODEL"]),
         ("demo", ["--out", "report.json", "--max-seconds"]),
     ],

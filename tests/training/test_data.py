@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -108,16 +109,35 @@ def test_some_conditions_missing(make_pair: MakePair, tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("what", ["source", "target"])
-def test_labels_are_refused_in_words(what: str, make_pair: MakePair, tiny: Tiny) -> None:
+def test_labels_are_found_and_said(what: str, make_pair: MakePair, tiny: Tiny) -> None:
     labels = np.zeros((96, 80), np.uint16)
     for number, (y, x) in enumerate([(4, 4), (30, 40), (60, 8), (64, 50), (10, 55)], start=1):
         labels[y : y + 18, x : x + 18] = number
     pair = replace(make_pair(), **{what: labels})
-    with pytest.raises(InputError, match=f"{what} is taken for labels .*{what}_kind='image'"):
-        prepare([pair], tiny())
-    assert prepare([pair], tiny(**{f"{what}_kind": "image"})).sampler.batch(0)
-    with pytest.raises(InputError, match="can't be translated yet"):
-        prepare([pair], tiny(**{f"{what}_kind": "classes"}))
+    data = prepare([pair], tiny())
+    assert getattr(data, f"{what}_codec").kind == "instances"
+    assert getattr(data.config, f"{what}_kind") == "instances"
+    assert any(re.match(rf"{what} uint16 -> \d instances", note) for note in data.notes)
+    taken = prepare([pair], tiny(**{f"{what}_kind": "image"}))
+    assert getattr(taken, f"{what}_codec").kind == "image"
+
+
+def test_label_targets_turn_the_adversarial_term_off_unless_asked(
+    make_pair: MakePair, tiny: Tiny
+) -> None:
+    mask = np.zeros((96, 80), bool)
+    mask[20:60, 10:70] = True
+    pair = replace(make_pair(), target=mask)
+    unset = TrainConfig(**tiny().model_dump(exclude={"adversarial_weight"}))
+    assert prepare([pair], unset).config.adversarial_weight == 0
+    assert prepare([pair], tiny(adversarial_weight=0.5)).config.adversarial_weight == 0.5
+    assert prepare([make_pair()], unset).config.adversarial_weight == 1
+
+
+def test_labels_of_one_value_are_refused_in_words(make_pair: MakePair, tiny: Tiny) -> None:
+    pair = replace(make_pair(), target=np.ones((96, 80), np.uint16))
+    with pytest.raises(InputError, match="constant"):
+        prepare([pair], tiny(target_kind="classes"))
 
 
 @pytest.mark.parametrize("what", ["source", "target"])

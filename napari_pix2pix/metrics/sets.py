@@ -1,0 +1,90 @@
+"""One way to score images and labels, one at a time or pooled over a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_scores
+from napari_pix2pix.metrics.scores import image_scores, mean_scores
+
+Kind = Literal["image", "classes", "instances"]
+
+# The one number that a set of scores is judged by, whatever the kind.
+_HEADLINES = {"pearson": "Pearson", "f1": "F1", "dice": "Dice"}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one image contributes to the scores of a set.
+
+    Attributes
+    ----------
+    scores : dict of str to float
+        The image's own scores.
+    weight : float
+        Its labelled pixels, a mean over channels.
+    counts : LabelCounts or None
+        What pooled scores of labels are made of; None for intensities.
+    """
+
+    scores: dict[str, float]
+    weight: float
+    counts: LabelCounts | None = None
+
+
+def score(
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    *,
+    kind: Kind,
+    valid: NDArray[Any],
+    data_range: Sequence[float] = (),
+) -> Scored:
+    """Score one prediction, intensities or labels.
+
+    Parameters
+    ----------
+    prediction, truth : array (C, H, W)
+        In the target's dtype.
+    kind : {"image", "classes", "instances"}
+        What the values mean.
+    valid : bool array (1 or C, H, W)
+        The pixels that count; at least one.
+    data_range : sequence of float
+        For intensities, see `image_scores`.
+
+    Raises
+    ------
+    InputError
+        When shapes differ or no pixel counts.
+    """
+    weight = float(valid.sum()) / len(valid)
+    if kind == "image":
+        scores = image_scores(prediction, truth, data_range=data_range, valid=valid)
+        return Scored(scores, weight)
+    counts = label_counts(prediction, truth, kind=kind, valid=valid)
+    return Scored(pool_label_scores([counts]), weight, counts)
+
+
+def pool(images: Sequence[Scored]) -> dict[str, float]:
+    """Pool the scores of a set: objects are counted together, images weighted by their pixels."""
+    counts = [image.counts for image in images if image.counts is not None]
+    if counts:
+        return pool_label_scores(counts)
+    return mean_scores([image.scores for image in images], weights=[i.weight for i in images])
+
+
+def headline(scores: Mapping[str, float]) -> tuple[str, float]:
+    """Return the name and value of the score that a set is judged by.
+
+    Examples
+    --------
+    >>> headline({"dice": 0.9, "f1": 0.8})
+    ('F1', 0.8)
+    """
+    key = next(key for key in _HEADLINES if key in scores)
+    return _HEADLINES[key], scores[key]

@@ -1,0 +1,89 @@
+"""Arrays that are computed only where they are read."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LazyArray(ABC):
+    """An array known by its shape and dtype, read by windows.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+
+    Notes
+    -----
+    It is indexed with integers, slices of positive step and ``...``. ``np.asarray`` reads all.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.dtype = shape, dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @abstractmethod
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window given by a slice of step 1 for each axis, within the array."""
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        parts = _one_per_axis(index, self.ndim)
+        window: list[slice] = []
+        pick: list[slice | int] = []
+        for axis, (part, length) in enumerate(zip(parts, self.shape, strict=True)):
+            if isinstance(part, slice):
+                start, stop, step = part.indices(length)
+                if step < 0:
+                    raise IndexError(f"Slices of negative step can't be read lazily, got {part}.")
+                window.append(slice(start, max(start, stop)))
+                pick.append(slice(None, None, step))
+            else:
+                position = _position(part, axis, length)
+                window.append(slice(position, position + 1))
+                pick.append(0)
+        return self.read_window(tuple(window))[tuple(pick)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("A lazy array is computed when it is read; copy=False is impossible.")
+        return np.asarray(self[...], dtype=dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.dtype} {self.shape}>"
+
+
+def _one_per_axis(index: Any, ndim: int) -> list[Any]:
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if sum(part is Ellipsis for part in parts) > 1:
+        raise IndexError("An index can only have a single ellipsis ('...').")
+    if not any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)
+    at = next(i for i, part in enumerate(parts) if part is Ellipsis)
+    missing = ndim - (len(parts) - 1)
+    if missing < 0:
+        raise IndexError(f"The array has {ndim} axes, but {len(parts) - 1} were indexed.")
+    return [*parts[:at], *[slice(None)] * missing, *parts[at + 1 :]]
+
+
+def _position(part: Any, axis: int, length: int) -> int:
+    try:
+        position = operator.index(part)
+    except TypeError:
+        raise IndexError(
+            f"A lazy array is indexed with integers and slices, got {type(part).__name__}."
+        ) from None
+    if not -length <= position < length:
+        raise IndexError(f"Index {position} is out of bounds for axis {axis} of length {length}.")
+    return position % length

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.interpret import interpret
+from napari_pix2pix.pairs.layouts import Layout
+
+LABELS = np.zeros((1, 48, 48), np.uint16)
+for _number, (_y, _x) in enumerate([(2, 2), (2, 26), (26, 2), (26, 26)], start=1):
+    LABELS[0, _y : _y + 16, _x : _x + 16] = _number
+VALID = [np.ones((1, 48, 48), bool)]
+
+
+def fit(window, kind="auto"):
+    return interpret([window], VALID, kind=kind, method="minmax", layout=Layout(), what="target")
+
+
+def test_values_tell_their_kind():
+    codec, words = fit(LABELS)
+    assert codec.kind == "instances"
+    assert words == "target uint16 -> 4 instances"
+    noise = np.random.default_rng(0).integers(0, 255, (1, 48, 48)).astype(np.uint8)
+    codec, words = fit(noise)
+    assert (codec.kind, words) == ("image", "")
+
+
+def test_a_kind_that_is_given_wins():
+    codec, words = fit(LABELS, "classes")
+    assert codec.planes == 5
+    assert words == "target uint16 -> 5 classes"
+    assert fit(LABELS, "image")[0].kind == "image"
+
+
+def test_what_can_be_no_labels_is_refused_with_the_way_out():
+    with pytest.raises(InputError, match="taken for instances; target_kind says"):
+        fit(np.random.default_rng(0).random((1, 48, 48)), "instances")
