@@ -58,6 +58,18 @@ def main() -> None:
     table = as_table(runs)
     TABLE.write_text(table)
     print(json.dumps(runs) if args.json else table)
+    sys.exit(0 if bar_met(runs) else 1)
+
+
+def bar_met(runs: list[dict[str, Any]]) -> bool:
+    """Whether `light` at 5 minutes passes `BAR`, and `reference` by more than either's spread."""
+    light, reference = (
+        [r["prediction"]["pearson"] for r in runs if (r["preset"], r["minutes"]) == (preset, 5)]
+        for preset in PRESETS
+    )
+    mean = statistics.mean(light)
+    spreads = [max(scores) - min(scores) for scores in (light, reference)]
+    return mean >= BAR and mean - statistics.mean(reference) > max(spreads)
 
 
 def read_field(folder: Path) -> tuple[np.ndarray, np.ndarray]:

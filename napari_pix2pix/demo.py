@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import FileError
 from napari_pix2pix.evaluation import evaluate_pairs
 from napari_pix2pix.fitting import training_events
 from napari_pix2pix.formats.atomic import replacing
+from napari_pix2pix.formats.paths import make_folder
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.progress import show_progress, to_json
 from napari_pix2pix.training.config import TrainConfig
@@ -43,10 +43,7 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
         ``validation.trivial``.
     """
     config = TrainConfig(max_seconds=max_seconds, validation=0.0)
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"Can't make the folder {out}: {error.strerror}; name another.") from error
+    make_folder(out)
     tissue, stain = _tissue_and_stain()
     edge = tissue.shape[1] - _HELD_OUT
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")

@@ -103,9 +103,11 @@ def _score_frame(
     if not valid.any():
         return {}
     codec = translator.target_codec
+    prediction = translator.translate_planes(opened.source, frame, pair.condition)
+    condition = translator.conditions.index(pair.condition) if translator.conditions else 0
     predictions = {
-        "prediction": translator.translate_planes(opened.source, frame, pair.condition),
-        "trivial": codec.as_target(translator.trivial.predict(source)),
+        "prediction": prediction,
+        "trivial": codec.as_target(translator.trivial.predict(source, condition)),
     }
     return {
         side: score(prediction, target, kind=codec.kind, valid=valid, data_range=codec.data_range)

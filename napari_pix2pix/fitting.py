@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -196,15 +197,16 @@ def training_events(
         The model, also when it was stopped.
     """
     began = time.perf_counter() if began is None else began
-    config = config.with_default_budget()
-    device = choose_device(config.device)
     path, old = _checkpoint_paths(checkpoint, resume)
+    before = None if old is None else _read_checkpoint(old)
+    config = config.with_default_budget(None if before is None else before.config)
+    device = choose_device(config.device)
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         data = prepare(pairs, config, held_out=held_out)
         config = data.config
         state = build_state(config, data, device)
-        if old is not None:
-            _go_on(state, data, old)
+        if before is not None:
+            _go_on(state, data, before)
         loop = TrainingLoop(
             state,
             data,
@@ -265,24 +267,38 @@ def _check_writable(path: Path) -> None:
         )
 
 
-def _go_on(state: TrainingState, data: TrainingData, path: Path) -> None:
-    """Load a checkpoint into a fresh state, if it is one of the same run."""
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What a checkpoint holds."""
+
+    path: Path
+    tensors: Mapping[str, torch.Tensor]
+    header: Mapping[str, Any]
+    config: TrainConfig
+
+
+def _read_checkpoint(path: Path) -> _Checkpoint:
     tensors, header = read_container(path)
     if "counters" not in header:
         raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
-    if header["fingerprint"] != data.fingerprint:
+    return _Checkpoint(path, tensors, header, TrainConfig(**header["config"]))
+
+
+def _go_on(state: TrainingState, data: TrainingData, before: _Checkpoint) -> None:
+    """Load a checkpoint into a fresh state, if it is one of the same run."""
+    if before.header["fingerprint"] != data.fingerprint:
         raise InputError(
-            f"The checkpoint {path} was made on other pairs or another split: give the same ones, "
-            "or begin anew."
+            f"The checkpoint {before.path} was made on other pairs or another split: give the same "
+            "ones, or begin anew."
         )
-    before = TrainConfig(**header["config"]).model_dump(exclude=_RESUMABLE)
+    old = before.config.model_dump(exclude=_RESUMABLE)
     for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
-        if before[name] != value:
+        if old[name] != value:
             raise InputError(
-                f"The checkpoint {path} was made with {name}={before[name]!r}, got {value!r}: "
+                f"The checkpoint {before.path} was made with {name}={old[name]!r}, got {value!r}: "
                 "give the same, or begin anew."
             )
-    state.load(tensors, header["counters"])
+    state.load(before.tensors, before.header["counters"])
 
 
 def _write_checkpoint(path: Path, state: TrainingState, data: TrainingData) -> str:

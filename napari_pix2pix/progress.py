@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
@@ -51,6 +52,38 @@ def show_progress(
 def bar(items: list[T], *, quiet: bool) -> Iterable[T]:
     """Iterate over ``items`` with a bar on standard error, if that is a terminal."""
     return tqdm(items, disable=quiet or len(items) < 2 or not sys.stderr.isatty())
+
+
+@contextmanager
+def pixel_bar(frames: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how much of an image is translated, on standard error, if that is a terminal.
+
+    Parameters
+    ----------
+    frames : int
+        Frames of the image.
+    quiet : bool
+        Show nothing.
+
+    Yields
+    ------
+    callable or None
+        What the translator is to call as its ``on_tile``; None where nothing is shown.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    before = 0  # frames that are finished
+    form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=float(frames), bar_format=form, dynamic_ncols=True) as shown:
+
+        def on_tile(done: int, every: int) -> None:
+            nonlocal before
+            shown.n = before + done / every
+            shown.update(0)
+            before += done == every
+
+        yield on_tile
 
 
 def to_json(result: Any) -> str:

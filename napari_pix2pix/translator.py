@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.container import read_container, write_container
-from napari_pix2pix.metrics.maps import trivial_from_dict
+from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import headline
-from napari_pix2pix.pairs.codecs import codec_from_dict
+from napari_pix2pix.pairs.codecs import Output, codec_from_dict
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, open_source
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.state import part_of
+from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.inference import Model, Statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Output = Literal["target", "float"]
 
 
 class Translator:
@@ -54,7 +53,7 @@ class Translator:
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
-    trivial : LinearMap, OtsuMap or ClassMap
+    trivial : TrivialMaps
         The best trivial map, fitted on the same training data.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
@@ -72,7 +71,7 @@ class Translator:
         self.source_codec = codec_from_dict(header["source_codec"])
         self.target_codec = codec_from_dict(header["target_codec"])
         self.conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
-        self.trivial = trivial_from_dict(header["trivial_map"])
+        self.trivial = TrivialMaps.from_dict(header["trivial_map"])
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
@@ -89,7 +88,7 @@ class Translator:
     @property
     def discriminator(self) -> nn.Module | None:
         """The discriminator as it was at the end of training; None in a slim model."""
-        weights = _part(self._tensors, "discriminator")
+        weights = part_of(self._tensors, "discriminator")
         if not weights:
             return None
         network = build_discriminator(
@@ -131,12 +130,13 @@ class Translator:
         seed : int, optional
             Seed of dropout and noise planes; 0 when not given.
         dropout : bool
-            Let dropout drop, as the paper does at test time.
+            Let dropout drop, as the paper does at test time; the image is then not tiled.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
             with those of each image, as the paper does; the image is then not tiled.
         tile : int, optional
-            Side of the tiles in pixels; 0 is the whole image, None chooses by memory.
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Models with
+            instance or group norm take the whole only.
         batch : int, optional
             Tiles at once; None chooses by memory.
         device : str, optional
@@ -158,24 +158,27 @@ class Translator:
             When the image does not fit the model; the sentence says how.
         DeviceError
             When there is no such device, or its memory does not suffice for the smallest tile.
+
+        Warns
+        -----
+        UserWarning
+            When the image has another dtype than those of the training, or pixels that are NaN or
+            infinite.
         """
-        _check_numbers(samples, seed=seed, tile=tile, batch=batch)
-        self._check_choices(dropout, statistics, tile, output)
+        how: dict[str, Any] = {
+            "seed": 0 if seed is None else seed,
+            "tile": tile,
+            "batch": batch,
+            "dropout": dropout,
+            "statistics": statistics,
+        }
+        calls.check_call(self.generator, samples=samples, output=output, **how)
         codec = self.source_codec
         planes = open_source(image, codec.layout, codec.channels, self.config.z_context)
+        calls.warn_of_dtype(codec, planes.dtype)
         translated = [
             self.translate_planes(
-                planes,
-                frame,
-                condition,
-                output=output,
-                device=device,
-                seed=seed or 0,
-                tile=tile,
-                batch=batch,
-                dropout=dropout,
-                statistics=statistics,
-                on_tile=on_tile,
+                planes, frame, condition, output=output, device=device, on_tile=on_tile, **how
             )
             for frame in range(planes.frames)
         ]
@@ -210,7 +213,7 @@ class Translator:
             (C, H, W).
         """
         check_channels(planes, self.source_codec.channels, self.config.z_context)
-        index = self._condition_index(condition)
+        index = calls.condition_index(self.conditions, condition)
         self.generator.to(choose_device(device or "auto"))
         model = Model(
             self.generator,
@@ -227,20 +230,9 @@ class Translator:
             missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
             return window
 
-        translated = model.translate(
-            read,
-            planes.height,
-            planes.width,
-            condition=index,
-            **how,
-        )
+        translated = model.translate(read, planes.height, planes.width, condition=index, **how)
         if missing:
-            warnings.warn(
-                "The image has pixels that are NaN or infinite: what is translated there and "
-                "around them means little.",
-                UserWarning,
-                stacklevel=2,
-            )
+            calls.warn_of_missing()
         return self.target_codec.decode(translated, output)
 
     def save(
@@ -261,8 +253,10 @@ class Translator:
         ------
         FileError
             When it can't be written; what was there is intact.
+        InputError
+            When ``path`` is no path.
         """
-        path = Path(path)
+        path = as_path(path)
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
         applied = {f"{self._applied}.{k}": v for k, v in self.generator.state_dict().items()}
@@ -275,37 +269,10 @@ class Translator:
             planes_in=self.source_codec.planes + len(self.conditions) + self.config.noise_channels,
             planes_out=self.target_codec.planes,
         )
-        generator.load_state_dict(_part(self._tensors, self._applied))
+        generator.load_state_dict(part_of(self._tensors, self._applied))
         # Without gradients this is the fastest on every device.
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return generator.eval()
-
-    def _check_choices(
-        self, dropout: bool, statistics: Statistics, tile: int | None, output: Output
-    ) -> None:
-        if dropout and not any(isinstance(m, nn.Dropout) for m in self.generator.modules()):
-            raise InputError("This model has no dropout layers: leave dropout=False.")
-        if output not in ("target", "float"):
-            raise InputError(f"output must be 'target' or 'float', got {output!r}.")
-        if statistics not in ("stored", "image"):
-            raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
-        if statistics == "image" and tile:
-            raise InputError(
-                f"statistics='image' needs the whole image at once, got tile={tile}: leave tile "
-                "out, or use statistics='stored'."
-            )
-
-    def _condition_index(self, condition: Hashable) -> int:
-        if not self.conditions:
-            if condition is not None:
-                raise InputError(
-                    f"This model has no conditions, got {condition!r}: leave condition out."
-                )
-            return 0
-        if condition not in self.conditions:
-            known = ", ".join(repr(name) for name in self.conditions)
-            raise InputError(f"condition must be one of {known}, got {condition!r}.")
-        return self.conditions.index(condition)
 
 
 def load(path: str | os.PathLike[str]) -> Translator:
@@ -325,8 +292,13 @@ def load(path: str | os.PathLike[str]) -> Translator:
     ------
     FileError
         When the file is missing, truncated, of another kind or newer than this version.
+    InputError
+        When ``path`` is no path.
     """
-    tensors, header = read_container(Path(path))
+    stored, header = read_container(as_path(path))
+    # Copies, since Windows replaces no file that is mapped; a checkpoint's progress is left out.
+    tensors = {k: v.clone() for k, v in stored.items() if not k.startswith("optimizer_")}
+    header.pop("counters", None)
     try:
         return Translator(tensors, header)
     except FileError as error:
@@ -339,15 +311,6 @@ def load(path: str | os.PathLike[str]) -> Translator:
         ) from error
 
 
-def _check_numbers(samples: int, **numbers: int | None) -> None:
-    if samples != 1:
-        raise InputError(f"samples must be 1 for now, got {samples}: call once per seed.")
-    for name, value in numbers.items():
-        lowest = 1 if name == "batch" else 0
-        if value is not None and value < lowest:
-            raise InputError(f"{name} must be {lowest} or more, got {value}.")
-
-
 def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:
     """Which weights of a model file are applied."""
     order = ["averaged", "generator", "best"]
@@ -357,11 +320,6 @@ def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:
         if any(key.startswith(f"{name}.") for key in tensors):
             return name
     raise KeyError("generator")
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def _hashable(value: Any) -> Hashable:

@@ -110,6 +110,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert counters == counters_b
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.usefixtures("short_epochs")
 @pytest.mark.parametrize("at", [4, 6], ids=["within an epoch", "at the end of an epoch"])
 def test_killed_and_resumed_is_bit_identical(at: int, images: np.ndarray, tmp_path: Path) -> None:
@@ -278,3 +279,10 @@ def test_a_truncated_checkpoint_is_refused(images: np.ndarray, checkpoint: Path)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(FileError, match=r"run\.ckpt"):
         run(images, steps=4, checkpoint=checkpoint, resume=True)
+
+
+def test_without_a_budget_the_old_one_counts(images: np.ndarray, tmp_path: Path) -> None:
+    run(images, checkpoint=tmp_path / "run.ckpt", steps=6, callback=stop_at(2))
+    translator, events = run(images, checkpoint=tmp_path / "run.ckpt", resume=True)
+    assert translator.config.steps == 6
+    assert steps_of(events) == [3, 4, 5, 6]

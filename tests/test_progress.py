@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from napari_pix2pix.progress import bar, show_progress, to_json
+from napari_pix2pix.progress import bar, pixel_bar, show_progress, to_json
 from napari_pix2pix.training.events import Done, Health, Prepared, Step, Validated
 
 LINES = [
@@ -109,6 +109,24 @@ def test_bar_of_files(monkeypatch, capsys):
     assert sys.stderr.getvalue() == ""  # nothing to wait for
     assert list(bar(["a", "b"], quiet=False)) == ["a", "b"]
     assert "2/2" in sys.stderr.getvalue()
+
+
+def test_bar_of_pixels_counts_all_frames(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with pixel_bar(2, quiet=False) as on_tile:
+        for _ in range(2):
+            on_tile(30, 60)
+            on_tile(60, 60)
+    shown = sys.stderr.getvalue()
+    assert shown.rstrip().rpartition("\r")[2].startswith("100%")
+
+
+@pytest.mark.parametrize(("terminal", "quiet"), [(True, True), (False, False)])
+def test_bar_of_pixels_that_is_not_wanted(monkeypatch, terminal, quiet):
+    monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
+    with pixel_bar(1, quiet=quiet) as on_tile:
+        assert on_tile is None
+    assert sys.stderr.getvalue() == ""
 
 
 def test_json_is_strict():

@@ -74,7 +74,7 @@ def test_rgb_to_channels_and_back(colours):
     assert translated.shape == (2, 2, 11, 13)  # frames, channels in front of rows
     assert translated.dtype == np.uint8
     back = learn(np.moveaxis(image[0], -1, 0)[:2], image[0], channel_axis=(0, None))
-    assert back(noise(2, 9, 8)).shape == (9, 8, 3)
+    assert back(image[0, ..., 0:2].transpose(2, 0, 1)).shape == (11, 13, 3)
 
 
 def test_alpha_is_left_out(colours):
@@ -164,6 +164,12 @@ def test_repr_says_what_it_is(translator):
     assert f"{score:.3f}" in said
 
 
+def test_another_dtype_is_warned_of_where_the_user_called(colours):
+    with pytest.warns(UserWarning, match="trained on uint8 images, got uint16") as seen:
+        colours(np.zeros((9, 9, 3), np.uint16))
+    assert [warning.filename for warning in seen] == [__file__]
+
+
 # --- conditions --------------------------------------------------------------------------------
 
 
@@ -250,13 +256,13 @@ def test_plane_for_a_model_of_channels():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
+        # All of them are in translation/test_calls.py.
         ({"samples": 2}, "samples must be 1 for now, got 2"),
         ({"dropout": True}, "no dropout layers"),
         ({"statistics": "image", "tile": 32}, "got tile=32"),
-        ({"statistics": "both"}, "'stored' or 'image', got 'both'"),
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
-        ({"tile": -4}, "tile must be 0 or more, got -4"),
+        ({"seed": "a"}, "seed must be an integer, got 'a'"),
+        ({"tile": 3.5}, "tile must be an integer, got 3.5"),
         ({"batch": 0}, "batch must be 1 or more, got 0"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_pix2pix import load, train
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats import container
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.translator import Translator
@@ -94,6 +94,38 @@ def test_generator_edited_in_place_is_what_is_saved(translator, tmp_path):
         edited = load(tmp_path / "edited.safetensors")
         np.testing.assert_array_equal(edited(image), model(image))
         assert not np.array_equal(edited(image), translator(image))
+
+
+def test_loaded_model_does_not_hold_its_file(translator, tmp_path):
+    path, copy = tmp_path / "m.safetensors", tmp_path / "copy.safetensors"
+    translator.save(path)
+    before = path.read_bytes()
+    model = load(path)
+    with path.open("r+b") as file:  # what is mapped would change with it
+        file.write(bytes(len(before)))
+    model.save(copy)
+    assert copy.read_bytes() == before
+    model.save(path)
+    assert path.read_bytes() == before
+
+
+def test_checkpoint_is_saved_as_a_model(tmp_path):
+    checkpoint, path = tmp_path / "run.ckpt", tmp_path / "m.safetensors"
+    image = noise(64, 64)
+    model = train(image, 1 - image, **TINY, steps=2, checkpoint=checkpoint)
+    load(checkpoint).save(path)
+    model.save(tmp_path / "direct.safetensors")
+    (tensors, header), (expected, _) = map(read_container, (path, tmp_path / "direct.safetensors"))
+    assert set(tensors) == set(expected)
+    assert "counters" not in header
+    assert path.stat().st_size < checkpoint.stat().st_size
+
+
+@pytest.mark.parametrize("path", [None, 3.5])
+def test_what_is_no_path(translator, path):
+    for use in (translator.save, load):
+        with pytest.raises(InputError, match=f"name of a file, got {path}"):
+            use(path)
 
 
 def _parts(translator, folder):

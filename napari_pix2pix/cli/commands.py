@@ -105,6 +105,8 @@ def train(
     if checkpoint == out:
         raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
+    if resume and not checkpoint.exists():
+        click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
     pairs, notes = _read_pairs(source, target, axes)
 
     from napari_pix2pix.fitting import training_events
@@ -135,7 +137,7 @@ def train(
 @main.command()
 @click.argument("model", type=PATH)
 @click.argument("input", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several.")
+@click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
 @condition_option
 @click.option("--seed", type=int, help="Seed of dropout and noise.  [default: 0]")
@@ -170,14 +172,15 @@ def apply(
     """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
 
     The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
-    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. In a folder one bad file does not stop
-    the rest: it is named at the end, and the exit code is 1.
+    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
+    which is made if it is not there; one bad file does not stop the rest: it is named at the end,
+    and the exit code is 1.
 
     \b
     napari-pix2pix apply dapi.safetensors phase.tif -o dapi.ome.tif
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
-    from napari_pix2pix.formats.paths import expand_paths
+    from napari_pix2pix.formats.paths import expand_paths, make_folder
     from napari_pix2pix.progress import bar
     from napari_pix2pix.translator import load
 
@@ -185,13 +188,16 @@ def apply(
     how["condition"] = _condition_of(translator, condition)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
+    if outputs != [out]:
+        make_folder(out)
     for path in outputs:
         check_output(path, overwrite=overwrite)
     done: list[str] = []
     failed: dict[str, str] = {}
     for source, destination in bar(list(zip(inputs, outputs, strict=True)), quiet=as_json):
         try:
-            _apply_file(translator, source, destination, axes, overwrite, how)
+            with_bar = len(inputs) == 1 and not as_json
+            _apply_file(translator, source, destination, axes, overwrite, with_bar, how)
             done.append(str(destination))
         except Pix2PixError as error:
             if len(inputs) == 1:
@@ -283,17 +289,22 @@ def _apply_file(
     out: Path,
     axes: str | None,
     overwrite: bool,
+    with_bar: bool,
     how: dict[str, Any],
 ) -> None:
     from napari_pix2pix.formats.images import read_image
     from napari_pix2pix.formats.sets import image_planes, write_translated
+    from napari_pix2pix.progress import pixel_bar
 
     image = read_image(source, axes)
     for note in image.notes:
         click.echo(note, err=True)
+    planes = image_planes(image)
+    with pixel_bar(planes.frames, quiet=not with_bar) as on_tile:
+        translated = translator(planes, on_tile=on_tile, **how)
     write_translated(
         out,
-        translator(image_planes(image), **how),
+        translated,
         source=image,
         layout=translator.target_codec.layout,
         overwrite=overwrite,

@@ -15,6 +15,8 @@ from napari_pix2pix.formats.paths import file_stem
 from napari_pix2pix.formats.writing import find_writer
 from napari_pix2pix.progress import to_json
 
+_FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # of no folder that is to be made
+
 
 def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     """Name the file that each input's translation goes to.
@@ -27,24 +29,24 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
         The files that it stands for.
     out : Path
         A file, where there is one input and it is not named by its folder; otherwise a folder,
-        in which each translation is called as its source.
+        in which each translation is called as its source. It need not be there yet.
 
     Raises
     ------
     FileError
-        When a folder is needed and is not there, an ending is not known, or an output would replace
-        an input.
+        When a folder is needed and a file is named, an ending is not known, or an output would
+        replace an input.
     InputError
         When two inputs have the same name.
     """
-    folder = out.is_dir() and not is_zarr(out)
-    if folder:
-        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
-    elif len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
+    is_folder = out.is_dir() and not is_zarr(out)
+    if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
         outputs = [out]
+    elif is_folder or not (out.exists() or out.suffix.lower() in _FILE_ENDINGS):
+        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
     else:
         count = f"{len(inputs)} file{'s' if len(inputs) > 1 else ''}"
-        raise FileError(f"{given} names {count}, so {out} must be a folder: create it.")
+        raise FileError(f"{given} names {count}, so {out} must be a folder: name one.")
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
         raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")

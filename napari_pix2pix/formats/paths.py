@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.omezarr import is_zarr
@@ -16,6 +17,36 @@ _SUFFIXES = {
     *(".tif", ".tiff", ".lsm", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".npy"),
     *(".czi", ".nd2", ".lif", ".ims", ".oir", ".oib", ".oif", ".vsi", ".svs", ".dv", ".stk"),
 }
+
+
+def as_path(path: Any) -> Path:
+    """Return a path, or say that it is none.
+
+    Raises
+    ------
+    InputError
+        When it is neither text nor path-like.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise InputError(f"path must be the name of a file, got {path!r}.") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that is there, if it is not there yet.
+
+    Raises
+    ------
+    FileError
+        When it can't be made.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"Can't make the folder {path}: {error.strerror or error}; name another."
+        ) from error
 
 
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:

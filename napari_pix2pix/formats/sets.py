@@ -45,24 +45,16 @@ def read_pairs(
     pairs = []
     for source_path, target_path in matched:
         images = read_image(source_path, axes), _read_target(target_path, axes)
-        axes_of_channels = _channel_axis(images[0]), _channel_axis(images[1])
-        pairs.append(
-            Pair(
-                images[0].data,
-                images[1].data,
-                channel_axis=axes_of_channels,
-                name=source_path.name,
-            )
-        )
+        pairs.append(Pair(*map(image_planes, images), name=source_path.name))
         notes += [note for image in images for note in image.notes]
     return pairs, notes
 
 
 def image_planes(image: ImageFile) -> Planes:
-    """Open an image for a translator by what its axes say, wherever the model had its channels."""
-    return Planes(
-        image.data, channel_axis=_channel_axis(image), rgb="S" in image.axes, what="image"
-    )
+    """Open an image by what its axes say, whatever a bare array of that shape would pass for."""
+    # Counted from the end, so that it holds for any number of frame axes.
+    axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
+    return Planes(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
 
 
 def write_translated(
@@ -113,11 +105,6 @@ def _read_target(path: Path, axes: str | None) -> ImageFile:
         if axes is None:
             raise
         return read_image(path, axes)
-
-
-def _channel_axis(image: ImageFile) -> int | None:
-    """Axis of an image's channels, counted from the end; colours are found by themselves."""
-    return image.axes.index("C") - len(image.axes) if "C" in image.axes else None
 
 
 def _in_zarr_order(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:

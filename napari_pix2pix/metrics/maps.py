@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -43,8 +44,33 @@ def fit_trivial(
     return OtsuMap.fit(triples, kind=kind, rgb=rgb, smallest=smallest)
 
 
-def trivial_from_dict(parts: Mapping[str, Any]) -> TrivialMap:
-    """Build the map whose ``to_dict`` returned ``parts``."""
+@dataclass(frozen=True)
+class TrivialMaps:
+    """The best trivial map of each condition; of the only one, where a model has none.
+
+    Attributes
+    ----------
+    maps : tuple of TrivialMap
+        In the order of the model's conditions.
+    """
+
+    maps: tuple[TrivialMap, ...]
+
+    def predict(self, source: np.ndarray, condition: int = 0) -> np.ndarray:
+        """Predict (K, H, W) from a source (C, H, W) under a condition's index."""
+        return self.maps[condition].predict(source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {"maps": [one.to_dict() for one in self.maps]}
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> TrivialMaps:
+        """Build the maps whose `to_dict` returned ``parts``."""
+        return cls(tuple(_map_from_dict(one) for one in parts["maps"]))
+
+
+def _map_from_dict(parts: Mapping[str, Any]) -> TrivialMap:
     match parts.get("map"):
         case "otsu":
             return OtsuMap.from_dict(parts)

@@ -85,7 +85,12 @@ def find_layout(
         return Layout(channel_axis=-1, rgb=True)
     if channel_axis is None:
         return Layout()
-    ndim, axis = len(shape), operator.index(channel_axis)
+    try:
+        ndim, axis = len(shape), operator.index(channel_axis)
+    except TypeError:
+        raise InputError(
+            f"channel_axis must be an integer, got {channel_axis!r} for the {what}."
+        ) from None
     if ndim < 3 or not -ndim <= axis < ndim:
         raise InputError(
             f"channel_axis={axis} does not fit the {what} of shape {shape}; "

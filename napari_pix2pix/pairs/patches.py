@@ -57,8 +57,8 @@ class PatchSampler:
         standard deviation of its encoded target); the rest is drawn uniformly.
     content_blocks : sequence of Block
         Blocks inside `areas`; without any, all patches are drawn uniformly.
-    flips, quarter_turns : bool
-        Mirror and turn source, target and mask alike.
+    flips, vertical_flips, quarter_turns : bool
+        Mirror (also top to bottom) and turn source, target and mask alike.
     zoom : pair of float
         Range of a uniform factor: a window of ``patch / factor`` pixels is read and resized to
         `patch`, as 286 -> 256 in Isola et al., CVPR 2017.
@@ -86,6 +86,7 @@ class PatchSampler:
         content: float = 0.5,
         content_blocks: Sequence[Block] = (),
         flips: bool = True,
+        vertical_flips: bool = True,
         quarter_turns: bool = True,
         zoom: tuple[float, float] = (1.0, 1.0),
         intensity_jitter: float = 0.0,
@@ -97,7 +98,8 @@ class PatchSampler:
         self._areas = areas
         self._codecs = source_codec, target_codec
         self._patch, self._batch, self._seed = patch, batch, seed
-        self._flips, self._quarter_turns = flips, quarter_turns
+        self._flips = vertical_flips and flips, flips
+        self._quarter_turns = quarter_turns
         self._zoom, self._jitter = zoom, intensity_jitter
         self._conditions = _condition_indices(pairs, conditions)
         self._ends = np.cumsum([_pixels(pairs, area) for area in areas])
@@ -167,9 +169,9 @@ class PatchSampler:
         missing = (max(side - area.height, 0), max(side - area.width, 0))
         before = [int(rng.integers(number + 1)) for number in missing]
         turns = int(rng.integers(4)) if self._quarter_turns else 0
-        flips = (bool(rng.integers(2)), bool(rng.integers(2))) if self._flips else (False, False)
+        vertical, horizontal = (bool(rng.integers(2)) and wanted for wanted in self._flips)
         pad = tuple((b, number - b) for b, number in zip(before, missing, strict=True))
-        return _Geometry(pad, self._patch, flips, turns)
+        return _Geometry(pad, self._patch, (vertical, horizontal), turns)
 
 
 def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,9 +82,9 @@ def split(
     Returns
     -------
     Split
-        From four images on, whole images are held out; otherwise a strip at one end of the longer
-        axis of each image that is large enough, the same in all its frames. `validation` is empty
-        where no image is, and `note` says so.
+        From four images on, whole images are held out, never the last one of a condition;
+        otherwise a strip at one end of the longer axis of each image that is large enough, the
+        same in all its frames. `validation` is empty where no image is, and `note` says so.
 
     Raises
     ------
@@ -99,13 +100,28 @@ def split(
         return Split(whole, (), "Nothing is held out, as asked: no validation.")
     rng = np.random.default_rng(seed)
     if len(pairs) >= _ENOUGH_IMAGES:
-        return _hold_out_images(whole, fraction, rng)
+        chosen = _choose_images([pair.condition for pair in pairs], fraction, rng)
+        if chosen:
+            return _hold_out_images(whole, chosen)
     return _hold_out_strips(whole, fraction, patch, gap, rng)
 
 
-def _hold_out_images(areas: Sequence[Area], fraction: float, rng: np.random.Generator) -> Split:
-    count = min(max(round(fraction * len(areas)), 1), len(areas) - 1)
-    chosen = set(rng.choice(len(areas), count, replace=False).tolist())
+def _choose_images(
+    conditions: Sequence[Hashable], fraction: float, rng: np.random.Generator
+) -> set[int]:
+    """Choose images to hold out, never the last one of a condition."""
+    wanted = max(round(fraction * len(conditions)), 1)
+    left = Counter(conditions)
+    chosen: set[int] = set()
+    for index in rng.permutation(len(conditions)).tolist():
+        if len(chosen) < wanted and left[conditions[index]] > 1:
+            left[conditions[index]] -= 1
+            chosen.add(index)
+    return chosen
+
+
+def _hold_out_images(areas: Sequence[Area], chosen: Collection[int]) -> Split:
+    count = len(chosen)
     return Split(
         tuple(area for area in areas if area.pair not in chosen),
         tuple(area for area in areas if area.pair in chosen),

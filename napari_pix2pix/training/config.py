@@ -88,7 +88,7 @@ class TrainConfig(BaseModel):
     device: str = Field(
         "auto", description="auto (the best that is found), cpu, cuda, cuda:1 or mps."
     )
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto",
         description="Number format of the training: auto is bf16-mixed on a CUDA device that has "
         "it, 32-true elsewhere.",
@@ -140,6 +140,9 @@ class TrainConfig(BaseModel):
         " are drawn uniformly.",
     )
     flips: bool = Field(True, description="Mirror patches at random.")
+    vertical_flips: bool = Field(
+        True, description="Mirror top to bottom too; the paper mirrors left to right alone."
+    )
     quarter_turns: bool = Field(True, description="Turn patches by 90 degrees at random.")
     zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
         (1.0, 1.0),
@@ -162,7 +165,7 @@ class TrainConfig(BaseModel):
     blocks: _Count = Field(9, description="Residual blocks of a ResNet.")
     width: _Count = Field(32, description="Channels of the generator's first layer.")
     norm: Literal["batch", "instance", "group", "none"] = Field(
-        "batch", description="Normalisation layers of both networks."
+        "batch", description="Normalisation layers."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5,
@@ -198,6 +201,9 @@ class TrainConfig(BaseModel):
     )
     discriminator_width: _Count = Field(
         16, description="Channels of the discriminator's first layer."
+    )
+    discriminator_norm: Literal["batch", "instance", "group", "none"] | None = Field(
+        None, description="Normalisation layers of the discriminator; the generator's if not given."
     )
     discriminator_scales: _Count = Field(
         1, description="Discriminators that look at the image at 1, 1/2, 1/4 ... of its size."
@@ -296,6 +302,12 @@ class TrainConfig(BaseModel):
                 "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
                 "set one of them"
             )
+        bounded = self.gradient_penalty or self.spectral_norm
+        if self.adversarial == "wgan" and self.adversarial_weight and not bounded:
+            raise ValueError(
+                "adversarial='wgan' needs a discriminator of bounded slope: set "
+                "gradient_penalty=10 with discriminator_norm='none', or spectral_norm=True"
+            )
         if self.adversarial_full < self.adversarial_start:
             raise ValueError(
                 f"adversarial_full ({self.adversarial_full}) lies before adversarial_start "
@@ -330,8 +342,14 @@ class TrainConfig(BaseModel):
                 f" got {self.patch}: take larger patches or a smaller discriminator"
             )
 
-    def with_default_budget(self) -> TrainConfig:
-        """Return a config that has a budget: its own, or the preset's epochs when it has none."""
+    def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
+        """Return a config that has a budget.
+
+        Its own, or without any that of the run which is resumed, or else the preset's epochs.
+        """
         if self.epochs or self.steps or self.max_seconds:
             return self
+        if before is not None:
+            budget = ("epochs", "steps", "max_seconds")
+            return self.model_copy(update={name: getattr(before, name) for name in budget})
         return self.model_copy(update={"epochs": self.default_epochs})

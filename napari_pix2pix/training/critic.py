@@ -34,7 +34,7 @@ class Critic:
     optimizer : torch.optim.Optimizer
         Of its parameters.
     fabric : lightning_fabric.Fabric
-        Carries device, precision and processes.
+        Carries device and precision.
     config : TrainConfig
         The objective.
     """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.maps import TrivialMap, fit_trivial
+from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
 from napari_pix2pix.pairs.codecs import Codec
@@ -42,8 +42,8 @@ class TrainingData:
         Names of the conditions; empty without any.
     config : TrainConfig
         With what was left open for the pairs to tell: kinds, adversarial weight.
-    trivial : TrivialMap
-        The best trivial map, fitted on the training part.
+    trivial : TrivialMaps
+        The best trivial map of each condition, fitted on the training part.
     validation : Validation or None
         None when nothing is held out.
     steps_per_epoch : int
@@ -61,7 +61,7 @@ class TrainingData:
     target_codec: Codec
     conditions: tuple[Hashable, ...]
     config: TrainConfig
-    trivial: TrivialMap
+    trivial: TrivialMaps
     validation: Validation | None
     steps_per_epoch: int
     summary: str
@@ -91,6 +91,8 @@ def prepare(
     """
     opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
     _check_channels(opened)
+    _check_context(opened, config.z_context)
+    conditions = _conditions(opened, len(pairs))
     parts = _split(opened, len(pairs), config, given=held_out is not None)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
@@ -103,13 +105,7 @@ def prepare(
         source_kind=source_codec.kind,
         target_kind=target_codec.kind,
     )
-    conditions = _conditions(opened)
-    trivial = fit_trivial(
-        [(block.source, block.target, block.valid) for block in blocks],
-        kind=target_codec.kind,
-        rgb=source_codec.layout.rgb,
-        smallest=getattr(target_codec, "smallest", 1),
-    )
+    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -126,6 +122,9 @@ def prepare(
         intensity_jitter=config.intensity_jitter,
         conditions=conditions,
     )
+    validation = _validation(opened, parts, conditions, trivial, target_codec, config)
+    if validation is None and config.keep == "best":
+        warnings.append("Without validation there is no best: the last weights are applied.")
     steps = epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch)
     return TrainingData(
         sampler=sampler,
@@ -134,7 +133,7 @@ def prepare(
         conditions=conditions,
         config=config,
         trivial=trivial,
-        validation=_validation(opened, parts, conditions, trivial, target_codec, config),
+        validation=validation,
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
         notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
@@ -195,8 +194,38 @@ def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     return config.model_copy(update=found)
 
 
-def _conditions(opened: Sequence[OpenPair]) -> tuple[Hashable, ...]:
-    """Return the conditions in the order in which they are met."""
+def _fit_trivial(
+    opened: Sequence[OpenPair],
+    blocks: Sequence[Block],
+    conditions: Sequence[Hashable],
+    source: Codec,
+    target: Codec,
+) -> TrivialMaps:
+    """Fit the best trivial map of each condition."""
+    maps = []
+    for condition in conditions or (None,):
+        chosen = [block for block in blocks if opened[block.pair].condition == condition]
+        maps.append(
+            fit_trivial(
+                [(block.source, block.target, block.valid) for block in chosen],
+                kind=target.kind,
+                rgb=source.layout.rgb,
+                smallest=getattr(target, "smallest", 1),
+            )
+        )
+    return TrivialMaps(tuple(maps))
+
+
+def _check_context(opened: Sequence[OpenPair], z_context: int) -> None:
+    if z_context and all(pair.frames == 1 for pair in opened):
+        raise InputError(
+            f"z_context={z_context} asks for neighbouring planes, and the images have one plane "
+            "each: give stacks, or leave z_context out."
+        )
+
+
+def _conditions(opened: Sequence[OpenPair], count: int) -> tuple[Hashable, ...]:
+    """Return the conditions of the first ``count`` pairs, in the order in which they are met."""
     given = [pair.condition for pair in opened]
     if all(condition is None for condition in given):
         return ()
@@ -211,14 +240,21 @@ def _conditions(opened: Sequence[OpenPair]) -> tuple[Hashable, ...]:
                 f"A condition must be text, a number or a tuple of them, got {name!r}: a model "
                 "file can't keep anything else."
             ) from None
-    return tuple(dict.fromkeys(plain))
+    trained = tuple(dict.fromkeys(plain[:count]))
+    for name in plain[count:]:
+        if name not in trained:
+            raise InputError(
+                f"A pair to validate on has the condition {name!r}, which no training pair has: "
+                "leave it out, or train on one too."
+            )
+    return trained
 
 
 def _validation(
     opened: Sequence[OpenPair],
     parts: Split,
     conditions: tuple[Hashable, ...],
-    trivial: TrivialMap,
+    trivial: TrivialMaps,
     codec: Codec,
     config: TrainConfig,
 ) -> Validation | None:
@@ -237,7 +273,7 @@ def _validation(
     indices = tuple(
         conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
     )
-    return Validation(blocks, indices, trivial_scores(trivial, blocks, codec))
+    return Validation(blocks, indices, trivial_scores(trivial, blocks, indices, codec))
 
 
 def _summary(opened: Sequence[OpenPair]) -> str:

@@ -45,12 +45,23 @@ class HealthWatch:
     def after_validation(
         self,
         prediction: np.ndarray,
+        truth: np.ndarray,
         scores: Mapping[str, float],
         trivial: Mapping[str, float],
         progress: float,
     ) -> list[str]:
-        """Look at a validation; return what there is to say."""
-        constant = bool(prediction.min() == prediction.max())
+        """Look at a validation; return what there is to say.
+
+        Parameters
+        ----------
+        prediction, truth : numpy.ndarray
+            The first block that is held out; a truth without content asks for no other output.
+        scores, trivial : mapping of str to float
+            Of the network and of the best trivial map, on all blocks.
+        progress : float
+            Part of the budget that is used, 0 to 1.
+        """
+        constant = _is_constant(prediction) and not _is_constant(truth)
         said = [
             self._say_once(
                 "constant",
@@ -75,6 +86,11 @@ class HealthWatch:
             return None
         self._said.add(topic)
         return sentence
+
+
+def _is_constant(values: np.ndarray) -> bool:
+    known = values[np.isfinite(values)]
+    return known.size == 0 or bool(known.min() == known.max())
 
 
 def not_finite(losses: Mapping[str, float]) -> str | None:

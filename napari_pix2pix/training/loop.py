@@ -39,10 +39,14 @@ if TYPE_CHECKING:
 
 # The part of the time that checkpoints, and validations under a budget in seconds, may take.
 _OVERHEAD = 0.1
+_NO_STEP = (
+    "The budget was used up before the first step, so nothing was learnt: give more max_seconds, "
+    "or images that are faster to read."
+)
 
 
 def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
-    """Make the Lightning Fabric that carries device, precision and processes."""
+    """Make the Lightning Fabric that carries device and precision."""
     # Imported when training starts: it takes a second.
     from lightning_fabric import Fabric
 
@@ -109,7 +113,7 @@ class TrainingLoop:
     data : TrainingData
         What to train on.
     fabric : lightning_fabric.Fabric
-        Carries device, precision and processes.
+        Carries device and precision.
     control : Control
         Pauses, resumes and stops the loop from outside.
     seconds_before : float
@@ -151,7 +155,7 @@ class TrainingLoop:
             self.data.steps_per_epoch,
         )
         train_step = Pix2PixStep(self.state, self.fabric, conditions=len(self.data.conditions))
-        last_good = self.state.snapshot()
+        last_good, good_step = self.state.snapshot(), self.state.step
         reason, sentence = "budget", None
         device = self.fabric.device
         with BatchFeed(self.data.sampler, device, generator_format(device)) as feed:
@@ -170,14 +174,17 @@ class TrainingLoop:
                 if (epoch_ends or save_now) and not self.state.is_finite():
                     break
                 if epoch_ends:
-                    last_good = self.state.snapshot()
+                    last_good, good_step = self.state.snapshot(), self.state.step
                     yield from self._validate(force=False)
                 if save_now:
                     yield self._checkpoint()
         if sentence or not self.state.is_finite():
-            self.state.restore(last_good)
             yield Health(self.state.step, sentence or NOT_FINITE_WEIGHTS)
+            self.state.restore(last_good)
+            self.state.step = good_step
             reason = "not finite"
+        if self.state.step == 0 and reason == "budget":
+            yield Health(0, _NO_STEP)
         yield from self._validate(force=True)
         self.state.seconds = self.clock.seconds()
         if self.save and reason != "not finite":
@@ -202,7 +209,7 @@ class TrainingLoop:
         state, schedule = self.state, self.schedule
         progress = schedule.progress(state.step, self.clock.seconds())
         rate = schedule.rate_factor(state.step, progress)
-        with seeded(self.config.seed, state.step):
+        with seeded(self.config.seed, state.step, device=self.fabric.device):
             losses = train_step(
                 batch,
                 adversarial=schedule.discriminator_learns(progress),
@@ -261,7 +268,9 @@ class TrainingLoop:
         block = validation.blocks[0]
         yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)
         progress = self.schedule.progress(state.step, began)
-        for sentence in self.health.after_validation(preview, scores, validation.trivial, progress):
+        for sentence in self.health.after_validation(
+            preview, block.target, scores, validation.trivial, progress
+        ):
             yield Health(state.step, sentence)
         self.validation_seconds = self.clock.seconds() - began
         self.validation_total += self.validation_seconds

@@ -69,7 +69,7 @@ def build_discriminator(
         given + target_planes,
         layers=config.discriminator_layers,
         width=config.discriminator_width,
-        norm=config.norm,
+        norm=config.discriminator_norm or config.norm,
         scales=config.discriminator_scales,
         spectral_norm=config.spectral_norm,
         bias=config.bias,

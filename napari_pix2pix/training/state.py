@@ -111,7 +111,7 @@ class TrainingState:
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Put a `snapshot` (or the tensors of a file) back into the networks."""
         for name, network in self.networks().items():
-            network.load_state_dict(_part(weights, name))
+            network.load_state_dict(part_of(weights, name))
 
     def is_finite(self) -> bool:
         """Whether every weight is finite; a finite loss can have a gradient that is not."""
@@ -156,7 +156,7 @@ class TrainingState:
         self.restore(tensors)
         for prefix, parameters, optimizer in self._optimizers():
             for name, parameter in parameters.items():
-                saved = _part(tensors, f"{prefix}.{name}")
+                saved = part_of(tensors, f"{prefix}.{name}")
                 # Laid out like the parameter: the fused Adam walks raw memory.
                 optimizer.state[parameter] = {
                     key: torch.empty_like(
@@ -164,9 +164,11 @@ class TrainingState:
                     ).copy_(value)
                     for key, value in saved.items()
                 }
-        self.best = _part(tensors, "best") or None
-        for name, value in counters.items():
-            setattr(self, name, value)
+        # Copies: a file that is still mapped can't be replaced on Windows.
+        best = {name: tensor.clone() for name, tensor in part_of(tensors, "best").items()}
+        self.best = best or None
+        for name in self.counters():
+            setattr(self, name, counters[name])
 
     def _network_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, network in self.networks().items():
@@ -193,7 +195,7 @@ def _adam(network: nn.Module, rate: float, config: TrainConfig) -> torch.optim.A
     )
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> Weights:
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     """Return the tensors below ``prefix``, without it."""
     start = f"{prefix}."
     return {

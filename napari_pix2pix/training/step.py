@@ -35,7 +35,7 @@ class Pix2PixStep:
     state : TrainingState
         The networks and optimizers; changed in place.
     fabric : lightning_fabric.Fabric
-        Carries device, precision and processes.
+        Carries device and precision.
     conditions : int
         How many conditions the model has; 0 without any.
     """

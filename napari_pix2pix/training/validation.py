@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_pix2pix.metrics.maps import TrivialMap
+from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import pool, score
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.sample import Block
@@ -69,8 +69,13 @@ def score_blocks(
     )
 
 
-def trivial_scores(trivial: TrivialMap, blocks: Sequence[Block], codec: Codec) -> Scores:
+def trivial_scores(
+    trivial: TrivialMaps, blocks: Sequence[Block], conditions: Sequence[int], codec: Codec
+) -> Scores:
     """Score the best trivial map on blocks, as a model would be scored."""
     # Through the codec, so that it is rounded and clipped as a model's output is.
-    predictions = [codec.as_target(trivial.predict(block.source)) for block in blocks]
+    predictions = [
+        codec.as_target(trivial.predict(block.source, condition))
+        for block, condition in zip(blocks, conditions, strict=True)
+    ]
     return score_blocks(predictions, blocks, codec)

@@ -20,6 +20,8 @@ from napari_pix2pix.translation.translate import translate
 Statistics = Literal["stored", "image"]
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -71,7 +73,8 @@ class Model:
             Seed of noise planes and dropout.
         tile : int, optional
             Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Networks
-            that measure each image are given the whole.
+            that measure each image are given the whole, and so is dropout, whose mask would be
+            another for each tile.
         batch : int, optional
             Tiles at once; None chooses by memory.
         dropout : bool
@@ -88,7 +91,7 @@ class Model:
         """
         generator = self.generator
         device = next(generator.parameters()).device
-        whole = statistics == "image" or measures_its_input(generator)
+        whole = dropout or statistics == "image" or measures_its_input(generator)
         tile, batch = fit_to_memory(
             generator,
             self.source_codec.planes + self.conditions + self.noise_channels,
@@ -103,7 +106,10 @@ class Model:
             tile=0 if whole else tile,
             batch=batch,
         )
-        with applying(generator, dropout=dropout, statistics=statistics), seeded(seed):
+        with (
+            applying(generator, dropout=dropout, statistics=statistics),
+            seeded(seed, device=device),
+        ):
             return translate(
                 self._function(condition),
                 lambda rows, columns: self.source_codec.encode(read(rows, columns)),
@@ -143,11 +149,25 @@ def measures_its_input(generator: nn.Module) -> bool:
 
 
 @contextmanager
-def seeded(*entropy: int) -> Iterator[None]:
-    """Draw from torch's generators as seeded by ``entropy``, and leave them as they were."""
+def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
+    """Draw from torch's generators as seeded by ``entropy``, and leave them as they were.
+
+    Parameters
+    ----------
+    *entropy : int
+        The same numbers in the same order give the same draws.
+    device : torch.device
+        Where is drawn beside the CPU. Generators of other devices are not touched: each costs time
+        at every step.
+    """
     seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -80,24 +81,59 @@ def test_zarr_in_and_out(folder, tmp_path, invoke):
     assert (found.axes, found.shape, found.scale["Z"]) == ("ZYX", (3, 20, 20), 2.0)
 
 
+@pytest.mark.parametrize("pattern", ["", "a*.tif"], ids=["folder", "pattern"])
+def test_folder_of_the_output_is_made(sets, folder, invoke, pattern):
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, sets / "source" / pattern, "-o", sets / "new")
+    assert result.exit_code == 0, result.stderr
+    names = ["a1.tif", "a2.tif"] if pattern else ["a1.tif", "a2.tif", "b1.tif"]
+    assert sorted(path.name for path in (sets / "new").iterdir()) == names
+
+
+def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, invoke, write):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.tif", noise(8, 8), "YX")
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, tmp_path / "in", "-o", tmp_path / "new")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "a.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "bar"), [("", True), ("--tile 16", True), ("--json", False)], ids=str
+)
+def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, invoke, words, bar):
+    terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("napari_pix2pix.progress.sys", terminal)
+    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+                    tmp_path / "out.tif", words)  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert ("100%" in result.stderr) == bar
+
+
 @pytest.mark.parametrize(
     ("names", "out", "words"),
     [
-        (["a.1.tif", "a.2.tif"], "none", "names 2 files, so .*none must be a folder"),
+        (["a.1.tif", "a.2.tif"], "file", "names 2 files, so .*file must be a folder: name one"),
+        (["a.1.tif", "a.2.tif"], "new.tif", "names 2 files, so .*new.tif must be a folder"),
+        (["a.1.tif", "a.2.tif"], "none/new", "Can't make the folder .*new: "),
         (["a.tif", "a.png"], "there", "Two inputs would both be written to"),
+        (["a.tif", "a.png"], "new", "Two inputs would both be written to"),
         (["a.tif"], "in", "is the input itself"),
-        (["a.tif"], "none", "names 1 file, so"),
+        (["a.tif"], "file", "names 1 file, so"),
     ],
 )
 def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invoke, sentence):
     (tmp_path / "in").mkdir()
     (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("mine")
     for name in names:
         (tmp_path / "in" / name).write_bytes(b"never read")
     model = folder / "gray.safetensors"
     said = sentence(invoke("apply", model, tmp_path / "in", "-o", tmp_path / out, "--overwrite"))
     assert re.search(words, said)
     assert not list((tmp_path / "there").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in", "there"]
 
 
 def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):

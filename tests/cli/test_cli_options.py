@@ -17,8 +17,10 @@ def another_value(name: str, field: Any) -> Any:
     kinds = str(field.annotation)
     if field.annotation is bool:
         return not field.default
-    if get_origin(field.annotation) is Literal:
-        return next(one for one in get_args(field.annotation) if one != field.default)
+    # A choice, or one that may be left out.
+    for part in (field.annotation, *get_args(field.annotation)):
+        if get_origin(part) is Literal:
+            return next(one for one in get_args(part) if one != field.default)
     if "int" in kinds:
         return (field.default or 0) + 1
     assert "float" in kinds, f"{name} is of a new type"

@@ -90,6 +90,29 @@ def test_pair_of_files(tmp_path, source, target, channels, frames):
     assert opened.frames == frames
 
 
+@pytest.mark.parametrize(
+    ("axes", "dtype", "shape", "frames", "channels"),
+    [
+        ("ZYX", np.uint8, (20, 48, 4), 20, 1),  # bare, this would pass for RGBA
+        ("YXS", np.int16, (40, 48, 3), 1, 3),  # and this for 40 frames
+    ],
+)
+def test_pair_of_files_is_read_by_their_axes(tmp_path, axes, dtype, shape, frames, channels):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        ramp(*shape).astype(dtype),
+        ome=True,
+        photometric="rgb" if "S" in axes else "minisblack",
+        metadata={"axes": axes},
+    )
+    (pair,), _ = read_pairs(path, path)
+    opened = open_pair(pair)
+    for planes in (opened.source, opened.target):
+        assert (planes.frames, planes.channels) == (frames, channels)
+        assert planes.layout.rgb == ("S" in axes)
+
+
 def test_axes_describe_the_source_and_help_the_target_where_it_is_silent(tmp_path):
     tifffile.imwrite(tmp_path / "plain.tif", ramp(5, 8, 9), photometric="minisblack")
     write(tmp_path / "stack.tif", (5, 8, 9), "ZYX")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.metrics.discriminant import ClassMap
-from napari_pix2pix.metrics.maps import fit_trivial, trivial_from_dict
+from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
 from napari_pix2pix.metrics.otsu import OtsuMap
 from napari_pix2pix.metrics.trivial import LinearMap
 
@@ -33,5 +33,17 @@ def test_each_kind_has_its_map_and_a_file_brings_it_back(values, kind, wanted):
     fitted = fit_trivial(triples(values), kind=kind)
     assert isinstance(fitted, wanted)
     source = triples(values)[0][0]
-    again = trivial_from_dict(fitted.to_dict())
+    again = TrivialMaps.from_dict(TrivialMaps((fitted,)).to_dict())
     np.testing.assert_array_equal(again.predict(source), fitted.predict(source))
+
+
+def test_each_condition_has_its_own_map():
+    rng = np.random.default_rng(0)
+    source = rng.random((1, 32, 32))
+    valid = np.ones((1, 32, 32), bool)
+    maps = TrivialMaps(
+        tuple(fit_trivial([(source, sign * source, valid)], kind="image") for sign in (1.0, -1.0))
+    )
+    again = TrivialMaps.from_dict(maps.to_dict())
+    np.testing.assert_allclose(again.predict(source, 0), source, atol=1e-9)
+    np.testing.assert_allclose(again.predict(source, 1), -source, atol=1e-9)

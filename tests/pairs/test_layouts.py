@@ -22,6 +22,12 @@ def test_axes_count_from_the_end(shape, axis, found):
     assert find_layout(shape, np.dtype("uint8"), axis, None, "source") == found
 
 
+@pytest.mark.parametrize("axis", ["a", 1.5, [0]])
+def test_an_axis_is_an_integer(axis):
+    with pytest.raises(InputError, match="channel_axis must be an integer, got"):
+        find_layout((3, 8, 9), np.dtype("uint8"), axis, None, "source")
+
+
 @pytest.mark.parametrize(
     ("layout", "frame_shape", "shape"),
     [

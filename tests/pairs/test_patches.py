@@ -255,3 +255,28 @@ def test_steps_of_an_epoch(shape, patch, batch, steps):
     image = np.broadcast_to(np.uint8(0), shape)
     pairs = [open_pair(Pair(image, image))]
     assert epoch_steps(pairs, whole_areas(pairs), patch, batch) == steps
+
+
+def test_vertical_flips_can_be_left_out():
+    """A gradient from top to bottom is never turned over."""
+    image = np.repeat(np.arange(64, dtype=np.float32)[:, None], 64, axis=1)
+    pair = open_pair(Pair(image, image))
+    codec = ImageCodec.fit([image[None]], method="minmax", layout=Layout())
+
+    def directions(**flips):
+        sampler = PatchSampler(
+            [pair],
+            whole_areas([pair]),
+            codec,
+            codec,
+            patch=16,
+            batch=32,
+            seed=0,
+            **{"quarter_turns": False, "content": 0.0} | flips,
+        )
+        patches = sampler.batch(0).source[:, 0]
+        return set(np.sign(patches[:, -1, 0] - patches[:, 0, 0]))
+
+    assert directions(vertical_flips=False) == {1.0}
+    assert directions() == {1.0, -1.0}
+    assert directions(flips=False) == {1.0}

@@ -109,3 +109,19 @@ def test_the_seed_decides():
 def test_refusals(options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         split(pairs_of((64, 64)), patch=32, seed=0, **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_condition_is_held_out_whole(seed):
+    image = np.zeros((64, 64), np.uint8)
+    pairs = [open_pair(Pair(image, image, condition=name)) for name in "aaab"]
+    parts = split(pairs, fraction=0.5, patch=32, seed=seed)
+    assert {pairs[area.pair].condition for area in parts.train} == {"a", "b"}
+    assert {pairs[area.pair].condition for area in parts.validation} == {"a"}
+
+
+def test_conditions_of_one_image_each_are_split_inside():
+    image = np.zeros((128, 128), np.uint8)
+    pairs = [open_pair(Pair(image, image, condition=name)) for name in "abcd"]
+    parts = split(pairs, fraction=0.2, patch=32, seed=0)
+    assert len(parts.train) == len(parts.validation) == 4

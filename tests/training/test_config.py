@@ -160,3 +160,18 @@ def test_the_default_budget_is_the_presets() -> None:
     for given in ({"epochs": 2}, {"steps": 2}, {"max_seconds": 2.0}):
         config = TrainConfig(**given)
         assert config.with_default_budget() == config
+
+
+def test_wgan_needs_a_bounded_discriminator() -> None:
+    with pytest.raises(ConfigError, match="gradient_penalty=10"):
+        TrainConfig(adversarial="wgan")
+    assert TrainConfig(adversarial="wgan", gradient_penalty=10).gradient_penalty == 10
+    assert TrainConfig(adversarial="wgan", spectral_norm=True).spectral_norm
+
+
+def test_the_budget_of_a_run_that_is_resumed_is_kept() -> None:
+    before = TrainConfig(max_seconds=7)
+    assert TrainConfig().with_default_budget(before).max_seconds == 7
+    assert TrainConfig().with_default_budget(before).epochs is None
+    assert TrainConfig(steps=3).with_default_budget(before).max_seconds is None
+    assert TrainConfig().with_default_budget().epochs == TrainConfig().default_epochs

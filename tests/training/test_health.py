@@ -44,9 +44,20 @@ def test_without_a_discriminator_there_is_nothing_to_say() -> None:
 def test_a_constant_output_is_said(dtype: type) -> None:
     watch, trivial = HealthWatch(), {"pearson": 0.5}
     constant, varied = np.ones((1, 2, 2), dtype), VARIED.astype(dtype)
-    assert watch.after_validation(varied, {"pearson": 0.9}, trivial, 1.0) == []
-    (sentence,) = watch.after_validation(constant, {"pearson": float("nan")}, trivial, 1.0)
+    assert watch.after_validation(varied, varied, {"pearson": 0.9}, trivial, 1.0) == []
+    (sentence,) = watch.after_validation(constant, varied, {"pearson": 0.9}, trivial, 1.0)
     assert "The output is constant" in sentence
+
+
+@pytest.mark.parametrize("truth", [np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan)])
+def test_a_truth_without_content_asks_for_a_constant_output(truth: np.ndarray) -> None:
+    constant = np.zeros((1, 2, 2))
+    assert HealthWatch().after_validation(constant, truth, {"pearson": 0.9}, {}, 0.4) == []
+
+
+def test_missing_pixels_do_not_hide_the_content_of_a_truth() -> None:
+    truth = np.array([[[0.0, 1.0], [np.nan, 1.0]]])
+    assert HealthWatch().after_validation(np.zeros((1, 2, 2)), truth, {"pearson": 0.0}, {}, 0.4)
 
 
 @pytest.mark.parametrize(("progress", "score", "said"), [(0.4, 0.1, 0), (0.5, 0.1, 1), (1, 0.6, 0)])
@@ -54,10 +65,11 @@ def test_below_the_trivial_map_counts_from_half_time(
     progress: float, score: float, said: int
 ) -> None:
     watch = HealthWatch()
-    sentences = watch.after_validation(VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
+    validation = (VARIED, VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
+    sentences = watch.after_validation(*validation)
     assert len(sentences) == said
     assert all("best trivial map" in sentence for sentence in sentences)
-    again = watch.after_validation(VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
+    again = watch.after_validation(*validation)
     assert again == []
 
 

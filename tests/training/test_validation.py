@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.scores import image_scores
 from napari_pix2pix.metrics.trivial import LinearMap
 from napari_pix2pix.pairs.codecs import ImageCodec
@@ -53,7 +54,7 @@ def test_unlabelled_pixels_are_not_scored(blocks: tuple[Block, Block]) -> None:
 
 def test_the_trivial_map_solves_a_linear_task(blocks: tuple[Block, Block]) -> None:
     linear = LinearMap.fit((block.source, block.target, block.valid) for block in blocks)
-    scores = trivial_scores(linear, blocks, codec_of(blocks[0]))
+    scores = trivial_scores(TrivialMaps((linear,)), blocks, [0, 0], codec_of(blocks[0]))
     assert scores["pearson"] == pytest.approx(1, abs=1e-6)
     assert scores["l1"] < 1e-3
 
@@ -69,7 +70,9 @@ def test_the_trivial_map_is_rounded_as_a_model_is() -> None:
     codec = codec_of(block, "dtype")
     rounded = np.rint(linear.predict(source)).astype(np.uint8)
     expected = image_scores(rounded, target, data_range=codec.data_range, valid=block.valid)
-    assert trivial_scores(linear, [block], codec)["l1"] == pytest.approx(expected["l1"])
+    assert trivial_scores(TrivialMaps((linear,)), [block], [0], codec)["l1"] == pytest.approx(
+        expected["l1"]
+    )
 
 
 def test_predictions_are_the_models(make_loop: Callable[..., TrainingLoop]) -> None:

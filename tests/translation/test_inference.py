@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,13 @@ def test_networks_that_measure_their_input_get_the_whole(norm: str, tile: int | 
     assert result.shape == IMAGE.shape
 
 
+@pytest.mark.parametrize("tile", [None, 32])
+def test_dropout_is_one_draw_for_the_whole_image(tile: int | None) -> None:
+    model = Model(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
+    whole = translate(model, tile=0, dropout=True)
+    assert np.array_equal(translate(model, tile=tile, dropout=True), whole)
+
+
 def test_networks_that_measure_their_input_are_not_cut_when_memory_runs_out() -> None:
     def run_out(*_: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")
@@ -206,6 +214,31 @@ def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace() -> None:
     assert drawn[0] == drawn[1]
     assert len(set(drawn)) == 4
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_seeded_touches_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a GPU's generator was used")
+
+    for name in ("get_rng_state", "set_rng_state", "manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, refuse)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    with seeded(1):
+        torch.rand(1)
+
+
+def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Any] = []
+    gpu = torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: used.append(("get", device)))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _, device: used.append(("set", device)))
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda _: used.append("seed"))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(used.append(device)))
+    with seeded(1, device=gpu):
+        drawn = torch.rand(1)
+    assert used == [("get", gpu), gpu, "seed", ("set", gpu)]
+    with seeded(1):
+        assert torch.equal(torch.rand(1), drawn)
 
 
 def test_progress_counts_all_pixels() -> None:

@@ -1,0 +1,124 @@
+"""What a call may not ask for, and what it warns of; in words, before any work."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.core import UNet
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.translation.calls import check_call, condition_index, warn_of_dtype
+
+PLAIN = {
+    "samples": 1,
+    "seed": None,
+    "tile": None,
+    "batch": None,
+    "dropout": False,
+    "statistics": "stored",
+    "output": "target",
+}
+
+
+def check(how: dict[str, Any], **fields: Any) -> None:
+    fields = {"depth": 2, "width": 4, "dropout_placement": "paper", **fields}
+    check_call(UNet(1, 1, **fields), **{**PLAIN, **how})
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"samples": 2}, "samples must be 1 for now, got 2"),
+        ({"seed": "a"}, "seed must be an integer, got 'a'"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"tile": 3.5}, "tile must be an integer, got 3.5"),
+        ({"tile": "a"}, "tile must be an integer, got 'a'"),
+        ({"tile": -4}, "tile must be 0 or more, got -4"),
+        ({"batch": 2.5}, "batch must be an integer, got 2.5"),
+        ({"batch": 0}, "batch must be 1 or more, got 0"),
+        ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
+        ({"statistics": "both"}, "'stored' or 'image', got 'both'"),
+        ({"dropout": True}, "no dropout layers"),
+        ({"statistics": "image", "tile": 32}, "the whole image at once, got tile=32"),
+    ],
+)
+def test_refused(how: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        check(how)
+
+
+@pytest.mark.parametrize("norm", ["instance", "group", "none"])
+def test_image_statistics_need_batch_norm(norm: str) -> None:
+    with pytest.raises(InputError, match="no batch norm"):
+        check({"statistics": "image"}, norm=norm)
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_norms_that_measure_an_image_are_given_no_tiles(norm: str) -> None:
+    with pytest.raises(InputError, match="need the whole at once, got tile=32: leave tile out"):
+        check({"tile": 32}, norm=norm)
+
+
+def test_dropout_is_given_no_tiles() -> None:
+    with pytest.raises(InputError, match="dropout=True needs the whole image at once, got tile=32"):
+        check({"tile": 32, "dropout": True}, dropout=0.5)
+
+
+@pytest.mark.parametrize("tile", [None, 0])
+@pytest.mark.parametrize(
+    ("how", "fields"),
+    [
+        ({"dropout": True}, {"dropout": 0.5}),
+        ({"statistics": "image"}, {}),
+        ({}, {"norm": "instance"}),
+    ],
+)
+def test_the_whole_is_fine(tile: int | None, how: dict[str, Any], fields: dict[str, Any]) -> None:
+    check({"tile": tile, **how}, **fields)
+
+
+def test_integers_of_any_make_are_fine() -> None:
+    check({"tile": np.int64(32), "batch": np.uint8(2), "seed": 2**70})
+
+
+def test_conditions_by_name() -> None:
+    assert condition_index((), None) == 0
+    assert condition_index(("GFP", ("RFP", 2)), ("RFP", 2)) == 1
+    with pytest.raises(InputError, match="no conditions, got 'GFP'"):
+        condition_index((), "GFP")
+    with pytest.raises(InputError, match=r"one of 'GFP', 'RFP', got None"):
+        condition_index(("GFP", "RFP"), None)
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "warned"),
+    [
+        ("uint8", "uint8", False),
+        ("uint8", "uint16", True),
+        ("uint16", "uint8", True),
+        ("uint16", "int16", True),
+        ("uint8", "float32", True),
+        ("float32", "uint8", True),
+        ("float32", "float64", False),
+        ("uint8", "bool", True),
+    ],
+)
+def test_other_dtypes_are_warned_of(trained: str, given: str, warned: bool) -> None:
+    codec = ImageCodec("minmax", trained, (0.0,), (1.0,), Layout())
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warn_of_dtype(codec, np.dtype(given))
+    said = [str(one.message) for one in seen]
+    assert len(said) == warned
+    assert all(f"trained on {trained} images, got {given}" in sentence for sentence in said)
+
+
+def test_labels_mean_the_same_in_any_dtype() -> None:
+    warn_of_dtype(ClassCodec("uint8", (0, 1), Layout(), 1), np.dtype("int64"))
