@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config_errors import in_words
+from napari_pix2pix.training.config_errors import find_conflict, in_words
 from napari_pix2pix.training.presets import PRESETS
 
 Preset = Literal["light", "reference", "paper"]
@@ -297,50 +297,9 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.adversarial_weight == 0 and self.reconstruction_weight == 0:
-            raise ValueError(
-                "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
-                "set one of them"
-            )
-        bounded = self.gradient_penalty or self.spectral_norm
-        if self.adversarial == "wgan" and self.adversarial_weight and not bounded:
-            raise ValueError(
-                "adversarial='wgan' needs a discriminator of bounded slope: set "
-                "gradient_penalty=10 with discriminator_norm='none', or spectral_norm=True"
-            )
-        if self.adversarial_full < self.adversarial_start:
-            raise ValueError(
-                f"adversarial_full ({self.adversarial_full}) lies before adversarial_start "
-                f"({self.adversarial_start}): give it the same value or a later one"
-            )
-        if self.zoom[0] > self.zoom[1]:
-            raise ValueError(f"zoom should go from low to high, got {self.zoom}")
-        if self.stale_discriminator and (self.gradient_penalty or self.r1):
-            raise ValueError(
-                "stale_discriminator keeps to the Torch original, which has no penalty on the "
-                "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
-            )
-        self._check_patch()
+        if conflict := find_conflict(self):
+            raise ValueError(conflict)
         return self
-
-    def _check_patch(self) -> None:
-        """Refuse patches that the networks can't take."""
-        multiple = 4 if self.generator == "resnet" else 2**self.depth
-        if self.patch % multiple:
-            deep = "of a ResNet" if self.generator == "resnet" else f"at depth={self.depth}"
-            raise ValueError(
-                f"patch should be a multiple of {multiple} {deep}, got {self.patch}: change one of "
-                "them"
-            )
-        # Two convolutions 4 wide follow the halvings; the PixelGAN has neither.
-        least = 3 * 2**self.discriminator_layers if self.discriminator_layers else 1
-        least *= 2 ** (self.discriminator_scales - 1)
-        if self.adversarial_weight and self.patch < least:
-            raise ValueError(
-                f"patch should be at least {least} for discriminator_layers="
-                f"{self.discriminator_layers} and discriminator_scales={self.discriminator_scales},"
-                f" got {self.patch}: take larger patches or a smaller discriminator"
-            )
 
     def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
         """Return a config that has a budget.

@@ -1,12 +1,15 @@
-"""What pydantic finds wrong with a configuration, as one sentence."""
+"""What is wrong with a configuration, as one sentence."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from napari_pix2pix.training.config import TrainConfig
 
 
 def in_words(error: ValidationError, fields: Mapping[str, Any], known: Collection[str]) -> str:
@@ -34,3 +37,52 @@ def in_words(error: ValidationError, fields: Mapping[str, Any], known: Collectio
         return f"{name} should be a pair of numbers, got {fields[name]!r}."
     wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
     return f"{name} should {wanted}, got {first['input']!r}."
+
+
+def find_conflict(config: TrainConfig) -> str | None:
+    """Say which fields, each right in itself, do not go together; None when all do."""
+    if config.adversarial_weight == 0 and config.reconstruction_weight == 0:
+        return (
+            "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
+            "set one of them"
+        )
+    bounded = config.gradient_penalty or config.spectral_norm
+    if config.adversarial == "wgan" and config.adversarial_weight and not bounded:
+        return (
+            "adversarial='wgan' needs a discriminator of bounded slope: set "
+            "gradient_penalty=10 with discriminator_norm='none', or spectral_norm=True"
+        )
+    if config.adversarial_full < config.adversarial_start:
+        return (
+            f"adversarial_full ({config.adversarial_full}) lies before adversarial_start "
+            f"({config.adversarial_start}): give it the same value or a later one"
+        )
+    if config.zoom[0] > config.zoom[1]:
+        return f"zoom should go from low to high, got {config.zoom}"
+    if config.stale_discriminator and (config.gradient_penalty or config.r1):
+        return (
+            "stale_discriminator keeps to the Torch original, which has no penalty on the "
+            "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
+        )
+    return _patch_conflict(config)
+
+
+def _patch_conflict(config: TrainConfig) -> str | None:
+    """Say why the networks can't take patches of this size."""
+    multiple = 4 if config.generator == "resnet" else 2**config.depth
+    if config.patch % multiple:
+        deep = "of a ResNet" if config.generator == "resnet" else f"at depth={config.depth}"
+        return (
+            f"patch should be a multiple of {multiple} {deep}, got {config.patch}: change one of "
+            "them"
+        )
+    # Two convolutions 4 wide follow the halvings; the PixelGAN has neither.
+    least = 3 * 2**config.discriminator_layers if config.discriminator_layers else 1
+    least *= 2 ** (config.discriminator_scales - 1)
+    if config.adversarial_weight and config.patch < least:
+        return (
+            f"patch should be at least {least} for discriminator_layers="
+            f"{config.discriminator_layers} and discriminator_scales={config.discriminator_scales},"
+            f" got {config.patch}: take larger patches or a smaller discriminator"
+        )
+    return None
