@@ -81,6 +81,7 @@ def installed(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "--no-deps",
             "--no-build-isolation",
             "--no-warn-script-location",
+            "--ignore-installed",  # or pip would uninstall the project from where the tests run
         )
         run("-m", "pip", "install", *quiet, "--prefix", tmp_path, *what, cwd=tmp_path)
         site_packages = next(p.parent for p in tmp_path.rglob("napari_pix2pix-*.dist-info"))
