@@ -22,11 +22,13 @@ from napari_pix2pix.cli.options import (
     overwrite_option,
 )
 from napari_pix2pix.cli.outputs import check_output, name_outputs, say_result, score_table
+from napari_pix2pix.cli.pairs import check_training_sets, pairs_options, read_given_pairs
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
 if TYPE_CHECKING:
-    from napari_pix2pix.pairs.pair import Pair
+    from collections.abc import Hashable
+
     from napari_pix2pix.translator import Translator
 
 
@@ -64,10 +66,17 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
+@pairs_options
+@click.option("--condition", help="What all pairs of SOURCE and TARGET were made with: any text.")
+@click.option(
+    "--validate",
+    type=PATH,
+    nargs=2,
+    help="A source and a target, like SOURCE and TARGET, to validate on.  [default: a part that is "
+    "held out, see --validation]",
+)
 @axes_option
+@click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
 @click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
 @click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
@@ -75,10 +84,14 @@ def main() -> None:
 @json_option
 @config_options
 def train(
-    source: Path,
-    target: Path,
-    out: Path,
+    source: Path | None,
+    target: Path | None,
+    pairs: Path | None,
+    mask: Path | None,
+    condition: str | None,
+    validate: tuple[Path, Path] | None,
     axes: str | None,
+    out: Path,
     checkpoint: Path | None,
     resume: bool,
     slim: bool,
@@ -90,6 +103,7 @@ def train(
 
     Each is an image file, a folder (its files are matched by name), or a pattern in quotes. Source
     and target have the same height and width, any number of channels, and any range of values.
+    Sets of several conditions, masks and pairs to validate on can be listed in a table: --pairs.
 
     The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
     with --resume.
@@ -97,6 +111,7 @@ def train(
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
     napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
+    napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.progress import show_progress
 
@@ -107,14 +122,20 @@ def train(
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     if resume and not checkpoint.exists():
         click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
-    pairs, notes = _read_pairs(source, target, axes)
+    sets = read_given_pairs(
+        source, target, pairs=pairs, mask=mask, condition=condition, validate=validate, axes=axes
+    )
+    check_training_sets(sets, fields["validation"])
+    if sets.validation:
+        config = config_of(fields | {"validation": 0.0})
 
     from napari_pix2pix.fitting import training_events
 
     translator = show_progress(
         lambda control: training_events(
-            pairs,
+            sets.train,
             config,
+            held_out=sets.validation or None,
             checkpoint=checkpoint,
             resume=True if resume else False if overwrite else None,
             control=control,
@@ -126,7 +147,7 @@ def train(
         {
             "model": str(out),
             "summary": translator.summary,
-            "notes": notes,
+            "notes": sets.notes,
             "scores": translator.scores,
         },
         f"Wrote {out}.\n{score_table(translator.scores)}",
@@ -212,31 +233,36 @@ def apply(
 
 @main.command()
 @click.argument("model", type=PATH)
-@click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
-@axes_option
+@pairs_options
 @condition_option
+@axes_option
 @json_option
 def evaluate(
     model: Path,
-    source: Path,
-    target: Path,
-    axes: str | None,
+    source: Path | None,
+    target: Path | None,
+    pairs: Path | None,
+    mask: Path | None,
     condition: str | None,
+    axes: str | None,
     as_json: bool,
 ) -> None:
     """Score MODEL on SOURCE and TARGET that it has not seen, beside the best trivial map.
 
-    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. The
-    trivial map (a linear fit; Otsu for labels) is what one gets without any network.
+    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. Of a
+    table (--pairs) those of the set validation are scored, or all where it marks none. The trivial
+    map (a linear fit; Otsu for labels) is what one gets without any network.
     """
     from napari_pix2pix.evaluation import evaluate_pairs
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    chosen = _condition_of(translator, condition)
-    pairs, _ = _read_pairs(source, target, axes)
-    scores = evaluate_pairs(translator, [replace(pair, condition=chosen) for pair in pairs])
+    sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
+    chosen = [
+        replace(pair, condition=_condition_of(translator, pair.condition))
+        for pair in sets.validation or sets.train
+    ]
+    scores = evaluate_pairs(translator, chosen)
     say_result(scores, score_table(scores), as_json=as_json)
 
 
@@ -274,15 +300,6 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     say_result(report, text, as_json=as_json)
 
 
-def _read_pairs(source: Path, target: Path, axes: str | None) -> tuple[list[Pair], list[str]]:
-    from napari_pix2pix.formats.sets import read_pairs
-
-    pairs, notes = read_pairs(source, target, axes=axes)
-    for note in notes:
-        click.echo(note, err=True)
-    return pairs, notes
-
-
 def _apply_file(
     translator: Translator,
     source: Path,
@@ -311,7 +328,7 @@ def _apply_file(
     )
 
 
-def _condition_of(translator: Translator, text: str | None) -> Any:
+def _condition_of(translator: Translator, text: Hashable | None) -> Any:
     """Return the condition that reads like ``text``; what is no string in Python is one here."""
     return next((name for name in translator.conditions if str(name) == text), text)
 
