@@ -72,6 +72,7 @@ def main() -> None:
     "--validate",
     type=PATH,
     nargs=2,
+    metavar="SOURCE TARGET",
     help="A source and a target, like SOURCE and TARGET, to validate on.  [default: a part that is "
     "held out, see --validation]",
 )

@@ -20,9 +20,9 @@ _OPTIONS = (
     click.option(
         "--pairs",
         type=PATH,
-        help="CSV file that lists the pairs, instead of SOURCE and TARGET. Columns: source, target, "
-        "condition, mask, set (train or validation); the last three may be left out. Paths are "
-        "relative to it.",
+        help="CSV file that lists the pairs, instead of SOURCE and TARGET. Columns: source, "
+        "target, condition, mask, set (train or validation); the last three may be left out. Paths "
+        "are relative to it.",
     ),
     click.option(
         "--mask",
