@@ -38,7 +38,7 @@ def test_report_of_the_labels(made):
     scores = labels["validation"]
     assert set(scores) == {"prediction", "trivial"}
     assert all(0 <= scores[side][key] <= 1 for side in scores for key in ("f1", "dice"))
-    # What Otsu's threshold finds alone; sample_data/README.md has the same.
+    # What Otsu's threshold finds alone: a change of the samples or of the map shows here.
     assert scores["trivial"]["f1"] == pytest.approx(0.72, abs=0.02)
     assert scores["trivial"]["dice"] == pytest.approx(0.88, abs=0.02)
 
