@@ -65,14 +65,14 @@ def read_given_pairs(
     if pairs is not None:
         given = [name for name, value in alone.items() if value is not None]
         if given:
-            raise click.UsageError(
+            raise _usage_error(
                 f"--pairs names all pairs, so {given[0]} can't be given with it: put it into the "
                 "table"
             )
         sets = read_table(pairs, axes=axes)
     elif source is None or target is None:
         missing = "SOURCE" if source is None else "TARGET"
-        raise click.UsageError(f"Missing argument '{missing}', or a table of pairs with --pairs")
+        raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
     else:
         train, notes = read_pairs(source, target, mask=mask, condition=condition, axes=axes)
         sets = PairSets(train, [], notes)
@@ -95,3 +95,8 @@ def check_training_sets(sets: PairSets, fraction: float | None) -> None:
             f"--validation {fraction:g} would hold out a part of the pairs, but pairs to validate "
             "on are given: leave one of the two out."
         )
+
+
+def _usage_error(sentence: str) -> click.UsageError:
+    """Make an error that points to the help of the command that runs."""
+    return click.UsageError(sentence, click.get_current_context())

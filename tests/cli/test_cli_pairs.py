@@ -163,7 +163,8 @@ def test_misuse(place, monkeypatch, words, said, invoke, sentence, tiny):
 def test_misuse_of_evaluate(place, folder, invoke, sentence):
     (place / "pairs.csv").write_text(TABLE)
     model = folder / "gray.safetensors"
-    assert "or a table of pairs" in sentence(invoke("evaluate", model))
+    said = sentence(invoke("evaluate", model))
+    assert "or a table of pairs with --pairs; see main evaluate --help." in said
     said = sentence(invoke("evaluate", model, "--pairs", place / "pairs.csv", "--condition A"))
     assert "so --condition can't be given" in said
 
