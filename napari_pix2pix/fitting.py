@@ -72,7 +72,8 @@ def train(
     source, target : array_like or list of array_like
         One image of each, or lists of the same length. (H, W), (H, W, 3) for RGB, or with a
         ``channel_axis``; leading axes are frames; numpy, dask or zarr, read by patch. A tuple of
-        arrays is one image whose channels they are.
+        arrays is one image whose channels they are. A source of None trains a model that makes
+        images of noise and condition alone, see `Translator.sample`.
     condition : hashable or list of hashable, optional
         What tells pairs apart that the source does not (stain, marker); one per pair.
     mask : array_like of bool or list, optional

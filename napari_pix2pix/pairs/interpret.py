@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.codecs import NO_SOURCE, Codec, ImageCodec
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
 from napari_pix2pix.pairs.kinds import Kind, describe_kind, find_kind
 from napari_pix2pix.pairs.layouts import Layout
@@ -31,7 +31,7 @@ def interpret(
     Parameters
     ----------
     windows : sequence of arrays (C, h, w)
-        Sample of the training set.
+        Sample of the training set; no channel means that there is no source.
     valid : sequence of bool arrays (1 or C, h, w)
         The pixels that count.
     kind : {"auto", "image", "classes", "instances"}
@@ -55,6 +55,8 @@ def interpret(
     InputError
         When the values can't be what ``kind`` says.
     """
+    if windows[0].shape[0] == 0:
+        return NO_SOURCE, ""
     if kind == "auto":
         kind = find_kind(windows) if windows[0].shape[0] == 1 else "image"
     if kind == "image":

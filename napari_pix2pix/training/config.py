@@ -191,7 +191,12 @@ class TrainConfig(BaseModel):
         True, description="Biases in the convolutions; the Torch original keeps them at zero."
     )
     noise_channels: Annotated[int, Field(ge=0)] = Field(
-        0, description="Noise planes beside the source: one normal number per plane and image."
+        0, description="Noise planes beside the source; 64 where there is no source."
+    )
+    noise: Literal["image", "pixel"] = Field(
+        "image",
+        description="What noise planes hold: one normal number per plane and image, or one per "
+        "plane and pixel.",
     )
 
     # Discriminator.
@@ -225,7 +230,9 @@ class TrainConfig(BaseModel):
         "labels as target light takes 0 unless told otherwise: there L1 alone is the paper's best.",
     )
     adversarial_start: _Fraction = Field(
-        0.5, description="Part of the budget after which the discriminator begins to learn."
+        0.5,
+        description="Part of the budget after which the discriminator begins to learn; 0 without a "
+        "source.",
     )
     adversarial_full: _Fraction = Field(
         1.0,
@@ -252,7 +259,8 @@ class TrainConfig(BaseModel):
         "l1", description="Reconstruction loss."
     )
     reconstruction_weight: _Weight = Field(
-        100.0, description="Weight of the reconstruction term; 0 turns it off."
+        100.0,
+        description="Weight of the reconstruction term; 0 turns it off, as it is without a source.",
     )
 
     # Optimisation.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
@@ -21,6 +21,7 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.sourceless import NO_VALIDATION, has_source, without_source
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
@@ -43,7 +44,7 @@ class TrainingData:
     config : TrainConfig
         With what was left open for the pairs to tell: kinds, adversarial weight.
     trivial : TrivialMaps
-        The best trivial map of each condition, fitted on the training part.
+        The best trivial map of each condition, fitted on the training part; none without a source.
     validation : Validation or None
         None when nothing is held out.
     steps_per_epoch : int
@@ -90,22 +91,31 @@ def prepare(
         When the pairs can't be trained on; the sentence says which and why.
     """
     opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
+    if not (sourced := has_source(opened)):
+        config = without_source(config, held_out=held_out is not None)
+    elif config.noise == "pixel" and not config.noise_channels:
+        raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
     parts = _split(opened, len(pairs), config, given=held_out is not None)
+    if not sourced:
+        parts = replace(parts, note=NO_VALIDATION)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
     source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
     config = _resolve(config, source_codec, target_codec)
-    alignment = check_alignment(
-        opened,
-        parts.train,
-        seed=config.seed,
-        source_kind=source_codec.kind,
-        target_kind=target_codec.kind,
-    )
-    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
+    aligned, trivial = "", TrivialMaps(())
+    if sourced:
+        alignment = check_alignment(
+            opened,
+            parts.train,
+            seed=config.seed,
+            source_kind=source_codec.kind,
+            target_kind=target_codec.kind,
+        )
+        aligned = alignment.sentence
+        trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -136,7 +146,7 @@ def prepare(
         validation=validation,
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
-        notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
+        notes=tuple(n for n in (*words, parts.note, sampled, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
     )
 
@@ -189,7 +199,8 @@ def _fit_codecs(
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     """Return the config with what was left open for the pairs to tell."""
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
+    labels = target.kind != "image" and source.channels
+    if labels and "adversarial_weight" not in config.model_fields_set:
         found["adversarial_weight"] = 0.0
     return config.model_copy(update=found)
 
@@ -282,6 +293,8 @@ def _summary(opened: Sequence[OpenPair]) -> str:
     more = f" and {len(opened) - 1} more pairs" if len(opened) > 1 else ""
     source, target = (
         f"{planes.dtype} {planes.channels} x {planes.height} x {planes.width}"
+        if planes.channels
+        else "no source"
         for planes in (first.source, first.target)
     )
     return f"{source} -> {target}{frames}{more}"

@@ -283,6 +283,7 @@ class TrainingLoop:
             self.data.target_codec,
             conditions=len(self.data.conditions),
             noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
         )
 
     def _checkpoint(self) -> Event:

@@ -124,5 +124,7 @@ class Pix2PixStep:
         if not self.config.noise_channels:
             return None
         size, _, height, width = batch.source.shape
-        vectors = torch.randn(size, self.config.noise_channels, device=batch.source.device)
-        return noise_planes(vectors, height, width)
+        shape, device = (size, self.config.noise_channels), batch.source.device
+        if self.config.noise == "pixel":
+            return torch.randn(*shape, height, width, device=device)
+        return noise_planes(torch.randn(shape, device=device), height, width)
