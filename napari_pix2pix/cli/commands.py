@@ -14,6 +14,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.cli.options import (
     PATH,
     axes_option,
+    condition_of,
     condition_option,
     config_of,
     config_options,
@@ -22,6 +23,7 @@ from napari_pix2pix.cli.options import (
     overwrite_option,
 )
 from napari_pix2pix.cli.outputs import check_output, name_outputs, say_result, score_table
+from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
@@ -185,7 +187,7 @@ def apply(
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    how["condition"] = _condition_of(translator, condition)
+    how["condition"] = condition_of(translator, condition)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
@@ -208,6 +210,9 @@ def apply(
     say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
+
+
+main.add_command(sample)
 
 
 @main.command()
@@ -234,7 +239,7 @@ def evaluate(
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    chosen = _condition_of(translator, condition)
+    chosen = condition_of(translator, condition)
     pairs, _ = _read_pairs(source, target, axes)
     scores = evaluate_pairs(translator, [replace(pair, condition=chosen) for pair in pairs])
     say_result(scores, score_table(scores), as_json=as_json)
@@ -309,11 +314,6 @@ def _apply_file(
         layout=translator.target_codec.layout,
         overwrite=overwrite,
     )
-
-
-def _condition_of(translator: Translator, text: str | None) -> Any:
-    """Return the condition that reads like ``text``; what is no string in Python is one here."""
-    return next((name for name in translator.conditions if str(name) == text), text)
 
 
 def _described(header: dict[str, Any]) -> list[str]:
