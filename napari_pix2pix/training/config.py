@@ -196,7 +196,7 @@ class TrainConfig(BaseModel):
     noise: Literal["image", "pixel"] = Field(
         "image",
         description="What noise planes hold: one normal number per plane and image, or one per "
-        "plane and pixel.",
+        "plane and pixel, which images larger than a patch need where there is no source.",
     )
 
     # Discriminator.

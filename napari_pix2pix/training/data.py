@@ -21,7 +21,7 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.sourceless import NO_VALIDATION, has_source, without_source
+from napari_pix2pix.training.sourceless import has_source, sourceless_note, without_source
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
@@ -100,7 +100,7 @@ def prepare(
     conditions = _conditions(opened, len(pairs))
     parts = _split(opened, len(pairs), config, given=held_out is not None)
     if not sourced:
-        parts = replace(parts, note=NO_VALIDATION)
+        parts = replace(parts, note=sourceless_note(config))
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
     source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)

@@ -11,8 +11,12 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.config_errors import find_conflict
 
 NOISE_CHANNELS = 64
-NO_VALIDATION = (
+_NO_VALIDATION = (
     "No validation: without a source there is no pixel that an image has to show; look at samples."
+)
+_REPEATS = (
+    "With noise='image' an image repeats itself away from its edges, every {stride} pixels; with "
+    "noise='pixel' it does not."
 )
 
 
@@ -72,6 +76,14 @@ def without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
     if conflict := find_conflict(config) or _noise_conflict(config):
         raise ConfigError(f"Without a source: {conflict}.")
     return config
+
+
+def sourceless_note(config: TrainConfig) -> str:
+    """Say what to expect of a training without a source."""
+    if config.noise == "pixel":
+        return _NO_VALIDATION
+    stride = 4 if config.generator == "resnet" else 2**config.depth
+    return f"{_NO_VALIDATION} {_REPEATS.format(stride=stride)}"
 
 
 def _noise_conflict(config: TrainConfig) -> str | None:
