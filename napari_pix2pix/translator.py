@@ -154,7 +154,7 @@ class Translator:
         -------
         numpy.ndarray
             The same frames, height and width; channels as the targets of the training had them.
-            With several samples there is one axis more in front, as long as there are samples.
+            Several samples have an axis of their own in front, of length `samples`.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Translator:
         calls.warn_of_dtype(codec, planes.dtype)
         how |= {"device": device, "on_tile": on_tile}
         drawn = self._draw(planes, condition, samples, seed or 0, **how)
-        return drawn if samples > 1 else drawn[0]
+        return np.stack(drawn) if samples > 1 else drawn[0]
 
     def sample(
         self,
@@ -231,12 +231,12 @@ class Translator:
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)
         planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
-        return self._draw(planes, condition, n, seed, output=output, device=device)
+        return np.stack(self._draw(planes, condition, n, seed, output=output, device=device))
 
     def _draw(
         self, planes: Planes, condition: Hashable, samples: int, seed: int, **how: Any
-    ) -> np.ndarray:
-        """Translate all frames once a sample: (samples, ...)."""
+    ) -> list[np.ndarray]:
+        """Translate all frames once a sample."""
         drawn = []
         for number in range(samples):
             own = sample_seed(seed, number)
@@ -245,7 +245,7 @@ class Translator:
                 for frame in range(planes.frames)
             ]
             drawn.append(self.target_codec.layout.assemble(np.stack(frames), planes.frame_shape))
-        return np.stack(drawn)
+        return drawn
 
     def translate_planes(
         self,
