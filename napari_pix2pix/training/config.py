@@ -254,6 +254,11 @@ class TrainConfig(BaseModel):
     reconstruction_weight: _Weight = Field(
         100.0, description="Weight of the reconstruction term; 0 turns it off."
     )
+    class_weights: bool = Field(
+        False,
+        description="Let rare classes count for more: the reconstruction term weighs each pixel "
+        "by the inverse square root of its class's frequency. For targets that are classes.",
+    )
 
     # Optimisation.
     learning_rate: Annotated[float, Field(gt=0)] = Field(

@@ -14,6 +14,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import interpret
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
@@ -46,6 +47,9 @@ class TrainingData:
         The best trivial map of each condition, fitted on the training part.
     validation : Validation or None
         None when nothing is held out.
+    class_weights : tuple of float or None
+        For each class of the target its weight in the reconstruction loss; None when all weigh
+        the same.
     steps_per_epoch : int
         Optimisation steps of one epoch.
     summary : str
@@ -63,6 +67,7 @@ class TrainingData:
     config: TrainConfig
     trivial: TrivialMaps
     validation: Validation | None
+    class_weights: tuple[float, ...] | None
     steps_per_epoch: int
     summary: str
     notes: tuple[str, ...]
@@ -98,6 +103,7 @@ def prepare(
     warnings = check_blocks(opened, blocks)
     source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
     config = _resolve(config, source_codec, target_codec)
+    class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
     alignment = check_alignment(
         opened,
         parts.train,
@@ -134,6 +140,7 @@ def prepare(
         config=config,
         trivial=trivial,
         validation=validation,
+        class_weights=class_weights,
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
         notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
@@ -192,6 +199,15 @@ def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
         found["adversarial_weight"] = 0.0
     return config.model_copy(update=found)
+
+
+def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
+    if not isinstance(codec, ClassCodec):
+        raise InputError(
+            f"class_weights weighs classes, and the target is taken for {codec.kind}: leave "
+            "class_weights out, or say target_kind='classes' if it holds classes."
+        )
+    return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
 
 
 def _fit_trivial(

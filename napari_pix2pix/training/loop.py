@@ -154,7 +154,12 @@ class TrainingLoop:
             name_device(self.fabric.device),
             self.data.steps_per_epoch,
         )
-        train_step = Pix2PixStep(self.state, self.fabric, conditions=len(self.data.conditions))
+        train_step = Pix2PixStep(
+            self.state,
+            self.fabric,
+            conditions=len(self.data.conditions),
+            class_weights=self.data.class_weights,
+        )
         last_good, good_step = self.state.snapshot(), self.state.step
         reason, sentence = "budget", None
         device = self.fabric.device

@@ -7,6 +7,7 @@ The order is the PyTorch reference's: one forward pass of the generator; a discr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,12 +39,24 @@ class Pix2PixStep:
         Carries device and precision.
     conditions : int
         How many conditions the model has; 0 without any.
+    class_weights : sequence of float, optional
+        For each class of the target its weight in the reconstruction loss.
     """
 
-    def __init__(self, state: TrainingState, fabric: Fabric, *, conditions: int) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        fabric: Fabric,
+        *,
+        conditions: int,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         self.config = state.config
         self.fabric = fabric
         self.conditions = conditions
+        self.class_weights = None
+        if class_weights is not None:
+            self.class_weights = torch.tensor(class_weights, device=fabric.device)
         if self.config.compile:
             state.generator.compile()
         self.generator = fabric.setup_module(state.generator)
@@ -90,7 +103,10 @@ class Pix2PixStep:
                     logits = self.critic.judge(given, fake, batch.valid)
         objective = []
         if config.reconstruction_weight:
-            loss = reconstruction_loss(config.reconstruction, fake, batch.target, batch.valid)
+            weight = self._pixel_weights(batch.target)
+            loss = reconstruction_loss(
+                config.reconstruction, fake, batch.target, batch.valid, weight
+            )
             objective.append(config.reconstruction_weight * loss)
             losses["G_L1" if config.reconstruction == "l1" else "G_reconstruction"] = objective[-1]
         if adversarial_weight and logits is not None:
@@ -119,6 +135,14 @@ class Pix2PixStep:
             return None
         height, width = batch.source.shape[-2:]
         return condition_planes(batch.condition, self.conditions, height, width)
+
+    def _pixel_weights(self, target: Tensor) -> Tensor | None:
+        """Weigh each pixel of a target by its class, whose plane is the one that is positive."""
+        if self.class_weights is None:
+            return None
+        weights = self.class_weights.view(-1, 1, 1)
+        maps = target.unflatten(1, (-1, len(weights))) > 0  # a class map for each channel
+        return (maps * weights).sum(2, keepdim=True).expand_as(maps).flatten(1, 2)
 
     def _noise(self, batch: TensorBatch) -> Tensor | None:
         if not self.config.noise_channels:
