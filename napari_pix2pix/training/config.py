@@ -115,6 +115,12 @@ class TrainConfig(BaseModel):
         description="Neighbouring planes on each side that the generator sees beside a plane of a"
         " stack (2.5D).",
     )
+    correct_shift: bool = Field(
+        False,
+        description="Take out a shift between sources and targets before training: by the whole "
+        "pixels that the alignment check found, the same in all pairs; pixels without a partner "
+        "are left out. The output then lies where the source lies.",
+    )
     source_normalisation: Normalisation = Field(
         "percentile",
         description="How source intensities are mapped to [-1, 1], measured over the training "

@@ -22,6 +22,7 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.shift import describe_alignment, find_correction
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
@@ -50,6 +51,9 @@ class TrainingData:
     class_weights : tuple of float or None
         For each class of the target its weight in the reconstruction loss; None when all weigh
         the same.
+    origin : tuple of int
+        Row and column of each source at which the pairs begin; not (0, 0) where a shift was
+        corrected.
     steps_per_epoch : int
         Optimisation steps of one epoch.
     summary : str
@@ -68,6 +72,7 @@ class TrainingData:
     trivial: TrivialMaps
     validation: Validation | None
     class_weights: tuple[float, ...] | None
+    origin: tuple[int, int]
     steps_per_epoch: int
     summary: str
     notes: tuple[str, ...]
@@ -94,23 +99,32 @@ def prepare(
     InputError
         When the pairs can't be trained on; the sentence says which and why.
     """
-    opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
+    together = (*pairs, *(held_out or ()))
+    opened = [open_pair(pair, config.z_context) for pair in together]
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
     parts = _split(opened, len(pairs), config, given=held_out is not None)
+    correction = find_correction(opened, parts.train, config) if config.correct_shift else None
+    if correction is not None and correction.found.shifted:
+        opened = correction.open(together, config.z_context)
+        parts = _split(opened, len(pairs), config, given=held_out is not None)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
     source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
     config = _resolve(config, source_codec, target_codec)
     class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
-    alignment = check_alignment(
-        opened,
-        parts.train,
-        seed=config.seed,
-        source_kind=source_codec.kind,
-        target_kind=target_codec.kind,
-    )
+    if correction is not None and not correction.found.shifted:
+        alignment = correction.found
+    else:
+        alignment = check_alignment(
+            opened,
+            parts.train,
+            seed=config.seed,
+            source_kind=source_codec.kind,
+            target_kind=target_codec.kind,
+        )
+    aligned = describe_alignment(alignment, correction)
     trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
     sampler = PatchSampler(
         opened,
@@ -141,9 +155,10 @@ def prepare(
         trivial=trivial,
         validation=validation,
         class_weights=class_weights,
+        origin=(0, 0) if correction is None else correction.origin,
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
-        notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
+        notes=tuple(n for n in (*words, parts.note, sampled, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
     )
 

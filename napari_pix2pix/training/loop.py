@@ -271,7 +271,14 @@ class TrainingLoop:
         best = state.keep_best(headline(scores)[1])
         yield Validated(state.step, epoch, scores, validation.trivial, best)
         block = validation.blocks[0]
-        yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)
+        top, left = self.data.origin
+        yield Preview(
+            state.step,
+            preview,
+            block.pair,
+            top + block.rows.start,
+            left + block.columns.start,
+        )
         progress = self.schedule.progress(state.step, began)
         for sentence in self.health.after_validation(
             preview, block.target, scores, validation.trivial, progress
