@@ -300,6 +300,8 @@ class TrainConfig(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise ConfigError(in_words(error, fields, TrainConfig.model_fields)) from None
+        # Those that the user gave, without those that the preset filled in.
+        object.__setattr__(self, "__pydantic_fields_set__", set(fields))
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
+from napari_pix2pix.metrics.maps import TrivialMap, TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
 from napari_pix2pix.pairs.class_codec import ClassCodec
@@ -22,7 +22,9 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
 from napari_pix2pix.training.shift import describe_alignment, find_correction
+from napari_pix2pix.training.start import Start
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
@@ -62,6 +64,8 @@ class TrainingData:
         What the user should know.
     fingerprint : str
         Changes when the pairs do; a run is only resumed on the pairs that it began with.
+    start : Start or None
+        The model that the training begins from.
     """
 
     sampler: PatchSampler
@@ -77,10 +81,15 @@ class TrainingData:
     summary: str
     notes: tuple[str, ...]
     fingerprint: str
+    start: Start | None
 
 
 def prepare(
-    pairs: Sequence[Pair], config: TrainConfig, *, held_out: Sequence[Pair] | None = None
+    pairs: Sequence[Pair],
+    config: TrainConfig,
+    *,
+    held_out: Sequence[Pair] | None = None,
+    start: Start | None = None,
 ) -> TrainingData:
     """Open pairs, hold data out, check what is left and measure its intensities.
 
@@ -93,6 +102,8 @@ def prepare(
     held_out : sequence of Pair, optional
         Pairs to validate on; without them ``config.validation`` says how much of ``pairs`` is
         held out.
+    start : Start, optional
+        A model to begin from, whose codecs and conditions are kept.
 
     Raises
     ------
@@ -104,6 +115,8 @@ def prepare(
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
+    if start is not None:
+        conditions = start.check_pairs(opened, conditions)
     parts = _split(opened, len(pairs), config, given=held_out is not None)
     correction = find_correction(opened, parts.train, config) if config.correct_shift else None
     if correction is not None and correction.found.shifted:
@@ -111,7 +124,11 @@ def prepare(
         parts = _split(opened, len(pairs), config, given=held_out is not None)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
-    source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    if start is None:
+        source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    else:
+        start.check_values(blocks, config)
+        source_codec, target_codec, words = *start.codecs, (start.note(config),)
     config = _resolve(config, source_codec, target_codec)
     class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
     if correction is not None and not correction.found.shifted:
@@ -125,7 +142,7 @@ def prepare(
             target_kind=target_codec.kind,
         )
     aligned = describe_alignment(alignment, correction)
-    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
+    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec, start)
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -160,6 +177,7 @@ def prepare(
         summary=_summary(opened[: len(pairs)]),
         notes=tuple(n for n in (*words, parts.note, sampled, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
+        start=start,
     )
 
 
@@ -211,7 +229,8 @@ def _fit_codecs(
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     """Return the config with what was left open for the pairs to tell."""
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
+    decided = {*config.model_fields_set, *PRESETS[config.preset]}
+    if target.kind != "image" and "adversarial_weight" not in decided:
         found["adversarial_weight"] = 0.0
     return config.model_copy(update=found)
 
@@ -231,11 +250,15 @@ def _fit_trivial(
     conditions: Sequence[Hashable],
     source: Codec,
     target: Codec,
+    start: Start | None,
 ) -> TrivialMaps:
-    """Fit the best trivial map of each condition."""
-    maps = []
-    for condition in conditions or (None,):
+    """Fit the best trivial map of each condition, or keep that of the model to start from."""
+    maps: list[TrivialMap] = []
+    for index, condition in enumerate(conditions or (None,)):
         chosen = [block for block in blocks if opened[block.pair].condition == condition]
+        if start is not None and not chosen:
+            maps.append(start.trivial.maps[index])
+            continue
         maps.append(
             fit_trivial(
                 [(block.source, block.target, block.valid) for block in chosen],

@@ -59,7 +59,7 @@ def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Build the networks and optimizers of a new run on ``device``."""
+    """Build the networks and optimizers of a new run on ``device``, with its start's weights."""
     conditions = len(data.conditions)
     generator = build_generator(
         config,
@@ -76,7 +76,10 @@ def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -
     generator.to(device, memory_format=generator_format(device))  # type: ignore[call-overload]
     if discriminator is not None:
         discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainingState(config, generator, discriminator)
+    state = TrainingState(config, generator, discriminator)
+    if data.start is not None:
+        data.start.begin(state)
+    return state
 
 
 def generator_format(device: torch.device) -> torch.memory_format:
@@ -138,7 +141,7 @@ class TrainingLoop:
         self.fabric = fabric
         self.control = control
         self.save = save
-        self.schedule = Schedule(state.config, data.steps_per_epoch)
+        self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
         self.begun, self.begun_at = self.clock.seconds(), state.step
         self.health = HealthWatch()

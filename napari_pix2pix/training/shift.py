@@ -1,4 +1,4 @@
-"""A shift between sources and targets: found before training, and taken out if that is asked for."""
+"""A shift between sources and targets: found before training, and taken out if asked for."""
 
 from __future__ import annotations
 

@@ -112,8 +112,15 @@ class Pix2PixStep:
         if adversarial_weight and logits is not None:
             objective.append(adversarial_weight * generator_loss(config.adversarial, logits))
             losses["G_GAN"] = objective[-1]
+        if objective:  # there is none while a discriminator without an L1 term warms up
+            self._learn(objective)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _learn(self, objective: Sequence[Tensor]) -> None:
+        """Train the generator on the sum of its terms."""
+        config = self.config
         self.optimizer.zero_grad()
-        self.fabric.backward(torch.stack(objective).sum())
+        self.fabric.backward(torch.stack(list(objective)).sum())
         if config.gradient_clip:
             self.fabric.clip_gradients(
                 self.generator,
@@ -122,7 +129,6 @@ class Pix2PixStep:
                 error_if_nonfinite=False,  # the loop looks for that, and keeps the model
             )
         self.optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
 
     def _set_rates(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
