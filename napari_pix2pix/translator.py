@@ -64,6 +64,10 @@ class Translator:
         One entry per epoch: step, mean losses, validation scores.
     summary : str
         What it was trained on, in one line.
+    steps : int
+        Optimisation steps that it was trained for.
+    started_from : dict or None
+        ``summary`` and ``steps`` of the model that its training began from, and more.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -77,6 +81,8 @@ class Translator:
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
+        self.steps: int = header["step"]
+        self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
         self.generator = self._build_generator()
 
@@ -86,6 +92,11 @@ class Translator:
             name, score = headline(self.scores["prediction"])
             held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors of the model file by name, on the CPU: see Parameters."""
+        return dict(self._tensors)
 
     @property
     def discriminator(self) -> nn.Module | None:

@@ -72,6 +72,7 @@ def main() -> None:
 @axes_option
 @click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
+@click.option("--start", type=PATH, help="A model to begin from, on the same or new pairs.")
 @click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
 @overwrite_option
 @json_option
@@ -83,6 +84,7 @@ def train(
     axes: str | None,
     checkpoint: Path | None,
     resume: bool,
+    start: Path | None,
     slim: bool,
     overwrite: bool,
     as_json: bool,
@@ -94,11 +96,13 @@ def train(
     and target have the same height and width, any number of channels, and any range of values.
 
     The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
-    with --resume.
+    with --resume. With --start the training begins from a model: what is not given is taken from
+    it, but for the budget.
 
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
     napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
+    napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.progress import show_progress
 
@@ -119,6 +123,7 @@ def train(
             config,
             checkpoint=checkpoint,
             resume=True if resume else False if overwrite else None,
+            start=start,
             control=control,
         ),
         quiet=as_json,
@@ -323,4 +328,6 @@ def _described(header: dict[str, Any]) -> list[str]:
     lines = [header["summary"], *header["notes"], f"{how}, {versions}"]
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
+    if origin := header.get("started_from"):
+        lines.append(f"started from: {origin['summary']}, {origin['steps']} steps")
     return lines

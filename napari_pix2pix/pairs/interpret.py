@@ -17,6 +17,11 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.ranges import Method
 
 
+def find_set_kind(windows: Sequence[NDArray[Any]]) -> Kind:
+    """Say what the values of windows (C, h, w) mean; labels have one channel."""
+    return find_kind(windows) if windows[0].shape[0] == 1 else "image"
+
+
 def interpret(
     windows: Sequence[NDArray[Any]],
     valid: Sequence[NDArray[np.bool_]],
@@ -58,7 +63,7 @@ def interpret(
     if windows[0].shape[0] == 0:
         return NO_SOURCE, ""
     if kind == "auto":
-        kind = find_kind(windows) if windows[0].shape[0] == 1 else "image"
+        kind = find_set_kind(windows)
     if kind == "image":
         return ImageCodec.fit(windows, valid, method=method, layout=layout, what=what), ""
     try:

@@ -115,6 +115,12 @@ class TrainConfig(BaseModel):
         description="Neighbouring planes on each side that the generator sees beside a plane of a"
         " stack (2.5D).",
     )
+    correct_shift: bool = Field(
+        False,
+        description="Take out a shift between sources and targets before training: by the whole "
+        "pixels that the alignment check found, the same in all pairs; pixels without a partner "
+        "are left out. The output then lies where the source lies.",
+    )
     source_normalisation: Normalisation = Field(
         "percentile",
         description="How source intensities are mapped to [-1, 1], measured over the training "
@@ -262,6 +268,11 @@ class TrainConfig(BaseModel):
         100.0,
         description="Weight of the reconstruction term; 0 turns it off, as it is without a source.",
     )
+    class_weights: bool = Field(
+        False,
+        description="Let rare classes count for more: the reconstruction term weighs each pixel "
+        "by the inverse square root of its class's frequency. For targets that are classes.",
+    )
 
     # Optimisation.
     learning_rate: Annotated[float, Field(gt=0)] = Field(
@@ -297,6 +308,8 @@ class TrainConfig(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise ConfigError(in_words(error, fields, TrainConfig.model_fields)) from None
+        # Those that the user gave, without those that the preset filled in.
+        object.__setattr__(self, "__pydantic_fields_set__", set(fields))
 
     @model_validator(mode="before")
     @classmethod

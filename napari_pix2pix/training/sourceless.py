@@ -54,7 +54,8 @@ def without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
     InputError, ConfigError
         When something is asked for that needs a source, or nothing would be learnt.
     """
-    for name, plain in (("z_context", (0,)), ("source_kind", ("auto", "image"))):
+    about_source = {"z_context": (0,), "source_kind": ("auto", "image"), "correct_shift": (False,)}
+    for name, plain in about_source.items():
         if (value := getattr(config, name)) not in plain:
             raise ConfigError(
                 f"{name}={value!r} is about the source, and there is none: leave it out."
