@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 DEMO ?= demo
-BENCHMARKS ?= imports step quality
+BENCHMARKS ?= imports step quality pairs
 PYTEST_FLAGS ?=
 
 # Tests open windows: on a screen of their own where there is Xvfb, so that their size is known.

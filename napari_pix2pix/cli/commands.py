@@ -14,6 +14,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.cli.options import (
     PATH,
     axes_option,
+    condition_of,
     condition_option,
     device_option,
     json_option,
@@ -21,13 +22,12 @@ from napari_pix2pix.cli.options import (
 )
 from napari_pix2pix.cli.outputs import check_output, name_outputs, say_result, score_table
 from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
+from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from napari_pix2pix.translator import Translator
 
 
@@ -65,6 +65,7 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(sample)
 
 
 @main.command()
@@ -118,7 +119,7 @@ def apply(
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    how["condition"] = _condition_of(translator, condition)
+    how["condition"] = condition_of(translator, condition)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
@@ -171,7 +172,7 @@ def evaluate(
     translator = load(model)
     sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
     chosen = [
-        replace(pair, condition=_condition_of(translator, pair.condition))
+        replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train
     ]
     scores = evaluate_pairs(translator, chosen)
@@ -253,11 +254,6 @@ def _apply_file(
     )
 
 
-def _condition_of(translator: Translator, text: Hashable | None) -> Any:
-    """Return the condition that reads like ``text``; what is no string in Python is one here."""
-    return next((name for name in translator.conditions if str(name) == text), text)
-
-
 def _described(header: dict[str, Any]) -> list[str]:
     """Say in lines what a model's header holds."""
     versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
@@ -265,4 +261,6 @@ def _described(header: dict[str, Any]) -> list[str]:
     lines = [header["summary"], *header["notes"], f"{how}, {versions}"]
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
+    if origin := header.get("started_from"):
+        lines.append(f"started from: {origin['summary']}, {origin['steps']} steps")
     return lines

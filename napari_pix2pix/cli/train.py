@@ -35,6 +35,7 @@ from napari_pix2pix.errors import FileError
 @click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
 @click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
+@click.option("--start", type=PATH, help="A model to begin from, on the same or new pairs.")
 @click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
 @overwrite_option
 @json_option
@@ -50,6 +51,7 @@ def train(
     out: Path,
     checkpoint: Path | None,
     resume: bool,
+    start: Path | None,
     slim: bool,
     overwrite: bool,
     as_json: bool,
@@ -62,11 +64,13 @@ def train(
     Sets of several conditions, masks and pairs to validate on can be listed in a table: --pairs.
 
     The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
-    with --resume.
+    with --resume. With --start the training begins from a model: what is not given is taken from
+    it, but for the budget.
 
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
     napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
+    napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
     napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.progress import show_progress
@@ -94,6 +98,7 @@ def train(
             held_out=sets.validation or None,
             checkpoint=checkpoint,
             resume=True if resume else False if overwrite else None,
+            start=start,
             control=control,
         ),
         quiet=as_json,

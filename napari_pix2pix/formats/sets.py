@@ -106,16 +106,45 @@ def write_translated(
     Path
         The file.
     """
-    axes = source.axes.replace("C", "").replace("S", "")
-    if layout.rgb:
-        axes += "S"
-    elif layout.channel_axis is not None:
-        # As in Layout.assemble: in front, where the image has too few axes.
-        place = max(len(axes) + 1 + layout.channel_axis, 0)
-        axes = f"{axes[:place]}C{axes[place:]}"
+    axes = _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
     if Path(path).suffix.lower() == ".zarr":
         array, axes = _in_zarr_order(array, axes)
     return write_image(path, array, axes, source.scale, source.units, overwrite=overwrite)
+
+
+def write_made(
+    path: str | os.PathLike[str], array: np.ndarray, *, layout: Layout, overwrite: bool = False
+) -> Path:
+    """Write an image that was made without a source: it has no pixel size.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its ending chooses the format.
+    array : numpy.ndarray
+        One image.
+    layout : Layout
+        Where it has its channels.
+    overwrite : bool
+        Whether a file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    return write_image(path, array, _with_channels("YX", layout), overwrite=overwrite)
+
+
+def _with_channels(axes: str, layout: Layout) -> str:
+    """Put the channels among the axes where `Layout.assemble` puts them."""
+    if layout.rgb:
+        return f"{axes}S"
+    if layout.channel_axis is None:
+        return axes
+    # In front, where the image has too few axes.
+    place = max(len(axes) + 1 + layout.channel_axis, 0)
+    return f"{axes[:place]}C{axes[place:]}"
 
 
 def _match_masks(

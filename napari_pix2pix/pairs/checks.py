@@ -49,7 +49,7 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
         )
     _check_finite(pairs, blocks)
     warnings = []
-    for side in _sides():
+    for side in _sides(pairs):
         values = _measure(blocks, side)
         warnings += _alpha_notes(pairs, side)
         warnings += _missing_warnings(values, side)
@@ -83,8 +83,9 @@ class _Values:
             self.high = max(self.high, float(array.max()))
 
 
-def _sides() -> tuple[Side, Side]:
-    return "source", "target"
+def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
+    """Return the sides that have channels: there may be no source."""
+    return ("source", "target") if pairs[0].source.channels else ("target",)
 
 
 def _measure(blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
@@ -96,7 +97,7 @@ def _measure(blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
 
 def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
     """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
-    for side in _sides():
+    for side in _sides(pairs):
         values = _measure(blocks, side)
         empty = [index for index, one in values.items() if one.low > one.high]
         for index in empty:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.maps import TrivialMaps, fit_trivial
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.metrics.maps import TrivialMap, TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import interpret
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
@@ -21,6 +22,10 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.shift import describe_alignment, find_correction
+from napari_pix2pix.training.sourceless import has_source, sourceless_note, without_source
+from napari_pix2pix.training.start import Start
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
@@ -43,9 +48,15 @@ class TrainingData:
     config : TrainConfig
         With what was left open for the pairs to tell: kinds, adversarial weight.
     trivial : TrivialMaps
-        The best trivial map of each condition, fitted on the training part.
+        The best trivial map of each condition, fitted on the training part; none without a source.
     validation : Validation or None
         None when nothing is held out.
+    class_weights : tuple of float or None
+        For each class of the target its weight in the reconstruction loss; None when all weigh
+        the same.
+    origin : tuple of int
+        Row and column of each source at which the pairs begin; not (0, 0) where a shift was
+        corrected.
     steps_per_epoch : int
         Optimisation steps of one epoch.
     summary : str
@@ -54,6 +65,8 @@ class TrainingData:
         What the user should know.
     fingerprint : str
         Changes when the pairs do; a run is only resumed on the pairs that it began with.
+    start : Start or None
+        The model that the training begins from.
     """
 
     sampler: PatchSampler
@@ -63,14 +76,21 @@ class TrainingData:
     config: TrainConfig
     trivial: TrivialMaps
     validation: Validation | None
+    class_weights: tuple[float, ...] | None
+    origin: tuple[int, int]
     steps_per_epoch: int
     summary: str
     notes: tuple[str, ...]
     fingerprint: str
+    start: Start | None
 
 
 def prepare(
-    pairs: Sequence[Pair], config: TrainConfig, *, held_out: Sequence[Pair] | None = None
+    pairs: Sequence[Pair],
+    config: TrainConfig,
+    *,
+    held_out: Sequence[Pair] | None = None,
+    start: Start | None = None,
 ) -> TrainingData:
     """Open pairs, hold data out, check what is left and measure its intensities.
 
@@ -83,29 +103,56 @@ def prepare(
     held_out : sequence of Pair, optional
         Pairs to validate on; without them ``config.validation`` says how much of ``pairs`` is
         held out.
+    start : Start, optional
+        A model to begin from, whose codecs and conditions are kept.
 
     Raises
     ------
     InputError
         When the pairs can't be trained on; the sentence says which and why.
     """
-    opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
+    together = (*pairs, *(held_out or ()))
+    opened = [open_pair(pair, config.z_context) for pair in together]
+    if not (sourced := has_source(opened)):
+        config = without_source(config, held_out=held_out is not None)
+    elif config.noise == "pixel" and not config.noise_channels:
+        raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
+    if start is not None:
+        conditions = start.check_pairs(opened, conditions)
     parts = _split(opened, len(pairs), config, given=held_out is not None)
+    if not sourced:
+        parts = replace(parts, note=sourceless_note(config))
+    correction = find_correction(opened, parts.train, config) if config.correct_shift else None
+    if correction is not None and correction.found.shifted:
+        opened = correction.open(together, config.z_context)
+        parts = _split(opened, len(pairs), config, given=held_out is not None)
     blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
     warnings = check_blocks(opened, blocks)
-    source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    if start is None:
+        source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    else:
+        start.check_values(blocks, config)
+        source_codec, target_codec, words = *start.codecs, (start.note(config),)
     config = _resolve(config, source_codec, target_codec)
-    alignment = check_alignment(
-        opened,
-        parts.train,
-        seed=config.seed,
-        source_kind=source_codec.kind,
-        target_kind=target_codec.kind,
-    )
-    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
+    class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
+    aligned, trivial = "", TrivialMaps(())
+    if sourced:
+        alignment = (
+            correction.found
+            if correction is not None and not correction.found.shifted
+            else check_alignment(
+                opened,
+                parts.train,
+                seed=config.seed,
+                source_kind=source_codec.kind,
+                target_kind=target_codec.kind,
+            )
+        )
+        aligned = describe_alignment(alignment, correction)
+        trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec, start)
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -134,10 +181,13 @@ def prepare(
         config=config,
         trivial=trivial,
         validation=validation,
+        class_weights=class_weights,
+        origin=(0, 0) if correction is None else correction.origin,
         steps_per_epoch=steps,
         summary=_summary(opened[: len(pairs)]),
-        notes=tuple(n for n in (*words, parts.note, sampled, alignment.sentence, *warnings) if n),
+        notes=tuple(n for n in (*words, parts.note, sampled, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
+        start=start,
     )
 
 
@@ -189,9 +239,20 @@ def _fit_codecs(
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     """Return the config with what was left open for the pairs to tell."""
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
+    labels = target.kind != "image" and source.channels
+    decided = {*config.model_fields_set, *PRESETS[config.preset]}
+    if labels and "adversarial_weight" not in decided:
         found["adversarial_weight"] = 0.0
     return config.model_copy(update=found)
+
+
+def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
+    if not isinstance(codec, ClassCodec):
+        raise InputError(
+            f"class_weights weighs classes, and the target is taken for {codec.kind}: leave "
+            "class_weights out, or say target_kind='classes' if it holds classes."
+        )
+    return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
 
 
 def _fit_trivial(
@@ -200,11 +261,15 @@ def _fit_trivial(
     conditions: Sequence[Hashable],
     source: Codec,
     target: Codec,
+    start: Start | None,
 ) -> TrivialMaps:
-    """Fit the best trivial map of each condition."""
-    maps = []
-    for condition in conditions or (None,):
+    """Fit the best trivial map of each condition, or keep that of the model to start from."""
+    maps: list[TrivialMap] = []
+    for index, condition in enumerate(conditions or (None,)):
         chosen = [block for block in blocks if opened[block.pair].condition == condition]
+        if start is not None and not chosen:
+            maps.append(start.trivial.maps[index])
+            continue
         maps.append(
             fit_trivial(
                 [(block.source, block.target, block.valid) for block in chosen],
@@ -282,6 +347,8 @@ def _summary(opened: Sequence[OpenPair]) -> str:
     more = f" and {len(opened) - 1} more pairs" if len(opened) > 1 else ""
     source, target = (
         f"{planes.dtype} {planes.channels} x {planes.height} x {planes.width}"
+        if planes.channels
+        else "no source"
         for planes in (first.source, first.target)
     )
     return f"{source} -> {target}{frames}{more}"
