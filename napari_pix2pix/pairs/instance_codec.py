@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ from napari_pix2pix.pairs.labels import (
 )
 from napari_pix2pix.pairs.layouts import Layout
 
-REACH = 3
+# Depth goes on for half the radius of a typical object: deep enough that each has one summit, and
+# no deeper, since what is far from any border is hard to measure. In pixels, and in these bounds.
+_REACH = 0.5
+_LEAST_REACH, _MOST_REACH = 3, 12
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class InstanceCodec:
     smallest: int
     layout: Layout
     channels: int = 1
-    reach: int = REACH
+    reach: int = _LEAST_REACH
 
     @property
     def kind(self) -> Kind:
@@ -96,7 +100,7 @@ class InstanceCodec:
         what: str = "labels",
         smallest: int | None = None,
     ) -> InstanceCodec:
-        """Measure the smallest object.
+        """Measure the smallest object and the radius of a typical one.
 
         Parameters
         ----------
@@ -124,10 +128,13 @@ class InstanceCodec:
                 f"The {what} holds one value only where it is labelled; there is nothing to learn "
                 "from it, so give labels with objects on a background of 0."
             )
+        areas = _areas(arrays)
         if smallest is None:
-            smallest = max(1, int(np.percentile(_areas(arrays), 1) // 4))
+            smallest = max(1, int(np.percentile(areas, 1) // 4))
+        radius = math.sqrt(np.median(areas) / math.pi)
+        reach = min(max(round(_REACH * radius), _LEAST_REACH), _MOST_REACH)
         dtype = arrays[0].dtype.newbyteorder("=").name
-        return cls(dtype, smallest, layout, arrays[0].shape[0])
+        return cls(dtype, smallest, layout, arrays[0].shape[0], reach)
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Map labels to planes.

@@ -176,7 +176,7 @@ class TrainConfig(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5,
         description="Dropout of the generator's inner decoder blocks (or residual blocks), "
-        "pix2pix's source of noise.",
+        "pix2pix's source of noise. For labels as target light takes 0 unless told otherwise.",
     )
     dropout_placement: Literal["reference", "paper"] = Field(
         "paper",
@@ -233,7 +233,8 @@ class TrainConfig(BaseModel):
     adversarial_weight: _Weight = Field(
         1.0,
         description="Weight of the adversarial term; 0 turns it and the discriminator off. For "
-        "labels as target light takes 0 unless told otherwise: there L1 alone is the paper's best.",
+        "labels as target light takes 0 unless told otherwise: there the paper's best is the "
+        "reconstruction term alone.",
     )
     adversarial_start: _Fraction = Field(
         0.5,
@@ -262,7 +263,9 @@ class TrainConfig(BaseModel):
         "discriminator's update, as in the Torch original.",
     )
     reconstruction: Literal["l1", "l2", "charbonnier"] = Field(
-        "l1", description="Reconstruction loss."
+        "l1",
+        description="Reconstruction loss. For labels as target light takes l2 unless told "
+        "otherwise: it keeps thin borders.",
     )
     reconstruction_weight: _Weight = Field(
         100.0,

@@ -22,7 +22,7 @@ from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
 from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
 from napari_pix2pix.training.shift import describe_alignment, find_correction
 from napari_pix2pix.training.sourceless import has_source, sourceless_note, without_source
 from napari_pix2pix.training.start import Start
@@ -239,10 +239,9 @@ def _fit_codecs(
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     """Return the config with what was left open for the pairs to tell."""
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    labels = target.kind != "image" and source.channels
-    decided = {*config.model_fields_set, *PRESETS[config.preset]}
-    if labels and "adversarial_weight" not in decided:
-        found["adversarial_weight"] = 0.0
+    if target.kind != "image" and source.channels and config.preset == "light":
+        left_open = LIGHT_FOR_LABELS.keys() - config.model_fields_set
+        found |= {name: LIGHT_FOR_LABELS[name] for name in left_open}
     return config.model_copy(update=found)
 
 
