@@ -159,7 +159,7 @@ def test_tiles_are_told(translator):
 def test_repr_says_what_it_is(translator):
     score = translator.scores["prediction"]["pearson"]
     said = repr(translator)
-    assert "float32 1 x 96 x 96 -> uint16 1 x 96 x 96" in said
+    assert "float32 96x96 -> uint16 image; 6 patches; alignment" in said
     assert "light" in said
     assert f"{score:.3f}" in said
 

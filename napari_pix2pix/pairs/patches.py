@@ -180,6 +180,11 @@ def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, ba
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
 
+def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) -> int:
+    """Return how many patches have as many pixels as the areas, rounded up."""
+    return math.ceil(sum(_pixels(pairs, area) for area in areas) / patch**2)
+
+
 @dataclass(frozen=True)
 class _Geometry:
     """The same for source, target and mask: pad, resize, mirror, turn."""

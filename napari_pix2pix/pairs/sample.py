@@ -93,18 +93,18 @@ def sample_blocks(
         order = sorted(order)  # as the pixels lie, which is faster to read
     began, blocks = time.perf_counter(), {}
     for number in order:
-        if seconds is not None and len(blocks) >= fewest:
-            if time.perf_counter() - began > seconds:
-                break
+        late = seconds is not None and time.perf_counter() - began > seconds
+        if late and len(blocks) >= fewest:
+            break
         which = int(np.searchsorted(ends, number, side="right"))
         inside = number - int(ends[which]) + counts[which]
         blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
     note = ""
     if len(blocks) < total:
-        late = f"; no more could be read in {seconds:.3g} s" if len(blocks) < len(order) else ""
+        cut = f"; no more could be read in {seconds:.3g} s" if len(blocks) < len(order) else ""
         note = (
             f"Statistics from {len(blocks)} of {total} blocks of up to {size} px (seed {seed})"
-            f"{late}."
+            f"{cut}."
         )
     return [blocks[number] for number in sorted(blocks)], note
 

@@ -47,7 +47,7 @@ def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, t
     assert data.source_codec == alone.source_codec
     assert np.array_equal(data.sampler.batch(3).source, alone.sampler.batch(3).source)
     # Its description is of the training set.
-    assert "more pairs" not in data.summary
+    assert "pairs" not in data.summary
 
 
 def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair: MakePair, tiny: Tiny) -> None:
@@ -64,7 +64,9 @@ def test_too_small_to_split_is_said(make_pair: MakePair, tiny: Tiny) -> None:
 
 def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> None:
     data = prepare([make_pair(), make_pair(seed=1)], tiny())
-    assert data.summary == "float32 1 x 96 x 80 -> float32 1 x 96 x 80 and 1 more pairs"
+    assert data.summary == (
+        "float32 96x80, 2 pairs -> float32 image; 10 patches; alignment unknown"
+    )
 
 
 def test_missing_pixels_are_noted(make_pair: MakePair, tiny: Tiny) -> None:
