@@ -38,7 +38,7 @@ class Member:
 
     def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window of one frame, ``(C, h, w)``."""
-        index: list[Any] = [slice(0, self.channels)] * self._array.ndim
+        index: list[Any] = [slice(0, self.channels)] * len(self.shape)
         for axis, position in zip(self._frame_axes, frame, strict=True):
             index[axis] = position
         index[self._plane_axes[0]] = slice(*rows.indices(self.height))
