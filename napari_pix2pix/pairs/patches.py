@@ -139,6 +139,8 @@ class PatchSampler:
                 break
         geometry = self._geometry(rng, side, area)
         source_codec, target_codec = self._codecs
+        raw_source, valid = _known(raw_source, source_codec, valid, together=True)
+        raw_target, valid = _known(raw_target, target_codec, valid, together=False)
         source = _encoded(raw_source, source_codec, geometry)
         target = _encoded(raw_target, target_codec, geometry)
         if self._jitter and source_codec.kind == "image":
@@ -203,6 +205,20 @@ class _Geometry:
         vertical, horizontal = self.flips
         planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
         return np.rot90(planes, self.turns, axes=(1, 2))
+
+
+def _known(
+    raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None, *, together: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Count pixels of a class that no sampled block held as unlabelled: they have no plane."""
+    if codec.kind != "classes":
+        return raw, valid
+    known = np.isin(raw, codec.values)
+    if known.all():
+        return raw, valid
+    raw = np.where(known, raw, codec.values[0]).astype(raw.dtype)
+    inside = known.all(axis=0, keepdims=True) if together else known
+    return raw, inside if valid is None else valid & inside
 
 
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:

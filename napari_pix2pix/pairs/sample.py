@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,28 +85,32 @@ def sample_blocks(
         for area, (rows, columns) in zip(areas, grids, strict=True)
     ]
     conditions = [pairs[area.pair].condition for area in areas]
-    ends, total = np.cumsum(counts), sum(counts)
     order, fewest = _reading_order(conditions, counts, most, seed)
-    if count is not None:
-        order = order[:count]
+    wanted, total = order[:count], sum(counts)
     if seconds is None:
-        order = sorted(order)  # as the pixels lie, which is faster to read
-    began, blocks = time.perf_counter(), {}
-    for number in order:
-        late = seconds is not None and time.perf_counter() - began > seconds
-        if late and len(blocks) >= fewest:
-            break
+        wanted.sort()  # as the pixels lie, which is faster to read
+    ends = np.cumsum(counts)
+    blocks: dict[int, Block] = {}
+    for number in _until(seconds, wanted, fewest):
         which = int(np.searchsorted(ends, number, side="right"))
         inside = number - int(ends[which]) + counts[which]
         blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
-    note = ""
-    if len(blocks) < total:
-        cut = f"; no more could be read in {seconds:.3g} s" if len(blocks) < len(order) else ""
-        note = (
-            f"Statistics from {len(blocks)} of {total} blocks of up to {size} px (seed {seed})"
-            f"{cut}."
-        )
-    return [blocks[number] for number in sorted(blocks)], note
+    read = [blocks[number] for number in sorted(blocks)]
+    if len(read) == total:
+        return read, ""
+    cut = f"; no more could be read in {seconds:.3g} s" if len(read) < len(wanted) else ""
+    note = f"Statistics from {len(read)} of {total} blocks of up to {size} px (seed {seed}){cut}."
+    return read, note
+
+
+def _until(seconds: float | None, numbers: Sequence[int], fewest: int) -> Iterator[int]:
+    """Yield numbers until the time is over, but at least the fewest."""
+    began = time.perf_counter()
+    for index, number in enumerate(numbers):
+        late = seconds is not None and time.perf_counter() - began > seconds
+        if late and index >= fewest:
+            return
+        yield number
 
 
 def _reading_order(

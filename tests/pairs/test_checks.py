@@ -69,10 +69,11 @@ def test_a_constant_channel_is_named_and_images_are_listed():
     flat[1] = 0
     pairs = [Pair(stack, image(), channel_axis=0)]
     pairs += [Pair(flat, image(), channel_axis=0, name=f"p{i}") for i in range(5)]
-    assert check(*pairs) == [
+    (said,) = check(*pairs)
+    assert said == (
         "Channel 1 of the source of p0, p1, p2 and 2 more is empty (0 in every pixel sampled); "
         "leave it out if that is not meant."
-    ]
+    )
     colours = np.stack([np.full((32, 32), value, np.uint8) for value in (7, 9)])
     warnings = check(pairs[0], Pair(colours, image(), channel_axis=0, name="c"))
     assert [one.split(" of the")[0] for one in warnings] == ["Channel 0", "Channel 1"]

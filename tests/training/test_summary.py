@@ -36,8 +36,10 @@ def flat(*shape, dtype="uint16"):
                 Pair(flat(64, 52), flat(3, 64, 52), channel_axis=(None, 0)),
             ],
             ("source uint16 -> 9 instances", ""),
-            "uint16 9 instances 64x48 and other sizes, 2 pairs -> uint16 3 channels image; "
-            "37 patches; alignment 0.3 px",
+            (
+                "uint16 9 instances 64x48 and other sizes, 2 pairs -> uint16 3 channels image; "
+                "37 patches; alignment 0.3 px"
+            ),
         ),
     ],
 )

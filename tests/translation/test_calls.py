@@ -13,9 +13,9 @@ from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import ImageCodec
-from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
 from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import (
     check_call,
