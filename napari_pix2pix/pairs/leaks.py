@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -17,7 +18,9 @@ _MOST_PAIRS = 512
 _MOST_NAMES = 3
 
 
-def leak_note(pairs: Sequence[OpenPair], parts: Split, *, seed: int) -> str:
+def leak_note(
+    pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
+) -> str:
     """Say which held-out sources are also trained on.
 
     Parameters
@@ -27,6 +30,8 @@ def leak_note(pairs: Sequence[OpenPair], parts: Split, *, seed: int) -> str:
         Windows that it holds out of an image are no copies of that image.
     seed : int
         Of the choice of images, where there are more than 512.
+    seconds : float, optional
+        No more images are read after so long.
 
     Returns
     -------
@@ -37,19 +42,13 @@ def leak_note(pairs: Sequence[OpenPair], parts: Split, *, seed: int) -> str:
     """
     training = {area.pair for area in parts.train}
     held_out = {area.pair for area in parts.validation}
-    chosen = np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS]
-    same: dict[Hashable, list[int]] = {}
-    for index in sorted(chosen.tolist()) if held_out and len(pairs) > 1 else []:
-        same.setdefault(_fingerprint(pairs[index]), []).append(index)
-    same.pop(None, None)
-    copies = [
-        (index, other)
-        for its in same.values()
-        for index in its
-        if index in held_out
-        for other in [next((i for i in its if i in training and i != index), None)]
-        if other is not None
-    ]
+    if not held_out or len(pairs) == 1:
+        return ""
+    copies = []
+    for its in _alike(pairs, seed, seconds):
+        for index in sorted(held_out.intersection(its)):
+            others = training.intersection(its) - {index}
+            copies += [(index, min(others))] if others else []
     if not copies:
         return ""
     listed = ", ".join(f"{pairs[i].name} = {pairs[j].name}" for i, j in copies[:_MOST_NAMES])
@@ -58,6 +57,20 @@ def leak_note(pairs: Sequence[OpenPair], parts: Split, *, seed: int) -> str:
         f"{len(copies)} of {len(held_out)} held-out sources are also trained on ({listed}{more}), "
         "so the scores are too good: leave copies out."
     )
+
+
+def _alike(
+    pairs: Sequence[OpenPair], seed: int, seconds: float | None
+) -> Iterable[Collection[int]]:
+    """Group pairs by what they show."""
+    groups: dict[Hashable, set[int]] = {}
+    began = time.perf_counter()
+    for index in np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS].tolist():
+        if seconds is not None and time.perf_counter() - began > seconds:
+            break
+        groups.setdefault(_fingerprint(pairs[index]), set()).add(index)
+    groups.pop(None, None)
+    return groups.values()
 
 
 def _fingerprint(pair: OpenPair) -> Hashable:

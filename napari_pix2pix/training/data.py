@@ -134,7 +134,11 @@ def prepare(
     source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
     config = _resolve(config, source_codec, target_codec)
     warnings += _saturation(blocks, source_codec, target_codec)
-    warnings.append(leak_note(opened, parts, seed=config.seed))
+    warnings.append(
+        leak_note(
+            opened, parts, seed=config.seed, seconds=_share_of(config, _VALIDATION_SAMPLING, None)
+        )
+    )
     alignment = (
         _UNSEEN
         if sample_note and len(blocks) < _FEW_BLOCKS

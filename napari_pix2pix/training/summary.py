@@ -43,14 +43,20 @@ def summarise(
         source += f", {frames} frames"
     where = f"{math.hypot(*alignment.offset):.1f} px" if alignment.known else "unknown"
     counted = f"{patches} patch{'' if patches == 1 else 'es'}"
-    target = words[1].partition("-> ")[2] or f"{_side(first.target, '')} image"
+    target = _kind(words[1]) or f"{_side(first.target, '')} image"
     return f"{source} -> {target}; {counted}; alignment {where}"
+
+
+def _kind(words: str) -> str:
+    """Say what labels are; how many instances there are is known of the sample alone."""
+    said = words.partition("-> ")[2]
+    return "instances" if said.endswith("instances") else said
 
 
 def _side(planes: Planes, words: str) -> str:
     """Say an image's dtype and channels, or what its labels are."""
     if words:
-        return f"{planes.dtype} {words.partition('-> ')[2]}"
+        return f"{planes.dtype} {_kind(words)}"
     if planes.layout.rgb:
         return f"{planes.dtype} RGB"
     return f"{planes.dtype}" + (f" {planes.channels} channels" if planes.channels > 1 else "")

@@ -55,6 +55,14 @@ def test_constant_images_prove_nothing():
     assert note_of([Pair(dark, pair(0).target), Pair(dark, pair(1).target)], {1}) == ""
 
 
+def test_slow_images_are_not_all_compared():
+    pairs = [pair(0), pair(0)]
+    opened = [open_pair(one) for one in pairs]
+    parts = Split(whole_areas(opened)[:1], whole_areas(opened)[1:], "")
+    assert leak_note(opened, parts, seed=0, seconds=60) != ""
+    assert leak_note(opened, parts, seed=0, seconds=-1) == ""
+
+
 def test_a_strip_of_an_image_is_no_copy_of_it_but_of_its_copy():
     opened = [open_pair(pair(0, (200, 64)))]
     parts = split(opened, fraction=0.2, patch=32, seed=0)

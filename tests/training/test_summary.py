@@ -37,7 +37,7 @@ def flat(*shape, dtype="uint16"):
             ],
             ("source uint16 -> 9 instances", ""),
             (
-                "uint16 9 instances 64x48 and other sizes, 2 pairs -> uint16 3 channels image; "
+                "uint16 instances 64x48 and other sizes, 2 pairs -> uint16 3 channels image; "
                 "37 patches; alignment 0.3 px"
             ),
         ),
