@@ -41,7 +41,7 @@ class Intensities:
     >>> [round(value) for value in known.quantiles[0]]
     [1, 10, 100, 250, 500, 749, 899, 989, 998]
     >>> known.outside([2 * ramp])
-    (0.45, 0)
+    (0.451, 0)
     """
 
     dtype: str

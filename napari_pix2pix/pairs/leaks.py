@@ -51,6 +51,7 @@ def leak_note(
             copies += [(index, min(others))] if others else []
     if not copies:
         return ""
+    copies.sort()
     listed = ", ".join(f"{pairs[i].name} = {pairs[j].name}" for i, j in copies[:_MOST_NAMES])
     more = f" and {len(copies) - _MOST_NAMES} more" if len(copies) > _MOST_NAMES else ""
     return (

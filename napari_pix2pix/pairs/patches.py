@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
@@ -211,14 +212,14 @@ def _known(
     raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None, *, together: bool
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Count pixels of a class that no sampled block held as unlabelled: they have no plane."""
-    if codec.kind != "classes":
+    if not isinstance(codec, ClassCodec):
         return raw, valid
     known = np.isin(raw, codec.values)
     if known.all():
         return raw, valid
     raw = np.where(known, raw, codec.values[0]).astype(raw.dtype)
-    inside = known.all(axis=0, keepdims=True) if together else known
-    return raw, inside if valid is None else valid & inside
+    inside = np.asarray(known.all(axis=0, keepdims=True) if together else known)
+    return raw, inside if valid is None else np.asarray(valid & inside)
 
 
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:

@@ -30,7 +30,7 @@ def test_tables_and_info(folder, invoke):
     assert re.search(r"network\s+trivial map", table)
     assert re.search(r"pearson\s+\S+\s+1\n", table)
     said = invoke("info", model).stdout
-    assert "uint8 1 x 96 x 80 -> uint8 1 x 96 x 80" in said
+    assert "uint8 96x80 -> uint8 image; 5 patches; alignment" in said
     assert "light, 2 steps in" in said
     assert "torch" in said
     checkpoint = invoke("info", folder / "gray.ckpt").stdout
