@@ -68,6 +68,10 @@ def test_a_strip_of_an_image_is_no_copy_of_it_but_of_its_copy():
     parts = split(opened, fraction=0.2, patch=32, seed=0)
     assert parts.validation
     assert leak_note(opened, parts, seed=0) == ""
+    other = [*opened, open_pair(pair(1, (200, 64)))]
+    parts = split(other, fraction=0.2, patch=32, seed=0)
+    assert len(parts.validation) == 2
+    assert leak_note(other, parts, seed=0) == ""
     both = [*opened, open_pair(pair(0, (200, 64), name="again"))]
     parts = split(both, fraction=0.2, patch=32, seed=0)
     assert "2 of 2 held-out sources" in leak_note(both, parts, seed=0)

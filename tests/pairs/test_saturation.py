@@ -54,6 +54,12 @@ def test_few_levels_are_no_plateau(levels):
     assert saturation_notes([image], "source") == []
 
 
+def test_a_highest_level_like_those_below_is_no_plateau():
+    image = rng.integers(0, 60, (1, 64, 64)).astype(np.uint8)
+    assert (image == 59).mean() > 0.01
+    assert saturation_notes([image], "source") == []
+
+
 def test_nothing_finite_and_no_channel_pass():
     assert saturation_notes([np.full((1, 8, 8), np.nan)], "source") == []
     assert saturation_notes([np.zeros((0, 8, 8))], "source") == []
