@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 DEMO ?= demo
-BENCHMARKS ?= imports step quality
+BENCHMARKS ?= imports step quality pairs
 PYTEST_FLAGS ?=
 
 # Tests open windows: on a screen of their own where there is Xvfb, so that their size is known.
@@ -15,7 +15,7 @@ SCREEN = -screen 0 1600x1000x24 +extension GLX
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
-demo: .venv/installed | system-libraries  ## train on a part of a real image, translate the rest, report in demo/
+demo: .venv/installed | system-libraries  ## learn a stain and labels, translate what was never seen, report in demo/
 	.venv/bin/napari-pix2pix demo --out $(DEMO)
 
 test: .venv/installed | system-libraries  ## run the tests on PyQt6 (some of them: PYTEST_FLAGS="-k name")

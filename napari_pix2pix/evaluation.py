@@ -62,6 +62,11 @@ def evaluate(
 
 def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Score a translator on a sequence of `Pair`; see `evaluate`."""
+    if not translator.source_codec.channels:
+        raise InputError(
+            "This model was trained without a source: none of its images has to be like a target, "
+            "so there is nothing to score; look at samples."
+        )
     scored: list[tuple[str, dict[str, Scored]]] = []
     for number, pair in enumerate(pairs, start=1):
         opened = open_pair(pair, translator.config.z_context)

@@ -25,9 +25,10 @@ from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
 from napari_pix2pix.training.events import Event
 from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
-from napari_pix2pix.translator import Translator
+from napari_pix2pix.translator import Translator, load
 
 # Fields that may differ between a run and its continuation.
 _RESUMABLE = {
@@ -52,8 +53,8 @@ def train(
     source_kind: str = "auto",
     target_kind: str = "auto",
     channel_axis: int | None = None,
-    z_context: int = 0,
-    preset: str = "light",
+    z_context: int | None = None,
+    preset: str | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
@@ -62,6 +63,7 @@ def train(
     validation: float | Sequence[Pair] = 0.2,
     checkpoint: str | Path | None = None,
     resume: bool | str | Path | None = None,
+    start: Translator | str | Path | None = None,
     callback: Callable[[Event], bool | None] | None = None,
     **fields: Any,
 ) -> Translator:
@@ -72,7 +74,8 @@ def train(
     source, target : array_like or list of array_like
         One image of each, or lists of the same length. (H, W), (H, W, 3) for RGB, or with a
         ``channel_axis``; leading axes are frames; numpy, dask or zarr, read by patch. A tuple of
-        arrays is one image whose channels they are.
+        arrays is one image whose channels they are. A source of None trains a model that makes
+        images of noise and condition alone, see `Translator.sample`.
     condition : hashable or list of hashable, optional
         What tells pairs apart that the source does not (stain, marker); one per pair.
     mask : array_like of bool or list, optional
@@ -81,10 +84,10 @@ def train(
         What the values mean.
     channel_axis : int, optional
         Axis of the channels, in sources and targets that have more axes than (H, W).
-    z_context : int
-        Neighbouring planes on each side that the generator sees too.
-    preset : {"light", "reference", "paper"}
-        Set of defaults, see `TrainConfig`.
+    z_context : int, optional
+        Neighbouring planes on each side that the generator sees too; none when not given.
+    preset : {"light", "reference", "paper"}, optional
+        Set of defaults, see `TrainConfig`; ``light`` when not given.
     epochs, steps, max_seconds : number, optional
         Budget; the first that is reached counts. Without any: the preset's epochs.
         ``max_seconds`` bounds the whole call.
@@ -99,6 +102,10 @@ def train(
     resume : bool or path-like, optional
         True goes on from ``checkpoint`` if it is there, a path from that file; False begins anew
         over an old checkpoint, None refuses to.
+    start : Translator or path-like, optional
+        A model to begin from, on the same or new pairs. Its intensities, conditions, networks and
+        weights are kept, and any field that is not given is taken from it; optimizers, split,
+        budget and history begin anew.
     callback : callable, optional
         Called with each `Event`; returning True stops the training and keeps the model. Ctrl+C
         does the same.
@@ -125,8 +132,9 @@ def train(
     """
     began = time.perf_counter()
     held_out = _held_out(validation)
+    optional = {"preset": preset, "z_context": z_context}
+    fields |= {name: value for name, value in optional.items() if value is not None}
     config = TrainConfig(
-        preset=preset,
         epochs=epochs,
         steps=steps,
         max_seconds=max_seconds,
@@ -134,7 +142,6 @@ def train(
         device=device,
         source_kind=source_kind,
         target_kind=target_kind,
-        z_context=z_context,
         validation=validation if held_out is None else 0.0,
         **fields,
     )
@@ -146,6 +153,7 @@ def train(
         held_out=held_out,
         checkpoint=checkpoint,
         resume=resume,
+        start=start,
         control=control,
         began=began,
     )
@@ -166,6 +174,7 @@ def training_events(
     held_out: Sequence[Pair] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool | str | Path | None = None,
+    start: Translator | str | Path | None = None,
     control: Control | None = None,
     began: float | None = None,
 ) -> Generator[Event, None, Translator]:
@@ -179,7 +188,7 @@ def training_events(
         Everything else.
     held_out : sequence of Pair, optional
         Pairs to validate on.
-    checkpoint, resume
+    checkpoint, resume, start
         As in `train`.
     control : Control, optional
         Pauses, resumes and stops the run from another thread.
@@ -199,11 +208,14 @@ def training_events(
     began = time.perf_counter() if began is None else began
     path, old = _checkpoint_paths(checkpoint, resume)
     before = None if old is None else _read_checkpoint(old)
+    model = _find_start(start, before)
+    if model is not None:
+        config = model.fill(config)
     config = config.with_default_budget(None if before is None else before.config)
     device = choose_device(config.device)
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
-        data = prepare(pairs, config, held_out=held_out, sampled=sampled)
+        data = prepare(pairs, config, held_out=held_out, start=model, sampled=sampled)
         config = data.config
         state = build_state(config, data, device)
         if before is not None:
@@ -285,6 +297,33 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
     return _Checkpoint(path, tensors, header, TrainConfig(**header["config"]))
 
 
+def _find_start(start: Translator | str | Path | None, before: _Checkpoint | None) -> Start | None:
+    """Open the model to begin from; a run that is resumed remembers its own."""
+    model = None if start is None else _open_start(start)
+    if before is None:
+        return model
+    remembered = before.header.get("started_from")
+    if model is not None and model.origin != remembered:
+        raise InputError(
+            f"The checkpoint {before.path} did not begin from the model that start names: give the "
+            "one that it began from, leave start out, or begin anew."
+        )
+    return None if remembered is None else _open_start(before.path).remembered_as(remembered)
+
+
+def _open_start(start: Translator | str | Path) -> Start:
+    model = start if isinstance(start, Translator) else load(start)
+    return Start(
+        model.tensors,
+        model.config,
+        model.source_codec,
+        model.target_codec,
+        model.conditions,
+        model.trivial,
+        origin_of(model.tensors, summary=model.summary, steps=model.steps),
+    )
+
+
 def _go_on(state: TrainingState, data: TrainingData, before: _Checkpoint) -> None:
     """Load a checkpoint into a fresh state, if it is one of the same run."""
     if before.header["fingerprint"] != data.fingerprint:
@@ -328,6 +367,7 @@ def _header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
         },
         "sampled_blocks": list(data.sampled),
         "fingerprint": data.fingerprint,
+        "started_from": None if data.start is None else dict(data.start.origin),
         "versions": {
             "napari-pix2pix": __version__,
             "torch": torch.__version__,

@@ -11,20 +11,21 @@ import torch
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
-from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.pairs.planes import NoPlanes, Planes
 from napari_pix2pix.pairs.sets import check_channels, open_source
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
+from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import Model, Statistics
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class Translator:
     """A trained translation from source images to target images.
 
-    Made by `train` and `load`. Call it on an image to translate it.
+    Made by `train` and `load`. Call it on an image to translate it; one that was trained without
+    a source makes images by `sample`.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ class Translator:
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
     trivial : TrivialMaps
-        The best trivial map, fitted on the same training data.
+        The best trivial map, fitted on the same training data; none without a source.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
         the held-out data; empty without validation.
@@ -65,6 +67,10 @@ class Translator:
         What it was trained on, in one line.
     intensities : pair of Intensities or None
         Of the sources and targets that it was trained on; None where the file lacks them.
+    steps : int
+        Optimisation steps that it was trained for.
+    started_from : dict or None
+        ``summary`` and ``steps`` of the model that its training began from, and more.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -79,6 +85,8 @@ class Translator:
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
         self.intensities = _intensities(header)
+        self.steps: int = header["step"]
+        self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
         self.generator = self._build_generator()
 
@@ -88,6 +96,11 @@ class Translator:
             name, score = headline(self.scores["prediction"])
             held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors of the model file by name, on the CPU: see Parameters."""
+        return dict(self._tensors)
 
     @property
     def discriminator(self) -> nn.Module | None:
@@ -130,7 +143,8 @@ class Translator:
         condition : hashable, optional
             One of `conditions`; needed when there are any.
         samples : int
-            Must be 1; drawing several is not there yet.
+            How many draws of noise planes and dropout. The first has the seed of the call, the
+            others follow from it and their number.
         seed : int, optional
             Seed of dropout and noise planes; 0 when not given.
         dropout : bool
@@ -155,6 +169,7 @@ class Translator:
         -------
         numpy.ndarray
             The same frames, height and width; channels as the targets of the training had them.
+            Several samples have an axis of their own in front, of length `samples`.
 
         Raises
         ------
@@ -169,26 +184,85 @@ class Translator:
             When the image has another dtype than those of the training, looks like a target or
             lies outside the intensities of the training, or has pixels that are NaN or infinite.
         """
+        if not self.source_codec.channels:
+            raise InputError(
+                "This model was trained without a source and takes no image: use sample."
+            )
         how: dict[str, Any] = {
-            "seed": 0 if seed is None else seed,
             "tile": tile,
             "batch": batch,
             "dropout": dropout,
             "statistics": statistics,
+            "output": output,
         }
-        calls.check_call(self.generator, samples=samples, output=output, **how)
+        noise = self.config.noise_channels
+        calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
         codec = self.source_codec
         planes = open_source(image, codec.layout, codec.channels, self.config.z_context)
         calls.warn_of_dtype(codec, planes.dtype)
         if self.intensities is not None:
             calls.warn_of_intensities(planes, codec, self.target_codec, self.intensities)
-        translated = [
-            self.translate_planes(
-                planes, frame, condition, output=output, device=device, on_tile=on_tile, **how
-            )
-            for frame in range(planes.frames)
-        ]
-        return self.target_codec.layout.assemble(np.stack(translated), planes.frame_shape)
+        how |= {"device": device, "on_tile": on_tile}
+        drawn = self._draw(planes, condition, samples, seed or 0, **how)
+        return np.stack(drawn) if samples > 1 else drawn[0]
+
+    def sample(
+        self,
+        condition: Hashable = None,
+        n: int = 1,
+        size: int | tuple[int, int] | None = None,
+        seed: int = 0,
+        device: str | None = None,
+        output: Output = "target",
+    ) -> np.ndarray:
+        """Make images of noise and a condition; for models that were trained without a source.
+
+        Parameters
+        ----------
+        condition : hashable, optional
+            One of `conditions`; needed when there are any.
+        n : int
+            How many images. Image i is the same however many there are.
+        size : int or pair of int, optional
+            Side, or height and width, in pixels; that of the training's patches when not given.
+        seed : int
+            The same seed gives the same images.
+        device, output
+            As when the translator is called.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, ...), each image laid out as the targets of the training were.
+
+        Raises
+        ------
+        InputError
+            When the model needs an image, or an argument is out of range.
+        DeviceError
+            As when the translator is called.
+        """
+        if self.source_codec.channels:
+            raise InputError("This model was trained with a source: call it on an image.")
+        calls.check_integer("n", n, 1)
+        calls.check_integer("seed", seed, 0)
+        calls.check_output(output)
+        planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
+        return np.stack(self._draw(planes, condition, n, seed, output=output, device=device))
+
+    def _draw(
+        self, planes: Planes, condition: Hashable, samples: int, seed: int, **how: Any
+    ) -> list[np.ndarray]:
+        """Translate all frames once a sample."""
+        drawn = []
+        for number in range(samples):
+            own = sample_seed(seed, number)
+            frames = [
+                self.translate_planes(planes, frame, condition, seed=own, **how)
+                for frame in range(planes.frames)
+            ]
+            drawn.append(self.target_codec.layout.assemble(np.stack(frames), planes.frame_shape))
+        return drawn
 
     def translate_planes(
         self,
@@ -227,6 +301,7 @@ class Translator:
             self.target_codec,
             conditions=len(self.conditions),
             noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
         )
         missing = False
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from napari_pix2pix import demo, load
 from napari_pix2pix.errors import ConfigError, FileError
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.progress import to_json
+from napari_pix2pix.samples import stain_nuclei
 
 SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse"}
 
@@ -19,9 +20,8 @@ def made(tmp_path_factory):
 
 def test_report(made):
     folder, report = made
-    text = (folder / "report.json").read_text()
-    assert json.loads(text) == report
-    assert set(report) == {"seconds", "device", "validation"}
+    assert (folder / "report.json").read_text() == to_json(report) + "\n"
+    assert set(report) == {"seconds", "device", "validation", "labels"}
     assert report["device"] == "cpu" or ":" in report["device"]
     assert 0 < report["seconds"] < 60
     validation = report["validation"]
@@ -31,20 +31,57 @@ def test_report(made):
     assert 0.9 < validation["trivial"]["pearson"] < 0.97
 
 
-def test_panel(made):
+def test_report_of_the_labels(made):
+    labels = made[1]["labels"]
+    assert set(labels) == {"seconds", "validation"}
+    assert 0 < labels["seconds"] < 60
+    scores = labels["validation"]
+    assert set(scores) == {"prediction", "trivial"}
+    assert all(0 <= scores[side][key] <= 1 for side in scores for key in ("f1", "dice"))
+    # What Otsu's threshold finds alone: a change of the samples or of the map shows here.
+    assert scores["trivial"]["f1"] == pytest.approx(0.72, abs=0.02)
+    assert scores["trivial"]["dice"] == pytest.approx(0.88, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["panel.png", "panel_labels.png"])
+def test_panel(made, name):
     import imageio.v3 as imageio
 
-    panel = imageio.imread(made[0] / "panel.png")
+    panel = imageio.imread(made[0] / name)
     height, width = panel.shape[:2]
     assert 400 < height < 2000
     assert 400 < width < 2000
     assert panel[..., :3].std() > 10
 
 
+def test_panel_paints_labels_and_leaves_the_background(tmp_path):
+    import imageio.v3 as imageio
+
+    source = np.full((40, 40, 3), 200, np.uint8)
+    labels = np.zeros((40, 40), np.uint16)
+    labels[:, 20:] = 1
+    pair = Pair(source, labels)
+    scores = {"prediction": {"f1": 0.25, "dice": 0.5}, "trivial": {"f1": 0.0, "dice": 0.0}}
+    images = {"prediction": labels, "trivial": np.zeros_like(labels)}
+    demo._write_labels_panel(tmp_path / "a.png", pair, images, scores)
+    panel = imageio.imread(tmp_path / "a.png")[..., :3].astype(int)
+    coloured = np.ptp(panel, axis=-1) > 50
+    middle, centre = panel.shape[0] // 2, panel.shape[1] // 2
+    quarters = [
+        coloured[rows, columns].mean()
+        for rows in (slice(0, middle), slice(middle, None))
+        for columns in (slice(0, centre), slice(centre, None))
+    ]
+    assert quarters[0] == quarters[3] == 0  # source, and Otsu that found nothing
+    assert min(quarters[1:3]) > 0.3
+
+
 def test_nothing_else_is_left(made):
     assert {path.name for path in made[0].iterdir()} == {
+        "labels.safetensors",
         "model.safetensors",
         "panel.png",
+        "panel_labels.png",
         "report.json",
     }
 
@@ -55,6 +92,14 @@ def test_model_is_that_of_the_report(made):
     assert (stain.shape, stain.dtype) == ((512, 512), np.uint16)
     model = load(made[0] / "model.safetensors")
     assert model(tissue[:20, :30]).dtype == np.uint16
+
+
+def test_labels_are_labels_of_the_source(made):
+    model = load(made[0] / "labels.safetensors")
+    assert model.target_codec.kind == "instances"
+    tissue, _, unseen, truth = (layer[0] for layer in stain_nuclei())
+    assert not np.array_equal(tissue[: unseen.shape[0], : unseen.shape[1]], unseen)
+    assert (model(unseen).dtype, model(unseen).shape) == (truth.dtype, truth.shape)
 
 
 def test_refused_before_any_work(tmp_path):

@@ -280,7 +280,7 @@ def test_plane_for_a_model_of_channels():
     ("how", "words"),
     [
         # All of them are in translation/test_calls.py.
-        ({"samples": 2}, "samples must be 1 for now, got 2"),
+        ({"samples": 2}, "all 2 samples would be the same"),
         ({"dropout": True}, "no dropout layers"),
         ({"statistics": "image", "tile": 32}, "got tile=32"),
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),

@@ -14,19 +14,20 @@ from napari_pix2pix import __version__
 from napari_pix2pix.cli.options import (
     PATH,
     axes_option,
+    condition_of,
     condition_option,
-    config_of,
-    config_options,
     device_option,
     json_option,
     overwrite_option,
 )
 from napari_pix2pix.cli.outputs import check_output, name_outputs, say_result, score_table
+from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
+from napari_pix2pix.cli.sample import sample
+from napari_pix2pix.cli.train import train
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
 if TYPE_CHECKING:
-    from napari_pix2pix.pairs.pair import Pair
     from napari_pix2pix.translator import Translator
 
 
@@ -63,75 +64,8 @@ def main() -> None:
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
 
 
-@main.command()
-@click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
-@axes_option
-@click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
-@click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
-@overwrite_option
-@json_option
-@config_options
-def train(
-    source: Path,
-    target: Path,
-    out: Path,
-    axes: str | None,
-    checkpoint: Path | None,
-    resume: bool,
-    slim: bool,
-    overwrite: bool,
-    as_json: bool,
-    **fields: Any,
-) -> None:
-    """Train on SOURCE and TARGET, which show the same fields in two ways.
-
-    Each is an image file, a folder (its files are matched by name), or a pattern in quotes. Source
-    and target have the same height and width, any number of channels, and any range of values.
-
-    The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
-    with --resume.
-
-    \b
-    napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
-    napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
-    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
-    from napari_pix2pix.progress import show_progress
-
-    config = config_of(fields)
-    checkpoint = checkpoint or out.with_suffix(".ckpt")
-    if checkpoint == out:
-        raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
-    check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
-    if resume and not checkpoint.exists():
-        click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
-    pairs, notes = _read_pairs(source, target, axes)
-
-    from napari_pix2pix.fitting import training_events
-
-    translator = show_progress(
-        lambda control: training_events(
-            pairs,
-            config,
-            checkpoint=checkpoint,
-            resume=True if resume else False if overwrite else None,
-            control=control,
-        ),
-        quiet=as_json,
-    )
-    translator.save(out, slim=slim)
-    say_result(
-        {
-            "model": str(out),
-            "summary": translator.summary,
-            "notes": notes,
-            "scores": translator.scores,
-        },
-        f"Wrote {out}.\n{score_table(translator.scores)}",
-        as_json=as_json,
-    )
+main.add_command(train)
+main.add_command(sample)
 
 
 @main.command()
@@ -185,7 +119,7 @@ def apply(
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    how["condition"] = _condition_of(translator, condition)
+    how["condition"] = condition_of(translator, condition)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
@@ -212,31 +146,36 @@ def apply(
 
 @main.command()
 @click.argument("model", type=PATH)
-@click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
-@axes_option
+@pairs_options
 @condition_option
+@axes_option
 @json_option
 def evaluate(
     model: Path,
-    source: Path,
-    target: Path,
-    axes: str | None,
+    source: Path | None,
+    target: Path | None,
+    pairs: Path | None,
+    mask: Path | None,
     condition: str | None,
+    axes: str | None,
     as_json: bool,
 ) -> None:
     """Score MODEL on SOURCE and TARGET that it has not seen, beside the best trivial map.
 
-    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. The
-    trivial map (a linear fit; Otsu for labels) is what one gets without any network.
+    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. Of a
+    table (--pairs) those of the set validation are scored, or all where it marks none. The trivial
+    map (a linear fit; Otsu for labels) is what one gets without any network.
     """
     from napari_pix2pix.evaluation import evaluate_pairs
     from napari_pix2pix.translator import load
 
     translator = load(model)
-    chosen = _condition_of(translator, condition)
-    pairs, _ = _read_pairs(source, target, axes)
-    scores = evaluate_pairs(translator, [replace(pair, condition=chosen) for pair in pairs])
+    sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
+    chosen = [
+        replace(pair, condition=condition_of(translator, pair.condition))
+        for pair in sets.validation or sets.train
+    ]
+    scores = evaluate_pairs(translator, chosen)
     say_result(scores, score_table(scores), as_json=as_json)
 
 
@@ -259,28 +198,32 @@ def info(model: Path, as_json: bool) -> None:
 
 @main.command()
 @click.option("--out", "-o", type=PATH, default=Path("demo"), help="Folder.  [default: demo]")
-@click.option("--max-seconds", type=float, default=60.0, show_default=True, help="Training time.")
+@click.option(
+    "--max-seconds",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Training time of the stain; the labels take three quarters of it.",
+)
 @json_option
 def demo(out: Path, max_seconds: float, as_json: bool) -> None:
-    """Learn a stain from a tissue image, translate the part never seen, and show how good it is.
+    """Learn a stain and labels of nuclei, translate images never seen, and show how good it is.
 
-    Needs no data: scikit-image ships the image. Writes OUT/report.json, OUT/panel.png and
-    OUT/model.safetensors.
+    Needs no data: scikit-image ships the tissue of the stain, and the labels are those of the
+    generated sample. Writes into OUT report.json, panel.png, panel_labels.png,
+    model.safetensors and labels.safetensors.
     """
     from napari_pix2pix.demo import run_demo
 
     report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
-    text = f"{score_table(report['validation'])}\nSee {out / 'panel.png'}."
-    say_result(report, text, as_json=as_json)
-
-
-def _read_pairs(source: Path, target: Path, axes: str | None) -> tuple[list[Pair], list[str]]:
-    from napari_pix2pix.formats.sets import read_pairs
-
-    pairs, notes = read_pairs(source, target, axes=axes)
-    for note in notes:
-        click.echo(note, err=True)
-    return pairs, notes
+    lines = [
+        "Stain, where the network never looked; trivial map: a linear fit.",
+        score_table(report["validation"]),
+        "Labels of nuclei, in an image that it never saw; trivial map: Otsu's threshold.",
+        score_table(report["labels"]["validation"]),
+        f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
+    ]
+    say_result(report, "\n".join(lines), as_json=as_json)
 
 
 def _apply_file(
@@ -311,11 +254,6 @@ def _apply_file(
     )
 
 
-def _condition_of(translator: Translator, text: str | None) -> Any:
-    """Return the condition that reads like ``text``; what is no string in Python is one here."""
-    return next((name for name in translator.conditions if str(name) == text), text)
-
-
 def _described(header: dict[str, Any]) -> list[str]:
     """Say in lines what a model's header holds."""
     versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
@@ -323,4 +261,6 @@ def _described(header: dict[str, Any]) -> list[str]:
     lines = [header["summary"], *header["notes"], f"{how}, {versions}"]
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
+    if origin := header.get("started_from"):
+        lines.append(f"started from: {origin['summary']}, {origin['steps']} steps")
     return lines

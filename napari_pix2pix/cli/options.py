@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import PRESETS
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
 
 PATH = click.Path(path_type=Path)
 
@@ -41,6 +44,11 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def config_of(fields: dict[str, Any]) -> TrainConfig:
     """Make the config of the options that were given."""
     return TrainConfig(**{name: value for name, value in fields.items() if value is not None})
+
+
+def condition_of(translator: Translator, text: Hashable | None) -> Any:
+    """Return the condition that reads like ``text``; what is no string in Python is one here."""
+    return next((name for name in translator.conditions if str(name) == text), text)
 
 
 def _option_of(annotation: Any) -> dict[str, Any]:

@@ -135,7 +135,11 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
 
 
 def reconstruction_loss(
-    kind: ReconstructionLoss, prediction: Tensor, target: Tensor, valid: Tensor | None = None
+    kind: ReconstructionLoss,
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Say how far a prediction is from its target, pixel by pixel.
 
@@ -149,6 +153,9 @@ def reconstruction_loss(
     valid : Tensor, optional
         (B, 1 or C, H, W), bool, or float as weights from 0 up: the mean goes over valid elements
         only. Where it is 0 the target may be NaN. All invalid: 0, with a gradient of 0.
+    weight : Tensor, optional
+        (B, 1 or C, H, W), float: factors of the elements, by which the mean is not divided. So an
+        element weighs the same whatever else is in its batch.
 
     Returns
     -------
@@ -167,15 +174,18 @@ def reconstruction_loss(
     """
     _checks.one_of("reconstruction loss", kind, get_args(ReconstructionLoss))
     _same_shape("prediction", prediction, "target", target)
+    factor = 1.0 if weight is None else weight
+    if weight is not None:
+        _check_planes("weight", weight, prediction)
     difference = prediction - target
     if valid is None:
-        return _deviation(kind, difference).mean()
-    _check_valid(valid, prediction)
-    weights = valid.to(difference.dtype).expand_as(difference)
+        return (factor * _deviation(kind, difference)).mean()
+    _check_planes("valid", valid, prediction)
+    counted = valid.to(difference.dtype).expand_as(difference)
     # Invalid differences go before any function sees them: 0 times the gradient of a NaN is NaN.
-    difference = torch.where(weights > 0, difference, 0)
-    total = (weights * _deviation(kind, difference)).sum()
-    return total / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+    difference = torch.where(counted > 0, difference, 0)
+    total = (counted * factor * _deviation(kind, difference)).sum()
+    return total / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
 
 
 def _judge(kind: AdversarialLoss, logits: Tensor, real: bool) -> Tensor:
@@ -214,10 +224,10 @@ def _same_shape(one: str, first: Tensor, other: str, second: Tensor) -> None:
         )
 
 
-def _check_valid(valid: Tensor, prediction: Tensor) -> None:
+def _check_planes(name: str, planes: Tensor, prediction: Tensor) -> None:
     batch, channels, height, width = prediction.shape
-    if tuple(valid.shape) not in ((batch, 1, height, width), (batch, channels, height, width)):
+    if tuple(planes.shape) not in ((batch, 1, height, width), (batch, channels, height, width)):
         raise ValueError(
-            f"valid has shape {tuple(valid.shape)} beside images {tuple(prediction.shape)}; "
+            f"{name} has shape {tuple(planes.shape)} beside images {tuple(prediction.shape)}; "
             "give it one channel, or as many as they have."
         )

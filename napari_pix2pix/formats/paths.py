@@ -78,11 +78,17 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def match_by_name(
-    sources: Sequence[Path], targets: Sequence[Path]
+    sources: Sequence[Path], targets: Sequence[Path], *, partner: str = "target"
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Pair source and target files that have the same name without ending.
 
     One source and one target are a pair whatever their names.
+
+    Parameters
+    ----------
+    sources, targets : sequence of Path
+    partner : str
+        What sentences call the targets.
 
     Returns
     -------
@@ -98,16 +104,17 @@ def match_by_name(
     """
     if len(sources) == len(targets) == 1:
         return [(sources[0], targets[0])], []
-    by_source, by_target = _by_stem(sources, "source"), _by_stem(targets, "target")
+    by_source, by_target = _by_stem(sources, "source"), _by_stem(targets, partner)
     pairs = [(path, by_target[stem]) for stem, path in by_source.items() if stem in by_target]
     if not pairs:
         raise InputError(
-            f"No source has a target of the same name: sources are {_some(sources)}, "
-            f"targets {_some(targets)}; rename them so that each pair differs only by its ending."
+            f"No source has a {partner} of the same name: sources are {_some(sources)}, "
+            f"{partner}s {_some(targets)}; rename them so that each pair differs only by its "
+            "ending."
         )
     lonely = (
-        ("source", "target", [by_source[stem] for stem in by_source if stem not in by_target]),
-        ("target", "source", [by_target[stem] for stem in by_target if stem not in by_source]),
+        ("source", partner, [by_source[stem] for stem in by_source if stem not in by_target]),
+        (partner, "source", [by_target[stem] for stem in by_target if stem not in by_source]),
     )
     return pairs, [
         f"{len(paths)} {side}{'s have' if len(paths) > 1 else ' has'} no {other} of the same name "

@@ -17,7 +17,12 @@ from napari_pix2pix.pairs.planes import Layout, Planes
 
 
 def read_pairs(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], *, axes: str | None = None
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    mask: str | os.PathLike[str] | None = None,
+    condition: str | None = None,
+    axes: str | None = None,
 ) -> tuple[list[Pair], list[str]]:
     """Read pairs of image files.
 
@@ -25,9 +30,13 @@ def read_pairs(
     ----------
     source, target : path-like
         A file, a folder or a pattern each; files are matched by name.
+    mask : path-like, optional
+        The same: an image for each source that has a target, 0 where nothing is trained or scored.
+    condition : str, optional
+        What all of these pairs were made with.
     axes : str, optional
-        Axes of the sources, and of those targets that have as many axes, where the files do not
-        say.
+        Axes of the sources, and of those targets and masks that have as many axes, where the files
+        do not say.
 
     Returns
     -------
@@ -39,13 +48,25 @@ def read_pairs(
     Raises
     ------
     FileError, InputError
-        When a file can't be read or nothing matches.
+        When a file can't be read, nothing matches, or a mask is missing.
     """
     matched, notes = match_by_name(expand_paths(source), expand_paths(target))
+    masks, mask_notes = _match_masks([path for path, _ in matched], mask)
+    notes += mask_notes
     pairs = []
-    for source_path, target_path in matched:
-        images = read_image(source_path, axes), _read_target(target_path, axes)
-        pairs.append(Pair(*map(image_planes, images), name=source_path.name))
+    for (source_path, target_path), mask_path in zip(matched, masks, strict=True):
+        images = [read_image(source_path, axes), _read_partner(target_path, axes)]
+        if mask_path is not None:
+            images.append(_read_partner(mask_path, axes))
+        planes = [image_planes(image) for image in images]
+        pairs.append(
+            Pair(
+                *planes[:2],
+                mask=planes[2] if mask_path else None,
+                condition=condition,
+                name=source_path.name,
+            )
+        )
         notes += [note for image in images for note in image.notes]
     return pairs, notes
 
@@ -85,20 +106,66 @@ def write_translated(
     Path
         The file.
     """
-    axes = source.axes.replace("C", "").replace("S", "")
-    if layout.rgb:
-        axes += "S"
-    elif layout.channel_axis is not None:
-        # As in Layout.assemble: in front, where the image has too few axes.
-        place = max(len(axes) + 1 + layout.channel_axis, 0)
-        axes = f"{axes[:place]}C{axes[place:]}"
+    axes = _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
     if Path(path).suffix.lower() == ".zarr":
         array, axes = _in_zarr_order(array, axes)
     return write_image(path, array, axes, source.scale, source.units, overwrite=overwrite)
 
 
-def _read_target(path: Path, axes: str | None) -> ImageFile:
-    """Read a target; ``axes``, which describe the source, help only where the file says nothing."""
+def write_made(
+    path: str | os.PathLike[str], array: np.ndarray, *, layout: Layout, overwrite: bool = False
+) -> Path:
+    """Write an image that was made without a source: it has no pixel size.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its ending chooses the format.
+    array : numpy.ndarray
+        One image.
+    layout : Layout
+        Where it has its channels.
+    overwrite : bool
+        Whether a file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    return write_image(path, array, _with_channels("YX", layout), overwrite=overwrite)
+
+
+def _with_channels(axes: str, layout: Layout) -> str:
+    """Put the channels among the axes where `Layout.assemble` puts them."""
+    if layout.rgb:
+        return f"{axes}S"
+    if layout.channel_axis is None:
+        return axes
+    # In front, where the image has too few axes.
+    place = max(len(axes) + 1 + layout.channel_axis, 0)
+    return f"{axes[:place]}C{axes[place:]}"
+
+
+def _match_masks(
+    sources: list[Path], mask: str | os.PathLike[str] | None
+) -> tuple[list[Path] | list[None], list[str]]:
+    """Return a mask for each source, by name, and sentences on masks that are left out."""
+    if mask is None:
+        return [None] * len(sources), []
+    matched, notes = match_by_name(sources, expand_paths(mask), partner="mask")
+    found = dict(matched)
+    bare = [path.name for path in sources if path not in found]
+    if bare:
+        raise InputError(
+            f"{len(bare)} of {len(sources)} sources have no mask of the same name, {bare[0]} among "
+            "them: add it, or list the pairs in a table (--pairs), where a pair may have no mask."
+        )
+    return [found[path] for path in sources], notes
+
+
+def _read_partner(path: Path, axes: str | None) -> ImageFile:
+    """Read a target or mask; ``axes``, of the source, help only where the file says nothing."""
     try:
         return read_image(path)
     except InputError:

@@ -99,15 +99,19 @@ def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
 def _imagej(tiff: tifffile.TiffFile) -> Geometry:
     metadata = tiff.imagej_metadata or {}
     unit = standard_unit(metadata.get("unit"))
-    scale, units, _ = _resolution_tags(tiff) if unit is None else ({}, {}, ())
-    if not units:
-        scale = _pixel_sizes(tiff)
-    if unit:
-        units = dict.fromkeys("ZYX", unit)
+    if unit is None:
+        scale, units, _ = _resolution_tags(tiff)
+        scale = scale or _pixel_sizes(tiff)
+    else:
+        # ImageJ leaves out a spacing of 1, and units that are those of X.
+        scale = dict.fromkeys("ZYX", 1.0) | _pixel_sizes(tiff)
+        stated = {axis: standard_unit(metadata.get(f"{axis.lower()}unit")) for axis in "ZYX"}
+        units = {axis: own or unit for axis, own in stated.items()}
     if "spacing" in metadata:
-        scale["Z"] = float(metadata["spacing"])
+        scale["Z"] = abs(float(metadata["spacing"]))
     if metadata.get("finterval"):
-        scale["T"], units["T"] = float(metadata["finterval"]), "second"
+        scale["T"] = float(metadata["finterval"])
+        units["T"] = standard_unit(metadata.get("tunit")) or "second"
     # ImageJ labels planes, channels fastest.
     names = metadata.get("Labels", [])[: metadata.get("channels", 0)]
     return scale, units, tuple(str(name) for name in names)

@@ -167,12 +167,12 @@ def _write_tiff(path: Path, image: _Image) -> None:
     spatial = [axis for axis in "ZYX" if axis in image.scale]
     one_unit = len({image.units.get(axis) for axis in spatial}) <= 1
     in_order = "".join(axis for axis in "TZCYXS" if axis in image.axes) == image.axes
-    # ImageJ has no pixel size for X alone, and counts frames in seconds.
-    has_both = ("X" in image.scale) == ("Y" in image.scale) and (not spatial or "X" in image.scale)
+    # ImageJ takes a size that is missing beside another for 1, and counts frames in seconds.
+    all_or_none = spatial in ([], [axis for axis in "ZYX" if axis in image.axes])
     seconds = "T" not in image.scale or image.units.get("T", "second") == "second"
     type_fits = str(image.dtype) in _IMAGEJ_TYPES and ("S" not in image.axes or image.dtype == "u1")
     small = image.nbytes < _CLASSIC_TIFF_BYTES
-    if one_unit and in_order and has_both and seconds and type_fits and small:
+    if one_unit and in_order and all_or_none and seconds and type_fits and small:
         _write_imagej(path, image)
     elif str(image.dtype) in _OME_TYPES and "Q" not in image.axes and _rows_last(image):
         _write_ome(path, image)

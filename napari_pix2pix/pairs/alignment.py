@@ -187,6 +187,15 @@ def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
     )
 
 
+def describe_offset(offset: tuple[float, float]) -> str:
+    """Say an offset in words, for example "3.0 px down and 0.5 px left"."""
+    down, right = offset
+    return (
+        f"{abs(down):.1f} px {'down' if down > 0 else 'up'} and {abs(right):.1f} px "
+        f"{'right' if right > 0 else 'left'}"
+    )
+
+
 class _CroppedPlanes(Planes):
     """Planes without the rows and columns at one end: the first if positive, else the last."""
 
@@ -322,9 +331,7 @@ def _sentence(offset: tuple[float, float], confidence: float) -> str:
     distance = math.hypot(*offset)
     if distance < _NEGLIGIBLE:
         return f"Alignment: within {max(math.ceil(10 * distance), 1) / 10:.1f} px."
-    down, right = offset
     return (
-        f"The target lies {abs(down):.1f} px {'down' if down > 0 else 'up'} and {abs(right):.1f} "
-        f"px {'right' if right > 0 else 'left'} of the source (confidence {confidence:.1f}): "
+        f"The target lies {describe_offset(offset)} of the source (confidence {confidence:.1f}): "
         "the shift would be learned along with everything else. Correct it unless it is meant."
     )

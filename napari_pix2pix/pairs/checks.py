@@ -51,7 +51,7 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
         )
     _check_finite(pairs, blocks)
     warnings = []
-    for side in _sides():
+    for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
         warnings += _alpha_notes(pairs, side)
         warnings += _missing_warnings(values, side)
@@ -98,8 +98,9 @@ class _Values:
         return {int(channel): float(self.low[channel]) for channel in np.flatnonzero(flat)}
 
 
-def _sides() -> tuple[Side, Side]:
-    return "source", "target"
+def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
+    """Return the sides that have channels: there may be no source."""
+    return ("source", "target") if pairs[0].source.channels else ("target",)
 
 
 def _measure(pairs: Sequence[OpenPair], blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
@@ -114,7 +115,7 @@ def _measure(pairs: Sequence[OpenPair], blocks: Iterable[Block], side: Side) -> 
 
 def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
     """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
-    for side in _sides():
+    for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
         empty = [index for index, one in values.items() if one.empty]
         for index in empty:

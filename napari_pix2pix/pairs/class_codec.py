@@ -195,7 +195,7 @@ class ClassCodec:
         blocks: Iterable[NDArray[Any]],
         valid: Iterable[NDArray[np.bool_]] | None = None,
     ) -> tuple[float, ...]:
-        """Weigh planes so that rare classes count in a loss.
+        """Weigh classes so that rare ones count in a loss.
 
         Parameters
         ----------
@@ -205,17 +205,18 @@ class ClassCodec:
         Returns
         -------
         tuple of float
-            For each plane the inverse square root of its class's frequency, the mean being 1. A
-            class that the blocks lack weighs as much as one of a single pixel.
+            For each class a weight that goes with the inverse square root of its frequency; the
+            mean over the pixels that count is 1. A class that the blocks lack weighs as much as
+            one of a single pixel.
         """
         arrays = list(blocks)
         arrays = arrays if valid is None else _inside(arrays, valid)
-        counts = np.ones(len(self.values))
-        for number, value in enumerate(self.values):
-            counts[number] = max(1, sum(np.count_nonzero(array == value) for array in arrays))
-        weights = 1 / np.sqrt(counts)
-        weights /= weights.mean()
-        return tuple(float(weight) for weight in weights) * self.channels
+        counts = np.array(
+            [sum(np.count_nonzero(array == value) for array in arrays) for value in self.values]
+        )
+        weights = 1 / np.sqrt(np.maximum(counts, 1))
+        weights *= counts.sum() / (weights @ counts)
+        return tuple(float(weight) for weight in weights)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the codec as JSON values."""

@@ -232,7 +232,7 @@ class ImageCodec:
             known = parts["method"] in METHODS and dtype.kind in "biuf"
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"The normalisation in the file is damaged: {error}.") from error
-        rising = len(low) == len(high) > 0 and all(map(operator.lt, low, high))
+        rising = len(low) == len(high) and all(map(operator.lt, low, high))
         if not (known and rising):
             raise FileError("The normalisation in the file is damaged: its values make no sense.")
         return cls(parts["method"], dtype.name, low, high, layout)
@@ -243,6 +243,9 @@ class ImageCodec:
 
 
 Codec: TypeAlias = ImageCodec | ClassCodec | InstanceCodec
+
+# Of models that make images without a source: no channel becomes no plane.
+NO_SOURCE = ImageCodec("dtype", "uint8", (), (), Layout())
 
 
 def codec_from_dict(parts: dict[str, Any]) -> Codec:

@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.codecs import NO_SOURCE, Codec, ImageCodec
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
 from napari_pix2pix.pairs.kinds import Kind, describe_kind, find_kind
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.ranges import Method
+
+
+def find_set_kind(windows: Sequence[NDArray[Any]]) -> Kind:
+    """Say what the values of windows (C, h, w) mean; labels have one channel."""
+    return find_kind(windows) if windows[0].shape[0] == 1 else "image"
 
 
 def interpret(
@@ -31,7 +36,7 @@ def interpret(
     Parameters
     ----------
     windows : sequence of arrays (C, h, w)
-        Sample of the training set.
+        Sample of the training set; no channel means that there is no source.
     valid : sequence of bool arrays (1 or C, h, w)
         The pixels that count.
     kind : {"auto", "image", "classes", "instances"}
@@ -55,8 +60,10 @@ def interpret(
     InputError
         When the values can't be what ``kind`` says.
     """
+    if windows[0].shape[0] == 0:
+        return NO_SOURCE, ""
     if kind == "auto":
-        kind = find_kind(windows) if windows[0].shape[0] == 1 else "image"
+        kind = find_set_kind(windows)
     if kind == "image":
         return ImageCodec.fit(windows, valid, method=method, layout=layout, what=what), ""
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
+from napari_pix2pix.pairs.planes import ContextPlanes, NoPlanes, Planes, as_planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,8 @@ class Pair:
         numpy, dask or zarr arrays of the same height, width and frames: boolean, integer or
         float, in any range, with any number of channels. A tuple holds channels of one image.
         NaN pixels count as unlabelled, and so does a channel for which a target's tuple has None:
-        it enters no loss and no score.
+        it enters no loss and no score. The source may be None: its model makes images from noise
+        and condition alone.
     condition : hashable, optional
         What this pair was made with (a stain, a marker), for one model that has several targets.
     mask : array, optional
@@ -136,17 +137,21 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
         If sizes, frames, dtypes or axes don't fit; the sentence gives both sizes.
     """
     name = pair.name or "the pair"
-    for side in ("source", "target"):
-        if getattr(pair, side) is None:
-            raise InputError(
-                f"There is no {side} in {name}; give both images (training without a source is not "
-                "possible yet)."
-            )
-    source, target = _read_both(pair, name)
+    if pair.target is None:
+        raise InputError(
+            f"There is no target in {name}; give one (the source alone may be left out)."
+        )
+    source, target = _without_source(pair, name) if pair.source is None else _read_both(pair, name)
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
-    if z_context:
+    if z_context and source.channels:
         source = ContextPlanes(source, z_context)
     return OpenPair(source, target, mask, pair.condition, name)
+
+
+def _without_source(pair: Pair, name: str) -> tuple[Planes, Planes]:
+    axis = pair.channel_axis[1] if isinstance(pair.channel_axis, tuple) else pair.channel_axis
+    target = as_planes(pair.target, channel_axis=axis, what=f"target of {name}", may_lack=True)
+    return NoPlanes(target.height, target.width, target.frame_shape), target
 
 
 def _read_both(pair: Pair, name: str) -> tuple[Planes, Planes]:

@@ -168,6 +168,38 @@ class ContextPlanes(Planes):
         return np.concatenate([windows[index] for index in near])
 
 
+class NoPlanes(Planes):
+    """The source of a pair that has none: a size, and no channel.
+
+    Parameters
+    ----------
+    height, width : int
+        In pixels.
+    frame_shape : tuple of int
+        Of the target.
+
+    Examples
+    --------
+    >>> NoPlanes(64, 48).read(0, slice(0, 16), slice(8, 16)).shape
+    (0, 16, 8)
+    """
+
+    def __init__(self, height: int, width: int, frame_shape: tuple[int, ...] = ()) -> None:
+        self._members = []
+        self.what, self.note = "source", ""
+        self.height, self.width, self.channels = height, width, 0
+        self.frame_shape = frame_shape
+        self.frames = int(np.prod(frame_shape, dtype=np.int64))
+        self.shape = (*frame_shape, 0, height, width)
+        self.layout = Layout()
+        self.dtype = np.dtype(np.uint8)
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window of nothing, ``(0, h, w)``."""
+        size = len(range(*rows.indices(self.height))), len(range(*columns.indices(self.width)))
+        return np.empty((0, *size), self.dtype)
+
+
 def as_planes(
     array: Any,
     *,

@@ -28,7 +28,8 @@ def make_pairs(
     Parameters
     ----------
     source, target : array_like or list of array_like
-        One image each, or lists of the same length; a tuple is one image's channels.
+        One image each, or lists of the same length; a tuple is one image's channels. A source of
+        None is none for any target.
     condition : hashable or list of hashable, optional
         One for all pairs, or one for each.
     mask : array_like or list, optional
@@ -48,7 +49,8 @@ def make_pairs(
     >>> [pair.condition for pair in make_pairs([image, image], [image, image], condition="GFP")]
     ['GFP', 'GFP']
     """
-    sources, targets = _listed(source), _listed(target)
+    targets = _listed(target)
+    sources = [None] * len(targets) if source is None else _listed(source)
     count = len(sources)
     if not count or len(targets) != count:
         raise InputError(

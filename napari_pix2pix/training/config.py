@@ -115,6 +115,12 @@ class TrainConfig(BaseModel):
         description="Neighbouring planes on each side that the generator sees beside a plane of a"
         " stack (2.5D).",
     )
+    correct_shift: bool = Field(
+        False,
+        description="Take out a shift between sources and targets before training: by the whole "
+        "pixels that the alignment check found, the same in all pairs; pixels without a partner "
+        "are left out. The output then lies where the source lies.",
+    )
     source_normalisation: Normalisation = Field(
         "percentile",
         description="How source intensities are mapped to [-1, 1], measured over the training "
@@ -191,7 +197,12 @@ class TrainConfig(BaseModel):
         True, description="Biases in the convolutions; the Torch original keeps them at zero."
     )
     noise_channels: Annotated[int, Field(ge=0)] = Field(
-        0, description="Noise planes beside the source: one normal number per plane and image."
+        0, description="Noise planes beside the source; 64 where there is no source."
+    )
+    noise: Literal["image", "pixel"] = Field(
+        "image",
+        description="What noise planes hold: one normal number per plane and image, or one per "
+        "plane and pixel, which images larger than a patch need where there is no source.",
     )
 
     # Discriminator.
@@ -225,7 +236,9 @@ class TrainConfig(BaseModel):
         "labels as target light takes 0 unless told otherwise: there L1 alone is the paper's best.",
     )
     adversarial_start: _Fraction = Field(
-        0.5, description="Part of the budget after which the discriminator begins to learn."
+        0.5,
+        description="Part of the budget after which the discriminator begins to learn; 0 without a "
+        "source.",
     )
     adversarial_full: _Fraction = Field(
         1.0,
@@ -252,7 +265,13 @@ class TrainConfig(BaseModel):
         "l1", description="Reconstruction loss."
     )
     reconstruction_weight: _Weight = Field(
-        100.0, description="Weight of the reconstruction term; 0 turns it off."
+        100.0,
+        description="Weight of the reconstruction term; 0 turns it off, as it is without a source.",
+    )
+    class_weights: bool = Field(
+        False,
+        description="Let rare classes count for more: the reconstruction term weighs each pixel "
+        "by the inverse square root of its class's frequency. For targets that are classes.",
     )
 
     # Optimisation.
@@ -289,6 +308,8 @@ class TrainConfig(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise ConfigError(in_words(error, fields, TrainConfig.model_fields)) from None
+        # Those that the user gave, without those that the preset filled in.
+        object.__setattr__(self, "__pydantic_fields_set__", set(fields))
 
     @model_validator(mode="before")
     @classmethod

@@ -57,6 +57,11 @@ def find_conflict(config: TrainConfig) -> str | None:
             f"adversarial_full ({config.adversarial_full}) lies before adversarial_start "
             f"({config.adversarial_start}): give it the same value or a later one"
         )
+    if config.class_weights and not config.reconstruction_weight:
+        return (
+            "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
+            "leave one of them out"
+        )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
     if config.stale_discriminator and (config.gradient_penalty or config.r1):

@@ -6,15 +6,16 @@ import hashlib
 import json
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.maps import Triple, TrivialMaps, fit_trivial
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.metrics.maps import Triple, TrivialMap, TrivialMaps, fit_trivial
 from napari_pix2pix.pairs.alignment import Alignment, check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.interpret import interpret
@@ -25,6 +26,10 @@ from napari_pix2pix.pairs.sample import Block, sample_blocks
 from napari_pix2pix.pairs.saturation import saturation_notes
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.shift import describe_alignment, find_correction
+from napari_pix2pix.training.sourceless import has_source, sourceless_note, without_source
+from napari_pix2pix.training.start import Start
 from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
@@ -55,9 +60,15 @@ class TrainingData:
     config : TrainConfig
         With what was left open for the pairs to tell: kinds, adversarial weight.
     trivial : TrivialMaps
-        The best trivial map of each condition, fitted on the training part.
+        The best trivial map of each condition, fitted on the training part; none without a source.
     validation : Validation or None
         None when nothing is held out.
+    class_weights : tuple of float or None
+        For each class of the target its weight in the reconstruction loss; None when all weigh
+        the same.
+    origin : tuple of int
+        Row and column of each source at which the pairs begin; not (0, 0) where a shift was
+        corrected.
     steps_per_epoch : int
         Optimisation steps of one epoch.
     summary : str
@@ -71,6 +82,8 @@ class TrainingData:
     sampled : pair of int
         Blocks that were read for statistics and for validation. A run that goes on reads as many,
         whatever time it has, and so knows the same.
+    start : Start or None
+        The model that the training begins from.
     """
 
     sampler: PatchSampler
@@ -80,12 +93,15 @@ class TrainingData:
     config: TrainConfig
     trivial: TrivialMaps
     validation: Validation | None
+    class_weights: tuple[float, ...] | None
+    origin: tuple[int, int]
     steps_per_epoch: int
     summary: str
     notes: tuple[str, ...]
     fingerprint: str
     intensities: tuple[Intensities, Intensities]
     sampled: tuple[int, int]
+    start: Start | None
 
 
 def prepare(
@@ -93,6 +109,7 @@ def prepare(
     config: TrainConfig,
     *,
     held_out: Sequence[Pair] | None = None,
+    start: Start | None = None,
     sampled: Sequence[int] | None = None,
 ) -> TrainingData:
     """Open pairs, hold data out, check what is left and measure its intensities.
@@ -106,6 +123,8 @@ def prepare(
     held_out : sequence of Pair, optional
         Pairs to validate on; without them ``config.validation`` says how much of ``pairs`` is
         held out.
+    start : Start, optional
+        A model to begin from, whose codecs and conditions are kept.
     sampled : pair of int, optional
         `TrainingData.sampled` of the run that goes on. By default a tenth of
         ``config.max_seconds`` bounds the reading for statistics, and half of that the reading for
@@ -116,11 +135,24 @@ def prepare(
     InputError
         When the pairs can't be trained on; the sentence says which and why.
     """
-    opened = [open_pair(pair, config.z_context) for pair in (*pairs, *(held_out or ()))]
+    together = (*pairs, *(held_out or ()))
+    opened = [open_pair(pair, config.z_context) for pair in together]
+    if not (sourced := has_source(opened)):
+        config = without_source(config, held_out=held_out is not None)
+    elif config.noise == "pixel" and not config.noise_channels:
+        raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
+    if start is not None:
+        conditions = start.check_pairs(opened, conditions)
     parts = _split(opened, len(pairs), config, given=held_out is not None)
+    if not sourced:
+        parts = replace(parts, note=sourceless_note(config))
+    correction = find_correction(opened, parts.train, config) if config.correct_shift else None
+    if correction is not None and correction.found.shifted:
+        opened = correction.open(together, config.z_context)
+        parts = _split(opened, len(pairs), config, given=held_out is not None)
     counts = (None, None) if sampled is None else tuple(sampled)
     blocks, sample_note = sample_blocks(
         opened,
@@ -131,7 +163,11 @@ def prepare(
         count=counts[0],
     )
     warnings = check_blocks(opened, blocks)
-    source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    if start is None:
+        source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
+    else:
+        start.check_values(blocks, config)
+        source_codec, target_codec, words = *start.codecs, (start.note(config),)
     config = _resolve(config, source_codec, target_codec)
     warnings += _saturation(blocks, source_codec, target_codec)
     warnings.append(
@@ -139,18 +175,21 @@ def prepare(
             opened, parts, seed=config.seed, seconds=_share_of(config, _VALIDATION_SAMPLING, None)
         )
     )
-    alignment = (
-        _UNSEEN
-        if sample_note and len(blocks) < _FEW_BLOCKS
-        else check_alignment(
-            opened,
-            parts.train,
-            seed=config.seed,
-            source_kind=source_codec.kind,
-            target_kind=target_codec.kind,
-        )
-    )
-    trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec)
+    class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
+    aligned, trivial, alignment = "", TrivialMaps(()), _UNSEEN
+    if sourced:
+        if correction is not None and not correction.found.shifted:
+            alignment = correction.found
+        elif not sample_note or len(blocks) >= _FEW_BLOCKS:
+            alignment = check_alignment(
+                opened,
+                parts.train,
+                seed=config.seed,
+                source_kind=source_codec.kind,
+                target_kind=target_codec.kind,
+            )
+        aligned = describe_alignment(alignment, correction)
+        trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec, start)
     sampler = PatchSampler(
         opened,
         parts.train,
@@ -181,17 +220,19 @@ def prepare(
         config=config,
         trivial=trivial,
         validation=validation,
+        class_weights=class_weights,
+        origin=(0, 0) if correction is None else correction.origin,
         steps_per_epoch=steps,
         summary=summarise(
             opened[: len(pairs)],
-            words,
+            source_codec,
+            target_codec,
             patches=patch_count(opened, parts.train, config.patch),
             alignment=alignment,
         ),
-        notes=tuple(
-            n for n in (*words, parts.note, sample_note, alignment.sentence, *warnings) if n
-        ),
+        notes=tuple(n for n in (*words, parts.note, sample_note, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
+        start=start,
         intensities=(
             Intensities.measure([block.source for block in blocks]),
             Intensities.measure(
@@ -242,7 +283,7 @@ def _check_channels(opened: Sequence[OpenPair]) -> None:
 
 def _fit_codecs(
     first: OpenPair, blocks: Sequence[Block], config: TrainConfig
-) -> tuple[Codec, Codec, tuple[str, str]]:
+) -> tuple[Codec, Codec, tuple[str, ...]]:
     """Return the codecs of source and target, and what there is to say of them."""
     source, source_words = interpret(
         [block.source for block in blocks],
@@ -266,9 +307,20 @@ def _fit_codecs(
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     """Return the config with what was left open for the pairs to tell."""
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    if target.kind != "image" and "adversarial_weight" not in config.model_fields_set:
+    labels = target.kind != "image" and source.channels
+    decided = {*config.model_fields_set, *PRESETS[config.preset]}
+    if labels and "adversarial_weight" not in decided:
         found["adversarial_weight"] = 0.0
     return config.model_copy(update=found)
+
+
+def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
+    if not isinstance(codec, ClassCodec):
+        raise InputError(
+            f"class_weights weighs classes, and the target is taken for {codec.kind}: leave "
+            "class_weights out, or say target_kind='classes' if it holds classes."
+        )
+    return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
 
 
 def _fit_trivial(
@@ -277,13 +329,18 @@ def _fit_trivial(
     conditions: Sequence[Hashable],
     source: Codec,
     target: Codec,
+    start: Start | None,
 ) -> TrivialMaps:
-    """Fit the best trivial map of each condition."""
-    maps = []
-    for condition in conditions or (None,):
+    """Fit the best trivial map of each condition, or keep that of the model to start from."""
+    maps: list[TrivialMap] = []
+    for index, condition in enumerate(conditions or (None,)):
+        triples = _triples(opened, blocks, condition)
+        if start is not None and not triples:
+            maps.append(start.trivial.maps[index])
+            continue
         maps.append(
             fit_trivial(
-                _triples(opened, blocks, condition),
+                triples,
                 kind=target.kind,
                 rgb=source.layout.rgb,
                 smallest=getattr(target, "smallest", 1),
@@ -297,6 +354,8 @@ def _triples(
 ) -> list[Triple]:
     """Return a condition's blocks, and for target channels that none of them shows all others."""
     its = [block for block in blocks if opened[block.pair].condition == condition]
+    if not its:
+        return []
     shown = np.any([np.broadcast_to(b.valid, b.target.shape).any(axis=(1, 2)) for b in its], axis=0)
     triples = [(block.source, block.target, block.valid) for block in its]
     if not shown.all():

@@ -99,7 +99,7 @@ class Preview(Event):
     image : numpy.ndarray
         The region as the target's dtype and layout would have it, (C, H, W).
     pair, top, left : int
-        Which pair it lies in and where its first pixel is.
+        Which pair it lies in and where in the source its first pixel is.
     """
 
     step: int

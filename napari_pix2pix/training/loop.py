@@ -59,7 +59,7 @@ def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Build the networks and optimizers of a new run on ``device``."""
+    """Build the networks and optimizers of a new run on ``device``, with its start's weights."""
     conditions = len(data.conditions)
     generator = build_generator(
         config,
@@ -76,7 +76,10 @@ def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -
     generator.to(device, memory_format=generator_format(device))  # type: ignore[call-overload]
     if discriminator is not None:
         discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainingState(config, generator, discriminator)
+    state = TrainingState(config, generator, discriminator)
+    if data.start is not None:
+        data.start.begin(state)
+    return state
 
 
 def generator_format(device: torch.device) -> torch.memory_format:
@@ -138,7 +141,7 @@ class TrainingLoop:
         self.fabric = fabric
         self.control = control
         self.save = save
-        self.schedule = Schedule(state.config, data.steps_per_epoch)
+        self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
         self.begun, self.begun_at = self.clock.seconds(), state.step
         self.health = HealthWatch()
@@ -154,7 +157,12 @@ class TrainingLoop:
             name_device(self.fabric.device),
             self.data.steps_per_epoch,
         )
-        train_step = Pix2PixStep(self.state, self.fabric, conditions=len(self.data.conditions))
+        train_step = Pix2PixStep(
+            self.state,
+            self.fabric,
+            conditions=len(self.data.conditions),
+            class_weights=self.data.class_weights,
+        )
         last_good, good_step = self.state.snapshot(), self.state.step
         reason, sentence = "budget", None
         device = self.fabric.device
@@ -266,7 +274,14 @@ class TrainingLoop:
         best = state.keep_best(headline(scores)[1])
         yield Validated(state.step, epoch, scores, validation.trivial, best)
         block = validation.blocks[0]
-        yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)
+        top, left = self.data.origin
+        yield Preview(
+            state.step,
+            preview,
+            block.pair,
+            top + block.rows.start,
+            left + block.columns.start,
+        )
         progress = self.schedule.progress(state.step, began)
         for sentence in self.health.after_validation(
             preview, block.target, scores, validation.trivial, progress
@@ -283,6 +298,7 @@ class TrainingLoop:
             self.data.target_codec,
             conditions=len(self.data.conditions),
             noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
         )
 
     def _checkpoint(self) -> Event:

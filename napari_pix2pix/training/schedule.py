@@ -21,10 +21,13 @@ class Schedule:
         With a budget.
     steps_per_epoch : int
         Optimisation steps of one epoch.
+    warm_up : float
+        Part of the budget for which the discriminator learns and has no say yet.
     """
 
     config: TrainConfig
     steps_per_epoch: int
+    warm_up: float = 0.0
 
     @property
     def total_steps(self) -> int | None:
@@ -77,7 +80,9 @@ class Schedule:
         """Weight of the adversarial term in the generator's objective."""
         if not self.discriminator_learns(progress):
             return 0.0
-        return self.config.adversarial_weight * _ramp(progress, *self._adversarial_span)
+        start, full = self._adversarial_span
+        heard = start + self.warm_up
+        return self.config.adversarial_weight * _ramp(progress, heard, max(full, heard))
 
     @property
     def _adversarial_span(self) -> tuple[float, float]:

@@ -35,6 +35,10 @@ class TrainingState:
         Running average of the generator; None when ``config.ema`` is 0.
     step : int
         Steps done.
+    steps_before : int
+        Steps of the model that the run began from.
+    warm_up : float
+        Part of the budget for which the generator does not listen to a new discriminator.
     seconds : float
         Training time so far, pauses left out.
     best : dict of str to torch.Tensor or None
@@ -57,6 +61,8 @@ class TrainingState:
             else None
         )
         self.step = 0
+        self.steps_before = 0
+        self.warm_up = 0.0
         self.seconds = 0.0
         self.best: Weights | None = None
         self.best_score = -float("inf")
@@ -70,10 +76,11 @@ class TrainingState:
         return self.generator if self.averaged is None else self.averaged
 
     def average(self) -> None:
-        """Move the running average towards the generator, faster while the run is young."""
+        """Move the running average towards the generator, faster while it is young."""
         if self.averaged is None:
             return
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        age = self.steps_before + self.step
+        decay = min(self.config.ema, (1 + age) / (10 + age))
         averaged, current = self.averaged.state_dict(), self.generator.state_dict()
         with torch.no_grad():
             for name, tensor in averaged.items():

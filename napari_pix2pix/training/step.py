@@ -7,6 +7,7 @@ The order is the PyTorch reference's: one forward pass of the generator; a discr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,12 +39,24 @@ class Pix2PixStep:
         Carries device and precision.
     conditions : int
         How many conditions the model has; 0 without any.
+    class_weights : sequence of float, optional
+        For each class of the target its weight in the reconstruction loss.
     """
 
-    def __init__(self, state: TrainingState, fabric: Fabric, *, conditions: int) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        fabric: Fabric,
+        *,
+        conditions: int,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         self.config = state.config
         self.fabric = fabric
         self.conditions = conditions
+        self.class_weights = None
+        if class_weights is not None:
+            self.class_weights = torch.tensor(class_weights, device=fabric.device)
         if self.config.compile:
             state.generator.compile()
         self.generator = fabric.setup_module(state.generator)
@@ -90,14 +103,24 @@ class Pix2PixStep:
                     logits = self.critic.judge(given, fake, batch.valid)
         objective = []
         if config.reconstruction_weight:
-            loss = reconstruction_loss(config.reconstruction, fake, batch.target, batch.valid)
+            weight = self._pixel_weights(batch.target)
+            loss = reconstruction_loss(
+                config.reconstruction, fake, batch.target, batch.valid, weight
+            )
             objective.append(config.reconstruction_weight * loss)
             losses["G_L1" if config.reconstruction == "l1" else "G_reconstruction"] = objective[-1]
         if adversarial_weight and logits is not None:
             objective.append(adversarial_weight * generator_loss(config.adversarial, logits))
             losses["G_GAN"] = objective[-1]
+        if objective:  # there is none while a discriminator without an L1 term warms up
+            self._learn(objective)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _learn(self, objective: Sequence[Tensor]) -> None:
+        """Train the generator on the sum of its terms."""
+        config = self.config
         self.optimizer.zero_grad()
-        self.fabric.backward(torch.stack(objective).sum())
+        self.fabric.backward(torch.stack(list(objective)).sum())
         if config.gradient_clip:
             self.fabric.clip_gradients(
                 self.generator,
@@ -106,7 +129,6 @@ class Pix2PixStep:
                 error_if_nonfinite=False,  # the loop looks for that, and keeps the model
             )
         self.optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
 
     def _set_rates(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -120,9 +142,19 @@ class Pix2PixStep:
         height, width = batch.source.shape[-2:]
         return condition_planes(batch.condition, self.conditions, height, width)
 
+    def _pixel_weights(self, target: Tensor) -> Tensor | None:
+        """Weigh each pixel of a target by its class, whose plane is the one that is positive."""
+        if self.class_weights is None:
+            return None
+        weights = self.class_weights.view(-1, 1, 1)
+        maps = target.unflatten(1, (-1, len(weights))) > 0  # a class map for each channel
+        return (maps * weights).sum(2, keepdim=True).expand_as(maps).flatten(1, 2)
+
     def _noise(self, batch: TensorBatch) -> Tensor | None:
         if not self.config.noise_channels:
             return None
         size, _, height, width = batch.source.shape
-        vectors = torch.randn(size, self.config.noise_channels, device=batch.source.device)
-        return noise_planes(vectors, height, width)
+        shape, device = (size, self.config.noise_channels), batch.source.device
+        if self.config.noise == "pixel":
+            return torch.randn(*shape, height, width, device=device)
+        return noise_planes(torch.randn(shape, device=device), height, width)

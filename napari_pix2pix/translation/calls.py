@@ -27,6 +27,7 @@ _APART = 0.1
 def check_call(
     generator: nn.Module,
     *,
+    noise_channels: int,
     samples: Any,
     seed: Any,
     tile: Any,
@@ -37,7 +38,7 @@ def check_call(
 ) -> None:
     """Refuse what can't be done with a generator.
 
-    Parameters are those that a `Translator` is called with.
+    Parameters are those that a `Translator` is called with, and how many noise planes it has.
 
     Raises
     ------
@@ -45,19 +46,22 @@ def check_call(
         A number that is none or out of range, a word that is not known, or something that the
         generator has no layers for or that needs the whole image where tiles are asked for.
     """
-    if samples != 1:
-        raise InputError(f"samples must be 1 for now, got {samples!r}: call once per seed.")
-    _check_integer("seed", seed, 0)
-    _check_integer("tile", tile, 0)
-    _check_integer("batch", batch, 1)
-    if output not in ("target", "float"):
-        raise InputError(f"output must be 'target' or 'float', got {output!r}.")
+    check_integer("samples", samples, 1)
+    for name, value, lowest in (("seed", seed, 0), ("tile", tile, 0), ("batch", batch, 1)):
+        if value is not None:
+            check_integer(name, value, lowest)
+    check_output(output)
     if statistics not in ("stored", "image"):
         raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
     if dropout and not _has(generator, nn.Dropout):
         raise InputError("This model has no dropout layers: leave dropout=False.")
     if statistics == "image" and not _has(generator, nn.BatchNorm2d):
         raise InputError("This model has no batch norm: leave statistics='stored'.")
+    if samples > 1 and not (noise_channels or dropout):
+        advice = "pass dropout=True" if _has(generator, nn.Dropout) else "leave samples out"
+        raise InputError(
+            f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
+        )
     if tile:
         _check_tiles(generator, tile, dropout, statistics)
 
@@ -182,9 +186,42 @@ def warn_of_missing() -> None:
     )
 
 
-def _check_integer(name: str, value: Any, lowest: int) -> None:
-    if value is None:
-        return
+def check_output(output: str) -> None:
+    """Refuse a kind of output that there is not.
+
+    Raises
+    ------
+    InputError
+        When it is neither "target" nor "float".
+    """
+    if output not in ("target", "float"):
+        raise InputError(f"output must be 'target' or 'float', got {output!r}.")
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Return the height and width that ``size``, a number or a pair of them, asks for.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or there would be no pixel.
+    """
+    pair = tuple(size) if isinstance(size, tuple | list | np.ndarray) else (size, size)
+    if len(pair) != 2:
+        raise InputError(f"size must be a number of pixels or (height, width), got {size!r}.")
+    for name, value in zip(("height", "width"), pair, strict=True):
+        check_integer(name, value, 1)
+    return operator.index(pair[0]), operator.index(pair[1])
+
+
+def check_integer(name: str, value: Any, lowest: int) -> None:
+    """Refuse what is no integer, or one below ``lowest``.
+
+    Raises
+    ------
+    InputError
+        When it is either.
+    """
     try:
         fits = operator.index(value) >= lowest
     except TypeError:

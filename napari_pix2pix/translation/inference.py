@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core import ResNet, UNet, condition_planes, noise_planes, stack_planes
+from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.translation.draws import NoiseKind, noise_reader
 from napari_pix2pix.translation.memory import fit_to_memory
 from napari_pix2pix.translation.tiles import TileGrid
 from napari_pix2pix.translation.translate import translate
@@ -37,6 +38,8 @@ class Model:
         Condition planes that the generator takes; 0 without any.
     noise_channels : int
         Noise planes that it takes.
+    noise : {"image", "pixel"}
+        What they hold, see `noise_reader`.
     """
 
     generator: UNet | ResNet
@@ -44,6 +47,7 @@ class Model:
     target_codec: Codec
     conditions: int = 0
     noise_channels: int = 0
+    noise: NoiseKind = "image"
 
     def translate(
         self,
@@ -112,7 +116,7 @@ class Model:
         ):
             return translate(
                 self._function(condition),
-                lambda rows, columns: self.source_codec.encode(read(rows, columns)),
+                self._reader(read, seed),
                 height=height,
                 width=width,
                 stride=generator.stride,
@@ -126,20 +130,27 @@ class Model:
             )
 
     def _function(self, condition: int) -> Callable[[Tensor], Tensor]:
-        noise = torch.randn(self.noise_channels) if self.noise_channels else None
-
-        def function(source: Tensor) -> Tensor:
-            size, _, height, width = source.shape
-            wanted = given = None
+        def function(read: Tensor) -> Tensor:
+            planes = read
             if self.conditions:
-                index = torch.full((size,), condition, device=source.device)
+                size, _, height, width = read.shape
+                index = torch.full((size,), condition, device=read.device)
                 wanted = condition_planes(index, self.conditions, height, width)
-            if noise is not None:
-                # One draw an image, the same for all its tiles.
-                given = noise_planes(noise.to(source.device).expand(size, -1), height, width)
-            return self.generator(stack_planes(source, wanted, given)).float()
+                source, noise = read.tensor_split([self.source_codec.planes], dim=1)
+                planes = stack_planes(source, wanted, noise)
+            return self.generator(planes).float()
 
         return function
+
+    def _reader(self, read: ReadWindow, seed: int) -> ReadWindow:
+        """Return what reads the planes of a window that are not the condition's."""
+        encode = self.source_codec.encode
+        if not self.noise_channels:
+            return lambda rows, columns: encode(read(rows, columns))
+        draw = noise_reader(self.noise, self.noise_channels, seed)
+        return lambda rows, columns: np.concatenate(
+            [encode(read(rows, columns)), draw(rows, columns)]
+        )
 
 
 def measures_its_input(generator: nn.Module) -> bool:

@@ -94,8 +94,10 @@ def test_unusable_option(folder, tmp_path, options, words, invoke, sentence):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("train", "Missing argument 'SOURCE'"),
+        ("train -o m.st", "Missing argument 'SOURCE', or a table of pairs with --pairs"),
+        ("train a -o m.st", "Missing argument 'TARGET'"),
         ("train a b", "Missing option '--out'"),
+        ("train a b -o m.st --validate c", "requires 2 arguments"),
         ("trian", "No such command 'trian'"),
         ("apply a b -o c --condition", "requires an argument"),
     ],

@@ -30,6 +30,20 @@ def test_demo(tmp_path, run):
     assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
 
 
+def test_demo_says_both_parts(tmp_path, monkeypatch, invoke):
+    def sides(**scores: float) -> dict[str, Any]:
+        return {"validation": {"prediction": scores, "trivial": scores}}
+
+    report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
+    monkeypatch.setattr("napari_pix2pix.demo.run_demo", lambda *_, **__: report)
+    result = invoke("demo -o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    words = ["Stain, ", "pearson", "0.75", "Labels of nuclei", "dice", "0.5", "f1", "0.25"]
+    places = [result.stdout.find(word) for word in [*words, "panel_labels.png"]]
+    assert min(places) >= 0
+    assert places == sorted(places)
+
+
 def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
     source, target = folder / "source.tif", folder / "target.tif"
     trained = run("train", source, target, "-o", "m.safetensors", *tiny.split(), cwd=tmp_path)

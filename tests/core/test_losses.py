@@ -274,6 +274,17 @@ def test_weights_weigh() -> None:
     assert loss.item() == pytest.approx(1.5)
 
 
+def test_a_factor_counts_the_same_whatever_else_is_in_the_batch() -> None:
+    target = torch.tensor([1.0, 3.0, float("nan")]).reshape(1, 1, 1, 3)
+    weight = torch.tensor([5.0, 0.5, 7.0]).reshape(1, 1, 1, 3)
+    valid = torch.tensor([True, True, False]).reshape(1, 1, 1, 3)
+    for mask, expected in ((valid, 6.5 / 2), (valid.logical_and(target == 1), 5.0)):
+        loss = reconstruction_loss("l1", torch.zeros_like(target), target, mask, weight)
+        assert loss.item() == pytest.approx(expected)
+    one, four = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 4.0)
+    assert reconstruction_loss("l2", 3 * one, one, None, four).item() == 16
+
+
 def test_memory_format_changes_nothing() -> None:
     prediction, target = images(2, 1), images(2, 2)
     last = torch.channels_last
@@ -297,5 +308,7 @@ def test_unusable_arguments_are_refused_in_words() -> None:
         reconstruction_loss("l1", logits, torch.zeros(1, 2, 2, 2))
     with pytest.raises(ValueError, match=r"valid has shape \(1, 2, 2\)"):
         reconstruction_loss("l1", logits, logits, torch.zeros(1, 2, 2))
+    with pytest.raises(ValueError, match=r"weight has shape \(1, 2, 2\)"):
+        reconstruction_loss("l1", logits, logits, None, torch.ones(1, 2, 2))
     with pytest.raises(ValueError, match=r"real has shape"):
         gradient_penalty(lambda x: x, logits, torch.zeros(2, 1, 2, 2), torch.ones(1, 1, 1, 1))

@@ -27,6 +27,37 @@ def test_imagej_of_other_programs(tmp_path):
     np.testing.assert_array_equal(image.data, gray(4, 9, 12))
 
 
+@pytest.mark.parametrize(
+    ("stated", "resolution", "scale", "units"),
+    [
+        # ImageJ leaves out a spacing of 1, and writes a pixel of 1 x 1 as it writes no size.
+        ({}, (4, 2), (1.0, 0.5, 0.25), ("micrometer",) * 3),
+        ({}, (1, 1), (1.0, 1.0, 1.0), ("micrometer",) * 3),
+        ({"spacing": -1.5}, (4, 2), (1.5, 0.5, 0.25), ("micrometer",) * 3),
+        (
+            {"spacing": 300, "zunit": "nm", "yunit": "mm"},
+            (4, 2),
+            (300.0, 0.5, 0.25),
+            ("nanometer", "millimeter", "micrometer"),
+        ),
+    ],
+)
+def test_what_imagej_leaves_out(tmp_path, stated, resolution, scale, units):
+    path = tmp_path / "a.tif"
+    metadata = {"axes": "ZYX", "unit": "um", **stated}
+    tifffile.imwrite(path, gray(4, 9, 12), imagej=True, resolution=resolution, metadata=metadata)
+    image = read_image(path)
+    assert image.scale == pytest.approx(dict(zip("ZYX", scale, strict=True)))
+    assert image.units == dict(zip("ZYX", units, strict=True))
+
+
+def test_imagej_has_a_unit_of_time(tmp_path):
+    metadata = {"axes": "TYX", "finterval": 5, "tunit": "min"}
+    tifffile.imwrite(tmp_path / "a.tif", gray(4, 9, 12), imagej=True, metadata=metadata)
+    image = read_image(tmp_path / "a.tif")
+    assert (image.scale, image.units) == ({"T": 5.0}, {"T": "minute"})
+
+
 def test_ome_units_and_channel_names(tmp_path):
     path = tmp_path / "a.ome.tif"
     metadata = {

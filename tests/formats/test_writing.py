@@ -94,6 +94,9 @@ def test_unknown_scale_stays_unknown(tmp_path, name):
     image = read_image(write_image(tmp_path / name, make("ZYX", "uint8"), "ZYX", pixels))
     assert image.scale == pytest.approx(pixels)
     assert image.units == {}
+    del pixels["Z"]
+    image = read_image(write_image(tmp_path / name, make("ZYX", "uint8"), "ZYX", pixels, UNITS))
+    assert image.scale == pytest.approx(pixels)
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])

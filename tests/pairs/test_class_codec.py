@@ -70,7 +70,7 @@ def test_rare_classes_weigh_more():
     raw[0, 0, :4] = 1
     codec = ClassCodec.fit([raw], layout=Layout(), values=[0, 1, 2])
     weights = codec.class_weights([raw])
-    assert np.mean(weights) == pytest.approx(1)
+    assert 0.96 * weights[0] + 0.04 * weights[1] == pytest.approx(1)
     assert weights[1] / weights[0] == pytest.approx((96 / 4) ** 0.5)
     assert weights[2] / weights[1] == pytest.approx(2)
     mask = np.zeros(raw.shape, bool)
@@ -141,3 +141,15 @@ def test_a_codec_survives_json():
 def test_damaged_parts_are_refused(damage):
     with pytest.raises(FileError, match="damaged"):
         ClassCodec.from_dict(ClassCodec("uint8", (0, 1), Layout()).to_dict() | damage)
+
+
+@settings(deadline=None, max_examples=50)
+@given(labels=hnp.arrays(np.uint8, (2, 1, 5, 6), elements=st.integers(0, 4)))
+def test_the_mean_weight_over_pixels_is_one_and_rarer_classes_weigh_more(labels):
+    if len(np.unique(labels)) < 2:
+        return
+    codec = ClassCodec.fit(labels, layout=Layout())
+    weights = np.array(codec.class_weights(labels))
+    assert weights[np.searchsorted(codec.values, labels)].mean() == pytest.approx(1)
+    counts = np.array([(labels == value).sum() for value in codec.values])
+    assert (np.diff(weights[np.argsort(-counts, kind="stable")]) >= -1e-12).all()

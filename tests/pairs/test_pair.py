@@ -95,11 +95,12 @@ def test_a_channel_that_a_target_lacks_is_never_valid():
         (Pair(np.zeros((4, 20, 30)), np.zeros((5, 20, 30))), r"frames \(4,\), the target \(5,\)"),
         (Pair(np.zeros((4, 20, 30)), np.zeros((20, 30))), "channel_axis where an axis holds"),
         (Pair(np.zeros((13, 20, 30)), np.zeros((21, 30)), channel_axis=0), "channel_axis=0"),
-        (Pair(None, np.zeros((20, 30))), "no source"),
         (Pair(np.zeros((20, 30)), None), "no target"),
         (Pair(np.zeros((4, 4)), (None, None)), "nothing but None; give at least one array"),
         (Pair((np.zeros((4, 4)), None), np.zeros((4, 4))), "only a target may lack channels"),
         (Pair(np.zeros((2, 4, 4)), np.zeros((4, 4)), channel_axis=(None, None)), "same frames"),
+        (Pair(None, None), "no target"),
+        (Pair(None, np.zeros((20, 30)), mask=np.ones((4, 5), bool)), "4 x 5 pixels"),
         (Pair(np.zeros((20, 30), object), np.zeros((20, 30)), name="x"), "source of x has dtype"),
         (Pair(np.zeros((4, 4)), np.zeros((4, 4)), mask=np.zeros((4, 5), bool)), "4 x 5 pixels"),
         (Pair(np.zeros((4, 4)), np.zeros((4, 4)), mask=np.zeros((4, 4))), "booleans or integers"),
@@ -120,3 +121,17 @@ def test_repr_tells_shapes_and_not_values():
         "Pair(source=<float64 (20, 30)>, target=(<uint8 (20, 30)>, <uint8 (20, 30)>), "
         "condition='DAPI', name='')"
     )
+
+
+@pytest.mark.parametrize(
+    ("axis", "channels", "frames"), [(None, 1, 3), (0, 3, 1), ((1, 0), 3, 1), ((0, None), 1, 3)]
+)
+def test_without_a_source_the_target_is_read_alone(axis, channels, frames):
+    target = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+    opened = open_pair(Pair(None, target, channel_axis=axis), z_context=1)
+    assert (opened.target.channels, opened.frames) == (channels, frames)
+    assert (opened.source.channels, opened.source.frames) == (0, frames)
+    source, read, valid = opened.read(frames - 1, slice(4, 9), slice(20, 40))
+    assert source.shape == (0, 5, 10)
+    assert read.shape == (channels, 5, 10)
+    assert valid is None

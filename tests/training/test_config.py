@@ -93,6 +93,7 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ({"zoom": (1, 2, 3)}, r"zoom should be a pair of numbers, got \(1, 2, 3\)."),
         ({"zoom": (2, 1)}, "zoom should go from low to high"),
         ({"adversarial_weight": 0, "reconstruction_weight": 0}, "nothing would be learnt"),
+        ({"class_weights": True, "reconstruction_weight": 0}, "leave one of them out"),
         ({"adversarial_start": 0.8, "adversarial_full": 0.2}, "lies before adversarial_start"),
         ({"patch": 100, "depth": 3}, "patch should be a multiple of 8 at depth=3, got 100"),
         ({"patch": 102, "generator": "resnet"}, "multiple of 4 of a ResNet, got 102"),

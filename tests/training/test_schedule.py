@@ -127,3 +127,15 @@ def test_without_reconstruction_the_adversarial_term_does_not_wait() -> None:
     schedule = Schedule(config, steps_per_epoch=1)
     assert schedule.discriminator_learns(0.0)
     assert schedule.adversarial_weight(0.0) == 1.0
+
+
+def test_a_new_discriminator_warms_up_first() -> None:
+    whole = TrainConfig(preset="reference", epochs=1)
+    schedule = Schedule(whole, steps_per_epoch=1, warm_up=0.05)
+    assert schedule.discriminator_learns(0.0)
+    assert [schedule.adversarial_weight(p) for p in (0, 0.04, 0.05, 1)] == [0, 0, 1, 1]
+    easing = TrainConfig(steps=1, adversarial_start=0.5, adversarial_full=0.75)
+    schedule = Schedule(easing, steps_per_epoch=1, warm_up=0.05)
+    assert schedule.discriminator_learns(0.5)
+    weights = [schedule.adversarial_weight(p) for p in (0.5, 0.55, 0.65, 0.75)]
+    assert weights == pytest.approx([0, 0, 0.5, 1])

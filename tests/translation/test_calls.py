@@ -19,6 +19,7 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import (
     check_call,
+    check_size,
     condition_index,
     warn_of_dtype,
     warn_of_intensities,
@@ -28,6 +29,7 @@ IMAGES = ImageCodec("minmax", "uint16", (0.0,), (1000.0,), Layout())
 LABELS = InstanceCodec("uint16", 1, Layout())
 
 PLAIN = {
+    "noise_channels": 0,
     "samples": 1,
     "seed": None,
     "tile": None,
@@ -46,7 +48,10 @@ def check(how: dict[str, Any], **fields: Any) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"samples": 2}, "samples must be 1 for now, got 2"),
+        ({"samples": 2}, "no noise planes, so all 2 samples would be the same: leave samples out"),
+        ({"samples": 0, "noise_channels": 1}, "samples must be 1 or more, got 0"),
+        ({"samples": 1.5}, "samples must be an integer, got 1.5"),
+        ({"samples": None}, "samples must be an integer, got None"),
         ({"seed": "a"}, "seed must be an integer, got 'a'"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"tile": 3.5}, "tile must be an integer, got 3.5"),
@@ -63,6 +68,33 @@ def check(how: dict[str, Any], **fields: Any) -> None:
 def test_refused(how: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         check(how)
+
+
+def test_samples_need_something_that_is_drawn() -> None:
+    with pytest.raises(InputError, match="all 3 samples would be the same: pass dropout=True"):
+        check({"samples": 3}, dropout=0.5)
+    check({"samples": 3, "dropout": True}, dropout=0.5)
+    check({"samples": 3, "noise_channels": 1})
+
+
+@pytest.mark.parametrize("size", [7, (7, 7), [7, np.int64(7)], np.array([7, 7])])
+def test_sizes(size: Any) -> None:
+    assert check_size(size) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "height must be 1 or more, got 0"),
+        ((8, -1), "width must be 1 or more, got -1"),
+        ((8, 8, 8), "a number of pixels or (height, width), got (8, 8, 8)"),
+        ("8", "height must be an integer, got '8'"),
+        ((8, None), "width must be an integer, got None"),
+    ],
+)
+def test_sizes_that_are_none(size: Any, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        check_size(size)
 
 
 @pytest.mark.parametrize("norm", ["instance", "group", "none"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.errors import DeviceError
-from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.planes import NoPlanes
+from napari_pix2pix.translation.draws import NoiseKind, noise_reader
 from napari_pix2pix.translation.inference import Model, applying, measures_its_input, seeded
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
@@ -69,6 +72,7 @@ def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
         (0, 0, lambda planes: as_if_trained(ResNet(planes, 1, blocks=1, width=4, norm="batch"))),
     ],
 )
+@pytest.mark.parametrize("kind", ["image", "pixel"])
 @pytest.mark.parametrize(("tile", "batch"), [(32, 1), (64, 3), (None, None)])
 def test_tiles_equal_the_whole(
     conditions: int,
@@ -76,9 +80,15 @@ def test_tiles_equal_the_whole(
     make: Callable[[int], Any],
     tile: int | None,
     batch: int | None,
+    kind: NoiseKind,
 ) -> None:
     model = Model(
-        make(1 + conditions + noise), CODEC, CODEC, conditions=conditions, noise_channels=noise
+        make(1 + conditions + noise),
+        CODEC,
+        CODEC,
+        conditions=conditions,
+        noise_channels=noise,
+        noise=kind,
     )
     chosen = {"condition": max(conditions - 1, 0), "seed": 4}
     whole = translate(model, tile=0, **chosen)
@@ -96,13 +106,13 @@ def test_conditions_and_noise_are_what_the_training_gave() -> None:
     generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
     model = Model(generator, CODEC, CODEC, conditions=3, noise_channels=2)
     translate(model, condition=1, seed=5, tile=0)
-    with seeded(5):
-        noise = torch.randn(2)
+    noise = noise_reader("image", 2, 5)(slice(9, 10), slice(9, 10))
     (planes,) = seen
     assert planes.shape[1] == 6
     np.testing.assert_allclose(planes[0, 0, :150, :117], 2 * IMAGE[0] - 1, atol=1e-6)
     assert planes[0, 1:4].amin((1, 2)).tolist() == planes[0, 1:4].amax((1, 2)).tolist() == [0, 1, 0]
-    assert torch.equal(planes[0, 4:, 9, 9], noise)
+    assert planes[0, 4:].amin((1, 2)).tolist() == planes[0, 4:].amax((1, 2)).tolist()
+    np.testing.assert_array_equal(planes[0, 4:, 9:10, 9:10], noise)
 
 
 def test_noise_and_condition_change_the_result() -> None:
@@ -111,6 +121,24 @@ def test_noise_and_condition_change_the_result() -> None:
     assert np.array_equal(first, translate(model))
     assert not np.allclose(first, translate(model, seed=1))
     assert not np.allclose(first, translate(model, condition=1))
+
+
+def test_tiles_equal_the_whole_without_a_source() -> None:
+    """Of noise per pixel, at a size that is no multiple of the stride nor of the noise's blocks."""
+    model = Model(unet(2 + 3), NO_SOURCE, CODEC, conditions=2, noise_channels=3, noise="pixel")
+    size = (150, 117)
+
+    def sample(seed: int, tile: int, shape: tuple[int, int] = size) -> np.ndarray:
+        nothing = NoPlanes(*shape)
+        return model.translate(partial(nothing.read, 0), *shape, condition=1, seed=seed, tile=tile)
+
+    whole = sample(3, 0)
+    assert whole.std() > 1e-3
+    assert np.abs(sample(3, 32) - whole).max() <= 1e-5
+    assert not np.allclose(sample(4, 0), whole)
+    # The noise belongs to its place, so a larger image goes on where a smaller one ends.
+    inside = slice(0, 150 - model.generator.halo - 8)
+    assert np.abs(sample(3, 0, (200, 117))[:, inside] - whole[:, inside]).max() <= 1e-5
 
 
 def test_image_statistics_are_those_of_training_mode() -> None:

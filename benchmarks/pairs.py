@@ -1,0 +1,265 @@
+"""What a few minutes of ``light`` on a CPU make of each kind of real pair.
+
+Nuclei in fluorescence and in stained tissue to instances, 13 planes of phase contrast to three
+fluorescent channels at once, a time-lapse from one channel to the other, and a volume to its
+instances with neighbouring planes. The last two go through the shell, from file to file, and what
+their files say of axes and pixel sizes must come back. The table goes to ``docs/pairs.md``.
+
+    NAPARI_PIX2PIX_DATA=folder python benchmarks/pairs.py [names ...] [--anew] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_pix2pix import Pair, Translator, evaluate, load, train
+from napari_pix2pix.evaluation import evaluate_pairs
+from napari_pix2pix.formats.images import read_image
+from napari_pix2pix.formats.sets import read_pairs
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.otsu import HAEMATOXYLIN, OtsuMap
+from napari_pix2pix.pairs.pair import open_pair
+from napari_pix2pix.translation.devices import choose_device, name_device
+
+HELD_OUT, GAP = 192, 16  # columns of the phase contrast
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "pairs.json"
+TABLE = ROOT / "docs" / "pairs.md"
+
+Result = dict[str, Any]
+
+
+def main() -> None:
+    """Run what is missing, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(RUNS)}")
+    parser.add_argument("--anew", action="store_true", help="run again what was run before")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if "NAPARI_PIX2PIX_DATA" not in os.environ:
+        sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real pairs are")
+    folder = Path(os.environ["NAPARI_PIX2PIX_DATA"])
+    results: dict[str, Result] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in args.names or RUNS:
+        if args.anew or name not in results:
+            results[name] = {"device": name_device(choose_device())} | RUNS[name](folder)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            print(name, results[name], file=sys.stderr)
+    TABLE.write_text(as_table(results))
+    print(json.dumps(results) if args.json else as_table(results))
+    sys.exit(0 if all(bars_met(results).values()) else 1)
+
+
+def nuclei_fluorescence(folder: Path) -> Result:
+    """Fluorescent nuclei to instances: 60 images of 256 x 256, 3 minutes."""
+    return nuclei(folder / "nuclei_fluorescence", minutes=3)
+
+
+def nuclei_histology(folder: Path) -> Result:
+    """Stained tissue to instances: 40 images of 256 x 320, 5 minutes."""
+    return nuclei(folder / "nuclei_histology", minutes=5, rgb=True)
+
+
+def nuclei(folder: Path, *, minutes: float, rgb: bool = False) -> Result:
+    """Train on the folder ``train``, score on ``test``."""
+    training, _ = read_pairs(folder / "train/source", folder / "train/target")
+    testing, _ = read_pairs(folder / "test/source", folder / "test/target")
+    translator, facts = timed(training, minutes)
+    scores = evaluate_pairs(translator, testing)
+    if rgb:
+        scores["haematoxylin"] = haematoxylin(training, testing, translator.target_codec.smallest)
+    sides = ("prediction", "trivial", "haematoxylin")
+    return facts | {side: scores[side] for side in sides if side in scores}
+
+
+def timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translator, Result]:
+    """Train for some minutes, preparation and all."""
+    began = time.perf_counter()
+    translator = train(
+        [pair.source for pair in training],
+        [pair.target for pair in training],
+        max_seconds=60 * minutes,
+        validation=0.0,
+        **fields,
+    )
+    seconds = round(time.perf_counter() - began, 1)
+    return translator, {"seconds": seconds, "steps": translator.history[-1]["step"]}
+
+
+def haematoxylin(training: list[Pair], testing: list[Pair], smallest: int) -> dict[str, float]:
+    """Score Otsu on the haematoxylin of the stain, where it is not the best channel itself."""
+    otsu = OtsuMap.fit(
+        whole(training), kind="instances", rgb=True, channel=HAEMATOXYLIN, smallest=smallest
+    )
+    counts = [
+        label_counts(otsu.predict(source), target, kind="instances", valid=valid)
+        for source, target, valid in whole(testing)
+    ]
+    return pool_label_scores(counts)
+
+
+def whole(pairs: list[Pair]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Read source, target and what counts of the only frame of each pair."""
+    triples = []
+    for pair in map(open_pair, pairs):
+        source, target, _ = pair.read(0, slice(0, pair.height), slice(0, pair.width))
+        triples.append((source, target, np.ones((1, *target.shape[1:]), bool)))
+    return triples
+
+
+def phase_to_three(folder: Path) -> Result:
+    """Phase contrast to DAPI, MAP2 and NFH at once: one field, its right 192 columns unseen."""
+    folder = folder / "phase_to_fluorescence"
+    source = np.asarray(read_image(folder / "source_phase_ZYX.tif", axes="CYX").data)
+    target = np.asarray(read_image(folder / "target_DAPI_MAP2_NFH_CYX.tif", axes="CYX").data)
+    edge = source.shape[-1] - HELD_OUT
+    seen = [Pair(source[..., : edge - GAP], target[..., : edge - GAP])]
+    translator, facts = timed(seen, 5, channel_axis=0)
+    unseen = source[..., edge:], target[..., edge:]
+    scores = evaluate(translator, *unseen, channel_axis=0)
+    prediction = translator(unseen[0], output="float")
+    linear = translator.trivial.predict(unseen[0])
+    channels = {
+        name: [
+            round(float(np.corrcoef(made[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
+            for made in (prediction, linear)
+        ]
+        for i, name in enumerate(("DAPI", "MAP2", "NFH"))
+    }
+    return (
+        facts | {side: scores[side] for side in ("prediction", "trivial")} | {"channels": channels}
+    )
+
+
+def timelapse(folder: Path) -> Result:
+    """One channel of a dividing cell to the other, 51 frames: from file to file, 2 minutes."""
+    source, target = (
+        tifffile.imread(folder / f"timelapse_two_channels/{side}_TYX.tif")
+        for side in ("source", "target")
+    )
+    known = {"PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "TimeIncrement": 30.0}
+    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm", "TimeIncrementUnit": "s"}
+    return through_the_shell(source, target, "TYX", known | units, ["--patch", "64"])
+
+
+def volume(folder: Path) -> Result:
+    """Nuclei of a volume to instances, plane by plane with their neighbours, 2 minutes."""
+    source, target = (
+        tifffile.imread(folder / f"volume_nuclei/{side}_ZYX.tif") for side in ("source", "target")
+    )
+    known = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
+    options = ["--target-kind", "instances", "--z-context", "1", "--patch", "32"]
+    return through_the_shell(source, target, "ZYX", known | units, options)
+
+
+def through_the_shell(
+    source: np.ndarray,
+    target: np.ndarray,
+    axes: str,
+    metadata: dict[str, Any],
+    options: list[str],
+) -> Result:
+    """Write OME-TIFF, train and apply as a user of the shell would, and read what came out."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for side, image in (("source", source), ("target", target)):
+            tifffile.imwrite(
+                folder / f"{side}.ome.tif", image, metadata={"axes": axes} | metadata, ome=True
+            )
+        model, out = folder / "model.safetensors", folder / "out.ome.tif"
+        pair = [folder / "source.ome.tif", folder / "target.ome.tif"]
+        began = time.perf_counter()
+        run_command("train", *pair, "--out", model, "--max-seconds", 120, *options)
+        seconds = round(time.perf_counter() - began, 1)
+        run_command("apply", model, pair[0], "--out", out)
+        before, after = read_image(pair[0]), read_image(out)
+        kept = {
+            "shape": after.data.shape == source.shape,
+            "dtype": after.data.dtype == target.dtype,
+            "axes": after.axes == before.axes == axes,
+            "pixel sizes": after.scale == before.scale and len(after.scale) == len(axes),
+            "units": after.units == before.units,
+        }
+        translator = load(model)
+        return {"seconds": seconds, "steps": translator.history[-1]["step"], "kept": kept} | (
+            translator.scores
+        )
+
+
+def run_command(*arguments: object) -> None:
+    """Run the command as a shell does."""
+    command = [sys.executable, "-c", "from napari_pix2pix.cli import main; main()"]
+    subprocess.run([*command, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+RUNS: dict[str, Callable[[Path], Result]] = {
+    "nuclei_fluorescence": nuclei_fluorescence,
+    "nuclei_histology": nuclei_histology,
+    "phase_to_three": phase_to_three,
+    "timelapse": timelapse,
+    "volume": volume,
+}
+
+
+def bars_met(results: dict[str, Result]) -> dict[str, bool]:
+    """Say of each run that was made whether it passes its bar."""
+    met: dict[str, bool] = {}
+    if run := results.get("nuclei_fluorescence"):
+        ahead = run["prediction"]["f1"] - run["trivial"]["f1"]
+        met["F1 of fluorescent nuclei 0.03 above Otsu"] = ahead >= 0.03
+        met["Dice of fluorescent nuclei 0.92"] = run["prediction"]["dice"] >= 0.92
+    if run := results.get("nuclei_histology"):
+        ahead = run["prediction"]["f1"] - run["haematoxylin"]["f1"]
+        met["F1 of stained nuclei 0.10 above Otsu on haematoxylin"] = ahead >= 0.10
+    for name in ("timelapse", "volume"):
+        if run := results.get(name):
+            met[f"{name}: axes, sizes and units kept"] = all(run["kept"].values())
+    return met
+
+
+def as_table(results: dict[str, Result]) -> str:
+    """Write one row for each run, and the bars."""
+    lines = [
+        "# What a few minutes make of each kind of pair",
+        "",
+        "Preset `light` with its defaults; scored on images that were never trained on.",
+        f"{next(iter(results.values()))['device']}. Made by `python benchmarks/pairs.py`.",
+        "",
+        "| pair | seconds | steps | score | network | best trivial map | others |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, run in results.items():
+        prediction, trivial = run["prediction"], run["trivial"]
+        names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
+        for number, key in enumerate(names):
+            head = f"{name} | {run['seconds']} | {run['steps']}" if number == 0 else " | | "
+            other = ""
+            if "haematoxylin" in run:
+                other = f"Otsu on haematoxylin {run['haematoxylin'][key]:.3f}"
+            lines.append(
+                f"| {head} | {key} | {prediction[key]:.3f} | {trivial[key]:.3f} | {other} |"
+            )
+    if run := results.get("phase_to_three"):
+        lines += ["", "Pearson of each channel of `phase_to_three`, network and linear map:", ""]
+        lines += [f"- {name}: {a:.3f}, {b:.3f}" for name, (a, b) in run["channels"].items()]
+    lines += ["", "Bars:", ""]
+    lines += [f"- {what}: {'met' if met else 'MISSED'}" for what, met in bars_met(results).items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

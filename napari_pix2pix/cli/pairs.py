@@ -1,0 +1,102 @@
+"""Which pairs a command works on: SOURCE and TARGET with what belongs to them, or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_pix2pix.cli.options import PATH
+from napari_pix2pix.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_pix2pix.formats.tables import PairSets
+
+_OPTIONS = (
+    click.argument("source", type=PATH, required=False),
+    click.argument("target", type=PATH, required=False),
+    click.option(
+        "--pairs",
+        type=PATH,
+        help="CSV file that lists the pairs, instead of SOURCE and TARGET. Columns: source, "
+        "target, condition, mask, set (train or validation); the last three may be left out. Paths "
+        "are relative to it.",
+    ),
+    click.option(
+        "--mask",
+        type=PATH,
+        help="File, folder or pattern like TARGET: 0 where nothing is trained or scored.",
+    ),
+)
+
+
+def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command SOURCE and TARGET, --pairs and --mask."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_given_pairs(
+    source: Path | None,
+    target: Path | None,
+    *,
+    pairs: Path | None,
+    axes: str | None,
+    mask: Path | None,
+    condition: str | None,
+    validate: tuple[Path, Path] | None = None,
+) -> PairSets:
+    """Read the pairs that a command was given, and say what is to be known of their files.
+
+    Raises
+    ------
+    click.UsageError
+        When neither or both of the two ways to name pairs were used.
+    FileError, InputError
+        When a file can't be read or used.
+    """
+    from napari_pix2pix.formats.sets import read_pairs
+    from napari_pix2pix.formats.tables import PairSets, read_table
+
+    alone = {"SOURCE": source, "--mask": mask, "--condition": condition, "--validate": validate}
+    if pairs is not None:
+        given = [name for name, value in alone.items() if value is not None]
+        if given:
+            raise _usage_error(
+                f"--pairs names all pairs, so {given[0]} can't be given with it: put it into the "
+                "table"
+            )
+        sets = read_table(pairs, axes=axes)
+    elif source is None or target is None:
+        missing = "SOURCE" if source is None else "TARGET"
+        raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
+    else:
+        train, notes = read_pairs(source, target, mask=mask, condition=condition, axes=axes)
+        sets = PairSets(train, [], notes)
+        if validate is not None:
+            held_out, more = read_pairs(*validate, condition=condition, axes=axes)
+            sets = PairSets(train, held_out, notes + more)
+    for note in sets.notes:
+        click.echo(note, err=True)
+    return sets
+
+
+def check_training_sets(sets: PairSets, fraction: float | None) -> None:
+    """Refuse sets without anything to train on, or two ways to hold data out."""
+    if not sets.train:
+        raise InputError(
+            "All pairs of the table are there to validate on: mark some with the set train."
+        )
+    if sets.validation and fraction is not None:
+        raise InputError(
+            f"--validation {fraction:g} would hold out a part of the pairs, but pairs to validate "
+            "on are given: leave one of the two out."
+        )
+
+
+def _usage_error(sentence: str) -> click.UsageError:
+    """Make an error that points to the help of the command that runs."""
+    return click.UsageError(sentence, click.get_current_context())

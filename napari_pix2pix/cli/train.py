@@ -1,0 +1,116 @@
+"""The command that trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_pix2pix.cli.options import (
+    PATH,
+    axes_option,
+    config_of,
+    config_options,
+    json_option,
+    overwrite_option,
+)
+from napari_pix2pix.cli.outputs import check_output, say_result, score_table
+from napari_pix2pix.cli.pairs import check_training_sets, pairs_options, read_given_pairs
+from napari_pix2pix.errors import FileError
+
+
+@click.command()
+@pairs_options
+@click.option("--condition", help="What all pairs of SOURCE and TARGET were made with: any text.")
+@click.option(
+    "--validate",
+    type=PATH,
+    nargs=2,
+    metavar="SOURCE TARGET",
+    help="A source and a target, like SOURCE and TARGET, to validate on.  [default: a part that is "
+    "held out, see --validation]",
+)
+@axes_option
+@click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
+@click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
+@click.option("--start", type=PATH, help="A model to begin from, on the same or new pairs.")
+@click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
+@overwrite_option
+@json_option
+@config_options
+def train(
+    source: Path | None,
+    target: Path | None,
+    pairs: Path | None,
+    mask: Path | None,
+    condition: str | None,
+    validate: tuple[Path, Path] | None,
+    axes: str | None,
+    out: Path,
+    checkpoint: Path | None,
+    resume: bool,
+    start: Path | None,
+    slim: bool,
+    overwrite: bool,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Train on SOURCE and TARGET, which show the same fields in two ways.
+
+    Each is an image file, a folder (its files are matched by name), or a pattern in quotes. Source
+    and target have the same height and width, any number of channels, and any range of values.
+    Sets of several conditions, masks and pairs to validate on can be listed in a table: --pairs.
+
+    The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
+    with --resume. With --start the training begins from a model: what is not given is taken from
+    it, but for the budget.
+
+    \b
+    napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
+    napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
+    napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
+    napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.progress import show_progress
+
+    config = config_of(fields)
+    checkpoint = checkpoint or out.with_suffix(".ckpt")
+    if checkpoint == out:
+        raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
+    check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
+    if resume and not checkpoint.exists():
+        click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
+    sets = read_given_pairs(
+        source, target, pairs=pairs, mask=mask, condition=condition, validate=validate, axes=axes
+    )
+    check_training_sets(sets, fields["validation"])
+    if sets.validation:
+        config = config_of(fields | {"validation": 0.0})
+
+    from napari_pix2pix.fitting import training_events
+
+    translator = show_progress(
+        lambda control: training_events(
+            sets.train,
+            config,
+            held_out=sets.validation or None,
+            checkpoint=checkpoint,
+            resume=True if resume else False if overwrite else None,
+            start=start,
+            control=control,
+        ),
+        quiet=as_json,
+    )
+    translator.save(out, slim=slim)
+    say_result(
+        {
+            "model": str(out),
+            "summary": translator.summary,
+            "notes": sets.notes,
+            "scores": translator.scores,
+        },
+        f"Wrote {out}.\n{score_table(translator.scores)}",
+        as_json=as_json,
+    )

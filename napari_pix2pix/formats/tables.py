@@ -1,0 +1,163 @@
+"""Training sets that are listed in a CSV file, a line for each pair or set of pairs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError
+from napari_pix2pix.formats.sets import read_pairs
+from napari_pix2pix.pairs.pair import Pair
+
+_COLUMNS = ("source", "target", "condition", "mask", "set")
+_SETS = ("train", "validation")
+_DELIMITERS = ",;\t"  # spreadsheets write what their country separates lists with
+
+
+@dataclass(frozen=True)
+class PairSets:
+    """Pairs to train on, pairs to validate on, and what the user should know of their files."""
+
+    train: list[Pair]
+    validation: list[Pair]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of a table: its cells by column, and where it stands."""
+
+    cells: dict[str, str]
+    where: str
+
+
+def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> PairSets:
+    """Read the pairs that a CSV file lists.
+
+    The first line names the columns, in any order: ``source`` and ``target``, each a file, a folder
+    or a pattern, as in `read_pairs`; and, where they are wanted, ``condition``, ``mask``, and
+    ``set``, which is ``train`` or ``validation`` (empty: train). Paths are relative to the file.
+
+    Parameters
+    ----------
+    path : path-like
+        Text in UTF-8; commas, semicolons or tabs between the cells.
+    axes : str, optional
+        As in `read_pairs`.
+
+    Returns
+    -------
+    PairSets
+        Pairs named by their source's file and their line.
+
+    Raises
+    ------
+    FileError, InputError
+        When the table or a file in it can't be read or used; the sentence names the line.
+    """
+    path = Path(path)
+    rows = list(_rows(path))
+    if not rows:
+        raise InputError(
+            f"{path} lists no pairs: write source,target into the first line and each pair into a "
+            "line below it."
+        )
+    _check_conditions(rows)
+    sets = PairSets([], [], [])
+    for row in rows:
+        pairs, notes = _read_row(path.parent, row, axes)
+        chosen = sets.validation if row.cells["set"] == "validation" else sets.train
+        chosen.extend(replace(pair, name=f"{pair.name} ({row.where})") for pair in pairs)
+        sets.notes.extend(notes)
+    return sets
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Read the lines that hold anything."""
+    text = _text(path)
+    header = text.partition("\n")[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True
+    )
+    try:
+        columns = _columns(path, next(reader, ["source", "target"]))
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _row(columns, cells, f"{path.name}, line {reader.line_num}")
+    except csv.Error as error:
+        raise FileError(
+            f"{path.name}, line {reader.line_num}, can't be read as CSV ({error}): save the table "
+            "anew."
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileError(f"There is no file {path}; check its name and folder.") from None
+    except UnicodeDecodeError:
+        raise FileError(f"{path} is no text in UTF-8: save the table as CSV in UTF-8.") from None
+    except OSError as error:
+        raise FileError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+def _columns(path: Path, header: list[str]) -> list[str]:
+    """Return the names of the columns, or say what is wrong with them."""
+    columns = [name.strip().lower() for name in header]
+    allowed = "source and target, and if wanted condition, mask and set"
+    for name in ("source", "target"):
+        if name not in columns:
+            raise InputError(
+                f"{path.name}, line 1, has no column {name!r}: the first line names the columns, "
+                f"{allowed}."
+            )
+    for name in columns:
+        if name not in _COLUMNS or columns.count(name) > 1:
+            what = "an unknown column" if name not in _COLUMNS else "twice the column"
+            raise InputError(f"{path.name}, line 1, has {what} {name!r}: there may be {allowed}.")
+    return columns
+
+
+def _row(columns: list[str], cells: list[str], where: str) -> _Row:
+    if len(cells) > len(columns):
+        raise InputError(
+            f"{where}, has {len(cells)} cells for {len(columns)} columns: put text that holds the "
+            "separator in double quotes."
+        )
+    found = dict.fromkeys(_COLUMNS, "") | {
+        name: cell.strip() for name, cell in zip(columns, cells, strict=False)
+    }
+    for side in ("source", "target"):
+        if not found[side]:
+            raise InputError(f"{where}, names no {side}: give one to each pair.")
+    found["set"] = found["set"].lower() or "train"
+    if found["set"] not in _SETS:
+        raise InputError(f"{where}, has the set {found['set']!r}: use train or validation.")
+    return _Row(found, where)
+
+
+def _check_conditions(rows: list[_Row]) -> None:
+    bare = [row for row in rows if not row.cells["condition"]]
+    if bare and len(bare) < len(rows):
+        raise InputError(
+            f"{bare[0].where}, has no condition, and other lines have one: give one to each."
+        )
+
+
+def _read_row(folder: Path, row: _Row, axes: str | None) -> tuple[list[Pair], list[str]]:
+    cells = row.cells
+    try:
+        return read_pairs(
+            folder / cells["source"],
+            folder / cells["target"],
+            mask=folder / cells["mask"] if cells["mask"] else None,
+            condition=cells["condition"] or None,
+            axes=axes,
+        )
+    except Pix2PixError as error:
+        raise type(error)(f"{row.where}: {error}") from error

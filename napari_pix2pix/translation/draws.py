@@ -1,0 +1,87 @@
+"""Noise planes of an image and seeds of its samples: each number belongs to its pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+NoiseKind = Literal["image", "pixel"]
+ReadWindow = Callable[[slice, slice], np.ndarray]
+
+_BLOCK = 64  # pixels; another number gives other noise
+
+
+def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
+    """Return a function that reads the noise planes of any window of an image.
+
+    However windows are cut, a pixel has the same noise in all of them.
+
+    Parameters
+    ----------
+    kind : {"image", "pixel"}
+        One normal number per plane and image, or one per plane and pixel.
+    channels : int
+        Number of planes.
+    seed : int
+        The same seed gives the same noise, on any device.
+
+    Returns
+    -------
+    callable
+        ``read(rows, columns)`` gives float32 (channels, h, w); slices of step 1 from 0 on, which
+        may be any number of pixels away from the image.
+
+    Examples
+    --------
+    >>> read = noise_reader("pixel", 2, seed=0)
+    >>> whole = read(slice(0, 100), slice(0, 90))
+    >>> bool((read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all())
+    True
+    """
+    if kind == "pixel":
+        return lambda rows, columns: _pixels(channels, seed, rows, columns)
+    vector = np.random.default_rng(seed).standard_normal(channels, np.float32)
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        size = rows.stop - rows.start, columns.stop - columns.start
+        return np.broadcast_to(vector[:, np.newaxis, np.newaxis], (channels, *size))
+
+    return read
+
+
+def sample_seed(seed: int, number: int) -> int:
+    """Return the seed of one of several samples; the first has the seed of the call itself.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the call.
+    number : int
+        Which sample, from 0 on; how many there are does not matter.
+    """
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
+def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
+    """Cut a window out of blocks whose noise follows from the seed and their place alone."""
+    window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    for i in range(rows.start // _BLOCK, -(-rows.stop // _BLOCK)):
+        for j in range(columns.start // _BLOCK, -(-columns.stop // _BLOCK)):
+            block = np.random.default_rng([seed, i, j]).standard_normal(
+                (channels, _BLOCK, _BLOCK), np.float32
+            )
+            inside, here = zip(
+                _overlap(i * _BLOCK, rows), _overlap(j * _BLOCK, columns), strict=True
+            )
+            window[:, *here] = block[:, *inside]
+    return window
+
+
+def _overlap(first: int, span: slice) -> tuple[slice, slice]:
+    """Return where a block and a span meet, counted in the block and in the span."""
+    start, stop = max(first, span.start), min(first + _BLOCK, span.stop)
+    return slice(start - first, stop - first), slice(start - span.start, stop - span.start)

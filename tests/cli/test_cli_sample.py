@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_pix2pix import load, train
+
+TINY = {"steps": 1, "width": 4, "depth": 2, "patch": 32, "batch": 2, "discriminator_width": 4}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Two conditions, one of them a number; RGB."""
+    path = tmp_path_factory.mktemp("sample") / "m.safetensors"
+    images = [np.random.default_rng(i).integers(0, 255, (40, 40, 3), np.uint8) for i in (0, 1)]
+    train(None, images, condition=["GFP", 2], device="cpu", **TINY).save(path)
+    return path
+
+
+def test_files_are_what_python_gives(model, tmp_path, invoke):
+    result = invoke("sample", model, "-o", tmp_path / "new", "--condition", "2", "-n", "3",
+                    "--size", "40x24", "--seed", "5", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    written = json.loads(result.stdout)["written"]
+    assert written == [str(tmp_path / "new" / f"sample_00{i}.tif") for i in range(3)]
+    expected = load(model).sample(2, 3, (40, 24), seed=5)
+    np.testing.assert_array_equal(np.stack([tifffile.imread(path) for path in written]), expected)
+
+
+def test_channels_in_front(models, tmp_path, invoke):
+    image = np.random.default_rng(0).integers(0, 999, (2, 40, 40), np.uint16)
+    train(None, image, channel_axis=0, device="cpu", **TINY).save(tmp_path / "m.safetensors")
+    result = invoke("sample", tmp_path / "m.safetensors", "-o", tmp_path / "out", "--size", "24")
+    assert result.stdout == f"Wrote {tmp_path / 'out' / 'sample_000.tif'}\n"
+    with tifffile.TiffFile(tmp_path / "out" / "sample_000.tif") as file:
+        assert (file.series[0].axes, file.series[0].shape) == ("CYX", (2, 24, 24))
+
+
+def test_nothing_is_replaced_unasked(model, tmp_path, invoke, sentence):
+    command = ("sample", model, "-o", tmp_path, "--condition", "GFP", "-n", "2")
+    old = tmp_path / "sample_001.tif"
+    old.write_bytes(b"mine")
+    assert "sample_001.tif exists: choose another name, or" in sentence(invoke(*command))
+    assert [path.name for path in tmp_path.iterdir()] == ["sample_001.tif"]
+    assert old.read_bytes() == b"mine"
+    assert invoke(*command, "--overwrite").exit_code == 0
+    assert tifffile.imread(old).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--n 0", "n must be 1 or more, got 0"),
+        ("--condition GFP --size 8x0", "width must be 1 or more, got 0"),
+        ("--condition GFP --size 8x8x8", "'8x8x8' is no size: give 256, or height and width"),
+        ("--condition GFP --seed -1", "seed must be 0 or more, got -1"),
+        ("--condition DAPI", "condition must be one of 'GFP', 2, got 'DAPI'"),
+        ("", "condition must be one of 'GFP', 2, got None"),
+    ],
+)
+def test_refused(options, words, model, tmp_path, invoke, sentence):
+    assert words in sentence(invoke("sample", model, "-o", tmp_path, options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_of_the_other_kind(model, folder, tmp_path, invoke, sentence):
+    said = sentence(invoke("sample", folder / "gray.safetensors", "-o", tmp_path))
+    assert "trained with a source" in said
+    said = sentence(invoke("apply", model, folder / "source.tif", "-o", tmp_path / "a.tif"))
+    assert "without a source and takes no image: use sample" in said

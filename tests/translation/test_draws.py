@@ -1,0 +1,53 @@
+"""Noise belongs to its pixel, and a sample to its seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pix2pix.translation.draws import NoiseKind, noise_reader, sample_seed
+
+KINDS: list[NoiseKind] = ["image", "pixel"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=25)
+@given(
+    top=st.integers(0, 150), left=st.integers(0, 150), height=st.integers(1, 140),
+    width=st.integers(1, 140), seed=st.integers(0, 2**64),
+)  # fmt: skip
+def test_a_window_is_cut_out_of_the_same_noise(
+    kind: NoiseKind, top: int, left: int, height: int, width: int, seed: int
+) -> None:
+    read = noise_reader(kind, 2, seed)
+    whole = read(slice(0, 290), slice(0, 290))
+    window = read(slice(top, top + height), slice(left, left + width))
+    assert window.dtype == np.float32
+    np.testing.assert_array_equal(window, whole[:, top : top + height, left : left + width])
+
+
+def test_an_image_has_one_number_a_plane_or_one_a_pixel() -> None:
+    area = slice(0, 200), slice(0, 150)
+    image = noise_reader("image", 64, 1)(*area)
+    assert np.ptp(image, axis=(1, 2)).max() == 0
+    assert len(np.unique(image[:, 0, 0])) == 64
+    pixel = noise_reader("pixel", 3, 1)(*area)
+    assert len(np.unique(pixel)) > 0.99 * pixel.size  # nor is a block the copy of another
+    assert abs(pixel.mean()) < 0.02
+    assert abs(pixel.std() - 1) < 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeds_give_other_noise(kind: NoiseKind) -> None:
+    area = slice(0, 5), slice(0, 5)
+    first, again, other = (noise_reader(kind, 2, seed)(*area) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.intersect1d(first, other).size
+
+
+def test_samples_have_seeds_of_their_own() -> None:
+    seeds = [sample_seed(seed, number) for seed in range(20) for number in range(20)]
+    assert len(set(seeds)) == len(seeds)
+    assert [sample_seed(seed, 0) for seed in range(20)] == list(range(20))
