@@ -214,7 +214,8 @@ def training_events(
     config = config.with_default_budget(None if before is None else before.config)
     device = choose_device(config.device)
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
-        data = prepare(pairs, config, held_out=held_out, start=model)
+        sampled = None if before is None else before.header.get("sampled_blocks")
+        data = prepare(pairs, config, held_out=held_out, start=model, sampled=sampled)
         config = data.config
         state = build_state(config, data, device)
         if before is not None:
@@ -360,6 +361,11 @@ def _header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
         "notes": list(data.notes),
         "step": state.step,
         "seconds": state.seconds,
+        "intensities": {
+            side: known.to_dict()
+            for side, known in zip(("source", "target"), data.intensities, strict=True)
+        },
+        "sampled_blocks": list(data.sampled),
         "fingerprint": data.fingerprint,
         "started_from": None if data.start is None else dict(data.start.origin),
         "versions": {

@@ -17,6 +17,7 @@ from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
+from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes
 from napari_pix2pix.pairs.sets import check_channels, open_source
 from napari_pix2pix.training.config import TrainConfig
@@ -64,6 +65,8 @@ class Translator:
         One entry per epoch: step, mean losses, validation scores.
     summary : str
         What it was trained on, in one line.
+    intensities : pair of Intensities or None
+        Of the sources and targets that it was trained on; None where the file lacks them.
     steps : int
         Optimisation steps that it was trained for.
     started_from : dict or None
@@ -81,6 +84,7 @@ class Translator:
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
+        self.intensities = _intensities(header)
         self.steps: int = header["step"]
         self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
@@ -177,8 +181,8 @@ class Translator:
         Warns
         -----
         UserWarning
-            When the image has another dtype than those of the training, or pixels that are NaN or
-            infinite.
+            When the image has another dtype than those of the training, looks like a target or
+            lies outside the intensities of the training, or has pixels that are NaN or infinite.
         """
         if not self.source_codec.channels:
             raise InputError(
@@ -196,6 +200,8 @@ class Translator:
         codec = self.source_codec
         planes = open_source(image, codec.layout, codec.channels, self.config.z_context)
         calls.warn_of_dtype(codec, planes.dtype)
+        if self.intensities is not None:
+            calls.warn_of_intensities(planes, codec, self.target_codec, self.intensities)
         how |= {"device": device, "on_tile": on_tile}
         drawn = self._draw(planes, condition, samples, seed or 0, **how)
         return np.stack(drawn) if samples > 1 else drawn[0]
@@ -384,6 +390,13 @@ def load(path: str | os.PathLike[str]) -> Translator:
             f"{path} is a napari-pix2pix file, but its content does not fit together "
             f"({reason[:200]}): take another copy, or the version that wrote it."
         ) from error
+
+
+def _intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:
+    parts = header.get("intensities")
+    if parts is None:
+        return None
+    return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
 
 
 def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:

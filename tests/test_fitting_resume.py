@@ -18,6 +18,7 @@ import napari_pix2pix.pairs.patches as patches
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.fitting import train
 from napari_pix2pix.formats.container import read_container
+from napari_pix2pix.training import data
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.translator import Translator, load
 
@@ -286,3 +287,23 @@ def test_without_a_budget_the_old_one_counts(images: np.ndarray, tmp_path: Path)
     translator, events = run(images, checkpoint=tmp_path / "run.ckpt", resume=True)
     assert translator.config.steps == 6
     assert steps_of(events) == [3, 4, 5, 6]
+
+
+def test_what_was_read_in_time_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges and fingerprint follow from blocks, whose number followed from the time there was."""
+    image = np.random.default_rng(0).random((128, 96), dtype=np.float32)
+    fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
+    path = tmp_path / "run.ckpt"
+    with monkeypatch.context() as slow:
+        slow.setattr(data, "_SAMPLING", 0.0)
+        slow.setattr(data, "_VALIDATION_SAMPLING", 0.0)
+        first = train(image, 1 - image, steps=2, checkpoint=path, **fields)
+    assert read_container(path)[1]["sampled_blocks"] == [8, 1]
+    again = train(image, 1 - image, steps=4, checkpoint=path, resume=True, **fields)
+    assert again.source_codec == first.source_codec
+    assert read_container(path)[1]["sampled_blocks"] == [8, 1]
+    path.unlink()
+    fresh = train(image, 1 - image, steps=2, checkpoint=path, **fields)
+    assert fresh.source_codec != first.source_codec

@@ -91,7 +91,7 @@ def test_a_file_keeps_it(maker: Translator, tmp_path: Path) -> None:
     again = load(tmp_path / "m.safetensors")
     assert again.trivial.maps == ()
     assert again.config.noise == maker.config.noise
-    assert "no source -> uint8 1 x 48 x 48" in repr(again)
+    assert "no source 48x48, 2 pairs -> uint8 image" in repr(again)
     np.testing.assert_array_equal(again.sample("dark", 2, 33), maker.sample("dark", 2, 33))
 
 

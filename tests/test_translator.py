@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from napari_pix2pix import load, train
 from napari_pix2pix.errors import DeviceError, InputError
+from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.translator import Translator
 
 TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
@@ -159,7 +160,7 @@ def test_tiles_are_told(translator):
 def test_repr_says_what_it_is(translator):
     score = translator.scores["prediction"]["pearson"]
     said = repr(translator)
-    assert "float32 1 x 96 x 96 -> uint16 1 x 96 x 96" in said
+    assert "float32 96x96 -> uint16 image; 6 patches; alignment" in said
     assert "light" in said
     assert f"{score:.3f}" in said
 
@@ -168,6 +169,28 @@ def test_another_dtype_is_warned_of_where_the_user_called(colours):
     with pytest.warns(UserWarning, match="trained on uint8 images, got uint16") as seen:
         colours(np.zeros((9, 9, 3), np.uint16))
     assert [warning.filename for warning in seen] == [__file__]
+
+
+def test_a_target_or_a_brighter_image_is_warned_of(tmp_path):
+    source = noise(64, 64)
+    model = learn(source, 7 - source)
+    with pytest.warns(UserWarning, match="looks like the targets of the training") as seen:
+        model(7 - source[:40])
+    assert [warning.filename for warning in seen] == [__file__]
+    model.save(tmp_path / "m.safetensors")
+    with pytest.warns(UserWarning, match="% of the image lies outside the intensities"):
+        load(tmp_path / "m.safetensors")(2 * source)
+    model(source[::2])
+
+
+def test_models_that_know_no_intensities_are_as_good(translator, tmp_path):
+    translator.save(tmp_path / "m.safetensors")
+    tensors, header = read_container(tmp_path / "m.safetensors")
+    del header["intensities"], header["sampled_blocks"]
+    write_container(tmp_path / "old.safetensors", tensors, header)
+    old = load(tmp_path / "old.safetensors")
+    assert old.intensities is None
+    assert old(9 * noise(20, 20)).shape == (20, 20)
 
 
 # --- conditions --------------------------------------------------------------------------------

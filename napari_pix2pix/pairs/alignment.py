@@ -278,6 +278,8 @@ def _read_window(
     rows, columns = slice(top, top + side), slice(left, left + side)
     source, target, valid = pairs[pair].read(frame, rows, columns)
     inside = np.ones((1, side, side), bool) if valid is None else valid
+    # A channel that this image lacks has no say in where its others lie.
+    inside = np.delete(inside, pairs[pair].target.absent, axis=0)
     return _Window((pair, top, left), frame, source, target, np.asarray(inside.all(axis=0)))
 
 

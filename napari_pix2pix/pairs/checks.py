@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,8 @@ Side = Literal["source", "target"]
 
 # Share of an image that has to be seen before it is said to hold nothing.
 _ENOUGH = 0.5
+# Images that a sentence names.
+_MOST_NAMES = 3
 
 
 def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
@@ -33,7 +34,8 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     -------
     list of str
         Warnings, a sentence each: NaN and infinite pixels (they count as unlabelled), single
-        images that are constant, source and target that are identical, alpha left out.
+        images and channels that are constant, source and target that are identical, alpha left
+        out.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     _check_finite(pairs, blocks)
     warnings = []
     for side in _sides(pairs):
-        values = _measure(blocks, side)
+        values = _measure(pairs, blocks, side)
         warnings += _alpha_notes(pairs, side)
         warnings += _missing_warnings(values, side)
         warnings += _constant_warnings(pairs, values, side)
@@ -62,25 +64,38 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     return warnings
 
 
-@dataclass
 class _Values:
-    """What is known of one side of one pair."""
+    """What is known of one side of one pair, by channel."""
 
-    pixels: int = 0
-    nan: int = 0
-    infinite: int = 0
-    low: float = np.inf
-    high: float = -np.inf
+    def __init__(self, channels: int) -> None:
+        self.pixels = self.nan = self.infinite = 0
+        self.low = np.full(channels, np.inf)
+        self.high = np.full(channels, -np.inf)
 
-    def add(self, array: NDArray[Any]) -> None:
-        self.pixels += array.size
-        if array.dtype.kind == "f":
-            self.nan += int(np.isnan(array).sum())
-            self.infinite += int(np.isinf(array).sum())
-            array = array[np.isfinite(array)]
-        if array.size:
-            self.low = min(self.low, float(array.min()))
-            self.high = max(self.high, float(array.max()))
+    def add(self, array: NDArray[Any], absent: Collection[int]) -> None:
+        for channel in set(range(len(array))).difference(absent):
+            values = array[channel]
+            self.pixels += values.size
+            if values.dtype.kind == "f":
+                self.nan += int(np.isnan(values).sum())
+                self.infinite += int(np.isinf(values).sum())
+                values = values[np.isfinite(values)]
+            if values.size:
+                self.low[channel] = min(self.low[channel], values.min())
+                self.high[channel] = max(self.high[channel], values.max())
+
+    @property
+    def empty(self) -> bool:
+        """Whether no channel holds a finite pixel."""
+        return bool((self.low > self.high).all())
+
+    def constant(self) -> dict[int | None, float]:
+        """Return the value of each constant channel; of all under None, where that is the same."""
+        known = self.low <= self.high
+        flat = known & (self.low == self.high)
+        if flat.any() and (flat == known).all() and len(set(self.low[flat])) == 1:
+            return {None: float(self.low[flat][0])}
+        return {int(channel): float(self.low[channel]) for channel in np.flatnonzero(flat)}
 
 
 def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
@@ -88,18 +103,21 @@ def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
     return ("source", "target") if pairs[0].source.channels else ("target",)
 
 
-def _measure(blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
+def _measure(pairs: Sequence[OpenPair], blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
     values: dict[int, _Values] = {}
     for block in blocks:
-        values.setdefault(block.pair, _Values()).add(getattr(block, side))
+        planes: Planes = getattr(pairs[block.pair], side)
+        values.setdefault(block.pair, _Values(planes.channels)).add(
+            getattr(block, side), planes.absent
+        )
     return values
 
 
 def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
     """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
     for side in _sides(pairs):
-        values = _measure(blocks, side)
-        empty = [index for index, one in values.items() if one.low > one.high]
+        values = _measure(pairs, blocks, side)
+        empty = [index for index, one in values.items() if one.empty]
         for index in empty:
             planes: Planes = getattr(pairs[index], side)
             whole = planes.frames * planes.channels * planes.height * planes.width
@@ -134,14 +152,25 @@ def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:
 def _constant_warnings(
     pairs: Sequence[OpenPair], values: dict[int, _Values], side: Side
 ) -> list[str]:
-    constant = {index: one.low for index, one in values.items() if one.low == one.high}
-    if len(constant) == len(values):
-        _refuse_constant(set(constant.values()), side)
+    constant = {index: one.constant() for index, one in values.items()}
+    if all(None in channels for channels in constant.values()):
+        _refuse_constant({channels[None] for channels in constant.values()}, side)
+    names: dict[tuple[int | None, float], list[str]] = {}
+    for index, channels in constant.items():
+        for key in channels.items():
+            names.setdefault(key, []).append(pairs[index].name)
     return [
-        f"The {side} of {pairs[index].name} is {'empty' if value == 0 else 'constant'} "
-        f"({value:g} in every pixel sampled); leave it out if that is not meant."
-        for index, value in constant.items()
+        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {_listed(its)} is "
+        f"{'empty' if value == 0 else 'constant'} ({value:g} in every pixel sampled); leave it "
+        "out if that is not meant."
+        for (channel, value), its in names.items()
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Name a few, and say how many more there are."""
+    shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _refuse_constant(levels: set[float], side: Side) -> None:

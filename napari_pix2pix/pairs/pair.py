@@ -22,7 +22,8 @@ class Pair:
     source, target : array or tuple of arrays
         numpy, dask or zarr arrays of the same height, width and frames: boolean, integer or
         float, in any range, with any number of channels. A tuple holds channels of one image.
-        NaN pixels count as unlabelled. The source may be None: its model makes images from noise
+        NaN pixels count as unlabelled, and so does a channel for which a target's tuple has None:
+        it enters no loss and no score. The source may be None: its model makes images from noise
         and condition alone.
     condition : hashable, optional
         What this pair was made with (a stain, a marker), for one model that has several targets.
@@ -109,6 +110,10 @@ class OpenPair:
             parts.append(np.isfinite(source).all(axis=0, keepdims=True))
         if target.dtype.kind == "f":
             parts.append(_shared(np.isfinite(target)))
+        if self.target.absent:
+            present = np.ones(target.shape, bool)
+            present[list(self.target.absent)] = False
+            parts.append(present)
         if not parts:
             return source, target, None
         valid = parts[0]
@@ -145,7 +150,7 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
 
 def _without_source(pair: Pair, name: str) -> tuple[Planes, Planes]:
     axis = pair.channel_axis[1] if isinstance(pair.channel_axis, tuple) else pair.channel_axis
-    target = as_planes(pair.target, channel_axis=axis, what=f"target of {name}")
+    target = as_planes(pair.target, channel_axis=axis, what=f"target of {name}", may_lack=True)
     return NoPlanes(target.height, target.width, target.frame_shape), target
 
 
@@ -161,7 +166,9 @@ def _read_both(pair: Pair, name: str) -> tuple[Planes, Planes]:
     for source_axis, target_axis in choices:
         try:
             source = as_planes(pair.source, channel_axis=source_axis, what=f"source of {name}")
-            target = as_planes(pair.target, channel_axis=target_axis, what=f"target of {name}")
+            target = as_planes(
+                pair.target, channel_axis=target_axis, what=f"target of {name}", may_lack=True
+            )
             _check_same_field(source, target, name)
         except InputError as error:
             problems.append(error)

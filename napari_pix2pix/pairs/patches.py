@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
@@ -139,6 +140,8 @@ class PatchSampler:
                 break
         geometry = self._geometry(rng, side, area)
         source_codec, target_codec = self._codecs
+        raw_source, valid = _known(raw_source, source_codec, valid, together=True)
+        raw_target, valid = _known(raw_target, target_codec, valid, together=False)
         source = _encoded(raw_source, source_codec, geometry)
         target = _encoded(raw_target, target_codec, geometry)
         if self._jitter and source_codec.kind == "image":
@@ -180,6 +183,11 @@ def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, ba
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
 
+def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) -> int:
+    """Return how many patches have as many pixels as the areas, rounded up."""
+    return math.ceil(sum(_pixels(pairs, area) for area in areas) / patch**2)
+
+
 @dataclass(frozen=True)
 class _Geometry:
     """The same for source, target and mask: pad, resize, mirror, turn."""
@@ -198,6 +206,20 @@ class _Geometry:
         vertical, horizontal = self.flips
         planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
         return np.rot90(planes, self.turns, axes=(1, 2))
+
+
+def _known(
+    raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None, *, together: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Count pixels of a class that no sampled block held as unlabelled: they have no plane."""
+    if not isinstance(codec, ClassCodec):
+        return raw, valid
+    known = np.isin(raw, codec.values)
+    if known.all():
+        return raw, valid
+    raw = np.where(known, raw, codec.values[0]).astype(raw.dtype)
+    inside = np.asarray(known.all(axis=0, keepdims=True) if together else known)
+    return raw, inside if valid is None else np.asarray(valid & inside)
 
 
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:

@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.layouts import Layout, find_layout
+from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.members import (
+    AbsentMember,
+    Member,
+    absent_channels,
+    check_lacking,
+    check_same_place,
+)
 
 __all__ = ["ContextPlanes", "Layout", "Planes", "as_planes"]
-
-# Boolean, signed, unsigned, float: what has an order and a range.
-_KINDS = "biuf"
 
 
 class Planes:
@@ -34,6 +38,8 @@ class Planes:
         axis has length 3 or 4 and is shorter than Y and X.
     what : str
         What the image is called in errors, for example "source".
+    may_lack : bool
+        Whether a tuple may hold None for a channel that this image lacks; it is read as 0.
 
     Attributes
     ----------
@@ -43,6 +49,8 @@ class Planes:
     dtype : numpy.dtype
         In the machine's byte order.
     layout : Layout
+    absent : tuple of int
+        Channels that are lacking.
     note : str
         Empty, or a sentence about what is not used.
 
@@ -60,6 +68,8 @@ class Planes:
     (3, 16, 8)
     """
 
+    absent: tuple[int, ...] = ()
+
     def __init__(
         self,
         array: Any,
@@ -67,27 +77,35 @@ class Planes:
         channel_axis: int | None = None,
         rgb: bool | None = None,
         what: str = "source",
+        may_lack: bool = False,
     ) -> None:
         arrays = array if isinstance(array, tuple) else (array,)
         if not arrays:
             raise InputError(f"The {what} is an empty tuple; give at least one array.")
-        self._members = [
-            _Member(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what) for one in arrays
-        ]
-        first = self._members[0]
-        for other in self._members[1:]:
-            _check_same_place(first, other, what)
+        if isinstance(array, tuple):
+            check_lacking(array, may_lack, what)
+        present = {
+            index: Member(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what)
+            for index, one in enumerate(arrays)
+            if one is not None or len(arrays) == 1
+        }
+        first, *others = members = list(present.values())
+        for other in others:
+            check_same_place(first, other, what)
+        absent = AbsentMember(first.height, first.width)
+        self._members = [present.get(index, absent) for index in range(len(arrays))]
         self.what = what
         self.frame_shape = first.frame_shape
         self.frames = int(np.prod(first.frame_shape, dtype=np.int64))
         self.height, self.width = first.height, first.width
         self.channels = sum(member.channels for member in self._members)
-        self.dtype = np.result_type(*(member.dtype for member in self._members))
+        self.dtype = np.result_type(*(member.dtype for member in members))
+        self.absent = absent_channels(self._members)
         self.shape, self.layout = first.shape, first.layout
         if len(self._members) > 1:
             self.shape = (*self.frame_shape, self.channels, self.height, self.width)
             self.layout = Layout(channel_axis=-3)
-        self.note = next((member.note for member in self._members if member.note), "")
+        self.note = next((member.note for member in members if member.note), "")
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window of one frame, and nothing else.
@@ -188,6 +206,7 @@ def as_planes(
     channel_axis: int | None = None,
     like: Layout | None = None,
     what: str = "source",
+    may_lack: bool = False,
 ) -> Planes:
     """Return `array` as `Planes`; what is already planes is returned as it is.
 
@@ -201,6 +220,8 @@ def as_planes(
         way, whatever its frame axes.
     what : str
         What the image is called in errors.
+    may_lack : bool
+        As for `Planes`.
 
     Examples
     --------
@@ -211,7 +232,7 @@ def as_planes(
     if isinstance(array, Planes):
         return array
     if like is None:
-        return Planes(array, channel_axis=channel_axis, what=what)
+        return Planes(array, channel_axis=channel_axis, what=what, may_lack=may_lack)
     if isinstance(array, tuple):
         return Planes(array, what=what)
     if like.rgb or like.channel_axis is None:
@@ -220,76 +241,7 @@ def as_planes(
     return Planes(array, channel_axis=max(like.channel_axis, -ndim), what=what)
 
 
-class _Member:
-    """One array of an image: knows which of its axes is which."""
-
-    def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
-        _check_array(array, what)
-        self._array = array
-        self.dtype = np.dtype(array.dtype).newbyteorder("=")
-        self.shape = shape = tuple(int(n) for n in array.shape)
-        self.layout = find_layout(shape, self.dtype, channel_axis, rgb, what)
-        axis = self.layout.channel_axis
-        self._channel_axis = None if axis is None else axis + len(shape)
-        plain = [i for i in range(len(shape)) if i != self._channel_axis]
-        self._frame_axes, self._plane_axes = plain[:-2], plain[-2:]
-        self.frame_shape = tuple(shape[i] for i in self._frame_axes)
-        self.height, self.width = (shape[i] for i in self._plane_axes)
-        stored = 1 if axis is None else shape[axis]
-        self.channels = 3 if self.layout.rgb else stored
-        self.note = (
-            f"The alpha channel of the {what} is left out." if stored > self.channels else ""
-        )
-
-    def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
-        index: list[Any] = [slice(0, self.channels)] * self._array.ndim
-        for axis, position in zip(self._frame_axes, frame, strict=True):
-            index[axis] = position
-        index[self._plane_axes[0]] = slice(*rows.indices(self.height))
-        index[self._plane_axes[1]] = slice(*columns.indices(self.width))
-        window = np.asarray(self._array[tuple(index)]).astype(self.dtype, copy=False)
-        if self._channel_axis is None:
-            return window[np.newaxis]
-        before = sum(axis < self._channel_axis for axis in self._plane_axes)
-        return np.moveaxis(window, before, 0)
-
-
-def _check_array(array: Any, what: str) -> None:
-    if isinstance(array, np.ma.MaskedArray):
-        raise InputError(
-            f"The {what} is a masked array; give its data, and what is valid as the pair's mask."
-        )
-    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
-        raise InputError(
-            f"The {what} is a {type(array).__name__}; give a numpy, dask or zarr array, "
-            "or a tuple of arrays that are channels of one image."
-        )
-    if getattr(array.dtype, "kind", "O") not in _KINDS:
-        raise InputError(f"The {what} has dtype {array.dtype}; give booleans, integers or floats.")
-    if len(array.shape) < 2:
-        raise InputError(
-            f"The {what} has shape {tuple(array.shape)}; an image has at least the axes Y and X."
-        )
-    if 0 in array.shape:
-        raise InputError(
-            f"The {what} has shape {tuple(array.shape)}, which holds no pixel; "
-            "give an image of at least 1 x 1 pixels."
-        )
-
-
 def _axis_in_tuple(array: Any, axis: int | None, arrays: tuple[Any, ...]) -> int | None:
     """Return None for a plain plane among the arrays of a tuple: it has no axis to spare."""
     plain = len(arrays) > 1 and len(getattr(array, "shape", ())) == 2
     return None if plain else axis
-
-
-def _check_same_place(first: _Member, other: _Member, what: str) -> None:
-    def place(member: _Member) -> tuple[int, ...]:
-        return (*member.frame_shape, member.height, member.width)
-
-    if place(first) != place(other):
-        sizes = " and ".join(" x ".join(map(str, place(m))) for m in (first, other))
-        raise InputError(
-            f"The {what}'s arrays are {sizes} pixels; channels of one image need the same "
-            "frames, height and width."
-        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.split import Area
+
+# However slow the reading is, so many blocks are needed for statistics.
+_FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,14 @@ class Block:
 
 
 def sample_blocks(
-    pairs: Sequence[OpenPair], areas: Sequence[Area], *, size: int, seed: int, most: int = 256
+    pairs: Sequence[OpenPair],
+    areas: Sequence[Area],
+    *,
+    size: int,
+    seed: int,
+    most: int = 256,
+    seconds: float | None = None,
+    count: int | None = None,
 ) -> tuple[list[Block], str]:
     """Read blocks of a training set: all of them, or a seeded choice.
 
@@ -45,7 +56,12 @@ def sample_blocks(
         Largest side of a block in pixels. An area is cut into equal blocks of at most that size.
     seed : int
     most : int
-        Largest number of blocks.
+        Largest number of blocks; one of each condition is read in any case.
+    seconds : float, optional
+        Reading ends after so long, but not before 8 blocks, nor one of each condition.
+    count : int, optional
+        Read as many as an earlier call with the same seed did: the same blocks, however long it
+        takes.
 
     Returns
     -------
@@ -68,19 +84,53 @@ def sample_blocks(
         pairs[area.pair].frames * (len(rows) - 1) * (len(columns) - 1)
         for area, (rows, columns) in zip(areas, grids, strict=True)
     ]
-    ends, total = np.cumsum(counts), sum(counts)
-    if total <= most:
-        chosen = np.arange(total)
-    else:
-        chosen = np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
-    blocks = []
-    for number in chosen.tolist():
+    conditions = [pairs[area.pair].condition for area in areas]
+    order, fewest = _reading_order(conditions, counts, most, seed)
+    wanted, total = order[:count], sum(counts)
+    if seconds is None:
+        wanted.sort()  # as the pixels lie, which is faster to read
+    ends = np.cumsum(counts)
+    blocks: dict[int, Block] = {}
+    for number in _until(seconds, wanted, fewest):
         which = int(np.searchsorted(ends, number, side="right"))
         inside = number - int(ends[which]) + counts[which]
-        blocks.append(_read_block(pairs, areas[which].pair, grids[which], inside))
-    if total <= most:
-        return blocks, ""
-    return blocks, f"Statistics from {most} of {total} blocks of up to {size} px (seed {seed})."
+        blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
+    read = [blocks[number] for number in sorted(blocks)]
+    if len(read) == total:
+        return read, ""
+    cut = f"; no more could be read in {seconds:.3g} s" if len(read) < len(wanted) else ""
+    note = f"Statistics from {len(read)} of {total} blocks of up to {size} px (seed {seed}){cut}."
+    return read, note
+
+
+def _until(seconds: float | None, numbers: Sequence[int], fewest: int) -> Iterator[int]:
+    """Yield numbers until the time is over, but at least the fewest."""
+    began = time.perf_counter()
+    for index, number in enumerate(numbers):
+        late = seconds is not None and time.perf_counter() - began > seconds
+        if late and index >= fewest:
+            return
+        yield number
+
+
+def _reading_order(
+    conditions: Sequence[Hashable], counts: Sequence[int], most: int, seed: int
+) -> tuple[list[int], int]:
+    """Draw the numbers of the blocks to read, and say how many have to be."""
+    rng = np.random.default_rng(seed)
+    ends, total = np.cumsum(counts), sum(counts)
+    drawn = rng.choice(total, min(most, total), replace=False)
+    first = []
+    for condition in dict.fromkeys(conditions):
+        its = [area for area, other in enumerate(conditions) if other == condition]
+        within = np.cumsum([counts[area] for area in its])
+        place = int(rng.integers(within[-1]))
+        which = int(np.searchsorted(within, place, side="right"))
+        first.append(int(ends[its[which]]) - int(within[which]) + place)
+    # A single condition is in any sample.
+    first = first if len(first) > 1 else []
+    order = list(dict.fromkeys([*first, *drawn.tolist()]))
+    return order[: max(most, len(first))], max(_FEWEST, len(first))
 
 
 def _edges(start: int, stop: int, size: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,26 +12,37 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.metrics.maps import TrivialMap, TrivialMaps, fit_trivial
-from napari_pix2pix.pairs.alignment import check_alignment
+from napari_pix2pix.metrics.maps import Triple, TrivialMap, TrivialMaps, fit_trivial
+from napari_pix2pix.pairs.alignment import Alignment, check_alignment
 from napari_pix2pix.pairs.checks import check_blocks
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.interpret import interpret
+from napari_pix2pix.pairs.leaks import leak_note
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps
+from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.pairs.sample import Block, sample_blocks
+from napari_pix2pix.pairs.saturation import saturation_notes
 from napari_pix2pix.pairs.split import Split, split, whole_areas
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
 from napari_pix2pix.training.shift import describe_alignment, find_correction
 from napari_pix2pix.training.sourceless import has_source, sourceless_note, without_source
 from napari_pix2pix.training.start import Start
+from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, trivial_scores
 
 # Held-out windows are scored at most at this many and this large: some seconds on a CPU.
 _VALIDATION_BLOCKS = 16
 _VALIDATION_SIZE = 512
+# Shares of a budget in seconds after which no more is read for statistics, and for validation.
+_SAMPLING, _VALIDATION_SAMPLING = 0.1, 0.05
+# Where fewer blocks could be read in that time, the alignment is not looked at.
+_FEW_BLOCKS = 48
+_UNSEEN = Alignment(
+    (math.nan, math.nan), 0.0, False, "Alignment: not looked at, as the images are slow to read."
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,11 @@ class TrainingData:
         What the user should know.
     fingerprint : str
         Changes when the pairs do; a run is only resumed on the pairs that it began with.
+    intensities : pair of Intensities
+        Of the sources and targets that were sampled.
+    sampled : pair of int
+        Blocks that were read for statistics and for validation. A run that goes on reads as many,
+        whatever time it has, and so knows the same.
     start : Start or None
         The model that the training begins from.
     """
@@ -82,6 +99,8 @@ class TrainingData:
     summary: str
     notes: tuple[str, ...]
     fingerprint: str
+    intensities: tuple[Intensities, Intensities]
+    sampled: tuple[int, int]
     start: Start | None
 
 
@@ -91,6 +110,7 @@ def prepare(
     *,
     held_out: Sequence[Pair] | None = None,
     start: Start | None = None,
+    sampled: Sequence[int] | None = None,
 ) -> TrainingData:
     """Open pairs, hold data out, check what is left and measure its intensities.
 
@@ -105,6 +125,10 @@ def prepare(
         held out.
     start : Start, optional
         A model to begin from, whose codecs and conditions are kept.
+    sampled : pair of int, optional
+        `TrainingData.sampled` of the run that goes on. By default a tenth of
+        ``config.max_seconds`` bounds the reading for statistics, and half of that the reading for
+        validation.
 
     Raises
     ------
@@ -129,7 +153,15 @@ def prepare(
     if correction is not None and correction.found.shifted:
         opened = correction.open(together, config.z_context)
         parts = _split(opened, len(pairs), config, given=held_out is not None)
-    blocks, sampled = sample_blocks(opened, parts.train, size=config.patch, seed=config.seed)
+    counts = (None, None) if sampled is None else tuple(sampled)
+    blocks, sample_note = sample_blocks(
+        opened,
+        parts.train,
+        size=config.patch,
+        seed=config.seed,
+        seconds=_share_of(config, _SAMPLING, counts[0]),
+        count=counts[0],
+    )
     warnings = check_blocks(opened, blocks)
     if start is None:
         source_codec, target_codec, words = _fit_codecs(opened[0], blocks, config)
@@ -137,20 +169,25 @@ def prepare(
         start.check_values(blocks, config)
         source_codec, target_codec, words = *start.codecs, (start.note(config),)
     config = _resolve(config, source_codec, target_codec)
+    warnings += _saturation(blocks, source_codec, target_codec)
+    warnings.append(
+        leak_note(
+            opened, parts, seed=config.seed, seconds=_share_of(config, _VALIDATION_SAMPLING, None)
+        )
+    )
     class_weights = _class_weights(target_codec, blocks) if config.class_weights else None
-    aligned, trivial = "", TrivialMaps(())
+    aligned, trivial, alignment = "", TrivialMaps(()), _UNSEEN
     if sourced:
-        alignment = (
-            correction.found
-            if correction is not None and not correction.found.shifted
-            else check_alignment(
+        if correction is not None and not correction.found.shifted:
+            alignment = correction.found
+        elif not sample_note or len(blocks) >= _FEW_BLOCKS:
+            alignment = check_alignment(
                 opened,
                 parts.train,
                 seed=config.seed,
                 source_kind=source_codec.kind,
                 target_kind=target_codec.kind,
             )
-        )
         aligned = describe_alignment(alignment, correction)
         trivial = _fit_trivial(opened, blocks, conditions, source_codec, target_codec, start)
     sampler = PatchSampler(
@@ -169,7 +206,9 @@ def prepare(
         intensity_jitter=config.intensity_jitter,
         conditions=conditions,
     )
-    validation = _validation(opened, parts, conditions, trivial, target_codec, config)
+    validation, read = _validation(
+        opened, parts, conditions, trivial, target_codec, config, counts[1]
+    )
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
     steps = epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch)
@@ -184,11 +223,40 @@ def prepare(
         class_weights=class_weights,
         origin=(0, 0) if correction is None else correction.origin,
         steps_per_epoch=steps,
-        summary=_summary(opened[: len(pairs)]),
-        notes=tuple(n for n in (*words, parts.note, sampled, aligned, *warnings) if n),
+        summary=summarise(
+            opened[: len(pairs)],
+            source_codec,
+            target_codec,
+            patches=patch_count(opened, parts.train, config.patch),
+            alignment=alignment,
+        ),
+        notes=tuple(n for n in (*words, parts.note, sample_note, aligned, *warnings) if n),
         fingerprint=_fingerprint(opened, parts, blocks),
         start=start,
+        intensities=(
+            Intensities.measure([block.source for block in blocks]),
+            Intensities.measure(
+                [block.target for block in blocks], [block.valid for block in blocks]
+            ),
+        ),
+        sampled=(len(blocks), read),
     )
+
+
+def _share_of(config: TrainConfig, share: float, count: int | None) -> float | None:
+    """Return the seconds that reading may take; None where there is no budget, or a count."""
+    if config.max_seconds is None or count is not None:
+        return None
+    return share * config.max_seconds
+
+
+def _saturation(blocks: Sequence[Block], source: Codec, target: Codec) -> list[str]:
+    notes = []
+    if source.kind == "image":
+        notes += saturation_notes([block.source for block in blocks], "source")
+    if target.kind == "image":
+        notes += saturation_notes([block.target for block in blocks], "target")
+    return notes
 
 
 def _split(opened: Sequence[OpenPair], count: int, config: TrainConfig, *, given: bool) -> Split:
@@ -265,19 +333,34 @@ def _fit_trivial(
     """Fit the best trivial map of each condition, or keep that of the model to start from."""
     maps: list[TrivialMap] = []
     for index, condition in enumerate(conditions or (None,)):
-        chosen = [block for block in blocks if opened[block.pair].condition == condition]
-        if start is not None and not chosen:
+        triples = _triples(opened, blocks, condition)
+        if start is not None and not triples:
             maps.append(start.trivial.maps[index])
             continue
         maps.append(
             fit_trivial(
-                [(block.source, block.target, block.valid) for block in chosen],
+                triples,
                 kind=target.kind,
                 rgb=source.layout.rgb,
                 smallest=getattr(target, "smallest", 1),
             )
         )
     return TrivialMaps(tuple(maps))
+
+
+def _triples(
+    opened: Sequence[OpenPair], blocks: Sequence[Block], condition: Hashable
+) -> list[Triple]:
+    """Return a condition's blocks, and for target channels that none of them shows all others."""
+    its = [block for block in blocks if opened[block.pair].condition == condition]
+    if not its:
+        return []
+    shown = np.any([np.broadcast_to(b.valid, b.target.shape).any(axis=(1, 2)) for b in its], axis=0)
+    triples = [(block.source, block.target, block.valid) for block in its]
+    if not shown.all():
+        hidden = ~shown[:, np.newaxis, np.newaxis]
+        triples += [(block.source, block.target, block.valid & hidden) for block in blocks]
+    return triples
 
 
 def _check_context(opened: Sequence[OpenPair], z_context: int) -> None:
@@ -321,36 +404,28 @@ def _validation(
     trivial: TrivialMaps,
     codec: Codec,
     config: TrainConfig,
-) -> Validation | None:
+    count: int | None,
+) -> tuple[Validation | None, int]:
+    """Return what to validate on, and how many blocks were read for it."""
     if not parts.validation:
-        return None
+        return None, 0
     found, _ = sample_blocks(
         opened,
         parts.validation,
         size=_VALIDATION_SIZE,
         seed=config.seed,
         most=_VALIDATION_BLOCKS,
+        seconds=_share_of(config, _VALIDATION_SAMPLING, count),
+        count=count,
     )
     blocks = tuple(block for block in found if block.valid.any())
     if not blocks:
-        return None
+        return None, len(found)
     indices = tuple(
         conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
     )
-    return Validation(blocks, indices, trivial_scores(trivial, blocks, indices, codec))
-
-
-def _summary(opened: Sequence[OpenPair]) -> str:
-    first = opened[0]
-    frames = f", {first.frames} frames" if first.frames > 1 else ""
-    more = f" and {len(opened) - 1} more pairs" if len(opened) > 1 else ""
-    source, target = (
-        f"{planes.dtype} {planes.channels} x {planes.height} x {planes.width}"
-        if planes.channels
-        else "no source"
-        for planes in (first.source, first.target)
-    )
-    return f"{source} -> {target}{frames}{more}"
+    validation = Validation(blocks, indices, trivial_scores(trivial, blocks, indices, codec))
+    return validation, len(found)
 
 
 def _fingerprint(opened: Sequence[OpenPair], parts: Split, blocks: Sequence[Block]) -> str:

@@ -148,6 +148,16 @@ def test_missing_and_masked_pixels_are_left_out():
     assert not nothing.known
 
 
+def test_channels_that_some_images_lack_have_no_say():
+    pair = apart(IMAGE, IMAGE**2, (5, 0))
+    first = Pair(pair.source, (pair.target, None))
+    second = Pair(pair.source, (None, pair.target))
+    assert check(first, second).offset == pytest.approx((5, 0), abs=0.5)
+    corrected = correct_shift(first, (5, 0))
+    assert open_pair(corrected).target.absent == (1,)
+    assert check(corrected, correct_shift(second, (5, 0))).offset == pytest.approx((0, 0), abs=0.5)
+
+
 def test_it_depends_on_the_seed_alone_and_reads_only_the_areas():
     rng = np.random.default_rng(0)
     source, target = rng.random((2, 700, 300))

@@ -63,6 +63,33 @@ def test_a_constant_set_is_refused_and_a_constant_image_named(value, word):
     assert warnings[0].startswith(f"The source of a is {word} ({value} in every pixel")
 
 
+def test_a_constant_channel_is_named_and_images_are_listed():
+    stack = rng.integers(1, 9, (2, 32, 32)).astype(np.uint8)
+    flat = stack.copy()
+    flat[1] = 0
+    pairs = [Pair(stack, image(), channel_axis=0)]
+    pairs += [Pair(flat, image(), channel_axis=0, name=f"p{i}") for i in range(5)]
+    (said,) = check(*pairs)
+    assert said == (
+        "Channel 1 of the source of p0, p1, p2 and 2 more is empty (0 in every pixel sampled); "
+        "leave it out if that is not meant."
+    )
+    colours = np.stack([np.full((32, 32), value, np.uint8) for value in (7, 9)])
+    warnings = check(pairs[0], Pair(colours, image(), channel_axis=0, name="c"))
+    assert [one.split(" of the")[0] for one in warnings] == ["Channel 0", "Channel 1"]
+
+
+def test_a_channel_that_is_lacking_is_not_constant():
+    gray = rng.integers(1, 9, (32, 32)).astype(np.uint8)
+    assert check(Pair(image(), (gray, gray)), Pair(image(), (gray, None))) == []
+
+
+def test_one_channel_of_nan_is_warned_of_and_no_refusal():
+    target = np.stack([image(), np.full((32, 32), np.nan, np.float32)])
+    warnings = check(Pair(image(), target, channel_axis=0))
+    assert warnings == ["50 % of the target's values are NaN; these pixels count as unlabelled."]
+
+
 def test_identical_images_are_said():
     same = image()
     same[0, 0] = np.nan

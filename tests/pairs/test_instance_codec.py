@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
@@ -24,6 +26,25 @@ def test_objects_come_back_in_their_dtype(dtype):
     back = codec.decode(codec.encode(raw))
     assert back.dtype == raw.dtype
     np.testing.assert_array_equal(back, (raw + 9) // 10)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    dtype=st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"]),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    side=st.integers(3, 9),
+    seed=st.integers(0, 99),
+)
+def test_any_map_of_touching_objects_comes_back_in_its_dtype(dtype, shape, side, seed):
+    order = np.random.default_rng(seed).permutation(np.prod(shape) + 1)[: np.prod(shape)]
+    raw = np.kron(order.reshape(shape), np.ones((side, side), int))[np.newaxis].astype(dtype)
+    codec = InstanceCodec(dtype, 1, Layout())
+    back = codec.decode(codec.encode(raw))
+    assert back.dtype == raw.dtype
+    # The same pixels belong together, whatever their numbers.
+    pairs = np.unique(np.stack([raw.ravel(), back.ravel()]), axis=1)
+    assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+    np.testing.assert_array_equal(back == 0, raw == 0)
 
 
 def test_the_dtype_grows_with_the_number_of_objects():

@@ -73,6 +73,21 @@ def test_a_plain_mask_holds_for_all_frames_and_a_stack_for_its_own():
     np.testing.assert_array_equal(valid[0], ~plane)
 
 
+def test_a_channel_that_a_target_lacks_is_never_valid():
+    gray = np.ones((5, 6), np.uint8)
+    mask = np.ones((5, 6), bool)
+    mask[0] = False
+    opened = open_pair(Pair(gray, (None, gray, None), mask=mask))
+    _, target, valid = opened.read(0, slice(0, 2), slice(1, 4))
+    assert (opened.target.channels, opened.target.absent, target.dtype) == (3, (0, 2), np.uint8)
+    assert target.tolist() == [[[0] * 3] * 2, [[1] * 3] * 2, [[0] * 3] * 2]
+    assert valid.tolist() == [[[False] * 3] * 2, [[False] * 3, [True] * 3], [[False] * 3] * 2]
+    stack = np.ones((2, 4, 5, 6), np.float32)
+    opened = open_pair(Pair(gray[np.newaxis].repeat(4, 0), (stack, None), channel_axis=(None, 0)))
+    assert opened.target.absent == (2,)
+    assert opened.read(3, ALL, ALL)[2].any(axis=(1, 2)).tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("pair", "sentence"),
     [
@@ -81,6 +96,9 @@ def test_a_plain_mask_holds_for_all_frames_and_a_stack_for_its_own():
         (Pair(np.zeros((4, 20, 30)), np.zeros((20, 30))), "channel_axis where an axis holds"),
         (Pair(np.zeros((13, 20, 30)), np.zeros((21, 30)), channel_axis=0), "channel_axis=0"),
         (Pair(np.zeros((20, 30)), None), "no target"),
+        (Pair(np.zeros((4, 4)), (None, None)), "nothing but None; give at least one array"),
+        (Pair((np.zeros((4, 4)), None), np.zeros((4, 4))), "only a target may lack channels"),
+        (Pair(np.zeros((2, 4, 4)), np.zeros((4, 4)), channel_axis=(None, None)), "same frames"),
         (Pair(None, None), "no target"),
         (Pair(None, np.zeros((20, 30)), mask=np.ones((4, 5), bool)), "4 x 5 pixels"),
         (Pair(np.zeros((20, 30), object), np.zeros((20, 30)), name="x"), "source of x has dtype"),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair, open_pair
@@ -234,6 +235,21 @@ def test_conditions_are_indices_into_the_models():
     assert (sampler(pairs).batch(0).condition == 0).all()
     with pytest.raises(InputError, match=r"is 'a', which is not among \['b'\]"):
         sampler(pairs, conditions=("b",))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_class_that_no_sampled_block_held_counts_as_unlabelled(side):
+    labels = (places(1, 32, 32).astype(int) % 3).astype(np.uint8)
+    known = ClassCodec("uint8", (0, 1), Layout())
+    codecs = {"source_codec": identity(), "target_codec": identity(), f"{side}_codec": known}
+    image = labels.astype(np.float32)
+    other = {"source": image, "target": image} | {side: labels}
+    pairs = [open_pair(Pair(**other))]
+    drawn = PatchSampler(pairs, whole_areas(pairs), **codecs, patch=16, batch=4, seed=0, **PLAIN)
+    batch = drawn.batch(0)
+    shown = batch.target if side == "source" else batch.source
+    np.testing.assert_array_equal(batch.valid, shown < 2)
+    assert not batch.valid.all()
 
 
 def test_nothing_to_train_on_is_refused():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs import sample
 from napari_pix2pix.pairs.pair import Pair, open_pair
 from napari_pix2pix.pairs.sample import sample_blocks
 from napari_pix2pix.pairs.split import Area, whole_areas
@@ -66,3 +67,57 @@ def test_all_pairs_and_only_valid_pixels_are_told_apart():
 def test_without_areas_there_is_nothing_to_sample():
     with pytest.raises(InputError, match="at least one"):
         sample_blocks([], [], size=16, seed=0)
+
+
+def striped(height, condition=None):
+    image = np.arange(height * 32).reshape(height, 32)
+    return open_pair(Pair(image, image, condition=condition))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_condition_has_a_block_however_rare(seed):
+    pairs = [striped(8000, "common"), striped(16, "rare"), striped(8000, "common")]
+    blocks, note = sample_blocks(pairs, whole_areas(pairs), size=16, seed=seed, most=10)
+    assert len(blocks) == 10
+    assert 1 in {block.pair for block in blocks}
+    assert note.startswith("Statistics from 10 of 2002 blocks")
+    both, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=seed, most=1)
+    assert [pairs[block.pair].condition for block in both].count("rare") == 1
+    assert len(both) == 2
+
+
+class Clock:
+    """Time that goes on by a second with each reading of it."""
+
+    def __init__(self):
+        self.seconds = 0
+
+    def perf_counter(self):
+        self.seconds += 1
+        return self.seconds
+
+
+def test_reading_ends_in_time_and_says_so(monkeypatch):
+    pairs = [striped(3200)]
+    monkeypatch.setattr(sample, "time", Clock())
+    blocks, note = sample_blocks(pairs, whole_areas(pairs), size=16, seed=3, seconds=20)
+    assert len(blocks) == 20
+    assert note == (
+        "Statistics from 20 of 400 blocks of up to 16 px (seed 3); no more could be read in 20 s."
+    )
+    few, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=3, seconds=0)
+    assert len(few) == 8
+    every = [striped(160, condition) for condition in range(12)]
+    few, _ = sample_blocks(every, whole_areas(every), size=16, seed=3, seconds=0)
+    assert {block.pair for block in few} == set(range(12))
+
+
+def test_as_many_blocks_as_before_are_the_same_blocks(monkeypatch):
+    pairs = [striped(3200, "a"), striped(64, "b")]
+    with monkeypatch.context() as slow:
+        slow.setattr(sample, "time", Clock())
+        first, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=1, seconds=17)
+    again, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=1, count=len(first))
+    places = [[(b.pair, b.rows, b.columns) for b in blocks] for blocks in (first, again)]
+    assert places[0] == places[1]
+    assert len(first) == 17

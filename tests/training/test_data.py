@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import dask.array
 import numpy as np
 import pytest
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs import sample
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training import data as data_module
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.data import prepare
 
@@ -47,7 +51,7 @@ def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, t
     assert data.source_codec == alone.source_codec
     assert np.array_equal(data.sampler.batch(3).source, alone.sampler.batch(3).source)
     # Its description is of the training set.
-    assert "more pairs" not in data.summary
+    assert "pairs" not in data.summary
 
 
 def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair: MakePair, tiny: Tiny) -> None:
@@ -64,7 +68,9 @@ def test_too_small_to_split_is_said(make_pair: MakePair, tiny: Tiny) -> None:
 
 def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> None:
     data = prepare([make_pair(), make_pair(seed=1)], tiny())
-    assert data.summary == "float32 1 x 96 x 80 -> float32 1 x 96 x 80 and 1 more pairs"
+    assert data.summary == (
+        "float32 96x80, 2 pairs -> float32 image; 10 patches; alignment unknown"
+    )
 
 
 def test_missing_pixels_are_noted(make_pair: MakePair, tiny: Tiny) -> None:
@@ -172,6 +178,137 @@ def test_fingerprint_knows_the_pairs(make_pair: MakePair, tiny: Tiny) -> None:
     prints = [fingerprint(pair) for pair in others]
     prints.append(fingerprint(make_pair(), validation=0.3))
     assert len({first, *prints}) == len(prints) + 1
+
+
+def test_a_rare_condition_has_a_trivial_map_of_its_own(make_pair: MakePair, tiny: Tiny) -> None:
+    pairs = [make_pair(0, (32, 16 * 300), condition="common")]
+    pairs.append(replace(make_pair(1, (16, 16)), condition="rare"))
+    pairs[1] = replace(pairs[1], target=7 - 2 * pairs[1].source)
+    data = prepare(pairs, tiny(validation=0, patch=16))
+    assert any("256 of 601 blocks" in note for note in data.notes)
+    rare = data.trivial.predict(pairs[1].source[np.newaxis], data.conditions.index("rare"))
+    np.testing.assert_allclose(rare[0], pairs[1].target, atol=1e-4)
+
+
+def test_a_copy_that_is_held_out_is_said(make_pair: MakePair, tiny: Tiny) -> None:
+    pairs = [make_pair(seed, name=f"p{seed}") for seed in range(4)]
+    assert not any("also trained on" in note for note in prepare(pairs, tiny()).notes)
+    given = prepare(pairs[:2], tiny(), held_out=[replace(pairs[1], name="copy"), pairs[3]])
+    assert any("1 of 2 held-out sources are also trained on (copy = p1)" in n for n in given.notes)
+
+
+@pytest.mark.parametrize("what", ["source", "target"])
+def test_saturation_is_said_of_intensities_alone(
+    what: str, make_pair: MakePair, tiny: Tiny
+) -> None:
+    pair = make_pair()
+    clipped = np.minimum(getattr(pair, what), np.quantile(getattr(pair, what), 0.8))
+    data = prepare([replace(pair, **{what: clipped})], tiny())
+    (note,) = (note for note in data.notes if "saturated" in note)
+    assert re.match(rf"(19|20|21) % of the {what}'s values are", note)
+    labels = np.digitize(pair.source, np.linspace(-1, 0, 20)).astype(np.uint8)
+    taken = prepare([replace(pair, **{what: labels})], tiny(**{f"{what}_kind": "classes"}))
+    assert not any("saturated" in note for note in taken.notes)
+
+
+def test_a_run_that_goes_on_reads_as_much_as_before(
+    make_pair: MakePair, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could be read in time must not change what a run is resumed on."""
+    pair, config = make_pair(shape=(400, 300)), tiny(max_seconds=50, patch=16)
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            self.now += 0.5
+            return self.now
+
+    with monkeypatch.context() as slow:
+        slow.setattr(sample, "time", Clock())
+        first = prepare([pair], config)
+    assert first.sampled[0] == 10
+    assert any("no more could be read in 5 s" in note for note in first.notes)
+    assert any("not looked at" in note for note in first.notes)
+    again = prepare([pair], config, sampled=first.sampled)
+    for part in (
+        "fingerprint",
+        "source_codec",
+        "target_codec",
+        "trivial",
+        "intensities",
+        "sampled",
+    ):
+        assert getattr(again, part) == getattr(first, part), part
+    assert np.array_equal(again.sampler.batch(5).source, first.sampler.batch(5).source)
+    whole = prepare([pair], config)
+    assert whole.sampled[0] == 256
+    assert whole.fingerprint != first.fingerprint
+
+
+class Chunks:
+    """A lazy image of 50 GB that counts what is computed."""
+
+    def __init__(self, seed: int, side: int = 2000) -> None:
+        self.computed: list[int] = []
+
+        def block(block_info: Any) -> np.ndarray:
+            place = block_info[None]["array-location"]
+            rows, columns = (np.arange(*span).astype(np.uint16) for span in place)
+            self.computed.append(len(rows) * len(columns))
+            return rows[:, np.newaxis] * np.uint16(79 + seed) ^ columns
+
+        self.array = dask.array.map_blocks(
+            block,
+            chunks=((side,) * (100_000 // side), (side,) * (250_000 // side)),
+            dtype=np.uint16,
+            meta=np.empty((0, 0), np.uint16),
+        )
+
+
+def test_images_larger_than_memory_are_read_by_patches(tiny: Tiny) -> None:
+    source, target = Chunks(0), Chunks(1)
+    assert source.array.nbytes == 50e9
+    data = prepare([Pair(source.array, target.array)], tiny(), sampled=(12, 2))
+    assert data.sampled == (12, 2)
+    assert data.summary.startswith("uint16 100000x250000 -> uint16 image; 19529688 patches;")
+    # 12 blocks, 2 windows to validate on; each lies in one chunk, four at most.
+    assert 14 <= len(source.computed) <= 4 * 14
+    before = len(source.computed)
+    for step in range(3):
+        assert data.sampler.batch(step).source.shape == (2, 1, 32, 32)
+    assert 6 <= len(source.computed) - before <= 4 * 6
+
+
+class Windows:
+    """An image of 50 GB whose windows cost nothing, and are counted."""
+
+    shape, dtype = (100_000, 250_000), np.dtype(np.uint16)
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.read: list[int] = []
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
+        rows, columns = (np.arange(part.start, part.stop) for part in index)
+        self.read.append(len(rows) * len(columns))
+        return np.random.default_rng([self.seed, rows[0], columns[0]]).integers(
+            0, 60_000, (len(rows), len(columns)), np.uint16
+        )
+
+
+def test_all_that_is_looked_at_before_training_is_bounded(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "_VALIDATION_SIZE", 64)  # scores take a while
+    source, target = Windows(0), Windows(1)
+    data = prepare([Pair(source, target)], tiny())
+    for image in (source, target):
+        assert max(image.read) <= 256 * 256
+        assert sum(image.read) < 2_000_000
+        image.read.clear()
+    data.sampler.batch(0)
+    assert source.read == target.read == [32 * 32] * 2
 
 
 def test_an_epoch_has_a_hundred_steps_at_least(make_pair: MakePair, tiny: Tiny) -> None:

@@ -51,7 +51,7 @@ def test_there_is_no_validation_and_no_trivial_map(target: Pair) -> None:
     assert data.notes[0].startswith("No validation: without a source")
     assert "repeats itself away from its edges, every 8 pixels" in data.notes[0]
     assert "repeats" not in prepare([target], config(noise="pixel")).notes[0]
-    assert data.summary == "no source -> float32 1 x 96 x 80 and 1 more pairs"
+    assert data.summary == "no source 96x80, 2 pairs -> float32 image; 15 patches"
     assert (data.source_codec.channels, data.source_codec.planes) == (0, 0)
     batch = data.sampler.batch(0)
     assert batch.source.shape == (2, 0, 32, 32)

@@ -13,13 +13,20 @@ from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.instance_codec import InstanceCodec
+from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import (
     check_call,
     check_size,
     condition_index,
     warn_of_dtype,
+    warn_of_intensities,
 )
+
+IMAGES = ImageCodec("minmax", "uint16", (0.0,), (1000.0,), Layout())
+LABELS = InstanceCodec("uint16", 1, Layout())
 
 PLAIN = {
     "noise_channels": 0,
@@ -158,3 +165,64 @@ def test_other_dtypes_are_warned_of(trained: str, given: str, warned: bool) -> N
 
 def test_labels_mean_the_same_in_any_dtype() -> None:
     warn_of_dtype(ClassCodec("uint8", (0, 1), Layout(), 1), np.dtype("int64"))
+
+
+def noise(low: float, high: float, channels: int = 1, seed: int = 0) -> np.ndarray:
+    drawn = np.random.default_rng(seed).uniform(low, high, (channels, 96, 96))
+    return drawn.astype(np.uint16)
+
+
+def said_of(
+    image: np.ndarray,
+    *,
+    sources: tuple[float, float] = (0, 1000),
+    targets: tuple[float, float] = (5000, 6000),
+    source: Any = IMAGES,
+    target: Any = IMAGES,
+) -> list[str]:
+    known = (
+        Intensities.measure([noise(*sources, len(image))]),
+        Intensities.measure([noise(*targets)]),
+    )
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warn_of_intensities(Planes(image, channel_axis=0), source, target, known)
+    return [str(one.message) for one in seen]
+
+
+def test_images_like_the_sources_pass_in_silence() -> None:
+    assert said_of(noise(0, 1000, seed=1)) == []
+    assert said_of(noise(200, 700)) == []
+    assert said_of(noise(0, 1080)) == []
+    assert said_of(np.zeros((1, 8, 8), np.uint16)) == []
+
+
+def test_a_target_in_place_of_a_source_is_said() -> None:
+    (said,) = said_of(noise(5000, 6000, seed=1))
+    assert re.match(r"The image looks like the targets of the training \(median 5\d+; theirs", said)
+    assert "source and target were not swapped" in said
+    # Nearer to the targets, but no farther from the sources than these are wide.
+    assert said_of(noise(0, 900), targets=(0, 800)) == []
+    assert said_of(noise(0, 800, seed=1), targets=(0, 800)) == []
+
+
+def test_what_lies_outside_the_sources_is_said_with_numbers() -> None:
+    (said,) = said_of(noise(0, 2000))
+    assert re.match(r"4\d % of the image lies outside the intensities trained on, about -", said)
+    assert re.search(r"to 109\d\S* \(median 1?\d+, theirs \d+\): bring it into that range", said)
+    two = np.concatenate([noise(0, 1000), noise(8000, 9000)])
+    (said,) = said_of(two)
+    assert said.startswith("100 % of the image in channel 1 lies outside")
+
+
+def test_labels_in_place_of_a_source_are_said() -> None:
+    labels = np.kron(np.arange(36, dtype=np.uint16).reshape(1, 6, 6), np.ones((16, 16), np.uint16))
+    (said,) = said_of(labels, target=LABELS)
+    assert said.startswith("The image looks like labels, as the targets of the training were")
+    assert said_of(labels) == []
+    assert said_of(noise(0, 1000), target=LABELS) == []
+
+
+def test_sources_that_are_labels_or_booleans_have_no_range() -> None:
+    assert said_of(noise(5000, 6000), source=LABELS) == []
+    assert said_of(noise(0, 2).astype(bool), sources=(50, 90)) == []
