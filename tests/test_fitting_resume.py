@@ -18,7 +18,7 @@ import napari_pix2pix.pairs.patches as patches
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.fitting import train
 from napari_pix2pix.formats.container import read_container
-from napari_pix2pix.training import data
+from napari_pix2pix.training import sampling
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.translator import Translator, load
 
@@ -297,8 +297,8 @@ def test_what_was_read_in_time_is_read_again(
     fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
     path = tmp_path / "run.ckpt"
     with monkeypatch.context() as slow:
-        slow.setattr(data, "_SAMPLING", 0.0)
-        slow.setattr(data, "_VALIDATION_SAMPLING", 0.0)
+        slow.setattr(sampling, "_STATISTICS", 0.0)
+        slow.setattr(sampling, "_VALIDATION", 0.0)
         first = train(image, 1 - image, steps=2, checkpoint=path, **fields)
     assert read_container(path)[1]["sampled_blocks"] == [8, 1]
     again = train(image, 1 - image, steps=4, checkpoint=path, resume=True, **fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import pool, score
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.translation.inference import Model
 
@@ -49,6 +50,23 @@ class Validation:
         """Score ``model`` on all blocks; return also the first prediction, for a preview."""
         predictions = [self.predict(model, position) for position in range(len(self.blocks))]
         return score_blocks(predictions, self.blocks, model.target_codec), predictions[0]
+
+
+def make_validation(
+    opened: Sequence[OpenPair],
+    windows: Sequence[Block],
+    conditions: Sequence[Hashable],
+    trivial: TrivialMaps,
+    codec: Codec,
+) -> Validation | None:
+    """Put the best trivial map beside held-out windows; None where no pixel of them counts."""
+    blocks = tuple(block for block in windows if block.valid.any())
+    if not blocks:
+        return None
+    indices = tuple(
+        conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
+    )
+    return Validation(blocks, indices, trivial_scores(trivial, blocks, indices, codec))
 
 
 def score_blocks(

@@ -14,7 +14,7 @@ import pytest
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs import sample
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.training import data as data_module
+from napari_pix2pix.training import sampling
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.data import prepare
 
@@ -300,7 +300,7 @@ class Windows:
 def test_all_that_is_looked_at_before_training_is_bounded(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_module, "_VALIDATION_SIZE", 64)  # scores take a while
+    monkeypatch.setattr(sampling, "_VALIDATION_SIZE", 64)  # scores take a while
     source, target = Windows(0), Windows(1)
     data = prepare([Pair(source, target)], tiny())
     for image in (source, target):
