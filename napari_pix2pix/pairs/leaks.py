@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 
 from napari_pix2pix.pairs.pair import OpenPair
+from napari_pix2pix.pairs.sample import until
 from napari_pix2pix.pairs.split import Split
 
 # The middle of an image, so many pixels wide and high, stands for all of it.
@@ -65,10 +65,8 @@ def _alike(
 ) -> Iterable[Collection[int]]:
     """Group pairs by what they show."""
     groups: dict[Hashable, set[int]] = {}
-    began = time.perf_counter()
-    for index in np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS].tolist():
-        if seconds is not None and time.perf_counter() - began > seconds:
-            break
+    order = np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS].tolist()
+    for index in until(seconds, order):
         groups.setdefault(_fingerprint(pairs[index]), set()).add(index)
     groups.pop(None, None)
     return groups.values()

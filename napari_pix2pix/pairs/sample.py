@@ -91,7 +91,7 @@ def sample_blocks(
         wanted.sort()  # as the pixels lie, which is faster to read
     ends = np.cumsum(counts)
     blocks: dict[int, Block] = {}
-    for number in _until(seconds, wanted, fewest):
+    for number in until(seconds, wanted, fewest):
         which = int(np.searchsorted(ends, number, side="right"))
         inside = number - int(ends[which]) + counts[which]
         blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
@@ -103,7 +103,7 @@ def sample_blocks(
     return read, note
 
 
-def _until(seconds: float | None, numbers: Sequence[int], fewest: int) -> Iterator[int]:
+def until(seconds: float | None, numbers: Sequence[int], fewest: int = 0) -> Iterator[int]:
     """Yield numbers until the time is over, but at least the fewest."""
     began = time.perf_counter()
     for index, number in enumerate(numbers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # The part of the time that checkpoints, and validations under a budget in seconds, may take.
 _OVERHEAD = 0.1
+# However long the first validation is expected to take, no more of the budget is kept for it.
+_MOST_EXPECTED = 0.25
 _NO_STEP = (
     "The budget was used up before the first step, so nothing was learnt: give more max_seconds, "
     "or images that are faster to read."
@@ -143,7 +146,7 @@ class TrainingLoop:
         self.save = save
         self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
-        self.begun, self.begun_at = self.clock.seconds(), state.step
+        self.step_seconds = math.inf  # that the fastest step took, without reading its batch
         self.health = HealthWatch()
         self.validation_seconds = 0.0  # that the last validation took
         self.validation_total = 0.0
@@ -206,16 +209,17 @@ class TrainingLoop:
 
     def _expected_validation_seconds(self) -> float:
         """Estimate the first validation: half of what training on as many pixels takes."""
-        validation = self.data.validation
-        if validation is None or self.state.step == self.begun_at:
+        validation, budget = self.data.validation, self.config.max_seconds
+        if validation is None or budget is None or math.isinf(self.step_seconds):
             return 0.0
         pixels = sum(block.source[0].size for block in validation.blocks)
-        step_seconds = (self.clock.seconds() - self.begun) / (self.state.step - self.begun_at)
-        return 0.5 * step_seconds * pixels / (self.config.batch * self.config.patch**2)
+        steps = pixels / (self.config.batch * self.config.patch**2)
+        return min(0.5 * self.step_seconds * steps, _MOST_EXPECTED * budget)
 
     def _train(self, train_step: Pix2PixStep, batch: TensorBatch) -> Step:
         state, schedule = self.state, self.schedule
-        progress = schedule.progress(state.step, self.clock.seconds())
+        began = self.clock.seconds()
+        progress = schedule.progress(state.step, began)
         rate = schedule.rate_factor(state.step, progress)
         with seeded(self.config.seed, state.step, device=self.fabric.device):
             losses = train_step(
@@ -225,6 +229,7 @@ class TrainingLoop:
                 rate=rate,
             )
         values = torch.stack(list(losses.values())).tolist()
+        self.step_seconds = min(self.step_seconds, self.clock.seconds() - began)
         step = Step(
             step=state.step + 1,
             epoch=schedule.epoch(state.step),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import napari_pix2pix.training.loop as loop_module
 import napari_pix2pix.training.step as step_module
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.pairs.pair import Pair
@@ -167,6 +169,41 @@ def test_budget_in_seconds_holds(make_loop: MakeLoop) -> None:
     progress = [step.progress for step in of(Step, events)]
     assert progress == sorted(progress)
     assert progress[0] > 0.25
+
+
+@pytest.mark.parametrize(
+    ("reading", "first", "fields"),
+    [(1.0, 0.001, {"max_seconds": 20.0, "patch": 16}), (0.1, 4.0, {"max_seconds": 10.0})],
+    ids=["slow reads", "slow first step"],
+)
+def test_what_is_kept_for_validation_is_not_guessed_from_reads_or_the_first_step(
+    reading: float,
+    first: float,
+    fields: dict[str, Any],
+    make_loop: MakeLoop,
+    make_pair: Callable[..., Pair],
+    tiny: Callable[..., TrainConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is held out is in memory, and by this clock nothing but reads and steps takes time."""
+    data = prepare([make_pair(shape=(256, 256))], tiny(**fields))
+    now, draw, learn = [0.0], data.sampler.batch, loop_module.Pix2PixStep.__call__
+
+    def slow_draw(step: int) -> Any:
+        now[0] += reading
+        return draw(step)
+
+    def slow_learn(self: Any, *arguments: Any, **rates: Any) -> Any:
+        now[0] += 0.001 if loop.state.step else first
+        return learn(self, *arguments, **rates)
+
+    monkeypatch.setattr(data.sampler, "batch", slow_draw)
+    monkeypatch.setattr(loop_module.Pix2PixStep, "__call__", slow_learn)
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    loop = make_loop(data=data, **fields)
+    done = list(loop)[-1]
+    assert isinstance(done, Done)
+    assert done.seconds >= 0.9 * fields["max_seconds"]
 
 
 def test_rates_follow_the_schedule(make_loop: MakeLoop) -> None:
