@@ -57,6 +57,36 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     return outputs
 
 
+def number_outputs(outputs: list[Path], inputs: list[Path], samples: int) -> list[list[Path]]:
+    """Name the files of several samples of each translation: ``a_1.tif``, ``a_2.tif``, ...
+
+    Parameters
+    ----------
+    outputs : list of Path
+        As `name_outputs` names them; one sample alone is called so.
+    inputs : list of Path
+    samples : int
+
+    Raises
+    ------
+    FileError
+        When a file would replace an input.
+    """
+    if samples == 1:
+        return [[path] for path in outputs]
+    numbered = []
+    for path in outputs:
+        stem = file_stem(path)
+        ending = path.name.removeprefix(stem)
+        names = [f"{stem}_{number}{ending}" for number in range(1, samples + 1)]
+        numbered.append([path.with_name(name) for name in names])
+    taken = {path.resolve() for path in inputs}
+    for path in (one for names in numbered for one in names):
+        if path.resolve() in taken:
+            raise FileError(f"The sample {path} would replace an input: choose another folder.")
+    return numbered
+
+
 def check_output(path: Path, *, overwrite: bool) -> None:
     """Refuse an output before any work is done.
 

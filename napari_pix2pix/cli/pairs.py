@@ -21,8 +21,8 @@ _OPTIONS = (
         "--pairs",
         type=PATH,
         help="CSV file that lists the pairs, instead of SOURCE and TARGET. Columns: source, "
-        "target, condition, mask, set (train or validation); the last three may be left out. Paths "
-        "are relative to it.",
+        "target, condition, mask, set (train or validation); the last three may be left out, and "
+        "source where no pair has one. Paths are relative to it.",
     ),
     click.option(
         "--mask",
@@ -48,20 +48,28 @@ def read_given_pairs(
     mask: Path | None,
     condition: str | None,
     validate: tuple[Path, Path] | None = None,
+    no_source: bool = False,
 ) -> PairSets:
     """Read the pairs that a command was given, and say what is to be known of their files.
 
     Raises
     ------
     click.UsageError
-        When neither or both of the two ways to name pairs were used.
+        When neither or both of the two ways to name pairs were used, or a source was named where
+        there is none.
     FileError, InputError
         When a file can't be read or used.
     """
     from napari_pix2pix.formats.sets import read_pairs
     from napari_pix2pix.formats.tables import PairSets, read_table
 
-    alone = {"SOURCE": source, "--mask": mask, "--condition": condition, "--validate": validate}
+    alone: dict[str, object] = {
+        "SOURCE": source,
+        "--mask": mask,
+        "--condition": condition,
+        "--validate": validate,
+        "--no-source": no_source or None,
+    }
     if pairs is not None:
         given = [name for name, value in alone.items() if value is not None]
         if given:
@@ -70,6 +78,10 @@ def read_given_pairs(
                 "table"
             )
         sets = read_table(pairs, axes=axes)
+    elif no_source:
+        images = _target_alone(source, target, validate)
+        train, notes = read_pairs(None, images, mask=mask, condition=condition, axes=axes)
+        sets = PairSets(train, [], notes)
     elif source is None or target is None:
         missing = "SOURCE" if source is None else "TARGET"
         raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
@@ -82,6 +94,19 @@ def read_given_pairs(
     for note in sets.notes:
         click.echo(note, err=True)
     return sets
+
+
+def _target_alone(
+    given: Path | None, second: Path | None, validate: tuple[Path, Path] | None
+) -> Path:
+    """Return the only argument, which is the target where there is no source."""
+    if given is None:
+        raise _usage_error("Missing argument 'TARGET'")
+    if second is not None:
+        raise _usage_error(f"--no-source takes TARGET alone, got {given} and {second}")
+    if validate is not None:
+        raise _usage_error("--validate needs a source, and there is none: leave it out")
+    return given
 
 
 def check_training_sets(sets: PairSets, fraction: float | None) -> None:

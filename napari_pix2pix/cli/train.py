@@ -22,6 +22,11 @@ from napari_pix2pix.errors import FileError
 
 @click.command()
 @pairs_options
+@click.option(
+    "--no-source",
+    is_flag=True,
+    help="The one argument is TARGET: learn to make such images of noise and condition alone.",
+)
 @click.option("--condition", help="What all pairs of SOURCE and TARGET were made with: any text.")
 @click.option(
     "--validate",
@@ -45,6 +50,7 @@ def train(
     target: Path | None,
     pairs: Path | None,
     mask: Path | None,
+    no_source: bool,
     condition: str | None,
     validate: tuple[Path, Path] | None,
     axes: str | None,
@@ -72,6 +78,7 @@ def train(
     napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
     napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
     napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
+    napari-pix2pix train --no-source cells/ -o maker.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.progress import show_progress
 
@@ -83,7 +90,14 @@ def train(
     if resume and not checkpoint.exists():
         click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
     sets = read_given_pairs(
-        source, target, pairs=pairs, mask=mask, condition=condition, validate=validate, axes=axes
+        source,
+        target,
+        pairs=pairs,
+        mask=mask,
+        condition=condition,
+        validate=validate,
+        axes=axes,
+        no_source=no_source,
     )
     check_training_sets(sets, fields["validation"])
     if sets.validation:

@@ -78,7 +78,11 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def match_by_name(
-    sources: Sequence[Path], targets: Sequence[Path], *, partner: str = "target"
+    sources: Sequence[Path],
+    targets: Sequence[Path],
+    *,
+    side: str = "source",
+    partner: str = "target",
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Pair source and target files that have the same name without ending.
 
@@ -87,8 +91,8 @@ def match_by_name(
     Parameters
     ----------
     sources, targets : sequence of Path
-    partner : str
-        What sentences call the targets.
+    side, partner : str
+        What sentences call the sources and the targets.
 
     Returns
     -------
@@ -104,22 +108,22 @@ def match_by_name(
     """
     if len(sources) == len(targets) == 1:
         return [(sources[0], targets[0])], []
-    by_source, by_target = _by_stem(sources, "source"), _by_stem(targets, partner)
+    by_source, by_target = _by_stem(sources, side), _by_stem(targets, partner)
     pairs = [(path, by_target[stem]) for stem, path in by_source.items() if stem in by_target]
     if not pairs:
         raise InputError(
-            f"No source has a {partner} of the same name: sources are {_some(sources)}, "
+            f"No {side} has a {partner} of the same name: {side}s are {_some(sources)}, "
             f"{partner}s {_some(targets)}; rename them so that each pair differs only by its "
             "ending."
         )
     lonely = (
-        ("source", partner, [by_source[stem] for stem in by_source if stem not in by_target]),
-        (partner, "source", [by_target[stem] for stem in by_target if stem not in by_source]),
+        (side, partner, [by_source[stem] for stem in by_source if stem not in by_target]),
+        (partner, side, [by_target[stem] for stem in by_target if stem not in by_source]),
     )
     return pairs, [
-        f"{len(paths)} {side}{'s have' if len(paths) > 1 else ' has'} no {other} of the same name "
+        f"{len(paths)} {one}{'s have' if len(paths) > 1 else ' has'} no {other} of the same name "
         f"and {'are' if len(paths) > 1 else 'is'} left out: {_some(paths)}."
-        for side, other, paths in lonely
+        for one, other, paths in lonely
         if paths
     ]
 

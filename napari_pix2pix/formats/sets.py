@@ -17,7 +17,7 @@ from napari_pix2pix.pairs.planes import Layout, Planes
 
 
 def read_pairs(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None,
     target: str | os.PathLike[str],
     *,
     mask: str | os.PathLike[str] | None = None,
@@ -29,9 +29,10 @@ def read_pairs(
     Parameters
     ----------
     source, target : path-like
-        A file, a folder or a pattern each; files are matched by name.
+        A file, a folder or a pattern each; files are matched by name. A source of None is none for
+        any target.
     mask : path-like, optional
-        The same: an image for each source that has a target, 0 where nothing is trained or scored.
+        The same: an image for each pair, 0 where nothing is trained or scored.
     condition : str, optional
         What all of these pairs were made with.
     axes : str, optional
@@ -41,7 +42,7 @@ def read_pairs(
     Returns
     -------
     pairs : list of Pair
-        Named by their source's file.
+        Named by their source's file, or their target's.
     notes : list of str
         Sentences on the files that have no partner, and on images in a file that are not read.
 
@@ -50,24 +51,27 @@ def read_pairs(
     FileError, InputError
         When a file can't be read, nothing matches, or a mask is missing.
     """
-    matched, notes = match_by_name(expand_paths(source), expand_paths(target))
-    masks, mask_notes = _match_masks([path for path, _ in matched], mask)
+    matched: list[tuple[Path | None, Path]] = []
+    notes: list[str] = []
+    if source is None:
+        matched += [(None, path) for path in expand_paths(target)]
+    else:
+        both, notes = match_by_name(expand_paths(source), expand_paths(target))
+        matched += both
+    named_by = [source_path or target_path for source_path, target_path in matched]
+    masks, mask_notes = _match_masks(named_by, mask, "target" if source is None else "source")
     notes += mask_notes
     pairs = []
     for (source_path, target_path), mask_path in zip(matched, masks, strict=True):
-        images = [read_image(source_path, axes), _read_partner(target_path, axes)]
-        if mask_path is not None:
-            images.append(_read_partner(mask_path, axes))
-        planes = [image_planes(image) for image in images]
-        pairs.append(
-            Pair(
-                *planes[:2],
-                mask=planes[2] if mask_path else None,
-                condition=condition,
-                name=source_path.name,
-            )
+        images = (
+            None if source_path is None else read_image(source_path, axes),
+            _read_partner(target_path, axes),
+            None if mask_path is None else _read_partner(mask_path, axes),
         )
-        notes += [note for image in images for note in image.notes]
+        planes = [None if image is None else image_planes(image) for image in images]
+        name = (source_path or target_path).name
+        pairs.append(Pair(*planes[:2], mask=planes[2], condition=condition, name=name))
+        notes += [note for image in images if image is not None for note in image.notes]
     return pairs, notes
 
 
@@ -148,20 +152,20 @@ def _with_channels(axes: str, layout: Layout) -> str:
 
 
 def _match_masks(
-    sources: list[Path], mask: str | os.PathLike[str] | None
+    paths: list[Path], mask: str | os.PathLike[str] | None, side: str
 ) -> tuple[list[Path] | list[None], list[str]]:
-    """Return a mask for each source, by name, and sentences on masks that are left out."""
+    """Return a mask for each source or target, by name, and sentences on masks left out."""
     if mask is None:
-        return [None] * len(sources), []
-    matched, notes = match_by_name(sources, expand_paths(mask), partner="mask")
+        return [None] * len(paths), []
+    matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
     found = dict(matched)
-    bare = [path.name for path in sources if path not in found]
+    bare = [path.name for path in paths if path not in found]
     if bare:
         raise InputError(
-            f"{len(bare)} of {len(sources)} sources have no mask of the same name, {bare[0]} among "
+            f"{len(bare)} of {len(paths)} {side}s have no mask of the same name, {bare[0]} among "
             "them: add it, or list the pairs in a table (--pairs), where a pair may have no mask."
         )
-    return [found[path] for path in sources], notes
+    return [found[path] for path in paths], notes
 
 
 def _read_partner(path: Path, axes: str | None) -> ImageFile:

@@ -14,6 +14,7 @@ from napari_pix2pix.formats.sets import read_pairs
 from napari_pix2pix.pairs.pair import Pair
 
 _COLUMNS = ("source", "target", "condition", "mask", "set")
+_ALL_OR_NONE = ("source", "condition")
 _SETS = ("train", "validation")
 _DELIMITERS = ",;\t"  # spreadsheets write what their country separates lists with
 
@@ -41,6 +42,7 @@ def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> Pair
     The first line names the columns, in any order: ``source`` and ``target``, each a file, a folder
     or a pattern, as in `read_pairs`; and, where they are wanted, ``condition``, ``mask``, and
     ``set``, which is ``train`` or ``validation`` (empty: train). Paths are relative to the file.
+    Without a ``source`` in any line the pairs have none.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> Pair
     Returns
     -------
     PairSets
-        Pairs named by their source's file and their line.
+        Pairs named by their source's file, or their target's, and their line.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> Pair
             f"{path} lists no pairs: write source,target into the first line and each pair into a "
             "line below it."
         )
-    _check_conditions(rows)
+    _check_all_or_none(rows)
     sets = PairSets([], [], [])
     for row in rows:
         pairs, notes = _read_row(path.parent, row, axes)
@@ -110,12 +112,11 @@ def _columns(path: Path, header: list[str]) -> list[str]:
     """Return the names of the columns, or say what is wrong with them."""
     columns = [name.strip().lower() for name in header]
     allowed = "source and target, and if wanted condition, mask and set"
-    for name in ("source", "target"):
-        if name not in columns:
-            raise InputError(
-                f"{path.name}, line 1, has no column {name!r}: the first line names the columns, "
-                f"{allowed}."
-            )
+    if "target" not in columns:
+        raise InputError(
+            f"{path.name}, line 1, has no column 'target': the first line names the columns, "
+            f"{allowed}."
+        )
     for name in columns:
         if name not in _COLUMNS or columns.count(name) > 1:
             what = "an unknown column" if name not in _COLUMNS else "twice the column"
@@ -132,28 +133,28 @@ def _row(columns: list[str], cells: list[str], where: str) -> _Row:
     found = dict.fromkeys(_COLUMNS, "") | {
         name: cell.strip() for name, cell in zip(columns, cells, strict=False)
     }
-    for side in ("source", "target"):
-        if not found[side]:
-            raise InputError(f"{where}, names no {side}: give one to each pair.")
+    if not found["target"]:
+        raise InputError(f"{where}, names no target: give one to each pair.")
     found["set"] = found["set"].lower() or "train"
     if found["set"] not in _SETS:
         raise InputError(f"{where}, has the set {found['set']!r}: use train or validation.")
     return _Row(found, where)
 
 
-def _check_conditions(rows: list[_Row]) -> None:
-    bare = [row for row in rows if not row.cells["condition"]]
-    if bare and len(bare) < len(rows):
-        raise InputError(
-            f"{bare[0].where}, has no condition, and other lines have one: give one to each."
-        )
+def _check_all_or_none(rows: list[_Row]) -> None:
+    for name in _ALL_OR_NONE:
+        bare = [row for row in rows if not row.cells[name]]
+        if bare and len(bare) < len(rows):
+            raise InputError(
+                f"{bare[0].where}, has no {name}, and other lines have one: give one to each."
+            )
 
 
 def _read_row(folder: Path, row: _Row, axes: str | None) -> tuple[list[Pair], list[str]]:
     cells = row.cells
     try:
         return read_pairs(
-            folder / cells["source"],
+            folder / cells["source"] if cells["source"] else None,
             folder / cells["target"],
             mask=folder / cells["mask"] if cells["mask"] else None,
             condition=cells["condition"] or None,

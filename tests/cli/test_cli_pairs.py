@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_pix2pix import load, train
 from napari_pix2pix.formats.container import read_header
@@ -136,6 +137,46 @@ def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
     assert "mask of 0.tif has dtype float32" in said
 
 
+@pytest.mark.parametrize(("condition", "said"), [("A", True), ("B", False)])
+def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, place, invoke, tiny):
+    """Under another condition a source shows another target, so it is no copy."""
+    (place / "pairs.csv").write_text(
+        "source,target,condition,set\n"
+        "source,A,A,\nsource/1.tif,B/1.tif,B,\n"
+        f"source/0.tif,{condition}/0.tif,{condition},validation\n"
+    )
+    result = invoke("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny)
+    assert result.exit_code == 0, result.stderr
+    sentence = (
+        "1 of 1 held-out sources are also trained on (0.tif (pairs.csv, line 4) = "
+        "0.tif (pairs.csv, line 2)), so the scores are too good"
+    )
+    assert (sentence in result.stderr) == said
+
+
+def test_without_a_source_equals_python(place, images, invoke, tiny):
+    """Two conditions from a table, or one from an argument, and images made of them."""
+    (place / "pairs.csv").write_text("target,condition\nA,GFP\nB,RFP\n")
+    made: dict[str, Any] = {}
+    for name, words in (
+        ("two", ["--pairs", place / "pairs.csv"]),
+        ("one", ["--no-source", place / "A", "--condition GFP"]),
+    ):
+        path = place / f"{name}.st"
+        result = invoke("train", *words, "-o", path, tiny)
+        assert result.exit_code == 0, result.stderr
+        assert "no source 40x48" in result.stderr
+        sampled = invoke("sample", path, "-o", place / name, "--condition GFP --size 24x32 --json")
+        assert sampled.exit_code == 0, sampled.stderr
+        (written,) = json.loads(sampled.stdout)["written"]
+        made[name] = tifffile.imread(written)
+    expected = train(None, images["A"] + images["B"], condition=["GFP"] * 2 + ["RFP"] * 2, **PYTHON)
+    assert load(place / "two.st").conditions == expected.conditions
+    np.testing.assert_array_equal(made["two"], expected.sample("GFP", size=(24, 32))[0])
+    expected = train(None, images["A"], condition="GFP", **PYTHON)
+    np.testing.assert_array_equal(made["one"], expected.sample("GFP", size=(24, 32))[0])
+
+
 TABLE = "source,target\nsource/0.tif,A/0.tif\n"
 
 
@@ -150,12 +191,19 @@ TABLE = "source,target\nsource/0.tif,A/0.tif\n"
         ("--pairs held.csv", "All pairs of the table are there to validate on"),
         ("source A --validate source A --validation 0.5", "--validation 0.5 would hold out"),
         ("source A --validate source none", "no file or folder none"),
+        ("--no-source", "Missing argument 'TARGET'"),
+        ("source A --no-source", "--no-source takes TARGET alone, got source and A"),
+        ("A --no-source --validate source A", "--validate needs a source, and there is none"),
+        ("A --no-source --mask mask/0.tif", "1 of 2 targets have no mask of the same name"),
+        ("--pairs pairs.csv --no-source", "so --no-source can't be given"),
+        ("--pairs made.csv", "Pairs to validate on need a source, and there is none"),
     ],
 )
 def test_misuse(place, monkeypatch, words, said, invoke, sentence, tiny):
     monkeypatch.chdir(place)
     (place / "pairs.csv").write_text(TABLE)
     (place / "held.csv").write_text("source,target,set\nsource/0.tif,A/0.tif,validation\n")
+    (place / "made.csv").write_text("target,set\nA/0.tif,\nA/1.tif,validation\n")
     assert said in sentence(invoke("train -o m.st", tiny, words))
     assert not list(place.glob("m.*"))
 

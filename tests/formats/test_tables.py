@@ -58,6 +58,26 @@ def test_a_line_may_name_a_pattern_and_notes_are_kept(place):
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "target,condition,mask\na1.tif,A,m1.tif\n[ab]2.tif,B,\n",
+        "source,target,condition,mask\n,a1.tif,A,m1.tif\n,[ab]2.tif,B,\n",
+    ],
+    ids=["no column", "empty cells"],
+)
+def test_pairs_without_a_source(place, text):
+    first, second = read_table(table(place, text)).train
+    assert first.source is second.source is None
+    assert (first.name, first.condition) == ("a1.tif (pairs.csv, line 2)", "A")
+    assert (second.name, second.condition) == ("a2.tif (pairs.csv, line 3)", "B")
+    window = slice(0, 8), slice(0, 9)
+    for read, name in ((first.target, "a1"), (second.target, "a2"), (first.mask, "m1")):
+        expected = tifffile.imread(place / f"{name}.tif")
+        np.testing.assert_array_equal(read.read(0, *window)[0], expected)
+    assert second.mask is None
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
@@ -74,12 +94,13 @@ def test_what_spreadsheets_write(place, separator, encoding, end):
         ("", r"pairs\.csv lists no pairs: write source,target"),
         ("source,target\n", "lists no pairs"),
         ("source,target\n,,\n", "lists no pairs"),
-        ("\nsource,target\n", "line 1, has no column 'source'"),
+        ("\nsource,target\n", "line 1, has no column 'target'"),
         ("source,condition\na1.tif,A\n", "line 1, has no column 'target'"),
         ("source,target,stain\na1.tif,b1.tif,A\n", "line 1, has an unknown column 'stain'"),
         ("source,target,target\na1.tif,b1.tif,A\n", "line 1, has twice the column 'target'"),
         ("source,target\na1.tif,b1.tif\na2.tif,\n", "line 3, names no target"),
         ("source,target\na1.tif,b1.tif\na2.tif\n", "line 3, names no target"),
+        ("source,target\na1.tif,b1.tif\n,b1.tif\n", "line 3, has no source, and other lines have"),
         ("source,target\na1.tif,b1.tif,c\n", "line 2, has 3 cells for 2 columns"),
         ("source,target,set\na1.tif,b1.tif,test\n", "line 2, has the set 'test'"),
         (
