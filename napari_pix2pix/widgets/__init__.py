@@ -1,1 +1,1 @@
-"""The docks: thin views of what the rooms below do; nothing here imports torch in the GUI thread."""
+"""The docks: thin views of the rooms below; the GUI thread never imports torch."""
