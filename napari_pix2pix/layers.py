@@ -68,7 +68,8 @@ class Place:
 
     def keywords(self) -> dict[str, Any]:
         """Return what a layer takes to lie here."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        matrices = {name: np.array(getattr(self, name)) for name in ("rotate", "shear", "affine")}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | matrices
 
     def without(self, axis: int) -> Place:
         """Leave an axis out, such as that of the channels."""
