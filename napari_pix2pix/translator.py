@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,9 +27,32 @@ from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.inference import Model, Statistics
+from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.translation.translate import mosaic, put_together
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Part(NamedTuple):
+    """What is translated of one frame, see `Translator.iter_frame`.
+
+    Attributes
+    ----------
+    box : Box
+        Where in the frame.
+    done : int
+        Pixels of the frame that are done, this part included.
+    missing : bool
+        Whether the source had pixels so far that are NaN or infinite.
+    pixels : numpy.ndarray or None
+        (C, h, w), in the target's values; None for labels before the last tile.
+    """
+
+    box: Box
+    done: int
+    missing: bool
+    pixels: np.ndarray | None = None
 
 
 class Translator:
@@ -84,6 +109,15 @@ class Translator:
             name, score = headline(self.scores["prediction"])
             held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the weights that are applied, 16 hexadecimal digits: the same in every file."""
+        whole = hashlib.sha256()
+        for name, tensor in sorted(self.generator.state_dict().items()):
+            whole.update(name.encode())
+            whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return whole.hexdigest()[:16]
 
     @property
     def discriminator(self) -> nn.Module | None:
@@ -190,11 +224,50 @@ class Translator:
         frame: int,
         condition: Hashable = None,
         *,
-        output: Output = "target",
-        device: str | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
         **how: Any,
     ) -> np.ndarray:
         """Translate one frame of an opened source.
+
+        Parameters
+        ----------
+        planes, frame, condition, **how
+            See `iter_frame`.
+        on_tile : callable, optional
+            As when the translator is called.
+
+        Returns
+        -------
+        numpy.ndarray
+            (C, H, W).
+        """
+        missing = False
+
+        def pieces() -> Iterator[tuple[slice, slice, np.ndarray]]:
+            nonlocal missing
+            for part in self.iter_frame(planes, frame, condition, **how):
+                missing = missing or part.missing
+                if part.pixels is not None:
+                    yield part.box.rows, part.box.columns, part.pixels
+                if on_tile is not None:
+                    on_tile(part.done, planes.height * planes.width)
+
+        translated = put_together(pieces(), planes.height, planes.width)
+        if missing:
+            calls.warn_of_missing()
+        return translated
+
+    def iter_frame(
+        self,
+        planes: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        output: Output = "target",
+        device: str | None = None,
+        **how: Any,
+    ) -> Iterator[Part]:
+        """Translate one frame of an opened source, and yield each part as soon as it is done.
 
         Parameters
         ----------
@@ -205,12 +278,13 @@ class Translator:
         condition, output, device
             As when the translator is called.
         **how
-            Passed on to `Model.translate`.
+            Passed on to `Model.iter_tiles`.
 
-        Returns
-        -------
-        numpy.ndarray
-            (C, H, W).
+        Yields
+        ------
+        Part
+            Intensities tile by tile; labels with the last tile, all at once, since where objects
+            end is seen on the whole only.
         """
         check_channels(planes, self.source_codec.channels, self.config.z_context)
         index = calls.condition_index(self.conditions, condition)
@@ -230,10 +304,22 @@ class Translator:
             missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
             return window
 
-        translated = model.translate(read, planes.height, planes.width, condition=index, **how)
-        if missing:
-            calls.warn_of_missing()
-        return self.target_codec.decode(translated, output)
+        at_once = self.target_codec.kind != "image"
+        done, held = 0, []
+        for rows, columns, tile in model.iter_tiles(
+            read, planes.height, planes.width, condition=index, **how
+        ):
+            if held:
+                yield Part(held[-1][0], done, missing)
+            done += tile[0].size
+            box = Box(rows.start, rows.stop, columns.start, columns.stop)
+            if at_once:
+                held.append((box, tile))
+            else:
+                yield Part(box, done, missing, self.target_codec.decode(tile, output))
+        if held:
+            box, whole = mosaic(held)
+            yield Part(box, done, missing, self.target_codec.decode(whole, output))
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
