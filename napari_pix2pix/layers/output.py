@@ -1,0 +1,99 @@
+"""Translated images as layers beside their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
+from napari_pix2pix.pairs.layouts import Layout
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+
+def output_layer(
+    array: NDArray[Any],
+    like: Snapshot,
+    *,
+    layout: Layout,
+    kind: str,
+    name: str,
+    metadata: Mapping[str, Any] | None = None,
+    look: Mapping[str, Any] | None = None,
+) -> Layer:
+    """Make a layer that lies where its source does; it is not added to a viewer.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        What a translator made of the source.
+    like : Snapshot
+        The source; of several the first.
+    layout : Layout
+        Where the array has its channels. They come on an axis in front; RGB stays as it is.
+    kind : {"image", "classes", "instances"}
+        All but "image" becomes a Labels layer.
+    name : str
+    metadata : mapping, optional
+    look : mapping, optional
+        ``colormap``, ``contrast_limits`` and ``gamma`` to show an image in one colour with; by
+        default gray from the lowest to the highest value.
+
+    Returns
+    -------
+    Image or Labels
+    """
+    from napari.layers import Image, Labels
+
+    place = like.field_place
+    if layout.channel_axis is not None and not layout.rgb:
+        array = np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
+        place = place.with_axis_in_front(CHANNEL)
+    keywords = {"name": name, "metadata": dict(metadata or {}), **place.keywords()}
+    if kind != "image":
+        return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
+    if layout.rgb:
+        return Image(array, rgb=True, **keywords)
+    shown = {"contrast_limits": _limits(array)} | dict(look or {})
+    return Image(array, rgb=False, **keywords, **shown)
+
+
+def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
+    """Find the rows and columns of a layer that are in view.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : Image or Labels
+        In the viewer. Of a multiscale layer the rows and columns are those of the finest level.
+
+    Returns
+    -------
+    rows, columns : slice
+        All of them where the viewer doesn't show the layer's last two axes as a plane; empty where
+        the layer is out of view.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    height, width = data.shape[layer.ndim - 2 : layer.ndim]
+    shown = tuple(viewer.dims.displayed)[-2:]
+    if viewer.dims.ndisplay != 2 or shown != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
+        return slice(0, height), slice(0, width)
+    corners = np.asarray(layer.corner_pixels, float)[:, -2:]
+    if layer.multiscale:
+        corners = corners * np.asarray(layer.downsample_factors)[layer.data_level][-2:]
+    (top, left), (bottom, right) = np.floor(corners[0]), np.ceil(corners[1] + 1)
+    return (
+        slice(max(int(top), 0), min(int(bottom), height)),
+        slice(max(int(left), 0), min(int(right), width)),
+    )
+
+
+def _limits(array: NDArray[Any]) -> tuple[float, float]:
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return low, high if high > low else low + 1
