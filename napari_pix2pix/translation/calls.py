@@ -12,6 +12,7 @@ from torch import nn
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.inference import measures_its_input
 
 
@@ -84,15 +85,8 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
     UserWarning
         When the kind of number differs from that of the training, or the size of an integer.
     """
-    trained = np.dtype(codec.dtype)
-    other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
-    if codec.kind == "image" and (trained.kind != given.kind or other_size):
-        warnings.warn(
-            f"The model was trained on {trained} images, got {given}: what an intensity means "
-            f"belongs to the model, so give {trained} images in the range of the training's.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if note := foreign_dtype(codec, given):
+        warnings.warn(note, UserWarning, stacklevel=3)
 
 
 def warn_of_missing() -> None:
