@@ -26,7 +26,8 @@ from napari_pix2pix.training.networks import build_discriminator, build_generato
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
-from napari_pix2pix.translation.inference import Model, Statistics
+from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translation.translate import mosaic, put_together
 

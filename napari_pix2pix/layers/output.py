@@ -59,7 +59,9 @@ def output_layer(
         return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
     if layout.rgb:
         return Image(array, rgb=True, **keywords)
-    shown = {"contrast_limits": _limits(array)} | dict(look or {})
+    shown = dict(look or {})
+    if "contrast_limits" not in shown:
+        shown["contrast_limits"] = _limits(array)
     return Image(array, rgb=False, **keywords, **shown)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from napari_pix2pix.core import ResNet, UNet, condition_planes, noise_planes, stack_planes
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.memory import fit_to_memory
+from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translation.translate import iter_tiles, put_together
 
-Statistics = Literal["stored", "image"]
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
 _CPU = torch.device("cpu")
