@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
     ----------
     viewer : napari.Viewer
     layer : Image or Labels
-        In the viewer. Of a multiscale layer the rows and columns are those of the finest level.
+        Of a multiscale layer the rows and columns are those of the finest level.
 
     Returns
     -------
@@ -82,17 +83,20 @@ def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
     """
     data = layer.data[0] if layer.multiscale else layer.data
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
-    shown = tuple(viewer.dims.displayed)[-2:]
-    if viewer.dims.ndisplay != 2 or shown != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
+    dims, camera = viewer.dims, viewer.scene.camera
+    if dims.ndisplay != 2 or set(dims.displayed) != {dims.ndim - 2, dims.ndim - 1}:
         return slice(0, height), slice(0, width)
-    corners = np.asarray(layer.corner_pixels, float)[:, -2:]
-    if layer.multiscale:
-        corners = corners * np.asarray(layer.downsample_factors)[layer.data_level][-2:]
-    (top, left), (bottom, right) = np.floor(corners[0]), np.ceil(corners[1] + 1)
-    return (
-        slice(max(int(top), 0), min(int(bottom), height)),
-        slice(max(int(left), 0), min(int(right), width)),
+    reach = np.array(viewer.canvas.size) / (2 * camera.zoom)
+    found = []
+    for corner in itertools.product((-1, 1), repeat=2):
+        world = np.array(dims.point, float)
+        world[list(dims.displayed)] = np.array(camera.center[-2:]) + corner * reach
+        found.append(layer.world_to_data(world)[-2:])
+    lowest, highest = np.floor(np.min(found, axis=0)), np.ceil(np.max(found, axis=0)) + 1
+    (top, left), (bottom, right) = (
+        np.clip(edge, 0, (height, width)).astype(int).tolist() for edge in (lowest, highest)
     )
+    return slice(top, bottom), slice(left, right)
 
 
 def _limits(array: NDArray[Any]) -> tuple[float, float]:
