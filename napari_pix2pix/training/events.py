@@ -98,15 +98,19 @@ class Preview(Event):
         When.
     image : numpy.ndarray
         The region as the target's dtype and layout would have it, (C, H, W).
-    pair, top, left : int
-        Which pair it lies in and where its first pixel is.
+    pair, frame, top, left : int
+        Which pair and frame it lies in, and where its first pixel is.
+    kind : str
+        What the target is: ``image``, ``classes`` or ``instances``.
     """
 
     step: int
     image: np.ndarray
     pair: int
+    frame: int
     top: int
     left: int
+    kind: str
 
 
 @dataclass(frozen=True)

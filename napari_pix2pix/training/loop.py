@@ -266,7 +266,15 @@ class TrainingLoop:
         best = state.keep_best(headline(scores)[1])
         yield Validated(state.step, epoch, scores, validation.trivial, best)
         block = validation.blocks[0]
-        yield Preview(state.step, preview, block.pair, block.rows.start, block.columns.start)
+        yield Preview(
+            state.step,
+            preview,
+            pair=block.pair,
+            frame=block.frame,
+            top=block.rows.start,
+            left=block.columns.start,
+            kind=self.data.target_codec.kind,
+        )
         progress = self.schedule.progress(state.step, began)
         for sentence in self.health.after_validation(
             preview, block.target, scores, validation.trivial, progress

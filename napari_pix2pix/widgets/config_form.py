@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.fields import Editor
+from napari_pix2pix.widgets.sentence import Sentence
 
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
@@ -22,7 +23,6 @@ _PARTS = {
     "Objective": ("adversarial", "reconstruction_weight"),
     "Optimisation": ("learning_rate", "keep"),
 }
-_RED = "#e5534b"
 
 
 class ConfigForm(QWidget):
@@ -107,13 +107,13 @@ class ConfigForm(QWidget):
         found = re.match(r"\w+", sentence)
         name = found.group() if found else ""
         if name in self._rows:
-            self._rows[name].show_error(sentence)
+            self._rows[name].error.say(sentence)
         return name in self._rows
 
     def clear_error(self) -> None:
         """Say nothing."""
         for row in self._rows.values():
-            row.show_error("")
+            row.error.say("")
 
     def _default(self, name: str) -> Any:
         return self._found.get(name, self._defaults[name])
@@ -172,12 +172,7 @@ class _Row:
         policy = self.reset.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.reset.setSizePolicy(policy)
-        self.error = QLabel()
-        self.error.setWordWrap(True)
-        self.error.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.error.setTextFormat(Qt.TextFormat.PlainText)
-        self.error.setStyleSheet(f"color: {_RED}")
-        self.error.hide()
+        self.error = Sentence(is_error=True)
 
     def mark(self, is_set: bool, default: Any) -> None:
         """Show that the value is not the default."""
@@ -186,11 +181,6 @@ class _Row:
         font = self.label.font()
         font.setBold(is_set)
         self.label.setFont(font)
-
-    def show_error(self, sentence: str) -> None:
-        """Say what is wrong; nothing for an empty sentence."""
-        self.error.setText(sentence)
-        self.error.setVisible(bool(sentence))
 
 
 def _heading_of_each(names: Sequence[str]) -> dict[str, str]:

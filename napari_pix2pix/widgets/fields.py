@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QSizePolicy,
+    QSlider,
     QWidget,
 )
 
@@ -36,6 +37,15 @@ class Choice(QComboBox):
         """Leave the event to the parent."""
         if event is not None:
             event.ignore()
+
+
+class Slider(QSlider):
+    """Slider that leaves the wheel to the scroll area."""
+
+    def wheelEvent(self, e: QWheelEvent | None) -> None:  # noqa: N802
+        """Leave the event to the parent."""
+        if e is not None:
+            e.ignore()
 
 
 class Number(QDoubleSpinBox):
