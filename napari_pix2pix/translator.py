@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.layers import as_trained, layers_in, planes_of, result_layer, snapshot
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
@@ -150,14 +152,15 @@ class Translator:
         device: str | None = None,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Translate an image, or each frame of a stack.
 
         Parameters
         ----------
-        image : array_like
+        image : array_like, napari layer, or tuple of layers
             Laid out as the sources of the training were: (..., H, W), (..., H, W, 3) for RGB, or
-            with the channel axis where it was; leading axes are frames. Any height and width.
+            with the channel axis where it was; leading axes are frames. Any height and width. A
+            tuple of layers is one image whose channels they are.
         condition : hashable, optional
             One of `conditions`; needed when there are any.
         samples : int
@@ -180,12 +183,14 @@ class Translator:
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
         on_tile : callable, optional
-            Called with the number of pixels done and of all, frame by frame.
+            Called with the number of pixels done and of all, frame by frame; in the thread that
+            called the translator.
 
         Returns
         -------
-        numpy.ndarray
-            The same frames, height and width; channels as the targets of the training had them.
+        numpy.ndarray, or napari layer for a layer
+            The same frames, height and width; channels as the targets of the training had them. A
+            layer lies where its source does, and is not yet in a viewer.
 
         Raises
         ------
@@ -199,6 +204,11 @@ class Translator:
         UserWarning
             When the image has another dtype than those of the training, or pixels that are NaN or
             infinite.
+
+        Notes
+        -----
+        Called where a viewer lives, it waits while the viewer stays alive; Cancel in napari's
+        activity dock breaks it off like Ctrl+C, with a KeyboardInterrupt.
         """
         how: dict[str, Any] = {
             "seed": 0 if seed is None else seed,
@@ -209,15 +219,28 @@ class Translator:
         }
         calls.check_call(self.generator, samples=samples, output=output, **how)
         codec = self.source_codec
-        planes = open_source(image, codec.layout, codec.channels, self.config.z_context)
+        layers = layers_in(image) or []
+        sources = as_trained([snapshot(layer) for layer in layers], codec.layout)
+        given = planes_of(sources) if sources else image
+
+        def read(_: Desk) -> Planes:
+            return open_source(given, codec.layout, codec.channels, self.config.z_context)
+
+        planes = keep_alive(read, title="Reading")
         calls.warn_of_dtype(codec, planes.dtype)
-        translated = [
-            self.translate_planes(
-                planes, frame, condition, output=output, device=device, on_tile=on_tile, **how
-            )
-            for frame in range(planes.frames)
-        ]
-        return self.target_codec.layout.assemble(np.stack(translated), planes.frame_shape)
+        how |= {"condition": condition, "output": output, "device": device}
+        translate = partial(self._translate_all, planes, on_tile, how)
+        array = keep_alive(translate, title="Translation")
+        if not sources:
+            return array
+        record = {
+            "digest": self.digest,
+            "condition": condition,
+            "source": sources[0].name,
+            "source_id": str(layers[0].unique_id),
+            "scores": self.scores,
+        }
+        return result_layer(array, sources[0], self.target_codec, record)
 
     def translate_planes(
         self,
@@ -350,6 +373,20 @@ class Translator:
         tensors = applied if slim else {**self._tensors, **applied}
         write_container(path, tensors, self._header)
 
+    def _translate_all(
+        self,
+        planes: Planes,
+        on_tile: Callable[[int, int], None] | None,
+        how: Mapping[str, Any],
+        desk: Desk,
+    ) -> np.ndarray:
+        """Translate all frames, and lay them out as the targets were."""
+        frames = []
+        for frame in range(planes.frames):
+            told = partial(_tell, desk, on_tile, frame, planes.frames)
+            frames.append(self.translate_planes(planes, frame, on_tile=told, **how))
+        return self.target_codec.layout.assemble(np.stack(frames), planes.frame_shape)
+
     def _build_generator(self) -> UNet | ResNet:
         generator = build_generator(
             self.config,
@@ -396,6 +433,20 @@ def load(path: str | os.PathLike[str]) -> Translator:
             f"{path} is a napari-pix2pix file, but its content does not fit together "
             f"({reason[:200]}): take another copy, or the version that wrote it."
         ) from error
+
+
+def _tell(
+    desk: Desk,
+    on_tile: Callable[[int, int], None] | None,
+    frame: int,
+    frames: int,
+    done: int,
+    every: int,
+) -> None:
+    """Say of all frames how far one frame is."""
+    desk.show((frame + done / every) / frames)
+    if on_tile is not None:
+        desk.call(partial(on_tile, done, every))
 
 
 def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:

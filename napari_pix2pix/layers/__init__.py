@@ -3,7 +3,7 @@
 napari is imported inside functions only: without a viewer nothing here needs it.
 """
 
-from napari_pix2pix.layers.output import output_layer, visible_region
+from napari_pix2pix.layers.output import output_layer, result_layer, trained_look, visible_region
 from napari_pix2pix.layers.pairing import (
     layers_in,
     mask_of,
@@ -29,6 +29,8 @@ __all__ = [
     "planes_of",
     "read_pair",
     "read_pairs",
+    "result_layer",
     "snapshot",
+    "trained_look",
     "visible_region",
 ]

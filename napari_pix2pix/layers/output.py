@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 
 if TYPE_CHECKING:
@@ -64,6 +65,40 @@ def output_layer(
     if "contrast_limits" not in shown:
         shown["contrast_limits"] = _limits(array)
     return Image(array, rgb=False, **keywords, **shown)
+
+
+def result_layer(
+    array: NDArray[Any], like: Snapshot, codec: Codec, record: Mapping[str, Any]
+) -> Layer:
+    """Make the layer of what a translator made, shown in the range of the training's targets.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+    like : Snapshot
+        The source; of several the first.
+    codec : Codec
+        Of the model's targets.
+    record : mapping
+        Kept in the layer's metadata under ``napari-pix2pix``.
+    """
+    return output_layer(
+        array,
+        like,
+        layout=codec.layout,
+        kind="image" if array.dtype.kind == "f" else codec.kind,
+        name=f"{like.name} [pix2pix]",
+        metadata={"napari-pix2pix": dict(record)},
+        look=trained_look(codec),
+    )
+
+
+def trained_look(codec: Codec) -> dict[str, Any]:
+    """Return contrast limits that hold for all that a model makes; empty for colours and labels."""
+    if not isinstance(codec, ImageCodec) or codec.layout.rgb:
+        return {}
+    low, high = min(codec.low), max(codec.high)
+    return {"contrast_limits": (low, high)} if high > low else {}
 
 
 def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
