@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_scores
 from napari_pix2pix.metrics.scores import image_scores, mean_scores
 
@@ -76,6 +77,35 @@ def pool(images: Sequence[Scored]) -> dict[str, float]:
     if counts:
         return pool_label_scores(counts)
     return mean_scores([image.scores for image in images], weights=[i.weight for i in images])
+
+
+def summarise(scored: Sequence[tuple[str, Mapping[str, Scored]]]) -> dict[str, Any]:
+    """Put the scores of named images together.
+
+    Parameters
+    ----------
+    scored : sequence of (str, mapping of str to Scored)
+        Name of each image, and the scores of each side, such as ``prediction`` and ``trivial``.
+
+    Returns
+    -------
+    dict
+        Each side with its pooled scores, and ``images``: name and scores of each.
+
+    Raises
+    ------
+    InputError
+        When there is no image.
+    """
+    if not scored:
+        raise InputError(
+            "No pixel is left to score: the masks leave nothing where both images are finite."
+        )
+    images = [
+        {"name": name} | {side: one.scores for side, one in sides.items()} for name, sides in scored
+    ]
+    pooled = {side: pool([sides[side] for _, sides in scored]) for side in scored[0][1]}
+    return {**pooled, "images": images}
 
 
 def headline(scores: Mapping[str, float]) -> tuple[str, float]:
