@@ -45,7 +45,7 @@ def find_devices() -> list[Device]:
     found = []
     for device in available_devices():
         free = free_memory(device)
-        found.append(Device(str(device), f"{name_device(device)}, {free / _GB:.1f} GB free", free))
+        found.append(Device(str(device), f"{name_device(device)}, {free / _GB:.0f} GB free", free))
     return found
 
 

@@ -13,6 +13,8 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.fields import Editor
 from napari_pix2pix.widgets.sentence import Sentence
 
+LABELS = 84  # pixels for the labels of forms, so that they are aligned with each other
+
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
@@ -54,6 +56,11 @@ class ConfigForm(QWidget):
             row.editor.changed.connect(self._make_slot(name))
             row.reset.clicked.connect(self._make_reset(name))
         self.set_preset("light")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that it has."""
+        return tuple(self._rows)
 
     def values(self) -> dict[str, Any]:
         """Return the fields whose value is another than the preset's; only those count as set."""
@@ -145,6 +152,7 @@ class ConfigForm(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, LABELS)
         starts = _heading_of_each(list(self._rows)) if headings else {}
         for name, row in self._rows.items():
             if name in starts:
@@ -169,9 +177,6 @@ class _Row:
         self.reset = QToolButton()
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)
-        policy = self.reset.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.reset.setSizePolicy(policy)
         self.error = Sentence(is_error=True)
 
     def mark(self, is_set: bool, default: Any) -> None:

@@ -63,7 +63,10 @@ class Curves(QWidget):
 
             name, score = headline(event.prediction)
             self._append("score", event.step, score)
-            self._append("trivial map", event.step, headline(event.trivial)[1])
+            trivial = headline(event.trivial)[1]
+            if not self.points("trivial map")[0]:
+                self._append("trivial map", 0, trivial)  # so that the first score has its line
+            self._append("trivial map", event.step, trivial)
             self._make_plots()
             self._plots[1].setLabel("left", name)
         if not self._timer.isActive():
@@ -100,7 +103,9 @@ class Curves(QWidget):
             plot.setMenuEnabled(False)
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
-            plot.getAxis("left").setWidth(48)
+            plot.getAxis("left").setWidth(52)
+            for side in ("left", "bottom"):
+                plot.getAxis(side).enableAutoSIPrefix(False)
             legend = plot.addLegend(offset=(-4, 2), labelTextSize="8pt", verSpacing=-6)
             for name in names:
                 dashed = Qt.PenStyle.DashLine if name == "trivial map" else Qt.PenStyle.SolidLine
@@ -115,8 +120,9 @@ class Curves(QWidget):
         losses, scores = self._plots
         losses.setLogMode(y=True)
         losses.setLabel("left", "loss")
+        losses.getAxis("left").logTickStrings = _tick_strings
         scores.setLabel("bottom", "step")
-        losses.setXLink(scores)
+        scores.setXLink(losses)
         self._on_theme()
 
     def _on_theme(self) -> None:
@@ -134,6 +140,14 @@ class Curves(QWidget):
             legend.setLabelTextColor(text)
             for _, label in legend.items:
                 label.setText(label.text)
+
+
+def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str]:
+    """Write 1, 2 and 5 of each decade; more would not fit."""
+    return [
+        f"{10**value:g}" if round(10 ** (value % 1), 6) in (1, 2, 5, 10) else ""
+        for value in values
+    ]
 
 
 def _losses(step: Step) -> dict[str, float]:

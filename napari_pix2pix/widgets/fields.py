@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtGui import QValidator, QWheelEvent
+from qtpy.QtGui import QPaintEvent, QValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -16,6 +16,9 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QSizePolicy,
     QSlider,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 
@@ -37,6 +40,25 @@ class Choice(QComboBox):
         """Leave the event to the parent."""
         if event is not None:
             event.ignore()
+
+    def text(self) -> str:
+        """Return what the closed box says."""
+        return self.currentText()
+
+    def paintEvent(self, e: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw the text with dots where it is too long."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        assert style is not None
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        box = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self)
+        option.currentText = self.fontMetrics().elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, box.width() - 6
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class Slider(QSlider):

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QRect, Qt, Signal
-from qtpy.QtGui import QMouseEvent, QPaintEvent, QStandardItem, QStandardItemModel
-from qtpy.QtWidgets import (
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionComboBox,
-    QStyleOptionViewItem,
-    QStylePainter,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QMouseEvent, QStandardItem, QStandardItemModel
+from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_pix2pix.widgets.fields import Choice
 
@@ -181,18 +174,6 @@ class LayersChoice(Choice):
         """Return what the closed box says."""
         return " + ".join(layer.name for layer in self._chosen) or self._nothing
 
-    def paintEvent(self, e: QPaintEvent | None) -> None:  # noqa: N802
-        """Draw all chosen names instead of the current entry."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        box = _text_box(self, option)
-        option.currentText = self.fontMetrics().elidedText(
-            self.text(), Qt.TextElideMode.ElideRight, box.width() - 4
-        )
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-
     def _take_alone(self, row: int) -> None:
         self.choose([self._layers[row]])
 
@@ -216,9 +197,3 @@ class _Delegate(QStyledItemDelegate):
         size.setHeight(size.height() + 4)
         return size
 
-
-def _text_box(combo: QWidget, option: QStyleOptionComboBox) -> QRect:
-    style = combo.style()
-    assert style is not None
-    part = QStyle.SubControl.SC_ComboBoxEditField
-    return style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, combo)

@@ -160,7 +160,10 @@ class LivePreview(QWidget):
 
     def _add_layer(self, event: Preview) -> None:
         self._layer = self._make(event)
+        layers = self._viewer.layers
+        selected = {unwrapped(layer) for layer in layers.selection}
         self._viewer.add_layer(self._layer)
+        layers.selection = selected  # a layer that comes by itself takes no one's place
 
     def _make(self, event: Preview) -> Any:
         """Make the layer of a picture, where its pixels lie."""

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QWidge
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.widgets.config_form import LABELS
 from napari_pix2pix.widgets.fields import Choice, Number
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.settings import read_settings
@@ -182,6 +183,7 @@ class RunOptions(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, LABELS)
         budget = QWidget()
         row = QHBoxLayout(budget)
         row.setContentsMargins(0, 0, 0, 0)

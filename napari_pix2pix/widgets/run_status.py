@@ -94,8 +94,8 @@ class RunStatus(QWidget):
             self.bar.setRange(0, _PARTS)
             self.bar.setFormat("%p%" if state in (State.DONE, State.STOPPED) else "")
             self._end_activity()
-            if state in (State.IDLE, State.FAILED):
-                self.bar.setValue(0)
+            if state is not State.STOPPED:
+                self.bar.setValue(_PARTS if state is State.DONE else 0)
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:

@@ -24,6 +24,7 @@ class Section(QWidget):
         self.heading.setCheckable(True)
         self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.heading.setAutoRaise(True)
+        self.heading.setStyleSheet("QToolButton { text-align: left; border: none; padding: 2px 0 }")
         self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.heading.setToolTip(f"Show or hide: {title}")
         self.content = content

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import ConfigError, InputError, Pix2PixError
 from napari_pix2pix.layers import snapshot
@@ -26,6 +26,7 @@ from napari_pix2pix.widgets.pair_rows import PairChoice
 from napari_pix2pix.widgets.resume_offer import ResumeOffer
 from napari_pix2pix.widgets.run_status import RunStatus, State
 from napari_pix2pix.widgets.runner import Runner
+from napari_pix2pix.widgets.scroll import Scroll
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.train_form import TrainForm
@@ -237,15 +238,11 @@ class TrainDock(QWidget):
         for widget in parts:
             column.addWidget(widget)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll = Scroll(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 6)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(self._scroll, 1)
         layout.addWidget(self.status)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         self.form.ready_changed.connect(self.status.set_ready)
@@ -305,6 +302,7 @@ class TrainDock(QWidget):
             case Prepared():
                 self._enter(State.TRAINING, f"on {event.device}")
                 self.curves.show()
+                self._scroll.show_soon(self.curves)
             case Step():
                 self.status.show_step(event, self._epochs)
                 self.curves.add(event)

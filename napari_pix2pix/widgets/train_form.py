@@ -58,7 +58,7 @@ class TrainForm(QWidget):
         self._lay_out()
         self._connect()
         self._recall()
-        QTimer.singleShot(_FIND_AFTER, self._find_devices)
+        self._find_soon.start(_FIND_AFTER)
         self.touch()
 
     @property
@@ -114,12 +114,15 @@ class TrainForm(QWidget):
 
     def close_work(self) -> None:
         """Wait for the threads, and say nothing more."""
+        self._find_soon.stop()
         self._understanding.close()
         self._finder.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self._understanding = Understanding(self)
         self._finder = Runner(self)
+        self._find_soon = QTimer(self)
+        self._find_soon.setSingleShot(True)
         self._pairs_looked_at: list[Pair] = []
         self.pairs = PairRows(viewer)
         self.wrong = Sentence(is_error=True)
@@ -161,6 +164,7 @@ class TrainForm(QWidget):
         self._understanding.due.connect(self._on_due)
         self._understanding.understood.connect(self._on_understood)
         self._understanding.wrong.connect(self._on_wrong)
+        self._find_soon.timeout.connect(self._find_devices)
         self._finder.finished.connect(self._on_devices)
         self._finder.failed.connect(self.wrong.say)
 
