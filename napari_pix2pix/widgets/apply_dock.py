@@ -101,11 +101,11 @@ class ApplyDock(QWidget):
     @property
     def condition(self) -> Hashable:
         """The condition; None for a model without any."""
-        return self._view.condition.currentData()
+        return self._view.condition.value
 
     @condition.setter
     def condition(self, value: Hashable) -> None:
-        self._view.choose_condition(value)
+        self._view.condition.choose(value)
 
     @property
     def current_frame(self) -> bool:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.apply_condition import ConditionChoice
 from napari_pix2pix.widgets.apply_layers import LayersForm
 from napari_pix2pix.widgets.apply_model import ModelPicker
 from napari_pix2pix.widgets.apply_options import OptionsForm
 from napari_pix2pix.widgets.fields import Choice
 from napari_pix2pix.widgets.progress_row import ProgressRow
+from napari_pix2pix.widgets.scroll import Scroll
 from napari_pix2pix.widgets.section import Section
 from napari_pix2pix.widgets.sentence import Sentence
 
@@ -39,8 +36,7 @@ class ApplyView:
     def __init__(self, parent: QWidget) -> None:
         self.picker = ModelPicker()
         self.layers = LayersForm()
-        self.condition = Choice()
-        self.condition.setToolTip("Which of the translations that the model learned")
+        self.condition = ConditionChoice()
         self.frames = _choice("Which frames of a stack are translated", "all", "the one shown")
         self.part = _choice("Which part of each frame is translated", "all", "what is in view")
         self.replaces = QCheckBox("Replace the source")
@@ -62,19 +58,9 @@ class ApplyView:
         """Show what a model has to choose from."""
         self.layers.fit(card)
         self.options.fit(card)
-        before = self.condition.currentData()
-        self.condition.clear()
-        for one in card.conditions:
-            self.condition.addItem(str(one), one)
-        if before in card.conditions:
-            self.choose_condition(before)
+        self.condition.offer(card.conditions)
         self._form.labelForField(self.condition).setVisible(bool(card.conditions))
         self.condition.setVisible(bool(card.conditions))
-
-    def choose_condition(self, value: Hashable) -> None:
-        """Choose a condition of the model."""
-        index = [self.condition.itemData(i) for i in range(self.condition.count())].index(value)
-        self.condition.setCurrentIndex(index)
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Tell how a run ended; nothing for an empty text."""
@@ -98,17 +84,12 @@ class ApplyView:
         for one in (self.replaces, self.problem, self.note, Section("Advanced", self.options)):
             inner.addWidget(one)
         inner.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         row = QHBoxLayout()
         for button in (self.apply, self.cancel, self.undo):
             row.addWidget(button)
         outer = QVBoxLayout(parent)
         outer.setContentsMargins(4, 4, 4, 4)
-        outer.addWidget(area, 1)
+        outer.addWidget(Scroll(content), 1)
         for below in (self.estimate, self.status, self.error, self.progress):
             outer.addWidget(below)
         outer.addLayout(row)

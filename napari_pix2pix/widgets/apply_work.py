@@ -224,7 +224,7 @@ class Canvas:
         view[(*index, slice(None), box.rows, box.columns)] = pixels
 
     def _start(self, channels: int, dtype: np.dtype[Any]) -> np.ndarray:
-        shape = list((*self._frame_shape, *self._size))
+        shape = [*self._frame_shape, *self._size]
         if self._layout.channel_axis is not None:
             ndim = len(shape) + 1
             shape.insert(max(self._layout.channel_axis, -ndim) + ndim, channels)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.layers import Place, Snapshot, output_layer
+from napari_pix2pix.layers import Place, Snapshot, output_layer, trained_look
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.widgets.layer_choice import unwrapped
 
@@ -61,11 +61,6 @@ class Made:
 
     def layer(self, array: np.ndarray) -> Any:
         """Make the layer."""
-        look: dict[str, Any] = dict(self.look)
-        if self.codec.kind == "image" and not self.codec.layout.rgb:
-            limits = (min(self.codec.low), max(self.codec.high))  # type: ignore[union-attr]
-            if limits[1] > limits[0]:
-                look.setdefault("contrast_limits", limits)
         return output_layer(
             array,
             self.like,
@@ -73,7 +68,7 @@ class Made:
             kind=self.codec.kind,
             name=self.name,
             metadata={KEY: self.record},
-            look=look,
+            look={**trained_look(self.codec), **self.look},
         )
 
 
@@ -153,9 +148,9 @@ class Result:
         if self.layer is not None:
             self._update(array)
         else:
-            self.layer = self._made.layer(array)
-            self._insert(self.layer, above=self._made.source)
-            self._undo.append(lambda: self._remove(self.layer))
+            self.layer = added = self._made.layer(array)
+            self._insert(added, above=self._made.source)
+            self._undo.append(lambda: self._remove(added))
 
     def _update(self, array: np.ndarray) -> None:
         layer, place = self.layer, self._made.place.keywords()
@@ -178,15 +173,19 @@ class Result:
                 setattr(source, name, getattr(result, name))
             self.layer = source
         else:
+            # Undone in the opposite order, so that the name is free again.
             self._remember(source, ["name", "visible"])
             self._remember(result, ["name"])
-            result.name, source.name = source.name, f"{source.name} (before)"
-            source.visible = False
+            name, source.visible = source.name, False
+            source.name = f"{name} (before)"  # first: no two layers have one name
+            result.name = name
             layers.move(layers.index(result), layers.index(source))
 
     def _remember(self, layer: Any, names: Sequence[str]) -> None:
         """Undo will give a layer's attributes the values that they have now."""
         values = {name: getattr(layer, name) for name in names}
+        # napari writes new metadata into the old dictionary.
+        values |= {"metadata": dict(layer.metadata)} if "metadata" in values else {}
 
         def put_back() -> None:
             for name, value in values.items():
