@@ -166,10 +166,13 @@ class _Beside(Desk):
         """Let the viewer live until the work is over, or until the application quits."""
         from napari.utils import cancelable_progress
         from qtpy.QtCore import QEventLoop, QTimer
+        from qtpy.QtWidgets import QApplication
 
-        loop, timer = QEventLoop(), QTimer()
+        loop, timer, looks = QEventLoop(), QTimer(), 0
 
         def look() -> None:
+            nonlocal looks
+            looks += 1
             self._answer()
             self._show_on(bar)
             self._closed = not _viewer_is_open()
@@ -185,6 +188,10 @@ class _Beside(Desk):
             timer.timeout.connect(look)
             timer.start(_PERIOD)
             loop.exec()
+            if not looks:  # Qt starts no loop after a quit, as of an earlier viewer in a script
+                while not self._over:
+                    QApplication.processEvents()
+                    time.sleep(_PERIOD / 1000)
             timer.stop()
 
     def _answer(self) -> None:

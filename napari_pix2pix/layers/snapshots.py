@@ -193,7 +193,9 @@ def _channels(one: Snapshot) -> list[Any]:
 
 def named(value: Any) -> str:
     """Return what errors call a value that should be another kind of layer."""
-    return f"{value.name!r} is a {type(value).__name__} layer" if is_layer(value) else repr(value)
+    return (
+        f"{value.name!r} is a {value.__class__.__name__} layer" if is_layer(value) else repr(value)
+    )
 
 
 def size_of(one: Snapshot) -> str:
