@@ -40,7 +40,7 @@ def read_settings() -> Settings:
     running, files = getattr(page, "running", None), getattr(page, "files", None)
     autosaves = _data_folder() / "autosave"
     return Settings(
-        device=getattr(running, "device", "") or "auto",
+        device=getattr(running, "device", "").strip() or "auto",
         precision=getattr(running, "precision", "auto"),
         models_folder=_folder(getattr(files, "models_folder", ""), Path.home()),
         autosave=getattr(files, "autosave", True),
