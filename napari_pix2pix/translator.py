@@ -329,7 +329,8 @@ class Translator:
             return window
 
         at_once = self.target_codec.kind != "image"
-        done, held = 0, []
+        done = 0
+        held: list[tuple[Box, np.ndarray]] = []
         for rows, columns, tile in model.iter_tiles(
             read, planes.height, planes.width, condition=index, **how
         ):

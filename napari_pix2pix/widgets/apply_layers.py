@@ -71,7 +71,8 @@ class LayersForm(QWidget):
     def offer(self, layers: Iterable[Any]) -> None:
         """Offer other layers; the choice stays as long as it is among them."""
         self._offered = list(map(unwrapped, layers))
-        for choice in (self.images, *self.channels):
+        self.images.offer(self._offered)
+        for choice in self.channels:
             choice.offer(self._offered)
 
     def fit(self, card: Card | None) -> None:

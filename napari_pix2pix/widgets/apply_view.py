@@ -59,13 +59,18 @@ class ApplyView:
         self.layers.fit(card)
         self.options.fit(card)
         self.condition.offer(card.conditions)
-        self._form.labelForField(self.condition).setVisible(bool(card.conditions))
-        self.condition.setVisible(bool(card.conditions))
+        self._show_condition(bool(card.conditions))
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Tell how a run ended; nothing for an empty text."""
         self.error.say(text if is_error else "")
         self.status.say("" if is_error else text)
+
+    def _show_condition(self, visible: bool) -> None:
+        self.condition.setVisible(visible)
+        label = self._form.labelForField(self.condition)
+        assert label is not None
+        label.setVisible(visible)
 
     def _lay_out(self, parent: QWidget) -> None:
         content = QWidget()
@@ -76,13 +81,13 @@ class ApplyView:
         self._form.addRow("Condition", self.condition)
         self._form.addRow("Frames", self.frames)
         self._form.addRow("Part", self.part)
-        self.condition.hide()
-        self._form.labelForField(self.condition).hide()
-        for one in (_heading("Model"), self.picker, _heading("Layers"), self.layers):
-            inner.addWidget(one)
+        self._show_condition(False)
+        for above in (_heading("Model"), self.picker, _heading("Layers"), self.layers):
+            inner.addWidget(above)
         inner.addLayout(self._form)
-        for one in (self.replaces, self.problem, self.note, Section("Advanced", self.options)):
-            inner.addWidget(one)
+        advanced = Section("Advanced", self.options)
+        for under in (self.replaces, self.problem, self.note, advanced):
+            inner.addWidget(under)
         inner.addStretch(1)
         row = QHBoxLayout()
         for button in (self.apply, self.cancel, self.undo):

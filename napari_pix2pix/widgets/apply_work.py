@@ -220,7 +220,7 @@ class Canvas:
             view = np.moveaxis(view, max(self._layout.channel_axis, -view.ndim), -3)
         else:
             view = view[..., np.newaxis, :, :]
-        index = tuple(int(i) for i in np.unravel_index(frame, self._frame_shape))
+        index: list[Any] = [int(i) for i in np.unravel_index(frame, self._frame_shape)]
         view[(*index, slice(None), box.rows, box.columns)] = pixels
 
     def _start(self, channels: int, dtype: np.dtype[Any]) -> np.ndarray:
