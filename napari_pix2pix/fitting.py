@@ -25,7 +25,7 @@ from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
-from napari_pix2pix.training.events import Event, Step
+from napari_pix2pix.training.events import Event, Region, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
@@ -182,6 +182,7 @@ def training_events(
     resume: bool | str | Path | None = None,
     control: Control | None = None,
     began: float | None = None,
+    preview: Region | None = None,
 ) -> Generator[Event, None, Translator]:
     """Train step by step: a generator of events whose return value is the model.
 
@@ -199,6 +200,8 @@ def training_events(
         Pauses, resumes and stops the run from another thread.
     began : float, optional
         `time.perf_counter` at which the budget in seconds began; now when not given.
+    preview : Region, optional
+        What `Preview` events show; a part that is held out when not given.
 
     Yields
     ------
@@ -228,6 +231,7 @@ def training_events(
             control=control or Control(),
             seconds_before=time.perf_counter() - began,
             save=None if path is None else lambda state: _write_checkpoint(path, state, data),
+            preview=preview,
         )
         yield from loop
     return Translator(_on_cpu(state.model_tensors()), _header(state, data))

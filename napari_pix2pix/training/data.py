@@ -34,6 +34,8 @@ class TrainingData:
 
     Attributes
     ----------
+    opened : tuple of OpenPair
+        The training set, then the pairs held out.
     sampler : PatchSampler
         Gives the batch of any step.
     source_codec, target_codec : Codec
@@ -56,6 +58,7 @@ class TrainingData:
         Changes when the pairs do; a run is only resumed on the pairs that it began with.
     """
 
+    opened: tuple[OpenPair, ...]
     sampler: PatchSampler
     source_codec: Codec
     target_codec: Codec
@@ -127,6 +130,7 @@ def prepare(
         warnings.append("Without validation there is no best: the last weights are applied.")
     steps = epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch)
     return TrainingData(
+        opened=tuple(opened),
         sampler=sampler,
         source_codec=source_codec,
         target_codec=target_codec,

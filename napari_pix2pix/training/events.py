@@ -89,8 +89,26 @@ class Validated(Event):
 
 
 @dataclass(frozen=True)
+class Region:
+    """A window of one frame of a pair, to look at while the network learns.
+
+    Attributes
+    ----------
+    pair, frame : int
+        Which pair and which of its frames.
+    rows, columns : slice
+        Of step 1, within the image.
+    """
+
+    pair: int
+    frame: int
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True)
 class Preview(Event):
-    """The prediction of one held-out region; there is none without validation.
+    """The prediction of a region: the one asked for, or else the first that is held out.
 
     Attributes
     ----------

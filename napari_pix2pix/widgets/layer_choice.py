@@ -34,6 +34,13 @@ def is_mask(layer: Any) -> bool:
     return isinstance(layer, Labels | Shapes) and PREVIEW not in layer.metadata
 
 
+def is_shapes(layer: Any) -> bool:
+    """Whether a layer can mark a region."""
+    from napari.layers import Shapes
+
+    return isinstance(layer, Shapes)
+
+
 class LayerChoice(Choice):
     """Combo box of one layer, or of none.
 
@@ -196,4 +203,3 @@ class _Delegate(QStyledItemDelegate):
         size = super().sizeHint(option, index)
         size.setHeight(size.height() + 4)
         return size
-

@@ -10,12 +10,12 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_pix2pix.layers import Place, Snapshot, output_layer, snapshot
+from napari_pix2pix.layers import Place, Snapshot, mask_of, output_layer, snapshot
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.training.events import Preview
+from napari_pix2pix.training.events import Preview, Region
 from napari_pix2pix.widgets.fields import Slider
-from napari_pix2pix.widgets.layer_choice import PREVIEW, unwrapped
+from napari_pix2pix.widgets.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.pair_rows import PairChoice
 
 if TYPE_CHECKING:
@@ -48,23 +48,32 @@ class LivePreview(QWidget):
         self._pairs: list[_Shown] = []
         self._history: list[Preview] = []
         self._layer: Any = None
-        self._wanted = QCheckBox("Live preview")
+        self._wanted = QCheckBox("Live preview of")
         self._wanted.setChecked(True)
         self._wanted.setToolTip(
             "Show in the viewer, in its place, what the network makes of a part of the image that "
             "it is not trained on."
         )
+        self._where = LayerChoice(is_shapes, "a held-out part")
+        self._where.setToolTip(
+            "What is shown: a part that is not trained on, or where you drew shapes, in the first "
+            "pair. Another choice holds from the next training on."
+        )
+        self._where.offer(viewer.layers)
         self._step = QLabel()
         self._slider = Slider(Qt.Orientation.Horizontal)
         self._slider.setToolTip("Look back at earlier pictures; at its right end it follows.")
         self._go = QPushButton("Go to")
         self._go.setToolTip("Show the preview's frame and centre it.")
+        self._keep = QPushButton("Keep")
+        self._keep.setToolTip("Let the layer be yours: the next training makes another.")
         self._remove = QPushButton("Remove")
-        self._remove.setToolTip("Remove the preview's layer; otherwise it stays.")
+        self._remove.setToolTip("Remove the layer; the next training does so otherwise.")
         self._lay_out()
         self._wanted.toggled.connect(self._on_wanted)
         self._slider.valueChanged.connect(self._on_slider)
         self._go.clicked.connect(self.go_to)
+        self._keep.clicked.connect(self.keep)
         self._remove.clicked.connect(self.remove)
         self._update_controls()
 
@@ -111,6 +120,39 @@ class LivePreview(QWidget):
             self._show(event)
         self._update_controls()
 
+    def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
+        """Return the region that the user drew, in the first pair; None without any.
+
+        Raises
+        ------
+        InputError
+            When nothing is drawn over the source.
+        """
+        drawn = self._where.layer
+        if drawn is None:
+            return None
+        layer, planes = choices[0].sources[0], pairs[0].source
+        like = snapshot(layer, copy=False)
+        mask = mask_of(drawn, like)
+        position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
+        if like.channel_axis is not None:
+            del position[like.channel_axis]
+        axes = len(planes.frame_shape)
+        frame = [
+            int(np.clip(round(at), 0, length - 1))
+            for at, length in zip(position[:axes], planes.frame_shape, strict=True)
+        ]
+        if mask.ndim > 2:
+            frame = [int(n) for n in np.argwhere(mask)[0][:axes]]
+            mask = mask[tuple(frame)]
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        return Region(
+            pair=0,
+            frame=int(np.ravel_multi_index(frame, planes.frame_shape)) if axes else 0,
+            rows=slice(int(rows[0]), int(rows[-1]) + 1),
+            columns=slice(int(columns[0]), int(columns[-1]) + 1),
+        )
+
     def remove(self) -> None:
         """Take the layer out of the viewer."""
         if self._in_viewer():
@@ -118,8 +160,14 @@ class LivePreview(QWidget):
         self._layer = None
         self._update_controls()
 
+    def keep(self) -> None:
+        """Let the layer be the user's: it is neither updated nor removed any more."""
+        self._layer = None
+        self._update_controls()
+
     def reset_choices(self) -> None:
         """Notice that the user removed the layer; it does not come back by itself."""
+        self._where.offer(self._viewer.layers)
         if self._layer is not None and not self._in_viewer():
             self._layer = None
             self._wanted.blockSignals(True)
@@ -188,6 +236,7 @@ class LivePreview(QWidget):
         self._slider.setEnabled(len(self._history) > 1)
         self._below.setVisible(has_history)
         self._go.setEnabled(self._layer is not None)
+        self._keep.setEnabled(self._layer is not None)
         self._remove.setEnabled(self._layer is not None)
 
     def _lay_out(self) -> None:
@@ -196,12 +245,16 @@ class LivePreview(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._slider, 1)
         row.addWidget(self._step)
-        row.addWidget(self._go)
-        row.addWidget(self._remove)
+        for button in (self._go, self._keep, self._remove):
+            button.setMaximumWidth(70)
+            row.addWidget(button)
+        above = QHBoxLayout()
+        above.addWidget(self._wanted)
+        above.addWidget(self._where, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._wanted)
+        layout.addLayout(above)
         layout.addWidget(self._below)
 
 

@@ -265,6 +265,7 @@ class TrainDock(QWidget):
         config = self.config
         pairs = self.form.open_pairs(copy=True)
         choices = self.form.pairs.choices()
+        region = self.preview.region(choices, pairs)
         self._config, self._done = config, None
         self._epochs = config.epochs
         self._autosave = run or self._new_autosave(choices)
@@ -287,6 +288,7 @@ class TrainDock(QWidget):
                 checkpoint=None if self._autosave is None else self._autosave.path,
                 resume=None if run is None else True,
                 start=self.start_from,
+                preview=region,
             )
         )
 

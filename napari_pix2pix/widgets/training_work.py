@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.events import Event
+from napari_pix2pix.training.events import Event, Region
 from napari_pix2pix.widgets.runner import Work
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def training_work(
     checkpoint: Path | None,
     resume: bool | None = None,
     start: Any = None,
+    preview: Region | None = None,
 ) -> Work:
     """Return what trains on pairs; parameters are those of `fitting.training_events`.
 
@@ -48,6 +49,7 @@ def training_work(
                     checkpoint=checkpoint,
                     resume=resume,
                     control=control,
+                    preview=preview,
                     **given,
                 )
             )
