@@ -174,8 +174,9 @@ class _Beside(Desk):
             nonlocal looks
             looks += 1
             self._answer()
-            self._show_on(bar)
             self._closed = not _viewer_is_open()
+            if not self._closed:
+                self._show_on(bar)
             if self._closed or bar.is_canceled:
                 self._stop()
             if self._over:
@@ -257,7 +258,9 @@ def _console_interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl+C in napari's own console do the same; its kernel can't be interrupted."""
     from qtpy.QtWidgets import QApplication
 
-    consoles = [one for one in QApplication.allWidgets() if hasattr(one, "custom_interrupt")]
+    consoles: list[Any] = [
+        one for one in QApplication.allWidgets() if hasattr(one, "custom_interrupt")
+    ]
     for console in consoles:
         console.custom_interrupt = True
         console.custom_interrupt_requested.connect(interrupt)

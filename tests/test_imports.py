@@ -51,7 +51,7 @@ LIBRARIES: dict[str, set[str]] = {
     "core": {"torch"},
     "pairs": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
     "metrics": {"numpy", "scipy", "skimage"},
-    "layers": {"numpy", "dask", "zarr"},
+    "layers": {"numpy"},
     "console": set(),
 }
 

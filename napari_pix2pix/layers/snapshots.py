@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers.place import Place, place_of
 from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.lazy import LazyArray
 from napari_pix2pix.pairs.planes import Planes
 
 if TYPE_CHECKING:
@@ -176,19 +178,25 @@ def _channels(one: Snapshot) -> list[Any]:
     """Split a layer into arrays of one channel, without reading what is lazy."""
     if not one.rgb and one.channel_axis is None:
         return [one.data]
-    data = one.data
-    if not isinstance(data, np.ndarray):
-        import dask.array
+    axis = one.data.ndim - 1 if one.rgb else one.data.ndim + (one.channel_axis or 0)
+    count = 3 if one.rgb else one.data.shape[axis]
+    if isinstance(one.data, np.ndarray):
+        return list(np.moveaxis(one.data, axis, 0)[:count])
+    return [_Channel(one.data, axis, channel) for channel in range(count)]
 
-        data = dask.array.asarray(data)
-    axis = -1 if one.rgb else one.channel_axis
-    count = 3 if one.rgb else data.shape[axis]
-    index: list[Any] = [slice(None)] * data.ndim
-    parts = []
-    for channel in range(count):
-        index[axis] = channel
-        parts.append(data[tuple(index)])
-    return parts
+
+class _Channel(LazyArray):
+    """One channel of an array, read where it is asked for."""
+
+    def __init__(self, array: Any, axis: int, channel: int) -> None:
+        shape = tuple(int(n) for n in np.delete(array.shape, axis))
+        super().__init__(shape, np.dtype(array.dtype))
+        self._array, self._axis, self._channel = array, axis, channel
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window of the channel."""
+        index = (*window[: self._axis], self._channel, *window[self._axis :])
+        return np.asarray(self._array[index])
 
 
 def named(value: Any) -> str:
