@@ -250,7 +250,11 @@ class ApplyDock(QWidget):
             raise InputError("Choose a model that can be read: train one, or open a file.")
         groups = self.layers
         if not groups:
-            raise InputError("Choose the layers to translate.")
+            raise InputError(
+                f"Choose a layer for each of the {card.channels} channels that the model takes."
+                if self._view.layers.by_channel
+                else "Choose the layers to translate."
+            )
         made = [
             make_job(
                 self._viewer,

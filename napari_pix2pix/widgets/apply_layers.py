@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_pix2pix.widgets.apply_card import Card
@@ -13,8 +13,13 @@ from napari_pix2pix.widgets.fields import Choice
 from napari_pix2pix.widgets.layer_choice import LayerChoice, LayersChoice, is_image, unwrapped
 
 
-class LayersForm(QWidget):
+class LayersForm(QObject):
     """Layers, each an image; or for a model of several channels a layer for each of them.
+
+    Parameters
+    ----------
+    form : QFormLayout
+        Where its rows go.
 
     Attributes
     ----------
@@ -24,8 +29,9 @@ class LayersForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, form: QFormLayout) -> None:
         super().__init__()
+        self._form = form
         self._offered: list[Any] = []
         self.images = LayersChoice(is_image, "choose layers")
         self.images.setToolTip(
@@ -33,13 +39,10 @@ class LayersForm(QWidget):
             "its box adds it"
         )
         self.mode = Choice()
-        self.mode.addItem("an axis of one layer", False)
-        self.mode.addItem("a layer for each", True)
+        self.mode.addItem("in one layer", False)
+        self.mode.addItem("a layer each", True)
         self.mode.setToolTip("Where the channels are that this model takes")
         self.channels: list[LayerChoice] = []
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._form.addRow("Channels", self.mode)
         self._form.addRow("Layers", self.images)
         self.images.changed.connect(self.changed)
@@ -83,18 +86,21 @@ class LayersForm(QWidget):
                 self._form.removeRow(choice)
             self.channels = [self._add_channel(number) for number in range(count)]
             if self.channels:
-                self.mode.setCurrentIndex(0 if self._has_axis(count) else 1)
+                self.mode.setCurrentIndex(int(self._may_be_layers(count)))
         self._show_mode()
 
-    def _has_axis(self, count: int) -> bool:
+    def _may_be_layers(self, count: int) -> bool:
+        """Whether there are as many layers, and those chosen have no such axis themselves."""
         chosen = self.images.layers
-        return bool(chosen) and all(count in layer.data.shape[:-2] for layer in chosen)
+        has_axis = bool(chosen) and all(count in layer.data.shape[:-2] for layer in chosen)
+        return not has_axis and sum(map(is_image, self._offered)) >= count
 
     def _add_channel(self, number: int) -> LayerChoice:
         choice = LayerChoice(is_image, "choose a layer")
         choice.setToolTip(f"The layer that is channel {number + 1} of the model's sources")
         choice.offer(self._offered)
-        self._form.addRow(f"Channel {number + 1}", choice)
+        row, _ = self._form.getWidgetPosition(self.images)
+        self._form.insertRow(row + 1 + number, f"Channel {number + 1}", choice)
         choice.changed.connect(self.changed)
         return choice
 

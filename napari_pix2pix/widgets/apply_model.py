@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import FileError
@@ -28,7 +28,7 @@ class ModelPicker(QWidget):
 
     changed = Signal()
 
-    def __init__(self, nothing: str = "no model yet: train one, or open a file") -> None:
+    def __init__(self, nothing: str = "none yet") -> None:
         super().__init__()
         self._nothing = nothing
         self._offered: list[KnownModel] = []
@@ -110,8 +110,10 @@ class ModelPicker(QWidget):
             self._offered.insert(0, chosen)
         self.combo.blockSignals(True)
         self.combo.clear()
-        for one in self._offered:
-            self.combo.addItem(one.name if one.path is None else f"{one.name} ({one.path.name})")
+        for number, one in enumerate(self._offered):
+            self.combo.addItem(one.name)
+            where = "not saved" if one.path is None else str(one.path)
+            self.combo.setItemData(number, where, Qt.ItemDataRole.ToolTipRole)
         if not self._offered:
             self.combo.addItem(self._nothing)
         if chosen is not None:

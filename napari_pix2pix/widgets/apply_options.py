@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
-from napari_pix2pix.widgets.fields import Choice, Editor
+from napari_pix2pix.widgets.fields import Choice, Editor, Number
 from napari_pix2pix.widgets.settings import read_settings
 
 _CHOICES: dict[str, dict[str, Any]] = {
@@ -96,6 +96,8 @@ class OptionsForm(QWidget):
     def _editor(self, name: str) -> QWidget:
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
+        if isinstance(editor.widget, Number):
+            editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
         self._editors[name] = editor
         return editor.widget
 

@@ -64,7 +64,15 @@ class Order:
             "scores": {side: dict(scores) for side, scores in self.card.scores.items()},
         }
         name = f"{names} [{self.model.name}{condition}]"
-        return Made(source, job.sources[0], self.card.target_codec, name, record, self.model.look)
+        return Made(
+            source,
+            job.sources[0],
+            self.card.target_codec,
+            name,
+            record,
+            self.model.look,
+            is_part=job.region is not None,
+        )
 
 
 class ApplyRun(QObject):

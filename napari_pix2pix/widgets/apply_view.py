@@ -35,7 +35,9 @@ class ApplyView:
 
     def __init__(self, parent: QWidget) -> None:
         self.picker = ModelPicker()
-        self.layers = LayersForm()
+        self._form = QFormLayout()
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.layers = LayersForm(self._form)
         self.condition = ConditionChoice()
         self.frames = _choice("Which frames of a stack are translated", "all", "the one shown")
         self.part = _choice("Which part of each frame is translated", "all", "what is in view")
@@ -76,17 +78,16 @@ class ApplyView:
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._form.addRow("Condition", self.condition)
         self._form.addRow("Frames", self.frames)
         self._form.addRow("Part", self.part)
         self._show_condition(False)
-        for above in (_heading("Model"), self.picker, _heading("Layers"), self.layers):
+        # Above the fields that it is about: a model of many channels has a long list of them.
+        for above in (_heading("Model"), self.picker, _heading("Layers"), self.problem):
             inner.addWidget(above)
         inner.addLayout(self._form)
         advanced = Section("Advanced", self.options)
-        for under in (self.replaces, self.problem, self.note, advanced):
+        for under in (self.replaces, self.note, advanced):
             inner.addWidget(under)
         inner.addStretch(1)
         row = QHBoxLayout()

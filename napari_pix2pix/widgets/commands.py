@@ -24,6 +24,7 @@ def apply_last_model() -> None:
 
 def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
     """Open one of the docks ("Train", "Apply", "Evaluate"), or find the one that is open."""
-    area, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    area, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
     area.show()
+    area.raise_()
     return widget

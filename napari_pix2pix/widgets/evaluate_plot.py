@@ -56,6 +56,7 @@ class Scatter(QWidget):
         self._plot.setMinimumWidth(0)
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
+        self._plot.getPlotItem().setContentsMargins(0, 8, 8, 0)
         self._plot.setLabel("bottom", "truth")
         self._plot.setLabel("left", "prediction")
         for side in ("left", "bottom"):

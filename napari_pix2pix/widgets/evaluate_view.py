@@ -28,7 +28,7 @@ from napari_pix2pix.widgets.sentence import Sentence
 if TYPE_CHECKING:
     import napari.viewer
 
-_KINDS = {"find out": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
+_KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
 
 
 class EvaluateView:
@@ -49,8 +49,10 @@ class EvaluateView:
         self.truth = LayerChoice(is_image, "choose a layer")
         self.truth.setToolTip("The layer that it should be")
         self.sources = LayersChoice(is_image, "none")
-        self.mask = LayerChoice(is_mask, "none: all pixels count")
-        self.mask.setToolTip("Labels or Shapes: only what lies inside counts")
+        self.mask = LayerChoice(is_mask, "none")
+        self.mask.setToolTip(
+            "Labels or Shapes: only what lies inside counts; all pixels without any"
+        )
         self.condition = ConditionChoice()
         self.kind = Choice()
         for text, value in _KINDS.items():
@@ -116,8 +118,11 @@ class EvaluateView:
         }
         for label, field in rows.items():
             self._form.addRow(label, field)
+            if field is self.what:
+                self._form.addRow(self.picker)
+        inner.addWidget(self.problem)
         inner.addLayout(self._form)
-        for one in (self.picker, self.difference, self.problem, self.image, self.table):
+        for one in (self.difference, self.image, self.table):
             inner.addWidget(one)
         self.image.hide()
         inner.addWidget(self.scatter)

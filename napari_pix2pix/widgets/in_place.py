@@ -15,6 +15,8 @@ from napari_pix2pix.widgets.layer_choice import unwrapped
 
 KEY = "napari-pix2pix"  # of a result's metadata
 _PARTIAL = " (partial)"
+# What is not translated yet is 0: added to the source, it lets the source show.
+_OVERLAY, _SOLID = "additive", "translucent_no_depth"
 _SHARE = 0.2  # of the time at most goes into drawing
 
 
@@ -36,6 +38,8 @@ class Made:
         What its metadata say under `KEY`: model, digest, condition, source, scores.
     look : mapping
         As for `output_layer`; empty for the range of the training.
+    is_part : bool
+        Whether only a part of each frame is translated.
     """
 
     source: Any
@@ -44,6 +48,7 @@ class Made:
     name: str
     record: dict[str, Any]
     look: Mapping[str, Any] = field(default_factory=dict)
+    is_part: bool = False
 
     @property
     def place(self) -> Place:
@@ -61,7 +66,7 @@ class Made:
 
     def layer(self, array: np.ndarray) -> Any:
         """Make the layer."""
-        return output_layer(
+        layer = output_layer(
             array,
             self.like,
             layout=self.codec.layout,
@@ -70,6 +75,9 @@ class Made:
             metadata={KEY: self.record},
             look={**trained_look(self.codec), **self.look},
         )
+        if self.codec.kind == "image":
+            layer.blending = _OVERLAY
+        return layer
 
 
 def results_of(viewer: Any, source: Any, condition: Any, codec: Codec) -> dict[str, np.ndarray]:
@@ -104,6 +112,7 @@ class Result:
         self._array: np.ndarray | None = None
         self._undo: list[Callable[[], None]] = []
         self._drawn, self._cost = 0.0, 0.0
+        self._overlays = False  # the source shows where nothing is done yet
         self.layer: Any = None
 
     @property
@@ -132,6 +141,8 @@ class Result:
             return
         record = {**self._made.record, "partial": not complete}
         self.layer.metadata = {**self.layer.metadata, KEY: record}
+        if complete and not self._made.is_part and self._overlays:
+            self.layer.blending = _SOLID
         if self.layer.name.removesuffix(_PARTIAL) == self._made.name:
             self.layer.name = self._made.name + ("" if complete else _PARTIAL)
         self.layer.refresh()
@@ -148,13 +159,15 @@ class Result:
         if self.layer is not None:
             self._update(array)
         else:
+            self._overlays = self._made.codec.kind == "image"
             self.layer = added = self._made.layer(array)
             self._insert(added, above=self._made.source)
             self._undo.append(lambda: self._remove(added))
 
     def _update(self, array: np.ndarray) -> None:
         layer, place = self.layer, self._made.place.keywords()
-        self._remember(layer, ["data", "metadata", "name", *place])
+        self._overlays = layer.metadata[KEY].get("partial", False)
+        self._remember(layer, ["data", "metadata", "name", "blending", *place])
         layer.data = self._made.shown(array)
         for name, value in place.items():
             setattr(layer, name, value)
