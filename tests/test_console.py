@@ -257,6 +257,7 @@ def test_viewer_stays_alive_after_an_earlier_quit(viewer, quits):
 
 def test_train_on_layers_and_translate_into_a_layer_while_a_timer_ticks(viewer, pair):
     stain, nuclei = pair
+    train(stain, nuclei, steps=1, **SMALL)  # the first loads modules, which hold the interpreter
     ticks = Ticks()
     translator = train(stain, nuclei, steps=20, **SMALL)
     result = translator(stain)
