@@ -20,7 +20,7 @@ from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.layers import read_pair, read_pairs
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops

@@ -19,7 +19,7 @@ from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.layers import as_trained, layers_in, planes_of, result_layer, snapshot
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, open_source

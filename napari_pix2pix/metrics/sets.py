@@ -14,9 +14,6 @@ from napari_pix2pix.metrics.scores import image_scores, mean_scores
 
 Kind = Literal["image", "classes", "instances"]
 
-# The one number that a set of scores is judged by, whatever the kind.
-_HEADLINES = {"pearson": "Pearson", "f1": "F1", "dice": "Dice"}
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -106,15 +103,3 @@ def summarise(scored: Sequence[tuple[str, Mapping[str, Scored]]]) -> dict[str, A
     ]
     pooled = {side: pool([sides[side] for _, sides in scored]) for side in scored[0][1]}
     return {**pooled, "images": images}
-
-
-def headline(scores: Mapping[str, float]) -> tuple[str, float]:
-    """Return the name and value of the score that a set is judged by.
-
-    Examples
-    --------
-    >>> headline({"dice": 0.9, "f1": 0.8})
-    ('F1', 0.8)
-    """
-    key = next(key for key in _HEADLINES if key in scores)
-    return _HEADLINES[key], scores[key]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.batches import BatchFeed, TensorBatch
 from napari_pix2pix.training.control import Control

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import read_header
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
 from napari_pix2pix.training.config import TrainConfig
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import Event, Step, Validated
 
@@ -59,7 +59,7 @@ class Curves(QWidget):
             for name, value in _losses(event).items():
                 self._append(name, event.step, value)
         elif isinstance(event, Validated):
-            from napari_pix2pix.metrics.sets import headline
+            from napari_pix2pix.metrics.headline import headline
 
             name, score = headline(event.prediction)
             self._append("score", event.step, score)
@@ -103,19 +103,19 @@ class Curves(QWidget):
             plot.setMenuEnabled(False)
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
+            plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
             plot.getAxis("left").setWidth(52)
             for side in ("left", "bottom"):
                 plot.getAxis(side).enableAutoSIPrefix(False)
-            legend = plot.addLegend(offset=(-4, 2), labelTextSize="8pt", verSpacing=-6)
             for name in names:
                 dashed = Qt.PenStyle.DashLine if name == "trivial map" else Qt.PenStyle.SolidLine
                 pen = pg.mkPen(_COLOURS[name], width=1.5, style=dashed)
                 symbol = "o" if name == "score" else None
                 self._lines[name] = plot.plot(
-                    pen=pen, name=name, symbol=symbol, symbolSize=4, symbolBrush=_COLOURS[name]
+                    pen=pen, symbol=symbol, symbolSize=4, symbolBrush=_COLOURS[name]
                 )
             self._plots.append(plot)
-            legend.setParentItem(plot.getPlotItem())
+            layout.addWidget(_legend(names))
             layout.addWidget(plot)
         losses, scores = self._plots
         losses.setLogMode(y=True)
@@ -136,17 +136,23 @@ class Curves(QWidget):
                 axis = plot.getAxis(side)
                 axis.setPen(text)
                 axis.setTextPen(text)
-            legend = plot.getPlotItem().legend
-            legend.setLabelTextColor(text)
-            for _, label in legend.items:
-                label.setText(label.text)
+
+
+def _legend(names: tuple[str, ...]) -> QLabel:
+    """Name the curves above the plot, where they hide nothing."""
+    marks = {"trivial map": "╌╌"}
+    return QLabel(
+        "&nbsp;&nbsp; ".join(
+            f'<span style="color:{_COLOURS[name]}">{marks.get(name, "━━")}</span> {name}'
+            for name in names
+        )
+    )
 
 
 def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str]:
     """Write 1, 2 and 5 of each decade; more would not fit."""
     return [
-        f"{10**value:g}" if round(10 ** (value % 1), 6) in (1, 2, 5, 10) else ""
-        for value in values
+        f"{10**value:g}" if round(10 ** (value % 1), 6) in (1, 2, 5, 10) else "" for value in values
     ]
 
 

@@ -13,10 +13,7 @@ import numpy as np
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
-from napari_pix2pix.metrics.maps import TrivialMap, fit_trivial
-from napari_pix2pix.metrics.sets import Kind, Scored, score, summarise
 from napari_pix2pix.pairs.codecs import Codec
-from napari_pix2pix.pairs.interpret import interpret
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.training.control import Control
@@ -24,6 +21,9 @@ from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import load_known
 
 if TYPE_CHECKING:
+    # What scores needs half a second to be imported, so the functions do that.
+    from napari_pix2pix.metrics.maps import TrivialMap
+    from napari_pix2pix.metrics.sets import Scored
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.models import KnownModel
 
@@ -130,7 +130,7 @@ class Evaluation:
     """
 
     scores: dict[str, Any]
-    kind: Kind
+    kind: str
     difference: np.ndarray
     layout: Layout
     points: np.ndarray
@@ -147,6 +147,8 @@ def evaluate_subject(
     InputError
         When the layers don't fit each other or the model, or no pixel is left to score.
     """
+    from napari_pix2pix.metrics.sets import summarise
+
     opened = subject.pair()
     judge = _Judge.of(subject, opened)
     scored: list[tuple[str, dict[str, Scored]]] = []
@@ -223,6 +225,9 @@ class _Judge:
             index = conditions.index(subject.condition) if conditions else 0
             codec, trivial = translator.target_codec, translator.trivial.maps[index]
             return cls(opened, codec, trivial, opened, translator, subject.condition)
+        from napari_pix2pix.metrics.maps import fit_trivial
+        from napari_pix2pix.pairs.interpret import interpret
+
         truths = [(truth, valid) for _, truth, valid in _frames(opened)]
         codec, _ = interpret(
             [truth for truth, _ in truths],
@@ -244,6 +249,8 @@ class _Judge:
         self, frame: int, device: str | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Scored]]:
         """Return prediction, truth, the pixels that count, and the scores; none without any."""
+        from napari_pix2pix.metrics.sets import score
+
         prediction, truth, valid = _read(self.opened, frame)
         if self.translator is not None:
             source, planes = prediction, self.opened.source
@@ -282,7 +289,7 @@ def _frames(opened: OpenPair) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
         yield _read(opened, int(frame))
 
 
-def _difference(prediction: np.ndarray, truth: np.ndarray, kind: Kind) -> np.ndarray:
+def _difference(prediction: np.ndarray, truth: np.ndarray, kind: str) -> np.ndarray:
     if kind == "image":
         return prediction.astype(np.float32) - truth.astype(np.float32)
     found, there = prediction != 0, truth != 0

@@ -129,7 +129,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
 
     layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
-    monkeypatch.setattr("napari_pix2pix.widgets.evaluate_work.score", fail)
+    monkeypatch.setattr("napari_pix2pix.metrics.sets.score", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert said
