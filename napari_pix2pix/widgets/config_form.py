@@ -14,6 +14,7 @@ from napari_pix2pix.widgets.fields import Editor
 from napari_pix2pix.widgets.sentence import Sentence
 
 LABELS = 84  # pixels for the labels of forms, so that they are aligned with each other
+_LONG_LABELS = 104
 
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
@@ -86,7 +87,7 @@ class ConfigForm(QWidget):
 
     def set_preset(self, preset: str) -> None:
         """Show another preset's values wherever nothing else was set."""
-        defaults = TrainConfig(preset=preset)  # type: ignore[arg-type]
+        defaults = TrainConfig(preset=preset)
         self._defaults = {name: getattr(defaults, name) for name in self._rows}
         self._found = {}
         self.set_values(self._wanted)
@@ -152,13 +153,14 @@ class ConfigForm(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
-        grid.setColumnMinimumWidth(0, LABELS)
+        width = _LONG_LABELS if headings else LABELS
         starts = _heading_of_each(list(self._rows)) if headings else {}
         for name, row in self._rows.items():
             if name in starts:
                 title = QLabel(f"<b>{starts[name]}</b>")
                 grid.addWidget(title, grid.rowCount(), 0, 1, 3)
             line = grid.rowCount()
+            row.label.setFixedWidth(width)
             grid.addWidget(row.label, line, 0)
             grid.addWidget(row.editor.widget, line, 1)
             grid.addWidget(row.reset, line, 2)
@@ -173,6 +175,7 @@ class _Row:
         self.editor = Editor(field)
         self.editor.widget.setObjectName(name)
         self.label = QLabel(name.replace("_", " "))
+        self.label.setWordWrap(True)
         self.label.setToolTip(field.description or "")
         self.reset = QToolButton()
         self.reset.setText("↺")

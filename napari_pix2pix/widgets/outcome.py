@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from qtpy.QtCore import Qt, Signal
@@ -66,9 +67,13 @@ class Outcome(QWidget):
             self._table.addWidget(label, 0, column, _side(column))
         names = [name for name in prediction if name in trivial][:_MOST_ROWS]
         for row, name in enumerate(names, start=1):
-            cells = name, f"{prediction[name]:.3g}", f"{trivial[name]:.3g}"
+            cells = name.replace("_", " "), _number(prediction[name]), _number(trivial[name])
             for column, text in enumerate(cells):
                 self._table.addWidget(QLabel(text), row, column, _side(column))
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "–"
 
 
 def _side(column: int) -> Qt.AlignmentFlag:

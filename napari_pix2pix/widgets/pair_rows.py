@@ -220,8 +220,8 @@ class _Row(QFrame):
         )
         self.target = LayersChoice(is_image, "choose a target")
         self.target.setToolTip("What the network learns to make of it, chosen in the same way.")
-        self.mask = LayerChoice(is_mask, "everywhere")
-        self.mask.setToolTip("Train and score only inside of these labels or shapes.")
+        self.inside = LayerChoice(is_mask, "everywhere")
+        self.inside.setToolTip("Train and score only inside of these labels or shapes.")
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("none")
         self.condition.setToolTip(
@@ -239,7 +239,7 @@ class _Row(QFrame):
         self.less.setToolTip("Remove this pair.")
         self.error = Sentence(is_error=True)
         self._lay_out()
-        for signal in (self.source.changed, self.target.changed, self.mask.changed):
+        for signal in (self.source.changed, self.target.changed, self.inside.changed):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
         self.more.toggled.connect(self.extra.setVisible)
@@ -250,7 +250,7 @@ class _Row(QFrame):
         return PairChoice(
             self.source.layers,
             self.target.layers,
-            self.mask.layer,
+            self.inside.layer,
             self.condition.text().strip() or None,
         )
 
@@ -258,14 +258,14 @@ class _Row(QFrame):
         """Choose layers."""
         self.source.choose(choice.sources)
         self.target.choose(choice.targets)
-        self.mask.choose(choice.mask)
+        self.inside.choose(choice.mask)
         self.condition.setText(choice.condition or "")
         self.more.setChecked(choice.mask is not None or bool(choice.condition))
 
     def offer(self, layers: Iterable[Any]) -> None:
         """Offer other layers."""
         layers = list(layers)
-        for combo in (self.source, self.target, self.mask):
+        for combo in (self.source, self.target, self.inside):
             combo.offer(layers)
 
     def _lay_out(self) -> None:
@@ -282,7 +282,7 @@ class _Row(QFrame):
         second.setColumnStretch(1, 1)
         second.setColumnStretch(3, 1)
         for column, (text, widget) in enumerate(
-            (("mask", self.mask), ("condition", self.condition))
+            (("mask", self.inside), ("condition", self.condition))
         ):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)

@@ -192,7 +192,7 @@ class _Job:
             if not isinstance(error, Pix2PixError):
                 _log.error("%s\n%s", self.sentence, traceback.format_exc())
 
-    def _drain(self, events: Generator[Any, None, Any]) -> Any:
+    def _drain(self, events: Generator[Any, Any, Any]) -> Any:
         while True:
             try:
                 self._say(next(events))

@@ -13,9 +13,11 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_pix2pix.errors import ConfigError, InputError, Pix2PixError
 from napari_pix2pix.layers import snapshot
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Preview, Step, Validated
 from napari_pix2pix.widgets.autosave import Autosave
 from napari_pix2pix.widgets.closing import ClosingGuard
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.curves import Curves
 from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.live_preview import LivePreview
@@ -238,10 +240,10 @@ class TrainDock(QWidget):
         for widget in parts:
             column.addWidget(widget)
         column.addStretch(1)
-        self._scroll = Scroll(inside)
+        self.body = Scroll(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 6)
-        layout.addWidget(self._scroll, 1)
+        layout.addWidget(self.body, 1)
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -304,7 +306,7 @@ class TrainDock(QWidget):
             case Prepared():
                 self._enter(State.TRAINING, f"on {event.device}")
                 self.curves.show()
-                self._scroll.show_soon(self.curves)
+                self.body.show_soon(self.curves)
             case Step():
                 self.status.show_step(event, self._epochs)
                 self.curves.add(event)
@@ -328,6 +330,7 @@ class TrainDock(QWidget):
             models().remember(translator, self._name, look=self._look)
             remember_pace(translator.config, done.seconds / done.step)
         self.outcome.show_scores(translator.scores)
+        self.body.show_soon(self.outcome)
         state = State.DONE if done.reason == "budget" else State.STOPPED
         self._enter(state, f"{done.step} steps, the model is kept")
 
@@ -363,7 +366,12 @@ class TrainDock(QWidget):
         )
         if name and translator is not None and not self._saver.running:
             path = Path(name) if Path(name).suffix else Path(name).with_suffix(".safetensors")
-            self._saver.start(lambda control: (translator.save(path), path)[1])
+
+            def write(control: Control) -> Path:
+                translator.save(path)
+                return path
+
+            self._saver.start(write)
 
     def _on_saved(self, path: Path) -> None:
         assert self._translator is not None
@@ -371,6 +379,7 @@ class TrainDock(QWidget):
         self.outcome.said.say(f"Saved as {path}.")
 
     def _on_apply(self) -> None:
+        open_dock(self._viewer, "Apply").set_model(self._translator)
         self.apply_requested.emit(self._translator)
 
     def _enter(self, state: State, words: str = "") -> None:

@@ -141,9 +141,7 @@ def test_what_the_pairs_tell_is_a_default_and_can_be_overruled(form: ConfigForm)
         ({"adversarial": "wgan"}, "adversarial"),
     ],
 )
-def test_error_stands_below_its_field(
-    form: ConfigForm, fields: dict[str, Any], named: str
-) -> None:
+def test_error_stands_below_its_field(form: ConfigForm, fields: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
         TrainConfig(**fields)
     assert form.show_error(str(caught.value))

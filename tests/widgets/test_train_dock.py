@@ -18,6 +18,7 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator, load
 from napari_pix2pix.widgets import settings
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.run_options import FIELDS
 from napari_pix2pix.widgets.train_dock import TrainDock
@@ -363,9 +364,10 @@ def test_save_without_a_model_is_refused(make_dock: MakeDock, tmp_path: Path) ->
 
 
 def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
-    _, dock = make_dock()
+    viewer, dock = make_dock()
     dock.train()
     wait_for(qtbot, dock, "done")
     with qtbot.waitSignal(dock.apply_requested) as told:
         dock.outcome.apply.click()
     assert told.args == [dock.translator]
+    assert open_dock(viewer, "Apply").model.translator is dock.translator
