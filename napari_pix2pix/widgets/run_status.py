@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import Step
+from napari_pix2pix.widgets.activity import Activity
 from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
@@ -47,7 +47,7 @@ class RunStatus(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.state = State.IDLE
-        self._activity: Any = None
+        self._activity = Activity()
         self._ready = False
         self.said = Sentence()
         self.error = Sentence(is_error=True)
@@ -89,11 +89,11 @@ class RunStatus(QWidget):
         if state is State.PREPARING:
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
-            self._begin_activity()
+            self._activity.begin("Preparing to train")
         elif not state.is_busy:
             self.bar.setRange(0, _PARTS)
             self.bar.setFormat("%p%" if state in (State.DONE, State.STOPPED) else "")
-            self._end_activity()
+            self._activity.end()
             if state is not State.STOPPED:
                 self.bar.setValue(_PARTS if state is State.DONE else 0)
         self._update()
@@ -115,24 +115,11 @@ class RunStatus(QWidget):
         self.bar.setFormat(words)
         if self.state is State.TRAINING:
             self.said.say(f"Training: step {step.step}")
-        if self._activity is not None:
-            self._activity.set_description(words)
-            self._activity.update(value - self._activity.n)
+        self._activity.show(step.progress, words)
 
     def close_activity(self) -> None:
         """Take the bar out of napari's activity dock."""
-        self._end_activity()
-
-    def _begin_activity(self) -> None:
-        from napari.utils import progress
-
-        self._end_activity()
-        self._activity = progress(total=_PARTS, desc="Preparing to train")
-
-    def _end_activity(self) -> None:
-        activity, self._activity = self._activity, None
-        if activity is not None:
-            activity.close()
+        self._activity.end()
 
     def _update(self) -> None:
         busy = self.state.is_busy
