@@ -383,6 +383,7 @@ class TrainDock(QWidget):
         self.apply_requested.emit(self._translator)
 
     def _enter(self, state: State, words: str = "") -> None:
+        self.form.hold(state.is_busy)
         self.status.enter(state, words)
         self.state_changed.emit(str(state))
 

@@ -54,6 +54,8 @@ class TrainForm(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._remembers = False
+        self._is_held = False
+        self._is_touched = False  # since the layers were last looked at
         self._build(viewer)
         self._lay_out()
         self._connect()
@@ -106,7 +108,16 @@ class TrainForm(QWidget):
     def touch(self) -> None:
         """Something has changed: look at it again soon, and don't train until then."""
         self.ready_changed.emit(False, "The layers are being looked at.")
-        self._understanding.touch()
+        self._is_touched = True
+        if not self._is_held:
+            self._understanding.touch()
+
+    def hold(self, is_held: bool) -> None:
+        """While a run needs the processor, don't look at the layers."""
+        released = self._is_held and not is_held
+        self._is_held = is_held
+        if released and self._is_touched:
+            self._understanding.touch()
 
     def remember(self) -> None:
         """Let the fields be the first choice at the next start."""
@@ -169,6 +180,9 @@ class TrainForm(QWidget):
         self._finder.failed.connect(self.wrong.say)
 
     def _on_due(self) -> None:
+        if self._is_held:
+            return
+        self._is_touched = False
         self.wrong.say("")
         for form in (self.basics, self.advanced):
             form.clear_error()

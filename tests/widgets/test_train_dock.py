@@ -340,6 +340,24 @@ def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> N
     assert not dock.form.pairs.has_error()
 
 
+def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    wait_until_ready(qtbot, dock)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    looked: list[int] = []
+    dock.form._understanding.due.connect(lambda: looked.append(1))
+    viewer.layers["dapi"].data = np.zeros((50, 50))
+    qtbot.wait(500)
+    assert looked == []
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert not dock.status.train.isEnabled()
+    qtbot.waitUntil(lambda: dock.form.pairs.has_error(), timeout=SLOW)
+
+
 def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
     _, dock = make_dock(preset="reference", z_context=0, width=6)
     dock.train()
