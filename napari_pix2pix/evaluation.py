@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.sets import Scored, pool, score
+from napari_pix2pix.layers import read_pairs
+from napari_pix2pix.metrics.sets import Scored, score, summarise
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.pairs.sets import make_pairs
 from napari_pix2pix.translator import Translator
 
 
@@ -29,7 +30,7 @@ def evaluate(
     ----------
     translator : Translator
         The model.
-    source, target : array_like or list of array_like
+    source, target : array_like, napari layer, or list of them
         As in `train`.
     condition, mask, channel_axis
         As in `train`.
@@ -56,12 +57,24 @@ def evaluate(
     >>> round(evaluate(model, image, 1 - image)["trivial"]["pearson"], 3)
     1.0
     """
-    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
-    return evaluate_pairs(translator, pairs)
+    pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+
+    def score_all(desk: Desk) -> dict[str, Any]:
+        return evaluate_pairs(translator, pairs, on_part=desk.show)
+
+    return keep_alive(score_all, title="Evaluation")
 
 
-def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Score a translator on a sequence of `Pair`; see `evaluate`."""
+def evaluate_pairs(
+    translator: Translator,
+    pairs: Sequence[Pair],
+    *,
+    on_part: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Score a translator on a sequence of `Pair`; see `evaluate`.
+
+    ``on_part`` is called after each tile with the part of all pairs that is done, from 0 to 1.
+    """
     if not translator.source_codec.channels:
         raise InputError(
             "This model was trained without a source: none of its images has to be like a target, "
@@ -72,20 +85,21 @@ def evaluate_pairs(translator: Translator, pairs: Sequence[Pair]) -> dict[str, A
         opened = open_pair(pair, translator.config.z_context)
         _check_target(translator, opened)
         for frame in range(opened.frames):
-            sides = _score_frame(translator, pair, opened, frame)
+            before = (number - 1 + frame / opened.frames) / len(pairs)
+            share = 1 / (len(pairs) * opened.frames)
+            on_tile = None if on_part is None else _shares(on_part, before, share)
+            sides = _score_frame(translator, pair, opened, frame, on_tile)
             if sides:
                 name = pair.name or f"pair {number}"
                 scored.append((f"{name}, frame {frame}" if opened.frames > 1 else name, sides))
-    if not scored:
-        raise InputError(
-            "No pixel is left to score: the masks leave nothing where both images are finite."
-        )
-    images = [
-        {"name": name} | {side: one.scores for side, one in sides.items()} for name, sides in scored
-    ]
-    return {
-        side: pool([sides[side] for _, sides in scored]) for side in ("prediction", "trivial")
-    } | {"images": images}
+    return summarise(scored)
+
+
+def _shares(
+    on_part: Callable[[float], None], before: float, share: float
+) -> Callable[[int, int], None]:
+    """Turn what is done of one frame into what is done of all."""
+    return lambda done, every: on_part(before + share * done / every)
 
 
 def _check_target(translator: Translator, opened: OpenPair) -> None:
@@ -98,7 +112,11 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
 
 
 def _score_frame(
-    translator: Translator, pair: Pair, opened: OpenPair, frame: int
+    translator: Translator,
+    pair: Pair,
+    opened: OpenPair,
+    frame: int,
+    on_tile: Callable[[int, int], None] | None,
 ) -> dict[str, Scored]:
     """Score the network and the trivial map on one frame; empty where nothing is labelled."""
     everywhere = slice(0, opened.height), slice(0, opened.width)
@@ -108,7 +126,7 @@ def _score_frame(
     if not valid.any():
         return {}
     codec = translator.target_codec
-    prediction = translator.translate_planes(opened.source, frame, pair.condition)
+    prediction = translator.translate_planes(opened.source, frame, pair.condition, on_tile=on_tile)
     condition = translator.conditions.index(pair.condition) if translator.conditions else 0
     predictions = {
         "prediction": prediction,

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ import numpy as np
 import torch
 
 from napari_pix2pix import __version__
+from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.layers import read_pair, read_pairs
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.pairs.sets import make_pairs
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
-from napari_pix2pix.training.events import Event
+from napari_pix2pix.training.events import Event, Region, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.training.state import TrainingState
@@ -71,14 +73,14 @@ def train(
 
     Parameters
     ----------
-    source, target : array_like or list of array_like
+    source, target : array_like, napari layer, or list of them
         One image of each, or lists of the same length. (H, W), (H, W, 3) for RGB, or with a
         ``channel_axis``; leading axes are frames; numpy, dask or zarr, read by patch. A tuple of
-        arrays is one image whose channels they are. A source of None trains a model that makes
-        images of noise and condition alone, see `Translator.sample`.
+        arrays or layers is one image whose channels they are. A source of None trains a model
+        that makes images of noise and condition alone, see `Translator.sample`.
     condition : hashable or list of hashable, optional
         What tells pairs apart that the source does not (stain, marker); one per pair.
-    mask : array_like of bool or list, optional
+    mask : array_like of bool, Labels or Shapes layer, or list, optional
         Train inside only; one per pair.
     source_kind, target_kind : {"auto", "image", "classes", "instances"}
         What the values mean.
@@ -107,8 +109,8 @@ def train(
         weights are kept, and any field that is not given is taken from it; optimizers, split,
         budget and history begin anew.
     callback : callable, optional
-        Called with each `Event`; returning True stops the training and keeps the model. Ctrl+C
-        does the same.
+        Called with each `Event`, in the thread that called `train`; returning True stops the
+        training and keeps the model. Ctrl+C does the same.
     **fields
         Any other field of `TrainConfig`.
 
@@ -121,6 +123,11 @@ def train(
     ------
     InputError, ConfigError, FileError, DeviceError
         Before any work starts where that can be known; each a sentence that says what to do.
+
+    Notes
+    -----
+    Layers are read as they are when `train` is called. Called where a viewer lives, it waits for
+    the model while the viewer stays alive; Cancel in napari's activity dock stops it like Ctrl+C.
 
     Examples
     --------
@@ -145,7 +152,7 @@ def train(
         validation=validation if held_out is None else 0.0,
         **fields,
     )
-    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
     control = Control()
     events = training_events(
         pairs,
@@ -157,14 +164,21 @@ def train(
         control=control,
         began=began,
     )
-    with interrupt_stops(control):
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as stop:
-                return stop.value
-            if callback is not None and callback(event):
-                control.stop()
+
+    def drain(desk: Desk) -> Translator:
+        with interrupt_stops(control):
+            while True:
+                try:
+                    event = next(events)
+                except StopIteration as stop:
+                    return stop.value
+                if isinstance(event, Step):
+                    words = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
+                    desk.show(event.progress, words)
+                if callback is not None and desk.call(partial(callback, event)):
+                    control.stop()
+
+    return keep_alive(drain, title="Training", stop=control.stop)
 
 
 def training_events(
@@ -177,6 +191,7 @@ def training_events(
     start: Translator | str | Path | None = None,
     control: Control | None = None,
     began: float | None = None,
+    preview: Region | None = None,
 ) -> Generator[Event, None, Translator]:
     """Train step by step: a generator of events whose return value is the model.
 
@@ -194,6 +209,8 @@ def training_events(
         Pauses, resumes and stops the run from another thread.
     began : float, optional
         `time.perf_counter` at which the budget in seconds began; now when not given.
+    preview : Region, optional
+        What `Preview` events show; a part that is held out when not given.
 
     Yields
     ------
@@ -227,6 +244,7 @@ def training_events(
             control=control or Control(),
             seconds_before=time.perf_counter() - began,
             save=None if path is None else lambda state: _write_checkpoint(path, state, data),
+            preview=preview,
         )
         yield from loop
     return Translator(_on_cpu(state.model_tensors()), _header(state, data))
@@ -241,7 +259,7 @@ def _held_out(validation: Any) -> list[Pair] | None:
         and validation
         and all(isinstance(pair, Pair) for pair in validation)
     ):
-        return list(validation)
+        return [read_pair(pair) for pair in validation]
     raise InputError(
         f"validation must be a fraction from 0 to below 1 or a list of Pair, got {validation!r}."
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step, Validated
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.layers import as_trained, layers_in, planes_of, result_layer, snapshot
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.metrics.sets import headline
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes
@@ -26,10 +30,34 @@ from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
-from napari_pix2pix.translation.inference import Model, Statistics
+from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.translation.translate import mosaic, put_together
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Part(NamedTuple):
+    """What is translated of one frame, see `Translator.iter_frame`.
+
+    Attributes
+    ----------
+    box : Box
+        Where in the frame.
+    done : int
+        Pixels of the frame that are done, this part included.
+    missing : bool
+        Whether the source had pixels so far that are NaN or infinite.
+    pixels : numpy.ndarray or None
+        (C, h, w), in the target's values; None for labels before the last tile.
+    """
+
+    box: Box
+    done: int
+    missing: bool
+    pixels: np.ndarray | None = None
 
 
 class Translator:
@@ -97,6 +125,15 @@ class Translator:
             held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
 
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the weights that are applied, 16 hexadecimal digits: the same in every file."""
+        whole = hashlib.sha256()
+        for name, tensor in sorted(self.generator.state_dict().items()):
+            whole.update(name.encode())
+            whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return whole.hexdigest()[:16]
+
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the model file by name, on the CPU: see Parameters."""
@@ -132,14 +169,15 @@ class Translator:
         device: str | None = None,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Translate an image, or each frame of a stack.
 
         Parameters
         ----------
-        image : array_like
+        image : array_like, napari layer, or tuple of layers
             Laid out as the sources of the training were: (..., H, W), (..., H, W, 3) for RGB, or
-            with the channel axis where it was; leading axes are frames. Any height and width.
+            with the channel axis where it was; leading axes are frames. Any height and width. A
+            tuple of layers is one image whose channels they are.
         condition : hashable, optional
             One of `conditions`; needed when there are any.
         samples : int
@@ -163,13 +201,15 @@ class Translator:
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
         on_tile : callable, optional
-            Called with the number of pixels done and of all, frame by frame.
+            Called with the number of pixels done and of all, frame by frame; in the thread that
+            called the translator.
 
         Returns
         -------
-        numpy.ndarray
-            The same frames, height and width; channels as the targets of the training had them.
-            Several samples have an axis of their own in front, of length `samples`.
+        numpy.ndarray, or napari layer for a layer
+            The same frames, height and width; channels as the targets of the training had them. A
+            layer lies where its source does, and is not yet in a viewer. Several samples have an
+            axis of their own in front, of length `samples`; of a layer, they are a list of layers.
 
         Raises
         ------
@@ -183,6 +223,11 @@ class Translator:
         UserWarning
             When the image has another dtype than those of the training, looks like a target or
             lies outside the intensities of the training, or has pixels that are NaN or infinite.
+
+        Notes
+        -----
+        Called where a viewer lives, it waits while the viewer stays alive; Cancel in napari's
+        activity dock breaks it off like Ctrl+C, with a KeyboardInterrupt.
         """
         if not self.source_codec.channels:
             raise InputError(
@@ -198,13 +243,30 @@ class Translator:
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
         codec = self.source_codec
-        planes = open_source(image, codec.layout, codec.channels, self.config.z_context)
+        layers = layers_in(image) or []
+        sources = as_trained([snapshot(layer) for layer in layers], codec.layout)
+        given = planes_of(sources) if sources else image
+
+        def read(_: Desk) -> Planes:
+            return open_source(given, codec.layout, codec.channels, self.config.z_context)
+
+        planes = keep_alive(read, title="Reading")
         calls.warn_of_dtype(codec, planes.dtype)
         if self.intensities is not None:
             calls.warn_of_intensities(planes, codec, self.target_codec, self.intensities)
-        how |= {"device": device, "on_tile": on_tile}
-        drawn = self._draw(planes, condition, samples, seed or 0, **how)
-        return np.stack(drawn) if samples > 1 else drawn[0]
+        how |= {"condition": condition, "device": device}
+        drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
+        if not sources:
+            return np.stack(drawn) if samples > 1 else drawn[0]
+        record = {
+            "digest": self.digest,
+            "condition": condition,
+            "source": sources[0].name,
+            "source_id": str(layers[0].unique_id),
+            "scores": self.scores,
+        }
+        made = [result_layer(array, sources[0], self.target_codec, record) for array in drawn]
+        return made if samples > 1 else made[0]
 
     def sample(
         self,
@@ -248,23 +310,49 @@ class Translator:
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)
         planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
-        return np.stack(self._draw(planes, condition, n, seed, output=output, device=device))
-
-    def _draw(
-        self, planes: Planes, condition: Hashable, samples: int, seed: int, **how: Any
-    ) -> list[np.ndarray]:
-        """Translate all frames once a sample."""
-        drawn = []
-        for number in range(samples):
-            own = sample_seed(seed, number)
-            frames = [
-                self.translate_planes(planes, frame, condition, seed=own, **how)
-                for frame in range(planes.frames)
-            ]
-            drawn.append(self.target_codec.layout.assemble(np.stack(frames), planes.frame_shape))
-        return drawn
+        how = {"condition": condition, "device": device, "output": output}
+        return np.stack(self._draw(planes, n, seed, None, how, title="Sampling"))
 
     def translate_planes(
+        self,
+        planes: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        on_tile: Callable[[int, int], None] | None = None,
+        **how: Any,
+    ) -> np.ndarray:
+        """Translate one frame of an opened source.
+
+        Parameters
+        ----------
+        planes, frame, condition, **how
+            See `iter_frame`.
+        on_tile : callable, optional
+            As when the translator is called.
+
+        Returns
+        -------
+        numpy.ndarray
+            (C, H, W).
+        """
+        missing = False
+
+        def pieces() -> Iterator[tuple[slice, slice, np.ndarray]]:
+            nonlocal missing
+            for part in self.iter_frame(planes, frame, condition, **how):
+                missing = missing or part.missing
+                if part.pixels is not None:
+                    yield part.box.rows, part.box.columns, part.pixels
+                if on_tile is not None:
+                    on_tile(part.done, planes.height * planes.width)
+
+        translated = put_together(pieces(), planes.height, planes.width)
+        if missing:
+            calls.warn_of_missing()
+        return translated
+
+    def iter_frame(
         self,
         planes: Planes,
         frame: int,
@@ -273,8 +361,8 @@ class Translator:
         output: Output = "target",
         device: str | None = None,
         **how: Any,
-    ) -> np.ndarray:
-        """Translate one frame of an opened source.
+    ) -> Iterator[Part]:
+        """Translate one frame of an opened source, and yield each part as soon as it is done.
 
         Parameters
         ----------
@@ -285,12 +373,13 @@ class Translator:
         condition, output, device
             As when the translator is called.
         **how
-            Passed on to `Model.translate`.
+            Passed on to `Model.iter_tiles`.
 
-        Returns
-        -------
-        numpy.ndarray
-            (C, H, W).
+        Yields
+        ------
+        Part
+            Intensities tile by tile; labels with the last tile, all at once, since where objects
+            end is seen on the whole only.
         """
         check_channels(planes, self.source_codec.channels, self.config.z_context)
         index = calls.condition_index(self.conditions, condition)
@@ -311,10 +400,23 @@ class Translator:
             missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
             return window
 
-        translated = model.translate(read, planes.height, planes.width, condition=index, **how)
-        if missing:
-            calls.warn_of_missing()
-        return self.target_codec.decode(translated, output)
+        at_once = self.target_codec.kind != "image"
+        done = 0
+        held: list[tuple[Box, np.ndarray]] = []
+        for rows, columns, tile in model.iter_tiles(
+            read, planes.height, planes.width, condition=index, **how
+        ):
+            if held:
+                yield Part(held[-1][0], done, missing)
+            done += tile[0].size
+            box = Box(rows.start, rows.stop, columns.start, columns.stop)
+            if at_once:
+                held.append((box, tile))
+            else:
+                yield Part(box, done, missing, self.target_codec.decode(tile, output))
+        if held:
+            box, whole = mosaic(held)
+            yield Part(box, done, missing, self.target_codec.decode(whole, output))
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
@@ -343,6 +445,34 @@ class Translator:
         applied = {f"{self._applied}.{k}": v for k, v in self.generator.state_dict().items()}
         tensors = applied if slim else {**self._tensors, **applied}
         write_container(path, tensors, self._header)
+
+    def _draw(
+        self,
+        planes: Planes,
+        samples: int,
+        seed: int,
+        on_tile: Callable[[int, int], None] | None,
+        how: Mapping[str, Any],
+        *,
+        title: str,
+    ) -> list[np.ndarray]:
+        """Translate all frames once a sample, and lay them out as the targets were."""
+
+        def translate(desk: Desk) -> list[np.ndarray]:
+            drawn = []
+            for number in range(samples):
+                own, frames = sample_seed(seed, number), []
+                for frame in range(planes.frames):
+                    before = number * planes.frames + frame
+                    told = partial(_tell, desk, on_tile, before, samples * planes.frames)
+                    frames.append(
+                        self.translate_planes(planes, frame, seed=own, on_tile=told, **how)
+                    )
+                layout = self.target_codec.layout
+                drawn.append(layout.assemble(np.stack(frames), planes.frame_shape))
+            return drawn
+
+        return keep_alive(translate, title=title)
 
     def _build_generator(self) -> UNet | ResNet:
         generator = build_generator(
@@ -397,6 +527,20 @@ def _intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] |
     if parts is None:
         return None
     return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
+
+
+def _tell(
+    desk: Desk,
+    on_tile: Callable[[int, int], None] | None,
+    frame: int,
+    frames: int,
+    done: int,
+    every: int,
+) -> None:
+    """Say of all frames how far one frame is."""
+    desk.show((frame + done / every) / frames)
+    if on_tile is not None:
+        desk.call(partial(on_tile, done, every))
 
 
 def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:

@@ -20,7 +20,7 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-HIGH = MIDDLE | {"layers", "translator", "fitting", "evaluation"}
+HIGH = MIDDLE | {"layers", "console", "translator", "fitting", "evaluation"}
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -32,9 +32,10 @@ ROOMS: dict[str, set[str]] = {
     "training": LOW | {"core", "pairs", "metrics", "translation"},
     "formats": LOW | {"core", "pairs"},
     "layers": LOW | {"pairs"},
-    "translator": MIDDLE | {"layers"},
-    "fitting": MIDDLE | {"layers", "translator"},
-    "evaluation": LOW | {"pairs", "metrics", "translator"},
+    "console": LOW,
+    "translator": MIDDLE | {"layers", "console"},
+    "fitting": MIDDLE | {"layers", "console", "translator"},
+    "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
     "": HIGH,
     "samples": HIGH,
     "progress": HIGH,
@@ -50,7 +51,8 @@ LIBRARIES: dict[str, set[str]] = {
     "core": {"torch"},
     "pairs": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
     "metrics": {"numpy", "scipy", "skimage"},
-    "layers": {"numpy", "dask", "zarr"},
+    "layers": {"numpy"},
+    "console": set(),
 }
 
 DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy"}
@@ -117,9 +119,11 @@ def find_faults(room: str, source: str) -> list[str]:
             if other != room and other not in ROOMS[room] and not is_version:
                 faults.append(f"{where}: the arrow runs upward")
         elif found.top in DESKTOP:
-            in_layers = room == "layers" and (found.in_function or found.for_types)
-            if room != "widgets" and not in_layers:
-                faults.append(f"{where}: only widgets, and functions of layers, know the desktop")
+            late = room in {"layers", "console"} and (found.in_function or found.for_types)
+            if room != "widgets" and not late:
+                faults.append(
+                    f"{where}: only widgets, and functions of two rooms, know the desktop"
+                )
         elif found.top not in LIBRARIES.get(room, {found.top}):
             faults.append(f"{where}: not one of its libraries")
         elif found.top in NOT_BEFORE_NEEDED and not (found.in_function or found.for_types):
@@ -161,6 +165,7 @@ def test_imported_libraries_are_dependencies() -> None:
         ("formats", "if TYPE_CHECKING:\n    from napari_pix2pix.translator import Translator"),
         ("training", "from napari_pix2pix import Translator"),
         ("layers", "import napari"),
+        ("console", "import qtpy"),
         ("layers", "class A:\n    from napari.layers import Image"),
         ("translator", "def f():\n    import qtpy"),
         ("cli", "from napari_pix2pix.widgets import train"),
@@ -178,6 +183,7 @@ def test_fault_is_seen(room: str, source: str) -> None:
         ("core", "from torch import nn\nfrom napari_pix2pix.core.norms import norm_layer"),
         ("layers", "def f():\n    from napari.layers import Image"),
         ("layers", "if TYPE_CHECKING:\n    import napari"),
+        ("console", "def f():\n    from qtpy.QtCore import QEventLoop"),
         ("training", "import lightning_fabric\nfrom napari_pix2pix.pairs import Pair"),
         ("formats", "from napari_pix2pix import __version__"),
         ("widgets", "from qtpy.QtWidgets import QWidget\nfrom napari_pix2pix import train"),

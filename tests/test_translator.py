@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from napari_pix2pix import load, train
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
 TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
@@ -306,3 +308,40 @@ def test_dropout_of_a_network_too_shallow_to_have_any():
 def test_missing_device(translator, device):
     with pytest.raises(DeviceError, match=rf"no device '{device}' here: choose auto or one of"):
         translator(noise(8, 8), device=device)
+
+
+# --- part by part --------------------------------------------------------------------------------
+
+
+def test_parts_are_the_whole_those_in_view_first(translator):
+    image = noise(96, 96)
+    parts = list(
+        translator.iter_frame(Planes(image), 0, tile=32, batch=1, first=Box(64, 96, 64, 96))
+    )
+    assert parts[0].box == Box(64, 96, 64, 96)
+    assert [part.done for part in parts] == [1024 * n for n in range(1, 10)]
+    whole = translator(image)
+    for part in parts:
+        np.testing.assert_array_equal(part.pixels[0], whole[part.box.rows, part.box.columns])
+
+
+def test_region_is_that_of_the_whole(translator):
+    image = noise(96, 96)
+    (part,) = translator.iter_frame(Planes(image), 0, region=Box(30, 50, 0, 20))
+    assert part.box == Box(28, 52, 0, 20)
+    np.testing.assert_array_equal(part.pixels[0], translator(image)[28:52, :20])
+
+
+def test_labels_come_with_the_last_tile():
+    source = noise(64, 64)
+    model = learn(source, (source > 0.5).astype(np.uint8), target_kind="classes")
+    parts = list(model.iter_frame(Planes(source), 0, tile=32, batch=1))
+    assert [part.pixels is None for part in parts] == [True, True, True, False]
+    assert [part.done for part in parts] == [1024, 2048, 3072, 4096]
+    np.testing.assert_array_equal(parts[-1].pixels[0], model(source))
+
+
+def test_digest_is_that_of_the_applied_weights(translator, tmp_path):
+    translator.save(tmp_path / "m", slim=True)
+    assert load(tmp_path / "m").digest == translator.digest
+    assert learn(noise(48, 48), noise(48, 48)).digest != translator.digest

@@ -200,7 +200,7 @@ def evaluate(
 @json_option
 def info(model: Path, as_json: bool) -> None:
     """Say what MODEL (or a checkpoint) was trained on, how, and how good it is."""
-    from napari_pix2pix.formats.container import read_header
+    from napari_pix2pix.formats.headers import read_header
 
     header = read_header(model)
     try:

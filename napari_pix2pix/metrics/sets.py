@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_scores
 from napari_pix2pix.metrics.scores import image_scores, mean_scores
 
 Kind = Literal["image", "classes", "instances"]
-
-# The one number that a set of scores is judged by, whatever the kind.
-_HEADLINES = {"pearson": "Pearson", "f1": "F1", "dice": "Dice"}
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,30 @@ def pool(images: Sequence[Scored]) -> dict[str, float]:
     return mean_scores([image.scores for image in images], weights=[i.weight for i in images])
 
 
-def headline(scores: Mapping[str, float]) -> tuple[str, float]:
-    """Return the name and value of the score that a set is judged by.
+def summarise(scored: Sequence[tuple[str, Mapping[str, Scored]]]) -> dict[str, Any]:
+    """Put the scores of named images together.
 
-    Examples
-    --------
-    >>> headline({"dice": 0.9, "f1": 0.8})
-    ('F1', 0.8)
+    Parameters
+    ----------
+    scored : sequence of (str, mapping of str to Scored)
+        Name of each image, and the scores of each side, such as ``prediction`` and ``trivial``.
+
+    Returns
+    -------
+    dict
+        Each side with its pooled scores, and ``images``: name and scores of each.
+
+    Raises
+    ------
+    InputError
+        When there is no image.
     """
-    key = next(key for key in _HEADLINES if key in scores)
-    return _HEADLINES[key], scores[key]
+    if not scored:
+        raise InputError(
+            "No pixel is left to score: the masks leave nothing where both images are finite."
+        )
+    images = [
+        {"name": name} | {side: one.scores for side, one in sides.items()} for name, sides in scored
+    ]
+    pooled = {side: pool([sides[side] for _, sides in scored]) for side in scored[0][1]}
+    return {**pooled, "images": images}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
@@ -118,6 +119,32 @@ def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
             f"The model was trained on images of {_counted(channels // neighbours)}, got "
             f"{planes.channels // neighbours}: give the same channels."
         )
+
+
+def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
+    """Say that an image's dtype lets expect intensities that a model was not trained on.
+
+    Parameters
+    ----------
+    codec : Codec
+        Of the model's sources.
+    given : numpy.dtype
+        The image's.
+
+    Returns
+    -------
+    str
+        A sentence when the kind of number differs from that of the training, or the size of an
+        integer; empty otherwise.
+    """
+    trained = np.dtype(codec.dtype)
+    other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
+    if codec.kind != "image" or (trained.kind == given.kind and not other_size):
+        return ""
+    return (
+        f"The model was trained on {trained} images, got {given}: what an intensity means "
+        f"belongs to the model, so give {trained} images in the range of the training's."
+    )
 
 
 def _any_finite(planes: Planes) -> bool:

@@ -10,7 +10,7 @@ from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.checks import check_blocks
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities
-from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.pair import OpenPair, Pair
 from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.config import TrainConfig
@@ -33,6 +33,8 @@ class TrainingData:
 
     Attributes
     ----------
+    opened : tuple of OpenPair
+        The training set, then the pairs held out.
     sampler : PatchSampler
         Gives the batch of any step.
     source_codec, target_codec : Codec
@@ -68,6 +70,7 @@ class TrainingData:
         The model that the training begins from.
     """
 
+    opened: tuple[OpenPair, ...]
     sampler: PatchSampler
     source_codec: Codec
     target_codec: Codec
@@ -136,6 +139,7 @@ def prepare(
     patches = patch_count(opened, parts.train, config.patch)
     notes = (*known.words, parts.note, sample_note, aligned, *warnings)
     return TrainingData(
+        opened=opened,
         sampler=_make_sampler(placed, blocks, known, given.conditions),
         source_codec=known.source_codec,
         target_codec=known.target_codec,

@@ -6,7 +6,7 @@ A script drains them with a progress bar, a dock with curves, a test with assert
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,8 +89,34 @@ class Validated(Event):
 
 
 @dataclass(frozen=True)
+class Region:
+    """A window of one frame of a pair, to look at while the network learns.
+
+    Attributes
+    ----------
+    pair, frame : int
+        Which pair and which of its frames.
+    rows, columns : slice
+        Of step 1, within the image.
+    """
+
+    pair: int
+    frame: int
+    rows: slice
+    columns: slice
+
+    def moved(self, origin: tuple[int, int]) -> Region:
+        """Return the same region of an image that begins at ``origin``, what it lacks left out."""
+        rows, columns = (
+            slice(max(one.start - first, 0), max(one.stop - first, 1))
+            for one, first in zip((self.rows, self.columns), origin, strict=True)
+        )
+        return replace(self, rows=rows, columns=columns)
+
+
+@dataclass(frozen=True)
 class Preview(Event):
-    """The prediction of one held-out region; there is none without validation.
+    """The prediction of a region: the one asked for, or else the first that is held out.
 
     Attributes
     ----------
@@ -98,15 +124,19 @@ class Preview(Event):
         When.
     image : numpy.ndarray
         The region as the target's dtype and layout would have it, (C, H, W).
-    pair, top, left : int
-        Which pair it lies in and where in the source its first pixel is.
+    pair, frame, top, left : int
+        Which pair and frame it lies in, and where in the source its first pixel is.
+    kind : str
+        What the target is: ``image``, ``classes`` or ``instances``.
     """
 
     step: int
     image: np.ndarray
     pair: int
+    frame: int
     top: int
     left: int
+    kind: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
 
 _MEMORY = 0.98  # of a running mean over some 50 steps
 _WINNING = 1e-2

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.metrics.sets import headline
+from napari_pix2pix.metrics.headline import headline
+from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.batches import BatchFeed, TensorBatch
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.data import TrainingData
@@ -22,6 +24,7 @@ from napari_pix2pix.training.events import (
     Health,
     Prepared,
     Preview,
+    Region,
     Step,
     Validated,
 )
@@ -126,6 +129,8 @@ class TrainingLoop:
         Seconds of the budget used before the loop begins, such as those of the preparation.
     save : callable, optional
         Writes a checkpoint of the state and returns its path.
+    preview : Region, optional
+        What is shown after each epoch; the first held-out block when not given.
     """
 
     def __init__(
@@ -137,6 +142,7 @@ class TrainingLoop:
         control: Control,
         seconds_before: float = 0.0,
         save: Callable[[TrainingState], str] | None = None,
+        preview: Region | None = None,
     ) -> None:
         self.config = state.config
         self.state = state
@@ -144,6 +150,7 @@ class TrainingLoop:
         self.fabric = fabric
         self.control = control
         self.save = save
+        self.preview = None if preview is None else preview.moved(data.origin)
         self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
         self.step_seconds = math.inf  # that the fastest step took, without reading its batch
@@ -272,6 +279,8 @@ class TrainingLoop:
             "losses": state.take_mean_losses(),
         }
         state.history.append(record)
+        if self.preview is not None:
+            yield self._preview(self.preview, self._predict(self.preview))
         if validation is None:
             return
         scores, preview = validation.scores(self.model())
@@ -279,14 +288,8 @@ class TrainingLoop:
         best = state.keep_best(headline(scores)[1])
         yield Validated(state.step, epoch, scores, validation.trivial, best)
         block = validation.blocks[0]
-        top, left = self.data.origin
-        yield Preview(
-            state.step,
-            preview,
-            block.pair,
-            top + block.rows.start,
-            left + block.columns.start,
-        )
+        if self.preview is None:
+            yield self._preview(block, preview)
         progress = self.schedule.progress(state.step, began)
         for sentence in self.health.after_validation(
             preview, block.target, scores, validation.trivial, progress
@@ -294,6 +297,29 @@ class TrainingLoop:
             yield Health(state.step, sentence)
         self.validation_seconds = self.clock.seconds() - began
         self.validation_total += self.validation_seconds
+
+    def _preview(self, where: Block | Region, image: np.ndarray) -> Preview:
+        top, left = self.data.origin
+        return Preview(
+            self.state.step,
+            image,
+            pair=where.pair,
+            frame=where.frame,
+            top=top + where.rows.start,
+            left=left + where.columns.start,
+            kind=self.data.target_codec.kind,
+        )
+
+    def _predict(self, region: Region) -> np.ndarray:
+        """Translate a region: (C, h, w) in the target's dtype."""
+        pair, conditions = self.data.opened[region.pair], self.data.conditions
+        block = pair.source.read(region.frame, region.rows, region.columns)
+        planes = self.model().translate(
+            lambda rows, columns: block[:, rows, columns],
+            *block.shape[-2:],
+            condition=conditions.index(pair.condition) if conditions else 0,
+        )
+        return self.data.target_codec.decode(planes)
 
     def model(self) -> Model:
         """Return the generator as it would be applied now."""

@@ -16,6 +16,7 @@ from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.inference import measures_its_input
 
 # A larger share of an image outside the intensities of the training is warned of.
@@ -97,15 +98,8 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
     UserWarning
         When the kind of number differs from that of the training, or the size of an integer.
     """
-    trained = np.dtype(codec.dtype)
-    other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
-    if codec.kind == "image" and (trained.kind != given.kind or other_size):
-        warnings.warn(
-            f"The model was trained on {trained} images, got {given}: what an intensity means "
-            f"belongs to the model, so give {trained} images in the range of the training's.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if note := foreign_dtype(codec, given):
+        warnings.warn(note, UserWarning, stacklevel=3)
 
 
 def warn_of_intensities(

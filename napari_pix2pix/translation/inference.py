@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
 from napari_pix2pix.translation.memory import fit_to_memory
-from napari_pix2pix.translation.tiles import TileGrid
-from napari_pix2pix.translation.translate import translate
+from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.tiles import Box, TileGrid
+from napari_pix2pix.translation.translate import iter_tiles, put_together
 
-Statistics = Literal["stored", "image"]
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
 _CPU = torch.device("cpu")
@@ -55,15 +55,42 @@ class Model:
         height: int,
         width: int,
         *,
+        on_tile: Callable[[int, int], None] | None = None,
+        **how: Any,
+    ) -> np.ndarray:
+        """Translate one image.
+
+        Parameters
+        ----------
+        read, height, width, **how
+            See `iter_tiles`.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all.
+
+        Returns
+        -------
+        numpy.ndarray
+            (Q, H, W) float32, network range.
+        """
+        pieces = self.iter_tiles(read, height, width, **how)
+        return put_together(pieces, height, width, on_tile=on_tile)
+
+    def iter_tiles(
+        self,
+        read: ReadWindow,
+        height: int,
+        width: int,
+        *,
         condition: int = 0,
         seed: int = 0,
         tile: int | None = None,
         batch: int | None = None,
         dropout: bool = False,
         statistics: Statistics = "stored",
-        on_tile: Callable[[int, int], None] | None = None,
-    ) -> np.ndarray:
-        """Translate one image.
+        region: Box | None = None,
+        first: Box | None = None,
+    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Translate one image and yield each part as soon as it is finished.
 
         Parameters
         ----------
@@ -85,48 +112,48 @@ class Model:
             Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1).
         statistics : {"stored", "image"}
             Batch norm with its running statistics, or with those of this image.
-        on_tile : callable, optional
-            Called with the number of pixels done and of all.
+        region : Box, optional
+            Only this part, widened to the grid of the stride. What is given the whole image
+            yields the whole.
+        first : Box, optional
+            Parts in and near this part of the image come first.
 
-        Returns
-        -------
-        numpy.ndarray
-            (Q, H, W) float32, network range.
+        Yields
+        ------
+        rows, columns : slice
+            Where the part lies in the image.
+        planes : numpy.ndarray
+            (Q, h, w) float32, network range.
         """
         generator = self.generator
         device = next(generator.parameters()).device
         whole = dropout or statistics == "image" or measures_its_input(generator)
+        network = {
+            "stride": generator.stride,
+            "halo": generator.halo,
+            "least": generator.least_size,
+        }
+        grid = TileGrid(height, width, **network)
+        planes_in = self.source_codec.planes + self.conditions + self.noise_channels
         tile, batch = fit_to_memory(
-            generator,
-            self.source_codec.planes + self.conditions + self.noise_channels,
-            TileGrid(
-                height,
-                width,
-                stride=generator.stride,
-                halo=generator.halo,
-                least=generator.least_size,
-            ),
-            device=device,
-            tile=0 if whole else tile,
-            batch=batch,
+            generator, planes_in, grid, device=device, tile=0 if whole else tile, batch=batch
         )
         with (
             applying(generator, dropout=dropout, statistics=statistics),
             seeded(seed, device=device),
         ):
-            return translate(
+            yield from iter_tiles(
                 self._function(condition),
                 self._reader(read, seed),
                 height=height,
                 width=width,
-                stride=generator.stride,
-                halo=generator.halo,
-                least=generator.least_size,
+                **network,
                 tile=tile,
                 batch=batch,
                 may_cut=not whole,
                 device=device,
-                on_tile=on_tile,
+                region=None if whole or region is None else grid.rounded(region),
+                first=first,
             )
 
     def _function(self, condition: int) -> Callable[[Tensor], Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import hypot
 from typing import NamedTuple
 
 from napari_pix2pix.errors import ConfigError, InputError
@@ -33,6 +34,19 @@ class Box(NamedTuple):
     def columns(self) -> slice:
         """The columns, to index an image with."""
         return slice(self.left, self.right)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels there are in it."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def distance(self, other: Box) -> tuple[float, float]:
+        """How far it is from another box: between their edges, 0 if they touch, and centres."""
+        rows = max(other.top - self.bottom, self.top - other.bottom, 0)
+        columns = max(other.left - self.right, self.left - other.right, 0)
+        down = self.top + self.bottom - other.top - other.bottom
+        over = self.left + self.right - other.left - other.right
+        return hypot(rows, columns), hypot(down, over) / 2
 
 
 @dataclass(frozen=True)
@@ -145,6 +159,16 @@ class TileGrid:
             for down, kept_rows in self._spans(top, bottom, rows, height)
             for over, kept_columns in across
         ]
+
+    def rounded(self, region: Box) -> Box:
+        """Widen a region until it starts and ends on the grid of the stride or at the edge."""
+        stride = self.stride
+        return Box(
+            max(0, region.top) // stride * stride,
+            min(self.height, self._on_grid(region.bottom)),
+            max(0, region.left) // stride * stride,
+            min(self.width, self._on_grid(region.right)),
+        )
 
     def smaller(self) -> TileGrid | None:
         """Halve the tile until the windows shrink; None where they can't."""

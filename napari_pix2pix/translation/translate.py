@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,17 +106,40 @@ def translate(
         may_cut=may_cut,
         device=device,
     )
-    result: Planes | None = None
+    return put_together(pieces, height, width, on_tile=on_tile)
+
+
+def put_together(
+    pieces: Iterable[tuple[slice, slice, NDArray[Any]]],
+    height: int,
+    width: int,
+    *,
+    on_tile: Callable[[int, int], object] | None = None,
+) -> NDArray[Any]:
+    """Put the parts of an image together; parameters and errors are those of `translate`."""
+    result: NDArray[Any] | None = None
     done = 0
     for rows, columns, planes in pieces:
         if result is None:
-            result = _empty(len(planes), height, width)
+            result = _empty(len(planes), height, width, planes.dtype)
         result[:, rows, columns] = planes
         done += planes[0].size
         if on_tile is not None:
             on_tile(done, height * width)
     assert result is not None  # an image has at least one tile
     return result
+
+
+def mosaic(parts: Sequence[tuple[Box, Planes]]) -> tuple[Box, Planes]:
+    """Put parts together that cover a rectangle; return where that is, and (K, h, w)."""
+    boxes = [box for box, _ in parts]
+    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
+    whole = Box(top, max(box.bottom for box in boxes), left, max(box.right for box in boxes))
+    shifted = (
+        (slice(b.top - top, b.bottom - top), slice(b.left - left, b.right - left), planes)
+        for b, planes in parts
+    )
+    return whole, put_together(shifted, whole.bottom - top, whole.right - left)
 
 
 def iter_tiles(
@@ -132,10 +155,19 @@ def iter_tiles(
     least: int = 0,
     may_cut: bool = True,
     device: torch.device | str = "cpu",
+    region: Box | None = None,
+    first: Box | None = None,
 ) -> Iterator[tuple[slice, slice, Planes]]:
     """Translate an image and yield each part as soon as it is finished.
 
-    Parameters, warnings and errors are those of `translate`. The parts cover each pixel once.
+    Other parameters, warnings and errors are those of `translate`. The parts cover each pixel once.
+
+    Parameters
+    ----------
+    region : Box, optional
+        Only this part of the image, which starts on the grid of the stride.
+    first : Box, optional
+        Parts in and near this part of the image come first.
 
     Yields
     ------
@@ -152,7 +184,9 @@ def iter_tiles(
         )
     device = torch.device(device)
     grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least)
-    pending = grid.tiles()
+    pending = grid.tiles(region)
+    if first is not None:
+        pending.sort(key=lambda tile: tile.kept.distance(first))
     warned = False
     while pending:
         chosen = pending[:batch]
@@ -233,11 +267,11 @@ def _going_on(device: torch.device, count: int, grid: TileGrid) -> str:
     )
 
 
-def _empty(channels: int, height: int, width: int) -> Planes:
+def _empty(channels: int, height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
-        return np.empty((channels, height, width), dtype=np.float32)
+        return np.empty((channels, height, width), dtype)
     except MemoryError:
-        size = channels * height * width * 4 / 2**30
+        size = channels * height * width * dtype.itemsize / 2**30
         raise DeviceError(
             f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
             "there is memory for; translate a part of the image at a time."

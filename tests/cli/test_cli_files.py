@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_pix2pix.formats.container import read_header
+from napari_pix2pix.formats.headers import read_header
 from napari_pix2pix.formats.images import read_image
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tifffile
 
-from napari_pix2pix.formats.container import read_header
+from napari_pix2pix.formats.headers import read_header
 
 
 def strict(text: str) -> Any:

@@ -18,13 +18,8 @@ from safetensors.torch import save_file
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats import container
-from napari_pix2pix.formats.container import (
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    read_container,
-    read_header,
-    write_container,
-)
+from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.formats.headers import FORMAT_NAME, FORMAT_VERSION, read_header
 
 HEADER = {"epoch": 3, "scores": {"psnr": 0.1 + 0.2}}
 

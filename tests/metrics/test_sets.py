@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.labels import label_scores
 from napari_pix2pix.metrics.scores import image_scores
-from napari_pix2pix.metrics.sets import headline, pool, score
+from napari_pix2pix.metrics.sets import pool, score
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
 FOUND = np.array([[[1, 1, 0, 2, 2, 0, 0, 0]]], np.uint16)

@@ -29,6 +29,7 @@ from napari_pix2pix.training.events import (
     Health,
     Prepared,
     Preview,
+    Region,
     Step,
     Validated,
 )
@@ -429,3 +430,17 @@ def test_the_tiny_network_learns(make_loop: MakeLoop) -> None:
     steps = of(Step, list(make_loop(steps=60, learning_rate=5e-3, adversarial_weight=0)))
     first, last = (np.mean([s.losses["G_L1"] for s in part]) for part in (steps[:5], steps[-5:]))
     assert last < 0.6 * first
+
+
+def test_preview_of_a_region_is_what_the_model_makes_of_it(
+    make_loop: Callable[..., TrainingLoop], make_pair: Callable[..., Pair]
+) -> None:
+    region = Region(pair=0, frame=0, rows=slice(16, 64), columns=slice(8, 40))
+    loop = make_loop(steps=2, validation=0.0)
+    loop.preview = region
+    (event,) = [event for event in loop if isinstance(event, Preview)]
+    source = make_pair().source[16:64, 8:40]
+    planes = loop.model().translate(lambda r, c: source[np.newaxis, r, c], 48, 32)
+    np.testing.assert_array_equal(event.image, loop.data.target_codec.decode(planes))
+    assert (event.pair, event.frame, event.top, event.left) == (0, 0, 16, 8)
+    assert event.kind == "image"

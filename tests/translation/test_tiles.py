@@ -91,3 +91,29 @@ def test_bad_sizes_are_refused_in_words() -> None:
         TileGrid(0, 5, stride=4, halo=4)
     with pytest.raises(ConfigError, match="tile is -1"):
         TileGrid(5, 5, stride=4, halo=4, tile=-1)
+
+
+def test_distance_between_boxes() -> None:
+    box = Box(0, 10, 0, 10)
+    assert box.distance(Box(5, 20, 5, 20))[0] == 0
+    assert box.distance(Box(13, 20, 14, 20)) == (5, pytest.approx(np.hypot(11.5, 12)))
+    assert box.pixels == 100
+
+
+@given(
+    region=st.tuples(
+        st.integers(-5, 49), st.integers(1, 60), st.integers(-5, 39), st.integers(1, 60)
+    )
+)
+def test_rounded_region_holds_the_region_and_can_be_cut(region) -> None:
+    top, height, left, width = region
+    asked = Box(top, top + height, left, left + width)
+    grid = TileGrid(50, 40, stride=8, halo=8, tile=16)
+    rounded = grid.rounded(asked)
+    covered = np.zeros((50, 40), int)
+    for tile in grid.tiles(rounded):
+        covered[tile.kept.rows, tile.kept.columns] += 1
+    assert covered.max() <= 1
+    assert (
+        covered[max(top, 0) : max(asked.bottom, 0), max(left, 0) : max(asked.right, 0)] == 1
+    ).all()

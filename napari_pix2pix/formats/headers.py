@@ -1,0 +1,100 @@
+"""The header of our file, see `formats.container`: what a model is, read without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from napari_pix2pix import __version__
+from napari_pix2pix.errors import FileError
+
+FORMAT_NAME = "napari-pix2pix"
+FORMAT_VERSION = 1
+
+_PICKLE = b"\x80"  # the first byte of every pickle of protocol 2 or later
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the header alone, whatever the size of the tensors.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, unreadable, truncated, of another kind or of a later version.
+    """
+    path = Path(path)
+    _check_kind(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise FileError(
+            f"Can't read {path}: it is no napari-pix2pix model, or it is cut short or damaged "
+            f"({error}); use another copy of it."
+        ) from error
+    if FORMAT_NAME not in metadata:
+        raise FileError(
+            f"{path} is not a napari-pix2pix model: it is a safetensors file of another program; "
+            "give a file that napari-pix2pix saved."
+        )
+    return _parse(path, metadata[FORMAT_NAME])
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+        version = int(content["version"])
+        # A later version may hold its header elsewhere; what wrote it is all that is asked of it.
+        if version <= FORMAT_VERSION:
+            return dict(content["header"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileError(
+            f"Can't read {path}: its header is damaged ({error}); use another copy of it."
+        ) from error
+    raise FileError(
+        f"{path} was written by napari-pix2pix {content.get('written_by', 'of a later date')}, in "
+        f"version {version} of the format; this is napari-pix2pix {__version__}, which reads "
+        f"versions up to {FORMAT_VERSION}: update it."
+    )
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse in words what is no safetensors file; nothing of it is unpickled."""
+    if path.is_dir():
+        raise FileError(f"Can't read {path}: it is a folder; give a model file.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except FileNotFoundError:
+        raise FileError(f"There is no file {path}; check its name and folder.") from None
+    except OSError as error:
+        raise FileError(
+            f"Can't read {path}: {error.strerror or error}; check the file and its permissions."
+        ) from error
+    if not start:
+        raise FileError(f"{path} is empty; use another copy of it, or train again.")
+    # Safetensors begins with 8 bytes that are a length, whatever they look like, and then a brace.
+    foreign = start[8:] != b"{"
+    if foreign and (start.startswith(_PICKLE) or _is_torch_archive(path)):
+        raise FileError(
+            f"{path} looks like a PyTorch checkpoint (.pth), which this version can't read yet; "
+            "give a model that napari-pix2pix saved."
+        )
+
+
+def _is_torch_archive(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False

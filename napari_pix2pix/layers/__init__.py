@@ -1,0 +1,36 @@
+"""Between napari's layers and pairs: what a layer shows, and where it lies.
+
+napari is imported inside functions only: without a viewer nothing here needs it.
+"""
+
+from napari_pix2pix.layers.output import output_layer, result_layer, trained_look, visible_region
+from napari_pix2pix.layers.pairing import (
+    layers_in,
+    mask_of,
+    misplaced,
+    pair_of,
+    read_pair,
+    read_pairs,
+)
+from napari_pix2pix.layers.place import Place, place_of
+from napari_pix2pix.layers.snapshots import Snapshot, as_trained, is_layer, planes_of, snapshot
+
+__all__ = [
+    "Place",
+    "Snapshot",
+    "as_trained",
+    "is_layer",
+    "layers_in",
+    "mask_of",
+    "misplaced",
+    "output_layer",
+    "pair_of",
+    "place_of",
+    "planes_of",
+    "read_pair",
+    "read_pairs",
+    "result_layer",
+    "snapshot",
+    "trained_look",
+    "visible_region",
+]

@@ -1,0 +1,140 @@
+"""Translated images as layers beside their sources."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.layouts import Layout
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+
+def output_layer(
+    array: NDArray[Any],
+    like: Snapshot,
+    *,
+    layout: Layout,
+    kind: str,
+    name: str,
+    metadata: Mapping[str, Any] | None = None,
+    look: Mapping[str, Any] | None = None,
+) -> Layer:
+    """Make a layer that lies where its source does; it is not added to a viewer.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        What a translator made of the source.
+    like : Snapshot
+        The source; of several the first.
+    layout : Layout
+        Where the array has its channels. They come on an axis in front; RGB stays as it is.
+    kind : {"image", "classes", "instances"}
+        All but "image" becomes a Labels layer.
+    name : str
+    metadata : mapping, optional
+    look : mapping, optional
+        ``colormap``, ``contrast_limits`` and ``gamma`` to show an image in one colour with; by
+        default gray from the lowest to the highest value.
+
+    Returns
+    -------
+    Image or Labels
+    """
+    from napari.layers import Image, Labels
+
+    place = like.field_place
+    if layout.channel_axis is not None and not layout.rgb:
+        array = np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
+        place = place.with_axis_in_front(CHANNEL)
+    keywords = {"name": name, "metadata": dict(metadata or {}), **place.keywords()}
+    if kind != "image":
+        return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
+    if layout.rgb:
+        return Image(array, rgb=True, **keywords)
+    shown = dict(look or {})
+    if "contrast_limits" not in shown:
+        shown["contrast_limits"] = _limits(array)
+    return Image(array, rgb=False, **keywords, **shown)
+
+
+def result_layer(
+    array: NDArray[Any], like: Snapshot, codec: Codec, record: Mapping[str, Any]
+) -> Layer:
+    """Make the layer of what a translator made, shown in the range of the training's targets.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+    like : Snapshot
+        The source; of several the first.
+    codec : Codec
+        Of the model's targets.
+    record : mapping
+        Kept in the layer's metadata under ``napari-pix2pix``.
+    """
+    return output_layer(
+        array,
+        like,
+        layout=codec.layout,
+        kind="image" if array.dtype.kind == "f" else codec.kind,
+        name=f"{like.name} [pix2pix]",
+        metadata={"napari-pix2pix": dict(record)},
+        look=trained_look(codec),
+    )
+
+
+def trained_look(codec: Codec) -> dict[str, Any]:
+    """Return contrast limits that hold for all that a model makes; empty for colours and labels."""
+    if not isinstance(codec, ImageCodec) or codec.layout.rgb:
+        return {}
+    low, high = min(codec.low), max(codec.high)
+    return {"contrast_limits": (low, high)} if high > low else {}
+
+
+def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
+    """Find the rows and columns of a layer that are in view.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : Image or Labels
+        Of a multiscale layer the rows and columns are those of the finest level.
+
+    Returns
+    -------
+    rows, columns : slice
+        All of them where the viewer doesn't show the layer's last two axes as a plane; empty where
+        the layer is out of view.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    height, width = data.shape[layer.ndim - 2 : layer.ndim]
+    dims, camera = viewer.dims, viewer.scene.camera
+    if dims.ndisplay != 2 or set(dims.displayed) != {dims.ndim - 2, dims.ndim - 1}:
+        return slice(0, height), slice(0, width)
+    reach = np.array(viewer.canvas.size) / (2 * camera.zoom)
+    found = []
+    for corner in itertools.product((-1, 1), repeat=2):
+        world = np.array(dims.point, float)
+        world[list(dims.displayed)] = np.array(camera.center[-2:]) + corner * reach
+        found.append(layer.world_to_data(world)[-2:])
+    lowest, highest = np.floor(np.min(found, axis=0)), np.ceil(np.max(found, axis=0)) + 1
+    (top, left), (bottom, right) = (
+        np.clip(edge, 0, (height, width)).astype(int).tolist() for edge in (lowest, highest)
+    )
+    return slice(top, bottom), slice(left, right)
+
+
+def _limits(array: NDArray[Any]) -> tuple[float, float]:
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return low, high if high > low else low + 1

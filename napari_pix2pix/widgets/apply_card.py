@@ -1,0 +1,123 @@
+"""What a model is, for people: read from its file without PyTorch, or from the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.formats.headers import read_header
+from napari_pix2pix.metrics.headline import headline
+from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
+from napari_pix2pix.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+    from napari_pix2pix.widgets.models import KnownModel
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What has to be known of a model to offer it; the attributes are those of `Translator`."""
+
+    summary: str
+    config: TrainConfig
+    source_codec: Codec
+    target_codec: Codec
+    conditions: tuple[Hashable, ...]
+    scores: Mapping[str, Mapping[str, float]]
+    steps: int
+
+    @classmethod
+    def of(cls, known: KnownModel) -> Card:
+        """Read the card of a model in memory, or else of its file.
+
+        Raises
+        ------
+        FileError
+            When the file can't be read.
+        """
+        if known.translator is not None:
+            return cls._of_translator(known.translator)
+        assert known.path is not None
+        return cls._of_header(read_header(known.path), known.path)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a source image, without those of neighbouring planes."""
+        return self.source_codec.channels // (2 * self.config.z_context + 1)
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether each channel may be a layer of its own."""
+        return self.channels > 1 and not self.source_codec.layout.rgb
+
+    def lines(self) -> list[str]:
+        """Describe the model in short lines."""
+        config = self.config
+        made = f"Preset {config.preset}, {self.steps} steps" if self.steps else config.preset
+        lines = [self.summary, f"{self._sides()}. {made}."]
+        if self.conditions:
+            lines.append(f"Conditions: {', '.join(map(str, self.conditions))}.")
+        if self.scores:
+            name, score = headline(self.scores["prediction"])
+            _, trivial = headline(self.scores["trivial"])
+            lines.append(f"Held-out {name} {score:.3f}; trivial map {trivial:.3f}.")
+        else:
+            lines.append("No scores: nothing was held out.")
+        return lines
+
+    def _sides(self) -> str:
+        target = self.target_codec
+        made = {"image": _counted(target.channels, target.layout.rgb)}
+        source = _counted(self.channels, self.source_codec.layout.rgb)
+        return f"{source} -> {made.get(target.kind, target.kind)}"
+
+    @classmethod
+    def _of_translator(cls, translator: Translator) -> Card:
+        return cls(
+            summary=translator.summary,
+            config=translator.config,
+            source_codec=translator.source_codec,
+            target_codec=translator.target_codec,
+            conditions=translator.conditions,
+            scores=translator.scores,
+            steps=_steps(translator.history),
+        )
+
+    @classmethod
+    def _of_header(cls, header: Mapping[str, Any], path: Path) -> Card:
+        try:
+            return cls(
+                summary=header["summary"],
+                config=TrainConfig(**header["config"]),
+                source_codec=codec_from_dict(header["source_codec"]),
+                target_codec=codec_from_dict(header["target_codec"]),
+                conditions=tuple(map(_hashable, header["conditions"])),
+                scores=header["scores"],
+                steps=_steps(header["history"]),
+            )
+        except FileError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(
+                f"{path} is a napari-pix2pix file, but its header does not fit together "
+                f"({type(error).__name__}: {error}); take another copy of it."
+            ) from error
+
+
+def _counted(channels: int, rgb: bool) -> str:
+    if rgb:
+        return "RGB"
+    return f"{channels} channel{'s' if channels > 1 else ''}"
+
+
+def _steps(history: Any) -> int:
+    return int(history[-1].get("step", 0)) if history else 0
+
+
+def _hashable(value: Any) -> Hashable:
+    """JSON turns tuples into lists; turn them back."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,0 +1,81 @@
+"""How long applying will take and how much memory, from what is known so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.apply_work import TILE, Job, Speed
+from napari_pix2pix.widgets.progress_row import time_left
+
+_HALO = 1.5  # windows overlap: pixels that are computed for each that is kept, about
+
+
+def estimate(
+    card: Card,
+    jobs: Sequence[Job],
+    planes: Sequence[Planes],
+    *,
+    measured: float | None,
+    trial: Speed | None,
+    whole: bool,
+) -> str:
+    """Say what a run will cost.
+
+    Parameters
+    ----------
+    card : Card
+    jobs : sequence of Job
+    planes : sequence of Planes
+        The jobs' images.
+    measured : float, optional
+        Pixels per second of the last run.
+    trial : Speed, optional
+        What a trial told; its pixels are those of windows.
+    whole : bool
+        Whether images go through the network as a whole.
+
+    Returns
+    -------
+    str
+        Such as "4.2 Mpx, about 12 s; results 8.4 MB, network about 600 MB."
+    """
+    pairs = list(zip(jobs, planes, strict=True))
+    pixels = sum(
+        len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
+        for job, one in pairs
+    )
+    itemsize = np.dtype(card.target_codec.dtype).itemsize
+    kept = sum(one.frames * one.height * one.width for one in planes)
+    results = kept * card.target_codec.channels * itemsize
+    said = f"{pixels / 1e6:.2g} Mpx" if pixels < 1e7 else f"{pixels / 1e6:.0f} Mpx"
+    if measured is None and trial is not None:
+        measured = trial.pixels_per_second / (1 if whole else _HALO)
+    if measured:
+        said += f", about {time_left(pixels / measured)}"
+    said += f"; results {in_bytes(results)}"
+    if trial is not None:
+        window = max(_window(one, whole) for one in planes)
+        said += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
+    return f"{said}."
+
+
+def in_bytes(count: float) -> str:
+    """Say a size in memory.
+
+    Examples
+    --------
+    >>> in_bytes(3_400_000), in_bytes(2.5e9)
+    ('3.4 MB', '2.5 GB')
+    """
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count < 1e7 else f"{count / 1e6:.0f} MB"
+
+
+def _window(planes: Planes, whole: bool) -> float:
+    pixels = planes.height * planes.width
+    return pixels if whole else min(pixels, _HALO * TILE**2)

@@ -1,0 +1,145 @@
+"""Choice of a model: one in memory, a recent file, or another file; and its card."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.fields import Choice
+from napari_pix2pix.widgets.models import KnownModel, models
+from napari_pix2pix.widgets.sentence import Sentence
+from napari_pix2pix.widgets.settings import read_settings
+
+
+class ModelPicker(QWidget):
+    """Combo box of models, a button for other files, and what the chosen one is.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Another model is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, nothing: str = "none yet") -> None:
+        super().__init__()
+        self._nothing = nothing
+        self._offered: list[KnownModel] = []
+        self._model: KnownModel | None = None
+        self._card: Card | None = None
+        self._follows = True  # the last model, until another is chosen
+        self.combo = Choice()
+        self.combo.setToolTip("The model: those just trained or used, then files used lately")
+        self.button = QPushButton("Open…")
+        self.button.setToolTip("Take the model of another file")
+        self.description = Sentence()
+        self.error = Sentence(is_error=True)
+        self._lay_out()
+        self.combo.activated.connect(self._take)
+        self.button.clicked.connect(self.ask)
+        models().changed.connect(self._follow)
+        self._show(models().last())
+
+    @property
+    def model(self) -> KnownModel | None:
+        """The model that is chosen; None where there is none or its file can't be read."""
+        return self._model if self._card is not None else None
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the user chose it; otherwise it is the last model."""
+        return not self._follows
+
+    @property
+    def card(self) -> Card | None:
+        """What the model is."""
+        return self._card
+
+    def choose(self, model: KnownModel | str | os.PathLike[str] | None) -> None:
+        """Choose a model, or a file by its path; a file that can't be read is said to be so."""
+        if model is not None and not isinstance(model, KnownModel):
+            model = models().of_file(as_path(model))
+        self._follows = False
+        self._show(model)
+
+    def ask(self) -> None:
+        """Ask for a file."""
+        folder = str(read_settings().models_folder)
+        kinds = "Models (*.safetensors);;All files (*)"
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", folder, kinds)
+        if path:
+            self.choose(Path(path))
+
+    def _follow(self) -> None:
+        last = models().last()
+        if self._follows and last is not None:
+            self._show(last)
+        else:
+            self.refresh()
+
+    def _show(self, model: KnownModel | None) -> None:
+        self._model, self._card = model, None
+        error = ""
+        try:
+            self._card = Card.of(model) if model is not None else None
+        except FileError as problem:
+            error = str(problem)
+        self.error.say(error)
+        self.description.say("\n".join(self._card.lines()) if self._card else "")
+        self.refresh()
+        self.changed.emit()
+
+    def refresh(self) -> None:
+        """Offer what is known by now; the choice stays."""
+        chosen = self._model
+        known = list(models().known())
+        if chosen is not None:
+            renewed = [one for one in known if _same(one, chosen)]
+            self._model = chosen = renewed[0] if renewed else chosen
+        files = [models().of_file(path) for path in models().recent_files()]
+        others = [one for one in files if not any(_same(one, other) for other in known)]
+        self._offered = [*known, *others]
+        if chosen is not None and not any(_same(one, chosen) for one in self._offered):
+            self._offered.insert(0, chosen)
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        for number, one in enumerate(self._offered):
+            self.combo.addItem(one.name)
+            where = "not saved" if one.path is None else str(one.path)
+            self.combo.setItemData(number, where, Qt.ItemDataRole.ToolTipRole)
+        if not self._offered:
+            self.combo.addItem(self._nothing)
+        if chosen is not None:
+            self.combo.setCurrentIndex(
+                next(i for i, one in enumerate(self._offered) if _same(one, chosen))
+            )
+        self.combo.blockSignals(False)
+
+    def _take(self, index: int) -> None:
+        if index < len(self._offered):
+            self.choose(self._offered[index])
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.combo, 1)
+        row.addWidget(self.button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.description)
+        layout.addWidget(self.error)
+
+
+def _same(one: KnownModel, other: KnownModel) -> bool:
+    """Whether two entries are of one model: the same in memory, or the same file."""
+    if one.translator is not None and other.translator is not None:
+        return one.translator is other.translator
+    return one.path is not None and one.path == other.path

@@ -1,0 +1,227 @@
+"""One dock's runs: from jobs to results in the viewer, and back out again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.apply_work import Job, JobDone, Loaded, Progress, apply_model
+from napari_pix2pix.widgets.in_place import Made, Result
+from napari_pix2pix.widgets.models import KnownModel, models
+from napari_pix2pix.widgets.progress_row import time_left
+from napari_pix2pix.widgets.runner import Runner
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pix2pix.translation.options import CallOptions
+    from napari_pix2pix.translator import Translator
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What is to be done.
+
+    Attributes
+    ----------
+    model : KnownModel
+    card : Card
+        Of the model.
+    sources : sequence of Layer
+        One a job; of several channels the first.
+    jobs : sequence of Job
+    condition, options
+        As a `Translator` is called with.
+    replaces : bool
+        Whether results take the places of their sources.
+    """
+
+    model: KnownModel
+    card: Card
+    sources: Sequence[Any]
+    jobs: Sequence[Job]
+    condition: Hashable
+    options: CallOptions
+    replaces: bool
+
+    def made(self, number: int, digest: str) -> Made:
+        """Say what the result of a job will be."""
+        job, source = self.jobs[number], self.sources[number]
+        names = " + ".join(one.name for one in job.sources)
+        condition = "" if self.condition is None else f", {self.condition}"
+        record = {
+            "model": self.model.name,
+            "digest": digest,
+            "condition": self.condition,
+            "source": names,
+            "source_id": str(source.unique_id),
+            "trained_on": self.card.summary,
+            "scores": {side: dict(scores) for side, scores in self.card.scores.items()},
+        }
+        name = f"{names} [{self.model.name}{condition}]"
+        return Made(
+            source,
+            job.sources[0],
+            self.card.target_codec,
+            name,
+            record,
+            self.model.look,
+            is_part=job.region is not None,
+        )
+
+
+class ApplyRun(QObject):
+    """Applies models one after another, and remembers how to undo it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where results go.
+    parent : QObject
+
+    Attributes
+    ----------
+    progressed : Signal(float, str)
+        How far it is, from 0 to 1, and the time left.
+    ended : Signal(str, bool)
+        What to tell, and whether it is an error.
+    """
+
+    progressed = Signal(float, str)
+    ended = Signal(str, bool)
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._order: Order | None = None
+        self._digest = ""
+        self._results: dict[int, Result] = {}
+        self._finished: set[int] = set()
+        self._missing = False
+        self._last: Progress | None = None
+        self._history: list[list[Result]] = []
+        self._translator: Translator | None = None
+        # Pixels per second that a model's last run measured.
+        self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
+        self.runner = Runner(self, latest=(Progress,))
+        self.runner.reported.connect(self._take)
+        self.runner.finished.connect(self._finish)
+        self.runner.failed.connect(self._fail)
+
+    @property
+    def running(self) -> bool:
+        """Whether a model is being applied."""
+        return self.runner.running
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a run to be undone."""
+        return bool(self._history) and not self.running
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers that the last run made, updated or replaced."""
+        results = self._history[-1] if self._history else []
+        return [result.layer for result in results if result.layer is not None]
+
+    def start(self, order: Order) -> None:
+        """Apply a model in a thread."""
+        self._order, self._last, self._missing = order, None, False
+        self._results, self._finished = {}, set()
+        self.runner.start(
+            lambda control: apply_model(
+                control,
+                order.model,
+                order.jobs,
+                condition=order.condition,
+                options=order.options,
+            )
+        )
+
+    def cancel(self) -> None:
+        """Stop after the tile that is being done; what is done stays, marked as partial."""
+        self.runner.stop()
+
+    def undo(self) -> None:
+        """Take the last run's results out of the viewer, or put back what was there."""
+        if self.can_undo:
+            for result in reversed(self._history.pop()):
+                result.undo()
+
+    def close(self) -> None:
+        """Stop and wait; no signal comes afterwards."""
+        self.runner.close()
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, Loaded):
+            self._remember(event)
+        elif isinstance(event, Progress):
+            self._paint(event)
+        elif isinstance(event, JobDone):
+            self._missing = self._missing or event.missing
+            self._complete(event.job, complete=event.complete)
+
+    def _remember(self, event: Loaded) -> None:
+        assert self._order is not None
+        self._digest, self._translator = event.digest, event.translator
+        model = self._order.model
+        models().remember(event.translator, model.name, path=model.path, look=model.look)
+
+    def _paint(self, event: Progress) -> None:
+        assert self._order is not None
+        self._last = event
+        if event.array is not None:
+            if event.job not in self._results:
+                made = self._order.made(event.job, self._digest)
+                self._results[event.job] = Result(self._viewer, made, replaces=self._order.replaces)
+            result = self._results[event.job]
+            result.paint(event.array)
+            if result.gone:
+                self.cancel()
+        part = event.done / event.total
+        left = event.seconds * (1 / part - 1) if part > 0 else 0.0
+        self.progressed.emit(part, f"{part:.0%}, {time_left(left)} left")
+
+    def _complete(self, number: int, *, complete: bool) -> None:
+        self._finished.add(number)
+        if number in self._results:
+            self._results[number].finish(complete=complete)
+
+    def _finish(self, _: object) -> None:
+        done = len(self._results)
+        order, last = self._close_books()
+        if last is None or last.done < last.total or done < len(order.jobs):
+            said = "Cancelled."
+            if done:
+                said += " What was done is kept and marked as partial."
+        else:
+            said = f"Done in {time_left(last.seconds)}."
+            if last.seconds > 0 and self._translator is not None:
+                self.speeds[self._translator] = last.total / last.seconds
+        if self._missing:
+            said += (
+                " There were pixels that are NaN or infinite: what is translated there and "
+                "around them means little."
+            )
+        self.ended.emit(said, False)
+
+    def _fail(self, sentence: str) -> None:
+        self._close_books()
+        self.ended.emit(sentence, True)
+
+    def _close_books(self) -> tuple[Order, Progress | None]:
+        """Mark what an error or a cancel has left undone, and make it all undoable."""
+        assert self._order is not None
+        for number in set(self._results) - self._finished:
+            self._results[number].finish(complete=False)
+        if self._results:
+            self._history.append(list(self._results.values()))
+        order, last = self._order, self._last
+        self._order = self._last = None
+        self._results = {}
+        return order, last

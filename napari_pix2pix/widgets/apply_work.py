@@ -1,0 +1,259 @@
+"""The work of applying a model, done in a thread; it paints arrays and touches no layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_pix2pix.layers import Snapshot, as_trained, planes_of
+from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.translation.options import CallOptions
+from napari_pix2pix.translation.tiles import Box
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+    from napari_pix2pix.widgets.models import KnownModel
+
+TILE = 512  # small enough to see it coming and to cancel soon, large enough to cost little halo
+_SIDE = 128  # pixels of the image that speed is tried on
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One image to be translated.
+
+    Attributes
+    ----------
+    sources : list of Snapshot
+        A layer, or several that are its channels.
+    frames : list of int
+        Which of its frames.
+    region : Box or None
+        The part that is translated; None for all of it.
+    first : Box or None
+        The part in view, done first.
+    before : mapping of str to array
+        By the hash of the model: what it made of this image earlier, to be continued.
+    """
+
+    sources: list[Snapshot]
+    frames: list[int]
+    region: Box | None = None
+    first: Box | None = None
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+    def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
+        """Open the image as a model takes it; raises `InputError` where it does not fit."""
+        opened = planes_of(as_trained(self.sources, layout), "image")
+        return open_source(opened, layout, channels, z_context)
+
+
+class Loaded(NamedTuple):
+    """The model is in memory."""
+
+    translator: Translator
+    digest: str
+
+
+class Progress(NamedTuple):
+    """A job's array was painted in; it is another than before where its dtype had to grow.
+
+    Attributes
+    ----------
+    job : int
+        Which of the jobs.
+    array : numpy.ndarray or None
+        The result so far; None as long as there is nothing to see.
+    done, total : int
+        Pixels of all jobs.
+    seconds : float
+        Since the first tile was begun.
+    """
+
+    job: int
+    array: np.ndarray | None
+    done: int
+    total: int
+    seconds: float
+
+
+class JobDone(NamedTuple):
+    """A job is finished, or was stopped; ``missing`` where its source had NaN or infinities."""
+
+    job: int
+    complete: bool
+    missing: bool
+
+
+class Speed(NamedTuple):
+    """What a trial told: of a network on its device."""
+
+    translator: Translator
+    pixels_per_second: float
+    bytes_per_pixel: float  # of a window
+
+
+def load_known(known: KnownModel) -> Translator:
+    """Return the model, read from its file where it is not in memory."""
+    if known.translator is not None:
+        return known.translator
+    from napari_pix2pix.translator import load
+
+    assert known.path is not None
+    return load(known.path)
+
+
+def apply_model(
+    control: Control,
+    known: KnownModel,
+    jobs: Sequence[Job],
+    *,
+    condition: Hashable = None,
+    options: CallOptions,
+) -> Generator[Any, None, None]:
+    """Apply a model to images, and yield what happened.
+
+    Parameters
+    ----------
+    control : Control
+        Stops the work after the tile that is being done.
+    known : KnownModel
+    jobs : sequence of Job
+    condition, options
+        As a `Translator` is called with.
+
+    Yields
+    ------
+    Loaded, Progress or JobDone
+    """
+    from napari_pix2pix.translation import calls
+
+    translator = load_known(known)
+    how = _how(options, translator)
+    calls.check_call(translator.generator, samples=1, output=options.output, **_checked(how))
+    yield Loaded(translator, translator.digest)
+    codec, z_context = translator.source_codec, translator.config.z_context
+    opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
+    total = sum(_pixels(job, planes) for job, planes in zip(jobs, opened, strict=True))
+    began, before = time.perf_counter(), 0
+    for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
+        canvas = Canvas(translator.target_codec.layout, planes, job.before.get(translator.digest))
+        missing = False
+        for frame in job.frames:
+            done = 0
+            for part in translator.iter_frame(
+                planes, frame, condition, region=job.region, first=job.first, **how
+            ):
+                missing, done = missing or part.missing, part.done
+                if part.pixels is not None:
+                    canvas.paint(frame, part.box, part.pixels)
+                so_far = min(before + done, total)
+                yield Progress(number, canvas.array, so_far, total, time.perf_counter() - began)
+                if control.stopped and (so_far < total or part.pixels is None):
+                    yield JobDone(number, False, missing)
+                    return
+            before += done
+        yield JobDone(number, True, missing)
+
+
+def try_speed(known: KnownModel, device: str | None) -> Speed:
+    """Translate a small image to learn how fast a model is, and how much memory it takes."""
+    from napari_pix2pix.translation.memory import estimate_bytes_per_pixel
+
+    translator = load_known(known)
+    codec, network = translator.source_codec, translator.generator
+    shape = (codec.channels, _SIDE, _SIDE)
+    planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
+    condition = translator.conditions[0] if translator.conditions else None
+    best = 0.0
+    for _ in range(2):  # the first warms up
+        began = time.perf_counter()
+        parts = list(translator.iter_frame(planes, 0, condition, device=device))
+        best = max(best, parts[-1].done / (time.perf_counter() - began))
+    planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
+    side = max(2 * network.stride, network.least_size)
+    return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=side))
+
+
+class Canvas:
+    """A result, laid out like the target, that is painted part by part.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the target has its channels.
+    planes : Planes
+        The source.
+    before : array, optional
+        What was painted earlier and is kept around what is painted now, where it has the shape.
+
+    Attributes
+    ----------
+    array : numpy.ndarray or None
+        None as long as nothing was painted. Booleans are kept as uint8, as Labels need them.
+    """
+
+    def __init__(self, layout: Layout, planes: Planes, before: Any = None) -> None:
+        self._layout = layout
+        self._frame_shape = planes.frame_shape
+        self._size = (planes.height, planes.width)
+        self._before = before
+        self.array: np.ndarray | None = None
+
+    def paint(self, frame: int, box: Box, pixels: np.ndarray) -> None:
+        """Paint a part of a frame, (C, h, w)."""
+        kept = np.uint8 if pixels.dtype == bool else pixels.dtype
+        if self.array is None:
+            self.array = self._start(len(pixels), np.dtype(kept))
+        dtype = np.promote_types(self.array.dtype, kept)
+        if dtype != self.array.dtype:
+            self.array = self.array.astype(dtype)
+        view = self.array
+        if self._layout.channel_axis is not None:
+            view = np.moveaxis(view, max(self._layout.channel_axis, -view.ndim), -3)
+        else:
+            view = view[..., np.newaxis, :, :]
+        index: list[Any] = [int(i) for i in np.unravel_index(frame, self._frame_shape)]
+        view[(*index, slice(None), box.rows, box.columns)] = pixels
+
+    def _start(self, channels: int, dtype: np.dtype[Any]) -> np.ndarray:
+        shape = [*self._frame_shape, *self._size]
+        if self._layout.channel_axis is not None:
+            ndim = len(shape) + 1
+            shape.insert(max(self._layout.channel_axis, -ndim) + ndim, channels)
+        before = self._before
+        if before is not None and before.shape == tuple(shape) and before.dtype == dtype:
+            return np.array(before)
+        return np.zeros(shape, dtype)
+
+
+def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
+    """Fill in what was left open: tiles that show progress, where the model may be tiled."""
+    from napari_pix2pix.translation.devices import choose_device
+    from napari_pix2pix.translation.inference import measures_its_input
+
+    how = options.model_dump()
+    how["seed"] = how["seed"] or 0
+    whole = how["dropout"] or how["statistics"] == "image"
+    if how["tile"] is None and not whole and not measures_its_input(translator.generator):
+        how["tile"] = TILE
+    if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
+        how["batch"] = 1  # more at once are no faster there
+    return how
+
+
+def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("seed", "tile", "batch", "dropout", "statistics")
+    return {name: how[name] for name in names}
+
+
+def _pixels(job: Job, planes: Planes) -> int:
+    whole = Box(0, planes.height, 0, planes.width)
+    return len(job.frames) * (job.region or whole).pixels

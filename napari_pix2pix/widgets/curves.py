@@ -1,0 +1,173 @@
+"""Live curves of a training: losses above, the validation score below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_pix2pix.training.events import Event, Step, Validated
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_PERIOD = 300  # milliseconds between two updates of the picture
+_MOST = 4000  # points of a curve; beyond, every second one goes
+_COLOURS = {
+    "generator": "#4c9be8",
+    "discriminator": "#e8834c",
+    "L1": "#5fb87a",
+    "score": "#4c9be8",
+    "trivial map": "#9a9a9a",
+}
+
+
+class Curves(QWidget):
+    """Two plots that share the axis of steps; made when there is something to show.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose theme the colours follow.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._points: dict[str, tuple[list[float], list[float]]] = {}
+        self._plots: list[Any] = []
+        self._lines: dict[str, Any] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PERIOD)
+        self._timer.timeout.connect(self._draw)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        viewer.events.theme.connect(self._on_theme)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._points = {name: ([], []) for name in _COLOURS}
+        self._draw()
+
+    def add(self, event: Event) -> None:
+        """Add what a step or a validation tells."""
+        if isinstance(event, Step):
+            for name, value in _losses(event).items():
+                self._append(name, event.step, value)
+        elif isinstance(event, Validated):
+            from napari_pix2pix.metrics.headline import headline
+
+            name, score = headline(event.prediction)
+            self._append("score", event.step, score)
+            trivial = headline(event.trivial)[1]
+            if not self.points("trivial map")[0]:
+                self._append("trivial map", 0, trivial)  # so that the first score has its line
+            self._append("trivial map", event.step, trivial)
+            self._make_plots()
+            self._plots[1].setLabel("left", name)
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def points(self, name: str) -> tuple[list[float], list[float]]:
+        """Return steps and values of a curve: generator, discriminator, L1, score, trivial map."""
+        return self._points.get(name, ([], []))
+
+    def _append(self, name: str, step: int, value: float) -> None:
+        steps, values = self._points.setdefault(name, ([], []))
+        steps.append(step)
+        values.append(value)
+        if len(steps) > _MOST:
+            del steps[1:-1:2], values[1:-1:2]
+
+    def _draw(self) -> None:
+        self._make_plots()
+        for name, (steps, values) in self._points.items():
+            self._lines[name].setData(steps, values, connect="finite")
+
+    def _make_plots(self) -> None:
+        if self._plots:
+            return
+        # Imported when the first curve is drawn: it takes half a second.
+        import pyqtgraph as pg
+
+        layout = self.layout()
+        assert layout is not None
+        for names in (("generator", "discriminator", "L1"), ("score", "trivial map")):
+            plot = pg.PlotWidget()
+            plot.setFixedHeight(130 if not self._plots else 110)
+            plot.setMinimumWidth(0)
+            plot.setMenuEnabled(False)
+            plot.setMouseEnabled(x=False, y=False)
+            plot.hideButtons()
+            plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
+            plot.getAxis("left").setWidth(52)
+            for side in ("left", "bottom"):
+                plot.getAxis(side).enableAutoSIPrefix(False)
+            for name in names:
+                dashed = Qt.PenStyle.DashLine if name == "trivial map" else Qt.PenStyle.SolidLine
+                pen = pg.mkPen(_COLOURS[name], width=1.5, style=dashed)
+                symbol = "o" if name == "score" else None
+                self._lines[name] = plot.plot(
+                    pen=pen, symbol=symbol, symbolSize=4, symbolBrush=_COLOURS[name]
+                )
+            self._plots.append(plot)
+            layout.addWidget(_legend(names))
+            layout.addWidget(plot)
+        losses, scores = self._plots
+        losses.setLogMode(y=True)
+        losses.setLabel("left", "loss")
+        losses.getAxis("left").logTickStrings = _tick_strings
+        scores.setLabel("bottom", "step")
+        scores.setXLink(losses)
+        self._on_theme()
+
+    def _on_theme(self) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        back, text = (QColor(str(colour.as_hex())) for colour in (theme.background, theme.text))
+        for plot in self._plots:
+            plot.setBackground(back)
+            for side in ("left", "bottom"):
+                axis = plot.getAxis(side)
+                axis.setPen(text)
+                axis.setTextPen(text)
+
+
+def _legend(names: tuple[str, ...]) -> QLabel:
+    """Name the curves above the plot, where they hide nothing."""
+    marks = {"trivial map": "╌╌"}
+    return QLabel(
+        "&nbsp;&nbsp; ".join(
+            f'<span style="color:{_COLOURS[name]}">{marks.get(name, "━━")}</span> {name}'
+            for name in names
+        )
+    )
+
+
+def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str]:
+    """Write 1, 2 and 5 of each decade; more would not fit."""
+    return [
+        f"{10**value:g}" if round(10 ** (value % 1), 6) in (1, 2, 5, 10) else "" for value in values
+    ]
+
+
+def _losses(step: Step) -> dict[str, float]:
+    """Name the curves of a step; a loss that is zero or below has no place on a log axis."""
+    told = step.losses
+    named = {
+        "generator": told.get("G_GAN"),
+        "L1": told.get("G_L1", told.get("G_reconstruction")),
+    }
+    judged = [told[name] for name in ("D_real", "D_fake") if name in told]
+    if judged:
+        named["discriminator"] = sum(judged) / len(judged)
+    return {
+        name: value if value > 0 else float("nan")
+        for name, value in named.items()
+        if value is not None
+    }

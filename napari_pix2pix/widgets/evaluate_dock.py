@@ -1,0 +1,329 @@
+"""The dock that scores a prediction, or a model, against the truth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError
+from napari_pix2pix.layers import mask_of, output_layer, snapshot
+from napari_pix2pix.widgets.closing import ClosingGuard
+from napari_pix2pix.widgets.evaluate_view import EvaluateView
+from napari_pix2pix.widgets.evaluate_work import (
+    Evaluated,
+    Evaluation,
+    Subject,
+    evaluate_subject,
+    write_csv,
+)
+from napari_pix2pix.widgets.layer_choice import unwrapped
+from napari_pix2pix.widgets.models import KnownModel
+from napari_pix2pix.widgets.runner import Runner
+from napari_pix2pix.widgets.settings import read_settings
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_WAIT = 100  # milliseconds between a change and the check of all
+
+
+class EvaluateDock(QWidget):
+    """Choose a prediction and the truth, and get scores beside those of the trivial map.
+
+    All that the mouse does is a property or a method here.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
+
+    Attributes
+    ----------
+    ended : Signal(str, bool)
+        An evaluation is over: what the dock says of it, and whether that is an error.
+    """
+
+    ended = Signal(str, bool)
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._view = EvaluateView(self, napari_viewer)
+        self._runner = Runner(self, latest=(Evaluated,))
+        self._subject: Subject | None = None
+        self._result: Evaluation | None = None
+        self._layer: Any = None  # of the difference
+        self._problem = ""
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_WAIT)
+        self._connect()
+        self._guard = ClosingGuard(self, lambda: "")
+        self._guard.closing.connect(self.close_down)
+        self.reset_choices()
+        self._take_model()
+
+    # What is chosen.
+
+    def set_prediction(self, prediction: Any, truth: Any, source: Any = None) -> None:
+        """Compare two layers; with the source's, the trivial map is scored too."""
+        self._view.what.setCurrentIndex(0)
+        self._view.prediction.choose(prediction)
+        self._view.truth.choose(truth)
+        self._view.sources.choose([] if source is None else [source])
+        self._later.start()
+
+    def set_model(
+        self, model: Any, sources: Sequence[Any], truth: Any, condition: Any = None
+    ) -> None:
+        """Compare what a model makes of layers with the truth.
+
+        Parameters
+        ----------
+        model : KnownModel or path-like
+        sources : sequence of layers
+            Several are the channels of one image.
+        truth : layer
+        condition : hashable, optional
+            One of the model's.
+        """
+        self._view.what.setCurrentIndex(1)
+        self._view.picker.choose(model)
+        self._view.sources.choose(sources)
+        self._view.truth.choose(truth)
+        if condition is not None:
+            self._view.condition.choose(condition)
+        self._later.start()
+
+    @property
+    def model(self) -> KnownModel | None:
+        """The model that is evaluated; None where a layer is."""
+        return self._view.picker.model if self._view.what.currentData() else None
+
+    @property
+    def mask(self) -> Any:
+        """The layer of the mask, or None."""
+        return self._view.mask.layer
+
+    @mask.setter
+    def mask(self, layer: Any) -> None:
+        self._view.mask.choose(layer)
+
+    @property
+    def adds_difference(self) -> bool:
+        """Whether the difference is added as a layer."""
+        return self._view.difference.isChecked()
+
+    @adds_difference.setter
+    def adds_difference(self, value: bool) -> None:
+        self._view.difference.setChecked(value)
+
+    # What it does.
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be evaluated as things are chosen; empty where it can."""
+        return self._problem
+
+    @property
+    def running(self) -> bool:
+        """Whether an evaluation is going on."""
+        return self._runner.running
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The last scores, as `napari_pix2pix.evaluate` returns them; None before any."""
+        return None if self._result is None else self._result.scores
+
+    @property
+    def difference(self) -> Any:
+        """The layer of the last difference, or None."""
+        return self._layer
+
+    def evaluate(self) -> None:
+        """Score what is chosen; does nothing but say why where it can't."""
+        self._say("")
+        if self.running:
+            return
+        try:
+            subject = self._plan(copy=True)
+            subject.pair()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
+            return
+        self._subject = subject
+        device = read_settings().device
+        self._view.progress.begin("Evaluating")
+        self._runner.start(
+            lambda control: evaluate_subject(control, subject, None if device == "auto" else device)
+        )
+        self._show_state()
+
+    def cancel(self) -> None:
+        """Stop after the frame that is being done; the frames that are done are scored."""
+        self._runner.stop()
+        self._show_state()
+
+    def export_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the scores of all images; raises `FileError` where it can't."""
+        if self._result is None:
+            raise InputError("There are no scores yet: evaluate first.")
+        write_csv(self._result.scores, path)
+        self._say(f"Written to {os.fspath(path)}.")
+
+    def check(self) -> str:
+        """Check now whether the layers fit, and return `problem`."""
+        self._later.stop()
+        try:
+            self._plan(copy=False).pair()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
+        else:
+            self._show_problem("")
+        return self._problem
+
+    def reset_choices(self, _event: Any = None) -> None:
+        """Follow the viewer's layer list; napari calls it."""
+        layers = list(reversed(list(self._viewer.layers)))
+        view = self._view
+        for choice in (view.prediction, view.truth, view.sources, view.mask):
+            choice.offer(layers)
+        self._later.start()
+
+    def close_down(self) -> None:
+        """Stop all work and wait for it."""
+        self._runner.close()
+        self._view.progress.finish()
+
+    # How.
+
+    def _connect(self) -> None:
+        view = self._view
+        view.what.currentIndexChanged.connect(view.show_what)
+        view.picker.changed.connect(self._take_model)
+        for choice in (view.prediction, view.truth, view.sources, view.mask):
+            choice.changed.connect(self._later.start)
+        for combo in (view.what, view.kind, view.condition):
+            combo.currentIndexChanged.connect(self._later.start)
+        view.image.currentIndexChanged.connect(self._show_scores)
+        view.evaluate.clicked.connect(self.evaluate)
+        view.cancel.clicked.connect(self.cancel)
+        view.export.clicked.connect(self._ask_where)
+        self._later.timeout.connect(self.check)
+        self._runner.reported.connect(self._take)
+        self._runner.finished.connect(self._finish)
+        self._runner.failed.connect(lambda sentence: self._end(sentence, is_error=True))
+        self._runner.ended.connect(self._show_state)
+
+    def _plan(self, *, copy: bool) -> Subject:
+        view = self._view
+        by_model = bool(view.what.currentData())
+        truth, sources = view.truth.layer, view.sources.layers
+        if by_model and self.model is None:
+            raise InputError("Choose a model that can be read: train one, or open a file.")
+        if by_model and not sources:
+            raise InputError("Choose the source that the model translates.")
+        if not by_model and view.prediction.layer is None:
+            raise InputError("Choose the layer of the prediction.")
+        if truth is None:
+            raise InputError("Choose the layer of the truth.")
+        like = snapshot(truth, copy=copy)
+        return Subject(
+            truth=like,
+            prediction=None if by_model else snapshot(view.prediction.layer, copy=copy),
+            model=self.model,
+            card=view.picker.card if by_model else None,
+            sources=[snapshot(layer, copy=copy) for layer in sources],
+            mask=None if self.mask is None else mask_of(self.mask, like),
+            condition=view.condition.value if by_model else None,
+            kind=view.kind.currentData(),
+        )
+
+    def _take_model(self) -> None:
+        if self._view.picker.card is not None:
+            self._view.fit(self._view.picker.card)
+        self._later.start()
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, Evaluated):
+            text = f"Frame {event.done} of {event.total}"
+            self._view.progress.show_part(event.done / event.total, text)
+
+    def _finish(self, result: Evaluation) -> None:
+        self._result = result
+        images = [one["name"] for one in result.scores["images"]]
+        self._view.image.blockSignals(True)
+        self._view.image.clear()
+        self._view.image.addItem("all images", result.scores)
+        for name, one in zip(images, result.scores["images"], strict=True):
+            self._view.image.addItem(name, one)
+        self._view.image.blockSignals(False)
+        self._view.image.setVisible(len(images) > 1)
+        self._show_scores()
+        self._view.scatter.show_points(result.points)
+        if self.adds_difference:
+            self._add_difference(result)
+        self._end("" if result.complete else "Cancelled: the frames that are done are scored.")
+
+    def _show_scores(self) -> None:
+        scores = self._view.image.currentData()
+        if scores:
+            self._view.table.show_scores(scores)
+
+    def _add_difference(self, result: Evaluation) -> None:
+        """Show the difference where the truth lies; a later one takes the same layer."""
+        assert self._subject is not None
+        truth = self._subject.truth
+        look: dict[str, Any] = {}
+        if result.kind == "image":
+            most = float(np.nanmax(np.abs(result.difference), initial=0)) or 1.0
+            look = {"colormap": "PiYG", "contrast_limits": (-most, most)}
+        layer = output_layer(
+            result.difference,
+            truth,
+            layout=result.layout,
+            kind=result.kind,
+            name=f"{truth.name} [difference]",
+            look=look,
+        )
+        layers = self._viewer.layers
+        if self._layer is not None and self._layer in layers:
+            layers.remove(self._layer)
+        active = unwrapped(layers.selection.active)
+        layers.append(layer)
+        if active is not None and active in layers:
+            layers.selection.active = active
+        self._layer = layer
+
+    def _ask_where(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Export scores", "scores.csv", "CSV (*.csv)")
+        if path:
+            try:
+                self.export_csv(path)
+            except FileError as error:
+                self._say(str(error), is_error=True)
+
+    def _end(self, said: str, *, is_error: bool = False) -> None:
+        self._view.progress.finish()
+        self._say(said, is_error=is_error)
+        self.ended.emit(said, is_error)
+
+    def _say(self, text: str, *, is_error: bool = False) -> None:
+        self._view.error.say(text if is_error else "")
+        self._view.status.say("" if is_error else text)
+
+    def _show_problem(self, sentence: str) -> None:
+        self._problem = sentence
+        self._view.problem.say("" if self._view.picker.error.text() else sentence)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        running = self.running
+        self._view.evaluate.setEnabled(not running and not self._problem)
+        self._view.cancel.setEnabled(running and not self._runner.stopping)
+        self._view.export.setEnabled(self._result is not None and not running)

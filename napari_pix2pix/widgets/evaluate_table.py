@@ -1,0 +1,72 @@
+"""Scores as a table, those of the prediction beside those of the trivial map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+_NAMES = {
+    "l1": ("L1", "Mean absolute difference, in the image's unit; lower is better"),
+    "psnr": ("PSNR (dB)", "Peak signal to noise ratio; higher is better"),
+    "ssim": ("SSIM", "Structural similarity, 1 at best"),
+    "pearson": ("Pearson", "Correlation, 1 at best"),
+    "nrmse": ("NRMSE", "Root of the mean squared difference, over the range; lower is better"),
+    "dice": ("Dice", "Overlap of pixels, 1 at best"),
+    "iou": ("IoU", "Intersection over union of pixels, 1 at best"),
+    "f1": ("F1", "Objects found at an IoU of 0.5, 1 at best"),
+    "f1_75": ("F1 at 0.75", "Objects found at an IoU of 0.75, 1 at best"),
+    "f1_mean": ("F1, mean", "Objects found, mean over IoU from 0.5 to 0.95"),
+    "matched_iou": ("IoU of matches", "Mean IoU of the objects that were found"),
+    "pq": ("PQ", "Panoptic quality, 1 at best"),
+}
+_SIDES = {"prediction": "Prediction", "trivial": "Trivial map"}
+
+
+class ScoreTable(QTableWidget):
+    """One line a score, as high as its lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip("Scores on the pixels that count; the trivial map is what has to be beaten")
+        self.hide()
+
+    def show_scores(self, scores: Mapping[str, Any]) -> None:
+        """Show the scores of all images or of one; a side that is missing has no column."""
+        sides = [side for side in _SIDES if side in scores]
+        names = list(scores["prediction"])
+        self.setRowCount(len(names))
+        self.setColumnCount(len(sides))
+        self.setHorizontalHeaderLabels([_SIDES[side] for side in sides])
+        for row, name in enumerate(names):
+            label, tip = _NAMES.get(name, (name.replace("_", " "), ""))
+            title = QTableWidgetItem(label)
+            title.setToolTip(tip)
+            self.setVerticalHeaderItem(row, title)
+            for column, side in enumerate(sides):
+                self.setItem(row, column, _cell(scores[side].get(name, math.nan), tip))
+        self._fit()
+        self.show()
+
+    def _fit(self) -> None:
+        across, down = self.horizontalHeader(), self.verticalHeader()
+        assert across is not None
+        assert down is not None
+        across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        down.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        height = across.sizeHint().height() + down.length() + 2 * self.frameWidth()
+        self.setFixedHeight(height)
+
+
+def _cell(value: float, tip: str) -> QTableWidgetItem:
+    text = "–" if math.isnan(value) else f"{value:.4g}"
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    item.setToolTip(tip)
+    return item

@@ -1,0 +1,131 @@
+"""The models that this napari knows: those just trained or loaded, and files used lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pix2pix.widgets.settings import memory
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+
+_MOST_FILES = 10
+_MOST_MODELS = 4  # in memory at a time
+_KEY = "models/recent"
+
+
+@dataclass(frozen=True, eq=False)
+class KnownModel:
+    """A model that can be applied.
+
+    Attributes
+    ----------
+    name : str
+        What layers are named after.
+    translator : Translator or None
+        None as long as the file was not read, which is done in a worker.
+    path : Path or None
+        The file; None for a model that was not saved.
+    look : mapping of str to object
+        How the targets were shown: ``colormap``, ``contrast_limits``, ``gamma``; may be empty.
+    """
+
+    name: str
+    translator: Translator | None = None
+    path: Path | None = None
+    look: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Models(QObject):
+    """What all docks of one napari share; see `models`.
+
+    Signals
+    -------
+    changed
+        Emitted when a model or a file was added, or another one became the last.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._models: list[KnownModel] = []  # the last one first
+
+    def remember(
+        self,
+        translator: Translator,
+        name: str,
+        *,
+        path: Path | None = None,
+        look: Mapping[str, Any] | None = None,
+    ) -> KnownModel:
+        """Make a model the last one, as after training or loading.
+
+        Parameters
+        ----------
+        translator : Translator
+            Remembered again, it takes the new name, and keeps file and look where none is given.
+        name : str
+            What it is called in lists and in names of layers.
+        path : Path, optional
+            Where it is saved.
+        look : mapping, optional
+            See `KnownModel`.
+        """
+        before = self._of(translator)
+        if before is not None:
+            self._models.remove(before)
+            path, look = path or before.path, look or before.look
+        path = None if path is None else path.absolute()
+        known = KnownModel(name, translator, path, dict(look or {}))
+        self._models = [known, *self._models][:_MOST_MODELS]
+        if path is not None:
+            self._remember_file(path)
+        self.changed.emit()
+        return known
+
+    def known(self) -> tuple[KnownModel, ...]:
+        """Return the models in memory, the last one first."""
+        return tuple(self._models)
+
+    def last(self) -> KnownModel | None:
+        """Return the model that was trained or loaded last, or else the most recent file."""
+        if self._models:
+            return self._models[0]
+        files = self.recent_files()
+        return self.of_file(files[0]) if files else None
+
+    def of_file(self, path: Path) -> KnownModel:
+        """Return what is known of a file; it need not have been read."""
+        path = path.absolute()
+        found = (model for model in self._models if model.path == path)
+        return next(found, KnownModel(path.stem, path=path))
+
+    def recent_files(self) -> tuple[Path, ...]:
+        """Return the files used lately that are still there, the latest first."""
+        return tuple(path for path in _recent() if path.is_file())
+
+    def _of(self, translator: Translator) -> KnownModel | None:
+        return next((known for known in self._models if known.translator is translator), None)
+
+    def _remember_file(self, path: Path) -> None:
+        others = [other for other in _recent() if other != path]
+        memory().setValue(_KEY, [str(one) for one in [path, *others][:_MOST_FILES]])
+
+
+@cache
+def models() -> Models:
+    """Return the one registry of this process."""
+    return Models()
+
+
+def _recent() -> list[Path]:
+    value = memory().value(_KEY, [])
+    # A list of one comes back as its only entry.
+    return [Path(one) for one in ([value] if isinstance(value, str) else value or [])]

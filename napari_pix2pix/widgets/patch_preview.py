@@ -1,0 +1,134 @@
+"""A window with patches as the network will see them: source above target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.runner import Runner
+from napari_pix2pix.widgets.sentence import Sentence
+
+_COLUMNS = 6
+_SIDE = 112  # pixels of a patch on the screen
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Pictures of patches, uint8 (h, w, 3) each, source and target by turns."""
+
+    sources: tuple[np.ndarray, ...]
+    targets: tuple[np.ndarray, ...]
+
+
+class PatchPreview(QDialog):
+    """Draws patches in a thread and shows them.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    config : TrainConfig
+    parent : QWidget, optional
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], config: TrainConfig, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Patches as the network sees them")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._pairs = pairs
+        self._config = config
+        self._step = 0
+        self.patches: Patches | None = None
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        self._said = Sentence()
+        self._other = QPushButton("Other patches")
+        self._other.setToolTip("Draw the patches of another step.")
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._grid)
+        layout.addWidget(self._said)
+        layout.addWidget(self._other)
+        self._runner = Runner(self)
+        self._runner.finished.connect(self._show)
+        self._runner.failed.connect(self._said.say)
+        self._runner.ended.connect(lambda: self._other.setEnabled(True))
+        self._other.clicked.connect(self.draw)
+        self.finished.connect(lambda: self._runner.close())
+        self.resize(_COLUMNS * (_SIDE + 4) + 60, 2 * _SIDE + 110)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the patches of the next step."""
+        if self._runner.running:
+            return
+        self._other.setEnabled(False)
+        self._said.say("Drawing patches ...")
+        pairs, config, step = self._pairs, self._config, self._step
+        self._runner.start(lambda control: _draw(pairs, config, step))
+        self._step += 1
+
+    def _show(self, patches: Patches) -> None:
+        self.patches = patches
+        while (item := self._grid.takeAt(0)) is not None:
+            old = item.widget()
+            if old is not None:
+                old.deleteLater()
+        for row, (word, pictures) in enumerate(
+            (("source", patches.sources), ("target", patches.targets))
+        ):
+            self._grid.addWidget(QLabel(word), row, 0)
+            for column, picture in enumerate(pictures):
+                self._grid.addWidget(_label(picture), row, column + 1)
+        self._said.say(
+            f"{self._config.patch} x {self._config.patch} pixels each, turned, mirrored and "
+            "jittered as in training."
+        )
+
+
+def _draw(pairs: Sequence[Pair], config: TrainConfig, step: int) -> Patches:
+    from napari_pix2pix.training.data import prepare
+
+    data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}))
+    drawn = data.sampler.batch(step)
+    return Patches(
+        tuple(_picture(planes, data.source_codec) for planes in drawn.source),
+        tuple(_picture(planes, data.target_codec) for planes in drawn.target),
+    )
+
+
+def _picture(planes: np.ndarray, codec: Any) -> np.ndarray:
+    """Turn planes (P, h, w) in the network's range into a picture."""
+    if codec.kind == "image":
+        kept = planes[:3] if len(planes) >= 3 and codec.layout.rgb else planes[:1]
+        shown = np.clip((kept + 1) * 127.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(
+            np.broadcast_to(shown.transpose(1, 2, 0), (*shown.shape[1:], 3))
+        )
+    labels = codec.decode(planes)[0].astype(np.int64)
+    colours = np.random.default_rng(0).integers(70, 256, (256, 3)).astype(np.uint8)
+    colours[0] = 0
+    return colours[np.where(labels == 0, 0, labels % 255 + 1)]
+
+
+def _label(picture: np.ndarray) -> QLabel:
+    height, width, _ = picture.shape
+    image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    label = QLabel()
+    label.setPixmap(
+        QPixmap.fromImage(image.copy()).scaled(
+            _SIDE,
+            _SIDE,
+            Qt.AspectRatioMode.KeepAspectRatio,
+            Qt.TransformationMode.FastTransformation,
+        )
+    )
+    return label

@@ -1,0 +1,70 @@
+"""The work of a training, as a `Runner` does it in its thread."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Event, Region
+from napari_pix2pix.widgets.runner import Work
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+
+
+def training_work(
+    pairs: Sequence[Pair],
+    config: TrainConfig,
+    *,
+    checkpoint: Path | None,
+    resume: bool | None = None,
+    start: Any = None,
+    preview: Region | None = None,
+) -> Work:
+    """Return what trains on pairs; parameters are those of `fitting.training_events`.
+
+    Parameters
+    ----------
+    start : Translator or path-like, optional
+        The model to begin with; a new one when not given.
+    """
+
+    def work(control: Control) -> Generator[Event, None, Translator]:
+        # torch comes with it: only a thread may wait for that.
+        from napari_pix2pix.fitting import training_events
+
+        given = {} if start is None else {"start": start}
+        try:
+            return (
+                yield from training_events(
+                    pairs,
+                    config,
+                    checkpoint=checkpoint,
+                    resume=resume,
+                    control=control,
+                    preview=preview,
+                    **given,
+                )
+            )
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+            raise
+        finally:
+            _release_memory()
+
+    return work
+
+
+def _release_memory() -> None:
+    """Give other programs what PyTorch keeps of the device's memory for later."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

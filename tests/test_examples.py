@@ -1,0 +1,31 @@
+"""The scripts of examples/ do what they say, in little time."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_console(make_napari_viewer_proxy, capsys):
+    viewer = make_napari_viewer_proxy()
+    result = script("console").translate(viewer, seconds=1)
+    source = viewer.layers["phase unseen"]
+    assert result.name in viewer.layers
+    assert result.data.shape == source.data.shape
+    np.testing.assert_array_equal(result.extent.world, source.extent.world)
+    assert "prediction" in capsys.readouterr().out

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import inspect
+
+from napari_pix2pix.translation.options import CallOptions
+from napari_pix2pix.translator import Translator
+
+
+def test_declaration_is_that_of_the_call() -> None:
+    arguments = dict(inspect.signature(Translator.__call__).parameters)
+    for name in ("self", "image", "condition", "samples", "on_tile"):
+        del arguments[name]
+    assert {name: one.default for name, one in arguments.items()} == CallOptions().model_dump()

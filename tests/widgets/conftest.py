@@ -1,0 +1,20 @@
+"""Docks in tests remember nothing of the user's and leave nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_type=ImportError)
+
+from qtpy.QtCore import QSettings
+
+from napari_pix2pix.widgets.models import models
+
+
+@pytest.fixture(autouse=True)
+def own_memory(tmp_path):
+    """Let each test remember in a folder of its own, and know no models."""
+    models.cache_clear()
+    remembered = tmp_path / "remembered"
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(remembered))
+    return remembered

@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+import napari_pix2pix.fitting
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.translator import Translator, load
+from napari_pix2pix.widgets import settings
+from napari_pix2pix.widgets.commands import open_dock
+from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.run_options import FIELDS
+from napari_pix2pix.widgets.train_dock import TrainDock
+
+TINY: dict[str, Any] = {
+    "width": 4,
+    "discriminator_width": 4,
+    "depth": 3,
+    "discriminator_layers": 1,
+    "patch": 32,
+    "batch": 2,
+    "device": "cpu",
+}
+SLOW = 30_000  # milliseconds that a run may take on a busy machine
+
+MakeDock = Callable[..., tuple[Any, TrainDock]]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let autosaves go to a folder of the test's own."""
+    monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
+    return tmp_path / "data" / "autosave"
+
+
+@pytest.fixture
+def make_dock(make_napari_viewer_proxy: Callable[..., Any]) -> Generator[MakeDock]:
+    """Return a maker of docks in a viewer with two layers."""
+    made: list[TrainDock] = []
+
+    def make(viewer: Any = None, **fields: Any) -> tuple[Any, TrainDock]:
+        if viewer is None:
+            viewer = make_napari_viewer_proxy()
+            source = np.random.default_rng(0).random((96, 80)).astype(np.float32)
+            viewer.add_image(source, name="stain", scale=(2, 0.5), translate=(3, 4))
+            viewer.add_image(1 - source, name="dapi", colormap="magma")
+        dock = TrainDock(viewer)
+        viewer.window.add_dock_widget(dock, name=f"Train {len(made)}")
+        dock.set_fields(**{**TINY, "epochs": 1, "steps": 5, **fields})
+        made.append(dock)
+        return viewer, dock
+
+    yield make
+    while made:  # pytest holds the list for longer than napari allows docks to live
+        with suppress(RuntimeError):  # of a viewer that the test has closed
+            made.pop().close_work()
+
+
+def wait_for(qtbot: QtBot, dock: TrainDock, *states: str) -> None:
+    qtbot.waitUntil(lambda: dock.state in states, timeout=SLOW)
+
+
+def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
+    status = dock.status
+    return tuple(button.isEnabled() for button in (status.train, status.pause, status.stop))
+
+
+def wait_until_ready(qtbot: QtBot, dock: TrainDock) -> None:
+    qtbot.waitUntil(lambda: dock.status.train.isEnabled(), timeout=SLOW)
+
+
+def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Path) -> None:
+    _, dock = make_dock()
+    states: list[str] = []
+    dock.state_changed.connect(states.append)
+    dock.train()
+    assert dock.state == "preparing"
+    wait_for(qtbot, dock, "done")
+    assert states == ["preparing", "training", "done"]
+    assert isinstance(dock.translator, Translator)
+    assert models().last().translator is dock.translator
+    dock.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").config == dock.translator.config
+    assert models().last().path == tmp_path / "model.safetensors"
+    steps, _ = dock.curves.points("L1")
+    assert steps[-1] == 5
+    assert dock.preview.steps == [5]
+    assert dock.outcome.isVisibleTo(dock)
+    assert dock.status.bar.value() == dock.status.bar.maximum()
+
+
+def test_pause_resume_and_stop(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    assert buttons(dock) == (False, True, True)
+    dock.pause()
+    assert dock.state == "paused"
+    assert dock.status.pause.text() == "Resume"
+    qtbot.wait(200)
+    steps = list(dock.curves.points("L1")[0])
+    qtbot.wait(200)
+    assert dock.curves.points("L1")[0] == steps
+    dock.resume()
+    qtbot.waitUntil(lambda: len(dock.curves.points("L1")[0]) > len(steps), timeout=SLOW)
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert dock.translator is not None
+    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False), timeout=SLOW)
+
+
+def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    with pytest.raises(InputError, match="A training is going on"):
+        dock.train()
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+
+
+def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    selected = [layer.name for layer in viewer.layers.selection]
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    layer = viewer.layers["preview [stain]"]
+    assert layer.colormap.name == "magma"
+    np.testing.assert_allclose(layer.scale, (2, 0.5))
+    low, high = viewer.layers["stain"].extent.world
+    inside_low, inside_high = layer.extent.world
+    assert (inside_low >= low - 1e-9).all()
+    assert (inside_high <= high + 1e-9).all()
+    # The held-out strip ends where the source ends.
+    assert np.isclose(inside_high, high).any()
+    assert [layer.name for layer in viewer.layers.selection] == selected
+
+
+def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: dock.preview.layer is not None, timeout=SLOW)
+    viewer.layers.remove("preview [stain]")
+    seen = len(dock.preview.steps)
+    qtbot.waitUntil(lambda: len(dock.preview.steps) > seen, timeout=SLOW)
+    assert [layer.name for layer in viewer.layers] == ["stain", "dapi"]
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+
+
+def test_layers_removed_renamed_and_changed_while_training(
+    make_dock: MakeDock, qtbot: QtBot
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    viewer.layers["stain"].name = "other"
+    viewer.layers["dapi"].data = np.zeros((10, 10))
+    viewer.layers.remove("other")
+    qtbot.waitUntil(lambda: dock.preview.layer is not None, timeout=SLOW)
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert dock.translator is not None
+    assert dock.translator.summary.count("96 x 80") == 2 or "80x96" in dock.translator.summary
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("odd shape"), "RuntimeError: odd shape"),
+        (RuntimeError("CUDA out of memory"), "Memory ran out"),
+        (InputError("Give other images."), "Give other images."),
+    ],
+)
+def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
+    make_dock: MakeDock,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
+) -> None:
+    _, dock = make_dock()
+    wait_until_ready(qtbot, dock)
+
+    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+        yield from ()
+        raise error
+
+    monkeypatch.setattr(napari_pix2pix.fitting, "training_events", events)
+    dock.train()
+    wait_for(qtbot, dock, "failed")
+    assert said in dock.status.error.text()
+    assert dock.status.error.isVisibleTo(dock)
+    assert buttons(dock) == (True, False, False)
+
+
+def test_memory_of_the_run_is_released(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_pix2pix.training.loop import TrainingLoop
+
+    seen: list[weakref.ref[Any]] = []
+    before = TrainingLoop.__init__
+
+    def spy(self: Any, state: Any, data: Any, *args: Any, **kwargs: Any) -> None:
+        seen.extend(weakref.ref(one) for one in (self, state, state.generator, data))
+        before(self, state, data, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingLoop, "__init__", spy)
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    gc.collect()
+    assert [one() for one in seen] == [None] * 4
+
+
+def test_closed_viewer_ends_the_run_and_keeps_its_autosave(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    viewer.close()
+    assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == "closed"
+    assert load(record.with_suffix(".safetensors")).config.width == 4
+
+
+def test_next_dock_offers_a_run_that_was_cut_off(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000, seed=3)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    viewer.window.remove_dock_widget(dock)
+    _, other = make_dock(viewer)
+    assert other.offer.isVisibleTo(other)
+    assert "stain → dapi" in other.offer.said.text()
+    other.offer.resume.click()
+    wait_for(qtbot, other, "training")
+    assert other.config.seed == 3
+    qtbot.waitUntil(lambda: bool(other.curves.points("L1")[0]), timeout=SLOW)
+    assert other.curves.points("L1")[0][0] > 1
+    other.stop()
+    wait_for(qtbot, other, "stopped")
+    assert len(list(own_folder.iterdir())) == 2
+
+
+def test_run_is_not_resumed_without_its_layers(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    dock.close_work()
+    viewer, other = make_dock()
+    viewer.layers["dapi"].name = "renamed"
+    other.offer.resume.click()
+    assert "open these layers first: dapi" in other.offer.said.text()
+    assert other.state == "idle"
+    other.offer.discard.click()
+    assert not other.offer.isVisibleTo(other)
+    assert list(own_folder.iterdir()) == []
+
+
+def test_removed_dock_stops(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    viewer.window.remove_dock_widget(dock)
+    assert dock.state == "stopped"
+    assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
+
+
+def test_two_docks_share_nothing(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, one = make_dock(steps=100_000, epochs=1000)
+    _, two = make_dock(viewer, width=8)
+    one.train()
+    two.train()
+    wait_for(qtbot, two, "done")
+    assert one.state in ("preparing", "training")
+    assert two.translator.config.width == 8
+    one.stop()
+    wait_for(qtbot, one, "stopped")
+    assert one.translator.config.width == 4
+
+
+def test_model_to_start_from_is_handed_on(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+        given.append(kwargs)
+        raise InputError("Enough.")
+        yield
+
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    model = dock.translator
+    monkeypatch.setattr(napari_pix2pix.fitting, "training_events", events)
+    for start in (None, model, Path("model.safetensors")):
+        dock.start_from = start
+        dock.train()
+        wait_for(qtbot, dock, "failed")
+        assert given[-1].get("start") == start
+    assert "start" not in given[0]
+
+
+def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    assert not dock.status.train.isEnabled()
+    wait_until_ready(qtbot, dock)
+    assert "96" in dock.form.summary.text()
+    dock.form.basics.editor("patch").set_value(33)
+    assert not dock.status.train.isEnabled()
+    qtbot.waitUntil(lambda: "patch should be" in dock.status.train.toolTip(), timeout=SLOW)
+    with pytest.raises(ConfigError, match="patch should be"):
+        dock.train()
+    dock.form.basics.reset("patch")
+    dock.set_fields(patch=32)
+    wait_until_ready(qtbot, dock)
+    viewer.layers["dapi"].data = np.zeros((50, 50))
+    qtbot.waitUntil(lambda: dock.form.pairs.has_error(), timeout=SLOW)
+    assert not dock.status.train.isEnabled()
+    viewer.layers["dapi"].data = np.arange(96 * 80).reshape(96, 80)
+    wait_until_ready(qtbot, dock)
+    assert not dock.form.pairs.has_error()
+
+
+def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    wait_until_ready(qtbot, dock)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    looked: list[int] = []
+    dock.form._understanding.due.connect(lambda: looked.append(1))
+    viewer.layers["dapi"].data = np.zeros((50, 50))
+    qtbot.wait(500)
+    assert looked == []
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert not dock.status.train.isEnabled()
+    qtbot.waitUntil(lambda: dock.form.pairs.has_error(), timeout=SLOW)
+
+
+def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(preset="reference", z_context=0, width=6)
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    viewer, _ = make_dock()
+    other = TrainDock(viewer)
+    assert other.config == dock.config
+    other.close_work()
+    other.deleteLater()
+
+
+def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
+    _, dock = make_dock()
+    before = dock.config
+    with pytest.raises(ConfigError, match="did you mean width"):
+        dock.set_fields(widht=8, batch=3)
+    assert dock.config == before
+
+
+def test_form_covers_every_field(make_dock: MakeDock) -> None:
+    _, dock = make_dock()
+    shown = {*FIELDS, *dock.form.basics.names, *dock.form.advanced.names}
+    assert shown == set(TrainConfig.model_fields)
+
+
+def test_save_without_a_model_is_refused(make_dock: MakeDock, tmp_path: Path) -> None:
+    _, dock = make_dock()
+    with pytest.raises(InputError, match="no model yet"):
+        dock.save(tmp_path / "model.safetensors")
+
+
+def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    with qtbot.waitSignal(dock.apply_requested) as told:
+        dock.outcome.apply.click()
+    assert told.args == [dock.translator]
+    assert open_dock(viewer, "Apply").model.translator is dock.translator
