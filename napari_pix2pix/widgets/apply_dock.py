@@ -161,15 +161,17 @@ class ApplyDock(QWidget):
         return self._run.layers
 
     def apply(self) -> None:
-        """Apply the model; does nothing but say why where it can't."""
-        self._view.say("")
+        """Apply the model; `ended` tells how it went.
+
+        Raises
+        ------
+        InputError
+            When the model does not fit the layers, or one is being applied.
+        """
         if self.running:
-            return
-        try:
-            order, _ = self._plan(copy=True)
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-            return
+            raise InputError("A model is being applied: wait for its end, or cancel it.")
+        order, _ = self._plan(copy=True)
+        self._view.say("")
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
@@ -185,7 +187,7 @@ class ApplyDock(QWidget):
         if last is not None and (self.model is None or self.model is not last):
             self._view.picker.choose(last)
         self.set_layers([layer])
-        self.apply()
+        self._try_to_apply()
 
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
@@ -236,12 +238,18 @@ class ApplyDock(QWidget):
         ):
             signal.connect(self._later.start)
         self._later.timeout.connect(self.check)
-        view.apply.clicked.connect(self.apply)
+        view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
         self._trial.finished.connect(self._take_speed)
+
+    def _try_to_apply(self) -> None:
+        try:
+            self.apply()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
 
     def _plan(self, *, copy: bool) -> tuple[Order, list[Planes]]:
         """Say what is to be done; raises `InputError` where it can't be."""

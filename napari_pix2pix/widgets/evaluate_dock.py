@@ -146,16 +146,18 @@ class EvaluateDock(QWidget):
         return self._layer
 
     def evaluate(self) -> None:
-        """Score what is chosen; does nothing but say why where it can't."""
-        self._say("")
+        """Score what is chosen; `ended` tells how it went.
+
+        Raises
+        ------
+        InputError
+            When the layers don't fit each other or the model, or an evaluation is going on.
+        """
         if self.running:
-            return
-        try:
-            subject = self._plan(copy=True)
-            subject.pair()
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-            return
+            raise InputError("An evaluation is going on: wait for its end, or cancel it.")
+        subject = self._plan(copy=True)
+        subject.pair()
+        self._say("")
         self._subject = subject
         device = read_settings().device
         self._view.progress.begin("Evaluating")
@@ -211,7 +213,7 @@ class EvaluateDock(QWidget):
         for combo in (view.what, view.kind, view.condition):
             combo.currentIndexChanged.connect(self._later.start)
         view.image.currentIndexChanged.connect(self._show_scores)
-        view.evaluate.clicked.connect(self.evaluate)
+        view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
         view.export.clicked.connect(self._ask_where)
         self._later.timeout.connect(self.check)
@@ -219,6 +221,12 @@ class EvaluateDock(QWidget):
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(lambda sentence: self._end(sentence, is_error=True))
         self._runner.ended.connect(self._show_state)
+
+    def _try_to_evaluate(self) -> None:
+        try:
+            self.evaluate()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
 
     def _plan(self, *, copy: bool) -> Subject:
         view = self._view
