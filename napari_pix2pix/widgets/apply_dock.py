@@ -215,7 +215,7 @@ class ApplyDock(QWidget):
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
-        self._later.start()
+        self._check_soon()
 
     def close_down(self) -> None:
         """Stop all work, wait for it, and give the keys back."""
@@ -236,7 +236,7 @@ class ApplyDock(QWidget):
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
         ):
-            signal.connect(self._later.start)
+            signal.connect(self._check_soon)
         self._later.timeout.connect(self.check)
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
@@ -244,6 +244,9 @@ class ApplyDock(QWidget):
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
         self._trial.finished.connect(self._take_speed)
+
+    def _check_soon(self, *_: Any) -> None:
+        self._later.start()
 
     def _try_to_apply(self) -> None:
         try:
@@ -303,7 +306,7 @@ class ApplyDock(QWidget):
         if self.card is not None:
             self._view.fit(self.card)
             self._try_speed()
-        self._later.start()
+        self._check_soon()
 
     def _try_speed(self) -> None:
         """Learn the speed of a model in memory, or of a file that the user chose."""
@@ -320,7 +323,7 @@ class ApplyDock(QWidget):
         if model.translator is None:
             models().remember(speed.translator, model.name, path=model.path, look=model.look)
         self._try_speed()  # of the model that was chosen meanwhile
-        self._later.start()
+        self._check_soon()
 
     def _choose_selected(self) -> None:
         selected = [unwrapped(layer) for layer in self._viewer.layers.selection]
@@ -348,7 +351,7 @@ class ApplyDock(QWidget):
         self._view.say(said, is_error=is_error)
         # The runner tells its end before it is free again.
         QTimer.singleShot(0, self._show_state)
-        self._later.start()
+        self._check_soon()
         self.ended.emit(said, is_error)
 
     def _question(self) -> str:
