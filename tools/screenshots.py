@@ -61,7 +61,6 @@ def train(data: Path, theme: str, minutes: float) -> None:
     dock.train()
     wait(lambda: len(dock.preview.steps) > 1 or not dock.status.state.is_busy)
     viewer.layers["DAPI"].visible = False
-    dock.preview.go_to()
     QTest.qWait(600)
     picture(viewer, f"train-running-{theme}")
     wait(lambda: not dock.status.state.is_busy)
