@@ -12,35 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import napari
-import numpy as np
 from qtpy.QtCore import QSettings
 from qtpy.QtTest import QTest
-from skimage.io import imread
+from tifffile import imread
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = 1366, 768  # a small laptop's screen
-PIXEL = {"scale": (1, 0.65, 0.65), "units": ("pixel", "um", "um"), "axis_labels": ("n", "y", "x")}
-
-
-def nuclei(data: Path, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Read images of nuclei and their labels as stacks."""
-    folder = data / "nuclei_fluorescence" / "train"
-    stacks = []
-    for side in ("source", "target"):
-        files = sorted((folder / side).iterdir())[:count]
-        stacks.append(np.stack([imread(file) for file in files]))
-    return stacks[0], stacks[1]
+PIXEL = {"scale": (0.65, 0.65), "units": ("um", "um"), "axis_labels": ("y", "x")}
 
 
 def open_viewer(data: Path, theme: str) -> Any:
-    """Open a viewer of a laptop's size with a pair of layers."""
+    """Open a viewer of a laptop's size with phase contrast and fluorescence of one field."""
+    folder = data / "phase_to_fluorescence"
+    phase = imread(next(folder.glob("source_phase*.tif")))
+    fluorescence = imread(next(folder.glob("target_*.tif")))
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(*SIZE)
     viewer.theme = theme
-    source, target = nuclei(data)
-    viewer.add_image(source, name="fluorescence", **PIXEL)
-    viewer.add_labels(target, name="nuclei", **PIXEL)
-    viewer.dims.set_current_step(0, 3)
+    viewer.add_image(phase[6], name="phase contrast", **PIXEL)
+    viewer.add_image(fluorescence[0], name="DAPI", colormap="green", blending="additive", **PIXEL)
     return viewer
 
 
@@ -67,11 +57,10 @@ def train(data: Path, theme: str, minutes: float) -> None:
     wait(dock.status.train.isEnabled)
     picture(viewer, f"train-setup-{theme}")
     # Small, so that there is something to see after a few minutes on any computer.
-    dock.set_fields(max_seconds=60 * minutes, width=16, patch=64, adversarial_weight=0.5)
+    dock.set_fields(max_seconds=60 * minutes, width=16, patch=64)
     dock.train()
     wait(lambda: len(dock.preview.steps) > 1 or not dock.status.state.is_busy)
-    viewer.layers["nuclei"].visible = False
-    dock.preview.go_to()
+    viewer.layers["DAPI"].visible = False
     QTest.qWait(600)
     picture(viewer, f"train-running-{theme}")
     wait(lambda: not dock.status.state.is_busy)

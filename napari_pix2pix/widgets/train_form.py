@@ -116,6 +116,8 @@ class TrainForm(QWidget):
         """While a run needs the processor, don't look at the layers."""
         released = self._is_held and not is_held
         self._is_held = is_held
+        if is_held and self._is_touched:
+            self.estimate.say("")  # it is of other choices
         if released and self._is_touched:
             self._understanding.touch()
 

@@ -5,6 +5,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.in_place import KEY
@@ -74,10 +75,6 @@ def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
 
 def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
-
-
-def slow_tiles() -> CallOptions:
-    return CallOptions(tile=256)
 
 
 # --- in place ------------------------------------------------------------------------------------
@@ -343,7 +340,8 @@ def test_misfit_is_said_before_the_run(viewer, dock, inverter, two_channels):
     assert "2 channels" in dock.check()
     assert not dock._view.apply.isEnabled()
     assert dock._view.problem.text() == dock.problem
-    dock.apply()
+    with pytest.raises(InputError, match="2 channels"):
+        dock.apply()
     assert not dock.running
     dock.set_model(models().remember(inverter, "m1"))
     assert dock.check() == ""

@@ -118,7 +118,8 @@ def test_what_does_not_fit_is_said(viewer, dock):
     dock.set_prediction(small, large)
     assert "20 x 20" in dock.check()
     assert not dock._view.evaluate.isEnabled()
-    dock.evaluate()
+    with pytest.raises(InputError, match="20 x 20"):
+        dock.evaluate()
     assert not dock.running
 
 
