@@ -177,6 +177,7 @@ def _make_sampler(
         content=config.content,
         content_blocks=blocks,
         flips=config.flips,
+        vertical_flips=config.vertical_flips,
         quarter_turns=config.quarter_turns,
         zoom=config.zoom,
         intensity_jitter=config.intensity_jitter,

@@ -126,6 +126,8 @@ def _conditions(opened: Sequence[OpenPair], count: int) -> tuple[Hashable, ...]:
                 f"A condition must be text, a number or a tuple of them, got {name!r}: a model "
                 "file can't keep anything else."
             ) from None
+        if name != name:  # NaN, which is not even the condition of its own pair
+            raise InputError("A condition is NaN, which equals nothing: give each pair a name.")
     trained = tuple(dict.fromkeys(plain[:count]))
     for name in plain[count:]:
         if name not in trained:
