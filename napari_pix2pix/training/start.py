@@ -40,6 +40,8 @@ _RUN = {
 # Fields without which the model's weights and codecs would mean something else.
 _MODEL = {
     "preset",
+    "classes",
+    "smallest",
     "z_context",
     "source_normalisation",
     "target_normalisation",

@@ -99,6 +99,7 @@ def _fit_codec(
         method=getattr(config, f"{what}_normalisation"),
         layout=getattr(first, what).layout,
         what=what,
+        **({"classes": config.classes, "smallest": config.smallest} if what == "target" else {}),
     )
 
 
