@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
-from napari_pix2pix.training.events import Event, Region, Step
+from napari_pix2pix.training.events import Event, Prepared, Region, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.training.state import TrainingState
@@ -124,6 +125,12 @@ def train(
     InputError, ConfigError, FileError, DeviceError
         Before any work starts where that can be known; each a sentence that says what to do.
 
+    Warns
+    -----
+    UserWarning
+        What looks wrong with the pairs: a shift, values that are cut off or not finite, data held
+        out that is trained on too ... With a callback its `Prepared` event says so instead.
+
     Notes
     -----
     Layers are read as they are when `train` is called. Called where a viewer lives, it waits for
@@ -175,6 +182,9 @@ def train(
                 if isinstance(event, Step):
                     words = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
                     desk.show(event.progress, words)
+                if isinstance(event, Prepared) and callback is None:
+                    for sentence in event.warnings:
+                        warnings.warn(sentence, UserWarning, stacklevel=2)
                 if callback is not None and desk.call(partial(callback, event)):
                     control.stop()
 

@@ -34,8 +34,8 @@ class Understanding:
         Of the target's classes, where the config asks for them.
     words : tuple of str
         What there is to say of kinds, or of the model to start from.
-    saturation : list of str
-        Sentences on values that are cut off.
+    warnings : list of str
+        Sentences on values that are cut off, or that look like something else.
     """
 
     source_codec: Codec
@@ -43,7 +43,7 @@ class Understanding:
     config: TrainConfig
     class_weights: tuple[float, ...] | None
     words: tuple[str, ...]
-    saturation: list[str]
+    warnings: list[str]
 
 
 def understand(
@@ -70,18 +70,20 @@ def understand(
     if start is None:
         source, source_words = _fit_codec("source", first, blocks, config)
         target, target_words = _fit_codec("target", first, blocks, config)
-        words: tuple[str, ...] = source_words, target_words
+        said = ((source, source_words), (target, target_words))
+        words = tuple(sentence for codec, sentence in said if codec.kind != "image")
+        doubts = [sentence for codec, sentence in said if codec.kind == "image" and sentence]
     else:
         start.check_values(blocks, config)
         source, target = start.codecs
-        words = (start.note(config),)
+        words, doubts = (start.note(config),), []
     return Understanding(
         source,
         target,
         _resolve(config, source, target),
         _class_weights(target, blocks) if config.class_weights else None,
         words,
-        _saturation("source", source, blocks) + _saturation("target", target, blocks),
+        doubts + _saturation("source", source, blocks) + _saturation("target", target, blocks),
     )
 
 
