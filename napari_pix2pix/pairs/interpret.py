@@ -20,9 +20,13 @@ from napari_pix2pix.pairs.ranges import Method
 _LARGEST = 2**31 - 1
 
 
-def find_set_kind(windows: Sequence[NDArray[Any]]) -> Kind:
-    """Say what the values of windows (C, h, w) mean; labels have one channel."""
-    return find_kind(windows) if windows[0].shape[0] == 1 else "image"
+def find_set_kind(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
+    """Say what the values of windows (C, h, w) mean; labels have one channel a plane.
+
+    A layout without a channel axis is of one channel: C planes are then a z-context.
+    """
+    one_channel = layout.channel_axis is None or windows[0].shape[0] == 1
+    return find_kind(windows) if one_channel else "image"
 
 
 def interpret(
@@ -74,7 +78,7 @@ def interpret(
         return NO_SOURCE, ""
     found = kind == "auto"
     if kind == "auto":
-        kind = find_set_kind(windows) if classes is None else "classes"
+        kind = find_set_kind(windows, layout) if classes is None else "classes"
     if smallest is not None and kind != "instances":
         raise InputError(
             f"smallest={smallest} is about objects, and the {what} is taken for {kind}: leave it "
@@ -82,7 +86,7 @@ def interpret(
         )
     if kind == "image":
         image = ImageCodec.fit(windows, valid, method=method, layout=layout, what=what)
-        return image, _float_labels(windows, what) if found else ""
+        return image, _float_labels(windows, layout, what) if found else ""
     try:
         codec: Codec
         if kind == "classes":
@@ -98,14 +102,14 @@ def interpret(
     return codec, f"{what} {describe_kind(windows, kind)}"
 
 
-def _float_labels(windows: Sequence[NDArray[Any]], what: str) -> str:
+def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:
     """Say that floats which are taken for an image look like labels; empty if they don't."""
     if windows[0].dtype.kind != "f":
         return ""
     known = [np.where(np.isfinite(window), window, 0) for window in windows]
     if any((np.abs(one) > _LARGEST).any() or (one != np.rint(one)).any() for one in known):
         return ""
-    if find_set_kind([one.astype(np.int32) for one in known]) == "image":
+    if find_set_kind([one.astype(np.int32) for one in known], layout) == "image":
         return ""
     return (
         f"The {what} holds {windows[0].dtype} values that look like labels, and is taken for an "

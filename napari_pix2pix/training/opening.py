@@ -77,7 +77,10 @@ def open_set(
     """
     together = (*pairs, *held_out)
     opened = tuple(open_pair(pair, config.z_context) for pair in together)
-    if not has_source(opened):
+    sourced = has_source(opened)
+    if start is not None:
+        start.check_source(sourced)
+    if not sourced:
         config = without_source(config, held_out=bool(held_out))
     elif config.noise == "pixel" and not config.noise_channels:
         raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")

@@ -74,3 +74,13 @@ def test_floats_that_look_like_labels_are_an_image_with_a_word():
 def test_what_can_be_no_labels_is_refused_with_the_way_out():
     with pytest.raises(InputError, match="taken for instances; target_kind says"):
         fit(np.random.default_rng(0).random((1, 48, 48)), "instances")
+
+
+def test_labels_with_their_neighbours_are_labels():
+    """Planes of a z-context have no channel axis; those of channels do."""
+    stack = np.concatenate([LABELS, LABELS, LABELS])
+    assert fit(stack)[0].kind == "instances"
+    channels = interpret(
+        [stack], VALID, kind="auto", method="minmax", layout=Layout(channel_axis=-3), what="source"
+    )
+    assert channels[0].kind == "image"
