@@ -122,7 +122,7 @@ def train(
         {
             "model": str(out),
             "summary": translator.summary,
-            "notes": sets.notes,
+            "notes": [*sets.notes, *translator.notes],
             "scores": translator.scores,
         },
         f"Wrote {out}.\n{score_table(translator.scores)}",

@@ -110,6 +110,17 @@ class TrainConfig(BaseModel):
     target_kind: Kind = Field(
         "auto", description="What the target is: image, classes, instances, or auto to find out."
     )
+    classes: Annotated[int, Field(ge=2, le=64)] | None = Field(
+        None,
+        description="How many classes the target has, background included: where some are rare, "
+        "they may be missing in what is read before training. Labels are then 0 to classes - 1, "
+        "unless as many other values are found.",
+    )
+    smallest: _Count | None = Field(
+        None,
+        description="Fewest pixels of an object where the target is instances: smaller ones in the "
+        "output are specks and left out. Measured on the target when not given.",
+    )
     z_context: Annotated[int, Field(ge=0)] = Field(
         0,
         description="Neighbouring planes on each side that the generator sees beside a plane of a"

@@ -62,6 +62,12 @@ def find_conflict(config: TrainConfig) -> str | None:
             "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
             "leave one of them out"
         )
+    for name, kind in (("classes", "classes"), ("smallest", "instances")):
+        if getattr(config, name) is not None and config.target_kind not in ("auto", kind):
+            return (
+                f"{name} is about a target of {kind}, and target_kind is "
+                f"{config.target_kind!r}: leave one of them out"
+            )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
     if config.stale_discriminator and (config.gradient_penalty or config.r1):

@@ -166,6 +166,7 @@ class TrainingLoop:
             self.data.notes,
             name_device(self.fabric.device),
             self.data.steps_per_epoch,
+            self.data.warnings,
         )
         train_step = Pix2PixStep(
             self.state,

@@ -7,7 +7,7 @@ from napari_pix2pix import load
 from napari_pix2pix.training.config import TrainConfig
 
 # What can't be made up from the field's type and default.
-CHOSEN = {"preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
+CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
 
 
 def another_value(name: str, field: Any) -> Any:
