@@ -26,7 +26,8 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
 from napari_pix2pix.training.events import Event, Region, Step
-from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.processes import join, make_fabric, prepare_alike
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
@@ -39,6 +40,9 @@ _RESUMABLE = {
     "max_seconds",
     "default_epochs",
     "device",
+    "devices",
+    "num_nodes",
+    "strategy",
     "precision",
     "compile",
     "checkpoint_seconds",
@@ -229,21 +233,30 @@ def training_events(
     if model is not None:
         config = model.fill(config)
     config = config.with_default_budget(None if before is None else before.config)
-    device = choose_device(config.device)
+    fabric = make_fabric(config, choose_device(config.device))
+    join(fabric, config)
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
-        data = prepare(pairs, config, held_out=held_out, start=model, sampled=sampled)
-        config = data.config
-        state = build_state(config, data, device)
+        data = prepare_alike(
+            fabric,
+            partial(prepare, pairs, config, held_out=held_out, start=model),
+            sampled=sampled,
+            in_time=config.max_seconds is not None,
+        )
+        state = build_state(data.config, data, fabric.device)
         if before is not None:
             _go_on(state, data, before)
+        # Of several processes the first writes for all.
+        save = (
+            None if path is None or fabric.global_rank else partial(_write_checkpoint, path, data)
+        )
         loop = TrainingLoop(
             state,
             data,
-            make_fabric(config, device),
+            fabric,
             control=control or Control(),
             seconds_before=time.perf_counter() - began,
-            save=None if path is None else lambda state: _write_checkpoint(path, state, data),
+            save=save,
             preview=preview,
         )
         yield from loop
@@ -349,6 +362,13 @@ def _go_on(state: TrainingState, data: TrainingData, before: _Checkpoint) -> Non
             f"The checkpoint {before.path} was made on other pairs or another split: give the same "
             "ones, or begin anew."
         )
+    then, now = before.config.processes, state.config.processes
+    if then != now:
+        raise InputError(
+            f"The checkpoint {before.path} was made by {then} processes with a batch each, got "
+            f"{now}: a step would be another. Give devices and num_nodes that make {then}, or "
+            "begin anew."
+        )
     old = before.config.model_dump(exclude=_RESUMABLE)
     for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
         if old[name] != value:
@@ -359,7 +379,7 @@ def _go_on(state: TrainingState, data: TrainingData, before: _Checkpoint) -> Non
     state.load(before.tensors, before.header["counters"])
 
 
-def _write_checkpoint(path: Path, state: TrainingState, data: TrainingData) -> str:
+def _write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
     header = _header(state, data) | {"counters": state.counters()}
     write_container(path, state.tensors(), header)
     return str(path)
