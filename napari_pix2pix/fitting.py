@@ -27,7 +27,13 @@ from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import TrainingData, prepare
 from napari_pix2pix.training.events import Event, Region, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state
-from napari_pix2pix.training.processes import join, make_fabric, prepare_alike
+from napari_pix2pix.training.processes import (
+    check_alike,
+    join,
+    leading,
+    make_fabric,
+    prepare_alike,
+)
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
@@ -235,6 +241,8 @@ def training_events(
     config = config.with_default_budget(None if before is None else before.config)
     fabric = make_fabric(config, choose_device(config.device))
     join(fabric, config)
+    steps = 0 if before is None else before.header["counters"]["step"]
+    check_alike(fabric, steps, "another checkpoint")
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
         data = prepare_alike(
@@ -260,6 +268,7 @@ def training_events(
             preview=preview,
         )
         yield from loop
+        leading(fabric, 0)  # no process goes on before the first has written
     return Translator(_on_cpu(state.model_tensors()), _header(state, data))
 
 

@@ -101,6 +101,14 @@ def leading(fabric: Fabric, *values: float) -> list[float]:
         return shared.tolist()
 
 
+def check_alike(fabric: Fabric, number: int, what: str) -> None:
+    """Refuse a process whose ``number`` is not the first's, since it was given ``what``."""
+    if leading(fabric, number) != [number]:
+        raise InputError(
+            f"Process {fabric.global_rank} was given {what} than the first: give all the same."
+        )
+
+
 def mean_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
     """Return the mean of each process's ``values``; they are overwritten."""
     if fabric.world_size == 1:
@@ -163,11 +171,7 @@ def prepare_alike(
         shared = leading(fabric, *((0, 0) if data is None else data.sampled))
         sampled = [int(count) for count in shared]
     data = data or prepare(sampled=sampled)
-    fingerprint = int(data.fingerprint[:12], 16)
-    if leading(fabric, fingerprint) != [fingerprint]:
-        raise InputError(
-            f"Process {fabric.global_rank} was given other pairs than the first: give all the same."
-        )
+    check_alike(fabric, int(data.fingerprint[:12], 16), "other pairs")
     return data
 
 
@@ -260,5 +264,5 @@ def _in_words() -> Iterator[None]:
     except RuntimeError as error:
         raise DeviceError(
             "Another process of this training has ended or can't be reached: see what it said, and "
-            f"go on from the checkpoint. ({str(error).splitlines()[0]})"
+            f"go on from the checkpoint. ({str(error).partition('. ')[0]})"
         ) from error

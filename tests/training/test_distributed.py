@@ -107,7 +107,7 @@ def test_the_first_alone_writes_and_a_run_goes_on(found: Found) -> None:
     assert (first["half"]["checkpoints"], second["half"]["checkpoints"]) == (1, 0)
     assert first["half"]["step"] == 3
     assert first["whole"]["losses"] == first["batch"]["losses"][3:]
-    assert first["whole"]["digest"] == first["batch"]["digest"]
+    assert first["whole"]["weights"] == first["batch"]["weights"]
 
 
 def test_devices_are_named(found: Found) -> None:
@@ -134,10 +134,12 @@ def test_the_command_starts_its_processes(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "target.tif", 1 - source)
     program = tmp_path / "program.py"
     program.write_text("from napari_pix2pix.cli import main\nmain()\n")
-    options = "--devices 2 --strategy ddp --device cpu --batch 1 --patch 32 --depth 3 --width 4"
+    options = (
+        "train source.tif target.tif --out model.safetensors --json --steps 2 --device cpu "
+        "--devices 2 --strategy ddp --batch 1 --patch 32 --depth 3 --width 4 --adversarial-weight 0"
+    )
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(program), "train", "source.tif", "target.tif", "--json"]
-        + f"--out model.safetensors --steps 2 --adversarial-weight 0 {options}".split(),
+        [sys.executable, "-W", "error", str(program), *options.split()],
         cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -71,11 +71,12 @@ def losses(events: list[Event]) -> list[dict[str, float]]:
     return [event.losses for event in events if isinstance(event, Step)]
 
 
-def digest(translator: Translator) -> str:
-    """Return a digest of all tensors of a model."""
+def digest(translator: Translator, *, without: tuple[str, ...] = ()) -> str:
+    """Return a digest of the tensors of a model, but for those with a part of a name."""
     found = hashlib.sha256()
     for name, tensor in sorted(translator.tensors.items()):
-        found.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        if not any(part in name for part in without):
+            found.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return found.hexdigest()
 
 
@@ -86,6 +87,8 @@ def tell(translator: Translator, events: list[Event]) -> dict[str, Any]:
         "step": done.step,
         "reason": done.reason,
         "digest": digest(translator),
+        # Without what a stop in between leaves: a validation, statistics that were averaged.
+        "weights": digest(translator, without=("best.", "running_")),
         "losses": losses(events),
         "scores": [event.prediction for event in events if isinstance(event, Validated)],
         "checkpoints": sum(isinstance(event, Checkpoint) for event in events),
