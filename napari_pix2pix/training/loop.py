@@ -218,9 +218,10 @@ class TrainingLoop:
             self.clock.skip(self.control.wait())
         seconds = self.clock.seconds()
         save_now = self.save is not None and seconds >= self.next_save
-        flags = used, self.control.stopped, save_now
-        *shared, seconds = leading(self.fabric, *flags, seconds)
-        return _Turn(*map(bool, shared), seconds)
+        used, stopped, save_now, seconds = leading(
+            self.fabric, used, self.control.stopped, save_now, seconds
+        )
+        return _Turn(bool(used), bool(stopped), bool(save_now), seconds)
 
     def _is_finite(self) -> bool:
         average_statistics(self.fabric, self.state.networks().values())

@@ -24,7 +24,7 @@ from napari_pix2pix.translation.inference import seeded
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     from napari_pix2pix.training.data import TrainingData
 
@@ -203,7 +203,7 @@ def share_of_valid(fabric: Fabric, batch: TensorBatch) -> Tensor | float:
 
 def _averaging() -> DDPStrategy:
     """Make Fabric's strategy of a process for each device, without its wrapper."""
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     class Averaging(DDPStrategy):
         def setup_module(self, module: nn.Module) -> nn.Module:  # type: ignore[override]
