@@ -1,6 +1,6 @@
-"""What `test_distributed` has each of two processes do: argument 1 is the folder for what is found.
+"""What `test_distributed` has each of two processes do; argument 1 is the folder for what is found.
 
-Not a test itself: started by one, twice, with the variables of a launcher.
+The command, called first, starts the second process, which runs this program too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_pix2pix import Pair, TrainConfig
+from napari_pix2pix.cli import main as command
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.fitting import training_events
 from napari_pix2pix.training.control import Control
@@ -97,8 +97,16 @@ def tell(translator: Translator, events: list[Event]) -> dict[str, Any]:
     }
 
 
-def main(folder: Path, rank: int) -> None:
-    torch.set_num_threads(1)
+def main(folder: Path) -> None:
+    options = "--steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
+    files = [str(folder / name) for name in ("source.tif", "target.tif", "model.safetensors")]
+    command(["train", *files[:2], "--out", files[2], *options.split()], standalone_mode=False)
+    rank = int(os.environ["LOCAL_RANK"])
+    find(folder, rank)
+
+
+def find(folder: Path, rank: int) -> None:
+    """Train in all the ways that tests ask about, and write down what came of it."""
     two: dict[str, Any] = {"devices": 2, "batch": 2}
     found: dict[str, Any] = {}
     for name, fields in ALIKE.items():
@@ -122,4 +130,4 @@ def main(folder: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(os.environ["LOCAL_RANK"]))
+    main(Path(sys.argv[1]))
