@@ -87,8 +87,11 @@ def join(fabric: Fabric, config: TrainConfig, *, may_start: bool = False) -> Non
         _check_count(config, int(started or config.processes))
     elif not may_start:
         raise ConfigError(_alone(config))
-    with _in_words():
-        fabric.launch()
+    try:
+        with _in_words():
+            fabric.launch()
+    except ValueError as error:  # SLURM's nodes and tasks are others
+        raise ConfigError(f"The scheduler was told otherwise. {error}") from error
 
 
 def leading(fabric: Fabric, *values: float) -> list[float]:
