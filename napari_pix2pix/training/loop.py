@@ -110,7 +110,6 @@ class _Turn:
 
     budget_used: bool
     stopped: bool
-    save_now: bool  # a checkpoint, after the step
     seconds: float  # of the run so far
 
 
@@ -191,12 +190,13 @@ class TrainingLoop:
                 yield step
                 yield from self._after_step(step)
                 epoch_ends = self.state.step % self.data.steps_per_epoch == 0
-                if (epoch_ends or turn.save_now) and not self._is_finite():
+                save_now = self._save_now()
+                if (epoch_ends or save_now) and not self._is_finite():
                     break
                 if epoch_ends:
                     last_good, good_step = self.state.snapshot(), self.state.step
                     yield from self._validate(force=False)
-                if turn.save_now and self.save:
+                if save_now and self.save:
                     yield self._checkpoint()
         if not self._is_finite() or sentence:
             yield Health(self.state.step, sentence or NOT_FINITE_WEIGHTS)
@@ -216,12 +216,14 @@ class TrainingLoop:
         used = self._budget_used()
         if not used:
             self.clock.skip(self.control.wait())
-        seconds = self.clock.seconds()
-        save_now = self.save is not None and seconds >= self.next_save
-        used, stopped, save_now, seconds = leading(
-            self.fabric, used, self.control.stopped, save_now, seconds
+        used, stopped, seconds = leading(
+            self.fabric, used, self.control.stopped, self.clock.seconds()
         )
-        return _Turn(bool(used), bool(stopped), bool(save_now), seconds)
+        return _Turn(bool(used), bool(stopped), seconds)
+
+    def _save_now(self) -> bool:
+        due = self.save is not None and self.clock.seconds() >= self.next_save
+        return any(leading(self.fabric, due))
 
     def _is_finite(self) -> bool:
         average_statistics(self.fabric, self.state.networks().values())
