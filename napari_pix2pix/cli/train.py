@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,5 +145,6 @@ def _start_processes(config: TrainConfig) -> bool:
     from napari_pix2pix.translation.devices import choose_device
 
     fabric = make_fabric(config, choose_device(config.device))
-    join(fabric, config, may_start=True)
+    # They run this program anew: not where another one, such as a test's, has called the command.
+    join(fabric, config, may_start=sys.argv[1:2] == ["train"])
     return fabric.global_rank == 0

@@ -216,10 +216,9 @@ class TrainingLoop:
         used = self._budget_used()
         if not used:
             self.clock.skip(self.control.wait())
-        used, stopped, seconds = leading(
-            self.fabric, used, self.control.stopped, self.clock.seconds()
-        )
-        return _Turn(bool(used), bool(stopped), seconds)
+        known = used, self.control.stopped, self.clock.seconds()
+        *flags, seconds = leading(self.fabric, *known)
+        return _Turn(bool(flags[0]), bool(flags[1]), seconds)
 
     def _save_now(self) -> bool:
         due = self.save is not None and self.clock.seconds() >= self.next_save

@@ -23,6 +23,7 @@ from napari_pix2pix.training.processes import make_fabric
 from napari_pix2pix.translation.devices import choose_device
 
 WORKER = Path(__file__).with_name("two_processes.py")
+TRAIN = "train --steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
 LIMIT = 120  # seconds, after which processes that wait for each other are ended
 
 Found = tuple[dict[str, Any], dict[str, Any]]  # by the two processes
@@ -49,10 +50,12 @@ def found(folder: Path) -> Found:
     if sys.platform == "win32":
         pytest.skip("several processes are not tried on Windows")
     rng = np.random.default_rng(0)
-    for name in ("source.tif", "target.tif"):
-        tifffile.imwrite(folder / name, rng.random((64, 64), np.float32))
+    files = [str(folder / name) for name in ("source.tif", "target.tif", "model.safetensors")]
+    for name in files[:2]:
+        tifffile.imwrite(name, rng.random((64, 64), np.float32))
+    files.insert(2, "--out")
     process = subprocess.Popen(
-        [sys.executable, str(WORKER), str(folder)],
+        [sys.executable, str(WORKER), *TRAIN.split(), *files],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

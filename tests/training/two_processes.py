@@ -1,6 +1,6 @@
-"""What `test_distributed` has each of two processes do; argument 1 is the folder for what is found.
+"""What `test_distributed` has each of two processes do: the command, whose arguments it takes, first.
 
-The command, called first, starts the second process, which runs this program too.
+That starts the second process, which runs this program too. Both go on with what tests ask about.
 """
 
 from __future__ import annotations
@@ -97,14 +97,6 @@ def tell(translator: Translator, events: list[Event]) -> dict[str, Any]:
     }
 
 
-def main(folder: Path) -> None:
-    options = "--steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
-    files = [str(folder / name) for name in ("source.tif", "target.tif", "model.safetensors")]
-    command(["train", *files[:2], "--out", files[2], *options.split()], standalone_mode=False)
-    rank = int(os.environ["LOCAL_RANK"])
-    find(folder, rank)
-
-
 def find(folder: Path, rank: int) -> None:
     """Train in all the ways that tests ask about, and write down what came of it."""
     two: dict[str, Any] = {"devices": 2, "batch": 2}
@@ -130,4 +122,5 @@ def find(folder: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    command(standalone_mode=False)
+    find(Path(sys.argv[-1]).parent, int(os.environ["LOCAL_RANK"]))
