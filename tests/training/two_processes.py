@@ -1,4 +1,4 @@
-"""What `test_distributed` has each of two processes do: the command, whose arguments it takes, first.
+"""What `test_distributed` has each of two processes do: first the command, with its arguments.
 
 That starts the second process, which runs this program too. Both go on with what tests ask about.
 """
