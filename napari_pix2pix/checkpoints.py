@@ -27,6 +27,9 @@ _RESUMABLE = {
     "max_seconds",
     "default_epochs",
     "device",
+    "devices",
+    "num_nodes",
+    "strategy",
     "precision",
     "compile",
     "checkpoint_seconds",
@@ -92,6 +95,13 @@ def go_on(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
             f"The checkpoint {before.path} was made on other pairs or another split: give the same "
             "ones, or begin anew."
         )
+    then, now = before.config.processes, state.config.processes
+    if then != now:
+        raise InputError(
+            f"The checkpoint {before.path} was made by {then} processes with a batch each, got "
+            f"{now}: a step would be another. Give devices and num_nodes that make {then}, or "
+            "begin anew."
+        )
     old = before.config.model_dump(exclude=_RESUMABLE)
     for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
         if old[name] != value:
@@ -102,7 +112,7 @@ def go_on(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
     state.load(before.tensors, before.header["counters"])
 
 
-def write_checkpoint(path: Path, state: TrainingState, data: TrainingData) -> str:
+def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
     """Write a run as it stands, and return the file's name."""
     header = model_header(state, data) | {"counters": state.counters()}
     write_container(path, state.tensors(), header)

@@ -28,7 +28,14 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import prepare
 from napari_pix2pix.training.events import Event, Prepared, Region, Step
-from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.processes import (
+    check_alike,
+    join,
+    leading,
+    make_fabric,
+    prepare_alike,
+)
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.translator import Translator, load
@@ -226,24 +233,34 @@ def training_events(
     if model is not None:
         config = model.fill(config)
     config = config.with_default_budget(None if before is None else before.config)
-    device = choose_device(config.device)
+    fabric = make_fabric(config, choose_device(config.device))
+    join(fabric, config)
+    steps = 0 if before is None else before.header["counters"]["step"]
+    check_alike(fabric, steps, "another checkpoint")
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
-        data = prepare(pairs, config, held_out=held_out, start=model, sampled=sampled)
-        config = data.config
-        state = build_state(config, data, device)
+        data = prepare_alike(
+            fabric,
+            partial(prepare, pairs, config, held_out=held_out, start=model),
+            sampled=sampled,
+            in_time=config.max_seconds is not None,
+        )
+        state = build_state(data.config, data, fabric.device)
         if before is not None:
             go_on(state, data, before)
+        # Of several processes the first writes for all.
+        save = None if path is None or fabric.global_rank else partial(write_checkpoint, path, data)
         loop = TrainingLoop(
             state,
             data,
-            make_fabric(config, device),
+            fabric,
             control=control or Control(),
             seconds_before=time.perf_counter() - began,
-            save=None if path is None else lambda state: write_checkpoint(path, state, data),
+            save=save,
             preview=preview,
         )
         yield from loop
+        leading(fabric, 0)  # no process goes on before the first has written
     return Translator(_on_cpu(state.model_tensors()), model_header(state, data))
 
 

@@ -88,6 +88,19 @@ class TrainConfig(BaseModel):
     device: str = Field(
         "auto", description="auto (the best that is found), cpu, cuda, cuda:1 or mps."
     )
+    devices: _Count = Field(
+        1,
+        description="Devices of each machine to train on, a process for each (from a shell: see "
+        "docs/cluster.md).",
+    )
+    num_nodes: _Count = Field(
+        1, description="Machines to train on, each with as many devices and a process for each."
+    )
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto",
+        description="How processes share a training: ddp gives each its own patches and the mean "
+        "of all gradients; auto is ddp where there are several, and no sharing where there is one.",
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto",
         description="Number format of the training: auto is bf16-mixed on a CUDA device that has "
@@ -150,7 +163,9 @@ class TrainConfig(BaseModel):
     patch: Annotated[int, Field(ge=16)] = Field(
         128, description="Side of a training patch in pixels."
     )
-    batch: _Count = Field(8, description="Patches per step.")
+    batch: _Count = Field(
+        8, description="Patches per step; of each process, where there are several."
+    )
     content: _Fraction = Field(
         0.5,
         description="Share of the patches that are drawn where the target has content; the others"
@@ -335,6 +350,11 @@ class TrainConfig(BaseModel):
         if conflict := find_conflict(self):
             raise ValueError(conflict)
         return self
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together, one for each device."""
+        return self.devices * self.num_nodes
 
     def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
         """Return a config that has a budget.

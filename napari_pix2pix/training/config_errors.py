@@ -46,6 +46,11 @@ def find_conflict(config: TrainConfig) -> str | None:
             "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
             "set one of them"
         )
+    if config.devices > 1 and ":" in config.device:
+        return (
+            f"device={config.device!r} names a single device and devices={config.devices} asks for "
+            "more: give the kind alone, such as cuda"
+        )
     bounded = config.gradient_penalty or config.spectral_norm
     if config.adversarial == "wgan" and config.adversarial_weight and not bounded:
         return (

@@ -154,7 +154,9 @@ def prepare(
         validation=validation,
         class_weights=known.class_weights,
         origin=placed.origin,
-        steps_per_epoch=epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch),
+        steps_per_epoch=epoch_steps(
+            opened, parts.train, patch=config.patch, batch=config.batch * config.processes
+        ),
         summary=summarise(opened[: given.count], *codecs, patches=patches, alignment=alignment),
         notes=tuple(note for note in notes if note),
         warnings=tuple(note for note in warnings if note),

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.hardware import Device
 
 _BASICS = ("patch", "batch")
-_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in (*FIELDS, *_BASICS))
+# Those of several processes are for shells: a viewer is one process.
+_SHELL = ("devices", "num_nodes", "strategy")
+_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
+_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
 _FIND_AFTER = 100  # milliseconds; looking for devices imports torch, in a thread
 

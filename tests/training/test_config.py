@@ -103,6 +103,7 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ({"patch": 128, "preset": "reference"}, "multiple of 256 at depth=8, got 128"),
         ({"patch": 64, "discriminator_layers": 5}, "patch should be at least 96 for"),
         ({"patch": 32, "discriminator_scales": 4, "discriminator_layers": 1}, "at least 48 for"),
+        ({"device": "cuda:1", "devices": 2}, "device='cuda:1' names a single device and devices=2"),
         ({"preset": "paper", "r1": 1.0}, "set gradient_penalty=0 and r1=0"),
         ({"preset": "paper", "gradient_penalty": 10.0}, "set gradient_penalty=0 and r1=0"),
     ],
