@@ -60,6 +60,7 @@ def assert_same_place(result, source):
     np.testing.assert_allclose(result.extent.world, source.extent.world, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:The model was trained on uint16 images")
 @pytest.mark.parametrize("case", CASES)
 def test_result_lies_where_its_source_does(viewer, qtbot, translators, case):
     source = CASES[case]()
