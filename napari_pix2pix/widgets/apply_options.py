@@ -79,6 +79,10 @@ class OptionsForm(QWidget):
         config = card.config
         self._measures = config.norm in ("instance", "group")
         self._allow("output", card.target_codec.kind == "image", "Labels have no float form.")
+        draws = config.noise_channels > 0 or config.dropout > 0
+        varies = card.target_codec.kind == "image" and draws
+        one = "Draws have a mean where targets are images and the model has noise or dropout."
+        self._allow("samples", varies, one)
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
         needs_all = f"This model has {config.norm} norm, which needs the whole image at once."

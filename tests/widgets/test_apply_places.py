@@ -11,7 +11,6 @@ from napari.layers import Labels
 
 from napari_pix2pix import train
 from napari_pix2pix.widgets.apply_dock import ApplyDock
-from napari_pix2pix.widgets.models import models
 
 LAYERS = run_path(str(Path(__file__).parents[1] / "layers" / "conftest.py"))
 CASES, values = LAYERS["CASES"], LAYERS["values"]
