@@ -100,7 +100,7 @@ class OptionsForm(QWidget):
     def _editor(self, name: str) -> QWidget:
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
-        if isinstance(editor.widget, Number):
+        if isinstance(editor.widget, Number) and name != "samples":
             editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
         self._editors[name] = editor
         return editor.widget

@@ -99,7 +99,7 @@ def results_of(
         record = layer.metadata.get(KEY)
         if layer is not source and _is_of(record, source, condition):
             data = layer.data
-            found[record["digest"], record["shown"]] = (
+            found[_key(record)] = (
                 data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
             )
     return found
@@ -236,10 +236,14 @@ def _earlier(viewer: Any, made: Made) -> Any:
     for layer in map(unwrapped, viewer.layers):
         record = layer.metadata.get(KEY)
         of_source = _is_of(record, made.source, made.record["condition"])
-        same = of_source and all(record[k] == made.record[k] for k in ("digest", "shown"))
-        if same and layer is not made.source:
+        if of_source and layer is not made.source and _key(record) == _key(made.record):
             return layer
     return None
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the model's hash and what is shown of it; Python's results say nothing of that."""
+    return record["digest"], record.get("shown", "")
 
 
 def _is_of(record: Any, source: Any, condition: Any) -> bool:
