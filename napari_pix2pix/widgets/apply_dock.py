@@ -232,6 +232,7 @@ class ApplyDock(QWidget):
         for signal in (
             view.layers.changed,
             view.options.changed,
+            view.replaces.toggled,
             view.condition.currentIndexChanged,
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
@@ -259,6 +260,12 @@ class ApplyDock(QWidget):
         model, card, condition = self.model, self.card, self.condition
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
+        if not card.channels:
+            raise InputError(
+                "This model was trained without a source and takes no layer: it makes images with "
+                "translator.sample or on the command line."
+            )
+        self._check_samples(card)
         groups = self.layers
         if not groups:
             raise InputError(
@@ -289,6 +296,20 @@ class ApplyDock(QWidget):
         )
         return order, [planes for _, planes in made]
 
+    def _check_samples(self, card: Card) -> None:
+        options = self.options
+        if options.samples == 1:
+            return
+        if not (options.dropout or card.config.noise_channels):
+            raise InputError(
+                f"All {options.samples} samples would be the same: tick dropout as well."
+            )
+        if self.replaces:
+            raise InputError(
+                "Mean and deviation of samples are two layers and replace none: untick Replace "
+                "the source, or take 1 sample."
+            )
+
     def _describe(self, order: Order, planes: list[Planes]) -> None:
         """Say what a run will cost, and what is odd about the images."""
         translator = order.model.translator
@@ -297,7 +318,15 @@ class ApplyDock(QWidget):
             measured, trial = self._run.speeds.get(translator), self._speeds.get(translator)
         whole = not self._view.options.may_tile or order.options.tile == 0
         self._view.estimate.say(
-            estimate(order.card, order.jobs, planes, measured=measured, trial=trial, whole=whole)
+            estimate(
+                order.card,
+                order.jobs,
+                planes,
+                measured=measured,
+                trial=trial,
+                whole=whole,
+                samples=order.options.samples,
+            )
         )
         notes = {foreign_dtype(order.card.source_codec, one.dtype) for one in planes}
         self._view.note.say(" ".join(sorted(notes - {""})))
@@ -305,7 +334,8 @@ class ApplyDock(QWidget):
     def _take_model(self) -> None:
         if self.card is not None:
             self._view.fit(self.card)
-            self._try_speed()
+            if self.card.channels:
+                self._try_speed()
         self._check_soon()
 
     def _try_speed(self) -> None:

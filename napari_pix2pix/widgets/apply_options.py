@@ -79,6 +79,10 @@ class OptionsForm(QWidget):
         config = card.config
         self._measures = config.norm in ("instance", "group")
         self._allow("output", card.target_codec.kind == "image", "Labels have no float form.")
+        draws = config.noise_channels > 0 or config.dropout > 0
+        varies = card.target_codec.kind == "image" and draws
+        one = "Draws have a mean where targets are images and the model has noise or dropout."
+        self._allow("samples", varies, one)
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
         needs_all = f"This model has {config.norm} norm, which needs the whole image at once."
@@ -96,7 +100,7 @@ class OptionsForm(QWidget):
     def _editor(self, name: str) -> QWidget:
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
-        if isinstance(editor.widget, Number):
+        if isinstance(editor.widget, Number) and name != "samples":
             editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
         self._editors[name] = editor
         return editor.widget

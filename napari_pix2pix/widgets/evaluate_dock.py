@@ -21,6 +21,7 @@ from napari_pix2pix.widgets.evaluate_work import (
     evaluate_subject,
     write_csv,
 )
+from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.models import KnownModel
 from napari_pix2pix.widgets.runner import Runner
@@ -66,6 +67,7 @@ class EvaluateDock(QWidget):
         self._guard = ClosingGuard(self, lambda: "")
         self._guard.closing.connect(self.close_down)
         self.reset_choices()
+        self._choose_result()
         self._take_model()
 
     # What is chosen.
@@ -221,6 +223,17 @@ class EvaluateDock(QWidget):
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(self._fail)
         self._runner.ended.connect(self._show_state)
+
+    def _choose_result(self) -> None:
+        """Choose what a model made, and what it was made of: the uppermost result."""
+        layers = [unwrapped(layer) for layer in self._viewer.layers]
+        by_id = {str(layer.unique_id): layer for layer in layers}
+        for layer in reversed(layers):
+            if KEY in layer.metadata:
+                self._view.prediction.choose(layer)
+                source = by_id.get(layer.metadata[KEY].get("source_id"))
+                self._view.sources.choose([source] if source is not None else [])
+                return
 
     def _check_soon(self, *_: Any) -> None:
         self._later.start()

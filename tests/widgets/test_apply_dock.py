@@ -122,6 +122,17 @@ def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter)
     assert names(viewer) == ["stain"]
 
 
+def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(noise(40, 40), name="stain")
+    made = viewer.add_layer(inverter(source))
+    dock.set_model(models().remember(inverter, "m"))
+    dock.set_layers([source])
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert len(viewer.layers) == 2
+    assert dock.results == [made]
+
+
 def test_two_layers_at_once(viewer, dock, qtbot, inverter):
     layers = [viewer.add_image(noise(40, 40, seed=n), name=f"s{n}") for n in range(2)]
     dock.set_model(models().remember(inverter, "m"))
@@ -355,6 +366,15 @@ def test_foreign_dtype_is_noted(viewer, dock, inverter):
     dock.set_layers([source])
     assert dock.check() == ""
     assert "trained on float32 images, got uint8" in dock._view.note.text()
+
+
+def test_intensities_that_were_not_trained_on_are_said(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(100 + noise(64, 64), name="s")
+    dock.set_model(models().remember(inverter, "m"))
+    dock.set_layers([source])
+    said, is_error = run(dock, qtbot)
+    assert "outside the intensities trained on" in said
+    assert not is_error
 
 
 def test_useless_options_are_disabled(viewer, dock, labeller):
