@@ -17,8 +17,11 @@ from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import NoPlanes
+from napari_pix2pix.translation import measuring
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
-from napari_pix2pix.translation.inference import Model, applying, measures_its_input, seeded
+from napari_pix2pix.translation.inference import Model, applying, seeded
+from napari_pix2pix.translation.measuring import norms_that_measure
+from napari_pix2pix.translation.tiles import Box
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
@@ -170,17 +173,63 @@ def test_dropout_drops_by_its_seed() -> None:
     assert not np.allclose(on, translate(model, seed=1, dropout=True))
 
 
-@pytest.mark.parametrize("norm", ["instance", "group"])
-@pytest.mark.parametrize("tile", [None, 32])
-def test_networks_that_measure_their_input_get_the_whole(norm: str, tile: int | None) -> None:
-    generator = unet(norm=norm)
+MEASURING = [
+    (lambda: unet(norm="instance"), "stored"),
+    (lambda: unet(norm="group"), "stored"),
+    (unet, "image"),
+    (lambda: as_if_trained(ResNet(1, 1, blocks=1, width=4)), "stored"),
+]
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """In dB, with a peak of 2, the range of a network that ends with tanh."""
+    return float(10 * np.log10(4 / np.square(image - truth).mean()))
+
+
+@pytest.mark.parametrize(("make", "statistics"), MEASURING)
+@pytest.mark.parametrize("tile", [None, 0])
+def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
+    make: Callable[[], Any], statistics: Any, tile: int | None
+) -> None:
+    generator = make()
     seen: list[tuple[int, ...]] = []
     generator.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape)))
-    model = Model(generator, CODEC, CODEC)
-    assert measures_its_input(generator)
-    result = translate(model, tile=tile)
-    assert seen == [(1, 1, 152, 120)]  # the image, padded to the stride
-    assert result.shape == IMAGE.shape
+    translate(Model(generator, CODEC, CODEC), tile=tile, statistics=statistics)
+    assert seen == [(1, 1, 152, -(-117 // generator.stride) * generator.stride)]
+
+
+@pytest.mark.parametrize(("make", "statistics"), MEASURING)
+def test_their_tiles_nearly_equal_the_whole(
+    make: Callable[[], Any], statistics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_SIDE", 64)
+    model = Model(make(), CODEC, CODEC)
+    before = state_of(model.generator)
+    whole = translate(model, statistics=statistics)
+    tiles = translate(model, tile=32, batch=2, statistics=statistics)
+    assert same_state(before, state_of(model.generator))
+    assert psnr(tiles, whole) > 50
+    # Each tile by its own statistics would be another image.
+    alone = model.translate(lambda r, c: IMAGE[:, :64, :64][:, r, c], 64, 64, statistics=statistics)
+    assert psnr(alone, whole[:, :64, :64]) < 45
+
+
+def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_SIDE", 64)
+    model = Model(unet(norm="instance"), CODEC, CODEC)
+    whole = translate(model, tile=32)
+    size = IMAGE.shape[-2:]
+    measured = model.measure(lambda r, c: IMAGE[:, r, c], *size, tile=32)
+    monkeypatch.setattr(Model, "measure", None)  # must not be needed again
+    for region in (Box(0, 64, 0, 117), Box(64, 150, 0, 32)):
+        parts = model.iter_tiles(lambda r, c: IMAGE[:, r, c], *size, tile=32, measured=measured,
+                                 region=region)  # fmt: skip
+        for rows, columns, planes in parts:
+            assert np.abs(planes - whole[:, rows, columns]).max() <= 1e-5
+
+
+def test_nothing_is_measured_where_statistics_are_fixed() -> None:
+    assert Model(unet(), CODEC, CODEC).measure(lambda r, c: IMAGE[:, r, c], 150, 117) == {}
 
 
 @pytest.mark.parametrize("tile", [None, 32])
@@ -197,12 +246,13 @@ def test_networks_that_measure_their_input_are_not_cut_when_memory_runs_out() ->
     generator = unet(norm="instance")
     generator.register_forward_hook(run_out)
     with pytest.raises(DeviceError, match="can't be cut into smaller ones"):
-        translate(Model(generator, CODEC, CODEC))
+        translate(Model(generator, CODEC, CODEC), tile=0)
 
 
-def test_fixed_statistics_measure_nothing() -> None:
-    assert not measures_its_input(unet(norm="batch"))
-    assert not measures_its_input(unet(norm="none"))
+def test_which_norms_measure() -> None:
+    assert not norms_that_measure(unet(norm="batch"))
+    assert not norms_that_measure(unet(norm="none"), "image")
+    assert len(norms_that_measure(unet(norm="batch"), "image")) == 3
 
 
 @pytest.mark.parametrize("training", [True, False])
