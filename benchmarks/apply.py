@@ -1,14 +1,15 @@
 """Time applying a model, and measure how tiles differ from the whole where they are not exact.
 
-``speed`` compares megapixels per second of ours, from uint8 to planes, with (a) the bare network on
-one large channels-last batch that is in memory, and (b) the plain way: 256 px tiles without overlap,
-one by one, channels first. All take turns within one process, so that a change of the machine's
-speed meets them alike. Weights are random. Exit status 1 when a bar for the CPU is missed.
+``speed`` compares megapixels per second of ours, from uint8 to planes, with (a) the bare network
+on one large channels-last batch that is in memory, and (b) the plain way: 256 px tiles without
+overlap, one by one, channels first. All take turns within one process, so that a change of the
+machine's speed meets them alike. Weights are random. Exit status 1 when a bar for the CPU is
+missed.
 
 ``blend`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps, with batch norm and
-with instance norm) to real phase contrast, whole and in tiles: PSNR, and the power of the difference
-at the period of the tiles against its neighbours in the spectrum. NAPARI_PIX2PIX_DATA names the
-folder of the real pairs.
+with instance norm) to real phase contrast, whole and in tiles: PSNR, and the power of the
+difference at the period of the tiles against its neighbours in the spectrum. NAPARI_PIX2PIX_DATA
+names the folder of the real pairs.
 
     python benchmarks/apply.py [speed blend statistics] [--presets light reference] [--repeats 3]
 """

@@ -97,9 +97,9 @@ def _fade(start: int, stop: int, size: int, grid: TileGrid) -> Planes:
     end = (start + ramp if start else 0) + grid.side  # where the next tile begins
     middles = np.arange(start, stop) + 0.5
     weights = np.ones(stop - start)
-    if start:
+    if start and ramp:
         weights *= _rise((middles - start) / (2 * ramp))
-    if end < size:
+    if end < size and ramp:
         weights *= _rise((end + ramp - middles) / (2 * ramp))
     return weights.astype(np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
@@ -23,10 +25,12 @@ from napari_pix2pix.translation.measuring import (
     norms_that_measure,
     replaced,
     sample_tiles,
+    sample_windows,
 )
+from napari_pix2pix.translation.memory import fit_to_memory
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box, TileGrid
-from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tile
+from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tiles
 
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
@@ -128,8 +132,7 @@ class Model:
             What `measure` returned for this image, where its tiles are computed apart. Otherwise
             it is measured here when a network that measures each image is given tiles.
         region : Box, optional
-            Only this part, widened to the grid of the stride. The whole, where the network
-            is given the whole at once.
+            Only this part, widened to the grid of the stride.
         first : Box, optional
             Parts in and near this part of the image come first.
 
@@ -140,33 +143,58 @@ class Model:
         planes : numpy.ndarray
             (Q, h, w) float32, network range.
         """
-        generator = self.generator
-        device = next(generator.parameters()).device
-        norms = norms_that_measure(generator, statistics)
+        norms = norms_that_measure(self.generator, statistics)
         cut, batch = self._cut(height, width, 0 if dropout else tile, batch, halo)
-        layers: Mapping[str, nn.Module] = {}
-        if norms and not cut.whole:
-            if measured is None:
-                pixels = {"condition": condition, "seed": seed}
-                measured = self.measure(
-                    read, height, width, **pixels, statistics=statistics, tile=cut.tile, halo=halo
+        run = partial(
+            self._run,
+            self._function(condition),
+            self._reader(read, seed),
+            seed=seed,
+            statistics=statistics,
+            dropout=dropout,
+            batch=batch,
+            first=first,
+            region=None if region is None else cut.rounded(region),
+        )
+        if cut.whole or not norms:
+            try:
+                yield from run(cut, {}, may_cut=not (norms or dropout))
+                return
+            except DeviceError:
+                smaller = cut.smaller()
+                if tile is not None or dropout or not norms or smaller is None:
+                    raise
+                warnings.warn(
+                    "Memory ran out with the whole image; going on in tiles, with nearly the same "
+                    "result. Give a tile next time.",
+                    UserWarning,
+                    stacklevel=2,
                 )
-            layers = fixed_norms(norms, measured)
+                cut, batch = smaller, 1
+        if measured is None:
+            how = {"condition": condition, "seed": seed, "statistics": statistics, "halo": halo}
+            measured = self.measure(read, height, width, tile=cut.tile, **how)
+        yield from run(cut, fixed_norms(norms, measured), may_cut=True)
+
+    def _run(
+        self,
+        function: Callable[[Tensor], Tensor],
+        reader: ReadWindow,
+        cut: TileGrid,
+        layers: Mapping[str, nn.Module],
+        *,
+        seed: int,
+        statistics: Statistics,
+        dropout: bool,
+        **how: Any,
+    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        device = next(self.generator.parameters()).device
         with (
-            applying(generator, dropout=dropout, statistics=statistics),
-            replaced(generator, layers),
+            applying(self.generator, dropout=dropout, statistics=statistics),
+            replaced(self.generator, layers),
             seeded(seed, device=device),
         ):
-            yield from iter_tiles(
-                self._function(condition),
-                self._reader(read, seed),
-                **asdict(cut),
-                batch=batch,
-                may_cut=not dropout and len(layers) == len(norms),
-                device=device,
-                region=None if region is None else cut.rounded(region),
-                first=first,
-            )
+            yield from iter_tiles(function, reader, **asdict(cut), device=device, **how)
 
     def measure(
         self,
@@ -185,8 +213,7 @@ class Model:
         Parameters
         ----------
         read, height, width, condition, seed, statistics, tile, halo
-            As for `iter_tiles`. Windows are no larger than those of the tiles; they are not cut
-            otherwise when the tiles are smaller.
+            As for `iter_tiles`. The windows are no larger than those of the tiles.
 
         Returns
         -------
@@ -194,21 +221,32 @@ class Model:
             What norms are given, for `iter_tiles`; empty for a network of fixed statistics.
         """
         norms = norms_that_measure(self.generator, statistics)
-        grid: TileGrid | None = self._cut(height, width, tile, 1, halo)[0]
-        function, reader = self._function(condition), self._reader(read, seed)
+        cut = self._cut(height, width, tile, 1, halo)[0]
         device = next(self.generator.parameters()).device
+        run = partial(run_tiles, self._function(condition), self._reader(read, seed), cut, device)
+        windows: TileGrid | None = sample_windows(cut)
         with applying(self.generator, statistics=statistics), seeded(seed, device=device):
-            while grid is not None and norms:
-                run = partial(run_tile, function, reader, grid, device=device)
-                measured = measure(self.generator, norms, run, sample_tiles(grid))
-                if measured:
-                    return measured
-                grid = grid.smaller()
+            while norms and windows is not None:
+                batch = self._batch(windows)
+                while batch:
+                    tiles = sample_tiles(windows)
+                    measured = measure(self.generator, norms, run, tiles, batch)
+                    if measured is not None:
+                        return measured
+                    batch //= 2
+                windows = windows.smaller()
+        if norms:
+            raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
 
     @property
     def _planes_in(self) -> int:
         return self.source_codec.planes + self.conditions + self.noise_channels
+
+    def _batch(self, windows: TileGrid) -> int:
+        device = next(self.generator.parameters()).device
+        how = {"device": device, "tile": windows.tile}
+        return fit_to_memory(self.generator, self._planes_in, windows, **how)[1]
 
     def _cut(
         self, height: int, width: int, tile: int | None, batch: int | None, halo: int | None

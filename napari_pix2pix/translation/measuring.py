@@ -1,8 +1,9 @@
-"""What norms would measure over a whole image: measured window by window, then fixed for all tiles.
+"""What norms would measure over a whole image: measured in windows, then fixed for all tiles.
 
-What a norm is given depends on what the norms before it measured. So the windows go through the
-network several times: first each norm measures every window by itself, then all use what was
-measured over all windows the time before.
+What a norm is given depends on what the norms before it measured. Windows that go through the
+network together are measured together, norm by norm; if they are all of the image and see their
+halo, that is what the whole would give. Where memory holds only groups of them, they go through
+again, with what was measured over all groups the time before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_pix2pix.core.norms import FixedNorm, Norm
 from napari_pix2pix.translation.options import Statistics
@@ -22,7 +22,7 @@ from napari_pix2pix.translation.tiles import Tile, TileGrid
 
 _PASSES = 3
 _SIDE = 512  # pixels of a window that count along each axis
-_MOST = 16  # windows; of a larger image a sample
+_PIXELS = 2**22  # that count; of a larger image they are a sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,32 +70,25 @@ def norms_that_measure(generator: nn.Module, statistics: Statistics = "stored") 
     }
 
 
-def sample_tiles(grid: TileGrid) -> list[Tile]:
-    """Return windows of an image to measure: all of a small one, of a larger one the same always.
+def sample_windows(cut: TileGrid) -> TileGrid:
+    """Return a grid of windows to measure an image in, no larger than those it is cut into."""
+    height, width = cut.padded  # a norm that is given the whole image measures its padding, too
+    return replace(cut, height=height, width=width, tile=min(_SIDE, cut.side), ramp=0)
 
-    Parameters
-    ----------
-    grid : TileGrid
-        The image; windows are no larger than its own.
-    """
-    halo = 0
-    side = min(_SIDE, max(grid.window) - 2 * halo)
-    # The padding counts, since a norm that is given the whole image measures it, too.
-    windows = replace(
-        grid, height=grid.padded[0], width=grid.padded[1], tile=side, halo=halo, ramp=0
-    )
-    tiles = windows.tiles()
-    if len(tiles) <= _MOST:
-        return tiles
-    drawn = np.random.default_rng(0).choice(len(tiles), _MOST, replace=False)
-    return [tiles[index] for index in sorted(drawn)]
+
+def sample_tiles(windows: TileGrid) -> list[Tile]:
+    """Return tiles to measure: all of a small image, of a larger one the same always."""
+    tiles, most = windows.tiles(), max(1, _PIXELS // windows.side**2)
+    drawn = np.random.default_rng(0).permutation(len(tiles))[:most]
+    return [tiles[index] for index in drawn]
 
 
 def measure(
     generator: nn.Module,
     norms: Mapping[str, Norm],
-    run: Callable[[Tile], bool],
+    run: Callable[[Sequence[Tile]], bool],
     tiles: Sequence[Tile],
+    batch: int,
 ) -> Measured | None:
     """Measure what norms are given.
 
@@ -106,24 +99,27 @@ def measure(
     norms : mapping
         See `norms_that_measure`.
     run : callable
-        Runs the generator on the window of a tile, and says whether there was memory for it.
+        Runs the generator on the windows of tiles, and says whether there was memory for them.
     tiles : sequence of Tile
         Windows, of which the kept parts count.
+    batch : int
+        How many go through together.
 
     Returns
     -------
     mapping of str to Moments, or None
         None where memory ran out.
     """
+    groups = [tiles[first : first + batch] for first in range(0, len(tiles), batch)]
     measured: Measured = {}
-    for _ in range(_PASSES if len(tiles) > 1 else 1):
+    for _ in range(_PASSES if len(groups) > 1 else 1):
         fixed = fixed_norms(norms, measured) if measured else {}
         probes = {name: _Probe(norm, fixed.get(name)) for name, norm in norms.items()}
         with replaced(generator, probes):
-            for tile in tiles:
+            for group in groups:
                 for probe in probes.values():
-                    probe.tile = tile
-                if not run(tile):
+                    probe.tiles = group
+                if not run(group):
                     return None
         measured = {name: probe.found for name, probe in probes.items() if probe.found}
     return measured
@@ -141,7 +137,7 @@ def fixed_norms(norms: Mapping[str, Norm], measured: Measured) -> dict[str, Fixe
 def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[None]:
     """Put other layers, by name, into a network, and in the end those back that were there."""
     before = {name: generator.get_submodule(name) for name in layers}
-    device = next(generator.parameters()).device
+    device = next((weight.device for weight in generator.parameters()), None)
     for name, layer in layers.items():
         generator.set_submodule(name, layer.to(device))
     try:
@@ -152,25 +148,21 @@ def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[
 
 
 class _Probe(nn.Module):
-    """Stands in for a norm and measures what of its input belongs to the kept part of a tile."""
+    """Stands in for a norm and measures what of its input belongs to the kept parts of tiles."""
 
     def __init__(self, norm: Norm, fixed: FixedNorm | None) -> None:
         super().__init__()
         self._norm, self._fixed = norm, fixed
-        self.tile: Tile | None = None
+        self.tiles: Sequence[Tile] = ()
         self.found: Moments | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.tile is not None
-        window, crop = self.tile.window, self.tile.crop
-        smaller = (window.bottom - window.top) // x.shape[2]
-        rows, columns = (slice(s.start // smaller, s.stop // smaller) for s in crop)
-        found = Moments.of(x[0, :, rows, columns].flatten(1))
+        kept = []
+        for one, tile in zip(x, self.tiles, strict=True):
+            smaller = (tile.window.bottom - tile.window.top) // x.shape[2]
+            rows, columns = (slice(s.start // smaller, s.stop // smaller) for s in tile.crop)
+            kept.append(one[:, rows, columns].flatten(1))
+        found = Moments.of(torch.cat(kept, 1))
         self.found = self.found.joined(found) if self.found else found
-        if self._fixed is not None:
-            return self._fixed(x)  # type: ignore[no-any-return]
-        if isinstance(self._norm, nn.GroupNorm):
-            return self._norm(x)  # type: ignore[no-any-return]
-        # What instance norm does, and batch norm with one image.
-        weights = self._norm.weight, self._norm.bias
-        return functional.instance_norm(x, None, None, *weights, eps=self._norm.eps)
+        fixed = self._fixed or FixedNorm(self._norm, found.mean, found.variance).to(x.device)
+        return fixed(x)  # type: ignore[no-any-return]

@@ -220,12 +220,11 @@ def iter_tiles(
                 work = work.recut(smaller)
 
 
-def run_tile(
-    network: Network, read: Read, grid: TileGrid, tile: Tile, device: torch.device
+def run_tiles(
+    network: Network, read: Read, grid: TileGrid, device: torch.device, tiles: Sequence[Tile]
 ) -> bool:
-    """Run the network on one window, for what can be seen on its way; False if memory ran out."""
-    windows = partial(_read_windows, read, [tile], grid)
-    return _run(network, windows, [tile], device) is not None
+    """Run the network on windows for what can be seen on its way; False if memory ran out."""
+    return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
 
 
 def _run(

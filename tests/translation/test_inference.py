@@ -195,7 +195,7 @@ def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
     seen: list[tuple[int, ...]] = []
     generator.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape)))
     translate(Model(generator, CODEC, CODEC), tile=tile, statistics=statistics)
-    assert seen == [(1, 1, 152, -(-117 // generator.stride) * generator.stride)]
+    assert seen[-1:] == [(1, 1, 152, -(-117 // generator.stride) * generator.stride)]
 
 
 @pytest.mark.parametrize(("make", "statistics"), MEASURING)
@@ -239,14 +239,25 @@ def test_dropout_is_one_draw_for_the_whole_image(tile: int | None) -> None:
     assert np.array_equal(translate(model, tile=tile, dropout=True), whole)
 
 
-def test_networks_that_measure_their_input_are_not_cut_when_memory_runs_out() -> None:
-    def run_out(*_: Any) -> None:
-        raise torch.OutOfMemoryError("out of memory")
+def run_out_above(pixels: int) -> Callable[..., None]:
+    def hook(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].shape[2] * inputs[0].shape[3] > pixels:
+            raise torch.OutOfMemoryError("out of memory")
 
+    return hook
+
+
+def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> None:
     generator = unet(norm="instance")
-    generator.register_forward_hook(run_out)
-    with pytest.raises(DeviceError, match="can't be cut into smaller ones"):
-        translate(Model(generator, CODEC, CODEC), tile=0)
+    model = Model(generator, CODEC, CODEC)
+    whole = translate(model)
+    generator.register_forward_pre_hook(run_out_above(110 * 110))
+    with pytest.warns(UserWarning, match="going on in tiles") as caught:
+        tiles = translate(model)
+    assert len(caught) == 1
+    assert psnr(tiles, whole) > 40
+    with pytest.raises(DeviceError, match="not enough memory for a window of 152 x 120"):
+        translate(model, tile=0)
 
 
 def test_which_norms_measure() -> None:

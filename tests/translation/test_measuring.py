@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -20,12 +20,14 @@ from napari_pix2pix.translation.measuring import (
     norms_that_measure,
     replaced,
     sample_tiles,
+    sample_windows,
 )
 from napari_pix2pix.translation.tiles import TileGrid
 
 IMAGE = 3 + 5 * torch.randn(1, 8, 70, 90, generator=torch.Generator().manual_seed(0))
 
 
+@settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6), seed=st.integers(0, 99))
 def test_joined_moments_are_those_of_all_pixels(sizes: list[int], seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
@@ -41,8 +43,9 @@ def test_joined_moments_are_those_of_all_pixels(sizes: list[int], seed: int) -> 
 
 
 @pytest.mark.parametrize("name", ["batch", "instance", "group"])
+@pytest.mark.parametrize("batch", [1, 5, 12])
 def test_tiles_of_one_norm_measure_what_the_whole_does(
-    name: Any, monkeypatch: pytest.MonkeyPatch
+    name: Any, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "_SIDE", 24)
     network = nn.Sequential(norm_layer(name, 8)).eval()
@@ -50,13 +53,13 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(
     assert list(norms) == ["0"]
     grid = TileGrid(70, 90, stride=1, halo=0)
 
-    def run(tile: Any) -> bool:
-        network(IMAGE[:, :, tile.window.rows, tile.window.columns])
+    def run(tiles: Any) -> bool:
+        network(torch.cat([IMAGE[:, :, one.window.rows, one.window.columns] for one in tiles]))
         return True
 
-    tiles = sample_tiles(grid)
+    tiles = sample_tiles(sample_windows(grid))
     assert len(tiles) == 12
-    measured = measure(network, norms, run, tiles)
+    measured = measure(network, norms, run, tiles, batch)
     assert measured is not None
     assert measured["0"].count == 70 * 90
     with replaced(network, fixed_norms(norms, measured)), torch.no_grad():
@@ -69,9 +72,9 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(
 
 def test_a_large_image_is_sampled_and_always_in_the_same_way() -> None:
     grid = TileGrid(100_000, 80_000, stride=16, halo=32, tile=512)
-    tiles = sample_tiles(grid)
+    tiles = sample_tiles(sample_windows(grid))
     assert len(tiles) == len(set(tiles)) < 100
-    assert tiles == sample_tiles(grid)
+    assert tiles == sample_tiles(sample_windows(grid))
     covered = np.array([tile.kept for tile in tiles])
     assert covered[:, 0].min() < 20_000
     assert covered[:, 0].max() > 80_000
@@ -81,5 +84,5 @@ def test_running_out_of_memory_is_told() -> None:
     network = nn.Sequential(norm_layer("instance", 8))
     norms = norms_that_measure(network)
     tiles = TileGrid(70, 90, stride=1, halo=0).tiles()
-    assert measure(network, norms, lambda _: False, tiles) is None
+    assert measure(network, norms, lambda _: False, tiles, 2) is None
     assert network[0] is norms["0"]

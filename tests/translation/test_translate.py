@@ -169,7 +169,7 @@ def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
 def test_blended_tiles_of_an_exact_halo_equal_the_whole(batch: int) -> None:
     """Tiles that agree are blended into what they agree on."""
     network, image = generator("unet"), image_of(150, 130)
-    result = run(network, image, tile=32, ramp=16, batch=batch)
+    result = run(network, image, tile=32, halo=network.halo + 16, ramp=16, batch=batch)
     np.testing.assert_allclose(result, whole(network, image), rtol=0, atol=1e-5)
 
 
@@ -181,7 +181,7 @@ def test_blended_tiles_are_smoother_than_cut_ones() -> None:
         for ramp in (0, 4)
     )
     borders = slice(31, None, 32)
-    assert blended[..., borders].mean() < 0.5 * cut[..., borders].mean()
+    assert blended[..., borders].mean() < 0.8 * cut[..., borders].mean()
 
 
 def test_a_part_does_not_hold_its_window_in_memory() -> None:
@@ -220,9 +220,9 @@ def test_out_of_memory_goes_on_smaller_with_one_warning(
 ) -> None:
     network, image = generator("unet"), image_of(150, 130)
     options = {"height": 150, "width": 130, "stride": network.stride, "halo": network.halo}
-    options["ramp"] = ramp
+    options |= {"halo": network.halo + ramp, "ramp": ramp}
     with pytest.warns(UserWarning, match="ran out of memory") as caught:
-        result = translate(limited(70 * 70, error), Reader(image), **options, tile=tile,
+        result = translate(limited(80 * 80, error), Reader(image), **options, tile=tile,
                            batch=batch)  # fmt: skip
     assert len(caught) == 1
     np.testing.assert_allclose(result, whole(network, image), atol=1e-5)
