@@ -12,7 +12,6 @@ from napari_pix2pix.translation.tiles import TileGrid
 
 # Windows that are larger than their tiles by more than this factor are too dear to be exact.
 DEAR = 8.0
-_RAMP = 0.5  # of the halo: the rest is context that no tile is without
 
 
 def cut_image(
@@ -67,4 +66,4 @@ def _halos(grid: TileGrid, wanted: int | None) -> list[TileGrid]:
 
 
 def _with_halo(grid: TileGrid, halo: int) -> TileGrid:
-    return replace(grid, halo=halo, ramp=max(1, int(_RAMP * halo)))
+    return replace(grid, halo=halo, ramp=halo)  # tiles fade over all that they overlap

@@ -227,9 +227,9 @@ class Model:
         windows: TileGrid | None = sample_windows(cut)
         with applying(self.generator, statistics=statistics), seeded(seed, device=device):
             while norms and windows is not None:
-                batch = self._batch(windows)
+                tiles = sample_tiles(windows)
+                batch = self._batch(windows, most=len(tiles))
                 while batch:
-                    tiles = sample_tiles(windows)
                     measured = measure(self.generator, norms, run, tiles, batch)
                     if measured is not None:
                         return measured
@@ -243,10 +243,11 @@ class Model:
     def _planes_in(self) -> int:
         return self.source_codec.planes + self.conditions + self.noise_channels
 
-    def _batch(self, windows: TileGrid) -> int:
+    def _batch(self, windows: TileGrid, most: int) -> int:
         device = next(self.generator.parameters()).device
-        how = {"device": device, "tile": windows.tile}
-        return fit_to_memory(self.generator, self._planes_in, windows, **how)[1]
+        return fit_to_memory(
+            self.generator, self._planes_in, windows, device=device, tile=windows.tile, most=most
+        )[1]
 
     def _cut(
         self, height: int, width: int, tile: int | None, batch: int | None, halo: int | None

@@ -2,8 +2,9 @@
 
 What a norm is given depends on what the norms before it measured. Windows that go through the
 network together are measured together, norm by norm; if they are all of the image and see their
-halo, that is what the whole would give. Where memory holds only groups of them, they go through
-again, with what was measured over all groups the time before.
+halo, that is what the whole would give. Where memory holds only groups of them, the groups'
+statistics are put together. (To go through again with these does not help: in a ResNet small
+errors grow from norm to norm.)
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from napari_pix2pix.core.norms import FixedNorm, Norm
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Tile, TileGrid
 
-_PASSES = 3
 _SIDE = 512  # pixels of a window that count along each axis
 _PIXELS = 2**22  # that count; of a larger image they are a sample
 
@@ -110,19 +110,16 @@ def measure(
     mapping of str to Moments, or None
         None where memory ran out.
     """
-    groups = [tiles[first : first + batch] for first in range(0, len(tiles), batch)]
-    measured: Measured = {}
-    for _ in range(_PASSES if len(groups) > 1 else 1):
-        fixed = fixed_norms(norms, measured) if measured else {}
-        probes = {name: _Probe(norm, fixed.get(name)) for name, norm in norms.items()}
-        with replaced(generator, probes):
-            for group in groups:
-                for probe in probes.values():
-                    probe.tiles = group
-                if not run(group):
-                    return None
-        measured = {name: probe.found for name, probe in probes.items() if probe.found}
-    return measured
+    probes = {name: _Probe(norm) for name, norm in norms.items()}
+    with replaced(generator, probes):
+        groups = -(-len(tiles) // batch)
+        for number in range(groups):
+            group = tiles[number::groups]
+            for probe in probes.values():
+                probe.tiles = group
+            if not run(group):
+                return None
+    return {name: probe.found for name, probe in probes.items() if probe.found}
 
 
 def fixed_norms(norms: Mapping[str, Norm], measured: Measured) -> dict[str, FixedNorm]:
@@ -150,9 +147,9 @@ def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[
 class _Probe(nn.Module):
     """Stands in for a norm and measures what of its input belongs to the kept parts of tiles."""
 
-    def __init__(self, norm: Norm, fixed: FixedNorm | None) -> None:
+    def __init__(self, norm: Norm) -> None:
         super().__init__()
-        self._norm, self._fixed = norm, fixed
+        self._norm = norm
         self.tiles: Sequence[Tile] = ()
         self.found: Moments | None = None
 
@@ -164,5 +161,5 @@ class _Probe(nn.Module):
             kept.append(one[:, rows, columns].flatten(1))
         found = Moments.of(torch.cat(kept, 1))
         self.found = self.found.joined(found) if self.found else found
-        fixed = self._fixed or FixedNorm(self._norm, found.mean, found.variance).to(x.device)
-        return fixed(x)  # type: ignore[no-any-return]
+        together = FixedNorm(self._norm, found.mean, found.variance).to(x.device)
+        return together(x)  # type: ignore[no-any-return]

@@ -214,6 +214,18 @@ def test_their_tiles_nearly_equal_the_whole(
     assert psnr(alone, whole[:, :64, :64]) < 45
 
 
+def test_a_smaller_halo_nearly_equals_the_whole_and_its_regions_fit() -> None:
+    model = Model(unet(), CODEC, CODEC)
+    whole, tiles = translate(model), translate(model, tile=32, halo=8)
+    assert np.abs(tiles - whole).max() > 1e-3
+    assert psnr(tiles, whole) > 28  # of random weights; a tile out of place gives 10
+    for region in (Box(0, 40, 0, 117), Box(40, 150, 24, 80)):
+        parts = model.iter_tiles(lambda r, c: IMAGE[:, r, c], 150, 117, tile=32, halo=8,
+                                 region=region)  # fmt: skip
+        for rows, columns, planes in parts:
+            assert np.abs(planes - tiles[:, rows, columns]).max() <= 1e-5
+
+
 def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_SIDE", 64)
     model = Model(unet(norm="instance"), CODEC, CODEC)
