@@ -172,8 +172,16 @@ class Model:
                 )
                 cut, batch = smaller, 1
         if measured is None:
-            how = {"condition": condition, "seed": seed, "statistics": statistics, "halo": halo}
-            measured = self.measure(read, height, width, tile=cut.tile, **how)
+            measured = self.measure(
+                read,
+                height,
+                width,
+                condition=condition,
+                seed=seed,
+                statistics=statistics,
+                tile=cut.tile,
+                halo=halo,
+            )
         yield from run(cut, fixed_norms(norms, measured), may_cut=True)
 
     def _run(
