@@ -31,6 +31,7 @@ from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translation.translate import mosaic, put_together
@@ -170,6 +171,7 @@ class Translator:
         statistics: Statistics = "stored",
         tile: int | None = None,
         batch: int | None = None,
+        halo: int | None = None,
         device: str | None = None,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
@@ -193,12 +195,17 @@ class Translator:
             Let dropout drop, as the paper does at test time; the image is then not tiled.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
-            with those of each image, as the paper does; the image is then not tiled.
+            with those of each image, as the paper does.
         tile : int, optional
-            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Models with
-            instance or group norm take the whole only.
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Where each
+            image is measured (so, and by instance and group norm), this is done once for all
+            tiles, which then nearly equal the whole.
         batch : int, optional
             Tiles at once; None chooses by memory.
+        halo : int, optional
+            Context in pixels that a tile sees beyond its border. None is what makes tiles equal
+            the whole, or less where windows would be more than eight times as large as their
+            tiles (U-Net-256, small tiles); with less, tiles are blended.
         device : str, optional
             ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
         output : {"target", "float"}
@@ -240,6 +247,7 @@ class Translator:
         how: dict[str, Any] = {
             "tile": tile,
             "batch": batch,
+            "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
             "output": output,
@@ -387,15 +395,7 @@ class Translator:
         """
         check_channels(planes, self.source_codec.channels, self.config.z_context)
         index = calls.condition_index(self.conditions, condition)
-        self.generator.to(choose_device(device or "auto"))
-        model = Model(
-            self.generator,
-            self.source_codec,
-            self.target_codec,
-            conditions=len(self.conditions),
-            noise_channels=self.config.noise_channels,
-            noise=self.config.noise,
-        )
+        model = self._model(device)
         missing = False
 
         def read(rows: slice, columns: slice) -> np.ndarray:
@@ -421,6 +421,34 @@ class Translator:
         if held:
             box, whole = mosaic(held)
             yield Part(box, done, missing, self.target_codec.decode(whole, output))
+
+    def measure_frame(
+        self,
+        planes: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        device: str | None = None,
+        **how: Any,
+    ) -> Measured:
+        """Measure one frame for `iter_frame` where its regions are translated apart.
+
+        Parameters
+        ----------
+        planes, frame, condition, device
+            As for `iter_frame`.
+        **how
+            Passed on to `Model.measure`.
+
+        Returns
+        -------
+        mapping of str to Moments
+            To be given to `iter_frame` as ``measured``; empty where nothing is measured.
+        """
+        index = calls.condition_index(self.conditions, condition)
+        read = partial(planes.read, frame)
+        size = planes.height, planes.width
+        return self._model(device).measure(read, *size, condition=index, **how)
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
@@ -477,6 +505,17 @@ class Translator:
             return drawn
 
         return keep_alive(translate, title=title)
+
+    def _model(self, device: str | None) -> Model:
+        self.generator.to(choose_device(device or "auto"))
+        return Model(
+            self.generator,
+            self.source_codec,
+            self.target_codec,
+            conditions=len(self.conditions),
+            noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
+        )
 
     def _build_generator(self) -> UNet | ResNet:
         generator = build_generator(

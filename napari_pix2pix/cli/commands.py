@@ -97,6 +97,9 @@ main.add_command(sample)
 )
 @click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
 @click.option("--batch", type=int, help="Tiles at once.  [by memory]")
+@click.option(
+    "--halo", type=int, help="Context of a tile in pixels; less than exact is blended.  [by cost]"
+)
 @device_option
 @click.option(
     "--output",

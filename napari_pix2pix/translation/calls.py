@@ -17,7 +17,6 @@ from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import foreign_dtype
-from napari_pix2pix.translation.inference import measures_its_input
 
 # A larger share of an image outside the intensities of the training is warned of.
 _OUTSIDE = 0.1
@@ -33,6 +32,7 @@ def check_call(
     seed: Any,
     tile: Any,
     batch: Any,
+    halo: Any,
     dropout: bool,
     statistics: str,
     output: str,
@@ -45,12 +45,13 @@ def check_call(
     ------
     InputError
         A number that is none or out of range, a word that is not known, or something that the
-        generator has no layers for or that needs the whole image where tiles are asked for.
+        generator has no layers for; tiles together with dropout.
     """
     check_integer("samples", samples, 1)
-    for name, value, lowest in (("seed", seed, 0), ("tile", tile, 0), ("batch", batch, 1)):
+    lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1), "halo": (halo, 1)}
+    for name, (value, least) in lowest.items():
         if value is not None:
-            check_integer(name, value, lowest)
+            check_integer(name, value, least)
     check_output(output)
     if statistics not in ("stored", "image"):
         raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
@@ -63,8 +64,11 @@ def check_call(
         raise InputError(
             f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
         )
-    if tile:
-        _check_tiles(generator, tile, dropout, statistics)
+    if tile and dropout:
+        raise InputError(
+            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
+            "dropout=False."
+        )
 
 
 def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
@@ -236,25 +240,6 @@ def check_integer(name: str, value: Any, lowest: int) -> None:
         raise InputError(f"{name} must be an integer, got {value!r}.") from None
     if not fits:
         raise InputError(f"{name} must be {lowest} or more, got {value}.")
-
-
-def _check_tiles(generator: nn.Module, tile: int, dropout: bool, statistics: str) -> None:
-    """Refuse tiles that would differ from the whole image."""
-    if statistics == "image":
-        raise InputError(
-            f"statistics='image' needs the whole image at once, got tile={tile}: leave tile "
-            "out, or use statistics='stored'."
-        )
-    if dropout:
-        raise InputError(
-            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
-            "dropout=False."
-        )
-    if measures_its_input(generator):
-        raise InputError(
-            "This model's norms measure each image and need the whole at once, got "
-            f"tile={tile}: leave tile out."
-        )
 
 
 def _has(generator: nn.Module, layer: type[nn.Module]) -> bool:

@@ -316,7 +316,7 @@ class ApplyDock(QWidget):
         measured = trial = None
         if translator is not None:
             measured, trial = self._run.speeds.get(translator), self._speeds.get(translator)
-        whole = not self._view.options.may_tile or order.options.tile == 0
+        whole = self._view.options.whole
         self._view.estimate.say(
             estimate(
                 order.card,

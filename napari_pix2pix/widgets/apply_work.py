@@ -294,14 +294,14 @@ def _odd(translator: Translator, planes: Planes) -> str:
 
 
 def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
-    """Fill in what was left open: tiles that show progress, where the model may be tiled."""
+    """Fill in what was left open: tiles that show progress, where the image is not measured."""
     from napari_pix2pix.translation.devices import choose_device
-    from napari_pix2pix.translation.inference import measures_its_input
+    from napari_pix2pix.translation.measuring import norms_that_measure
 
     how = options.model_dump()
     how["seed"] = how["seed"] or 0
-    whole = how["dropout"] or how["statistics"] == "image"
-    if how["tile"] is None and not whole and not measures_its_input(translator.generator):
+    measures = norms_that_measure(translator.generator, how["statistics"])
+    if how["tile"] is None and not how["dropout"] and not measures:
         how["tile"] = TILE
     if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
         how["batch"] = 1  # more at once are no faster there
@@ -309,7 +309,7 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("samples", "seed", "tile", "batch", "dropout", "statistics", "output")
+    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "output")
     return {name: how[name] for name in names}
 
 

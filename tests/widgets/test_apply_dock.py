@@ -381,8 +381,10 @@ def test_useless_options_are_disabled(viewer, dock, labeller):
     model = train(noise(64, 64), noise(64, 64), norm="instance", dropout=0.0, **TINY)
     dock.set_model(models().remember(model, "m"))
     options = dock._view.options
-    assert not options.may_tile
-    for name in ("tile", "dropout", "statistics"):
+    assert options.whole
+    options.set_options(CallOptions(tile=256))
+    assert not options.whole
+    for name in ("dropout", "statistics"):
         assert not options.findChild(object, name).isEnabled()
     dock.set_model(models().remember(labeller, "labels"))
     assert not options.findChild(object, "output").isEnabled()
