@@ -162,4 +162,4 @@ class _Probe(nn.Module):
         found = Moments.of(torch.cat(kept, 1))
         self.found = self.found.joined(found) if self.found else found
         together = FixedNorm(self._norm, found.mean, found.variance).to(x.device)
-        return together(x)  # type: ignore[no-any-return]
+        return together(x)
