@@ -94,6 +94,9 @@ class Translator:
         One entry per epoch: step, mean losses, validation scores.
     summary : str
         What it was trained on, in one line.
+    notes : tuple of str
+        What there was to say of its pairs before the training: kinds, what is held out, alignment,
+        and what looked wrong.
     intensities : pair of Intensities or None
         Of the sources and targets that it was trained on; None where the file lacks them.
     steps : int
@@ -113,6 +116,7 @@ class Translator:
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
+        self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = _intensities(header)
         self.steps: int = header["step"]
         self.started_from: dict[str, Any] | None = header.get("started_from")

@@ -256,16 +256,19 @@ def _apply_file(
 ) -> None:
     """Translate a file into as many as there are samples."""
     from napari_pix2pix.formats.images import read_image
-    from napari_pix2pix.formats.sets import image_planes, write_translated
+    from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
     from napari_pix2pix.progress import pixel_bar
 
     image = read_image(source, axes)
     for note in image.notes:
         click.echo(note, err=True)
+    layout = translator.target_codec.layout
+    if how["output"] == "target":
+        for out in outs:
+            check_translated(out, translator.target_codec.dtype, source=image, layout=layout)
     planes = image_planes(image)
     with pixel_bar(planes.frames * len(outs), quiet=not with_bar) as on_tile:
         translated = translator(planes, on_tile=on_tile, **how)
-    layout = translator.target_codec.layout
     for out, array in zip(outs, translated if len(outs) > 1 else [translated], strict=True):
         write_translated(out, array, source=image, layout=layout, overwrite=overwrite)
 

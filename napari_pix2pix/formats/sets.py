@@ -11,7 +11,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.formats.geometry import ImageFile
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.paths import expand_paths, match_by_name
-from napari_pix2pix.formats.writing import write_image
+from napari_pix2pix.formats.writing import check_format, write_image
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import Layout, Planes
 
@@ -110,10 +110,30 @@ def write_translated(
     Path
         The file.
     """
-    axes = _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
-    if Path(path).suffix.lower() == ".zarr":
-        array, axes = _in_zarr_order(array, axes)
-    return write_image(path, array, axes, source.scale, source.units, overwrite=overwrite)
+    axes = _translated_axes(source, layout)
+    order = _in_order(path, axes)
+    array = array.transpose([axes.index(axis) for axis in order])
+    return write_image(path, array, order, source.scale, source.units, overwrite=overwrite)
+
+
+def check_translated(path: Path, dtype: str, *, source: ImageFile, layout: Layout) -> None:
+    """Refuse, before any work, a translated image that its file's format can't hold.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dtype : str
+        Of the translated image.
+    source, layout
+        As in `write_translated`.
+
+    Raises
+    ------
+    FileError, InputError
+        The sentence says what the format holds.
+    """
+    check_format(path, np.dtype(dtype), _in_order(path, _translated_axes(source, layout)))
 
 
 def write_made(
@@ -178,9 +198,11 @@ def _read_partner(path: Path, axes: str | None) -> ImageFile:
         return read_image(path, axes)
 
 
-def _in_zarr_order(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """OME-Zarr wants its axes in one order."""
+def _translated_axes(source: ImageFile, layout: Layout) -> str:
+    return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
+
+
+def _in_order(path: str | os.PathLike[str], axes: str) -> str:
+    """Return the axes as the file wants them: OME-Zarr has an order of its own."""
     order = "".join(axis for axis in "TCZYX" if axis in axes)
-    if len(order) < len(axes):
-        return array, axes
-    return array.transpose([axes.index(axis) for axis in order]), order
+    return order if Path(path).suffix.lower() == ".zarr" and len(order) == len(axes) else axes

@@ -111,6 +111,22 @@ def warn_of_intensities(
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.
 
+    Parameters are those of `odd_intensities`.
+
+    Warns
+    -----
+    UserWarning
+        What that says, if anything.
+    """
+    if sentence := odd_intensities(planes, source, target, known):
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+
+
+def odd_intensities(
+    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
+) -> str:
+    """Say when an image looks like a target, or lies outside what was trained on.
+
     Parameters
     ----------
     planes : Planes
@@ -120,19 +136,17 @@ def warn_of_intensities(
     known : pair of Intensities
         Of the training's sources and targets.
 
-    Warns
-    -----
-    UserWarning
-        When the image is nearer to the targets than to the sources, and farther from the sources
-        than any training block; or when more than a tenth of a channel's values lie outside the
-        range of the sources.
+    Returns
+    -------
+    str
+        A sentence when the image is nearer to the targets than to the sources, and farther from
+        the sources than any training block; or when more than a tenth of a channel's values lie
+        outside the range of the sources. Otherwise nothing.
     """
     if source.kind != "image" or planes.dtype.kind == "b":
-        return
+        return ""
     windows = sample_windows(planes)
-    sentence = _like_target(windows, target, known) or _outside(windows, known[0])
-    if sentence:
-        warnings.warn(sentence, UserWarning, stacklevel=3)
+    return _like_target(windows, target, known) or _outside(windows, known[0])
 
 
 def _like_target(

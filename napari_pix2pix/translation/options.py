@@ -54,3 +54,8 @@ class CallOptions(BaseModel):
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Seed of dropout and noise planes; another seed, another sample."
     )
+    samples: Annotated[int, Field(ge=1)] = Field(
+        1,
+        description="How many draws of noise planes and dropout; the Apply dock shows their "
+        "mean and standard deviation.",
+    )

@@ -80,6 +80,10 @@ class OptionsForm(QWidget):
         config = card.config
         self._measures = config.norm in ("instance", "group")
         self._allow("output", card.target_codec.kind == "image", "Labels have no float form.")
+        draws = config.noise_channels > 0 or config.dropout > 0
+        varies = card.target_codec.kind == "image" and draws
+        one = "Draws have a mean where targets are images and the model has noise or dropout."
+        self._allow("samples", varies, one)
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
 
@@ -95,10 +99,9 @@ class OptionsForm(QWidget):
     def _editor(self, name: str) -> QWidget:
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
-        if isinstance(editor.widget, Number):
-            editor.widget.setSpecialValueText(
-                "automatic" if name in ("batch", "halo") else "not set"
-            )
+        if isinstance(editor.widget, Number) and name != "samples":
+            automatic = name in ("batch", "halo")
+            editor.widget.setSpecialValueText("automatic" if automatic else "not set")
         self._editors[name] = editor
         return editor.widget
 
