@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from napari_pix2pix.widgets.closing import ClosingGuard
 from napari_pix2pix.widgets.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.models import KnownModel, models
 from napari_pix2pix.widgets.runner import Runner
+from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.shortcuts import bind_shortcuts
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ class ApplyDock(QWidget):
         if self.running:
             raise InputError("A model is being applied: wait for its end, or cancel it.")
         order, _ = self._plan(copy=True)
+        order = replace(order, options=self._with_device(order.options))
         self._view.say("")
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
@@ -296,6 +299,14 @@ class ApplyDock(QWidget):
         )
         return order, [planes for _, planes in made]
 
+    @staticmethod
+    def _with_device(options: CallOptions) -> CallOptions:
+        """Fill in the preferred device; looked up late, since napari reads all manifests for it."""
+        preferred = read_settings().device
+        if options.device is not None or preferred == "auto":
+            return options
+        return options.model_copy(update={"device": preferred})
+
     def _check_samples(self, card: Card) -> None:
         options = self.options
         if options.samples == 1:
@@ -344,7 +355,7 @@ class ApplyDock(QWidget):
         if model is None or (model.translator is None and not chosen) or self._trial.running:
             return
         if model.translator not in self._speeds:
-            device = self.options.device
+            device = self._with_device(self.options).device
             self._trial.start(lambda _control: (model, try_speed(model, device)))
 
     def _take_speed(self, found: tuple[KnownModel, Speed]) -> None:

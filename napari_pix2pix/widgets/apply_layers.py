@@ -47,7 +47,8 @@ class LayersForm(QObject):
         self._form.addRow("Layers", self.images)
         self.images.changed.connect(self.changed)
         self.mode.currentIndexChanged.connect(self._show_mode)
-        self.fit(None)
+        # Nothing is shown before it is in the dock: it would be a window of its own for a moment.
+        self._set_row_visible(self.mode, False)
 
     @property
     def by_channel(self) -> bool:

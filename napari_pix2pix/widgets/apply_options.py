@@ -10,11 +10,10 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.fields import Choice, Editor, Number
-from napari_pix2pix.widgets.settings import read_settings
 
 _CHOICES: dict[str, dict[str, Any]] = {
     "tile": {"automatic": None, "whole image": 0, "256": 256, "512": 512, "1024": 1024},
-    "device": {"automatic": None, "cpu": "cpu", "cuda": "cuda", "mps": "mps"},
+    "device": {"as in Preferences": None, "cpu": "cpu", "cuda": "cuda", "mps": "mps"},
 }
 
 
@@ -45,8 +44,7 @@ class OptionsForm(QWidget):
             label = layout.labelForField(widget)
             if label is not None:
                 label.setToolTip(field.description or "")
-        device = read_settings().device
-        self.set_options(CallOptions(device=None if device == "auto" else device))
+        self.set_options(CallOptions())
 
     def options(self) -> CallOptions:
         """Return what is shown; what the model has no use for is left out."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -10,6 +12,7 @@ from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.settings import read_settings
 
 TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
 PLACE = {
@@ -433,6 +436,20 @@ def test_trial_tells_time_and_memory(viewer, dock, qtbot, inverter):
     dock.set_model(models().remember(inverter, "m"))
     qtbot.waitUntil(lambda: "network about" in dock._view.estimate.text(), timeout=10_000)
     assert "about" in dock._view.estimate.text().split(";")[0]
+
+
+def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inverter, monkeypatch):
+    preferred = replace(read_settings(), device="nowhere")
+    monkeypatch.setattr("napari_pix2pix.widgets.apply_dock.read_settings", lambda: preferred)
+    source = viewer.add_image(noise(40, 40), name="s")
+    dock.set_layers([source])
+    dock.set_model(models().remember(inverter, "m"))
+    said, is_error = run(dock, qtbot)
+    assert is_error
+    assert "nowhere" in said
+    dock.options = CallOptions(device="cpu")
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
 
 
 # --- keys and two docks --------------------------------------------------------------------------

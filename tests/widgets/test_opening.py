@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+from qtpy.QtWidgets import QWidget
 
 
 @pytest.mark.parametrize("module", ["apply_dock", "evaluate_dock", "train_dock"])
@@ -35,3 +37,20 @@ def test_open_train_dock_waits_for_a_thread_to_import_pytorch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["end"], done.stderr
+
+
+@pytest.mark.parametrize("name", ["apply_dock.ApplyDock", "evaluate_dock.EvaluateDock"])
+def test_dock_shows_no_window_of_its_own(make_napari_viewer_proxy, monkeypatch, name):
+    shown = []
+
+    def set_visible(widget, visible):
+        shown.extend([widget] if visible and widget.isWindow() else [])
+        original(widget, visible)
+
+    original = QWidget.setVisible
+    monkeypatch.setattr(QWidget, "setVisible", set_visible)
+    module, _, kind = name.rpartition(".")
+    dock = getattr(import_module(f"napari_pix2pix.widgets.{module}"), kind)
+    made = dock(make_napari_viewer_proxy())
+    assert shown == []
+    made.close_down()
