@@ -137,7 +137,8 @@ def apply_model(
 
     translator = load_known(known)
     how = _how(options, translator)
-    calls.check_call(translator.generator, samples=1, output=options.output, **_checked(how))
+    noise = translator.config.noise_channels
+    calls.check_call(translator.generator, noise_channels=noise, samples=1, **_checked(how))
     yield Loaded(translator, translator.digest)
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
@@ -250,7 +251,7 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("seed", "tile", "batch", "dropout", "statistics")
+    names = ("seed", "tile", "batch", "dropout", "statistics", "output")
     return {name: how[name] for name in names}
 
 
