@@ -222,7 +222,8 @@ class TrainDock(QWidget):
         self.health = Sentence()
         self.outcome = Outcome()
         self.status = RunStatus()
-        self._guard = ClosingGuard(self, self._question)
+        # Viewer.close() empties the viewer first; a shortcut or the menu does not.
+        self._guard = ClosingGuard(self, self._question, lambda: not self._viewer.layers)
 
     def _lay_out(self) -> None:
         inside = QWidget()
