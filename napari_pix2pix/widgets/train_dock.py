@@ -306,10 +306,11 @@ class TrainDock(QWidget):
         run = self._run
         assert run is not None
         assert run.done is not None
-        problem = run.mark("ended")
         if not run.done.step:
+            run.discard()
             self._enter(State.STOPPED, "before the first step, so there is no model")
             return
+        problem = run.mark("ended")
         self._translator = translator
         run.remember(translator)
         self.outcome.show_scores(translator.scores)

@@ -293,7 +293,9 @@ def _is_of_start(sentence: str) -> bool:
 def _estimate(understood: Understood) -> str:
     """Say what a run will take, as far as that is known."""
     config = understood.config
-    memory_words = f"about {understood.memory / 2**30:.1f} GB of the device's memory"
+    gigabytes = understood.memory / 2**30
+    amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
+    memory_words = f"about {amount} of the device's memory"
     steps = config.steps or 0
     if config.epochs:
         of_epochs = config.epochs * understood.steps_per_epoch

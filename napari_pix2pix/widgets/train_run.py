@@ -76,6 +76,11 @@ class TrainRun:
             return str(error)
         return ""
 
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        if self.autosave is not None:
+            self.autosave.discard()
+
     def remember(self, translator: Translator) -> None:
         """Let all docks know its model, and how long its steps took."""
         assert self.done is not None

@@ -147,6 +147,20 @@ def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert [layer.name for layer in viewer.layers.selection] == selected
 
 
+def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBot) -> None:
+    viewer = make_napari_viewer_proxy()
+    image = np.random.default_rng(0).random((96, 80)).astype(np.float32)
+    viewer.add_image(image, name="stain")
+    viewer.add_image(1 - image, name="dapi")
+    dock = open_dock(viewer, "Train")  # napari tells a plugin's dock of each layer that goes
+    dock.set_fields(**TINY, epochs=1, steps=3)
+    for _ in range(2):
+        dock.train()
+        wait_for(qtbot, dock, "done")
+        assert [layer.name for layer in viewer.layers].count("preview [stain]") == 1
+    dock.close_work()
+
+
 def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
@@ -413,7 +427,7 @@ def test_closed_dock_takes_its_preview_with_it(
     assert ("preview [stain]" in viewer.layers) is kept
 
 
-def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folder: Path) -> None:
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
     dock.train()
@@ -424,6 +438,7 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert "before the first step" in dock.status.said.text()
     assert dock.translator is None
     assert models().last() is None
+    assert list(own_folder.iterdir()) == []
     qtbot.waitUntil(lambda: buttons(dock) == (True, False, False), timeout=SLOW)
 
 
