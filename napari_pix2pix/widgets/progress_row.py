@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar, QWidget
 
-from napari_pix2pix.widgets.activity import Activity
+from napari_pix2pix.activity import Activity
 
 _STEPS = 1000
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.activity import Activity
 from napari_pix2pix.training.events import Step
-from napari_pix2pix.widgets.activity import Activity
 from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
