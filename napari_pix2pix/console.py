@@ -13,17 +13,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, TypeVar
 
+from napari_pix2pix.activity import Activity
 from napari_pix2pix.errors import InputError
 
 T = TypeVar("T")
 
 _SHORT = 0.03  # seconds of work for which no event loop is worth while
 _PERIOD = 10  # milliseconds between two looks at the work; Ctrl+C is seen then too
-_PARTS = 1000  # of the progress bar
 _NAME = "pix2pix console"  # of the thread
 
 
@@ -107,7 +107,7 @@ class _Beside(Desk):
         self._stopped = threading.Event()
         self._left = threading.Event()  # no one waits for the work any more
         self._broken_off = self._closed = False
-        self._shown, self._told = (0.0, ""), title
+        self._shown = 0.0, ""
         self._questions: SimpleQueue[tuple[Callable[[], Any], Future]] = SimpleQueue()
         self._result: Future = Future()
 
@@ -164,7 +164,6 @@ class _Beside(Desk):
 
     def _wait_with_viewer(self) -> None:
         """Let the viewer live until the work is over, or until the application quits."""
-        from napari.utils import cancelable_progress
         from qtpy.QtCore import QEventLoop, QTimer
         from qtpy.QtWidgets import QApplication
 
@@ -177,15 +176,16 @@ class _Beside(Desk):
             self._closed = not _viewer_is_open()
             if not self._closed:
                 self._show_on(bar)
-            if self._closed or bar.is_canceled:
+            if self._closed or bar.canceled:
                 self._stop()
             if self._over:
                 loop.quit()
 
-        with (
-            cancelable_progress(total=_PARTS, desc=self.title) as bar,
-            _console_interrupts(self._interrupt),
-        ):
+        bar = Activity(cancelable=True)
+        bar.begin(self.title)
+        with ExitStack() as stack:
+            stack.callback(bar.end)
+            stack.enter_context(_console_interrupts(self._interrupt))
             timer.timeout.connect(look)
             timer.start(_PERIOD)
             loop.exec()
@@ -209,15 +209,9 @@ class _Beside(Desk):
         finally:
             self.answering = False
 
-    def _show_on(self, bar: Any) -> None:
+    def _show_on(self, bar: Activity) -> None:
         progress, text = self._shown
-        done = round(_PARTS * progress)
-        if done != bar.n:
-            bar.update(done - bar.n)
-        words = f"{self.title}: {text}" if text else self.title
-        if words != self._told:
-            bar.set_description(words)
-            self._told = words
+        bar.show(progress, f"{self.title}: {text}" if text else self.title)
 
     def _interrupt(self) -> None:
         """Stop the work when first called, and leave it the second time."""

@@ -281,7 +281,7 @@ def _held_out(validation: Any) -> list[Pair] | None:
 
 def _find_start(start: Translator | str | Path | None, before: Checkpoint | None) -> Start | None:
     """Open the model to begin from; a run that is resumed remembers its own."""
-    model = None if start is None else _open_start(start)
+    model = None if start is None else open_start(start)
     if before is None:
         return model
     remembered = before.header.get("started_from")
@@ -290,10 +290,17 @@ def _find_start(start: Translator | str | Path | None, before: Checkpoint | None
             f"The checkpoint {before.path} did not begin from the model that start names: give the "
             "one that it began from, leave start out, or begin anew."
         )
-    return None if remembered is None else _open_start(before.path).remembered_as(remembered)
+    return None if remembered is None else open_start(before.path).remembered_as(remembered)
 
 
-def _open_start(start: Translator | str | Path) -> Start:
+def open_start(start: Translator | str | Path) -> Start:
+    """Open the model that a training is to begin from.
+
+    Raises
+    ------
+    FileError
+        When there is no such file or it can't be read.
+    """
     model = start if isinstance(start, Translator) else load(start)
     return Start(
         model.tensors,

@@ -122,6 +122,9 @@ class Translator:
         self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
         self.generator = self._build_generator()
+        # One copy of the weights that are applied is enough.
+        shared = self.generator.state_dict()
+        self._tensors |= {f"{self._applied}.{name}": shared[name] for name in shared}
 
     def __repr__(self) -> str:
         held_out = ""
@@ -270,11 +273,13 @@ class Translator:
         drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        record = {
+        record = {  # with the keys that the Apply dock writes: it finds the layer again by them
+            "model": "pix2pix",
             "digest": self.digest,
             "condition": condition,
-            "source": sources[0].name,
+            "source": " + ".join(one.name for one in sources),
             "source_id": str(layers[0].unique_id),
+            "trained_on": self.summary,
             "scores": self.scores,
         }
         made = [result_layer(array, sources[0], self.target_codec, record) for array in drawn]

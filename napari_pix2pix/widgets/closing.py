@@ -17,6 +17,9 @@ class ClosingGuard(QObject):
         The widget that was given to napari; parent of the guard.
     question : callable
         Returns what to ask before the viewer closes; empty when there is nothing to ask.
+    by_script : callable, optional
+        Whether a close that is not a click on the window's own button comes from a script, which
+        is not asked. Without it that is taken for granted.
 
     Attributes
     ----------
@@ -26,10 +29,16 @@ class ClosingGuard(QObject):
 
     closing = Signal()
 
-    def __init__(self, widget: QWidget, question: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        widget: QWidget,
+        question: Callable[[], str],
+        by_script: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(widget)
         self._widget = widget
         self._question = question
+        self._by_script = by_script
         self._above: list[QObject] = []
         widget.installEventFilter(self)
         application = QCoreApplication.instance()
@@ -44,7 +53,8 @@ class ClosingGuard(QObject):
         if kind == QEvent.Type.ParentChange:
             self._follow()
         elif kind == QEvent.Type.Close and self._above and watched is self._above[-1]:
-            if event.spontaneous() and not self._may_close():
+            by_user = event.spontaneous() or not self._by_script()
+            if by_user and not self._may_close():
                 event.ignore()
                 return True
             self.closing.emit()

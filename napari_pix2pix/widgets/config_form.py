@@ -21,9 +21,9 @@ _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
     "Pairs": ("source_kind", "validation"),
     "Patches": ("patch", "intensity_jitter"),
-    "Generator": ("generator", "noise_channels"),
+    "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),
-    "Objective": ("adversarial", "reconstruction_weight"),
+    "Objective": ("adversarial", "class_weights"),
     "Optimisation": ("learning_rate", "keep"),
 }
 
@@ -104,7 +104,7 @@ class ConfigForm(QWidget):
         return self._rows[name].editor
 
     def show_error(self, sentence: str) -> bool:
-        """Say what is wrong below the field that the sentence begins with.
+        """Say what is wrong below the field that the sentence begins with, or writes as field=.
 
         Returns
         -------
@@ -112,11 +112,11 @@ class ConfigForm(QWidget):
             Whether there is such a field in this form.
         """
         self.clear_error()
-        found = re.match(r"\w+", sentence)
-        name = found.group() if found else ""
-        if name in self._rows:
+        names = re.findall(r"^\w+|\b\w+(?==)", sentence)
+        name = next((name for name in names if name in self._rows), None)
+        if name is not None:
             self._rows[name].error.say(sentence)
-        return name in self._rows
+        return name is not None
 
     def clear_error(self) -> None:
         """Say nothing."""
@@ -185,7 +185,7 @@ class _Row:
     def mark(self, is_set: bool, default: Any) -> None:
         """Show that the value is not the default."""
         self.reset.setVisible(is_set)
-        self.reset.setToolTip(f"Back to the preset's {default}")
+        self.reset.setToolTip(f"Back to {default}")
         font = self.label.font()
         font.setBold(is_set)
         self.label.setFont(font)

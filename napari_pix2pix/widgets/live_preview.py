@@ -155,9 +155,10 @@ class LivePreview(QWidget):
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
-        if self._in_viewer():
-            self._viewer.layers.remove(self._layer)
-        self._layer = None
+        # First: `reset_choices`, which removing calls, would think that the user did it.
+        layer, self._layer = self._layer, None
+        if any(unwrapped(one) is layer for one in self._viewer.layers):
+            self._viewer.layers.remove(layer)
         self._update_controls()
 
     def keep(self) -> None:

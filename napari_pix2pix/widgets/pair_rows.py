@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import pair_of
 from napari_pix2pix.widgets.layer_choice import (
     LayerChoice,
@@ -56,6 +57,37 @@ class PairChoice:
     def layers(self) -> tuple[Any, ...]:
         """All layers of the pair."""
         return (*self.sources, *self.targets, *([] if self.mask is None else [self.mask]))
+
+    def names(self) -> dict[str, Any]:
+        """Return the names of the layers, to find them again by `named`."""
+        return {
+            "sources": [layer.name for layer in self.sources],
+            "targets": [layer.name for layer in self.targets],
+            "mask": None if self.mask is None else self.mask.name,
+            "condition": self.condition,
+        }
+
+    @classmethod
+    def named(cls, names: Mapping[str, Any], layers: Iterable[Any]) -> PairChoice:
+        """Find layers by their names.
+
+        Raises
+        ------
+        InputError
+            When there are layers missing.
+        """
+        by_name = {layer.name: unwrapped(layer) for layer in layers}
+        mask = names["mask"]
+        wanted = [*names["sources"], *names["targets"], *([mask] if mask else [])]
+        missing = [name for name in wanted if name not in by_name]
+        if missing:
+            raise InputError(f"To go on, open these layers first: {', '.join(missing)}.")
+        return cls(
+            tuple(by_name[name] for name in names["sources"]),
+            tuple(by_name[name] for name in names["targets"]),
+            by_name[mask] if mask else None,
+            names["condition"],
+        )
 
     def pair(self, *, copy: bool) -> Pair:
         """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`."""

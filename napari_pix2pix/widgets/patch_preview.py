@@ -26,6 +26,7 @@ class Patches:
 
     sources: tuple[np.ndarray, ...]
     targets: tuple[np.ndarray, ...]
+    side: int
 
 
 class PatchPreview(QDialog):
@@ -35,17 +36,24 @@ class PatchPreview(QDialog):
     ----------
     pairs : sequence of Pair
     config : TrainConfig
+    start : Translator or Path, optional
+        The model that the training begins from.
     parent : QWidget, optional
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], config: TrainConfig, parent: QWidget | None = None
+        self,
+        pairs: Sequence[Pair],
+        config: TrainConfig,
+        start: Any = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Patches as the network sees them")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._pairs = pairs
         self._config = config
+        self._start = start
         self._step = 0
         self.patches: Patches | None = None
         self._grid = QGridLayout()
@@ -72,8 +80,8 @@ class PatchPreview(QDialog):
             return
         self._other.setEnabled(False)
         self._said.say("Drawing patches ...")
-        pairs, config, step = self._pairs, self._config, self._step
-        self._runner.start(lambda control: _draw(pairs, config, step))
+        pairs, config, start, step = self._pairs, self._config, self._start, self._step
+        self._runner.start(lambda control: _draw(pairs, config, start, step))
         self._step += 1
 
     def _show(self, patches: Patches) -> None:
@@ -88,20 +96,24 @@ class PatchPreview(QDialog):
             self._grid.addWidget(QLabel(word), row, 0)
             for column, picture in enumerate(pictures):
                 self._grid.addWidget(_label(picture), row, column + 1)
+        side = patches.side
         self._said.say(
-            f"{self._config.patch} x {self._config.patch} pixels each, turned, mirrored and "
-            "jittered as in training."
+            f"{side} x {side} pixels each, turned, mirrored and jittered as in training."
         )
 
 
-def _draw(pairs: Sequence[Pair], config: TrainConfig, step: int) -> Patches:
+def _draw(pairs: Sequence[Pair], config: TrainConfig, start: Any, step: int) -> Patches:
+    from napari_pix2pix.fitting import open_start
     from napari_pix2pix.training.data import prepare
 
-    data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}))
+    model = None if start is None else open_start(start)
+    config = config if model is None else model.fill(config)
+    data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
     drawn = data.sampler.batch(step)
     return Patches(
         tuple(_picture(planes, data.source_codec) for planes in drawn.source),
         tuple(_picture(planes, data.target_codec) for planes in drawn.target),
+        config.patch,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtWidgets import QProgressBar, QWidget
+
+from napari_pix2pix.activity import Activity
 
 _STEPS = 1000
 
@@ -21,16 +21,13 @@ class ProgressRow(QProgressBar):
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title = title
-        self._activity: Any = None
+        self._activity = Activity()
         self.setToolTip("How far the work is, and about how long it will still take")
         self.hide()
 
     def begin(self, text: str) -> None:
         """Show that there is work whose length is not known yet."""
-        from napari.utils import progress
-
-        self.finish()
-        self._activity = progress(total=_STEPS, desc=self._title)
+        self._activity.begin(self._title)
         self.setRange(0, 0)
         self.setFormat(text)
         self.show()
@@ -40,15 +37,12 @@ class ProgressRow(QProgressBar):
         self.setRange(0, _STEPS)
         self.setValue(round(part * _STEPS))
         self.setFormat(text)
-        if self._activity is not None:
-            self._activity.update(self.value() - self._activity.n)
+        self._activity.show(part, self._title)
 
     def finish(self) -> None:
         """Nothing is done any more."""
         self.hide()
-        activity, self._activity = self._activity, None
-        if activity is not None:
-            activity.close()
+        self._activity.end()
 
 
 def time_left(seconds: float) -> str:

@@ -13,6 +13,7 @@ from napari_pix2pix.training.presets import PRESETS
 from napari_pix2pix.widgets.config_form import LABELS
 from napari_pix2pix.widgets.fields import Choice, Number
 from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ class RunOptions(QWidget):
                 "most 1,000), or minutes. Stop keeps the model at any time."
             )
         self.device = Choice()
-        self.device.setToolTip(described["device"].description or "")
         self.start = Choice()
         self.start.setToolTip(
             "Train a new model, or go on with one: the last one or a file, also on other pairs."
         )
+        self.start_error = Sentence(is_error=True)
         self._file: Path | None = None
         self._known: list[Any] = []
         self._lay_out()
@@ -66,6 +67,7 @@ class RunOptions(QWidget):
         self._show_preset_budget()
         self.preset.currentIndexChanged.connect(self._on_preset)
         self.unit.currentIndexChanged.connect(self._on_unit)
+        self.device.currentIndexChanged.connect(self._tell_device)
         for signal in (self.budget.valueChanged, self.device.currentIndexChanged):
             signal.connect(self.changed)
         self.start.activated.connect(self._on_start)
@@ -73,10 +75,9 @@ class RunOptions(QWidget):
 
     def values(self) -> dict[str, Any]:
         """Return the fields of `TrainConfig`."""
-        told: dict[str, Any] = {
-            "preset": self.preset.currentData(),
-            "device": self.device.currentData(),
-        }
+        told: dict[str, Any] = {"device": self.device.currentData()}
+        if self.start_from is None:  # else the preset is the model's
+            told["preset"] = self.preset.currentData()
         if self.unit.currentText() == "epochs":
             told["epochs"] = int(self.budget.value())
         else:
@@ -107,6 +108,7 @@ class RunOptions(QWidget):
             self.device.addItem(device.name, device.key)
         self._choose_device(before)
         self.device.blockSignals(False)
+        self._tell_device()
 
     @property
     def start_from(self) -> Translator | Path | None:
@@ -122,9 +124,22 @@ class RunOptions(QWidget):
             self._file = model
             self._offer_models()
             self.start.setCurrentIndex(self.start.findData("file"))
-            return
-        known = [one.translator for one in self._known]
-        self.start.setCurrentIndex(known.index(model) + 1 if model in known else 0)
+        else:
+            if model is not None and model not in [one.translator for one in self._known]:
+                models().remember(model, "a model")
+            known = [one.translator for one in self._known]
+            self.start.setCurrentIndex(known.index(model) + 1 if model in known else 0)
+        self._show_start()
+        self.changed.emit()
+
+    def say_start_error(self, sentence: str) -> None:
+        """Say below the start why it can't be started from; nothing for an empty sentence."""
+        self.start_error.say(sentence)
+
+    def _tell_device(self) -> None:
+        """Let the tooltip say all of a name for which the box is too narrow."""
+        description = TrainConfig.model_fields["device"].description or ""
+        self.device.setToolTip(f"{self.device.currentText()}\n\n{description}")
 
     def _choose_device(self, key: str) -> None:
         if self.device.findData(key) < 0:
@@ -148,6 +163,7 @@ class RunOptions(QWidget):
             place = translators.index(before) + 1 if before in translators else 0
             self.start.setCurrentIndex(place)
         self.start.blockSignals(False)
+        self._show_start()
 
     def _on_start(self, index: int) -> None:
         if self.start.itemData(index) == "browse":
@@ -156,7 +172,14 @@ class RunOptions(QWidget):
                 self, "Model to start from", folder, "Models (*.safetensors)"
             )
             self.start_from = Path(name) if name else None
-        self.changed.emit()
+        else:
+            self._show_start()
+            self.changed.emit()
+
+    def _show_start(self) -> None:
+        """Of a model to start from, the preset is known and can't be chosen."""
+        self.start_error.say("")
+        self.preset.setEnabled(self.start_from is None)
 
     def _on_preset(self) -> None:
         self._show_preset_budget()
@@ -201,3 +224,4 @@ class RunOptions(QWidget):
             label.setToolTip(widget.toolTip() or self.budget.toolTip())
             grid.addWidget(label, line, 0)
             grid.addWidget(widget, line, 1)
+        grid.addWidget(self.start_error, grid.rowCount(), 0, 1, 2)

@@ -7,8 +7,8 @@ from enum import StrEnum
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.activity import Activity
 from napari_pix2pix.training.events import Step
-from napari_pix2pix.widgets.activity import Activity
 from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
@@ -49,6 +49,7 @@ class RunStatus(QWidget):
         self.state = State.IDLE
         self._activity = Activity()
         self._ready = False
+        self._stopping = False
         self.said = Sentence()
         self.error = Sentence(is_error=True)
         self.bar = QProgressBar()
@@ -81,11 +82,12 @@ class RunStatus(QWidget):
             What else there is to say; of a failure what went wrong.
         """
         self.state = state
+        self._stopping = self._stopping and state in (State.TRAINING, State.PAUSED)
         failed = state is State.FAILED
         self.error.say(words if failed else "")
-        self.said.say(
-            f"{state.capitalize()}: {words}" if words and not failed else str(state).capitalize()
-        )
+        if not self._stopping:
+            more = f": {words}" if words and not failed else ""
+            self.said.say(f"{state.capitalize()}{more}")
         if state is State.PREPARING:
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
@@ -96,6 +98,14 @@ class RunStatus(QWidget):
             self._activity.end()
             if state is not State.STOPPED:
                 self.bar.setValue(_PARTS if state is State.DONE else 0)
+        self._update()
+
+    def show_stopping(self) -> None:
+        """Show that the run was asked to stop, and what it still waits for."""
+        self._stopping = True
+        preparing = self.state is State.PREPARING
+        what = "when the layers are read, which can't be broken off" if preparing else "now"
+        self.said.say(f"Stopping {what} ...")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
@@ -113,7 +123,7 @@ class RunStatus(QWidget):
         self.bar.setRange(0, _PARTS)
         self.bar.setValue(value)
         self.bar.setFormat(words)
-        if self.state is State.TRAINING:
+        if self.state is State.TRAINING and not self._stopping:
             self.said.say(f"Training: step {step.step}")
         self._activity.show(step.progress, words)
 
@@ -124,9 +134,10 @@ class RunStatus(QWidget):
     def _update(self) -> None:
         busy = self.state.is_busy
         self.train.setEnabled(self._ready and not busy)
-        self.pause.setEnabled(self.state in (State.TRAINING, State.PAUSED))
+        is_held = self._stopping or self.state is State.PREPARING
+        self.pause.setEnabled(busy and not is_held)
         self.pause.setText("Resume" if self.state is State.PAUSED else "Pause")
-        self.stop.setEnabled(busy)
+        self.stop.setEnabled(busy and not self._stopping)
 
     def _lay_out(self) -> None:
         self.bar.setTextVisible(True)

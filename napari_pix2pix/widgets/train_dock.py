@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_pix2pix.errors import ConfigError, InputError, Pix2PixError
-from napari_pix2pix.layers import snapshot
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Preview, Step, Validated
 from napari_pix2pix.widgets.autosave import Autosave
 from napari_pix2pix.widgets.closing import ClosingGuard
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.curves import Curves
-from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.live_preview import LivePreview
+from napari_pix2pix.widgets.model_saver import ModelSaver
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.outcome import Outcome
-from napari_pix2pix.widgets.pace import remember_pace
 from napari_pix2pix.widgets.pair_rows import PairChoice
 from napari_pix2pix.widgets.resume_offer import ResumeOffer
 from napari_pix2pix.widgets.run_status import RunStatus, State
@@ -32,6 +28,7 @@ from napari_pix2pix.widgets.scroll import Scroll
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.train_form import TrainForm
+from napari_pix2pix.widgets.train_run import TrainRun
 from napari_pix2pix.widgets.training_work import training_work
 
 if TYPE_CHECKING:
@@ -71,12 +68,7 @@ class TrainDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._translator: Translator | None = None
-        self._name = ""
-        self._look: Mapping[str, Any] = {}
-        self._config: TrainConfig | None = None  # of the run that is going on
-        self._epochs: int | None = None
-        self._autosave: Autosave | None = None
-        self._done: Done | None = None
+        self._run: TrainRun | None = None  # that is going on, or was the last
         self._build()
         self._lay_out()
         self._connect()
@@ -154,7 +146,7 @@ class TrainDock(QWidget):
 
     def pause(self) -> None:
         """Hold the run before its next step."""
-        if self.status.state is State.TRAINING:
+        if self.status.state is State.TRAINING and not self._runner.stopping:
             self._runner.pause()
             self._enter(State.PAUSED)
 
@@ -168,7 +160,7 @@ class TrainDock(QWidget):
         """End the run; the model so far is kept."""
         if self._runner.running:
             self._runner.stop()
-            self.status.said.say("Stopping after this step ...")
+            self.status.show_stopping()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model that was trained last into a file.
@@ -183,7 +175,7 @@ class TrainDock(QWidget):
         if self._translator is None:
             raise InputError("There is no model yet: train one first.")
         self._translator.save(path)
-        self._on_saved(Path(path))
+        self._on_saved(self._translator, Path(path))
 
     def resume_run(self, run: Autosave) -> None:
         """Go on with a run that died.
@@ -193,11 +185,11 @@ class TrainDock(QWidget):
         InputError
             When layers of its names are not open.
         """
-        by_name = {layer.name: unwrapped(layer) for layer in self._viewer.layers}
-        choices = [_choice_of(row, by_name) for row in run.record["rows"]]
+        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record["rows"]]
         self.form.pairs.clear()
         for choice in choices:
             self.form.pairs.add(choice.sources, choice.targets, choice.mask, choice.condition)
+        self.start_from = None  # the run remembers what it began from
         self.form.reset_fields()
         self.form.set_fields(run.record["fields"])
         self._start(run)
@@ -213,14 +205,15 @@ class TrainDock(QWidget):
         self._saver.close()
         if self._runner.running:
             self._runner.close()
-            if self._autosave is not None:
-                self._autosave.mark("closed")
+            if self._run is not None:
+                self._run.mark("closed")
             self._enter(State.STOPPED)
+        self.preview.remove()
         self.status.close_activity()
 
     def _build(self) -> None:
         self._runner = Runner(self)
-        self._saver = Runner(self)
+        self._saver = ModelSaver(self)
         self.offer = ResumeOffer()
         self.form = TrainForm(self._viewer)
         self.preview = LivePreview(self._viewer)
@@ -229,7 +222,8 @@ class TrainDock(QWidget):
         self.health = Sentence()
         self.outcome = Outcome()
         self.status = RunStatus()
-        self._guard = ClosingGuard(self, self._question)
+        # Viewer.close() empties the viewer first; a shortcut or the menu does not.
+        self._guard = ClosingGuard(self, self._question, lambda: not self._viewer.layers)
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -257,28 +251,23 @@ class TrainDock(QWidget):
         self._runner.reported.connect(self._on_event)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
-        self._saver.finished.connect(self._on_saved)
+        self._saver.saved.connect(self._on_saved)
         self._saver.failed.connect(self.outcome.said.say)
         self._guard.closing.connect(self.close_work)
 
-    def _start(self, run: Autosave | None) -> None:
+    def _start(self, died: Autosave | None) -> None:
         if self._runner.running:
             raise InputError("A training is going on: stop it and wait for its end.")
-        config = self.config
+        fields = self.form.fields if died is None else died.record["fields"]
+        TrainConfig(**fields)  # before anything is copied
         pairs = self.form.open_pairs(copy=True)
         choices = self.form.pairs.choices()
         region = self.preview.region(choices, pairs)
-        self._config, self._done = config, None
-        self._epochs = config.epochs
-        self._autosave = run or self._new_autosave(choices)
-        self._name = " → ".join(
-            choices[0].targets[0].name if side else choices[0].sources[0].name for side in (0, 1)
-        )
-        self._look = snapshot(choices[0].targets[0], copy=False).look
+        self.preview.begin(choices, pairs)
+        run = self._run = TrainRun.of(choices, fields, died)
         self._translator = None
         self.form.remember()
         self.offer.hide()
-        self.preview.begin(choices, pairs)
         self.curves.clear()
         self.health.say("")
         self.outcome.hide()
@@ -286,59 +275,59 @@ class TrainDock(QWidget):
         self._runner.start(
             training_work(
                 pairs,
-                config,
-                checkpoint=None if self._autosave is None else self._autosave.path,
-                resume=None if run is None else True,
+                run.config,
+                checkpoint=None if run.autosave is None else run.autosave.path,
+                resume=None if died is None else True,
                 start=self.start_from,
                 preview=region,
             )
         )
 
-    def _new_autosave(self, choices: list[PairChoice]) -> Autosave | None:
-        settings = read_settings()
-        if not settings.autosave:
-            return None
-        rows = [_names_of(choice) for choice in choices]
-        return Autosave.begin(settings.autosave_folder, rows=rows, fields=self.form.fields)
-
     def _on_event(self, event: Event) -> None:
+        assert self._run is not None
         match event:
             case Prepared():
                 self._enter(State.TRAINING, f"on {event.device}")
                 self.curves.show()
                 self.body.show_soon(self.curves)
             case Step():
-                self.status.show_step(event, self._epochs)
+                self.status.show_step(event, self._run.config.epochs)
                 self.curves.add(event)
             case Validated():
                 self.curves.add(event)
             case Preview():
                 self.preview.add(event)
             case Health():
-                self.health.say("\n".join(filter(None, [self.health.text(), event.message])))
+                self._warn(event.message)
             case Done():
-                self._done = event
+                self._run.done = event
 
     def _on_finished(self, translator: Translator) -> None:
-        done, config = self._done, self._config
-        assert done is not None
-        assert config is not None
+        run = self._run
+        assert run is not None
+        assert run.done is not None
+        if not run.done.step:
+            run.discard()
+            self._enter(State.STOPPED, "before the first step, so there is no model")
+            return
+        problem = run.mark("ended")
         self._translator = translator
-        if self._autosave is not None:
-            self._autosave.mark("ended")
-        if done.step:
-            models().remember(translator, self._name, look=self._look)
-            remember_pace(translator.config, done.seconds / done.step)
+        run.remember(translator)
         self.outcome.show_scores(translator.scores)
         self.body.show_soon(self.outcome)
-        state = State.DONE if done.reason == "budget" else State.STOPPED
-        self._enter(state, f"{done.step} steps, the model is kept")
+        state = State.DONE if run.done.reason == "budget" else State.STOPPED
+        self._enter(state, f"{run.done.step} steps, the model is kept")
+        self._warn(problem)
 
     def _on_failed(self, sentence: str) -> None:
-        if self._autosave is not None:
-            self._autosave.mark("closed")
-            self.offer.look(self._autosave.path.parent)
+        assert self._run is not None
+        self._warn(self._run.mark("closed"))
+        if self._run.autosave is not None:
+            self.offer.look(self._run.autosave.path.parent)
         self._enter(State.FAILED, sentence)
+
+    def _warn(self, sentence: str) -> None:
+        self.health.say("\n".join(filter(None, [self.health.text(), sentence])))
 
     def _on_train(self) -> None:
         try:
@@ -355,27 +344,15 @@ class TrainDock(QWidget):
     def _on_resume_wanted(self, run: Autosave) -> None:
         try:
             self.resume_run(run)
-        except (InputError, ConfigError) as error:
+        except Pix2PixError as error:
             self.offer.refuse(str(error))
 
     def _on_save(self) -> None:
-        translator = self._translator
-        folder = read_settings().models_folder
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Save the model", str(folder / "model.safetensors"), "Models (*.safetensors)"
-        )
-        if name and translator is not None and not self._saver.running:
-            path = Path(name) if Path(name).suffix else Path(name).with_suffix(".safetensors")
+        if self._translator is not None:
+            self._saver.ask(self._translator)
 
-            def write(control: Control) -> Path:
-                translator.save(path)
-                return path
-
-            self._saver.start(write)
-
-    def _on_saved(self, path: Path) -> None:
-        assert self._translator is not None
-        models().remember(self._translator, path.stem, path=path)
+    def _on_saved(self, translator: Translator, path: Path) -> None:
+        models().remember(translator, path.stem, path=path)
         self.outcome.said.say(f"Saved as {path}.")
 
     def _on_apply(self) -> None:
@@ -387,34 +364,16 @@ class TrainDock(QWidget):
         self.status.enter(state, words)
         self.state_changed.emit(str(state))
 
+    @property
+    def _is_saved(self) -> bool:
+        return self._run is not None and self._run.autosave is not None
+
     def _question(self) -> str:
         if not self._runner.running:
             return ""
-        kept = "What it has learnt stays in the autosave" if self._autosave else "It is lost"
+        kept = "What it has learnt stays in the autosave" if self._is_saved else "It is lost"
         return f"A training is going on. {kept}. Stop it and close?"
 
 
 def _as_list(layers: Any) -> list[Any]:
     return list(layers) if isinstance(layers, list | tuple) else [layers]
-
-
-def _names_of(choice: PairChoice) -> dict[str, Any]:
-    return {
-        "sources": [layer.name for layer in choice.sources],
-        "targets": [layer.name for layer in choice.targets],
-        "mask": None if choice.mask is None else choice.mask.name,
-        "condition": choice.condition,
-    }
-
-
-def _choice_of(row: Mapping[str, Any], by_name: Mapping[str, Any]) -> PairChoice:
-    wanted = [*row["sources"], *row["targets"], *([row["mask"]] if row["mask"] else [])]
-    missing = [name for name in wanted if name not in by_name]
-    if missing:
-        raise InputError(f"To go on, open these layers first: {', '.join(missing)}.")
-    return PairChoice(
-        tuple(by_name[name] for name in row["sources"]),
-        tuple(by_name[name] for name in row["targets"]),
-        by_name[row["mask"]] if row["mask"] else None,
-        row["condition"],
-    )

@@ -189,6 +189,7 @@ class TrainForm(QWidget):
             return
         self._is_touched = False
         self.wrong.say("")
+        self.options.say_start_error("")
         for form in (self.basics, self.advanced):
             form.clear_error()
         try:
@@ -198,7 +199,7 @@ class TrainForm(QWidget):
             self._on_wrong(str(error))
             return
         self._pairs_looked_at = pairs
-        self._understanding.check(pairs, config)
+        self._understanding.check(pairs, config, self.options.start_from)
 
     def _on_wrong(self, sentence: str) -> None:
         self.summary.say("")
@@ -219,6 +220,9 @@ class TrainForm(QWidget):
         if self.advanced.show_error(sentence):
             self.advanced_section.set_open(True)
             return
+        if self.options.start_from is not None and _is_of_start(sentence):
+            self.options.say_start_error(sentence)
+            return
         if not self.pairs.has_error():
             named = [pair.name in sentence for pair in self._pairs_looked_at]
             if sum(named) == 1 and len(named) == len(rows):
@@ -234,10 +238,13 @@ class TrainForm(QWidget):
         self.notes_section.heading.setText(f"Notes ({len(notes)})")
         self.notes_section.setVisible(bool(notes))
         self.notes.setVisible(self.notes_section.is_open)
-        found = understood.config
-        labels = found.target_kind != "image"
-        given = {"adversarial_weight": found.adversarial_weight} if labels else {}
-        self.advanced.set_found(given if "adversarial_weight" not in self.fields else {})
+        found = {} if understood.model is None else understood.model.model_dump()
+        if understood.model is None and understood.config.target_kind != "image":
+            found = {"adversarial_weight": understood.config.adversarial_weight}
+        if "adversarial_weight" in self.fields:
+            found.pop("adversarial_weight", None)
+        for form in (self.basics, self.advanced):
+            form.set_found(found)
         self.estimate.say(_estimate(understood))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
@@ -248,7 +255,7 @@ class TrainForm(QWidget):
         except (InputError, ConfigError) as error:
             self._complain(str(error))
             return
-        PatchPreview(pairs, config, self).show()
+        PatchPreview(pairs, config, self.options.start_from, self).show()
 
     def _find_devices(self) -> None:
         if not self._finder.running:
@@ -259,7 +266,7 @@ class TrainForm(QWidget):
 
         self.options.show_devices(found)
         if not self._remembers:
-            suggested = suggest_fields(found[0], self.fields["preset"])
+            suggested = suggest_fields(found[0], self.options.preset.currentData())
             self.basics.set_values({**suggested, **self.basics.values()})
 
     def _recall(self) -> None:
@@ -281,10 +288,17 @@ def _devices() -> list[Device]:
     return find_devices()
 
 
+def _is_of_start(sentence: str) -> bool:
+    """Whether what is wrong is wrong with the model to begin from, or with its file."""
+    return any(words in sentence for words in ("start from", "starts from", ".safetensors"))
+
+
 def _estimate(understood: Understood) -> str:
     """Say what a run will take, as far as that is known."""
     config = understood.config
-    memory_words = f"about {understood.memory / 2**30:.1f} GB of the device's memory"
+    gigabytes = understood.memory / 2**30
+    amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
+    memory_words = f"about {amount} of the device's memory"
     steps = config.steps or 0
     if config.epochs:
         of_epochs = config.epochs * understood.steps_per_epoch

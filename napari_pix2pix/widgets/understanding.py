@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.runner import Runner
 
 _DELAY = 300  # milliseconds without a change before the pairs are looked at
@@ -28,6 +27,8 @@ class Understood:
         What the user should know.
     config : TrainConfig
         With what was left open for the pairs to tell.
+    model : TrainConfig or None
+        What holds for fields that are not given, of the model that the training begins from.
     steps_per_epoch : int
     memory : int
         Estimate of the bytes that training takes on its device.
@@ -36,6 +37,7 @@ class Understood:
     summary: str
     notes: tuple[str, ...]
     config: TrainConfig
+    model: TrainConfig | None
     steps_per_epoch: int
     memory: int
 
@@ -83,9 +85,9 @@ class Understanding(QObject):
         self._is_stale = self._runner.running
         self._timer.start()
 
-    def check(self, pairs: Sequence[Pair], config: TrainConfig) -> None:
-        """Look at pairs in a thread."""
-        self._runner.start(lambda control: _understand(pairs, config, control))
+    def check(self, pairs: Sequence[Pair], config: TrainConfig, start: Any = None) -> None:
+        """Look at pairs, and at the model to begin from, in a thread."""
+        self._runner.start(lambda control: _understand(pairs, config, start))
 
     def close(self) -> None:
         """Wait for the thread, and say nothing more."""
@@ -110,19 +112,23 @@ class Understanding(QObject):
             self._timer.start()
 
 
-def _understand(pairs: Sequence[Pair], config: TrainConfig, control: Control) -> Understood:
+def _understand(pairs: Sequence[Pair], config: TrainConfig, start: Any) -> Understood:
     # torch comes with these: only a thread may wait for it.
+    from napari_pix2pix.fitting import open_start
     from napari_pix2pix.training.data import prepare
     from napari_pix2pix.training.hardware import training_memory
     from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
 
     choose_device(config.device)
+    model = None if start is None else open_start(start)
+    config = config if model is None else model.fill(config)
     with out_of_memory_in_words("reading the layers", "Close other programs, or crop the layers."):
-        data = prepare(pairs, config)
+        data = prepare(pairs, config, start=model)
     return Understood(
         summary=data.summary,
         notes=data.notes,
         config=data.config,
+        model=None if model is None else model.fill(TrainConfig()),
         steps_per_epoch=data.steps_per_epoch,
         memory=training_memory(data),
     )

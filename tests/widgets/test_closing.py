@@ -51,6 +51,22 @@ def test_closing_window_is_told(docked: tuple[QMainWindow, QWidget], qtbot: QtBo
         window.close()  # by a script: nobody is asked
 
 
+@pytest.mark.parametrize("by_script", [True, False])
+def test_menu_and_shortcut_are_told_from_a_script(
+    docked: tuple[QMainWindow, QWidget], monkeypatch: pytest.MonkeyPatch, by_script: bool
+) -> None:
+    window, inner = docked
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.No)
+    guard = ClosingGuard(inner, lambda: "Close?", lambda: by_script)
+    told: list[int] = []
+    guard.closing.connect(lambda: told.append(1))
+    dock(window, inner)
+    window.show()
+    assert window.close() is by_script
+    assert bool(told) is by_script
+    guard.deleteLater()
+
+
 def test_widget_taken_out_of_its_dock_is_told(
     docked: tuple[QMainWindow, QWidget], qtbot: QtBot
 ) -> None:

@@ -43,6 +43,7 @@ OTHER: dict[str, Any] = {
     "learning_rate": 2.5e-5,
     "seed": 2**40 + 1,
     "keep": "best",
+    "noise": "pixel",
 }
 
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-import napari.utils
 import pytest
+
+pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
+
+import napari.utils
 from napari.utils import progress
 
-from napari_pix2pix.widgets.activity import Activity
+from napari_pix2pix.activity import Activity
 
 
 @pytest.fixture
@@ -51,12 +54,25 @@ class Broken:
 
 
 @pytest.mark.parametrize("words", ["at once", "later"])
+@pytest.mark.parametrize("cancelable", [False, True])
 def test_work_goes_on_where_no_bar_can_be_shown(
-    monkeypatch: pytest.MonkeyPatch, words: str
+    monkeypatch: pytest.MonkeyPatch, words: str, cancelable: bool
 ) -> None:
-    monkeypatch.setattr(napari.utils, "progress", Broken)
-    activity = Activity()
+    for name in ("progress", "cancelable_progress"):
+        monkeypatch.setattr(napari.utils, name, Broken)
+    activity = Activity(cancelable=cancelable)
     activity.begin(words)
     activity.show(0.5, "Epoch 1")
     activity.begin(words)
+    assert not activity.canceled
+    activity.end()
+
+
+def test_bar_can_be_cancelled(bars: list[tuple[str, int]]) -> None:
+    activity = Activity(cancelable=True)
+    assert not activity.canceled
+    activity.begin("Work")
+    (bar,) = progress._all_instances
+    bar.cancel()
+    assert activity.canceled
     activity.end()
