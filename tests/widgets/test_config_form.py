@@ -40,6 +40,8 @@ OTHER: dict[str, Any] = {
     "reconstruction": "l2",
     "decay": "linear",
     "gradient_clip": 1.5,
+    "classes": 3,
+    "smallest": 9,
     "learning_rate": 2.5e-5,
     "seed": 2**40 + 1,
     "keep": "best",
