@@ -21,9 +21,9 @@ _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
     "Pairs": ("source_kind", "validation"),
     "Patches": ("patch", "intensity_jitter"),
-    "Generator": ("generator", "noise_channels"),
+    "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),
-    "Objective": ("adversarial", "reconstruction_weight"),
+    "Objective": ("adversarial", "class_weights"),
     "Optimisation": ("learning_rate", "keep"),
 }
 

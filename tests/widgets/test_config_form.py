@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
     "zoom": (0.5, 2.0),
     "generator": "resnet",
     "norm": "instance",
+    "noise": "pixel",
     "dropout_placement": "reference",
     "upsampling": "resize",
     "activation": "tanh",
