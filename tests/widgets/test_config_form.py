@@ -33,6 +33,8 @@ OTHER: dict[str, Any] = {
     "generator": "resnet",
     "norm": "instance",
     "noise": "pixel",
+    "classes": 3,
+    "smallest": 5,
     "dropout_placement": "reference",
     "upsampling": "resize",
     "activation": "tanh",
