@@ -378,7 +378,7 @@ def test_intensities_that_were_not_trained_on_are_said(viewer, dock, qtbot, inve
 
 
 def test_useless_options_are_disabled(viewer, dock, labeller):
-    model = train(noise(64, 64), noise(64, 64), norm="instance", dropout=0.0, **TINY)
+    model = train(noise(64, 64), 1 - noise(64, 64), norm="instance", dropout=0.0, **TINY)
     dock.set_model(models().remember(model, "m"))
     options = dock._view.options
     assert options.whole
