@@ -30,7 +30,8 @@ class ModelSaver(Runner):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._window = parent
-        self.finished.connect(lambda told: self.saved.emit(*told))
+        # A lambda would hold the dock, and with PySide6 for ever.
+        self.finished.connect(self._on_finished)
 
     def ask(self, translator: Translator) -> None:
         """Let the user choose a file, and write the model into it."""
@@ -50,3 +51,6 @@ class ModelSaver(Runner):
             return translator, path
 
         self.start(write)
+
+    def _on_finished(self, told: tuple[Translator, Path]) -> None:
+        self.saved.emit(*told)

@@ -222,8 +222,7 @@ class TrainDock(QWidget):
         self.health = Sentence()
         self.outcome = Outcome()
         self.status = RunStatus()
-        # Viewer.close() empties the viewer first; a shortcut or the menu does not.
-        self._guard = ClosingGuard(self, self._question, lambda: not self._viewer.layers)
+        self._guard = ClosingGuard(self, self._question, self._is_emptied)
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -367,6 +366,10 @@ class TrainDock(QWidget):
     @property
     def _is_saved(self) -> bool:
         return self._run is not None and self._run.autosave is not None
+
+    def _is_emptied(self) -> bool:
+        """Whether the viewer is empty, as Viewer.close() makes it, but no shortcut or menu."""
+        return not self._viewer.layers
 
     def _question(self) -> str:
         if not self._runner.running:
