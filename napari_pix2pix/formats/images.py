@@ -108,6 +108,9 @@ def _understood(path: Path) -> Iterator[None]:
 
 
 def _read_with_plugins(path: Path) -> ImageFile:
+    # napari's own reader of scripts would run them.
+    if path.suffix.lower() == ".py":
+        raise FileError(f"{path} is a Python script, not an image; name an image.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs: no user of ours can act on them
         from npe2 import PluginManager, io_utils

@@ -192,5 +192,13 @@ def test_reading_needs_neither_napari_viewer_nor_qt(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_script_is_refused_and_not_run(tmp_path):
+    script, made = tmp_path / "image.py", tmp_path / "made"
+    script.write_text(f"open({str(made)!r}, 'w').close()")
+    with pytest.raises(FileError, match="is a Python script, not an image"):
+        read_image(script)
+    assert not made.exists()
+
+
 def test_public_names():
     assert images.__all__ == ["ImageFile", "read_image"]
