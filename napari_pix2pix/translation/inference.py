@@ -127,12 +127,8 @@ class Model:
         """
         generator = self.generator
         device = next(generator.parameters()).device
-        whole = dropout or statistics == "image" or measures_its_input(generator)
-        network = {
-            "stride": generator.stride,
-            "halo": generator.halo,
-            "least": generator.least_size,
-        }
+        whole = needs_whole(generator, dropout=dropout, statistics=statistics)
+        network = network_grid(generator)
         grid = TileGrid(height, width, **network)
         planes_in = self.source_codec.planes + self.conditions + self.noise_channels
         tile, batch = fit_to_memory(
@@ -178,6 +174,16 @@ class Model:
         return lambda rows, columns: np.concatenate(
             [encode(read(rows, columns)), draw(rows, columns)]
         )
+
+
+def network_grid(generator: UNet | ResNet) -> dict[str, int]:
+    """Return what a `TileGrid` is to know of a generator: stride, halo and least size."""
+    return {"stride": generator.stride, "halo": generator.halo, "least": generator.least_size}
+
+
+def needs_whole(generator: nn.Module, *, dropout: bool, statistics: Statistics) -> bool:
+    """Whether a part of an image comes out right only where the whole is given."""
+    return dropout or statistics == "image" or measures_its_input(generator)
 
 
 def measures_its_input(generator: nn.Module) -> bool:

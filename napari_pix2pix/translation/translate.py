@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,8 @@ def iter_tiles(
         pending.sort(key=lambda tile: tile.kept.distance(first))
     warned = False
     while pending:
-        chosen = pending[:batch]
+        size = pending[0].window.size  # of all, but after memory ran out
+        chosen = list(takewhile(lambda tile: tile.window.size == size, pending[:batch]))
         outputs = _run(network, read, grid, chosen, device)
         if outputs is not None:
             del pending[: len(chosen)]
