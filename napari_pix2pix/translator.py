@@ -406,6 +406,11 @@ class Translator:
         whole = needs_whole(self.generator, dropout=dropout, statistics=statistics)
         return whole or self.target_codec.kind == "instances"
 
+    @property
+    def planes_in(self) -> int:
+        """How many planes the network is given: source, condition and noise."""
+        return self.source_codec.planes + len(self.conditions) + self.config.noise_channels
+
     def target_like(self, output: Output = "target") -> np.ndarray:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
         planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
@@ -556,7 +561,7 @@ class Translator:
     def _build_generator(self) -> UNet | ResNet:
         generator = build_generator(
             self.config,
-            planes_in=self.source_codec.planes + len(self.conditions) + self.config.noise_channels,
+            planes_in=self.planes_in,
             planes_out=self.target_codec.planes,
         )
         generator.load_state_dict(part_of(self._tensors, self._applied))

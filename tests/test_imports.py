@@ -20,7 +20,7 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-HIGH = MIDDLE | {"layers", "console", "translator", "fitting", "evaluation"}
+HIGH = MIDDLE | {"layers", "console", "translator", "fitting", "evaluation", "streaming"}
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "translator": MIDDLE | {"layers", "console"},
     "fitting": MIDDLE | {"layers", "console", "translator"},
     "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
+    "streaming": LOW | {"pairs", "translation", "formats", "translator"},
     "": HIGH,
     "samples": HIGH,
     "progress": HIGH,

@@ -110,10 +110,29 @@ def write_translated(
     Path
         The file.
     """
-    axes = _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
-    if Path(path).suffix.lower() == ".zarr":
-        array, axes = _in_zarr_order(array, axes)
-    return write_image(path, array, axes, source.scale, source.units, overwrite=overwrite)
+    axes = translated_axes(source, layout)
+    wanted = file_axes(path, axes)
+    return write_image(
+        path,
+        array.transpose([axes.index(axis) for axis in wanted]),
+        wanted,
+        source.scale,
+        source.units,
+        channel_names=source.channel_names,
+        overwrite=overwrite,
+    )
+
+
+def translated_axes(source: ImageFile, layout: Layout) -> str:
+    """Return the axes of what a translator makes of an image."""
+    return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
+
+
+def file_axes(path: str | os.PathLike[str], axes: str) -> str:
+    """Return axes in the order that a file wants: OME-Zarr has one of its own."""
+    order = "".join(axis for axis in "TCZYX" if axis in axes)
+    in_order = Path(path).suffix.lower() == ".zarr" and len(order) == len(axes)
+    return order if in_order else axes
 
 
 def write_made(
@@ -176,11 +195,3 @@ def _read_partner(path: Path, axes: str | None) -> ImageFile:
         if axes is None:
             raise
         return read_image(path, axes)
-
-
-def _in_zarr_order(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """OME-Zarr wants its axes in one order."""
-    order = "".join(axis for axis in "TCZYX" if axis in axes)
-    if len(order) < len(axes):
-        return array, axes
-    return array.transpose([axes.index(axis) for axis in order]), order

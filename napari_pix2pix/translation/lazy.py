@@ -35,6 +35,29 @@ def is_lazy(planes: Planes) -> bool:
     return dask is not None and any(isinstance(one.array, dask.Array) for one in planes.members)
 
 
+def read_part(planes: Planes, frame: int, box: Box) -> Planes:
+    """Read what a part of a frame consists of, its neighbours in a stack too.
+
+    Parameters
+    ----------
+    planes : Planes
+    frame : int
+    box : Box
+
+    Returns
+    -------
+    Planes
+        The same image, of which only this part can be read.
+    """
+    frames = planes.frames_seen(frame)
+    spans = [one.extent(frames, box.rows, box.columns) for one in planes.members]
+    read = (
+        Part(one.shape, there, np.asarray(one.array[there]))
+        for one, there in zip(planes.members, spans, strict=True)
+    )
+    return planes.on(read)
+
+
 def translate_lazily(
     planes: Planes,
     translate: Translate,
@@ -113,14 +136,24 @@ class _Place:
         return values
 
 
-class _Part(LazyArray):
-    """An array of which only a part is there."""
+class Part(LazyArray):
+    """An array of which only a part is there.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole array.
+    spans : tuple of slice
+        Where the part lies in it.
+    data : numpy.ndarray
+        The part.
+    """
 
     def __init__(
         self, shape: tuple[int, ...], spans: tuple[slice, ...], data: NDArray[Any]
     ) -> None:
         super().__init__(shape, data.dtype)
-        self._spans, self._data = spans, data
+        self._spans, self.data = spans, data
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
         """Read a window of what is there."""
@@ -128,7 +161,7 @@ class _Part(LazyArray):
             slice(asked.start - there.start, asked.stop - there.start)
             for asked, there in zip(window, self._spans, strict=True)
         )
-        return self._data[tuple(shifted)]
+        return self.data[tuple(shifted)]
 
 
 @dataclass(frozen=True)
@@ -139,17 +172,17 @@ class _Excerpt:
     spans: tuple[slice, ...]
     places: list[tuple[slice, ...]] = field(repr=False)  # of each chunk in the array
 
-    def read(self, blocks: Sequence[NDArray[Any]]) -> _Part:
+    def read(self, blocks: Sequence[NDArray[Any]]) -> Part:
         """Put the chunks together, as far as they are needed."""
         if len(blocks) == 1:
-            return _Part(self.shape, self.places[0], np.asarray(blocks[0]))
+            return Part(self.shape, self.places[0], np.asarray(blocks[0]))
         size = tuple(span.stop - span.start for span in self.spans)
         data = np.empty(size, np.asarray(blocks[0]).dtype)
         for place, block in zip(self.places, blocks, strict=True):
             both = list(map(_overlap, place, self.spans))
             inside, here = zip(*both, strict=True)
             data[here] = block[inside]
-        return _Part(self.shape, self.spans, data)
+        return Part(self.shape, self.spans, data)
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,7 @@ def iter_tiles(
         pending.sort(key=lambda tile: tile.kept.distance(first))
     warned = False
     while pending:
-        size = pending[0].window.size  # of all, but after memory ran out
-        chosen = list(takewhile(lambda tile: tile.window.size == size, pending[:batch]))
+        chosen = _alike(pending[:batch])
         outputs = _run(network, read, grid, chosen, device)
         if outputs is not None:
             del pending[: len(chosen)]
@@ -209,6 +208,12 @@ def iter_tiles(
         elif smaller is not None:
             grid = smaller
             pending = [part for left in pending for part in grid.tiles(left.kept)]
+
+
+def _alike(tiles: Sequence[Tile]) -> list[Tile]:
+    """Return the first tiles, as far as they can be stacked; all, but after memory ran out."""
+    size = tiles[0].window.size
+    return list(takewhile(lambda tile: tile.window.size == size, tiles))
 
 
 def _run(
