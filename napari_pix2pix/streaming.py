@@ -138,8 +138,8 @@ def translate_file(
     work = _Work(translator, planes, letters, Plan(chosen, part, side), how)
     outline = _outline(translator, image, out, planes, work.plan, how["output"])
     files = fingerprint(source)
-    run |= {"side": side, "files": files}
-    growing = GrowingImage(out, outline, run, resume=bool(before))
+    record = {**run, "side": side, "files": files}
+    growing = GrowingImage(out, outline, record, resume=bool(before))
     if before and before.get("files") != files:
         _check_unchanged(work, growing, source)
     _fill(work, growing, outline.axes, on_tile)
@@ -336,7 +336,7 @@ def _mark(read: Planes) -> int:
     """Return a checksum of what a block was computed from."""
     mark = 0
     for member in read.members:
-        mark = zlib.crc32(np.ascontiguousarray(member.array.data), mark)
+        mark = zlib.crc32(memoryview(np.ascontiguousarray(member.array.data)).cast("B"), mark)
     return mark
 
 

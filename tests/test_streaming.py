@@ -331,7 +331,8 @@ def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch)
     def full(self: Any, window: Any, pixels: Any) -> None:
         if len(written) == 5:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(window)
+        if self.shape == (2, 70, 90):  # and not a trial of the format
+            written.append(window)
         write(self, window, pixels)
 
     with monkeypatch.context() as patch:
@@ -340,7 +341,7 @@ def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch)
             apply(gray, source, out)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)
-    assert len(blocks) == 18 - len(written) + written.count("")
+    assert len(blocks) == 18 - 5
     assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
 
 

@@ -179,8 +179,8 @@ class _Work:
         from napari_pix2pix.progress import pixel_bar
         from napari_pix2pix.streaming import translate_file
 
-        again = {"resume": self.resume, "overwrite": self.overwrite}
+        how = {**self.how, "resume": self.resume, "overwrite": self.overwrite}
         for number, out in outs.items():
             with pixel_bar(1, quiet=not with_bar) as on_tile:
-                which = {"sample": number, "on_tile": on_tile, **again}
-                translate_file(self.translator, source, image, out, **which, **self.how)
+                how |= {"sample": number, "on_tile": on_tile}
+                translate_file(self.translator, source, image, out, **how)

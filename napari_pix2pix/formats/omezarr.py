@@ -134,7 +134,7 @@ def finish_zarr(
     import zarr
 
     group = zarr.open_group(path, mode="r+")
-    levels = [group["0"]]
+    levels: list[Any] = [group["0"]]
     while max(levels[-1].shape[axes.index(axis)] for axis in "YX") > _SMALLEST:
         levels.append(_halved(group, str(len(levels)), levels[-1], axes))
     begin = [(origin or {}).get(axis, 0.0) for axis in axes]

@@ -114,7 +114,8 @@ def translate_lazily(
             graph[(name, *place.axes([*index, 0, i, j]))] = (chunk, f"{name}-translate", keys)
     lengths = [tuple(stop - start for start, stop in one) for one in cuts]
     chunks = place.axes([*((1,) * length for length in planes.frame_shape), (channels,), *lengths])
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=arrays)
+    sources: list[Any] = arrays
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=sources)
     return da.Array(layers, name, tuple(chunks), dtype=dtype)
 
 
