@@ -142,6 +142,7 @@ class GrowingImage:
             if self.path.suffix.lower() == ".zarr":
                 pixels = self._part / _PIXELS
                 finish_zarr(pixels, o.axes, o.scale, o.units, o.channel_names, o.origin)
+                shutil.rmtree(self._part / "old", ignore_errors=True)
                 if self.path.exists():
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
