@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.geometry import ImageFile
-from napari_pix2pix.formats.growing import GrowingImage, Outline, fingerprint, part_of, read_run
+from napari_pix2pix.formats.growing import GrowingImage, Outline, find_run, fingerprint, part_of
 from napari_pix2pix.formats.omezarr import CHUNK
 from napari_pix2pix.formats.sets import file_axes, image_planes, translated_axes
 from napari_pix2pix.pairs.planes import Planes
@@ -132,7 +132,7 @@ def translate_file(
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
-    before = _before(out, run, resume=resume, overwrite=overwrite)
+    before = find_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
     side = int(before["side"]) if before else _side(translator, planes, part, how)
     work = _Work(translator, planes, letters, Plan(chosen, part, side), how)
@@ -285,25 +285,6 @@ def _side(translator: Translator, planes: Planes, region: Box, how: Mapping[str,
     return min(max(tile // CHUNK, 1) * CHUNK, _LARGEST)
 
 
-def _before(out: Path, run: Mapping[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any]:
-    """Return the run that is to go on; empty where a new one begins."""
-    part = part_of(out)
-    before = read_run(out) if resume else {}
-    if not resume and not overwrite and part.exists():
-        raise FileError(
-            f"{part} holds what an earlier run has finished: go on with --resume, or begin anew "
-            "with --overwrite."
-        )
-    for name, value in run.items():
-        if before and before.get(name) != value:
-            raise FileError(
-                f"{part} was begun with another {name} ({_short(before.get(name))}, now "
-                f"{_short(value)}): resume with the same, or begin anew with --overwrite and "
-                "without --resume."
-            )
-    return before
-
-
 def _check_unchanged(work: _Work, growing: GrowingImage, source: Path) -> None:
     """Refuse to go on where a finished block was made of other pixels than those that are there."""
     for block in work.plan.blocks():
@@ -336,7 +317,7 @@ def _mark(read: Planes) -> int:
     """Return a checksum of what a block was computed from."""
     mark = 0
     for member in read.members:
-        mark = zlib.crc32(memoryview(np.ascontiguousarray(member.array.data)).cast("B"), mark)
+        mark = zlib.crc32(np.ascontiguousarray(member.array.data).data, mark)
     return mark
 
 
@@ -354,7 +335,3 @@ def _unread(unread: list[tuple[Block, Exception]], count: int, path: Path) -> st
 def _plain(value: Any) -> Any:
     """Return a value as it comes back from JSON."""
     return json.loads(json.dumps(value, default=str))
-
-
-def _short(value: Any) -> str:
-    return json.dumps(value)[:200]

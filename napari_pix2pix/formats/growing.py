@@ -58,13 +58,49 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """Return what an unfinished image is made of; empty where there is none that can go on."""
+def find_run(
+    path: Path, run: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> dict[str, Any]:
+    """Return the record of the run that is to go on; empty where a new one begins.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is wanted.
+    run : mapping
+        JSON values by name: what the image is to be made of.
+    resume, overwrite : bool
+        Whether to go on with what is there, or to begin anew.
+
+    Raises
+    ------
+    FileError
+        When an unfinished run is in the way, or was made of something else.
+    """
+    part = part_of(path)
+    before = _read_run(part) if resume else {}
+    if part.exists() and not (resume or overwrite):
+        raise FileError(
+            f"{part} holds what an earlier run has finished: go on with --resume, or begin anew "
+            "with --overwrite."
+        )
+    for name, value in run.items():
+        if before and before.get(name) != value:
+            then, now = (json.dumps(one)[:200] for one in (before.get(name), value))
+            raise FileError(
+                f"{part} was begun with another {name} ({then}, now {now}): resume with the same, "
+                "or begin anew with --overwrite and without --resume."
+            )
+    return before
+
+
+def _read_run(part: Path) -> dict[str, Any]:
+    """Return the record of an unfinished run; empty where there is none that can go on."""
     try:
-        run = json.loads((part_of(path) / _RUN).read_text(encoding="utf-8"))
+        run = json.loads((part / _RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return run if isinstance(run, dict) else {}
+    return run if (part / _PIXELS).is_dir() and isinstance(run, dict) else {}
 
 
 class GrowingImage:
@@ -76,7 +112,7 @@ class GrowingImage:
         The file that is wanted; its ending chooses the format.
     outline : Outline
     run : mapping
-        JSON values that say what the image is made of: see `read_run`.
+        The record: JSON values that say what the image is made of.
     resume : bool
         Go on with the blocks that are there; whether they are of the same run is for the caller
         to check. False begins anew.

@@ -184,6 +184,17 @@ def test_nan_is_warned_of_where_it_is_met(gray):
         assert np.isfinite(lazy.compute()).all()
 
 
+def test_a_layer_of_dask_becomes_a_lazy_layer(gray):
+    from napari.layers import Image
+
+    image = noise(2, 64, 48)
+    layer = Image(da.from_array(image, chunks=32), scale=(2, 0.5, 0.5), name="phase")
+    made = gray(layer)
+    assert isinstance(made.data, da.Array)
+    assert tuple(made.scale) == (2, 0.5, 0.5)
+    assert apart(gray, made.data[1], gray(image[1], tile=0)) < 1e-5
+
+
 def test_progress_of_a_lazy_array_is_refused(gray):
     with pytest.raises(InputError, match="leave on_tile out"):
         gray(da.zeros((40, 40), dtype=np.float32), on_tile=print)
