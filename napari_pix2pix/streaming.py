@@ -292,7 +292,7 @@ def _check_unchanged(work: _Work, growing: GrowingImage, source: Path) -> None:
             continue
         try:
             same = _mark(work.read(block)) == growing.done[block.number]
-        except OSError:
+        except Exception:  # which errors these are is up to the format's library
             same = False
         if not same:
             raise FileError(
@@ -309,7 +309,9 @@ def _warn(translator: Translator, planes: Planes) -> None:
     codecs = translator.source_codec, translator.target_codec
     try:
         calls.warn_of_intensities(planes, *codecs, translator.intensities)
-    except (OSError, ValueError):
+    except Warning:  # where a user has made them errors
+        raise
+    except Exception:
         return  # a window that can't be read: its block is named when its turn comes
 
 

@@ -98,8 +98,10 @@ def apply(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.formats.paths import expand_paths, make_folder
     from napari_pix2pix.progress import bar
+    from napari_pix2pix.translation.calls import check_integer
     from napari_pix2pix.translator import load
 
+    check_integer("samples", samples, 1)
     translator = load(model)
     how |= {"condition": condition_of(translator, condition), "samples": samples}
     work = _Work(translator, axes, how, resume=resume, overwrite=overwrite)
