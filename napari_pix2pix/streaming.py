@@ -91,7 +91,8 @@ def translate_file(
     resume : bool
         Go on with what an earlier run has finished.
     overwrite : bool
-        Begin anew where an unfinished run is in the way, unless it is resumed.
+        Replace a file that is there, and begin anew where an unfinished run is in the way, unless
+        it is resumed.
     on_tile : callable, optional
         Called with the number of blocks done and of all.
     **how
@@ -108,8 +109,8 @@ def translate_file(
     InputError
         When the image does not fit the model, or there is no such region.
     FileError
-        When an unfinished run is in the way or was made of something else, when blocks of the
-        source can't be read (the others are done and kept), or the disk is full.
+        When the file is there, an unfinished run is in the way or was made of something else,
+        when blocks of the source can't be read (the others are done and kept), or the disk is full.
     """
     codec, config = translator.source_codec, translator.config
     how = {**_DEFAULTS, **how}

@@ -282,6 +282,16 @@ def test_a_source_that_changed_is_refused(gray, source, tmp_path, monkeypatch):
         apply(gray, source, out, resume=True)
 
 
+def test_a_file_that_is_there_is_kept(gray, source, tmp_path):
+    (tmp_path / "out.npy").write_bytes(b"mine")
+    for resume in (False, True):
+        with pytest.raises(FileError, match=r"out\.npy exists: choose another name"):
+            apply(gray, source, tmp_path / "out.npy", resume=resume)
+    assert (tmp_path / "out.npy").read_bytes() == b"mine"
+    apply(gray, source, tmp_path / "out.npy", overwrite=True)
+    assert np.load(tmp_path / "out.npy").shape == (2, 70, 90)
+
+
 def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
     (tmp_path / "out.npy.part").mkdir()
     out = apply(gray, source, tmp_path / "out.npy", resume=True)

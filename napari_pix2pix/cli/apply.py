@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--region",
     help="Only this part of each frame, in pixels: TOP:BOTTOM,LEFT:RIGHT, such as "
-    "0:4096,2048:8192; an end may be left out.",
+    "0:4096,2048:8192; an end may be left out. Objects are told apart within it.",
 )
 @click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run was broken off.")

@@ -75,8 +75,10 @@ def find_run(
     Raises
     ------
     FileError
-        When an unfinished run is in the way, or was made of something else.
+        When the file or an unfinished run is in the way, or that was made of something else.
     """
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists: choose another name, or pass --overwrite.")
     part = part_of(path)
     before = _read_run(part) if resume else {}
     if part.exists() and not (resume or overwrite):
