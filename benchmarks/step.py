@@ -26,8 +26,9 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.data import prepare
 from napari_pix2pix.training.events import Step
-from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.processes import make_fabric
 from napari_pix2pix.translation.devices import choose_device, name_device
 
 BARS = {1: 1.0, 4: 0.9}  # on a CPU, by batch

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import read_pairs
 from napari_pix2pix.metrics.sets import Scored, score, summarise
+from napari_pix2pix.pairs.class_codec import MOST_CLASSES
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.translator import Translator
 
@@ -111,6 +114,15 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
         )
 
 
+def _check_classes(codec: Codec, truth: NDArray[Any], name: str) -> None:
+    """Refuse intensities as the truth of a model that makes classes."""
+    if codec.kind == "classes" and (count := len(np.unique(truth))) > MOST_CLASSES:
+        raise InputError(
+            f"The model makes classes, and the target of {name} holds {count} values, more than "
+            f"the {MOST_CLASSES} classes that there can be: give labels."
+        )
+
+
 def _score_frame(
     translator: Translator,
     pair: Pair,
@@ -126,6 +138,7 @@ def _score_frame(
     if not valid.any():
         return {}
     codec = translator.target_codec
+    _check_classes(codec, target[np.broadcast_to(valid, target.shape)], opened.name)
     prediction = translator.translate_planes(opened.source, frame, pair.condition, on_tile=on_tile)
     condition = translator.conditions.index(pair.condition) if translator.conditions else 0
     predictions = {

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
+import warnings
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from napari_pix2pix import __version__
+from napari_pix2pix.checkpoints import (
+    Checkpoint,
+    checkpoint_paths,
+    go_on,
+    model_header,
+    read_checkpoint,
+    write_checkpoint,
+)
 from napari_pix2pix.console import Desk, keep_alive
-from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import read_pair, read_pairs
-from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
-from napari_pix2pix.training.data import TrainingData, prepare
-from napari_pix2pix.training.events import Event, Region, Step
-from napari_pix2pix.training.loop import TrainingLoop, build_state, make_fabric
+from napari_pix2pix.training.data import prepare
+from napari_pix2pix.training.events import Event, Prepared, Region, Step
+from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.processes import (
+    check_alike,
+    join,
+    leading,
+    make_fabric,
+    prepare_alike,
+)
 from napari_pix2pix.training.start import Start, origin_of
-from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.translator import Translator, load
-
-# Fields that may differ between a run and its continuation.
-_RESUMABLE = {
-    "epochs",
-    "steps",
-    "max_seconds",
-    "default_epochs",
-    "device",
-    "precision",
-    "compile",
-    "checkpoint_seconds",
-    "keep",
-}
 
 
 def train(
@@ -124,6 +119,12 @@ def train(
     InputError, ConfigError, FileError, DeviceError
         Before any work starts where that can be known; each a sentence that says what to do.
 
+    Warns
+    -----
+    UserWarning
+        What looks wrong with the pairs: a shift, values that are cut off or not finite, data held
+        out that is trained on too ... With a callback its `Prepared` event says so instead.
+
     Notes
     -----
     Layers are read as they are when `train` is called. Called where a viewer lives, it waits for
@@ -175,6 +176,9 @@ def train(
                 if isinstance(event, Step):
                     words = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
                     desk.show(event.progress, words)
+                if isinstance(event, Prepared) and callback is None:
+                    for sentence in event.warnings:
+                        warnings.warn(sentence, UserWarning, stacklevel=2)
                 if callback is not None and desk.call(partial(callback, event)):
                     control.stop()
 
@@ -223,31 +227,41 @@ def training_events(
         The model, also when it was stopped.
     """
     began = time.perf_counter() if began is None else began
-    path, old = _checkpoint_paths(checkpoint, resume)
-    before = None if old is None else _read_checkpoint(old)
+    path, old = checkpoint_paths(checkpoint, resume)
+    before = None if old is None else read_checkpoint(old)
     model = _find_start(start, before)
     if model is not None:
         config = model.fill(config)
     config = config.with_default_budget(None if before is None else before.config)
-    device = choose_device(config.device)
+    fabric = make_fabric(config, choose_device(config.device))
+    join(fabric, config)
+    steps = 0 if before is None else before.header["counters"]["step"]
+    check_alike(fabric, steps, "another checkpoint")
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
-        data = prepare(pairs, config, held_out=held_out, start=model, sampled=sampled)
-        config = data.config
-        state = build_state(config, data, device)
+        data = prepare_alike(
+            fabric,
+            partial(prepare, pairs, config, held_out=held_out, start=model),
+            sampled=sampled,
+            in_time=config.max_seconds is not None,
+        )
+        state = build_state(data.config, data, fabric.device)
         if before is not None:
-            _go_on(state, data, before)
+            go_on(state, data, before)
+        # Of several processes the first writes for all.
+        save = None if path is None or fabric.global_rank else partial(write_checkpoint, path, data)
         loop = TrainingLoop(
             state,
             data,
-            make_fabric(config, device),
+            fabric,
             control=control or Control(),
             seconds_before=time.perf_counter() - began,
-            save=None if path is None else lambda state: _write_checkpoint(path, state, data),
+            save=save,
             preview=preview,
         )
         yield from loop
-    return Translator(_on_cpu(state.model_tensors()), _header(state, data))
+        leading(fabric, 0)  # no process goes on before the first has written
+    return Translator(_on_cpu(state.model_tensors()), model_header(state, data))
 
 
 def _held_out(validation: Any) -> list[Pair] | None:
@@ -265,57 +279,7 @@ def _held_out(validation: Any) -> list[Pair] | None:
     )
 
 
-def _checkpoint_paths(
-    checkpoint: str | Path | None, resume: bool | str | Path | None
-) -> tuple[Path | None, Path | None]:
-    """Return the file to write checkpoints to and the one to go on from."""
-    old = Path(resume) if isinstance(resume, str | Path) else None
-    path = old if checkpoint is None else Path(checkpoint)
-    if path is None:
-        if resume:
-            raise InputError("resume=True needs checkpoint: say which file to go on from.")
-        return None, None
-    _check_writable(path)
-    if path.exists() and path != old and not isinstance(resume, bool):
-        raise FileError(
-            f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
-            "written over (resume=False, --overwrite)."
-        )
-    if resume is True and path.exists():
-        old = path
-    return path, old
-
-
-def _check_writable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
-    if path.is_dir():
-        raise FileError(f"The checkpoint {path} is a folder: give the name of a file.")
-    if not os.access(path.parent, os.W_OK):
-        raise FileError(
-            f"There is no permission to write the checkpoint to {path.parent}: choose another "
-            "folder."
-        )
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """What a checkpoint holds."""
-
-    path: Path
-    tensors: Mapping[str, torch.Tensor]
-    header: Mapping[str, Any]
-    config: TrainConfig
-
-
-def _read_checkpoint(path: Path) -> _Checkpoint:
-    tensors, header = read_container(path)
-    if "counters" not in header:
-        raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
-    return _Checkpoint(path, tensors, header, TrainConfig(**header["config"]))
-
-
-def _find_start(start: Translator | str | Path | None, before: _Checkpoint | None) -> Start | None:
+def _find_start(start: Translator | str | Path | None, before: Checkpoint | None) -> Start | None:
     """Open the model to begin from; a run that is resumed remembers its own."""
     model = None if start is None else _open_start(start)
     if before is None:
@@ -340,71 +304,6 @@ def _open_start(start: Translator | str | Path) -> Start:
         model.trivial,
         origin_of(model.tensors, summary=model.summary, steps=model.steps),
     )
-
-
-def _go_on(state: TrainingState, data: TrainingData, before: _Checkpoint) -> None:
-    """Load a checkpoint into a fresh state, if it is one of the same run."""
-    if before.header["fingerprint"] != data.fingerprint:
-        raise InputError(
-            f"The checkpoint {before.path} was made on other pairs or another split: give the same "
-            "ones, or begin anew."
-        )
-    old = before.config.model_dump(exclude=_RESUMABLE)
-    for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
-        if old[name] != value:
-            raise InputError(
-                f"The checkpoint {before.path} was made with {name}={old[name]!r}, got {value!r}: "
-                "give the same, or begin anew."
-            )
-    state.load(before.tensors, before.header["counters"])
-
-
-def _write_checkpoint(path: Path, state: TrainingState, data: TrainingData) -> str:
-    header = _header(state, data) | {"counters": state.counters()}
-    write_container(path, state.tensors(), header)
-    return str(path)
-
-
-def _header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
-    """All of a model that is not a tensor."""
-    return {
-        "config": state.config.model_dump(mode="json"),
-        "source_codec": data.source_codec.to_dict(),
-        "target_codec": data.target_codec.to_dict(),
-        "conditions": list(data.conditions),
-        "trivial_map": data.trivial.to_dict(),
-        "scores": _scores(state, data),
-        "history": state.history,
-        "summary": data.summary,
-        "notes": list(data.notes),
-        "step": state.step,
-        "seconds": state.seconds,
-        "intensities": {
-            side: known.to_dict()
-            for side, known in zip(("source", "target"), data.intensities, strict=True)
-        },
-        "sampled_blocks": list(data.sampled),
-        "fingerprint": data.fingerprint,
-        "started_from": None if data.start is None else dict(data.start.origin),
-        "versions": {
-            "napari-pix2pix": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-    }
-
-
-def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, float]]:
-    """Scores of the weights that are applied, beside the trivial map's."""
-    validated = [record["validation"] for record in state.history if "validation" in record]
-    if not validated or data.validation is None:
-        return {}
-    prediction = validated[-1]
-    if state.config.keep == "best":
-        # As TrainingState.keep_best has it: NaN, of a constant prediction, is never the best.
-        known = [scores for scores in validated if not math.isnan(headline(scores)[1])]
-        prediction = max(known or validated[-1:], key=lambda scores: headline(scores)[1])
-    return {"prediction": prediction, "trivial": data.validation.trivial}
 
 
 def _on_cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

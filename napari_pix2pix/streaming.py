@@ -42,6 +42,7 @@ _DEFAULTS: dict[str, Any] = {
     "statistics": "stored",
     "tile": None,
     "batch": None,
+    "halo": None,
     "device": None,
     "output": "target",
 }
@@ -119,6 +120,7 @@ def translate_file(
     calls.check_call(
         translator.generator, noise_channels=noise, samples=samples, seed=seed, **checked
     )
+    calls.check_exact(how.pop("halo"), translator.generator.halo)
     how["seed"] = sample_seed(seed or 0, sample)
     planes = lay_out_source(image_planes(image), codec.layout, codec.channels, config.z_context)
     calls.condition_index(translator.conditions, how["condition"])

@@ -33,6 +33,7 @@ from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import Model, needs_whole, network_grid
 from napari_pix2pix.translation.lazy import is_lazy, translate_lazily
+from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translation.translate import mosaic, put_together
@@ -95,6 +96,9 @@ class Translator:
         One entry per epoch: step, mean losses, validation scores.
     summary : str
         What it was trained on, in one line.
+    notes : tuple of str
+        What there was to say of its pairs before the training: kinds, what is held out, alignment,
+        and what looked wrong.
     intensities : pair of Intensities or None
         Of the sources and targets that it was trained on; None where the file lacks them.
     steps : int
@@ -114,6 +118,7 @@ class Translator:
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
+        self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = _intensities(header)
         self.steps: int = header["step"]
         self.started_from: dict[str, Any] | None = header.get("started_from")
@@ -168,6 +173,7 @@ class Translator:
         statistics: Statistics = "stored",
         tile: int | None = None,
         batch: int | None = None,
+        halo: int | None = None,
         device: str | None = None,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
@@ -191,12 +197,17 @@ class Translator:
             Let dropout drop, as the paper does at test time; the image is then not tiled.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
-            with those of each image, as the paper does; the image is then not tiled.
+            with those of each image, as the paper does.
         tile : int, optional
-            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Models with
-            instance or group norm take the whole only.
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Where each
+            image is measured (so, and by instance and group norm), this is done once for all
+            tiles, which then nearly equal the whole.
         batch : int, optional
             Tiles at once; None chooses by memory.
+        halo : int, optional
+            Context in pixels that a tile sees beyond its border. None is what makes tiles equal
+            the whole, or less where windows would be more than eight times as large as their
+            tiles (U-Net-256, small tiles); with less, tiles are blended.
         device : str, optional
             ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
         output : {"target", "float"}
@@ -247,6 +258,7 @@ class Translator:
         how: dict[str, Any] = {
             "tile": tile,
             "batch": batch,
+            "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
             "output": output,
@@ -261,6 +273,7 @@ class Translator:
         planes = lay_out_source(given, codec.layout, codec.channels, self.config.z_context)
         how |= {"condition": condition, "device": device}
         if is_lazy(planes):
+            calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
             calls.warn_of_dtype(codec, planes.dtype)
             drawn = [self._lazily(planes, sample_seed(seed or 0, i), how) for i in range(samples)]
@@ -390,7 +403,8 @@ class Translator:
         numpy.ndarray
             (C, h, w).
         """
-        parts = list(self.iter_frame(planes, frame, condition, region=region, **how))
+        exact = {"region": region, "halo": self.generator.halo}
+        parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
         if parts[-1].missing:
             calls.warn_of_missing()
         done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
@@ -453,15 +467,7 @@ class Translator:
         """
         check_channels(planes, self.source_codec.channels, self.config.z_context)
         index = calls.condition_index(self.conditions, condition)
-        self.generator.to(choose_device(device or "auto"))
-        model = Model(
-            self.generator,
-            self.source_codec,
-            self.target_codec,
-            conditions=len(self.conditions),
-            noise_channels=self.config.noise_channels,
-            noise=self.config.noise,
-        )
+        model = self._model(device)
         missing = False
 
         def read(rows: slice, columns: slice) -> np.ndarray:
@@ -487,6 +493,34 @@ class Translator:
         if held:
             box, whole = mosaic(held)
             yield Part(box, done, missing, self.target_codec.decode(whole, output))
+
+    def measure_frame(
+        self,
+        planes: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        device: str | None = None,
+        **how: Any,
+    ) -> Measured:
+        """Measure one frame for `iter_frame` where its regions are translated apart.
+
+        Parameters
+        ----------
+        planes, frame, condition, device
+            As for `iter_frame`.
+        **how
+            Passed on to `Model.measure`.
+
+        Returns
+        -------
+        mapping of str to Moments
+            To be given to `iter_frame` as ``measured``; empty where nothing is measured.
+        """
+        index = calls.condition_index(self.conditions, condition)
+        read = partial(planes.read, frame)
+        size = planes.height, planes.width
+        return self._model(device).measure(read, *size, condition=index, **how)
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
@@ -556,6 +590,17 @@ class Translator:
             channels=len(pixel),
             dtype=pixel.dtype,
             whole=self.is_translated_whole(**mode),
+        )
+
+    def _model(self, device: str | None) -> Model:
+        self.generator.to(choose_device(device or "auto"))
+        return Model(
+            self.generator,
+            self.source_codec,
+            self.target_codec,
+            conditions=len(self.conditions),
+            noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
         )
 
     def _build_generator(self) -> UNet | ResNet:

@@ -29,3 +29,10 @@ def test_console(make_napari_viewer_proxy, capsys):
     assert result.data.shape == source.data.shape
     np.testing.assert_array_equal(result.extent.world, source.extent.world)
     assert "prediction" in capsys.readouterr().out
+
+
+def test_docks(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy()
+    scores = script("docks").main(viewer, steps=2, width=4, patch=32, batch=2)
+    assert set(scores) == {"prediction", "trivial", "images"}
+    assert "fluorescence unseen [difference]" in [layer.name for layer in viewer.layers]

@@ -139,6 +139,16 @@ def test_nan_pixels_count_as_unlabelled() -> None:
     assert np.isfinite(translator(source)).all()
 
 
+def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it() -> None:
+    target = 1 - OK
+    target[10:20, 10:20] = np.nan
+    with pytest.warns(UserWarning, match="% of the target's values are NaN"):
+        translator = tiny_train(OK, target)
+    assert any("values are NaN" in note for note in translator.notes)
+    with pytest.warns(UserWarning, match="values that look like labels"):
+        tiny_train(OK, (OK > 0.5).astype(np.float32))
+
+
 def test_images_smaller_than_a_patch_are_trained_on() -> None:
     source = gray("float32", (20, 27))
     seen: list[Event] = []

@@ -182,9 +182,9 @@ def test_pairs_that_do_not_fit_are_refused(model: Translator) -> None:
     labels = np.zeros(SOURCE.shape, np.uint8)
     labels[10:40, 10:40], labels[44:70, 20:60] = 1, 2
     for images, fields, says in (
-        ((SOURCE.astype("float64"), TARGET), {}, r"source of .* 1 channels of float64, .* float32"),
+        ((SOURCE.astype("float64"), TARGET), {}, r"source of .* 1 channel of float64, .* float32"),
         (((SOURCE, SOURCE), TARGET), {}, r"source of .* has 2 channels of float32"),
-        ((SOURCE, labels), {}, r"target of .* has 1 channels of uint8"),
+        ((SOURCE, labels), {}, r"target of .* has 1 channel of uint8"),
         ((SOURCE, TARGET), {"condition": "a"}, r"condition 'a', and the model .* has none"),
     ):
         with pytest.raises(InputError, match=says):

@@ -71,6 +71,7 @@ def test_target_dtype(dtype):
     assert model(source[:9, :7], output="float").dtype == np.float32
 
 
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_rgb_to_channels_and_back(colours):
     image = np.rint(noise(2, 11, 13, 3) * 255).astype(np.uint8)
     translated = colours(image)
@@ -284,7 +285,7 @@ def test_plane_for_a_model_of_channels():
         # All of them are in translation/test_calls.py.
         ({"samples": 2}, "all 2 samples would be the same"),
         ({"dropout": True}, "no dropout layers"),
-        ({"statistics": "image", "tile": 32}, "got tile=32"),
+        ({"halo": 0}, "halo must be 1 or more, got 0"),
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
         ({"seed": "a"}, "seed must be an integer, got 'a'"),
         ({"tile": 3.5}, "tile must be an integer, got 3.5"),
@@ -341,6 +342,7 @@ def test_labels_come_with_the_last_tile():
     np.testing.assert_array_equal(parts[-1].pixels[0], model(source))
 
 
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_digest_is_that_of_the_applied_weights(translator, tmp_path):
     translator.save(tmp_path / "m", slim=True)
     assert load(tmp_path / "m").digest == translator.digest

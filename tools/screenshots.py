@@ -13,35 +13,40 @@ from typing import Any
 
 import napari
 import numpy as np
+from PIL import Image
 from qtpy.QtCore import QSettings
 from qtpy.QtTest import QTest
-from skimage.io import imread
+from tifffile import imread
+
+from napari_pix2pix.widgets.models import models
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = 1366, 768  # a small laptop's screen
-PIXEL = {"scale": (1, 0.65, 0.65), "units": ("pixel", "um", "um"), "axis_labels": ("n", "y", "x")}
+PIXEL = {"scale": (0.65, 0.65), "units": ("um", "um"), "axis_labels": ("y", "x")}
+THEMES = "dark", "light"
 
 
-def nuclei(data: Path, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Read images of nuclei and their labels as stacks."""
-    folder = data / "nuclei_fluorescence" / "train"
-    stacks = []
-    for side in ("source", "target"):
-        files = sorted((folder / side).iterdir())[:count]
-        stacks.append(np.stack([imread(file) for file in files]))
-    return stacks[0], stacks[1]
+def read_field(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read phase contrast and DAPI of one field."""
+    folder = data / "phase_to_fluorescence"
+    phase = imread(next(folder.glob("source_phase*.tif")))
+    return phase[6], imread(next(folder.glob("target_*.tif")))[0]
 
 
-def open_viewer(data: Path, theme: str) -> Any:
-    """Open a viewer of a laptop's size with a pair of layers."""
+def open_viewer(theme: str, **layers: np.ndarray) -> Any:
+    """Open a viewer of a laptop's size; what is fluorescent is shown in green."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(*SIZE)
     viewer.theme = theme
-    source, target = nuclei(data)
-    viewer.add_image(source, name="fluorescence", **PIXEL)
-    viewer.add_labels(target, name="nuclei", **PIXEL)
-    viewer.dims.set_current_step(0, 3)
+    for name, image in layers.items():
+        look = {"colormap": "green", "blending": "additive"} if "DAPI" in name else {}
+        viewer.add_image(image, name=name.replace("_", " "), **look, **PIXEL)
     return viewer
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open a dock and return its widget."""
+    return viewer.window.add_plugin_dock_widget("napari-pix2pix", name)[1]
 
 
 def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
@@ -54,32 +59,76 @@ def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
 
 
 def picture(viewer: Any, name: str) -> None:
-    """Save the whole window."""
+    """Save the whole window, in so few colours that the file is small."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    viewer.screenshot(IMAGES / f"{name}.png", canvas_only=False, flash=False)
-    print(IMAGES / f"{name}.png")
+    path = IMAGES / f"{name}.png"
+    QTest.qWait(600)
+    shot = viewer.screenshot(canvas_only=False, flash=False)
+    # The colours of the controls are few: what is lost is shades of the image in the canvas.
+    few = Image.fromarray(shot[..., :3]).quantize(96, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+    print(path, path.stat().st_size // 1000, "kB")
 
 
 def train(data: Path, theme: str, minutes: float) -> None:
     """Take the Train dock before, while and after it trains."""
-    viewer = open_viewer(data, theme)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-pix2pix", "Train")
+    phase, nuclei = read_field(data)
+    viewer = open_viewer(theme, phase_contrast=phase, DAPI=nuclei)
+    dock = open_dock(viewer, "Train")
     wait(dock.status.train.isEnabled)
     picture(viewer, f"train-setup-{theme}")
     # Small, so that there is something to see after a few minutes on any computer.
-    dock.set_fields(max_seconds=60 * minutes, width=16, patch=64, adversarial_weight=0.5)
+    dock.set_fields(max_seconds=60 * minutes, width=16, patch=64)
     dock.train()
     wait(lambda: len(dock.preview.steps) > 1 or not dock.status.state.is_busy)
-    viewer.layers["nuclei"].visible = False
-    dock.preview.go_to()
-    QTest.qWait(600)
+    viewer.layers["DAPI"].visible = False
     picture(viewer, f"train-running-{theme}")
     wait(lambda: not dock.status.state.is_busy)
     picture(viewer, f"train-done-{theme}")
     dock.form.advanced_section.set_open(True)
     dock.body.verticalScrollBar().setValue(dock.form.advanced_section.y() - 60)
-    QTest.qWait(600)
     picture(viewer, f"train-advanced-{theme}")
+    viewer.close()
+
+
+def learn(data: Path, minutes: float, path: Path) -> None:
+    """Train on the left of the field and save the model; the right is held out."""
+    from napari_pix2pix import train as train_model
+
+    phase, nuclei = read_field(data)
+    half = phase.shape[1] // 2
+    how: dict[str, Any] = {"width": 24, "patch": 128, "max_seconds": 60 * minutes}
+    train_model(phase[:, :half], nuclei[:, :half], **how).save(path, slim=True)
+
+
+def use(data: Path, theme: str, model: Path) -> None:
+    """Take the Apply dock and the Evaluate dock with the half of the field that was held out."""
+    phase, nuclei = (one[:, one.shape[1] // 2 :] for one in read_field(data))
+    viewer = open_viewer(theme, held_out=phase, held_out_DAPI=nuclei)
+    source, truth = viewer.layers
+    truth.visible = False
+    look = {"colormap": "green", "contrast_limits": truth.contrast_limits}
+    known = models().of_file(model)
+    apply = open_dock(viewer, "Apply")
+    apply.set_model(type(known)(known.name, path=model, look=look))
+    apply.set_layers([source])
+    wait(lambda: apply.check() == "")
+    apply.apply()
+    wait(lambda: not apply.running)
+    (result,) = apply.results
+    # Beside it, for the picture: in place it lies on its source.
+    viewer.canvas.grid.enabled = True
+    viewer.reset_view()
+    picture(viewer, f"apply-{theme}")
+    viewer.canvas.grid.enabled = False
+    viewer.window.remove_dock_widget(apply)
+    evaluate = open_dock(viewer, "Evaluate")
+    evaluate.set_prediction(result, truth, source=source)
+    wait(lambda: evaluate.check() == "")
+    evaluate.evaluate()
+    wait(lambda: not evaluate.running)
+    viewer.reset_view()
+    picture(viewer, f"evaluate-{theme}")
     viewer.close()
 
 
@@ -87,11 +136,18 @@ def main() -> None:
     """Take all pictures, in both themes."""
     data = Path(sys.argv[1])
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 2
+    wanted = sys.argv[3:] or ("train", "use")
     with tempfile.TemporaryDirectory() as folder:
         # Nothing that the user's docks remember should show.
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
-        for theme in sys.argv[3:] or ("dark", "light"):
-            train(data, theme, minutes)
+        if "train" in wanted:
+            for theme in THEMES:
+                train(data, theme, minutes)
+        if "use" in wanted:
+            model = Path(folder) / "phase to DAPI.safetensors"
+            learn(data, minutes, model)
+            for theme in THEMES:
+                use(data, theme, model)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 )
 @click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
 @click.option("--batch", type=int, help="Tiles at once.  [by memory]")
+@click.option(
+    "--halo", type=int, help="Context of a tile in pixels; less than exact is blended.  [by cost]"
+)
 @device_option
 @click.option(
     "--output",
@@ -160,19 +163,21 @@ class _Work:
     def _at_once(
         self, source: Path, image: ImageFile, outs: dict[int, Path], with_bar: bool
     ) -> None:
-        from napari_pix2pix.formats.sets import image_planes, write_translated
+        from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
         from napari_pix2pix.progress import pixel_bar
 
         planes, how = image_planes(image), {**self.how}
         del how["region"], how["frames"]
-        samples = how["samples"]
+        samples, codec = how["samples"], self.translator.target_codec
+        if how["output"] == "target":
+            for out in outs.values():
+                check_translated(out, codec.dtype, source=image, layout=codec.layout)
         with pixel_bar(planes.frames * samples, quiet=not with_bar) as on_tile:
             translated = self.translator(planes, on_tile=on_tile, **how)
-        layout = self.translator.target_codec.layout
         drawn = translated if samples > 1 else [translated]
         for number, out in outs.items():
             write_translated(
-                out, drawn[number], source=image, layout=layout, overwrite=self.overwrite
+                out, drawn[number], source=image, layout=codec.layout, overwrite=self.overwrite
             )
 
     def _in_blocks(

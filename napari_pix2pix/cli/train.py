@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,9 @@ from napari_pix2pix.cli.options import (
 from napari_pix2pix.cli.outputs import check_output, say_result, score_table
 from napari_pix2pix.cli.pairs import check_training_sets, pairs_options, read_given_pairs
 from napari_pix2pix.errors import FileError
+
+if TYPE_CHECKING:
+    from napari_pix2pix.training.config import TrainConfig
 
 
 @click.command()
@@ -89,6 +93,7 @@ def train(
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     if resume and not checkpoint.exists():
         click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
+    leads = _start_processes(config)
     sets = read_given_pairs(
         source,
         target,
@@ -115,16 +120,31 @@ def train(
             start=start,
             control=control,
         ),
-        quiet=as_json,
+        quiet=as_json or not leads,
     )
+    if not leads:
+        return
     translator.save(out, slim=slim)
     say_result(
         {
             "model": str(out),
             "summary": translator.summary,
-            "notes": sets.notes,
+            "notes": [*sets.notes, *translator.notes],
             "scores": translator.scores,
         },
         f"Wrote {out}.\n{score_table(translator.scores)}",
         as_json=as_json,
     )
+
+
+def _start_processes(config: TrainConfig) -> bool:
+    """Start the other processes that train, if there are to be any; say whether this one leads."""
+    if config.processes == 1 and config.strategy == "auto":
+        return True
+    from napari_pix2pix.training.processes import join, make_fabric
+    from napari_pix2pix.translation.devices import choose_device
+
+    fabric = make_fabric(config, choose_device(config.device))
+    # They run this program anew: not where another one, such as a test's, has called the command.
+    join(fabric, config, may_start=sys.argv[1:2] == ["train"])
+    return fabric.global_rank == 0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_pix2pix.core import _checks
 
 NormName = Literal["batch", "instance", "group", "none"]
+Norm = nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm
 
 _MOST_GROUPS = 32  # Wu and He 2018 found 32 groups best
 
@@ -58,6 +61,35 @@ def norm_layer(name: NormName, channels: int) -> nn.Module:
     return nn.Identity()
 
 
+class FixedNorm(nn.Module):
+    """A norm with statistics that were measured before, so that it treats all windows alike.
+
+    Parameters
+    ----------
+    norm : nn.BatchNorm2d, nn.InstanceNorm2d or nn.GroupNorm
+        Whose weight, bias and groups it has.
+    mean, variance : Tensor
+        (C,) of each channel, over all that the norm would have been given. A group's follow from
+        those of its channels.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, norm: Norm, mean: Tensor, variance: Tensor) -> None:
+        super().__init__()
+        if isinstance(norm, nn.GroupNorm):
+            mean, variance = _of_groups(norm.num_groups, mean, variance)
+        self.register_buffer("mean", mean.to(torch.float32))
+        self.register_buffer("variance", variance.to(torch.float32))
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same."""
+        fixed = (self.mean, self.variance, self.weight, self.bias)
+        return functional.batch_norm(x, *fixed, training=False, eps=self.eps)
+
+
 def needs_bias(name: NormName) -> bool:
     """Tell whether convolutions beside this norm have a bias.
 
@@ -70,3 +102,11 @@ def _groups(channels: int) -> int:
     # Groups of a single channel would be instance norm under another name.
     most = max(1, min(_MOST_GROUPS, channels // 2))
     return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
+
+
+def _of_groups(groups: int, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each channel's group's mean and variance; all channels have as many pixels."""
+    means, variances = mean.reshape(groups, -1), variance.reshape(groups, -1)
+    middle = means.mean(1, keepdim=True)
+    spread = (variances + (means - middle).square()).mean(1, keepdim=True)
+    return middle.expand_as(means).reshape(-1), spread.expand_as(means).reshape(-1)

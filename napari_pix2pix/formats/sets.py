@@ -11,7 +11,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.formats.geometry import ImageFile
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.paths import expand_paths, match_by_name
-from napari_pix2pix.formats.writing import write_image
+from napari_pix2pix.formats.writing import check_format, write_image
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import Layout, Planes
 
@@ -133,6 +133,26 @@ def file_axes(path: str | os.PathLike[str], axes: str) -> str:
     order = "".join(axis for axis in "TCZYX" if axis in axes)
     in_order = Path(path).suffix.lower() == ".zarr" and len(order) == len(axes)
     return order if in_order else axes
+
+
+def check_translated(path: Path, dtype: str, *, source: ImageFile, layout: Layout) -> None:
+    """Refuse, before any work, a translated image that its file's format can't hold.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dtype : str
+        Of the translated image.
+    source, layout
+        As in `write_translated`.
+
+    Raises
+    ------
+    FileError, InputError
+        The sentence says what the format holds.
+    """
+    check_format(path, np.dtype(dtype), file_axes(path, translated_axes(source, layout)))
 
 
 def write_made(

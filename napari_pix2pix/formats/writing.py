@@ -114,6 +114,7 @@ def write_image(
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; choose another name or allow overwriting.")
     image = _checked(path, array, axes, scale or {}, units or {}, tuple(channel_names))
+    check_format(path, image.dtype, image.axes)
     with replacing(path, folder=path.suffix.lower() == ".zarr") as fresh:
         write(fresh, image)
     return path
@@ -137,6 +138,45 @@ def find_writer(path: Path) -> Callable[[Path, _Image], None]:
             "use .tif, .ome.tif, .zarr, .png or .npy."
         )
     return writers[path.suffix.lower()]
+
+
+def check_format(path: Path, dtype: np.dtype[Any], axes: str) -> None:
+    """Refuse an image that the format can't hold, before it is made.
+
+    Parameters
+    ----------
+    path : Path
+        Its ending names the format.
+    dtype : numpy.dtype
+    axes : str
+        A letter each.
+
+    Raises
+    ------
+    FileError
+        Unknown ending.
+    InputError
+        The format can't hold the type or the axes.
+    """
+    write = find_writer(path)
+    colours_of_bool = dtype == np.dtype(bool) and "S" in axes
+    if write is _write_tiff and colours_of_bool:
+        raise InputError(f"TIFF can't hold colours of bool, axes {axes}; name them C.")
+    if write is _write_ome_tiff and (colours_of_bool or not _fits_ome(dtype, axes)):
+        raise InputError(
+            f"OME-TIFF can't hold {dtype} with axes {axes}; "
+            "write to a name that ends in .tif without .ome, or in .npy."
+        )
+    gray = axes == "YX" and dtype in (np.dtype("u1"), np.dtype("u2"))
+    if write is _write_png and not gray and (axes, dtype) != ("YXS", np.dtype("u1")):
+        raise InputError(
+            f"PNG can't hold {dtype} with axes {axes}, only one plane of uint8 or "
+            "uint16, or uint8 RGB; write to a name that ends in .tif."
+        )
+    if write is _write_zarr and "".join(axis for axis in "TCZYX" if axis in axes) != axes:
+        raise InputError(
+            f"OME-Zarr can't hold the axes {axes}: it wants them from TCZYX in this order."
+        )
 
 
 def _checked(
@@ -170,8 +210,6 @@ def _checked(
 
 
 def _write_tiff(path: Path, image: _Image) -> None:
-    if image.dtype == np.dtype(bool) and "S" in image.axes:
-        raise InputError(f"TIFF can't hold colours of bool, axes {image.axes}; name them C.")
     spatial = [axis for axis in "ZYX" if axis in image.scale]
     one_unit = len({image.units.get(axis) for axis in spatial}) <= 1
     in_order = "".join(axis for axis in "TZCYXS" if axis in image.axes) == image.axes
@@ -183,8 +221,8 @@ def _write_tiff(path: Path, image: _Image) -> None:
     small = small and not image.in_tiles  # ImageJ has no tiles
     if one_unit and in_order and all_or_none and seconds and type_fits and small:
         _write_imagej(path, image)
-    elif str(image.dtype) in _OME_TYPES and "Q" not in image.axes and _rows_last(image):
-        _write_ome(path, image)
+    elif _fits_ome(image.dtype, image.axes):
+        _write_ome_tiff(path, image)
     else:
         # Types that OME-XML lacks (64-bit integers, half floats): OME's keys in JSON.
         _save_tiff(path, image, _ome_keys(image), {"ome": False})
@@ -209,22 +247,11 @@ def _write_imagej(path: Path, image: _Image) -> None:
 
 
 def _write_ome_tiff(path: Path, image: _Image) -> None:
-    bits = image.dtype == np.dtype(bool) and "S" in image.axes
-    fits = str(image.dtype) in _OME_TYPES and "Q" not in image.axes and _rows_last(image)
-    if bits or not fits:
-        raise InputError(
-            f"OME-TIFF can't hold {image.dtype} with axes {image.axes}; "
-            "write to a name that ends in .tif without .ome, or in .npy."
-        )
-    _write_ome(path, image)
-
-
-def _write_ome(path: Path, image: _Image) -> None:
     _save_tiff(path, image, _ome_keys(image), {"ome": True})
 
 
-def _rows_last(image: _Image) -> bool:
-    return image.axes.endswith(("YX", "YXS"))
+def _fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
+    return str(dtype) in _OME_TYPES and "Q" not in axes and axes.endswith(("YX", "YXS"))
 
 
 def _ome_keys(image: _Image) -> dict[str, Any]:
@@ -270,13 +297,6 @@ def _iter_tiles(image: _Image) -> Iterator[Any]:
 
 
 def _write_png(path: Path, image: _Image) -> None:
-    gray = image.axes == "YX" and image.dtype in (np.dtype("u1"), np.dtype("u2"))
-    colour = image.axes == "YXS" and image.dtype == np.dtype("u1")
-    if not gray and not colour:
-        raise InputError(
-            f"PNG can't hold {image.dtype} with axes {image.axes}, only one plane of uint8 or "
-            "uint16, or uint8 RGB; write to a name that ends in .tif."
-        )
     import imageio.v3 as imageio
 
     imageio.imwrite(path, np.asarray(image.data))
@@ -287,10 +307,6 @@ def _write_npy(path: Path, image: _Image) -> None:
 
 
 def _write_zarr(path: Path, image: _Image) -> None:
-    if "".join(axis for axis in "TCZYX" if axis in image.axes) != image.axes:
-        raise InputError(
-            f"OME-Zarr can't hold the axes {image.axes}: it wants them from TCZYX in this order."
-        )
     from napari_pix2pix.formats.omezarr import write_zarr
 
     write_zarr(path, image.data, image.axes, image.scale, image.units, image.channel_names)

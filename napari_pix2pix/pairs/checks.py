@@ -33,9 +33,9 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     Returns
     -------
     list of str
-        Warnings, a sentence each: NaN and infinite pixels (they count as unlabelled), single
-        images and channels that are constant, source and target that are identical, alpha left
-        out.
+        Warnings, a sentence each: images of which a mask leaves nothing, NaN and infinite pixels
+        (they count as unlabelled), single images and channels that are constant, source and target
+        that are identical, alpha left out.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
             "give larger masks, or none."
         )
     _check_finite(pairs, blocks)
-    warnings = []
+    warnings = _masked_warnings(pairs, blocks)
     for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
         warnings += _alpha_notes(pairs, side)
@@ -62,6 +62,20 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
             "images were given."
         )
     return warnings
+
+
+def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
+    """Name the pairs that have blocks, and no pixel in them that counts."""
+    counting = {block.pair for block in blocks if block.valid.any()}
+    bare = sorted({block.pair for block in blocks} - counting)
+    if not bare:
+        return []
+    names = _listed([pairs[index].name for index in bare])
+    sentence = (
+        f"Nothing to train on was found in {names}: no pixel sampled lies inside the mask and is "
+        "finite; leave it out if that is meant."
+    )
+    return [sentence]
 
 
 class _Values:

@@ -83,7 +83,7 @@ class ClassCodec:
         *,
         layout: Layout,
         what: str = "labels",
-        values: Sequence[int] | None = None,
+        classes: int | None = None,
     ) -> ClassCodec:
         """Find the classes.
 
@@ -97,36 +97,35 @@ class ClassCodec:
         layout : Layout
         what : str
             What the labels are called in errors.
-        values : sequence of int, optional
-            All classes that there are, where the sample may lack some.
+        classes : int, optional
+            How many there are, where the sample may lack some: labels of any value if it holds
+            that many, or else 0 to ``classes - 1``.
 
         Raises
         ------
         InputError
-            If the labels are negative or floats, hold one value only, more than 64, or others
-            than stated.
+            If the labels are negative or floats, hold one value only, more than 64, or more or
+            others than stated.
         """
         arrays = check_label_blocks(blocks, what)
         inside = arrays if valid is None else _inside(arrays, valid)
-        if len(distinct_values(inside)) < 2 or (values is not None and len(set(values)) < 2):
+        labelled = distinct_values(inside)
+        if len(labelled) < 2:
             raise InputError(
                 f"The {what} holds one value only where it is labelled; there is nothing to learn "
                 "from it, so give labels of at least two classes, the background being one."
             )
-        found = distinct_values(arrays)
-        classes = found if values is None else np.unique(np.asarray(list(values), np.int64))
-        if unstated := sorted(set(found.tolist()) - set(classes.tolist())):
+        values = distinct_values(arrays)
+        if classes is not None:
+            stated = _stated(labelled, classes, arrays[0].dtype, what)
+            values = np.union1d(values, stated)
+        if len(values) > MOST_CLASSES:
             raise InputError(
-                f"The {what} holds {_listed(unstated)} beside the {len(classes)} classes stated; "
-                "state all classes, or mask what is none."
-            )
-        if len(classes) > MOST_CLASSES:
-            raise InputError(
-                f"The {what} holds {len(classes)} values, but {MOST_CLASSES} classes at most can "
+                f"The {what} holds {len(values)} values, but {MOST_CLASSES} classes at most can "
                 "be told apart; treat it as instances or as an image, or merge classes."
             )
         dtype = arrays[0].dtype.newbyteorder("=").name
-        return cls(dtype, tuple(int(value) for value in classes), layout, arrays[0].shape[0])
+        return cls(dtype, tuple(int(value) for value in values), layout, arrays[0].shape[0])
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Map labels to planes.
@@ -154,7 +153,8 @@ class ClassCodec:
             unknown = sorted(set(distinct_values([raw]).tolist()) - set(self.values))
             raise InputError(
                 f"The labels hold {_listed(unknown)}, but the classes met in the training sample "
-                f"are {_listed(self.values)}; state all classes, or mask what is none."
+                f"are {_listed(self.values)}; merge classes, mask what is none, or train with "
+                "classes=N where labels are 0 to N - 1."
             )
         planes *= 2
         planes -= 1
@@ -258,6 +258,25 @@ def _inside(
     return [
         array[np.broadcast_to(mask, array.shape)] for array, mask in zip(arrays, masks, strict=True)
     ]
+
+
+def _stated(
+    found: NDArray[np.int64], classes: int, dtype: np.dtype[Any], what: str
+) -> NDArray[np.int64]:
+    """Return the values of as many classes as are stated, of which some were found."""
+    if len(found) > classes:
+        raise InputError(
+            f"The {what} holds {len(found)} classes ({_listed(found.tolist())}), and {classes} are "
+            "stated: state all, merge classes, or mask what is none."
+        )
+    stated = found if len(found) == classes else np.arange(classes)
+    if found[-1] > stated[-1] or not _fit_in(dtype, stated.tolist()):
+        raise InputError(
+            f"The {what} holds {dtype} {_listed(found.tolist())}, and {classes} classes are stated,"
+            f" which would be 0 to {classes - 1}: renumber the labels, or state as many as there "
+            "are."
+        )
+    return stated
 
 
 def _fit_in(dtype: np.dtype[Any], values: Sequence[int]) -> bool:

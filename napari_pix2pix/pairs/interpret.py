@@ -16,10 +16,17 @@ from napari_pix2pix.pairs.kinds import Kind, describe_kind, find_kind
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.ranges import Method
 
+# Whole numbers up to this could be labels, and fit into int32.
+_LARGEST = 2**31 - 1
 
-def find_set_kind(windows: Sequence[NDArray[Any]]) -> Kind:
-    """Say what the values of windows (C, h, w) mean; labels have one channel."""
-    return find_kind(windows) if windows[0].shape[0] == 1 else "image"
+
+def find_set_kind(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
+    """Say what the values of windows (C, h, w) mean; labels have one channel a plane.
+
+    A layout without a channel axis is of one channel: C planes are then a z-context.
+    """
+    one_channel = layout.channel_axis is None or windows[0].shape[0] == 1
+    return find_kind(windows) if one_channel else "image"
 
 
 def interpret(
@@ -30,6 +37,8 @@ def interpret(
     method: Method,
     layout: Layout,
     what: str,
+    classes: int | None = None,
+    smallest: int | None = None,
 ) -> tuple[Codec, str]:
     """Fit the codec of a source or target, and say how its values were taken.
 
@@ -47,13 +56,18 @@ def interpret(
         Where the images keep their channels.
     what : str
         "source" or "target", for sentences.
+    classes : int, optional
+        How many there are; what is not said to be something else is then taken for classes.
+    smallest : int, optional
+        Fewest pixels of an object.
 
     Returns
     -------
     codec : Codec
         Fitted.
     description : str
-        Such as "uint16 -> 214 instances"; empty for intensities.
+        Such as "uint16 -> 214 instances"; empty for intensities, but for floats that look like
+        labels.
 
     Raises
     ------
@@ -62,15 +76,43 @@ def interpret(
     """
     if windows[0].shape[0] == 0:
         return NO_SOURCE, ""
+    found = kind == "auto"
     if kind == "auto":
-        kind = find_set_kind(windows)
+        kind = find_set_kind(windows, layout) if classes is None else "classes"
+    if smallest is not None and kind != "instances":
+        raise InputError(
+            f"smallest={smallest} is about objects, and the {what} is taken for {kind}: leave it "
+            f"out, or say {what}_kind='instances' if it holds objects."
+        )
     if kind == "image":
-        return ImageCodec.fit(windows, valid, method=method, layout=layout, what=what), ""
+        image = ImageCodec.fit(windows, valid, method=method, layout=layout, what=what)
+        return image, _float_labels(windows, layout, what) if found else ""
     try:
-        fit = ClassCodec.fit if kind == "classes" else InstanceCodec.fit
-        codec: Codec = fit(windows, valid, layout=layout, what=what)
+        codec: Codec
+        if kind == "classes":
+            codec = ClassCodec.fit(windows, valid, layout=layout, what=what, classes=classes)
+        else:
+            codec = InstanceCodec.fit(windows, valid, layout=layout, what=what, smallest=smallest)
     except InputError as error:
         raise InputError(
             f"{error} The {what} is taken for {kind}; {what}_kind says what it is."
         ) from None
+    if isinstance(codec, ClassCodec):  # which may be more than those that were met
+        return codec, f"{what} {codec.dtype} -> {len(codec.values)} classes"
     return codec, f"{what} {describe_kind(windows, kind)}"
+
+
+def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:
+    """Say that floats which are taken for an image look like labels; empty if they don't."""
+    if windows[0].dtype.kind != "f":
+        return ""
+    known = [np.where(np.isfinite(window), window, 0) for window in windows]
+    if any((np.abs(one) > _LARGEST).any() or (one != np.rint(one)).any() for one in known):
+        return ""
+    if find_set_kind([one.astype(np.int32) for one in known], layout) == "image":
+        return ""
+    return (
+        f"The {what} holds {windows[0].dtype} values that look like labels, and is taken for an "
+        "image, since labels are integers: convert it, for example with astype('uint16'), if it "
+        "is labels."
+    )

@@ -113,11 +113,15 @@ class PatchSampler:
         self._content_ends = weights
         self._content = content if weights.size and weights[-1] > 0 else 0.0
 
-    def batch(self, step: int) -> PatchBatch:
-        """Draw the batch of a step: always the same, whatever was drawn before."""
+    def batch(self, step: int, part: int = 0) -> PatchBatch:
+        """Draw the batch of a step: always the same, whatever was drawn before.
+
+        Where several processes share a step, each draws another `part` of it. Together they are
+        what one process draws whose batch is as large as all of theirs.
+        """
         drawn = [
             self._draw(np.random.default_rng([self._seed, step, index]))
-            for index in range(self._batch)
+            for index in range(part * self._batch, (part + 1) * self._batch)
         ]
         sources, targets, valids, pairs = zip(*drawn, strict=True)
         return PatchBatch(

@@ -18,7 +18,9 @@ _NEXT, _RATIO = 8, 2
 _MOST_VALUES = 2**20
 
 
-def saturation_notes(images: Sequence[NDArray[Any]], what: str) -> list[str]:
+def saturation_notes(
+    images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
+) -> list[str]:
     """Say which channels are saturated.
 
     Parameters
@@ -27,6 +29,8 @@ def saturation_notes(images: Sequence[NDArray[Any]], what: str) -> list[str]:
         Sample of a set of intensities.
     what : str
         "source" or "target", for the sentences.
+    valid : sequence of bool arrays (1 or C, h, w), optional
+        The pixels that count; all when not given.
 
     Returns
     -------
@@ -46,8 +50,12 @@ told apart there."]
     """
     notes = []
     channels = len(images[0])
+    masks = [np.ones((1, 1, 1), bool)] * len(images) if valid is None else valid
+    inside = [np.broadcast_to(mask, image.shape) for image, mask in zip(images, masks, strict=True)]
     for channel in range(channels):
-        found = _plateau([image[channel] for image in images])
+        found = _plateau(
+            [image[channel][mask[channel]] for image, mask in zip(images, inside, strict=True)]
+        )
         if found:
             share, top = found
             where = f"channel {channel} of the {what}" if channels > 1 else f"the {what}"

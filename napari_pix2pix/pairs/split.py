@@ -147,7 +147,7 @@ def _hold_out_strips(
             f"gap of {gap} px and to train on the rest in patches of {patch} px."
         )
         return Split(tuple(train), (), note)
-    held_out = "; ".join(notes)
+    held_out = " or ".join(dict.fromkeys(notes))
     if len(areas) > 1:
         held_out = f"of {len(notes)} of {len(areas)} images {held_out}"
     note = f"{held_out[0].upper()}{held_out[1:]} are held out, with a gap of {gap} px."

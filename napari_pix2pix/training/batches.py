@@ -45,12 +45,19 @@ class BatchFeed:
         Where the batches go.
     memory_format : torch.memory_format
         How their planes are laid out.
+    part : int
+        Which part of each batch, where several processes share it.
     """
 
     def __init__(
-        self, sampler: PatchSampler, device: torch.device, memory_format: torch.memory_format
+        self,
+        sampler: PatchSampler,
+        device: torch.device,
+        memory_format: torch.memory_format,
+        part: int = 0,
     ) -> None:
         self._sampler = sampler
+        self._part = part
         self._device = device
         self._memory_format = memory_format
         # On a CPU, drawing ahead would only take a core from the step that is being learnt.
@@ -81,10 +88,13 @@ class BatchFeed:
 
     def _draw(self, step: int) -> PatchBatch:
         if self._pool is None:
-            return self._sampler.batch(step)
-        drawn = self._ahead.pop(step, None) or self._pool.submit(self._sampler.batch, step)
-        self._ahead = {step + 1: self._pool.submit(self._sampler.batch, step + 1)}
+            return self._sampler.batch(step, self._part)
+        drawn = self._ahead.pop(step, None) or self._submit(self._pool, step)
+        self._ahead = {step + 1: self._submit(self._pool, step + 1)}
         return drawn.result()
+
+    def _submit(self, pool: ThreadPoolExecutor, step: int) -> Future[PatchBatch]:
+        return pool.submit(self._sampler.batch, step, self._part)
 
     def _send(self, planes: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(planes).contiguous(memory_format=self._memory_format)

@@ -88,6 +88,19 @@ class TrainConfig(BaseModel):
     device: str = Field(
         "auto", description="auto (the best that is found), cpu, cuda, cuda:1 or mps."
     )
+    devices: _Count = Field(
+        1,
+        description="Devices of each machine to train on, a process for each (from a shell: see "
+        "docs/cluster.md).",
+    )
+    num_nodes: _Count = Field(
+        1, description="Machines to train on, each with as many devices and a process for each."
+    )
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto",
+        description="How processes share a training: ddp gives each its own patches and the mean "
+        "of all gradients; auto is ddp where there are several, and no sharing where there is one.",
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto",
         description="Number format of the training: auto is bf16-mixed on a CUDA device that has "
@@ -109,6 +122,17 @@ class TrainConfig(BaseModel):
     )
     target_kind: Kind = Field(
         "auto", description="What the target is: image, classes, instances, or auto to find out."
+    )
+    classes: Annotated[int, Field(ge=2, le=64)] | None = Field(
+        None,
+        description="How many classes the target has, background included: where some are rare, "
+        "they may be missing in what is read before training. Labels are then 0 to classes - 1, "
+        "unless as many other values are found.",
+    )
+    smallest: _Count | None = Field(
+        None,
+        description="Fewest pixels of an object where the target is instances: smaller ones in the "
+        "output are specks and left out. Measured on the target when not given.",
     )
     z_context: Annotated[int, Field(ge=0)] = Field(
         0,
@@ -139,7 +163,9 @@ class TrainConfig(BaseModel):
     patch: Annotated[int, Field(ge=16)] = Field(
         128, description="Side of a training patch in pixels."
     )
-    batch: _Count = Field(8, description="Patches per step.")
+    batch: _Count = Field(
+        8, description="Patches per step; of each process, where there are several."
+    )
     content: _Fraction = Field(
         0.5,
         description="Share of the patches that are drawn where the target has content; the others"
@@ -324,6 +350,11 @@ class TrainConfig(BaseModel):
         if conflict := find_conflict(self):
             raise ValueError(conflict)
         return self
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together, one for each device."""
+        return self.devices * self.num_nodes
 
     def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
         """Return a config that has a budget.

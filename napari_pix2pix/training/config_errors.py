@@ -46,6 +46,11 @@ def find_conflict(config: TrainConfig) -> str | None:
             "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
             "set one of them"
         )
+    if config.devices > 1 and ":" in config.device:
+        return (
+            f"device={config.device!r} names a single device and devices={config.devices} asks for "
+            "more: give the kind alone, such as cuda"
+        )
     bounded = config.gradient_penalty or config.spectral_norm
     if config.adversarial == "wgan" and config.adversarial_weight and not bounded:
         return (
@@ -62,6 +67,12 @@ def find_conflict(config: TrainConfig) -> str | None:
             "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
             "leave one of them out"
         )
+    for name, kind in (("classes", "classes"), ("smallest", "instances")):
+        if getattr(config, name) is not None and config.target_kind not in ("auto", kind):
+            return (
+                f"{name} is about a target of {kind}, and target_kind is "
+                f"{config.target_kind!r}: leave one of them out"
+            )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
     if config.stale_discriminator and (config.gradient_penalty or config.r1):

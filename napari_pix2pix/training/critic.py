@@ -16,6 +16,7 @@ from napari_pix2pix.core import (
     stack_planes,
 )
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.processes import average_gradients, own_part
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,7 +81,8 @@ class Critic:
         }
         objective = self.weight * (losses["D_fake"] + losses["D_real"])
         if config.gradient_penalty:
-            alpha = torch.rand(len(fake), 1, 1, 1, device=fake.device)
+            drawn = torch.rand(self.fabric.world_size * len(fake), 1, 1, 1, device=fake.device)
+            alpha = own_part(self.fabric, drawn)
             # In full precision: the gradient of a gradient has no room for less.
             penalty = gradient_penalty(self.discriminator, real_pair, fake_pair.float(), alpha)
             losses["D_penalty"] = config.gradient_penalty * penalty
@@ -90,6 +92,7 @@ class Critic:
             objective = objective + losses["D_r1"]
         self.optimizer.zero_grad()
         self.fabric.backward(objective)
+        average_gradients(self.fabric, self.discriminator)
         self.optimizer.step()
         return losses
 
@@ -117,6 +120,7 @@ class Critic:
         gradients = torch.autograd.grad(objective, list(copies.values()), retain_graph=True)
         for parameter, gradient in zip(current.values(), gradients, strict=True):
             parameter.grad = gradient
+        average_gradients(self.fabric, self.discriminator)
         self.optimizer.step()
         for name, parameter in current.items():
             copies[name].data.copy_(parameter.detach())

@@ -59,6 +59,8 @@ class TrainingData:
         What was understood, in one line.
     notes : tuple of str
         What the user should know.
+    warnings : tuple of str
+        Those of the notes that say what looks wrong.
     fingerprint : str
         Changes when the pairs do; a run is only resumed on the pairs that it began with.
     intensities : pair of Intensities
@@ -83,6 +85,7 @@ class TrainingData:
     steps_per_epoch: int
     summary: str
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     fingerprint: str
     intensities: tuple[Intensities, Intensities]
     sampled: tuple[int, int]
@@ -128,16 +131,18 @@ def prepare(
     warnings = check_blocks(opened, blocks)
     known = understand(opened[0], blocks, config, start)
     config, codecs = known.config, (known.source_codec, known.target_codec)
-    warnings += [*known.saturation, look_for_leaks(opened, parts, config)]
+    warnings += [*known.warnings, look_for_leaks(opened, parts, config)]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
     alignment, aligned = look_at_alignment(placed, config, *codecs, quick=quick)
+    if alignment.shifted:
+        warnings.append(aligned)
     trivial = fit_trivial_maps(opened, blocks, given.conditions, *codecs, start)
     windows = sample_validation(opened, parts, config, validation_count)
     validation = make_validation(opened, windows, given.conditions, trivial, known.target_codec)
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
     patches = patch_count(opened, parts.train, config.patch)
-    notes = (*known.words, parts.note, sample_note, aligned, *warnings)
+    notes = dict.fromkeys((*known.words, parts.note, sample_note, aligned, *warnings))
     return TrainingData(
         opened=opened,
         sampler=_make_sampler(placed, blocks, known, given.conditions),
@@ -149,9 +154,12 @@ def prepare(
         validation=validation,
         class_weights=known.class_weights,
         origin=placed.origin,
-        steps_per_epoch=epoch_steps(opened, parts.train, patch=config.patch, batch=config.batch),
+        steps_per_epoch=epoch_steps(
+            opened, parts.train, patch=config.patch, batch=config.batch * config.processes
+        ),
         summary=summarise(opened[: given.count], *codecs, patches=patches, alignment=alignment),
         notes=tuple(note for note in notes if note),
+        warnings=tuple(note for note in warnings if note),
         fingerprint=_fingerprint(placed, blocks),
         intensities=_measure(blocks),
         sampled=(len(blocks), len(windows)),
@@ -177,6 +185,7 @@ def _make_sampler(
         content=config.content,
         content_blocks=blocks,
         flips=config.flips,
+        vertical_flips=config.vertical_flips,
         quarter_turns=config.quarter_turns,
         zoom=config.zoom,
         intensity_jitter=config.intensity_jitter,

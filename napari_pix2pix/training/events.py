@@ -30,12 +30,15 @@ class Prepared(Event):
         The device by name.
     steps_per_epoch : int
         Optimisation steps of one epoch.
+    warnings : tuple of str
+        Those of the notes that say what looks wrong.
     """
 
     summary: str
     notes: tuple[str, ...]
     device: str
     steps_per_epoch: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ from napari_pix2pix.training.events import (
 )
 from napari_pix2pix.training.health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
 from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.processes import (
+    average_statistics,
+    leading,
+    mean_over_processes,
+)
 from napari_pix2pix.training.schedule import Schedule
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.training.step import Pix2PixStep
@@ -49,19 +54,6 @@ _NO_STEP = (
     "The budget was used up before the first step, so nothing was learnt: give more max_seconds, "
     "or images that are faster to read."
 )
-
-
-def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
-    """Make the Lightning Fabric that carries device and precision."""
-    # Imported when training starts: it takes a second.
-    from lightning_fabric import Fabric
-
-    precision = config.precision
-    if precision == "auto":
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if half else "32-true"
-    devices = [device.index] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=precision)
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
@@ -112,6 +104,15 @@ class Clock:
         self.began += seconds
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """What is decided before a step, in all processes as in the first."""
+
+    budget_used: bool
+    stopped: bool
+    seconds: float  # of the run so far
+
+
 class TrainingLoop:
     """Trains a state on data, as an iterable of events.
 
@@ -122,9 +123,10 @@ class TrainingLoop:
     data : TrainingData
         What to train on.
     fabric : lightning_fabric.Fabric
-        Carries device and precision.
+        Carries device, precision and processes.
     control : Control
-        Pauses, resumes and stops the loop from outside.
+        Pauses, resumes and stops the loop from outside. Of several processes the first's counts,
+        as does its clock.
     seconds_before : float
         Seconds of the budget used before the loop begins, such as those of the preparation.
     save : callable, optional
@@ -164,8 +166,9 @@ class TrainingLoop:
         yield Prepared(
             self.data.summary,
             self.data.notes,
-            name_device(self.fabric.device),
+            self._name_devices(),
             self.data.steps_per_epoch,
+            self.data.warnings,
         )
         train_step = Pix2PixStep(
             self.state,
@@ -176,27 +179,27 @@ class TrainingLoop:
         last_good, good_step = self.state.snapshot(), self.state.step
         reason, sentence = "budget", None
         device = self.fabric.device
-        with BatchFeed(self.data.sampler, device, generator_format(device)) as feed:
-            while not self._budget_used():
-                self.clock.skip(self.control.wait())
-                if self.control.stopped:
+        layout, part = generator_format(device), self.fabric.global_rank
+        with BatchFeed(self.data.sampler, device, layout, part) as feed:
+            while not (turn := self._next_turn()).budget_used:
+                if turn.stopped:
                     reason = "stopped"
                     break
-                step = self._train(train_step, feed.batch(self.state.step))
+                step = self._train(train_step, feed.batch(self.state.step), turn.seconds)
                 if sentence := not_finite(step.losses):
                     break
                 yield step
                 yield from self._after_step(step)
                 epoch_ends = self.state.step % self.data.steps_per_epoch == 0
-                save_now = self.save is not None and self.clock.seconds() >= self.next_save
-                if (epoch_ends or save_now) and not self.state.is_finite():
+                save_now = self._save_now()
+                if (epoch_ends or save_now) and not self._is_finite():
                     break
                 if epoch_ends:
                     last_good, good_step = self.state.snapshot(), self.state.step
                     yield from self._validate(force=False)
-                if save_now:
+                if save_now and self.save:
                     yield self._checkpoint()
-        if sentence or not self.state.is_finite():
+        if not self._is_finite() or sentence:
             yield Health(self.state.step, sentence or NOT_FINITE_WEIGHTS)
             self.state.restore(last_good)
             self.state.step = good_step
@@ -208,6 +211,27 @@ class TrainingLoop:
         if self.save and reason != "not finite":
             yield self._checkpoint()
         yield Done(self.state.step, self.state.seconds, reason)
+
+    def _next_turn(self) -> _Turn:
+        """Decide about the next step, after a pause if there is one."""
+        used = self._budget_used()
+        if not used:
+            self.clock.skip(self.control.wait())
+        known = used, self.control.stopped, self.clock.seconds()
+        *flags, seconds = leading(self.fabric, *known)
+        return _Turn(bool(flags[0]), bool(flags[1]), seconds)
+
+    def _save_now(self) -> bool:
+        due = self.save is not None and self.clock.seconds() >= self.next_save
+        return any(leading(self.fabric, due))
+
+    def _is_finite(self) -> bool:
+        average_statistics(self.fabric, self.state.networks().values())
+        return self.state.is_finite()
+
+    def _name_devices(self) -> str:
+        name, count = name_device(self.fabric.device), self.fabric.world_size
+        return name if count == 1 else f"{count} × {name}"
 
     def _budget_used(self) -> bool:
         # Under a budget in seconds the last validation must still fit in.
@@ -223,10 +247,10 @@ class TrainingLoop:
         steps = pixels / (self.config.batch * self.config.patch**2)
         return min(0.5 * self.step_seconds * steps, _MOST_EXPECTED * budget)
 
-    def _train(self, train_step: Pix2PixStep, batch: TensorBatch) -> Step:
+    def _train(self, train_step: Pix2PixStep, batch: TensorBatch, seconds: float) -> Step:
         state, schedule = self.state, self.schedule
         began = self.clock.seconds()
-        progress = schedule.progress(state.step, began)
+        progress = schedule.progress(state.step, seconds)
         rate = schedule.rate_factor(state.step, progress)
         with seeded(self.config.seed, state.step, device=self.fabric.device):
             losses = train_step(
@@ -235,7 +259,7 @@ class TrainingLoop:
                 adversarial_weight=schedule.adversarial_weight(progress),
                 rate=rate,
             )
-        values = torch.stack(list(losses.values())).tolist()
+        values = mean_over_processes(self.fabric, torch.stack(list(losses.values()))).tolist()
         self.step_seconds = min(self.step_seconds, self.clock.seconds() - began)
         step = Step(
             step=state.step + 1,
@@ -270,7 +294,7 @@ class TrainingLoop:
             return
         began = self.clock.seconds()
         too_dear = self.config.max_seconds and self.validation_total > _OVERHEAD * began
-        if too_dear and not force:
+        if any(leading(self.fabric, bool(too_dear))) and not force:
             return
         epoch = self.schedule.epoch(max(state.step - 1, 0))
         record: dict[str, Any] = {

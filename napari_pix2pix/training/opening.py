@@ -77,7 +77,10 @@ def open_set(
     """
     together = (*pairs, *held_out)
     opened = tuple(open_pair(pair, config.z_context) for pair in together)
-    if not has_source(opened):
+    sourced = has_source(opened)
+    if start is not None:
+        start.check_source(sourced)
+    if not sourced:
         config = without_source(config, held_out=bool(held_out))
     elif config.noise == "pixel" and not config.noise_channels:
         raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
@@ -126,6 +129,8 @@ def _conditions(opened: Sequence[OpenPair], count: int) -> tuple[Hashable, ...]:
                 f"A condition must be text, a number or a tuple of them, got {name!r}: a model "
                 "file can't keep anything else."
             ) from None
+        if name != name:  # NaN, which is not even the condition of its own pair
+            raise InputError("A condition is NaN, which equals nothing: give each pair a name.")
     trained = tuple(dict.fromkeys(plain[:count]))
     for name in plain[count:]:
         if name not in trained:

@@ -29,6 +29,9 @@ _RUN = {
     "max_seconds",
     "seed",
     "device",
+    "devices",
+    "num_nodes",
+    "strategy",
     "precision",
     "compile",
     "checkpoint_seconds",
@@ -40,6 +43,8 @@ _RUN = {
 # Fields without which the model's weights and codecs would mean something else.
 _MODEL = {
     "preset",
+    "classes",
+    "smallest",
     "z_context",
     "source_normalisation",
     "target_normalisation",
@@ -138,7 +143,7 @@ class Start:
             planes = getattr(opened[0], what)
             if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {planes.channels} channels of "
+                    f"The {what} of {opened[0].name} has {_counted(planes.channels)} of "
                     f"{planes.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )
@@ -155,6 +160,21 @@ class Start:
             )
         return self.conditions
 
+    def check_source(self, sourced: bool) -> None:
+        """Refuse pairs with a source for a model without one, and the other way round.
+
+        Raises
+        ------
+        InputError
+            If one of the two has a source.
+        """
+        if sourced != bool(self.source_codec.channels):
+            these, that = ("have", "without one") if sourced else ("lack", "with one")
+            raise InputError(
+                f"The pairs {these} a source, and the model to start from was trained {that}: "
+                "give such pairs, or train a new model."
+            )
+
     def check_values(self, blocks: Sequence[Block], config: TrainConfig) -> None:
         """Refuse values of another kind, and classes that the model does not know.
 
@@ -166,7 +186,7 @@ class Start:
         for what, codec in zip(("source", "target"), self.codecs, strict=True):
             windows = [getattr(block, what) for block in blocks]
             given = getattr(config, f"{what}_kind")
-            kind = find_set_kind(windows) if given == "auto" else given
+            kind = find_set_kind(windows, codec.layout) if given == "auto" else given
             if kind != codec.kind:
                 raise InputError(
                     f"The {what} is taken for {kind}, and the model to start from was trained on "
@@ -231,6 +251,10 @@ def origin_of(tensors: Mapping[str, Tensor], *, summary: str, steps: int) -> dic
         "discriminator": any(name.startswith("discriminator.") for name in tensors),
         "weights": digest.hexdigest(),
     }
+
+
+def _counted(channels: int) -> str:
+    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(names: Sequence[Hashable]) -> str:

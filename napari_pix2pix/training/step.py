@@ -22,6 +22,12 @@ from napari_pix2pix.core import (
 )
 from napari_pix2pix.training.batches import TensorBatch
 from napari_pix2pix.training.critic import Critic, Losses, set_up
+from napari_pix2pix.training.processes import (
+    average_gradients,
+    own_draws,
+    own_part,
+    share_of_valid,
+)
 from napari_pix2pix.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -89,7 +95,9 @@ class Pix2PixStep:
         config = self.config
         self._set_rates(rate)
         condition = self._condition_planes(batch)
-        fake = self.generator(stack_planes(batch.source, condition, self._noise(batch)))
+        planes = stack_planes(batch.source, condition, self._noise(batch))
+        with own_draws(self.fabric):  # of dropout
+            fake = self.generator(planes)
         losses: Losses = {}
         logits = None
         if adversarial and self.critic is not None:
@@ -106,7 +114,7 @@ class Pix2PixStep:
             weight = self._pixel_weights(batch.target)
             loss = reconstruction_loss(
                 config.reconstruction, fake, batch.target, batch.valid, weight
-            )
+            ) * share_of_valid(self.fabric, batch)
             objective.append(config.reconstruction_weight * loss)
             losses["G_L1" if config.reconstruction == "l1" else "G_reconstruction"] = objective[-1]
         if adversarial_weight and logits is not None:
@@ -121,6 +129,7 @@ class Pix2PixStep:
         config = self.config
         self.optimizer.zero_grad()
         self.fabric.backward(torch.stack(list(objective)).sum())
+        average_gradients(self.fabric, self.generator)
         if config.gradient_clip:
             self.fabric.clip_gradients(
                 self.generator,
@@ -154,7 +163,9 @@ class Pix2PixStep:
         if not self.config.noise_channels:
             return None
         size, _, height, width = batch.source.shape
-        shape, device = (size, self.config.noise_channels), batch.source.device
+        shape = self.fabric.world_size * size, self.config.noise_channels
+        device = batch.source.device
         if self.config.noise == "pixel":
-            return torch.randn(*shape, height, width, device=device)
-        return noise_planes(torch.randn(shape, device=device), height, width)
+            return own_part(self.fabric, torch.randn(*shape, height, width, device=device))
+        vectors = own_part(self.fabric, torch.randn(shape, device=device))
+        return noise_planes(vectors, height, width)

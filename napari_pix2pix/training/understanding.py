@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
@@ -34,8 +35,8 @@ class Understanding:
         Of the target's classes, where the config asks for them.
     words : tuple of str
         What there is to say of kinds, or of the model to start from.
-    saturation : list of str
-        Sentences on values that are cut off.
+    warnings : list of str
+        Sentences on values that are cut off, or that look like something else.
     """
 
     source_codec: Codec
@@ -43,7 +44,7 @@ class Understanding:
     config: TrainConfig
     class_weights: tuple[float, ...] | None
     words: tuple[str, ...]
-    saturation: list[str]
+    warnings: list[str]
 
 
 def understand(
@@ -70,18 +71,20 @@ def understand(
     if start is None:
         source, source_words = _fit_codec("source", first, blocks, config)
         target, target_words = _fit_codec("target", first, blocks, config)
-        words: tuple[str, ...] = source_words, target_words
+        said = ((source, source_words), (target, target_words))
+        words = tuple(sentence for codec, sentence in said if codec.kind != "image")
+        doubts = [sentence for codec, sentence in said if codec.kind == "image" and sentence]
     else:
         start.check_values(blocks, config)
         source, target = start.codecs
-        words = (start.note(config),)
+        words, doubts = (start.note(config),), []
     return Understanding(
         source,
         target,
         _resolve(config, source, target),
         _class_weights(target, blocks) if config.class_weights else None,
         words,
-        _saturation("source", source, blocks) + _saturation("target", target, blocks),
+        doubts + _saturation("source", source, blocks) + _saturation("target", target, blocks),
     )
 
 
@@ -89,17 +92,22 @@ def _fit_codec(
     what: str, first: OpenPair, blocks: Sequence[Block], config: TrainConfig
 ) -> tuple[Codec, str]:
     """Return the codec of source or target, and what there is to say of it."""
-    valid = [block.valid for block in blocks]
-    if what == "source":  # of which a pixel counts where any channel of the target does
-        valid = [np.asarray(one.any(axis=0, keepdims=True)) for one in valid]
     return interpret(
         [getattr(block, what) for block in blocks],
-        valid,
+        _valid(what, blocks),
         kind=getattr(config, f"{what}_kind"),
         method=getattr(config, f"{what}_normalisation"),
         layout=getattr(first, what).layout,
         what=what,
+        **({"classes": config.classes, "smallest": config.smallest} if what == "target" else {}),
     )
+
+
+def _valid(what: str, blocks: Sequence[Block]) -> list[NDArray[np.bool_]]:
+    """Return which pixels count: of the source those where any channel of the target does."""
+    if what == "target":
+        return [block.valid for block in blocks]
+    return [np.asarray(block.valid.any(axis=0, keepdims=True)) for block in blocks]
 
 
 def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
@@ -123,4 +131,5 @@ def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
 def _saturation(what: str, codec: Codec, blocks: Sequence[Block]) -> list[str]:
     if codec.kind != "image":
         return []
-    return saturation_notes([getattr(block, what) for block in blocks], what)
+    images = [getattr(block, what) for block in blocks]
+    return saturation_notes(images, what, _valid(what, blocks))

@@ -17,7 +17,6 @@ from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import foreign_dtype
-from napari_pix2pix.translation.inference import measures_its_input
 
 # A larger share of an image outside the intensities of the training is warned of.
 _OUTSIDE = 0.1
@@ -33,6 +32,7 @@ def check_call(
     seed: Any,
     tile: Any,
     batch: Any,
+    halo: Any,
     dropout: bool,
     statistics: str,
     output: str,
@@ -45,12 +45,13 @@ def check_call(
     ------
     InputError
         A number that is none or out of range, a word that is not known, or something that the
-        generator has no layers for or that needs the whole image where tiles are asked for.
+        generator has no layers for; tiles together with dropout.
     """
     check_integer("samples", samples, 1)
-    for name, value, lowest in (("seed", seed, 0), ("tile", tile, 0), ("batch", batch, 1)):
+    lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1), "halo": (halo, 1)}
+    for name, (value, least) in lowest.items():
         if value is not None:
-            check_integer(name, value, lowest)
+            check_integer(name, value, least)
     check_output(output)
     if statistics not in ("stored", "image"):
         raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
@@ -63,8 +64,11 @@ def check_call(
         raise InputError(
             f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
         )
-    if tile:
-        _check_tiles(generator, tile, dropout, statistics)
+    if tile and dropout:
+        raise InputError(
+            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
+            "dropout=False."
+        )
 
 
 def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
@@ -81,6 +85,21 @@ def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
         known = ", ".join(map(repr, conditions))
         raise InputError(f"condition must be one of {known}, got {condition!r}.")
     return conditions.index(condition) if conditions else 0
+
+
+def check_exact(halo: int | None, exact: int) -> None:
+    """Refuse a halo that would make chunks and blocks differ from the whole.
+
+    Raises
+    ------
+    InputError
+        When it is less than the exact one.
+    """
+    if halo is not None and halo < exact:
+        raise InputError(
+            f"Chunks and blocks equal the whole, with a halo of {exact} pixels; got halo={halo}: "
+            "leave halo out."
+        )
 
 
 def check_lazy_call(conditions: Sequence[Hashable], condition: Hashable, on_tile: Any) -> None:
@@ -123,6 +142,22 @@ def warn_of_intensities(
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.
 
+    Parameters are those of `odd_intensities`.
+
+    Warns
+    -----
+    UserWarning
+        What that says, if anything.
+    """
+    if sentence := odd_intensities(planes, source, target, known):
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+
+
+def odd_intensities(
+    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
+) -> str:
+    """Say when an image looks like a target, or lies outside what was trained on.
+
     Parameters
     ----------
     planes : Planes
@@ -132,19 +167,17 @@ def warn_of_intensities(
     known : pair of Intensities
         Of the training's sources and targets.
 
-    Warns
-    -----
-    UserWarning
-        When the image is nearer to the targets than to the sources, and farther from the sources
-        than any training block; or when more than a tenth of a channel's values lie outside the
-        range of the sources.
+    Returns
+    -------
+    str
+        A sentence when the image is nearer to the targets than to the sources, and farther from
+        the sources than any training block; or when more than a tenth of a channel's values lie
+        outside the range of the sources. Otherwise nothing.
     """
     if source.kind != "image" or planes.dtype.kind == "b":
-        return
+        return ""
     windows = sample_windows(planes)
-    sentence = _like_target(windows, target, known) or _outside(windows, known[0])
-    if sentence:
-        warnings.warn(sentence, UserWarning, stacklevel=3)
+    return _like_target(windows, target, known) or _outside(windows, known[0])
 
 
 def _like_target(
@@ -238,25 +271,6 @@ def check_integer(name: str, value: Any, lowest: int) -> None:
         raise InputError(f"{name} must be an integer, got {value!r}.") from None
     if not fits:
         raise InputError(f"{name} must be {lowest} or more, got {value}.")
-
-
-def _check_tiles(generator: nn.Module, tile: int, dropout: bool, statistics: str) -> None:
-    """Refuse tiles that would differ from the whole image."""
-    if statistics == "image":
-        raise InputError(
-            f"statistics='image' needs the whole image at once, got tile={tile}: leave tile "
-            "out, or use statistics='stored'."
-        )
-    if dropout:
-        raise InputError(
-            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
-            "dropout=False."
-        )
-    if measures_its_input(generator):
-        raise InputError(
-            "This model's norms measure each image and need the whole at once, got "
-            f"tile={tile}: leave tile out."
-        )
 
 
 def _has(generator: nn.Module, layer: type[nn.Module]) -> bool:

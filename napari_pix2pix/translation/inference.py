@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
+from napari_pix2pix.translation.measuring import (
+    Measured,
+    fixed_norms,
+    measure,
+    norms_that_measure,
+    replaced,
+    sample_tiles,
+    sample_windows,
+)
 from napari_pix2pix.translation.memory import fit_to_memory
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box, TileGrid
-from napari_pix2pix.translation.translate import iter_tiles, put_together
+from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tiles
 
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
@@ -85,8 +98,10 @@ class Model:
         seed: int = 0,
         tile: int | None = None,
         batch: int | None = None,
+        halo: int | None = None,
         dropout: bool = False,
         statistics: Statistics = "stored",
+        measured: Measured | None = None,
         region: Box | None = None,
         first: Box | None = None,
     ) -> Iterator[tuple[slice, slice, np.ndarray]]:
@@ -103,18 +118,21 @@ class Model:
         seed : int
             Seed of noise planes and dropout.
         tile : int, optional
-            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. Networks
-            that measure each image are given the whole, and so is dropout, whose mask would be
-            another for each tile.
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. With
+            dropout it is the whole, since the mask would be another for each tile.
         batch : int, optional
             Tiles at once; None chooses by memory.
+        halo : int, optional
+            Context of a tile in pixels, see `cut_image`.
         dropout : bool
             Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1).
         statistics : {"stored", "image"}
             Batch norm with its running statistics, or with those of this image.
+        measured : mapping of str to Moments, optional
+            What `measure` returned for this image, where its tiles are computed apart. Otherwise
+            it is measured here when a network that measures each image is given tiles.
         region : Box, optional
-            Only this part, widened to the grid of the stride. What is given the whole image
-            yields the whole.
+            Only this part, widened to the grid of the stride.
         first : Box, optional
             Parts in and near this part of the image come first.
 
@@ -125,32 +143,129 @@ class Model:
         planes : numpy.ndarray
             (Q, h, w) float32, network range.
         """
-        generator = self.generator
-        device = next(generator.parameters()).device
-        whole = needs_whole(generator, dropout=dropout, statistics=statistics)
-        network = network_grid(generator)
-        grid = TileGrid(height, width, **network)
-        planes_in = self.source_codec.planes + self.conditions + self.noise_channels
-        tile, batch = fit_to_memory(
-            generator, planes_in, grid, device=device, tile=0 if whole else tile, batch=batch
+        norms = norms_that_measure(self.generator, statistics)
+        cut, batch = self._cut(height, width, 0 if dropout else tile, batch, halo)
+        run = partial(
+            self._run,
+            self._function(condition),
+            self._reader(read, seed),
+            seed=seed,
+            statistics=statistics,
+            dropout=dropout,
+            batch=batch,
+            first=first,
+            region=None if region is None else cut.rounded(region),
         )
+        if cut.whole or not norms:
+            try:
+                yield from run(cut, {}, may_cut=not (norms or dropout))
+                return
+            except DeviceError:
+                smaller = cut.smaller()
+                if tile is not None or dropout or not norms or smaller is None:
+                    raise
+                warnings.warn(
+                    "Memory ran out with the whole image; going on in tiles, with nearly the same "
+                    "result. Give a tile next time.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                cut, batch = smaller, 1
+        if measured is None:
+            measured = self.measure(
+                read,
+                height,
+                width,
+                condition=condition,
+                seed=seed,
+                statistics=statistics,
+                tile=cut.tile,
+                halo=halo,
+            )
+        yield from run(cut, fixed_norms(norms, measured), may_cut=True)
+
+    def _run(
+        self,
+        function: Callable[[Tensor], Tensor],
+        reader: ReadWindow,
+        cut: TileGrid,
+        layers: Mapping[str, nn.Module],
+        *,
+        seed: int,
+        statistics: Statistics,
+        dropout: bool,
+        **how: Any,
+    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        device = next(self.generator.parameters()).device
         with (
-            applying(generator, dropout=dropout, statistics=statistics),
+            applying(self.generator, dropout=dropout, statistics=statistics),
+            replaced(self.generator, layers),
             seeded(seed, device=device),
         ):
-            yield from iter_tiles(
-                self._function(condition),
-                self._reader(read, seed),
-                height=height,
-                width=width,
-                **network,
-                tile=tile,
-                batch=batch,
-                may_cut=not whole,
-                device=device,
-                region=None if whole or region is None else grid.rounded(region),
-                first=first,
-            )
+            yield from iter_tiles(function, reader, **asdict(cut), device=device, **how)
+
+    def measure(
+        self,
+        read: ReadWindow,
+        height: int,
+        width: int,
+        *,
+        condition: int = 0,
+        seed: int = 0,
+        statistics: Statistics = "stored",
+        tile: int | None = None,
+        halo: int | None = None,
+    ) -> Measured:
+        """Measure an image once for all its tiles, wherever these are computed.
+
+        Parameters
+        ----------
+        read, height, width, condition, seed, statistics, tile, halo
+            As for `iter_tiles`. The windows are no larger than those of the tiles.
+
+        Returns
+        -------
+        mapping of str to Moments
+            What norms are given, for `iter_tiles`; empty for a network of fixed statistics.
+        """
+        norms = norms_that_measure(self.generator, statistics)
+        cut = self._cut(height, width, tile, 1, halo)[0]
+        device = next(self.generator.parameters()).device
+        run = partial(run_tiles, self._function(condition), self._reader(read, seed), cut, device)
+        windows: TileGrid | None = sample_windows(cut)
+        with applying(self.generator, statistics=statistics), seeded(seed, device=device):
+            while norms and windows is not None:
+                tiles = sample_tiles(windows)
+                batch = self._batch(windows, most=len(tiles))
+                while batch:
+                    measured = measure(self.generator, norms, run, tiles, batch)
+                    if measured is not None:
+                        return measured
+                    batch //= 2
+                windows = windows.smaller()
+        if norms:
+            raise DeviceError(f"{device} has not enough memory to measure the image.")
+        return {}
+
+    @property
+    def _planes_in(self) -> int:
+        return self.source_codec.planes + self.conditions + self.noise_channels
+
+    def _batch(self, windows: TileGrid, most: int) -> int:
+        device = next(self.generator.parameters()).device
+        return fit_to_memory(
+            self.generator, self._planes_in, windows, device=device, tile=windows.tile, most=most
+        )[1]
+
+    def _cut(
+        self, height: int, width: int, tile: int | None, batch: int | None, halo: int | None
+    ) -> tuple[TileGrid, int]:
+        generator = self.generator
+        network = {"halo": generator.halo, "least": generator.least_size}
+        grid = TileGrid(height, width, stride=generator.stride, **network)
+        device = next(generator.parameters()).device
+        how = {"tile": tile, "batch": batch, "halo": halo}
+        return cut_image(generator, self._planes_in, grid, device=device, **how)
 
     def _function(self, condition: int) -> Callable[[Tensor], Tensor]:
         def function(read: Tensor) -> Tensor:
@@ -177,19 +292,13 @@ class Model:
 
 
 def network_grid(generator: UNet | ResNet) -> dict[str, int]:
-    """Return what a `TileGrid` is to know of a generator: stride, halo and least size."""
+    """Return what a `TileGrid` is to know of a generator: stride, exact halo and least size."""
     return {"stride": generator.stride, "halo": generator.halo, "least": generator.least_size}
 
 
 def needs_whole(generator: nn.Module, *, dropout: bool, statistics: Statistics) -> bool:
     """Whether a part of an image comes out right only where the whole is given."""
-    return dropout or statistics == "image" or measures_its_input(generator)
-
-
-def measures_its_input(generator: nn.Module) -> bool:
-    """Whether ``generator`` has norms that measure what they are given, so that tiles differ."""
-    norms = (nn.InstanceNorm2d, nn.GroupNorm)
-    return any(isinstance(module, norms) for module in generator.modules())
+    return dropout or bool(norms_that_measure(generator, statistics))
 
 
 @contextmanager

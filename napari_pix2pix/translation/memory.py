@@ -136,6 +136,7 @@ def fit_to_memory(
     device: torch.device | str,
     tile: int | None = None,
     batch: int | None = None,
+    most: int = _MOST_WINDOWS,
 ) -> tuple[int, int]:
     """Fill in the tile and the batch that were left open, by the memory that is free.
 
@@ -151,6 +152,8 @@ def fit_to_memory(
         Where the network runs.
     tile, batch : int, optional
         As for `translate`; None where it is to be chosen.
+    most : int
+        The largest batch that is chosen.
 
     Returns
     -------
@@ -169,5 +172,5 @@ def fit_to_memory(
     if batch is None:
         height, width = replace(grid, tile=tile).window
         fitting = int(free * _SHARE / (height * width * bytes_per_pixel))
-        batch = min(max(1, fitting), _MOST_WINDOWS)
+        batch = min(max(1, fitting), most)
     return tile, batch

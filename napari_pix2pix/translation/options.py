@@ -27,10 +27,16 @@ class CallOptions(BaseModel):
     tile: Annotated[int, Field(ge=0)] | None = Field(
         None,
         description="Side of the tiles in pixels; the result is the same, but parts appear sooner "
-        "and take less memory. Models with instance or group norm take the whole image only.",
+        "and take less memory. For models with instance or group norm the image is measured "
+        "first, and the result nearly the same.",
     )
     batch: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Tiles at once; faster on a GPU, and takes more memory."
+    )
+    halo: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Context that a tile sees beyond its border, in pixels; exact when not given, "
+        "or less where that would cost too much, with tiles that fade into each other.",
     )
     device: str | None = Field(
         None, description="Where the network runs: the fastest that is found, cpu, cuda or mps."
@@ -38,7 +44,7 @@ class CallOptions(BaseModel):
     statistics: Statistics = Field(
         "stored",
         description="Batch norm with the statistics of the training, or with those of each image, "
-        "as the paper does; the image is then not tiled.",
+        "as the paper does.",
     )
     dropout: bool = Field(
         False,
@@ -47,4 +53,9 @@ class CallOptions(BaseModel):
     )
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Seed of dropout and noise planes; another seed, another sample."
+    )
+    samples: Annotated[int, Field(ge=1)] = Field(
+        1,
+        description="How many draws of noise planes and dropout; the Apply dock shows their "
+        "mean and standard deviation.",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -12,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import ConfigError, DeviceError
+from napari_pix2pix.translation.assembly import Assembly, Planes
 from napari_pix2pix.translation.memory import is_out_of_memory
 from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
 
-Planes = NDArray[np.float32]
 Network = Callable[[torch.Tensor], torch.Tensor]
 Read = Callable[[slice, slice], NDArray[Any]]
 
@@ -31,6 +33,7 @@ def translate(
     tile: int = 0,
     batch: int = 1,
     least: int = 0,
+    ramp: int = 0,
     may_cut: bool = True,
     device: torch.device | str = "cpu",
     on_tile: Callable[[int, int], object] | None = None,
@@ -46,12 +49,13 @@ def translate(
         Takes (B, P, h, w) float32 tensors on `device`, h and w multiples of `stride`, and returns
         (B, K, h, w). Planes that do not come from the image, such as a condition, are added here.
     read : callable
-        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image.
+        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image. All
+        but the first are read in a thread of their own, one at a time, while the network runs.
     height, width : int
         Size of the image in pixels. Where it is no multiple of the stride, it is continued by
         reflection at its bottom and right.
-    stride, halo, tile, least : int
-        See `TileGrid`; tile 0 runs the whole image at once.
+    stride, halo, tile, least, ramp : int
+        See `TileGrid`; tile 0 runs the whole image at once. With a ramp, tiles are blended.
     batch : int
         Windows given to the network at once.
     may_cut : bool
@@ -104,6 +108,7 @@ def translate(
         tile=tile,
         batch=batch,
         least=least,
+        ramp=ramp,
         may_cut=may_cut,
         device=device,
     )
@@ -154,6 +159,7 @@ def iter_tiles(
     tile: int = 0,
     batch: int = 1,
     least: int = 0,
+    ramp: int = 0,
     may_cut: bool = True,
     device: torch.device | str = "cpu",
     region: Box | None = None,
@@ -184,45 +190,57 @@ def iter_tiles(
             f"tile is {tile}, but this network measures the image and needs it whole; give tile 0."
         )
     device = torch.device(device)
-    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least)
-    pending = grid.tiles(region)
-    if first is not None:
-        pending.sort(key=lambda tile: tile.kept.distance(first))
+    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least, ramp=ramp)
+    work = Assembly(grid, [region or Box(0, height, 0, width)], first)
     warned = False
-    while pending:
-        chosen = _alike(pending[:batch])
-        outputs = _run(network, read, grid, chosen, device)
-        if outputs is not None:
-            del pending[: len(chosen)]
-            for piece, planes in zip(chosen, outputs, strict=True):
-                yield piece.kept.rows, piece.kept.columns, planes
-            continue
-        smaller = grid.smaller() if may_cut else None
-        if len(chosen) == 1 and smaller is None:
-            raise DeviceError(_too_large(device, grid))
-        if not warned:
-            warnings.warn(_going_on(device, len(chosen), grid), UserWarning, stacklevel=2)
-            warned = True
-        if len(chosen) > 1:
-            batch = len(chosen) // 2
-        elif smaller is not None:
-            grid = smaller
-            pending = [part for left in pending for part in grid.tiles(left.kept)]
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[Planes] | None = None
+        while work.pending:
+            chosen = _alike(work.pending[:batch])
+            following = _alike(work.pending[len(chosen) : len(chosen) + batch])
+            windows = ahead.result if ahead else partial(_read_windows, read, chosen, work.grid)
+            ahead = None
+            if following:
+                ahead = reader.submit(_read_windows, read, following, work.grid)
+            outputs = _run(network, windows, chosen, device)
+            if outputs is not None:
+                del work.pending[: len(chosen)]
+                for piece, planes in zip(chosen, outputs, strict=True):
+                    for box, part in work.add(piece, planes):
+                        yield box.rows, box.columns, part
+                continue
+            ahead = None
+            smaller = work.grid.smaller() if may_cut else None
+            if len(chosen) == 1 and smaller is None:
+                raise DeviceError(_too_large(device, work.grid))
+            if not warned:
+                warnings.warn(_going_on(device, len(chosen), work.grid), UserWarning, stacklevel=2)
+                warned = True
+            if len(chosen) > 1:
+                batch = len(chosen) // 2
+            elif smaller is not None:
+                work = work.recut(smaller)
+
+
+def run_tiles(
+    network: Network, read: Read, grid: TileGrid, device: torch.device, tiles: Sequence[Tile]
+) -> bool:
+    """Run the network on windows for what can be seen on its way; False if memory ran out."""
+    return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
 
 
 def _alike(tiles: Sequence[Tile]) -> list[Tile]:
     """Return the first tiles, as far as they can be stacked; all, but after memory ran out."""
-    size = tiles[0].window.size
-    return list(takewhile(lambda tile: tile.window.size == size, tiles))
+    return list(takewhile(lambda tile: tile.window.size == tiles[0].window.size, tiles))
 
 
 def _run(
-    network: Network, read: Read, grid: TileGrid, tiles: Sequence[Tile], device: torch.device
+    network: Network, windows: Callable[[], Planes], tiles: Sequence[Tile], device: torch.device
 ) -> list[Planes] | None:
     """Translate one batch and return the kept parts; None if memory ran out."""
     try:
-        windows = np.stack([_read_window(read, tile.window, grid) for tile in tiles])
-        x = torch.from_numpy(windows).to(device, memory_format=torch.channels_last)  # (B, P, h, w)
+        x = torch.from_numpy(windows())  # (B, P, h, w)
+        x = x.to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
             y = network(x)  # (B, K, h, w)
         # A copy of the kept part: a view would hold the whole window for as long as it is used.
@@ -235,6 +253,10 @@ def _run(
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return None
+
+
+def _read_windows(read: Read, tiles: Sequence[Tile], grid: TileGrid) -> Planes:
+    return np.stack([_read_window(read, tile.window, grid) for tile in tiles])
 
 
 def _read_window(read: Read, window: Box, grid: TileGrid) -> Planes:
@@ -268,9 +290,10 @@ def _too_large(device: torch.device, grid: TileGrid) -> str:
 
 def _going_on(device: torch.device, count: int, grid: TileGrid) -> str:
     height, width = grid.window
+    same = "nearly the same" if grid.ramp else "the same"
     return (
         f"{device} ran out of memory (batch {count}, windows of {height} x {width} pixels); going "
-        "on in smaller pieces, with the same result. Give a smaller batch or tile next time."
+        f"on in smaller pieces, with {same} result. Give a smaller batch or tile next time."
     )
 
 

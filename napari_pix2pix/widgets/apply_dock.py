@@ -161,15 +161,17 @@ class ApplyDock(QWidget):
         return self._run.layers
 
     def apply(self) -> None:
-        """Apply the model; does nothing but say why where it can't."""
-        self._view.say("")
+        """Apply the model; `ended` tells how it went.
+
+        Raises
+        ------
+        InputError
+            When the model does not fit the layers, or one is being applied.
+        """
         if self.running:
-            return
-        try:
-            order, _ = self._plan(copy=True)
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-            return
+            raise InputError("A model is being applied: wait for its end, or cancel it.")
+        order, _ = self._plan(copy=True)
+        self._view.say("")
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
@@ -185,7 +187,7 @@ class ApplyDock(QWidget):
         if last is not None and (self.model is None or self.model is not last):
             self._view.picker.choose(last)
         self.set_layers([layer])
-        self.apply()
+        self._try_to_apply()
 
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
@@ -213,7 +215,7 @@ class ApplyDock(QWidget):
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
-        self._later.start()
+        self._check_soon()
 
     def close_down(self) -> None:
         """Stop all work, wait for it, and give the keys back."""
@@ -230,24 +232,40 @@ class ApplyDock(QWidget):
         for signal in (
             view.layers.changed,
             view.options.changed,
+            view.replaces.toggled,
             view.condition.currentIndexChanged,
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
         ):
-            signal.connect(self._later.start)
+            signal.connect(self._check_soon)
         self._later.timeout.connect(self.check)
-        view.apply.clicked.connect(self.apply)
+        view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
         self._trial.finished.connect(self._take_speed)
 
+    def _check_soon(self, *_: Any) -> None:
+        self._later.start()
+
+    def _try_to_apply(self) -> None:
+        try:
+            self.apply()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
+
     def _plan(self, *, copy: bool) -> tuple[Order, list[Planes]]:
         """Say what is to be done; raises `InputError` where it can't be."""
         model, card, condition = self.model, self.card, self.condition
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
+        if not card.channels:
+            raise InputError(
+                "This model was trained without a source and takes no layer: it makes images with "
+                "translator.sample or on the command line."
+            )
+        self._check_samples(card)
         groups = self.layers
         if not groups:
             raise InputError(
@@ -278,15 +296,37 @@ class ApplyDock(QWidget):
         )
         return order, [planes for _, planes in made]
 
+    def _check_samples(self, card: Card) -> None:
+        options = self.options
+        if options.samples == 1:
+            return
+        if not (options.dropout or card.config.noise_channels):
+            raise InputError(
+                f"All {options.samples} samples would be the same: tick dropout as well."
+            )
+        if self.replaces:
+            raise InputError(
+                "Mean and deviation of samples are two layers and replace none: untick Replace "
+                "the source, or take 1 sample."
+            )
+
     def _describe(self, order: Order, planes: list[Planes]) -> None:
         """Say what a run will cost, and what is odd about the images."""
         translator = order.model.translator
         measured = trial = None
         if translator is not None:
             measured, trial = self._run.speeds.get(translator), self._speeds.get(translator)
-        whole = not self._view.options.may_tile or order.options.tile == 0
+        whole = self._view.options.whole
         self._view.estimate.say(
-            estimate(order.card, order.jobs, planes, measured=measured, trial=trial, whole=whole)
+            estimate(
+                order.card,
+                order.jobs,
+                planes,
+                measured=measured,
+                trial=trial,
+                whole=whole,
+                samples=order.options.samples,
+            )
         )
         notes = {foreign_dtype(order.card.source_codec, one.dtype) for one in planes}
         self._view.note.say(" ".join(sorted(notes - {""})))
@@ -294,8 +334,9 @@ class ApplyDock(QWidget):
     def _take_model(self) -> None:
         if self.card is not None:
             self._view.fit(self.card)
-            self._try_speed()
-        self._later.start()
+            if self.card.channels:
+                self._try_speed()
+        self._check_soon()
 
     def _try_speed(self) -> None:
         """Learn the speed of a model in memory, or of a file that the user chose."""
@@ -312,7 +353,7 @@ class ApplyDock(QWidget):
         if model.translator is None:
             models().remember(speed.translator, model.name, path=model.path, look=model.look)
         self._try_speed()  # of the model that was chosen meanwhile
-        self._later.start()
+        self._check_soon()
 
     def _choose_selected(self) -> None:
         selected = [unwrapped(layer) for layer in self._viewer.layers.selection]
@@ -340,7 +381,7 @@ class ApplyDock(QWidget):
         self._view.say(said, is_error=is_error)
         # The runner tells its end before it is free again.
         QTimer.singleShot(0, self._show_state)
-        self._later.start()
+        self._check_soon()
         self.ended.emit(said, is_error)
 
     def _question(self) -> str:

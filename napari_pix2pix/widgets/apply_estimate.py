@@ -22,6 +22,7 @@ def estimate(
     measured: float | None,
     trial: Speed | None,
     whole: bool,
+    samples: int = 1,
 ) -> str:
     """Say what a run will cost.
 
@@ -37,6 +38,8 @@ def estimate(
         What a trial told; its pixels are those of windows.
     whole : bool
         Whether images go through the network as a whole.
+    samples : int
+        How often they do; of several, mean and deviation are kept as float32.
 
     Returns
     -------
@@ -48,14 +51,14 @@ def estimate(
         len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
         for job, one in pairs
     )
-    itemsize = np.dtype(card.target_codec.dtype).itemsize
+    itemsize = np.dtype(card.target_codec.dtype).itemsize if samples == 1 else 8
     kept = sum(one.frames * one.height * one.width for one in planes)
     results = kept * card.target_codec.channels * itemsize
     said = f"{pixels / 1e6:.2g} Mpx" if pixels < 1e7 else f"{pixels / 1e6:.0f} Mpx"
     if measured is None and trial is not None:
         measured = trial.pixels_per_second / (1 if whole else _HALO)
     if measured:
-        said += f", about {time_left(pixels / measured)}"
+        said += f", about {time_left(samples * pixels / measured)}"
     said += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(_window(one, whole) for one in planes)

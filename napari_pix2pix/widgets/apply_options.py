@@ -33,7 +33,7 @@ class OptionsForm(QWidget):
         super().__init__()
         self._editors: dict[str, Editor] = {}
         self._choices: dict[str, Choice] = {}
-        self._measures = False  # each image, so that it can't be tiled
+        self._measures = False  # each image
         layout = QFormLayout(self)
         layout.setContentsMargins(8, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -59,10 +59,11 @@ class OptionsForm(QWidget):
         return CallOptions(**values)
 
     @property
-    def may_tile(self) -> bool:
-        """Whether the network may be given the image in tiles."""
+    def whole(self) -> bool:
+        """Whether the network is given the whole image at once, as far as memory allows."""
         options = self.options()
-        return not (self._measures or options.dropout or options.statistics == "image")
+        measures = self._measures or options.statistics == "image"
+        return options.dropout or options.tile == 0 or (measures and options.tile is None)
 
     def set_options(self, options: CallOptions) -> None:
         """Show other options."""
@@ -79,10 +80,12 @@ class OptionsForm(QWidget):
         config = card.config
         self._measures = config.norm in ("instance", "group")
         self._allow("output", card.target_codec.kind == "image", "Labels have no float form.")
+        draws = config.noise_channels > 0 or config.dropout > 0
+        varies = card.target_codec.kind == "image" and draws
+        one = "Draws have a mean where targets are images and the model has noise or dropout."
+        self._allow("samples", varies, one)
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
-        needs_all = f"This model has {config.norm} norm, which needs the whole image at once."
-        self._allow("tile", not self._measures, needs_all)
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         widget = self._widget(name)
@@ -96,8 +99,9 @@ class OptionsForm(QWidget):
     def _editor(self, name: str) -> QWidget:
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
-        if isinstance(editor.widget, Number):
-            editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
+        if isinstance(editor.widget, Number) and name != "samples":
+            automatic = name in ("batch", "halo")
+            editor.widget.setSpecialValueText("automatic" if automatic else "not set")
         self._editors[name] = editor
         return editor.widget
 

@@ -49,8 +49,8 @@ class Order:
     options: CallOptions
     replaces: bool
 
-    def made(self, number: int, digest: str) -> Made:
-        """Say what the result of a job will be."""
+    def made(self, number: int, shown: str, digest: str) -> Made:
+        """Say what a result of a job will be; ``shown`` as in a `Progress`."""
         job, source = self.jobs[number], self.sources[number]
         names = " + ".join(one.name for one in job.sources)
         condition = "" if self.condition is None else f", {self.condition}"
@@ -60,10 +60,13 @@ class Order:
             "condition": self.condition,
             "source": names,
             "source_id": str(source.unique_id),
+            "shown": shown,
+            "samples": self.options.samples,
             "trained_on": self.card.summary,
             "scores": {side: dict(scores) for side, scores in self.card.scores.items()},
         }
-        name = f"{names} [{self.model.name}{condition}]"
+        of = f", {shown} of {self.options.samples}" if shown else ""
+        name = f"{names} [{self.model.name}{condition}{of}]"
         return Made(
             source,
             job.sources[0],
@@ -100,9 +103,10 @@ class ApplyRun(QObject):
         self._viewer = viewer
         self._order: Order | None = None
         self._digest = ""
-        self._results: dict[int, Result] = {}
+        self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
         self._missing = False
+        self._odd: list[str] = []
         self._last: Progress | None = None
         self._history: list[list[Result]] = []
         self._translator: Translator | None = None
@@ -131,7 +135,7 @@ class ApplyRun(QObject):
 
     def start(self, order: Order) -> None:
         """Apply a model in a thread."""
-        self._order, self._last, self._missing = order, None, False
+        self._order, self._last, self._missing, self._odd = order, None, False, []
         self._results, self._finished = {}, set()
         self.runner.start(
             lambda control: apply_model(
@@ -164,6 +168,7 @@ class ApplyRun(QObject):
             self._paint(event)
         elif isinstance(event, JobDone):
             self._missing = self._missing or event.missing
+            self._odd += [event.odd] if event.odd and event.odd not in self._odd else []
             self._complete(event.job, complete=event.complete)
 
     def _remember(self, event: Loaded) -> None:
@@ -175,13 +180,13 @@ class ApplyRun(QObject):
     def _paint(self, event: Progress) -> None:
         assert self._order is not None
         self._last = event
-        if event.array is not None:
-            if event.job not in self._results:
-                made = self._order.made(event.job, self._digest)
-                self._results[event.job] = Result(self._viewer, made, replaces=self._order.replaces)
-            result = self._results[event.job]
-            result.paint(event.array)
-            if result.gone:
+        for shown, array in event.arrays.items():
+            key = event.job, shown
+            if key not in self._results:
+                made = self._order.made(*key, self._digest)
+                self._results[key] = Result(self._viewer, made, replaces=self._order.replaces)
+            self._results[key].paint(array)
+            if self._results[key].gone:
                 self.cancel()
         part = event.done / event.total
         left = event.seconds * (1 / part - 1) if part > 0 else 0.0
@@ -189,11 +194,12 @@ class ApplyRun(QObject):
 
     def _complete(self, number: int, *, complete: bool) -> None:
         self._finished.add(number)
-        if number in self._results:
-            self._results[number].finish(complete=complete)
+        for (job, _), result in self._results.items():
+            if job == number:
+                result.finish(complete=complete)
 
     def _finish(self, _: object) -> None:
-        done = len(self._results)
+        done = len({job for job, _ in self._results})
         order, last = self._close_books()
         if last is None or last.done < last.total or done < len(order.jobs):
             said = "Cancelled."
@@ -208,7 +214,7 @@ class ApplyRun(QObject):
                 " There were pixels that are NaN or infinite: what is translated there and "
                 "around them means little."
             )
-        self.ended.emit(said, False)
+        self.ended.emit(" ".join([said, *self._odd]), False)
 
     def _fail(self, sentence: str) -> None:
         self._close_books()
@@ -217,8 +223,9 @@ class ApplyRun(QObject):
     def _close_books(self) -> tuple[Order, Progress | None]:
         """Mark what an error or a cancel has left undone, and make it all undoable."""
         assert self._order is not None
-        for number in set(self._results) - self._finished:
-            self._results[number].finish(complete=False)
+        for (job, _), result in self._results.items():
+            if job not in self._finished:
+                result.finish(complete=False)
         if self._results:
             self._history.append(list(self._results.values()))
         order, last = self._order, self._last

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,15 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import open_source
 from napari_pix2pix.training.control import Control
+from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.translation.tiles import Box
 
 if TYPE_CHECKING:
-    from napari_pix2pix.translator import Translator
+    from napari_pix2pix.translator import Part, Translator
     from napari_pix2pix.widgets.models import KnownModel
 
+SPREAD = "mean", "deviation"  # what is shown of several samples
 TILE = 512  # small enough to see it coming and to cancel soon, large enough to cost little halo
 _SIDE = 128  # pixels of the image that speed is tried on
 
@@ -40,14 +43,15 @@ class Job:
     first : Box or None
         The part in view, done first.
     before : mapping of str to array
-        By the hash of the model: what it made of this image earlier, to be continued.
+        By the hash of the model, and "", "mean" or "deviation": what it made of this image
+        earlier, to be continued.
     """
 
     sources: list[Snapshot]
     frames: list[int]
     region: Box | None = None
     first: Box | None = None
-    before: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
         """Open the image as a model takes it; raises `InputError` where it does not fit."""
@@ -69,8 +73,9 @@ class Progress(NamedTuple):
     ----------
     job : int
         Which of the jobs.
-    array : numpy.ndarray or None
-        The result so far; None as long as there is nothing to see.
+    arrays : mapping of str to numpy.ndarray
+        The results so far; nothing as long as there is nothing to see. "" is what was made, or of
+        several samples "mean" and "deviation".
     done, total : int
         Pixels of all jobs.
     seconds : float
@@ -78,18 +83,29 @@ class Progress(NamedTuple):
     """
 
     job: int
-    array: np.ndarray | None
+    arrays: Mapping[str, np.ndarray]
     done: int
     total: int
     seconds: float
 
 
 class JobDone(NamedTuple):
-    """A job is finished, or was stopped; ``missing`` where its source had NaN or infinities."""
+    """A job is finished, or was stopped.
+
+    Attributes
+    ----------
+    job : int
+    complete : bool
+    missing : bool
+        Whether its source had pixels that are NaN or infinite.
+    odd : str
+        What is odd about its source's intensities, as a sentence.
+    """
 
     job: int
     complete: bool
     missing: bool
+    odd: str
 
 
 class Speed(NamedTuple):
@@ -137,30 +153,38 @@ def apply_model(
 
     translator = load_known(known)
     how = _how(options, translator)
-    calls.check_call(translator.generator, samples=1, output=options.output, **_checked(how))
+    noise = translator.config.noise_channels
+    calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
+    samples = how.pop("samples")
     yield Loaded(translator, translator.digest)
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
-    total = sum(_pixels(job, planes) for job, planes in zip(jobs, opened, strict=True))
+    total = samples * sum(_pixels(job, planes) for job, planes in zip(jobs, opened, strict=True))
     began, before = time.perf_counter(), 0
     for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
-        canvas = Canvas(translator.target_codec.layout, planes, job.before.get(translator.digest))
-        missing = False
+        layout, missing = translator.target_codec.layout, False
+        odd = _odd(translator, planes)
+        canvases = {
+            what: Canvas(layout, planes, job.before.get((translator.digest, what)))
+            for what in (SPREAD if samples > 1 else ("",))
+        }
         for frame in job.frames:
             done = 0
-            for part in translator.iter_frame(
-                planes, frame, condition, region=job.region, first=job.first, **how
-            ):
-                missing, done = missing or part.missing, part.done
-                if part.pixels is not None:
-                    canvas.paint(frame, part.box, part.pixels)
+            parts = partial(
+                translator.iter_frame, planes, frame, condition, region=job.region, first=job.first
+            )
+            for part, done, results in _draw(parts, samples, how):
+                missing = missing or part.missing
+                for what, pixels in results.items():
+                    canvases[what].paint(frame, part.box, pixels)
                 so_far = min(before + done, total)
-                yield Progress(number, canvas.array, so_far, total, time.perf_counter() - began)
+                arrays = {k: one.array for k, one in canvases.items() if one.array is not None}
+                yield Progress(number, arrays, so_far, total, time.perf_counter() - began)
                 if control.stopped and (so_far < total or part.pixels is None):
-                    yield JobDone(number, False, missing)
+                    yield JobDone(number, False, missing, odd)
                     return
             before += done
-        yield JobDone(number, True, missing)
+        yield JobDone(number, True, missing, odd)
 
 
 def try_speed(known: KnownModel, device: str | None) -> Speed:
@@ -180,6 +204,33 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
     side = max(2 * network.stride, network.least_size)
     return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=side))
+
+
+def _draw(
+    parts: Callable[..., Iterator[Part]], samples: int, how: dict[str, Any]
+) -> Iterator[tuple[Part, int, dict[str, np.ndarray]]]:
+    """Yield the parts of all samples of a frame, pixels done so far, and what is to be painted."""
+    if samples == 1:
+        for part in parts(**how):
+            yield part, part.done, {} if part.pixels is None else {"": part.pixels}
+        return
+    # Mean and sum of squares by part, one sample after another (Welford 1962).
+    means: dict[Box, np.ndarray] = {}
+    squares: dict[Box, np.ndarray] = {}
+    before = done = 0
+    for number in range(samples):
+        own = {**how, "output": "float", "seed": sample_seed(how["seed"], number)}
+        for part in parts(**own):
+            assert part.pixels is not None
+            box, off = part.box, part.pixels - means.get(part.box, 0.0)
+            means[box] = means.get(box, 0.0) + off / (number + 1)
+            squares[box] = squares.get(box, 0.0) + off * (part.pixels - means[box])
+            results = {}
+            if number == samples - 1:
+                results = {"mean": means.pop(box), "deviation": np.sqrt(squares.pop(box) / number)}
+            done = before + part.done
+            yield part, done, results
+        before = done
 
 
 class Canvas:
@@ -234,15 +285,23 @@ class Canvas:
         return np.zeros(shape, dtype)
 
 
+def _odd(translator: Translator, planes: Planes) -> str:
+    from napari_pix2pix.translation.calls import odd_intensities
+
+    known = translator.intensities
+    codecs = translator.source_codec, translator.target_codec
+    return "" if known is None else odd_intensities(planes, *codecs, known)
+
+
 def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
-    """Fill in what was left open: tiles that show progress, where the model may be tiled."""
+    """Fill in what was left open: tiles that show progress, where the image is not measured."""
     from napari_pix2pix.translation.devices import choose_device
-    from napari_pix2pix.translation.inference import measures_its_input
+    from napari_pix2pix.translation.measuring import norms_that_measure
 
     how = options.model_dump()
     how["seed"] = how["seed"] or 0
-    whole = how["dropout"] or how["statistics"] == "image"
-    if how["tile"] is None and not whole and not measures_its_input(translator.generator):
+    measures = norms_that_measure(translator.generator, how["statistics"])
+    if how["tile"] is None and not how["dropout"] and not measures:
         how["tile"] = TILE
     if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
         how["batch"] = 1  # more at once are no faster there
@@ -250,7 +309,7 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("seed", "tile", "batch", "dropout", "statistics")
+    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "output")
     return {name: how[name] for name in names}
 
 

@@ -98,7 +98,7 @@ class Curves(QWidget):
         assert layout is not None
         for names in (("generator", "discriminator", "L1"), ("score", "trivial map")):
             plot = pg.PlotWidget()
-            plot.setFixedHeight(130 if not self._plots else 110)
+            plot.setFixedHeight(130)
             plot.setMinimumWidth(0)
             plot.setMenuEnabled(False)
             plot.setMouseEnabled(x=False, y=False)

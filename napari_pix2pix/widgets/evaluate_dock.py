@@ -21,6 +21,7 @@ from napari_pix2pix.widgets.evaluate_work import (
     evaluate_subject,
     write_csv,
 )
+from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.models import KnownModel
 from napari_pix2pix.widgets.runner import Runner
@@ -66,6 +67,7 @@ class EvaluateDock(QWidget):
         self._guard = ClosingGuard(self, lambda: "")
         self._guard.closing.connect(self.close_down)
         self.reset_choices()
+        self._choose_result()
         self._take_model()
 
     # What is chosen.
@@ -76,7 +78,7 @@ class EvaluateDock(QWidget):
         self._view.prediction.choose(prediction)
         self._view.truth.choose(truth)
         self._view.sources.choose([] if source is None else [source])
-        self._later.start()
+        self._check_soon()
 
     def set_model(
         self, model: Any, sources: Sequence[Any], truth: Any, condition: Any = None
@@ -98,7 +100,7 @@ class EvaluateDock(QWidget):
         self._view.truth.choose(truth)
         if condition is not None:
             self._view.condition.choose(condition)
-        self._later.start()
+        self._check_soon()
 
     @property
     def model(self) -> KnownModel | None:
@@ -146,16 +148,18 @@ class EvaluateDock(QWidget):
         return self._layer
 
     def evaluate(self) -> None:
-        """Score what is chosen; does nothing but say why where it can't."""
-        self._say("")
+        """Score what is chosen; `ended` tells how it went.
+
+        Raises
+        ------
+        InputError
+            When the layers don't fit each other or the model, or an evaluation is going on.
+        """
         if self.running:
-            return
-        try:
-            subject = self._plan(copy=True)
-            subject.pair()
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-            return
+            raise InputError("An evaluation is going on: wait for its end, or cancel it.")
+        subject = self._plan(copy=True)
+        subject.pair()
+        self._say("")
         self._subject = subject
         device = read_settings().device
         self._view.progress.begin("Evaluating")
@@ -193,7 +197,7 @@ class EvaluateDock(QWidget):
         view = self._view
         for choice in (view.prediction, view.truth, view.sources, view.mask):
             choice.offer(layers)
-        self._later.start()
+        self._check_soon()
 
     def close_down(self) -> None:
         """Stop all work and wait for it."""
@@ -207,18 +211,38 @@ class EvaluateDock(QWidget):
         view.what.currentIndexChanged.connect(view.show_what)
         view.picker.changed.connect(self._take_model)
         for choice in (view.prediction, view.truth, view.sources, view.mask):
-            choice.changed.connect(self._later.start)
+            choice.changed.connect(self._check_soon)
         for combo in (view.what, view.kind, view.condition):
-            combo.currentIndexChanged.connect(self._later.start)
+            combo.currentIndexChanged.connect(self._check_soon)
         view.image.currentIndexChanged.connect(self._show_scores)
-        view.evaluate.clicked.connect(self.evaluate)
+        view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
         view.export.clicked.connect(self._ask_where)
         self._later.timeout.connect(self.check)
         self._runner.reported.connect(self._take)
         self._runner.finished.connect(self._finish)
-        self._runner.failed.connect(lambda sentence: self._end(sentence, is_error=True))
+        self._runner.failed.connect(self._fail)
         self._runner.ended.connect(self._show_state)
+
+    def _choose_result(self) -> None:
+        """Choose what a model made, and what it was made of: the uppermost result."""
+        layers = [unwrapped(layer) for layer in self._viewer.layers]
+        by_id = {str(layer.unique_id): layer for layer in layers}
+        for layer in reversed(layers):
+            if KEY in layer.metadata:
+                self._view.prediction.choose(layer)
+                source = by_id.get(layer.metadata[KEY].get("source_id"))
+                self._view.sources.choose([source] if source is not None else [])
+                return
+
+    def _check_soon(self, *_: Any) -> None:
+        self._later.start()
+
+    def _try_to_evaluate(self) -> None:
+        try:
+            self.evaluate()
+        except Pix2PixError as error:
+            self._show_problem(str(error))
 
     def _plan(self, *, copy: bool) -> Subject:
         view = self._view
@@ -247,7 +271,7 @@ class EvaluateDock(QWidget):
     def _take_model(self) -> None:
         if self._view.picker.card is not None:
             self._view.fit(self._view.picker.card)
-        self._later.start()
+        self._check_soon()
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Evaluated):
@@ -307,6 +331,9 @@ class EvaluateDock(QWidget):
                 self.export_csv(path)
             except FileError as error:
                 self._say(str(error), is_error=True)
+
+    def _fail(self, sentence: str) -> None:
+        self._end(sentence, is_error=True)
 
     def _end(self, said: str, *, is_error: bool = False) -> None:
         self._view.progress.finish()

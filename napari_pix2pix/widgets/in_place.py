@@ -35,7 +35,8 @@ class Made:
     name : str
         The layer's, such as ``stain [nuclei]``.
     record : dict
-        What its metadata say under `KEY`: model, digest, condition, source, scores.
+        What its metadata say under `KEY`: model, digest, condition, source, scores, and what is
+        ``shown``: nothing for what was made, or of several samples "mean" or "deviation".
     look : mapping
         As for `output_layer`; empty for the range of the training.
     is_part : bool
@@ -64,6 +65,11 @@ class Made:
             return array
         return np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
 
+    def _shown_as(self, array: np.ndarray) -> dict[str, Any]:
+        if self.record["shown"] == "deviation":
+            return {"colormap": "magma"}
+        return {**trained_look(self.codec), **self.look}
+
     def layer(self, array: np.ndarray) -> Any:
         """Make the layer."""
         layer = output_layer(
@@ -73,22 +79,27 @@ class Made:
             kind=self.codec.kind,
             name=self.name,
             metadata={KEY: self.record},
-            look={**trained_look(self.codec), **self.look},
+            look=self._shown_as(array),
         )
         if self.codec.kind == "image":
             layer.blending = _OVERLAY
         return layer
 
 
-def results_of(viewer: Any, source: Any, condition: Any, codec: Codec) -> dict[str, np.ndarray]:
-    """Return what models made of a source earlier, by their hashes, laid out like the targets."""
+def results_of(
+    viewer: Any, source: Any, condition: Any, codec: Codec
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return what models made of a source earlier, laid out like the targets.
+
+    The keys are a model's hash and what is shown of its samples, see `Made`.
+    """
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     found = {}
     for layer in map(unwrapped, viewer.layers):
         record = layer.metadata.get(KEY)
         if layer is not source and _is_of(record, source, condition):
             data = layer.data
-            found[record["digest"]] = (
+            found[_key(record)] = (
                 data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
             )
     return found
@@ -225,9 +236,14 @@ def _earlier(viewer: Any, made: Made) -> Any:
     for layer in map(unwrapped, viewer.layers):
         record = layer.metadata.get(KEY)
         of_source = _is_of(record, made.source, made.record["condition"])
-        if of_source and layer is not made.source and record["digest"] == made.record["digest"]:
+        if of_source and layer is not made.source and _key(record) == _key(made.record):
             return layer
     return None
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the model's hash and what is shown of it; Python's results say nothing of that."""
+    return record["digest"], record.get("shown", "")
 
 
 def _is_of(record: Any, source: Any, condition: Any) -> bool:

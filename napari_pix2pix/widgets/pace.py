@@ -44,7 +44,7 @@ def in_time_units(seconds: float) -> str:
     >>> in_time_units(42.3), in_time_units(400), in_time_units(8000)
     ('42 s', '7 min', '2 h 13 min')
     """
-    if seconds < 90:
+    if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.hardware import Device
 
 _BASICS = ("patch", "batch")
-_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in (*FIELDS, *_BASICS))
+# Those of several processes are for shells: a viewer is one process.
+_SHELL = ("devices", "num_nodes", "strategy")
+_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
+_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
 _FIND_AFTER = 100  # milliseconds; looking for devices imports torch, in a thread
 
@@ -116,6 +119,8 @@ class TrainForm(QWidget):
         """While a run needs the processor, don't look at the layers."""
         released = self._is_held and not is_held
         self._is_held = is_held
+        if is_held and self._is_touched:
+            self.estimate.say("")  # it is of other choices
         if released and self._is_touched:
             self._understanding.touch()
 

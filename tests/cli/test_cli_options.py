@@ -7,7 +7,7 @@ from napari_pix2pix import load
 from napari_pix2pix.training.config import TrainConfig
 
 # What can't be made up from the field's type and default.
-CHOSEN = {"preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
+CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
 
 
 def another_value(name: str, field: Any) -> Any:
@@ -44,12 +44,20 @@ def test_every_field_is_an_option_that_arrives(folder, tmp_path, monkeypatch, in
         yield
 
     monkeypatch.setattr("napari_pix2pix.fitting.training_events", record)
+    monkeypatch.setattr("napari_pix2pix.cli.train._start_processes", lambda config: True)
     files = folder / "source.tif", folder / "target.tif"
     for name, value in given.items():
         arrived.clear()
         result = invoke("train", *files, "-o", tmp_path / "m.st", *as_option(name, value))
         assert arrived, result.stderr
         assert arrived[name] == value
+
+
+def test_a_command_that_is_called_starts_no_programs(folder, tmp_path, invoke):
+    files = folder / "source.tif", folder / "target.tif"
+    result = invoke("train", *files, "-o", tmp_path / "m.st", "--devices 2 --device cpu")
+    assert result.exit_code == 2
+    assert "this program is a single one" in result.stderr
 
 
 def test_options_reach_the_file(folder, tmp_path, invoke, tiny):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pix2pix import train
+from napari_pix2pix import train, translator
 from napari_pix2pix.formats import container
 
 
@@ -56,6 +56,27 @@ def test_unusable_image(tmp_path, name, invoke, sentence, tiny, write):
     gc.collect()
     assert re.search(words, said), said
     assert not list(tmp_path.glob("m.*"))
+
+
+def test_a_format_that_can_not_hold_the_output(
+    tmp_path, invoke, sentence, monkeypatch, write
+) -> None:
+    """It is refused before the work: OME-TIFF has no 64-bit integers."""
+    source = noise(48, 48)
+    labels = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16), np.int64))
+    train(
+        source, labels, target_kind="classes", steps=1, width=4, depth=2, patch=32, batch=1,
+        validation=0.0, device="cpu",
+    ).save(tmp_path / "m.st")  # fmt: skip
+
+    def work(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(translator.Translator, "__call__", work)
+    write(tmp_path / "a.tif", source, "YX")
+    said = sentence(invoke("apply", tmp_path / "m.st", tmp_path / "a.tif", "-o",
+                           tmp_path / "out.ome.tif"))  # fmt: skip
+    assert "OME-TIFF can't hold int64" in said
 
 
 def test_one_pixel(tmp_path, folder, invoke, sentence, tiny):
@@ -205,7 +226,7 @@ def test_incomplete_header(folder, tmp_path, invoke, sentence):
         ("--seed -1", "seed must be 0 or more"),
         ("--tile -1", "tile must be 0 or more"),
         ("--dropout", "no dropout layers"),
-        ("--statistics image --tile 32", "needs the whole image"),
+        ("--halo 0", "halo must be 1 or more"),
         ("--condition GFP", "has no conditions, got 'GFP'"),
         ("--device tpu", "no device 'tpu' here"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_pix2pix.core.norms import needs_bias, norm_layer
+from napari_pix2pix.core.norms import FixedNorm, NormName, needs_bias, norm_layer
 
 
 def test_names() -> None:
@@ -47,3 +47,16 @@ def test_bias_stands_where_the_norm_brings_none() -> None:
 def test_unknown_name_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="norm 'layer' is not known; choose one of 'batch', 'inst"):
         norm_layer("layer", 4)
+
+
+@pytest.mark.parametrize("name", ["batch", "instance", "group"])
+def test_fixed_norm_is_the_norm_with_the_statistics_of_an_image(name: NormName) -> None:
+    image = 3 + 5 * torch.randn(1, 12, 9, 7, generator=torch.Generator().manual_seed(0))
+    image *= torch.arange(1, 13).reshape(1, 12, 1, 1)  # channels of a group differ
+    norm = norm_layer(name, 12)
+    for parameter in norm.parameters():
+        torch.nn.init.uniform_(parameter)
+    variance, mean = torch.var_mean(image, (0, 2, 3), correction=0)
+    fixed = FixedNorm(norm, mean, variance)
+    assert torch.allclose(fixed(image), norm(image), atol=1e-5)
+    assert torch.allclose(fixed(image[..., :2]), norm(image)[..., :2], atol=1e-5)

@@ -36,6 +36,12 @@ def test_missing_pixels_are_counted():
     ]
 
 
+def test_an_image_that_its_mask_leaves_nothing_of_is_named():
+    bare = Pair(image(), image(), mask=np.zeros((32, 32), bool), name="b")
+    (warning,) = check(Pair(image(), image(), name="a"), bare)
+    assert warning.startswith("Nothing to train on was found in b: no pixel sampled lies inside")
+
+
 def test_an_image_of_nothing_but_nan_is_refused():
     bad = Pair(image(), np.full((32, 32), np.nan, np.float32), name="b")
     with pytest.raises(InputError, match="target of b holds no finite pixel"):

@@ -24,7 +24,7 @@ def test_every_map_comes_back_exactly(dtype, channels, data):
     raw = raw.astype(dtype)
     if raw.min() == raw.max():
         return
-    codec = ClassCodec.fit([raw], layout=Layout(), values=values)
+    codec = ClassCodec.fit([raw], layout=Layout())
     planes = codec.encode(raw)
     back = codec.decode(planes)
     assert planes.dtype == np.float32
@@ -32,6 +32,15 @@ def test_every_map_comes_back_exactly(dtype, channels, data):
     assert set(np.unique(planes)) == {-1, 1}
     assert back.dtype == raw.dtype
     np.testing.assert_array_equal(back, raw)
+
+
+def test_stated_classes_need_not_be_met():
+    raw = np.array([[[0, 1, 255]]], np.uint8)
+    assert ClassCodec.fit([raw[..., :2]], layout=Layout(), classes=4).values == (0, 1, 2, 3)
+    assert ClassCodec.fit([raw], layout=Layout(), classes=3).values == (0, 1, 255)
+    # What is masked is no class, though it has to be encoded.
+    inside = [raw != 255]
+    assert ClassCodec.fit([raw], inside, layout=Layout(), classes=3).values == (0, 1, 2, 255)
 
 
 def test_the_largest_plane_wins_in_each_frame():
@@ -68,7 +77,7 @@ def test_masked_values_can_be_encoded_but_do_not_count_as_a_second_class():
 def test_rare_classes_weigh_more():
     raw = np.zeros((1, 10, 10), np.uint8)
     raw[0, 0, :4] = 1
-    codec = ClassCodec.fit([raw], layout=Layout(), values=[0, 1, 2])
+    codec = ClassCodec.fit([raw], layout=Layout(), classes=3)
     weights = codec.class_weights([raw])
     assert 0.96 * weights[0] + 0.04 * weights[1] == pytest.approx(1)
     assert weights[1] / weights[0] == pytest.approx((96 / 4) ** 0.5)
@@ -80,18 +89,20 @@ def test_rare_classes_weigh_more():
 
 
 @pytest.mark.parametrize(
-    ("raw", "values", "message"),
+    ("raw", "classes", "message"),
     [
         (np.full((1, 2, 2), 3), None, "one value only"),
         (np.array([[[-1, 0]]]), None, "negative label -1"),
         (np.array([[[0.0, 1.0]]]), None, "float64 values"),
         (np.arange(65).reshape(1, 5, 13), None, "65 values, but 64 classes"),
-        (np.array([[[0, 1, 5, 6]]]), (0, 1), "labels 5, 6 beside the 2 classes stated"),
+        (np.array([[[0, 1, 5, 6]]]), 2, "4 classes .labels 0, 1, 5, 6., and 2 are stated"),
+        (np.array([[[0, 5]]]), 3, "int64 labels 0, 5, and 3 classes .* 0 to 2: renumber"),
+        (np.array([[[False, True]]]), 3, "bool labels 0, 1, and 3 classes"),
     ],
 )
-def test_unusable_labels_are_refused_in_words(raw, values, message):
+def test_unusable_labels_are_refused_in_words(raw, classes, message):
     with pytest.raises(InputError, match=message):
-        ClassCodec.fit([raw], layout=Layout(), values=values, what="target")
+        ClassCodec.fit([raw], layout=Layout(), classes=classes, what="target")
 
 
 def test_blocks_must_agree():

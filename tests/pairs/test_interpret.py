@@ -33,6 +33,54 @@ def test_a_kind_that_is_given_wins():
     assert fit(LABELS, "image")[0].kind == "image"
 
 
+def test_more_classes_may_be_stated_than_were_met():
+    codec, words = interpret(
+        [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", classes=7
+    )
+    assert codec.kind == "classes"  # stating them says what they are
+    assert (codec.values, words) == (tuple(range(7)), "target uint16 -> 7 classes")
+
+
+def test_specks_are_of_instances():
+    codec, _ = interpret(
+        [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", smallest=99
+    )
+    assert codec.smallest == 99
+    with pytest.raises(InputError, match=r"smallest=99 is about objects, .* taken for classes"):
+        interpret(
+            [LABELS], VALID, kind="classes", method="minmax", layout=Layout(), what="target",
+            smallest=99,
+        )  # fmt: skip
+
+
+def test_floats_that_look_like_labels_are_an_image_with_a_word():
+    labels = LABELS.astype(np.float32)
+    labels[0, 0, 0] = np.nan
+    codec, words = interpret(
+        [labels],
+        [np.isfinite(labels)],
+        kind="auto",
+        method="minmax",
+        layout=Layout(),
+        what="target",
+    )
+    assert codec.kind == "image"
+    assert words.startswith("The target holds float32 values that look like labels")
+    assert fit(LABELS.astype(np.float32), "image")[1] == ""  # said, so not doubted
+    assert fit(LABELS + np.float32(0.5))[1] == ""
+    assert fit(LABELS * np.float64(2.0**40))[1] == ""
+
+
 def test_what_can_be_no_labels_is_refused_with_the_way_out():
     with pytest.raises(InputError, match="taken for instances; target_kind says"):
         fit(np.random.default_rng(0).random((1, 48, 48)), "instances")
+
+
+def test_labels_with_their_neighbours_are_labels():
+    """Planes of a z-context have no channel axis; those of channels do."""
+    stack = np.concatenate([LABELS, LABELS, LABELS])
+    assert fit(stack)[0].kind == "instances"
+    channels = interpret(
+        [stack], VALID, kind="auto", method="minmax", layout=Layout(channel_axis=-3), what="source"
+    )
+    assert channels[0].kind == "image"

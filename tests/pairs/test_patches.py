@@ -87,6 +87,13 @@ def test_a_step_gives_the_same_batch_whatever_was_drawn_before():
     assert not np.array_equal(one.batch(9).source, sampler(pairs, seed=1).batch(9).source)
 
 
+def test_parts_of_a_step_are_those_of_one_large_batch():
+    pairs = [Pair(*np.random.default_rng(0).random((2, 40, 40), np.float32))]
+    whole, shared = sampler(pairs, batch=6), sampler(pairs, batch=3)
+    parts = np.concatenate([shared.batch(7, part).source for part in range(2)])
+    np.testing.assert_array_equal(parts, whole.batch(7).source)
+
+
 def test_source_target_and_mask_share_their_geometry():
     where = places(3, 60, 70)
     inside = (where.astype(int) // 5) % 7 > 0

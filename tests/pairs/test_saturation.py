@@ -76,3 +76,11 @@ def test_no_false_alarm_on_real_sets(real_data, name, part):
     assert saturation_notes(images, "source") == []
     brighter = [np.clip(image * 6.0, 0, 255).astype(np.uint8) for image in images]
     assert saturation_notes(brighter, "source")
+
+
+def test_what_is_masked_is_not_looked_at():
+    image = np.arange(1000).reshape(1, 20, 50)
+    spoilt = np.concatenate([image, np.full((1, 20, 50), 9999)], axis=1)
+    valid = [np.arange(40)[np.newaxis, :, np.newaxis] < np.full((1, 40, 50), 20)]
+    assert saturation_notes([spoilt], "source")
+    assert saturation_notes([spoilt], "source", valid) == []

@@ -16,7 +16,7 @@ class Sampler:
     def __init__(self) -> None:
         self.threads: list[str] = []
 
-    def batch(self, step: int) -> PatchBatch:
+    def batch(self, step: int, part: int) -> PatchBatch:
         self.threads.append(threading.current_thread().name)
         planes = np.full((2, 3, 4, 4), step, np.float32)
         return PatchBatch(planes, planes[:, :1], planes[:, :1] > 0, np.full(2, step))

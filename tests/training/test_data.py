@@ -14,6 +14,7 @@ import pytest
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs import sample
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training import data as data_module
 from napari_pix2pix.training import sampling
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.data import prepare
@@ -106,6 +107,35 @@ def test_conditions_that_no_file_can_keep_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="A condition must be text, a number"):
         prepare([make_pair(condition=condition)], tiny())
+
+
+def test_nan_is_no_condition(make_pair: MakePair, tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="A condition is NaN"):
+        prepare([make_pair(condition=float("nan"))], tiny())
+
+
+def test_the_sampler_does_what_the_config_says(
+    make_pair: MakePair, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def remember(*_: object, **options: Any) -> None:
+        given.update(options)
+
+    monkeypatch.setattr(data_module, "PatchSampler", remember)
+    wanted = {
+        "flips": False,
+        "vertical_flips": False,
+        "quarter_turns": False,
+        "zoom": (1.0, 1.5),
+        "intensity_jitter": 0.25,
+        "content": 0.75,
+        "patch": 16,
+        "batch": 3,
+        "seed": 7,
+    }
+    prepare([make_pair()], tiny(**wanted, depth=2))
+    assert {name: given[name] for name in wanted} == wanted
 
 
 def test_some_conditions_missing(make_pair: MakePair, tiny: Tiny) -> None:

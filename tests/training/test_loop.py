@@ -190,9 +190,9 @@ def test_what_is_kept_for_validation_is_not_guessed_from_reads_or_the_first_step
     data = prepare([make_pair(shape=(256, 256))], tiny(**fields))
     now, draw, learn = [0.0], data.sampler.batch, loop_module.Pix2PixStep.__call__
 
-    def slow_draw(step: int) -> Any:
+    def slow_draw(step: int, part: int) -> Any:
         now[0] += reading
-        return draw(step)
+        return draw(step, part)
 
     def slow_learn(self: Any, *arguments: Any, **rates: Any) -> Any:
         now[0] += 0.001 if loop.state.step else first
@@ -298,7 +298,7 @@ def test_training_leaves_torchs_random_state_alone(make_loop: MakeLoop) -> None:
 def test_an_error_while_reading_arrives(make_loop: MakeLoop) -> None:
     loop = make_loop(steps=5)
 
-    def broken(step: int) -> Any:
+    def broken(step: int, part: int) -> Any:
         raise OSError("the disk is gone")
 
     loop.data.sampler.batch = broken  # type: ignore[method-assign]

@@ -34,6 +34,7 @@ PLAIN = {
     "seed": None,
     "tile": None,
     "batch": None,
+    "halo": None,
     "dropout": False,
     "statistics": "stored",
     "output": "target",
@@ -62,7 +63,8 @@ def check(how: dict[str, Any], **fields: Any) -> None:
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
         ({"statistics": "both"}, "'stored' or 'image', got 'both'"),
         ({"dropout": True}, "no dropout layers"),
-        ({"statistics": "image", "tile": 32}, "the whole image at once, got tile=32"),
+        ({"halo": 0}, "halo must be 1 or more, got 0"),
+        ({"halo": 1.5}, "halo must be an integer, got 1.5"),
     ],
 )
 def test_refused(how: dict[str, Any], words: str) -> None:
@@ -103,10 +105,9 @@ def test_image_statistics_need_batch_norm(norm: str) -> None:
         check({"statistics": "image"}, norm=norm)
 
 
-@pytest.mark.parametrize("norm", ["instance", "group"])
-def test_norms_that_measure_an_image_are_given_no_tiles(norm: str) -> None:
-    with pytest.raises(InputError, match="need the whole at once, got tile=32: leave tile out"):
-        check({"tile": 32}, norm=norm)
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
+def test_norms_that_measure_an_image_are_given_tiles(norm: str) -> None:
+    check({"tile": 32, "statistics": "image" if norm == "batch" else "stored"}, norm=norm)
 
 
 def test_dropout_is_given_no_tiles() -> None:

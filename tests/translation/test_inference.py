@@ -17,8 +17,11 @@ from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import NoPlanes
+from napari_pix2pix.translation import measuring
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
-from napari_pix2pix.translation.inference import Model, applying, measures_its_input, seeded
+from napari_pix2pix.translation.inference import Model, applying, seeded
+from napari_pix2pix.translation.measuring import norms_that_measure
+from napari_pix2pix.translation.tiles import Box
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
@@ -170,17 +173,75 @@ def test_dropout_drops_by_its_seed() -> None:
     assert not np.allclose(on, translate(model, seed=1, dropout=True))
 
 
-@pytest.mark.parametrize("norm", ["instance", "group"])
-@pytest.mark.parametrize("tile", [None, 32])
-def test_networks_that_measure_their_input_get_the_whole(norm: str, tile: int | None) -> None:
-    generator = unet(norm=norm)
+MEASURING = [
+    (lambda: unet(norm="instance"), "stored"),
+    (lambda: unet(norm="group"), "stored"),
+    (unet, "image"),
+    (lambda: as_if_trained(ResNet(1, 1, blocks=1, width=4)), "stored"),
+]
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """In dB, with a peak of 2, the range of a network that ends with tanh."""
+    return float(10 * np.log10(4 / np.square(image - truth).mean()))
+
+
+@pytest.mark.parametrize(("make", "statistics"), MEASURING)
+@pytest.mark.parametrize("tile", [None, 0])
+def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
+    make: Callable[[], Any], statistics: Any, tile: int | None
+) -> None:
+    generator = make()
     seen: list[tuple[int, ...]] = []
     generator.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape)))
-    model = Model(generator, CODEC, CODEC)
-    assert measures_its_input(generator)
-    result = translate(model, tile=tile)
-    assert seen == [(1, 1, 152, 120)]  # the image, padded to the stride
-    assert result.shape == IMAGE.shape
+    translate(Model(generator, CODEC, CODEC), tile=tile, statistics=statistics)
+    assert seen[-1:] == [(1, 1, 152, -(-117 // generator.stride) * generator.stride)]
+
+
+@pytest.mark.parametrize(("make", "statistics"), MEASURING)
+def test_their_tiles_nearly_equal_the_whole(
+    make: Callable[[], Any], statistics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_SIDE", 64)
+    model = Model(make(), CODEC, CODEC)
+    before = state_of(model.generator)
+    whole = translate(model, statistics=statistics)
+    tiles = translate(model, tile=32, batch=2, statistics=statistics)
+    assert same_state(before, state_of(model.generator))
+    assert psnr(tiles, whole) > 50
+    # Each tile by its own statistics would be another image.
+    alone = model.translate(lambda r, c: IMAGE[:, :64, :64][:, r, c], 64, 64, statistics=statistics)
+    assert psnr(alone, whole[:, :64, :64]) < 45
+
+
+def test_a_smaller_halo_nearly_equals_the_whole_and_its_regions_fit() -> None:
+    model = Model(unet(), CODEC, CODEC)
+    whole, tiles = translate(model), translate(model, tile=32, halo=8)
+    assert np.abs(tiles - whole).max() > 1e-3
+    assert psnr(tiles, whole) > 28  # of random weights; a tile out of place gives 10
+    for region in (Box(0, 40, 0, 117), Box(40, 150, 24, 80)):
+        parts = model.iter_tiles(lambda r, c: IMAGE[:, r, c], 150, 117, tile=32, halo=8,
+                                 region=region)  # fmt: skip
+        for rows, columns, planes in parts:
+            assert np.abs(planes - tiles[:, rows, columns]).max() <= 1e-5
+
+
+def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_SIDE", 64)
+    model = Model(unet(norm="instance"), CODEC, CODEC)
+    whole = translate(model, tile=32)
+    size = IMAGE.shape[-2:]
+    measured = model.measure(lambda r, c: IMAGE[:, r, c], *size, tile=32)
+    monkeypatch.setattr(Model, "measure", None)  # must not be needed again
+    for region in (Box(0, 64, 0, 117), Box(64, 150, 0, 32)):
+        parts = model.iter_tiles(lambda r, c: IMAGE[:, r, c], *size, tile=32, measured=measured,
+                                 region=region)  # fmt: skip
+        for rows, columns, planes in parts:
+            assert np.abs(planes - whole[:, rows, columns]).max() <= 1e-5
+
+
+def test_nothing_is_measured_where_statistics_are_fixed() -> None:
+    assert Model(unet(), CODEC, CODEC).measure(lambda r, c: IMAGE[:, r, c], 150, 117) == {}
 
 
 @pytest.mark.parametrize("tile", [None, 32])
@@ -190,19 +251,31 @@ def test_dropout_is_one_draw_for_the_whole_image(tile: int | None) -> None:
     assert np.array_equal(translate(model, tile=tile, dropout=True), whole)
 
 
-def test_networks_that_measure_their_input_are_not_cut_when_memory_runs_out() -> None:
-    def run_out(*_: Any) -> None:
-        raise torch.OutOfMemoryError("out of memory")
+def run_out_above(pixels: int) -> Callable[..., None]:
+    def hook(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].shape[2] * inputs[0].shape[3] > pixels:
+            raise torch.OutOfMemoryError("out of memory")
 
+    return hook
+
+
+def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> None:
     generator = unet(norm="instance")
-    generator.register_forward_hook(run_out)
-    with pytest.raises(DeviceError, match="can't be cut into smaller ones"):
-        translate(Model(generator, CODEC, CODEC))
+    model = Model(generator, CODEC, CODEC)
+    whole = translate(model)
+    generator.register_forward_pre_hook(run_out_above(110 * 110))
+    with pytest.warns(UserWarning, match="going on in tiles") as caught:
+        tiles = translate(model)
+    assert len(caught) == 1
+    assert psnr(tiles, whole) > 40
+    with pytest.raises(DeviceError, match="not enough memory for a window of 152 x 120"):
+        translate(model, tile=0)
 
 
-def test_fixed_statistics_measure_nothing() -> None:
-    assert not measures_its_input(unet(norm="batch"))
-    assert not measures_its_input(unet(norm="none"))
+def test_which_norms_measure() -> None:
+    assert not norms_that_measure(unet(norm="batch"))
+    assert not norms_that_measure(unet(norm="none"), "image")
+    assert len(norms_that_measure(unet(norm="batch"), "image")) == 3
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -101,7 +101,7 @@ def test_channels_frames_and_colours_keep_their_layout():
     whole = model(image, tile=0)
     assert (lazy.shape, lazy.dtype) == (whole.shape, whole.dtype) == ((2, 2, 40, 48), np.uint8)
     assert np.abs(lazy.compute().astype(int) - whole).max() <= 1
-    back = learn(np.moveaxis(source, -1, 0), source, channel_axis=(0, None))
+    back = learn(np.moveaxis(source, -1, 0), 255 - source, channel_axis=(0, None))
     lazy = back(da.from_array(np.moveaxis(source, -1, 0), chunks=(3, 20, 20)))
     assert lazy.compute().shape == (40, 48, 3)
 
@@ -127,7 +127,7 @@ def test_classes_by_chunk_and_instances_by_frame():
 
 
 def test_networks_that_measure_the_image_are_given_the_whole():
-    model = learn(noise(64, 64), noise(64, 64), norm="instance")
+    model = learn(noise(64, 64), 1 - noise(64, 64), norm="instance")
     image = noise(70, 64, seed=1)
     lazy = model(da.from_array(image, chunks=32), output="float")
     assert lazy.chunks == ((70,), (64,))
@@ -135,7 +135,7 @@ def test_networks_that_measure_the_image_are_given_the_whole():
 
 
 def test_samples_and_threads():
-    model = learn(noise(64, 64), noise(64, 64), dropout=0.5, dropout_placement="paper")
+    model = learn(noise(64, 64), 1 - noise(64, 64), dropout=0.5, dropout_placement="paper")
     image = noise(48, 48)
     lazy = model(da.from_array(image, chunks=24), dropout=True, samples=2, output="float")
     plain = model(da.from_array(image, chunks=24), output="float")

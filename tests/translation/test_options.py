@@ -8,6 +8,6 @@ from napari_pix2pix.translator import Translator
 
 def test_declaration_is_that_of_the_call() -> None:
     arguments = dict(inspect.signature(Translator.__call__).parameters)
-    for name in ("self", "image", "condition", "samples", "on_tile"):
+    for name in ("self", "image", "condition", "on_tile"):
         del arguments[name]
     assert {name: one.default for name, one in arguments.items()} == CallOptions().model_dump()

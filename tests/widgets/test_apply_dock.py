@@ -5,6 +5,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.in_place import KEY
@@ -76,10 +77,6 @@ def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
 
 
-def slow_tiles() -> CallOptions:
-    return CallOptions(tile=256)
-
-
 # --- in place ------------------------------------------------------------------------------------
 
 
@@ -123,6 +120,17 @@ def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter)
     np.testing.assert_allclose(viewer.layers[1].scale, (1, 1))
     dock.undo()
     assert names(viewer) == ["stain"]
+
+
+def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(noise(40, 40), name="stain")
+    made = viewer.add_layer(inverter(source))
+    dock.set_model(models().remember(inverter, "m"))
+    dock.set_layers([source])
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert len(viewer.layers) == 2
+    assert dock.results == [made]
 
 
 def test_two_layers_at_once(viewer, dock, qtbot, inverter):
@@ -343,7 +351,8 @@ def test_misfit_is_said_before_the_run(viewer, dock, inverter, two_channels):
     assert "2 channels" in dock.check()
     assert not dock._view.apply.isEnabled()
     assert dock._view.problem.text() == dock.problem
-    dock.apply()
+    with pytest.raises(InputError, match="2 channels"):
+        dock.apply()
     assert not dock.running
     dock.set_model(models().remember(inverter, "m1"))
     assert dock.check() == ""
@@ -359,12 +368,23 @@ def test_foreign_dtype_is_noted(viewer, dock, inverter):
     assert "trained on float32 images, got uint8" in dock._view.note.text()
 
 
+def test_intensities_that_were_not_trained_on_are_said(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(100 + noise(64, 64), name="s")
+    dock.set_model(models().remember(inverter, "m"))
+    dock.set_layers([source])
+    said, is_error = run(dock, qtbot)
+    assert "outside the intensities trained on" in said
+    assert not is_error
+
+
 def test_useless_options_are_disabled(viewer, dock, labeller):
     model = train(noise(64, 64), noise(64, 64), norm="instance", dropout=0.0, **TINY)
     dock.set_model(models().remember(model, "m"))
     options = dock._view.options
-    assert not options.may_tile
-    for name in ("tile", "dropout", "statistics"):
+    assert options.whole
+    options.set_options(CallOptions(tile=256))
+    assert not options.whole
+    for name in ("dropout", "statistics"):
         assert not options.findChild(object, name).isEnabled()
     dock.set_model(models().remember(labeller, "labels"))
     assert not options.findChild(object, "output").isEnabled()

@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "steps": 7,
     "max_seconds": 2.5,
     "device": "cpu",
+    "strategy": "ddp",
     "precision": "32-true",
     "source_kind": "image",
     "target_kind": "classes",

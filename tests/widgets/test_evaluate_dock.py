@@ -118,7 +118,8 @@ def test_what_does_not_fit_is_said(viewer, dock):
     dock.set_prediction(small, large)
     assert "20 x 20" in dock.check()
     assert not dock._view.evaluate.isEnabled()
-    dock.evaluate()
+    with pytest.raises(InputError, match="20 x 20"):
+        dock.evaluate()
     assert not dock.running
 
 
@@ -142,3 +143,38 @@ def test_layer_that_is_gone_is_no_longer_chosen(viewer, dock):
     assert dock.check() == ""
     viewer.layers.remove(layers[0])
     assert "layer of the prediction" in dock.check()
+
+
+def test_the_last_result_and_its_source_are_offered(viewer, qtbot):
+    source = viewer.add_image(noise(64, 64), name="source")
+    viewer.add_image(noise(64, 64), name="truth")
+    record = {"source_id": str(source.unique_id)}
+    result = viewer.add_image(noise(64, 64), metadata={"napari-pix2pix": record})
+    dock = EvaluateDock(viewer)
+    qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
+    assert dock._view.prediction.layer == result
+    assert dock._view.sources.layers == (source,)
+    assert "layer of the truth" in dock.check()
+
+
+def test_viewer_closed_while_evaluating(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    layers = [viewer.add_image(noise(40, 64, 64, seed=n)) for n in range(2)]
+    dock = EvaluateDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Evaluate")
+    dock.set_prediction(*layers)
+    with qtbot.waitSignal(dock._runner.reported, timeout=30_000):
+        dock.evaluate()
+    viewer.close()
+    assert not dock.running
+
+
+def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
+    layers = [viewer.add_image(noise(60, 64, 64, seed=n)) for n in range(2)]
+    dock.set_prediction(*layers)
+    dock._runner.reported.connect(lambda _: dock.cancel())
+    said, is_error = run(dock, qtbot)
+    assert said.startswith("Cancelled")
+    assert not is_error
+    assert 0 < len(dock.scores["images"]) < 60
+    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled(), timeout=5000)

@@ -1,0 +1,69 @@
+"""How an image is cut: tile, halo, ramp and batch, by the memory that is free and by cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from napari_pix2pix.translation.memory import fit_to_memory
+from napari_pix2pix.translation.tiles import TileGrid
+
+# Windows that are larger than their tiles by more than this factor are too dear to be exact.
+DEAR = 8.0
+
+
+def cut_image(
+    network: nn.Module,
+    channels: int,
+    grid: TileGrid,
+    *,
+    device: torch.device | str,
+    tile: int | None = None,
+    batch: int | None = None,
+    halo: int | None = None,
+) -> tuple[TileGrid, int]:
+    """Choose what was left open of how an image is cut.
+
+    Parameters
+    ----------
+    network, channels, device, tile, batch
+        As for `fit_to_memory`.
+    grid : TileGrid
+        The image, the stride, the exact halo and the least size.
+    halo : int, optional
+        Context of a tile in pixels; less than the exact one has tiles blended. None is the exact
+        one, halved until a window is no more than `DEAR` times as large as its tile.
+
+    Returns
+    -------
+    grid : TileGrid
+        With tile, halo and ramp.
+    batch : int
+        Tiles at once.
+    """
+    cuts = []
+    for trial in _halos(grid, halo):
+        side, at_once = fit_to_memory(
+            network, channels, trial, device=device, tile=tile, batch=batch
+        )
+        cut = replace(trial, tile=side)
+        if cut.whole:
+            return replace(grid, tile=0), at_once
+        if cut.cost <= DEAR:
+            return cut, at_once
+        cuts.append((cut, at_once))
+    return min(cuts, key=lambda one: one[0].cost)
+
+
+def _halos(grid: TileGrid, wanted: int | None) -> list[TileGrid]:
+    cells, exact = (-(-pixels // grid.stride) for pixels in (wanted or grid.halo, grid.halo))
+    tried = [min(cells, exact)]
+    while wanted is None and tried[-1] > 1:
+        tried.append(tried[-1] // 2)
+    return [grid if one == exact else _with_halo(grid, one * grid.stride) for one in tried]
+
+
+def _with_halo(grid: TileGrid, halo: int) -> TileGrid:
+    return replace(grid, halo=halo, ramp=halo)  # tiles fade over all that they overlap
