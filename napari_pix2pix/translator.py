@@ -618,14 +618,15 @@ class Translator:
 class _InTurn:
     """Translates regions for the threads of a scheduler, one at a time.
 
-    A network's mode and device are its own state, and two windows at once would need twice the
-    memory; a network uses all cores by itself.
+    A network's mode and device are its own state, dropout draws from the generator of all of torch,
+    and two windows at once would need twice the memory; a network uses all cores by itself. So all
+    lazy arrays of a process share one lock.
     """
 
     def __init__(self, translator: Translator, how: Mapping[str, Any]) -> None:
         from dask.utils import SerializableLock
 
-        self._translator, self._how, self._lock = translator, how, SerializableLock()
+        self._translator, self._how, self._lock = translator, how, SerializableLock("pix2pix")
 
     def __call__(self, planes: Planes, frame: int, region: Box) -> np.ndarray:
         with self._lock:
