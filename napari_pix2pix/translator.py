@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from copy import copy, deepcopy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,17 +24,18 @@ from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.codecs import Output, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes
-from napari_pix2pix.pairs.sets import check_channels, open_source
+from napari_pix2pix.pairs.sets import check_channels, check_finite, lay_out_source
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
-from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.translation.inference import Model, needs_whole, network_grid
+from napari_pix2pix.translation.lazy import is_lazy, translate_lazily
 from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.options import Statistics
-from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translation.translate import mosaic, put_together
 
 if TYPE_CHECKING:
@@ -220,10 +222,11 @@ class Translator:
 
         Returns
         -------
-        numpy.ndarray, or napari layer for a layer
+        numpy.ndarray, dask.array.Array for dask, or napari layer for a layer
             The same frames, height and width; channels as the targets of the training had them. A
             layer lies where its source does, and is not yet in a viewer. Several samples have an
             axis of their own in front, of length `samples`; of a layer, they are a list of layers.
+            Of dask nothing is read yet, see Notes.
 
         Raises
         ------
@@ -242,6 +245,14 @@ class Translator:
         -----
         Called where a viewer lives, it waits while the viewer stays alive; Cancel in napari's
         activity dock breaks it off like Ctrl+C, with a KeyboardInterrupt.
+
+        A dask array comes out lazy: a chunk reads itself and its halo when it is computed, and
+        equals that part of the whole image. Chunks are those of the source in Y and X, moved to
+        the grid of the network's stride and joined to twice its halo; frames are chunks of their
+        own. Instances are chunked by frame, since objects are told apart on the whole, and so is
+        what is given the whole image (dropout, ``statistics="image"``, instance and group norm).
+        The network is copied, so that what is done with this translator meanwhile does no harm;
+        one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """
         if not self.source_codec.channels:
             raise InputError(
@@ -262,15 +273,19 @@ class Translator:
         sources = as_trained([snapshot(layer) for layer in layers], codec.layout)
         given = planes_of(sources) if sources else image
 
-        def read(_: Desk) -> Planes:
-            return open_source(given, codec.layout, codec.channels, self.config.z_context)
-
-        planes = keep_alive(read, title="Reading")
-        calls.warn_of_dtype(codec, planes.dtype)
-        if self.intensities is not None:
-            calls.warn_of_intensities(planes, codec, self.target_codec, self.intensities)
+        planes = lay_out_source(given, codec.layout, codec.channels, self.config.z_context)
         how |= {"condition": condition, "device": device}
-        drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
+        if is_lazy(planes):
+            calls.check_exact(how.pop("halo"), self.generator.halo)
+            calls.check_lazy_call(self.conditions, condition, on_tile)
+            calls.warn_of_dtype(codec, planes.dtype)
+            drawn = [self._lazily(planes, sample_seed(seed or 0, i), how) for i in range(samples)]
+        else:
+            keep_alive(lambda _: check_finite(planes), title="Reading")
+            calls.warn_of_dtype(codec, planes.dtype)
+            if self.intensities is not None:
+                calls.warn_of_intensities(planes, codec, self.target_codec, self.intensities)
+            drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
         record = {  # with the keys that the Apply dock writes: it finds the layer again by them
@@ -368,6 +383,63 @@ class Translator:
         if missing:
             calls.warn_of_missing()
         return translated
+
+    def translate_region(
+        self,
+        planes: Planes,
+        frame: int,
+        region: Box,
+        condition: Hashable = None,
+        **how: Any,
+    ) -> np.ndarray:
+        """Translate a part of a frame; it equals that part of the whole.
+
+        Objects are told apart on the region alone, where the target has any.
+
+        Parameters
+        ----------
+        planes, frame, condition, **how
+            See `iter_frame`.
+        region : Box
+            Any rectangle within the frame. What needs the whole frame is given it.
+
+        Returns
+        -------
+        numpy.ndarray
+            (C, h, w).
+        """
+        exact = {"region": region, "halo": self.generator.halo}
+        parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
+        if parts[-1].missing:
+            calls.warn_of_missing()
+        done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
+        box, pixels = mosaic(done)
+        rows = slice(region.top - box.top, region.bottom - box.top)
+        columns = slice(region.left - box.left, region.right - box.left)
+        return pixels[:, rows, columns]
+
+    def is_translated_whole(
+        self, *, dropout: bool = False, statistics: Statistics = "stored"
+    ) -> bool:
+        """Whether frames come out right only in one piece: see Notes of the call."""
+        whole = needs_whole(self.generator, dropout=dropout, statistics=statistics)
+        return whole or self.target_codec.kind == "instances"
+
+    @property
+    def planes_in(self) -> int:
+        """How many planes the network is given: source, condition and noise."""
+        return self.source_codec.planes + len(self.conditions) + self.config.noise_channels
+
+    def target_like(self, output: Output = "target") -> np.ndarray:
+        """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
+        planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
+        return self.target_codec.decode(planes, output)
+
+    def twin(self) -> Translator:
+        """Return a translator with a network of its own, which no one else changes."""
+        twin = copy(self)
+        twin.generator = deepcopy(self.generator)
+        return twin
 
     def iter_frame(
         self,
@@ -511,6 +583,20 @@ class Translator:
 
         return keep_alive(translate, title=title)
 
+    def _lazily(self, planes: Planes, seed: int, how: Mapping[str, Any]) -> Any:
+        """Lay out a dask array whose chunks are translated when they are computed."""
+        pixel = self.target_like(how["output"])
+        mode = {name: how[name] for name in ("dropout", "statistics")}
+        return translate_lazily(
+            planes,
+            _InTurn(self.twin(), {**how, "seed": seed}),
+            grid=TileGrid(planes.height, planes.width, **network_grid(self.generator)),
+            layout=self.target_codec.layout,
+            channels=len(pixel),
+            dtype=pixel.dtype,
+            whole=self.is_translated_whole(**mode),
+        )
+
     def _model(self, device: str | None) -> Model:
         self.generator.to(choose_device(device or "auto"))
         return Model(
@@ -525,13 +611,31 @@ class Translator:
     def _build_generator(self) -> UNet | ResNet:
         generator = build_generator(
             self.config,
-            planes_in=self.source_codec.planes + len(self.conditions) + self.config.noise_channels,
+            planes_in=self.planes_in,
             planes_out=self.target_codec.planes,
         )
         generator.load_state_dict(part_of(self._tensors, self._applied))
         # Without gradients this is the fastest on every device.
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return generator.eval()
+
+
+class _InTurn:
+    """Translates regions for the threads of a scheduler, one at a time.
+
+    A network's mode and device are its own state, dropout draws from the generator of all of torch,
+    and two windows at once would need twice the memory; a network uses all cores by itself. So all
+    lazy arrays of a process share one lock.
+    """
+
+    def __init__(self, translator: Translator, how: Mapping[str, Any]) -> None:
+        from dask.utils import SerializableLock
+
+        self._translator, self._how, self._lock = translator, how, SerializableLock("pix2pix")
+
+    def __call__(self, planes: Planes, frame: int, region: Box) -> np.ndarray:
+        with self._lock:
+            return self._translator.translate_region(planes, frame, region, **self._how)
 
 
 def load(path: str | os.PathLike[str]) -> Translator:

@@ -20,15 +20,8 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-HIGH = MIDDLE | {
-    "activity",
-    "layers",
-    "console",
-    "checkpoints",
-    "translator",
-    "fitting",
-    "evaluation",
-}
+DESK = {"activity", "layers", "console"}
+HIGH = MIDDLE | DESK | {"checkpoints", "translator", "fitting", "evaluation", "streaming"}
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -46,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "translator": MIDDLE | {"layers", "console"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator"},
     "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
+    "streaming": LOW | {"pairs", "translation", "formats", "translator"},
     "": HIGH,
     "samples": HIGH,
     "progress": HIGH,

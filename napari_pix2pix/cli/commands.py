@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from napari_pix2pix import __version__
+from napari_pix2pix.cli.apply import apply
 from napari_pix2pix.cli.options import (
     PATH,
     axes_option,
     condition_of,
     condition_option,
-    device_option,
     json_option,
-    overwrite_option,
 )
-from napari_pix2pix.cli.outputs import (
-    check_output,
-    name_outputs,
-    number_outputs,
-    say_result,
-    score_table,
-)
+from napari_pix2pix.cli.outputs import say_result, score_table
 from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
 from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
-if TYPE_CHECKING:
-    from napari_pix2pix.translator import Translator
 
 
 class _Group(click.Group):
@@ -71,96 +61,8 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(apply)
 main.add_command(sample)
-
-
-@main.command()
-@click.argument("model", type=PATH)
-@click.argument("input", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
-@axes_option
-@condition_option
-@click.option(
-    "--samples",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Draws of noise planes and dropout, a file each: name_1.tif, name_2.tif, ...",
-)
-@click.option("--seed", type=int, help="Seed of dropout and noise.  [default: 0]")
-@click.option("--dropout", is_flag=True, help="Let dropout drop, as the paper does.")
-@click.option(
-    "--statistics",
-    type=click.Choice(["stored", "image"]),
-    default="stored",
-    help="Batch norm by the training's statistics or by each image's.  [default: stored]",
-)
-@click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
-@click.option("--batch", type=int, help="Tiles at once.  [by memory]")
-@click.option(
-    "--halo", type=int, help="Context of a tile in pixels; less than exact is blended.  [by cost]"
-)
-@device_option
-@click.option(
-    "--output",
-    type=click.Choice(["target", "float"]),
-    default="target",
-    help="The target's type, clipped, or floating point, not clipped.  [default: target]",
-)
-@overwrite_option
-@json_option
-def apply(
-    model: Path,
-    input: Path,
-    out: Path,
-    axes: str | None,
-    condition: str | None,
-    samples: int,
-    overwrite: bool,
-    as_json: bool,
-    **how: Any,
-) -> None:
-    """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
-
-    The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
-    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
-    which is made if it is not there; one bad file does not stop the rest: it is named at the end,
-    and the exit code is 1. Models with noise or dropout have several answers: --samples.
-
-    \b
-    napari-pix2pix apply dapi.safetensors phase.tif -o dapi.ome.tif
-    napari-pix2pix apply dapi.safetensors phase/ -o dapi/
-    napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 4
-    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
-    from napari_pix2pix.formats.paths import expand_paths, make_folder
-    from napari_pix2pix.progress import bar
-    from napari_pix2pix.translator import load
-
-    translator = load(model)
-    how |= {"condition": condition_of(translator, condition), "samples": samples}
-    inputs = expand_paths(input)
-    outputs = name_outputs(input, inputs, out)
-    if outputs != [out]:
-        make_folder(out)
-    numbered = number_outputs(outputs, inputs, samples)
-    for path in (one for names in numbered for one in names):
-        check_output(path, overwrite=overwrite)
-    done: list[str] = []
-    failed: dict[str, str] = {}
-    for source, names in bar(list(zip(inputs, numbered, strict=True)), quiet=as_json):
-        try:
-            with_bar = len(inputs) == 1 and not as_json
-            _apply_file(translator, source, names, axes, overwrite, with_bar, how)
-            done += map(str, names)
-        except Pix2PixError as error:
-            if len(inputs) == 1:
-                raise
-            failed[str(source)] = str(error)
-    lines = [f"Wrote {path}" for path in done]
-    lines += [f"Failed {path}: {why}" for path, why in failed.items()]
-    say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
-    if failed:
-        sys.exit(1)
 
 
 @main.command()
@@ -243,34 +145,6 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
         f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
     ]
     say_result(report, "\n".join(lines), as_json=as_json)
-
-
-def _apply_file(
-    translator: Translator,
-    source: Path,
-    outs: list[Path],
-    axes: str | None,
-    overwrite: bool,
-    with_bar: bool,
-    how: dict[str, Any],
-) -> None:
-    """Translate a file into as many as there are samples."""
-    from napari_pix2pix.formats.images import read_image
-    from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
-    from napari_pix2pix.progress import pixel_bar
-
-    image = read_image(source, axes)
-    for note in image.notes:
-        click.echo(note, err=True)
-    layout = translator.target_codec.layout
-    if how["output"] == "target":
-        for out in outs:
-            check_translated(out, translator.target_codec.dtype, source=image, layout=layout)
-    planes = image_planes(image)
-    with pixel_bar(planes.frames * len(outs), quiet=not with_bar) as on_tile:
-        translated = translator(planes, on_tile=on_tile, **how)
-    for out, array in zip(outs, translated if len(outs) > 1 else [translated], strict=True):
-        write_translated(out, array, source=image, layout=layout, overwrite=overwrite)
 
 
 def _described(header: dict[str, Any]) -> list[str]:

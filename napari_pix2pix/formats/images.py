@@ -183,7 +183,10 @@ def _drop_foreign(axes: str) -> str:
 
 
 def _native(data: Any) -> Any:
-    """Bring numpy arrays (ImageJ writes big-endian) to the byte order that torch reads."""
-    if isinstance(data, np.ndarray) and not data.dtype.isnative:
+    """Bring numpy arrays (ImageJ writes big-endian) to the byte order that torch reads.
+
+    What lies on a disk stays there: it is brought to that order window by window.
+    """
+    if type(data) is np.ndarray and not data.dtype.isnative:
         return data.astype(data.dtype.newbyteorder("="))
     return data

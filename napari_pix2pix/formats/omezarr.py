@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.geometry import ImageFile, standard_unit
 
+CHUNK = 512  # pixels in Y and X
+_SMALLEST = 256  # pixels that a pyramid's last level fits into
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
@@ -89,27 +92,104 @@ def write_zarr(
     units: dict[str, str],
     channel_names: tuple[str, ...],
 ) -> None:
-    """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid.
+    """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid."""
+    level = create_zarr(path, tuple(array.shape), np.dtype(array.dtype), axes)
+    for window in _windows(level):
+        level[window] = np.asarray(array[window])
+    finish_zarr(path, axes, scale, units, channel_names)
 
-    Levels are added, halving Y and X, until both fit into 256 pixels.
+
+def create_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str) -> Any:
+    """Begin an OME-Zarr image: its full resolution, a zarr array that is to be filled.
+
+    Chunks are a plane each, of 512 pixels in Y and X.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on sizes of 1 for channels, and its own deprecations
-        from ome_zarr.writer import write_image as write
+    import zarr
 
-        extent = max(array.shape[axes.index("Y")], array.shape[axes.index("X")])
-        levels = max(0, math.ceil(math.log2(extent / 256)))
-        omero = {"omero": {"channels": [_channel(name, array.dtype) for name in channel_names]}}
-        write(
-            array,
-            str(path),
-            scale_factors=[2 ** (level + 1) for level in range(levels)],
-            method="nearest",  # right for labels too
+    return _create_level(zarr.create_group(path), "0", shape, dtype, axes)
+
+
+def finish_zarr(
+    path: Path,
+    axes: str,
+    scale: Mapping[str, float],
+    units: Mapping[str, str],
+    channel_names: Sequence[str],
+    origin: Mapping[str, float] | None = None,
+) -> None:
+    """Add the levels of a pyramid, chunk by chunk, and the metadata of OME-Zarr.
+
+    Levels halve Y and X, every second pixel being kept (right for labels too), until both fit into
+    256 pixels. Levels that are there from an earlier try are made anew.
+
+    Parameters
+    ----------
+    path : Path
+        What `create_zarr` began.
+    axes, scale, units, channel_names
+        As for `write_zarr`.
+    origin : mapping of str to float, optional
+        Where the first pixel lies along each axis, in `units`; 0 when not given.
+    """
+    import zarr
+
+    group = zarr.open_group(path, mode="r+")
+    levels: list[Any] = [group["0"]]
+    while max(levels[-1].shape[axes.index(axis)] for axis in "YX") > _SMALLEST:
+        levels.append(_halved(group, str(len(levels)), levels[-1], axes))
+    begin = [(origin or {}).get(axis, 0.0) for axis in axes]
+    datasets = []
+    for number in range(len(levels)):
+        sizes = [scale.get(a, 1.0) * (2.0**number if a in "YX" else 1.0) for a in axes]
+        steps: list[dict[str, Any]] = [{"type": "scale", "scale": sizes}]
+        if any(begin):
+            steps.append({"type": "translation", "translation": begin})
+        datasets.append({"path": str(number), "coordinateTransformations": steps})
+    omero = {"channels": [_channel(name, levels[0].dtype) for name in channel_names]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own deprecations
+        from ome_zarr.writer import write_multiscales_metadata
+
+        write_multiscales_metadata(
+            group,
+            datasets,
             axes=[axis.lower() for axis in axes],
             axes_units={axis.lower(): units[axis] for axis in axes if axis in units},
-            scale={axis.lower(): scale.get(axis, 1.0) for axis in axes},
-            **(omero if channel_names else {}),
+            **({"metadata": {"omero": omero}} if channel_names else {}),
         )
+
+
+def _create_level(
+    group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str
+) -> Any:
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=tuple(min(n, CHUNK) if a in "YX" else 1 for n, a in zip(shape, axes, strict=True)),
+        dimension_names=[axis.lower() for axis in axes],
+        overwrite=True,
+    )
+
+
+def _halved(group: Any, name: str, above: Any, axes: str) -> Any:
+    steps = [2 if axis in "YX" else 1 for axis in axes]
+    shape = tuple(-(-n // step) for n, step in zip(above.shape, steps, strict=True))
+    level = _create_level(group, name, shape, above.dtype, axes)
+    for window in _windows(level):
+        both = list(zip(window, steps, strict=True))
+        wide = tuple(slice(span.start * step, span.stop * step) for span, step in both)
+        level[window] = above[wide][tuple(slice(None, None, step) for step in steps)]
+    return level
+
+
+def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
+    """List the chunks of an array, each by where it lies."""
+    spans = (
+        [slice(first, min(first + step, length)) for first in range(0, length, step)]
+        for length, step in zip(array.shape, array.chunks, strict=True)
+    )
+    return itertools.product(*spans)
 
 
 def _channel(name: str, dtype: Any) -> dict[str, Any]:

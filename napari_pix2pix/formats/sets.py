@@ -110,10 +110,29 @@ def write_translated(
     Path
         The file.
     """
-    axes = _translated_axes(source, layout)
-    order = _in_order(path, axes)
-    array = array.transpose([axes.index(axis) for axis in order])
-    return write_image(path, array, order, source.scale, source.units, overwrite=overwrite)
+    axes = translated_axes(source, layout)
+    wanted = file_axes(path, axes)
+    return write_image(
+        path,
+        array.transpose([axes.index(axis) for axis in wanted]),
+        wanted,
+        source.scale,
+        source.units,
+        channel_names=source.channel_names,
+        overwrite=overwrite,
+    )
+
+
+def translated_axes(source: ImageFile, layout: Layout) -> str:
+    """Return the axes of what a translator makes of an image."""
+    return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
+
+
+def file_axes(path: str | os.PathLike[str], axes: str) -> str:
+    """Return axes in the order that a file wants: OME-Zarr has one of its own."""
+    order = "".join(axis for axis in "TCZYX" if axis in axes)
+    in_order = Path(path).suffix.lower() == ".zarr" and len(order) == len(axes)
+    return order if in_order else axes
 
 
 def check_translated(path: Path, dtype: str, *, source: ImageFile, layout: Layout) -> None:
@@ -133,7 +152,7 @@ def check_translated(path: Path, dtype: str, *, source: ImageFile, layout: Layou
     FileError, InputError
         The sentence says what the format holds.
     """
-    check_format(path, np.dtype(dtype), _in_order(path, _translated_axes(source, layout)))
+    check_format(path, np.dtype(dtype), file_axes(path, translated_axes(source, layout)))
 
 
 def write_made(
@@ -196,13 +215,3 @@ def _read_partner(path: Path, axes: str | None) -> ImageFile:
         if axes is None:
             raise
         return read_image(path, axes)
-
-
-def _translated_axes(source: ImageFile, layout: Layout) -> str:
-    return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
-
-
-def _in_order(path: str | os.PathLike[str], axes: str) -> str:
-    """Return the axes as the file wants them: OME-Zarr has an order of its own."""
-    order = "".join(axis for axis in "TCZYX" if axis in axes)
-    return order if Path(path).suffix.lower() == ".zarr" and len(order) == len(axes) else axes

@@ -15,7 +15,7 @@ from napari_pix2pix.formats.geometry import ImageFile, standard_unit
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # Above this size an image is read window by window; below it, at once, which is quicker.
-_EAGER_BYTES = 1 << 30
+_EAGER_BYTES = 1 << 28
 _MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
 
 Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]
@@ -36,6 +36,8 @@ def read_tiff(path: Path) -> ImageFile:
             notes = (f"{path.name} holds {len(tiff.series)} images; the first was read.",)
         eager = series.size * series.dtype.itemsize <= _EAGER_BYTES
         data: Any = series.asarray() if eager else None
+        if data is None and series.dataoffset is not None:  # one piece, as stored: any window
+            data = tifffile.memmap(path, mode="r", series=0).reshape(series.shape)
     if data is None:
         import zarr
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from napari_pix2pix.formats.geometry import check_axes, guess_axes, standard_uni
 
 # What a classic TIFF can address, less room for its tags.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
+_WHOLE_BYTES = 1 << 28  # what is larger and not in memory is written in tiles
+_TILE = 512
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _OME_TYPES = (
     *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
@@ -48,6 +50,12 @@ class _Image:
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(self.data.dtype)
+
+    @property
+    def in_tiles(self) -> bool:
+        """Whether it is read and written piece by piece, since it is large and on a disk."""
+        lazy = not isinstance(self.data, np.ndarray)
+        return lazy and self.nbytes > _WHOLE_BYTES and self.dtype != np.dtype(bool)
 
     @property
     def nbytes(self) -> int:
@@ -210,6 +218,7 @@ def _write_tiff(path: Path, image: _Image) -> None:
     seconds = "T" not in image.scale or image.units.get("T", "second") == "second"
     type_fits = str(image.dtype) in _IMAGEJ_TYPES and ("S" not in image.axes or image.dtype == "u1")
     small = image.nbytes < _CLASSIC_TIFF_BYTES
+    small = small and not image.in_tiles  # ImageJ has no tiles
     if one_unit and in_order and all_or_none and seconds and type_fits and small:
         _write_imagej(path, image)
     elif _fits_ome(image.dtype, image.axes):
@@ -262,14 +271,29 @@ def _save_tiff(
 ) -> None:
     import tifffile
 
+    if image.in_tiles:
+        options |= {"shape": image.data.shape, "dtype": image.dtype, "tile": (_TILE, _TILE)}
     tifffile.imwrite(
         path,
-        np.asarray(image.data),
+        _iter_tiles(image) if image.in_tiles else np.asarray(image.data),
         bigtiff=image.nbytes >= _CLASSIC_TIFF_BYTES,
         photometric="rgb" if image.axes.endswith("S") else "minisblack",
         metadata=metadata,
         **options,
     )
+
+
+def _iter_tiles(image: _Image) -> Iterator[Any]:
+    """Read an image in the tiles of its file, page by page; the last ones are filled up with 0."""
+    pages, plane = image.data.shape, 2 + image.axes.endswith("S")
+    height, width = pages[-plane], pages[1 - plane]
+    for page in np.ndindex(*pages[:-plane]):
+        for top in range(0, height, _TILE):
+            for left in range(0, width, _TILE):
+                window = image.data[(*page, slice(top, top + _TILE), slice(left, left + _TILE))]
+                tile = np.zeros((_TILE, _TILE, *pages[len(pages) - plane + 2 :]), image.dtype)
+                tile[: window.shape[0], : window.shape[1]] = window
+                yield tile
 
 
 def _write_png(path: Path, image: _Image) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,32 @@ class Member:
         self.note = (
             f"The alpha channel of the {what} is left out." if stored > self.channels else ""
         )
+
+    @property
+    def array(self) -> Any:
+        """The array itself."""
+        return self._array
+
+    def on(self, array: Any) -> Member:
+        """Return the same member with another array of the same shape."""
+        twin = copy(self)
+        twin._array = array
+        return twin
+
+    def in_plane(self, values: Sequence[Any]) -> list[Any]:
+        """Return those of Y and X, of values one an axis."""
+        return [values[axis] for axis in self._plane_axes]
+
+    def extent(
+        self, frames: Sequence[tuple[int, ...]], rows: slice, columns: slice
+    ) -> tuple[slice, ...]:
+        """Return the part of the array that windows of some frames lie in, a slice an axis."""
+        spans = [slice(0, self.channels)] * len(self.shape)
+        for axis, positions in zip(self._frame_axes, zip(*frames, strict=True), strict=True):
+            spans[axis] = slice(min(positions), max(positions) + 1)
+        for axis, span in zip(self._plane_axes, (rows, columns), strict=True):
+            spans[axis] = span
+        return tuple(spans)
 
     def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window of one frame, ``(C, h, w)``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -122,11 +124,37 @@ class Planes:
         array (C, h, w)
             In the image's dtype. It may be a view of the image: don't write into it.
         """
-        index = tuple(int(i) for i in np.unravel_index(frame, self.frame_shape))
+        index = self._place(frame)
         if len(self._members) == 1:
             return self._members[0].read(index, rows, columns)
         parts = [member.read(index, rows, columns) for member in self._members]
         return np.concatenate(parts, dtype=self.dtype)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The arrays that the image is made of, without channels that it lacks."""
+        return tuple(one for one in self._members if isinstance(one, Member))
+
+    def on(self, arrays: Iterable[Any]) -> Planes:
+        """Return the same image on other arrays of the same shapes, such as parts of them.
+
+        Parameters
+        ----------
+        arrays : iterable of array
+            One for each of `members`.
+        """
+        twin, others = copy(self), iter(arrays)
+        twin._members = [
+            one.on(next(others)) if isinstance(one, Member) else one for one in self._members
+        ]
+        return twin
+
+    def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
+        """Return the places, in `frame_shape`, of the frames that one is read from."""
+        return [self._place(frame)]
+
+    def _place(self, frame: int) -> tuple[int, ...]:
+        return tuple(int(i) for i in np.unravel_index(frame, self.frame_shape))
 
     def __repr__(self) -> str:
         size = f"{self.channels} x {self.height} x {self.width}"
@@ -160,12 +188,24 @@ class ContextPlanes(Planes):
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window of a frame and its neighbours, ``((2k + 1) * C, h, w)``."""
+        near = self._near(frame)
+        windows = {index: self._planes.read(index, rows, columns) for index in set(near)}
+        return np.concatenate([windows[index] for index in near])
+
+    def on(self, arrays: Iterable[Any]) -> Planes:
+        """Return the same image on other arrays of the same shapes."""
+        return ContextPlanes(self._planes.on(arrays), self._z_context)
+
+    def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
+        """Return the places of a frame and its neighbours."""
+        return [self._place(index) for index in self._near(frame)]
+
+    def _near(self, frame: int) -> list[int]:
+        """Return the frame and its neighbours on both sides, as many as there are channels of."""
         depth = self.frame_shape[-1] if self.frame_shape else 1
         start, z = frame - frame % depth, frame % depth
         reach = range(-self._z_context, self._z_context + 1)
-        near = [start + min(max(z + step, 0), depth - 1) for step in reach]
-        windows = {index: self._planes.read(index, rows, columns) for index in set(near)}
-        return np.concatenate([windows[index] for index in near])
+        return [start + min(max(z + step, 0), depth - 1) for step in reach]
 
 
 class NoPlanes(Planes):

@@ -73,7 +73,7 @@ def make_pairs(
     ]
 
 
-def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
+def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
     """Open an image that a model is to translate.
 
     Parameters
@@ -90,7 +90,7 @@ def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -
     Raises
     ------
     InputError
-        When it is no image, lacks the channels, or has no finite pixel.
+        When it is no image, or lacks the channels.
     """
     shape = tuple(getattr(image, "shape", ()))
     if isinstance(image, Planes) or layout.channel_axis is None:
@@ -106,9 +106,31 @@ def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -
     planes = as_planes(image, like=layout, what="image")
     planes = ContextPlanes(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
+    return planes
+
+
+def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
+    """Read a source like those of a training, and look for a finite pixel.
+
+    Parameters
+    ----------
+    image, layout, channels, z_context
+        As for `lay_out_source`.
+
+    Raises
+    ------
+    InputError
+        When it is no image, lacks the channels, or has no finite pixel.
+    """
+    planes = lay_out_source(image, layout, channels, z_context)
+    check_finite(planes)
+    return planes
+
+
+def check_finite(planes: Planes) -> None:
+    """Refuse an image without a pixel that is neither NaN nor infinite; reads until the first."""
     if not _any_finite(planes):
         raise InputError("The image has no finite pixel, so there is nothing to translate.")
-    return planes
 
 
 def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:

@@ -87,6 +87,37 @@ def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
     return conditions.index(condition) if conditions else 0
 
 
+def check_exact(halo: int | None, exact: int) -> None:
+    """Refuse a halo that would make chunks and blocks differ from the whole.
+
+    Raises
+    ------
+    InputError
+        When it is less than the exact one.
+    """
+    if halo is not None and halo < exact:
+        raise InputError(
+            f"Chunks and blocks equal the whole, with a halo of {exact} pixels; got halo={halo}: "
+            "leave halo out."
+        )
+
+
+def check_lazy_call(conditions: Sequence[Hashable], condition: Hashable, on_tile: Any) -> None:
+    """Refuse what would show only when a lazy array is computed, or can't be asked of one.
+
+    Raises
+    ------
+    InputError
+        When the condition is none of the model's, or progress is to be told.
+    """
+    condition_index(conditions, condition)
+    if on_tile is not None:
+        raise InputError(
+            "on_tile tells how far a translation is, but that of a dask array is computed later: "
+            "leave on_tile out."
+        )
+
+
 def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
     """Warn when an image's dtype lets expect intensities that the model was not trained on.
 

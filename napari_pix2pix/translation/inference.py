@@ -291,6 +291,16 @@ class Model:
         )
 
 
+def network_grid(generator: UNet | ResNet) -> dict[str, int]:
+    """Return what a `TileGrid` is to know of a generator: stride, exact halo and least size."""
+    return {"stride": generator.stride, "halo": generator.halo, "least": generator.least_size}
+
+
+def needs_whole(generator: nn.Module, *, dropout: bool, statistics: Statistics) -> bool:
+    """Whether a part of an image comes out right only where the whole is given."""
+    return dropout or bool(norms_that_measure(generator, statistics))
+
+
 @contextmanager
 def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
     """Draw from torch's generators as seeded by ``entropy``, and leave them as they were.

@@ -37,6 +37,11 @@ class Box(NamedTuple):
         return slice(self.left, self.right)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
     def pixels(self) -> int:
         """How many pixels there are in it."""
         return (self.bottom - self.top) * (self.right - self.left)
@@ -81,6 +86,7 @@ class TileGrid:
 
     The image is padded at its bottom and right to multiples of the stride. All windows have the
     same size, so that they can be stacked in batches: at the borders they are shifted inwards.
+    Those of a region have a size of their own where the region and its halo are smaller.
 
     Parameters
     ----------
@@ -176,6 +182,20 @@ class TileGrid:
             for over, kept_columns in across
         ]
 
+    def seen(self, region: Box) -> Box:
+        """Return the pixels of the image that the tiles of a region are computed from.
+
+        Parameters
+        ----------
+        region : Box
+            As for `tiles`.
+        """
+        rows, columns = self.padded
+        return Box(
+            *_unmirrored(self._reach(region.top, region.bottom, rows), self.height),
+            *_unmirrored(self._reach(region.left, region.right, columns), self.width),
+        )
+
     def overlapping(self, region: Box) -> Iterator[tuple[Box, list[Tile]]]:
         """Cut a region at the borders of the tiles; with each part come the tiles it is made of.
 
@@ -226,9 +246,18 @@ class TileGrid:
         self, start: int, stop: int, padded: int, window: int
     ) -> Iterator[tuple[_Span, _Span]]:
         halo = self._on_grid(self.halo)
+        low, high = self._reach(start, stop, padded)
+        window = min(window, high - low)
         for first in range(start, stop, self.side):
-            begin = min(max(first - halo, 0), padded - window)
+            begin = min(max(first - halo, low), high - window)
             yield (begin, begin + window), (first, min(first + self.side, stop))
+
+    def _reach(self, start: int, stop: int, padded: int) -> _Span:
+        """Return what the windows of a span lie in: its halo too, and no less than `least`."""
+        halo, least = self._on_grid(self.halo), self._on_grid(self.least)
+        low = max(0, start - halo)
+        high = min(padded, max(self._on_grid(stop) + halo, low + least))
+        return max(0, min(low, high - least)), high
 
     def _parts(
         self, start: int, stop: int, side: int, ramp: int, axis: int
@@ -253,3 +282,11 @@ class TileGrid:
         begin = min(max(first - self._on_grid(self.halo), 0), padded - window)
         kept = max(0, first - ramp), min(first + self.side + ramp, size)
         return (begin, begin + window), kept
+
+
+def _unmirrored(span: _Span, size: int) -> _Span:
+    """Return the pixels of an image that a span of the padded image shows."""
+    low, high = span
+    if high <= size:
+        return span
+    return max(0, min(low, 2 * (size - 1) - (high - 1))), size

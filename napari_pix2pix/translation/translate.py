@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,8 @@ def iter_tiles(
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[Planes] | None = None
         while work.pending:
-            chosen, following = work.pending[:batch], work.pending[batch : 2 * batch]
+            chosen = _alike(work.pending[:batch])
+            following = _alike(work.pending[len(chosen) : len(chosen) + batch])
             windows = ahead.result if ahead else partial(_read_windows, read, chosen, work.grid)
             ahead = None
             if following:
@@ -225,6 +227,11 @@ def run_tiles(
 ) -> bool:
     """Run the network on windows for what can be seen on its way; False if memory ran out."""
     return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
+
+
+def _alike(tiles: Sequence[Tile]) -> list[Tile]:
+    """Return the first tiles, as far as they can be stacked; all, but after memory ran out."""
+    return list(takewhile(lambda tile: tile.window.size == tiles[0].window.size, tiles))
 
 
 def _run(

@@ -135,8 +135,20 @@ def test_large_files_are_read_by_window(tmp_path, monkeypatch):
         tmp_path / "a.tif", array, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX"}
     )
     image = read_image(tmp_path / "a.tif")
-    assert not isinstance(image.data, np.ndarray)
+    assert isinstance(image.data, np.memmap)
     assert (image.axes, image.shape, image.scale) == ("ZYX", array.shape, {"Y": 0.5, "X": 0.5})
+    np.testing.assert_array_equal(image.data[2, 3:9, 4:8], array[2, 3:9, 4:8])
+
+
+def test_large_compressed_files_are_read_by_window(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff, "_EAGER_BYTES", 100)
+    array = gray(5, 40, 50, dtype="uint16")
+    tifffile.imwrite(
+        tmp_path / "a.tif", array, tile=(16, 16), compression="zlib", metadata={"axes": "ZYX"}
+    )
+    image = read_image(tmp_path / "a.tif")
+    assert not isinstance(image.data, np.ndarray)
+    assert (image.axes, image.shape) == ("ZYX", array.shape)
     np.testing.assert_array_equal(image.data[2, 3:9, 4:8], array[2, 3:9, 4:8])
     image.data.store.close()
 

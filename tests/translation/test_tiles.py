@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
+from napari_pix2pix.translation.translate import _reflected
 
 
 @st.composite
@@ -31,7 +32,8 @@ def count_kept(grid: TileGrid, tiles: list[Tile]) -> np.ndarray:
 def assert_exact(grid: TileGrid, tiles: list[Tile]) -> None:
     for tile in tiles:
         (top, bottom, left, right), kept = tile.window, tile.kept
-        assert (bottom - top, right - left) == grid.window
+        assert all(np.less_equal(tile.window.size, grid.window))
+        assert all(size % grid.stride == 0 for size in tile.window.size)
         assert top % grid.stride == left % grid.stride == 0
         assert top >= 0
         assert left >= 0
@@ -49,6 +51,7 @@ def test_kept_parts_cover_each_pixel_once_and_see_their_halo(grid: TileGrid) -> 
     tiles = grid.tiles()
     assert (count_kept(grid, tiles) == 1).all()
     assert_exact(grid, tiles)
+    assert {tile.window.size for tile in tiles} == {grid.window}
     assert all(size % grid.stride == 0 for size in (*grid.padded, *grid.window))
     assert min(grid.padded) >= grid.least
 
@@ -69,6 +72,29 @@ def test_a_tile_left_over_is_covered_by_smaller_ones(grid: TileGrid, data: st.Da
     assert (covered[left.kept.rows, left.kept.columns] == 1).all()
     assert covered.sum() == covered[left.kept.rows, left.kept.columns].size
     assert_exact(smaller, tiles)
+
+
+@settings(deadline=None, max_examples=150)
+@given(grid=grids(), data=st.data())
+def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid: TileGrid, data: st.DataObject) -> None:
+    top = data.draw(st.integers(0, grid.height - 1))
+    left = data.draw(st.integers(0, grid.width - 1))
+    bottom = data.draw(st.integers(top + 1, grid.height))
+    right = data.draw(st.integers(left + 1, grid.width))
+    region = grid.rounded(Box(top, bottom, left, right))
+    seen, tiles = grid.seen(region), grid.tiles(region)
+    assert_exact(grid, tiles)
+    assert len({tile.window.size for tile in tiles}) == 1
+    for tile in tiles:
+        window = tile.window
+        for first, last, size, low, high in (
+            (window.top, window.bottom, grid.height, seen.top, seen.bottom),
+            (window.left, window.right, grid.width, seen.left, seen.right),
+        ):
+            shown = _reflected(first, last, size)
+            assert low <= shown.min()
+            assert shown.max() < high
+    assert seen.top == 0 or seen.top >= region.top - grid.halo - grid.stride - grid.least
 
 
 def test_a_crop_is_the_kept_part_within_its_window() -> None:

@@ -1,0 +1,193 @@
+"""The command ``apply``: image files through a model."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_pix2pix.cli.options import (
+    PATH,
+    axes_option,
+    condition_of,
+    condition_option,
+    device_option,
+    json_option,
+    overwrite_option,
+)
+from napari_pix2pix.cli.outputs import check_output, name_outputs, number_outputs, say_result
+from napari_pix2pix.errors import Pix2PixError
+
+# Other modules are imported by the command: --help does not wait for torch.
+if TYPE_CHECKING:
+    from napari_pix2pix.formats.geometry import ImageFile
+    from napari_pix2pix.translator import Translator
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("input", type=PATH)
+@click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
+@axes_option
+@condition_option
+@click.option(
+    "--samples",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Draws of noise planes and dropout, a file each: name_1.tif, name_2.tif, ...",
+)
+@click.option("--seed", type=int, help="Seed of dropout and noise.  [default: 0]")
+@click.option("--dropout", is_flag=True, help="Let dropout drop, as the paper does.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["stored", "image"]),
+    default="stored",
+    help="Batch norm by the training's statistics or by each image's.  [default: stored]",
+)
+@click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
+@click.option("--batch", type=int, help="Tiles at once.  [by memory]")
+@click.option(
+    "--halo", type=int, help="Context of a tile in pixels; less than exact is blended.  [by cost]"
+)
+@device_option
+@click.option(
+    "--output",
+    type=click.Choice(["target", "float"]),
+    default="target",
+    help="The target's type, clipped, or floating point, not clipped.  [default: target]",
+)
+@click.option(
+    "--region",
+    help="Only this part of each frame, in pixels: TOP:BOTTOM,LEFT:RIGHT, such as "
+    "0:4096,2048:8192; an end may be left out. Objects are told apart within it.",
+)
+@click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
+@click.option("--resume", is_flag=True, help="Go on where an earlier run was broken off.")
+@overwrite_option
+@json_option
+def apply(
+    model: Path,
+    input: Path,
+    out: Path,
+    axes: str | None,
+    condition: str | None,
+    samples: int,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
+
+    The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
+    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
+    which is made if it is not there; one bad file does not stop the rest: it is named at the end,
+    and the exit code is 1. Models with noise or dropout have several answers: --samples.
+
+    Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
+    block into the folder OUT.part. A run that was killed goes on with --resume: finished blocks are
+    not done again, nor are files that are there.
+
+    \b
+    napari-pix2pix apply dapi.safetensors phase.tif -o dapi.ome.tif
+    napari-pix2pix apply dapi.safetensors phase/ -o dapi/
+    napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 4
+    napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --resume
+    napari-pix2pix apply dapi.safetensors slide.zarr -o part.ome.tif --region 0:4096,8192:12288
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.formats.paths import expand_paths, make_folder
+    from napari_pix2pix.progress import bar
+    from napari_pix2pix.translation.calls import check_integer
+    from napari_pix2pix.translator import load
+
+    check_integer("samples", samples, 1)
+    translator = load(model)
+    how |= {"condition": condition_of(translator, condition), "samples": samples}
+    work = _Work(translator, axes, how, resume=resume, overwrite=overwrite)
+    inputs = expand_paths(input)
+    outputs = name_outputs(input, inputs, out)
+    if outputs != [out]:
+        make_folder(out)
+    numbered = number_outputs(outputs, inputs, samples)
+    for path in (one for names in numbered for one in names):
+        check_output(path, overwrite=overwrite or resume)
+    done: list[str] = []
+    failed: dict[str, str] = {}
+    for source, names in bar(list(zip(inputs, numbered, strict=True)), quiet=as_json):
+        try:
+            with_bar = len(inputs) == 1 and not as_json
+            work.apply(source, names, with_bar=with_bar)
+            done += map(str, names)
+        except Pix2PixError as error:
+            if len(inputs) == 1:
+                raise
+            failed[str(source)] = str(error)
+    lines = [f"Wrote {path}" for path in done]
+    lines += [f"Failed {path}: {why}" for path, why in failed.items()]
+    say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
+    if failed:
+        sys.exit(1)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done to each file."""
+
+    translator: Translator
+    axes: str | None
+    how: dict[str, Any]
+    resume: bool
+    overwrite: bool
+
+    def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
+        """Translate a file into as many as there are samples."""
+        from napari_pix2pix.formats.images import read_image
+        from napari_pix2pix.streaming import reads_lazily
+
+        finished = {path for path in outs if self.resume and path.exists() and not self.overwrite}
+        for path in sorted(finished):
+            click.echo(f"{path} is finished already.", err=True)
+        left = {number: path for number, path in enumerate(outs) if path not in finished}
+        if not left:
+            return
+        image = read_image(source, self.axes)
+        for note in image.notes:
+            click.echo(note, err=True)
+        in_blocks = reads_lazily(image) or self.how["region"] or self.how["frames"]
+        (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
+
+    def _at_once(
+        self, source: Path, image: ImageFile, outs: dict[int, Path], with_bar: bool
+    ) -> None:
+        from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
+        from napari_pix2pix.progress import pixel_bar
+
+        planes, how = image_planes(image), {**self.how}
+        del how["region"], how["frames"]
+        samples, codec = how["samples"], self.translator.target_codec
+        if how["output"] == "target":
+            for out in outs.values():
+                check_translated(out, codec.dtype, source=image, layout=codec.layout)
+        with pixel_bar(planes.frames * samples, quiet=not with_bar) as on_tile:
+            translated = self.translator(planes, on_tile=on_tile, **how)
+        drawn = translated if samples > 1 else [translated]
+        for number, out in outs.items():
+            write_translated(
+                out, drawn[number], source=image, layout=codec.layout, overwrite=self.overwrite
+            )
+
+    def _in_blocks(
+        self, source: Path, image: ImageFile, outs: dict[int, Path], with_bar: bool
+    ) -> None:
+        from napari_pix2pix.progress import pixel_bar
+        from napari_pix2pix.streaming import translate_file
+
+        how = {**self.how, "resume": self.resume, "overwrite": self.overwrite}
+        for number, out in outs.items():
+            with pixel_bar(1, quiet=not with_bar) as on_tile:
+                how |= {"sample": number, "on_tile": on_tile}
+                translate_file(self.translator, source, image, out, **how)

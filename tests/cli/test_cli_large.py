@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_pix2pix import load, streaming
+from napari_pix2pix.formats.images import read_image
+from napari_pix2pix.formats.writing import write_image
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.zarr"
+    write_image(path, noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
+    return path
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.ome.tif", "out.tif"])
+def test_a_part_of_a_zarr(folder, source, tmp_path, invoke, name):
+    out = tmp_path / name
+    result = invoke("apply", folder / "gray.safetensors", source, "-o", out,
+                    "--region 8:40,16:70 --frames 1:")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = read_image(out)
+    whole = load(folder / "gray.safetensors")(noise(3, 60, 70), tile=0)
+    assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.5, "micrometer")
+    assert np.abs(found.data[...].astype(int) - whole[1:, 8:40, 16:]).max() <= 1
+
+
+def test_a_part_of_an_image_in_memory(folder, tmp_path, invoke):
+    out = tmp_path / "out.tif"
+    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o", out,
+                    "--region :40,16:")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert read_image(out).shape == (40, 64)
+
+
+def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, sentence):
+    words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.zarr")
+    assert invoke(*words).exit_code == 0
+    before = (tmp_path / "out.zarr" / "zarr.json").stat().st_mtime_ns
+    assert "exists: choose another name" in sentence(invoke(*words))
+    again = invoke(*words, "--resume")
+    assert again.exit_code == 0, again.stderr
+    assert "out.zarr is finished already" in again.stderr
+    assert (tmp_path / "out.zarr" / "zarr.json").stat().st_mtime_ns == before
+    assert invoke(*words, "--overwrite").exit_code == 0
+    assert read_image(tmp_path / "out.zarr").shape == (3, 60, 70)
+
+
+def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, write):
+    (tmp_path / "in").mkdir()
+    for seed in range(3):
+        write(tmp_path / "in" / f"{seed}.tif", noise(20, 20, seed=seed), "YX")
+    words = ("apply", folder / "gray.safetensors", tmp_path / "in", "-o", tmp_path / "out")
+    assert invoke(*words).exit_code == 0
+    (tmp_path / "out" / "1.tif").unlink()
+    result = invoke(*words, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("is finished already") == 2
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, folder, tiny):
+    model = tmp_path / "noisy.safetensors"
+    result = invoke("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,
+                    "--noise-channels 1 --noise pixel")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    result = invoke("apply", model, source, "-o", tmp_path / "s.npy", "--samples 2 --seed 4")
+    assert result.exit_code == 0, result.stderr
+    whole = load(model)(noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
+    for number in (1, 2):
+        assert np.abs(np.load(tmp_path / f"s_{number}.npy") - whole[number - 1]).max() <= 1
+
+
+def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, invoke):
+    told: list[tuple[int, int]] = []
+    fill = streaming._fill
+    monkeypatch.setattr(streaming, "_LARGEST", 32)
+    monkeypatch.setattr(
+        streaming, "_fill", lambda *args: fill(*args[:-1], lambda *pair: told.append(pair))
+    )
+    result = invoke("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
+    assert result.exit_code == 0, result.stderr
+    assert told == [(done, 18) for done in range(1, 19)]
+
+
+KILLED = """
+import sys
+import numpy as np
+from napari_pix2pix import streaming
+from napari_pix2pix.cli import main
+streaming._LARGEST = 32
+streaming.CHUNK = 32
+import napari_pix2pix.formats.omezarr as omezarr
+omezarr.CHUNK = 32
+translate = streaming._Work.translate
+def slow(self, read, block):
+    import time
+    time.sleep(0.05)
+    return translate(self, read, block)
+streaming._Work.translate = slow
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path, monkeypatch,
+                                                       invoke):  # fmt: skip
+    def words(name: str) -> list[Any]:
+        return ["apply", folder / "gray.safetensors", source, "-o", tmp_path / name]
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *map(str, words("out.zarr"))],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ},
+    )  # fmt: skip
+    journal = tmp_path / "out.zarr.part" / "done.txt"
+    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    finished = journal.read_text().count("\n")
+    computed = []
+    translate = streaming._Work.translate
+    monkeypatch.setattr(streaming, "_LARGEST", 32)
+    monkeypatch.setattr(streaming, "CHUNK", 32)
+    monkeypatch.setattr("napari_pix2pix.formats.omezarr.CHUNK", 32)
+    monkeypatch.setattr(
+        streaming._Work, "translate",
+        lambda self, read, block: computed.append(block) or translate(self, read, block),
+    )  # fmt: skip
+    assert invoke(*words("out.zarr"), "--resume").exit_code == 0
+    assert 3 < finished == 18 - len(computed)
+    assert invoke(*words("whole.zarr")).exit_code == 0
+    one, other = (zarr.open_group(tmp_path / name, mode="r") for name in ("out.zarr", "whole.zarr"))
+    np.testing.assert_array_equal(one["0"][...], other["0"][...])
