@@ -5,6 +5,7 @@ PYTHON ?= python3
 DEMO ?= demo
 BENCHMARKS ?= imports step quality pairs
 PYTEST_FLAGS ?=
+PYTEST_JOBS ?= 2
 
 # Tests open windows: on a screen of their own where there is Xvfb, so that their size is known.
 SCREEN = -screen 0 1600x1000x24 +extension GLX
@@ -55,5 +56,5 @@ endef
 
 define run_tests
 @if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "$(SCREEN)"; else set --; fi; \
-"$$@" $(1)/bin/python -m pytest $(PYTEST_FLAGS)
+"$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_FLAGS)
 endef

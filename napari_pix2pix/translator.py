@@ -408,7 +408,7 @@ class Translator:
         numpy.ndarray
             (C, h, w).
         """
-        exact = {"region": region, "halo": self.generator.halo}
+        exact: dict[str, Any] = {"region": region, "halo": self.generator.halo}
         parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
         if parts[-1].missing:
             calls.warn_of_missing()

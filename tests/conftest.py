@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-# Read when torch is first imported: more threads than this only disturb each other on small arrays.
-os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+# Read when torch is first imported: more threads than this only disturb each other on small arrays,
+# and those of tests that run side by side.
+_BESIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, os.cpu_count() or 1) // _BESIDE)))
 
 
 @pytest.fixture(scope="session")
