@@ -361,8 +361,9 @@ def test_evaluate_takes_layers(viewer, pair):
 
 def test_translation_can_be_cancelled(viewer, pair):
     translator = train(*pair, steps=1, **SMALL)
+    large = viewer.add_image(np.tile(pair[0].data, (4, 4)), name="large")
     with pytest.raises(KeyboardInterrupt, match="Translation was stopped"):
-        translator(pair[0], tile=32, batch=1, on_tile=lambda *_: (interrupt(), time.sleep(0.03)))
+        translator(large, tile=128, batch=1, on_tile=lambda *_: (interrupt(), time.sleep(0.03)))
 
 
 def test_a_foreign_layer_is_refused_before_work(viewer, pair):

@@ -347,3 +347,13 @@ def test_digest_is_that_of_the_applied_weights(translator, tmp_path):
     translator.save(tmp_path / "m", slim=True)
     assert load(tmp_path / "m").digest == translator.digest
     assert learn(noise(48, 48), noise(48, 48)).digest != translator.digest
+
+
+@pytest.mark.parametrize("how", [{"norm": "instance"}, {"norm": "group"}])
+def test_region_of_a_network_that_measures_equals_the_whole(how: dict[str, str]) -> None:
+    image = np.random.default_rng(5).random((150, 180)).astype(np.float32)
+    translator = train(image, 1 - image, steps=1, validation=0, **TINY | how)
+    planes = Planes(image, channel_axis=None, rgb=False, what="image")
+    whole = translator.translate_planes(planes, 0, output="float")
+    part = translator.translate_region(planes, 0, Box(8, 40, 8, 40), output="float")
+    np.testing.assert_allclose(part, whole[:, 8:40, 8:40], atol=1e-5)

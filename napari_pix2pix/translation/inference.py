@@ -145,6 +145,7 @@ class Model:
         """
         norms = norms_that_measure(self.generator, statistics)
         cut, batch = self._cut(height, width, 0 if dropout else tile, batch, halo)
+        wanted = None if region is None else cut.rounded(region)
         run = partial(
             self._run,
             self._function(condition),
@@ -154,15 +155,18 @@ class Model:
             dropout=dropout,
             batch=batch,
             first=first,
-            region=None if region is None else cut.rounded(region),
         )
-        if cut.whole or not norms:
+        if not (norms or dropout):
+            yield from run(cut, {}, may_cut=True, region=wanted)
+            return
+        if cut.whole:
             try:
-                yield from run(cut, {}, may_cut=not (norms or dropout))
+                # What is measured, and dropped, is the image's, whatever part of it is wanted.
+                yield from _cropped(run(cut, {}, may_cut=False), wanted)
                 return
             except DeviceError:
                 smaller = cut.smaller()
-                if tile is not None or dropout or not norms or smaller is None:
+                if tile is not None or dropout or smaller is None:
                     raise
                 warnings.warn(
                     "Memory ran out with the whole image; going on in tiles, with nearly the same "
@@ -182,7 +186,7 @@ class Model:
                 tile=cut.tile,
                 halo=halo,
             )
-        yield from run(cut, fixed_norms(norms, measured), may_cut=True)
+        yield from run(cut, fixed_norms(norms, measured), may_cut=True, region=wanted)
 
     def _run(
         self,
@@ -356,3 +360,14 @@ def applying(
             module.running_mean, module.running_var = mean, variance
         for module, mode in training.items():
             module.training = mode
+
+
+def _cropped(
+    pieces: Iterator[tuple[slice, slice, np.ndarray]], region: Box | None
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Keep a region of what was translated in one piece."""
+    for rows, columns, planes in pieces:
+        if region is None:
+            yield rows, columns, planes
+        else:
+            yield region.rows, region.columns, planes[:, region.rows, region.columns]
