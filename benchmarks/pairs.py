@@ -246,7 +246,7 @@ def as_table(results: dict[str, Result]) -> str:
         prediction, trivial = run["prediction"], run["trivial"]
         names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
         for number, key in enumerate(names):
-            head = f"{name} | {run['seconds']} | {run['steps']}" if number == 0 else " | | "
+            head = f"{name} | {run['seconds']} | {run['steps']}" if number == 0 else "| |"
             other = ""
             if "haematoxylin" in run:
                 other = f"Otsu on haematoxylin {run['haematoxylin'][key]:.3f}"
