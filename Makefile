@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 DEMO ?= demo
-BENCHMARKS ?= imports step quality pairs
+BENCHMARKS ?= imports step quality pairs apply gui
 PYTEST_FLAGS ?=
 PYTEST_JOBS ?= 2
 
@@ -31,7 +31,8 @@ check: .venv/installed  ## check format, lint and types
 	.venv/bin/mypy
 
 bench: .venv/installed  ## run the benchmarks (an hour and more; one of them: BENCHMARKS=imports)
-	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; .venv/bin/python benchmarks/$$name.py; done
+	@set -e; $(on_a_screen); \
+	for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; "$$@" .venv/bin/python benchmarks/$$name.py; done
 
 clean:  ## remove the environments and all that was built or written by a tool
 	rm -rf .venv .venv-pyside6 build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -54,7 +55,12 @@ $(1)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
 @touch $@
 endef
 
+# Set the command's first words to what gives it a screen.
+define on_a_screen
+if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "$(SCREEN)"; else set --; fi
+endef
+
 define run_tests
-@if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "$(SCREEN)"; else set --; fi; \
+@$(on_a_screen); \
 "$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_FLAGS)
 endef

@@ -31,7 +31,7 @@ PAIRS = 7  # of runs, dock and script in turns
 STEPS = 60  # of a run, of which the first ones are left out
 WARM_UP = 15
 ROUNDS = 10
-FIRST_ROUND = 3  # before it caches fill
+FIRST_ROUND = 5  # before it the models that the docks keep in memory add up
 STALL_SECONDS = 60
 TICK = 0.01  # seconds between two ticks of the timer that a stall holds up
 
