@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -133,19 +132,7 @@ def test_real_nuclei_survive_blur_and_noise(name):
     assert abs(found / true - 1) < 0.04
 
 
-def test_patches_are_encoded_and_images_taken_apart_quickly():
+def test_all_of_many_objects_are_found():
     labels = discs(1024, 44, 20)
-    patch = labels[:128, :128]
-    encode = min(timed(lambda: instance_planes(patch, 3)) for _ in range(10))
-    planes = instance_planes(labels, 3)
-    decode = min(timed(lambda: take_apart(planes, 5)) for _ in range(2))
-    assert take_apart(planes, 5).max() > 500
-    # Measured at 1.2 ms and 0.3 s; the rest is for machines that are slow or busy.
-    assert encode < 0.01
-    assert decode < 3
-
-
-def timed(function) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    assert same_partition(take_apart(instance_planes(labels, 3), 5), labels)
+    assert labels.max() > 500
