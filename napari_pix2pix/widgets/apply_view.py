@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -17,7 +16,7 @@ from napari_pix2pix.widgets.apply_condition import ConditionChoice
 from napari_pix2pix.widgets.apply_layers import LayersForm
 from napari_pix2pix.widgets.apply_model import ModelPicker
 from napari_pix2pix.widgets.apply_options import OptionsForm
-from napari_pix2pix.widgets.fields import Choice
+from napari_pix2pix.widgets.fields import Choice, push_button
 from napari_pix2pix.widgets.progress_row import ProgressRow
 from napari_pix2pix.widgets.scroll import Scroll
 from napari_pix2pix.widgets.section import Section
@@ -51,9 +50,11 @@ class ApplyView:
         self.estimate, self.status = Sentence(), Sentence()
         self.error = Sentence(is_error=True)
         self.progress = ProgressRow("Applying a model")
-        self.apply = _button("Apply", "Translate the layers; the result appears beside them")
-        self.cancel = _button("Cancel", "Stop; what is done is kept and marked as partial")
-        self.undo = _button("Undo", "Take the last results out again, or put back what was there")
+        self.apply = push_button("Apply", "Translate the layers; the result appears beside them")
+        self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
+        self.undo = push_button(
+            "Undo", "Take the last results out again, or put back what was there"
+        )
         self._lay_out(parent)
 
     def fit(self, card: Card) -> None:
@@ -111,9 +112,3 @@ def _choice(tip: str, *texts: str) -> Choice:
         choice.addItem(text, bool(number))
     choice.setToolTip(tip)
     return choice
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

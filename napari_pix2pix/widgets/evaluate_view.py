@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -19,7 +18,7 @@ from napari_pix2pix.widgets.apply_condition import ConditionChoice
 from napari_pix2pix.widgets.apply_model import ModelPicker
 from napari_pix2pix.widgets.evaluate_plot import Scatter
 from napari_pix2pix.widgets.evaluate_table import ScoreTable
-from napari_pix2pix.widgets.fields import Choice
+from napari_pix2pix.widgets.fields import Choice, push_button
 from napari_pix2pix.widgets.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.progress_row import ProgressRow
 from napari_pix2pix.widgets.scroll import Scroll
@@ -70,9 +69,9 @@ class EvaluateView:
         self.table = ScoreTable()
         self.scatter = Scatter(viewer)
         self.progress = ProgressRow("Evaluating")
-        self.evaluate = _button("Evaluate", "Score the prediction against the truth")
-        self.cancel = _button("Cancel", "Stop; the frames that are done are scored")
-        self.export = _button("Export CSV…", "Write the scores of all images to a file")
+        self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
+        self.cancel = push_button("Cancel", "Stop; the frames that are done are scored")
+        self.export = push_button("Export CSV…", "Write the scores of all images to a file")
         self._lay_out(parent)
         self.show_what()
 
@@ -144,9 +143,3 @@ def _choice(tip: str, **values: bool) -> Choice:
         choice.addItem(name.replace("_", " "), value)
     choice.setToolTip(tip)
     return choice
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

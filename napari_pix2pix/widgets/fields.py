@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QLineEdit,
+    QPushButton,
     QSizePolicy,
     QSlider,
     QStyle,
@@ -239,3 +240,10 @@ def _declared(field: FieldInfo) -> tuple[Any, dict[str, float], bool]:
         if hasattr(one, name)
     }
     return kind, limits, optional
+
+
+def push_button(text: str, tip: str) -> QPushButton:
+    """Return a button that says in its tooltip what it does."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
