@@ -4,7 +4,7 @@ Nuclei in fluorescence and in stained tissue to instances, 13 planes of phase co
 fluorescent channels at once, a time-lapse from one channel to the other, and a volume to its
 instances with neighbouring planes. The last two go through the shell, from file to file, as
 OME-TIFF and as ImageJ-TIFF, and what their files say of axes and pixel sizes must come back. The
-table goes to ``docs/pairs.md``.
+table goes to ``docs/pairs.md``, with what the alignment check says of all of them.
 
     NAPARI_PIX2PIX_DATA=folder python benchmarks/pairs.py [names ...] [--anew] [--json]
 
@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import alignment
 import numpy as np
 import tifffile
 
@@ -243,6 +244,11 @@ def look_at_output(
     }
 
 
+def shifts(folder: Path, _: float) -> Result:
+    """Say how all these pairs lie; nothing is trained."""
+    return {"pairs": alignment.measure(folder)}
+
+
 def run_command(*arguments: object) -> None:
     """Run the command as a shell does."""
     command = [sys.executable, "-c", "from napari_pix2pix.cli import main; main()"]
@@ -255,6 +261,7 @@ RUNS: dict[str, tuple[Callable[[Path, float], Result], float]] = {
     "phase_to_three": (phase_to_three, 5),
     "timelapse": (timelapse, 2),
     "volume": (volume, 2),
+    "shifts": (shifts, 0),
 }
 
 
@@ -271,6 +278,8 @@ def bars_met(results: dict[str, Result]) -> dict[str, bool]:
     for name in ("timelapse", "volume"):
         if run := results.get(name):
             met[f"{name}: axes, sizes and units kept"] = all(run["kept"].values())
+    if run := results.get("shifts"):
+        met["shifts of 3, 5 and 10 px found within 1 px"] = alignment.all_found(run["pairs"])
     return met
 
 
@@ -286,6 +295,8 @@ def as_table(results: dict[str, Result]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, run in results.items():
+        if "prediction" not in run:
+            continue
         prediction, trivial = run["prediction"], run["trivial"]
         names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
         for number, key in enumerate(names):
@@ -299,6 +310,8 @@ def as_table(results: dict[str, Result]) -> str:
     if run := results.get("phase_to_three"):
         lines += ["", "Pearson of each channel of `phase_to_three`, network and linear map:", ""]
         lines += [f"- {name}: {a:.3f}, {b:.3f}" for name, (a, b) in run["channels"].items()]
+    if run := results.get("shifts"):
+        lines += alignment.as_table(run["pairs"])
     lines += ["", "Bars:", ""]
     lines += [f"- {what}: {'met' if met else 'MISSED'}" for what, met in bars_met(results).items()]
     return "\n".join(lines) + "\n"
