@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from napari_pix2pix.errors import Pix2PixError
     from napari_pix2pix.evaluation import evaluate
     from napari_pix2pix.fitting import train
+    from napari_pix2pix.loading import load
     from napari_pix2pix.pairs.pair import Pair
     from napari_pix2pix.training.config import TrainConfig
-    from napari_pix2pix.translator import Translator, load
+    from napari_pix2pix.translator import Translator
 
 __version__ = "0.1.0"
 
@@ -36,7 +37,7 @@ _HOMES = {
     "TrainConfig": "training.config",
     "Translator": "translator",
     "evaluate": "evaluation",
-    "load": "translator",
+    "load": "loading",
     "train": "fitting",
 }
 

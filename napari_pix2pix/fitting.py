@@ -23,6 +23,7 @@ from napari_pix2pix.checkpoints import (
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import read_pair, read_pairs
+from napari_pix2pix.loading import load
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
@@ -38,7 +39,7 @@ from napari_pix2pix.training.processes import (
 )
 from napari_pix2pix.training.start import Start, origin_of
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
-from napari_pix2pix.translator import Translator, load
+from napari_pix2pix.translator import Translator
 
 
 def train(

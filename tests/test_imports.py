@@ -21,7 +21,9 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
 DESK = {"activity", "layers", "console"}
-HIGH = MIDDLE | DESK | {"checkpoints", "translator", "fitting", "evaluation", "streaming"}
+HIGH = (
+    MIDDLE | DESK | {"checkpoints", "translator", "loading", "fitting", "evaluation", "streaming"}
+)
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -37,7 +39,8 @@ ROOMS: dict[str, set[str]] = {
     "console": LOW | {"activity"},
     "checkpoints": MIDDLE,
     "translator": MIDDLE | {"layers", "console"},
-    "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator"},
+    "loading": LOW | {"formats", "translator"},
+    "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
     "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
     "streaming": LOW | {"pairs", "translation", "formats", "translator"},
     "": HIGH,

@@ -88,7 +88,7 @@ def evaluate(
     map (a linear fit; Otsu for labels) is what one gets without any network.
     """
     from napari_pix2pix.evaluation import evaluate_pairs
-    from napari_pix2pix.translator import load
+    from napari_pix2pix.loading import load
 
     translator = load(model)
     sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)

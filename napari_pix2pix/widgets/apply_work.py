@@ -20,7 +20,8 @@ from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.translation.tiles import Box
 
 if TYPE_CHECKING:
-    from napari_pix2pix.translator import Part, Translator
+    from napari_pix2pix.translation.frames import Part
+    from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.models import KnownModel
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
@@ -120,7 +121,7 @@ def load_known(known: KnownModel) -> Translator:
     """Return the model, read from its file where it is not in memory."""
     if known.translator is not None:
         return known.translator
-    from napari_pix2pix.translator import load
+    from napari_pix2pix.loading import load
 
     assert known.path is not None
     return load(known.path)

@@ -15,8 +15,9 @@ from pytestqt.qtbot import QtBot
 
 import napari_pix2pix.fitting
 from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.loading import load
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.translator import Translator, load
+from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets import settings
 from napari_pix2pix.widgets.autosave import Autosave
 from napari_pix2pix.widgets.commands import open_dock
