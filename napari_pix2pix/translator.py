@@ -179,7 +179,8 @@ class Translator(FrameTranslator):
         seed : int, optional
             Seed of dropout and noise planes; 0 when not given.
         dropout : bool
-            Let dropout drop, as the paper does at test time; the image is then not tiled.
+            Let dropout drop, as the paper does at test time; by seed and place, so that tiles
+            drop what the whole image drops.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
             with those of each image, as the paper does.
@@ -232,7 +233,7 @@ class Translator(FrameTranslator):
         equals that part of the whole image. Chunks are those of the source in Y and X, moved to
         the grid of the network's stride and joined to twice its halo; frames are chunks of their
         own. Instances are chunked by frame, since objects are told apart on the whole, and so is
-        what is given the whole image (dropout, ``statistics="image"``, instance and group norm).
+        what is given the whole image (``statistics="image"``, instance and group norm).
         The network is copied, so that what is done with this translator meanwhile does no harm;
         one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """
