@@ -238,16 +238,14 @@ class Model:
         device = next(self.generator.parameters()).device
         function, reader = self._function(condition), self._reader(read, seed)
         windows: TileGrid | None = sample_windows(cut)
-        with (
-            applying(self.generator, statistics=statistics),
-            dropping(self.generator, seed if dropout else None) as tell,
-        ):
-            run = partial(run_tiles, function, reader, cut, device, tell)
+        with applying(self.generator, statistics=statistics):
             while norms and windows is not None:
                 tiles = sample_tiles(windows)
                 batch = self._batch(windows, most=len(tiles))
                 while batch:
-                    measured = measure(self.generator, norms, run, tiles, batch)
+                    with dropping(self.generator, seed if dropout else None) as tell:
+                        run = partial(run_tiles, function, reader, cut, device, tell)
+                        measured = measure(self.generator, norms, run, tiles, batch)
                     if measured is not None:
                         return measured
                     batch //= 2
