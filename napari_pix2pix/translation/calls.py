@@ -16,7 +16,7 @@ from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import foreign_dtype
+from napari_pix2pix.pairs.sets import foreign_dtype, missing_note
 
 # A larger share of an image outside the intensities of the training is warned of.
 _OUTSIDE = 0.1
@@ -214,14 +214,9 @@ def _outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
     )
 
 
-def warn_of_missing() -> None:
+def warn_of_missing(codec: Codec) -> None:
     """Warn that an image has pixels that say nothing."""
-    warnings.warn(
-        "The image has pixels that are NaN or infinite: what is translated there and around them "
-        "means little.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warnings.warn(missing_note(codec), UserWarning, stacklevel=3)
 
 
 def check_output(output: str) -> None:
