@@ -3,7 +3,13 @@
 napari is imported inside functions only: without a viewer nothing here needs it.
 """
 
-from napari_pix2pix.layers.output import output_layer, result_layer, trained_look, visible_region
+from napari_pix2pix.layers.output import (
+    output_layer,
+    result_layer,
+    trained_look,
+    verdict_layer,
+    visible_region,
+)
 from napari_pix2pix.layers.pairing import (
     layers_in,
     mask_of,
@@ -38,5 +44,6 @@ __all__ = [
     "result_record",
     "snapshot",
     "trained_look",
+    "verdict_layer",
     "visible_region",
 ]

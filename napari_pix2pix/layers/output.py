@@ -94,6 +94,29 @@ def result_layer(
     )
 
 
+def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
+    """Make the layer of a discriminator's verdict: what looks false in one colour, real in another.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (..., H, W), 0 where it can't tell.
+    like : Snapshot
+        What was judged.
+    """
+    most = float(np.abs(array).max(initial=0)) or 1.0
+    layer = output_layer(
+        array,
+        like,
+        layout=Layout(None, False),
+        kind="image",
+        name=f"{like.name} [verdict]",
+        look={"colormap": "PiYG", "contrast_limits": (-most, most)},
+    )
+    layer.opacity = 0.6  # what is judged shows through
+    return layer
+
+
 def trained_look(codec: Codec) -> dict[str, Any]:
     """Return contrast limits that hold for all that a model makes; empty for colours and labels."""
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:

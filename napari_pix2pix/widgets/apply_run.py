@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_pix2pix.pairs.sets import missing_note
 from napari_pix2pix.widgets.apply_order import Order
 from napari_pix2pix.widgets.apply_work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.in_place import Result
@@ -151,11 +152,8 @@ class ApplyRun(QObject):
             said = f"Done in {time_left(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
-        if self._missing:
-            said += (
-                " There were pixels that are NaN or infinite: what is translated there and "
-                "around them means little."
-            )
+        if self._missing and self._translator is not None:
+            said += f" {missing_note(self._translator.source_codec)}"
         self.ended.emit(" ".join([said, *self._odd]), False)
 
     def _fail(self, sentence: str) -> None:
