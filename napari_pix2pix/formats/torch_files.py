@@ -103,8 +103,8 @@ def _read(path: Path) -> Any:
                 "it was refused unexecuted: save network.state_dict() alone."
             ) from None
         raise FileError(
-            f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it was "
-            "run: use another copy of it."
+            f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "
+            "was run: use another copy of it."
         ) from error
 
 

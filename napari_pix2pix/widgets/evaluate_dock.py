@@ -202,6 +202,7 @@ class EvaluateDock(QWidget):
     def close_down(self) -> None:
         """Stop all work and wait for it."""
         self._runner.close()
+        self._view.picker.close_down()
         self._view.progress.finish()
 
     # How.
