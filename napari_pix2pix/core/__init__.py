@@ -24,6 +24,7 @@ from napari_pix2pix.core.discriminators import (
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
 from napari_pix2pix.core.initialisation import initialise_
 from napari_pix2pix.core.losses import (
+    AdversarialLoss,
     Logits,
     discriminator_loss,
     generator_loss,
@@ -32,14 +33,17 @@ from napari_pix2pix.core.losses import (
     reconstruction_loss,
 )
 from napari_pix2pix.core.norms import norm_layer
+from napari_pix2pix.core.verdict import VerdictMap
 
 __all__ = [
+    "AdversarialLoss",
     "Logits",
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "PixelDiscriminator",
     "ResNet",
     "UNet",
+    "VerdictMap",
     "condition_planes",
     "discriminator_loss",
     "generator_loss",
