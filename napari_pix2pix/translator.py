@@ -75,7 +75,8 @@ class Translator(FrameTranslator):
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
     trivial : TrivialMaps
-        The best trivial map, fitted on the same training data; none without a source.
+        The best trivial map, fitted on the same training data; none without a source, or where
+        another program trained the model.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
         the held-out data; empty without validation.
