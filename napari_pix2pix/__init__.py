@@ -10,12 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_pix2pix.conversion import convert
     from napari_pix2pix.errors import Pix2PixError
     from napari_pix2pix.evaluation import evaluate
     from napari_pix2pix.fitting import train
+    from napari_pix2pix.loading import load
     from napari_pix2pix.pairs.pair import Pair
     from napari_pix2pix.training.config import TrainConfig
-    from napari_pix2pix.translator import Translator, load
+    from napari_pix2pix.translator import Translator
 
 __version__ = "0.1.0"
 
@@ -25,6 +27,7 @@ __all__ = [
     "TrainConfig",
     "Translator",
     "__version__",
+    "convert",
     "evaluate",
     "load",
     "train",
@@ -35,8 +38,9 @@ _HOMES = {
     "Pix2PixError": "errors",
     "TrainConfig": "training.config",
     "Translator": "translator",
+    "convert": "conversion",
     "evaluate": "evaluation",
-    "load": "translator",
+    "load": "loading",
     "train": "fitting",
 }
 

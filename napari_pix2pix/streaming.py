@@ -163,8 +163,7 @@ class _Work:
         self.translator, self.planes, self.plan, self.how = translator, planes, plan, how
         self._letters = letters  # of the frame axes, in the source's order
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
-        mode = {"dropout": how["dropout"], "statistics": how["statistics"]}
-        self._whole = needs_whole(translator.generator, **mode)
+        self._whole = needs_whole(translator.generator, how["statistics"])
 
     def read(self, block: Block) -> Planes:
         """Read what a block is computed from."""
@@ -274,8 +273,7 @@ def _outline(
 
 def _side(translator: Translator, planes: Planes, region: Box, how: Mapping[str, Any]) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
-    mode = {"dropout": how["dropout"], "statistics": how["statistics"]}
-    if translator.is_translated_whole(**mode):
+    if translator.is_translated_whole(how["statistics"]):
         return 0
     generator = translator.generator
     grid = TileGrid(*region.size, **network_grid(generator))

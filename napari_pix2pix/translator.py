@@ -4,66 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from copy import copy, deepcopy
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from napari_pix2pix.console import Desk, keep_alive
-from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.core import ResNet, UNet, VerdictMap
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.formats.container import write_container
 from napari_pix2pix.formats.paths import as_path
-from napari_pix2pix.layers import as_trained, layers_in, planes_of, result_layer, snapshot
+from napari_pix2pix.layers import (
+    as_trained,
+    layers_in,
+    planes_of,
+    result_layer,
+    snapshot,
+    verdict_layer,
+)
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.codecs import Output, codec_from_dict
+from napari_pix2pix.pairs.codecs import Codec, Output, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
-from napari_pix2pix.pairs.planes import NoPlanes, Planes
-from napari_pix2pix.pairs.sets import check_channels, check_finite, lay_out_source
+from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
+from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.networks import (
+    Discriminator,
+    build_discriminator,
+    build_generator,
+)
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
-from napari_pix2pix.translation.inference import Model, needs_whole, network_grid
-from napari_pix2pix.translation.lazy import is_lazy, translate_lazily
-from napari_pix2pix.translation.measuring import Measured
+from napari_pix2pix.translation.frames import FrameTranslator
+from napari_pix2pix.translation.lazy import is_lazy
 from napari_pix2pix.translation.options import Statistics
-from napari_pix2pix.translation.tiles import Box, TileGrid
-from napari_pix2pix.translation.translate import mosaic, put_together
+from napari_pix2pix.translation.verdict import Judge, check_same_size
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Part(NamedTuple):
-    """What is translated of one frame, see `Translator.iter_frame`.
-
-    Attributes
-    ----------
-    box : Box
-        Where in the frame.
-    done : int
-        Pixels of the frame that are done, this part included.
-    missing : bool
-        Whether the source had pixels so far that are NaN or infinite.
-    pixels : numpy.ndarray or None
-        (C, h, w), in the target's values; None for labels before the last tile.
-    """
-
-    box: Box
-    done: int
-    missing: bool
-    pixels: np.ndarray | None = None
-
-
-class Translator:
+class Translator(FrameTranslator):
     """A trained translation from source images to target images.
 
     Made by `train` and `load`. Call it on an image to translate it; one that was trained without
@@ -111,9 +97,9 @@ class Translator:
         self._tensors = dict(tensors)
         self._header = dict(header)
         self.config = TrainConfig(**header["config"])
-        self.source_codec = codec_from_dict(header["source_codec"])
-        self.target_codec = codec_from_dict(header["target_codec"])
-        self.conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
+        source_codec = codec_from_dict(header["source_codec"])
+        target_codec = codec_from_dict(header["target_codec"])
+        conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
         self.trivial = TrivialMaps.from_dict(header["trivial_map"])
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
@@ -123,7 +109,15 @@ class Translator:
         self.steps: int = header["step"]
         self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
-        self.generator = self._build_generator()
+        super().__init__(
+            self._build_generator(source_codec, target_codec, len(conditions)),
+            source_codec,
+            target_codec,
+            conditions=conditions,
+            z_context=self.config.z_context,
+            noise_channels=self.config.noise_channels,
+            noise=self.config.noise,
+        )
         # One copy of the weights that are applied is enough.
         shared = self.generator.state_dict()
         self._tensors |= {f"{self._applied}.{name}": shared[name] for name in shared}
@@ -150,7 +144,7 @@ class Translator:
         return dict(self._tensors)
 
     @property
-    def discriminator(self) -> nn.Module | None:
+    def discriminator(self) -> Discriminator | None:
         """The discriminator as it was at the end of training; None in a slim model."""
         weights = part_of(self._tensors, "discriminator")
         if not weights:
@@ -197,7 +191,8 @@ class Translator:
         seed : int, optional
             Seed of dropout and noise planes; 0 when not given.
         dropout : bool
-            Let dropout drop, as the paper does at test time; the image is then not tiled.
+            Let dropout drop, as the paper does at test time; by seed and place, so that tiles
+            drop what the whole image drops.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
             with those of each image, as the paper does.
@@ -250,7 +245,7 @@ class Translator:
         equals that part of the whole image. Chunks are those of the source in Y and X, moved to
         the grid of the network's stride and joined to twice its halo; frames are chunks of their
         own. Instances are chunked by frame, since objects are told apart on the whole, and so is
-        what is given the whole image (dropout, ``statistics="image"``, instance and group norm).
+        what is given the whole image (``statistics="image"``, instance and group norm).
         The network is copied, so that what is done with this translator meanwhile does no harm;
         one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """
@@ -279,7 +274,10 @@ class Translator:
             calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
             calls.warn_of_dtype(codec, planes.dtype)
-            drawn = [self._lazily(planes, sample_seed(seed or 0, i), how) for i in range(samples)]
+            drawn = [
+                self.translate_lazily(planes, seed=sample_seed(seed or 0, i), **how)
+                for i in range(samples)
+            ]
         else:
             keep_alive(lambda _: check_finite(planes), title="Reading")
             calls.warn_of_dtype(codec, planes.dtype)
@@ -345,187 +343,111 @@ class Translator:
         how = {"condition": condition, "device": device, "output": output}
         return np.stack(self._draw(planes, n, seed, None, how, title="Sampling"))
 
-    def translate_planes(
+    def verdict(
         self,
-        planes: Planes,
-        frame: int,
-        condition: Hashable = None,
+        source: Any,
+        prediction: Any,
         *,
-        on_tile: Callable[[int, int], None] | None = None,
-        **how: Any,
-    ) -> np.ndarray:
-        """Translate one frame of an opened source.
-
-        Parameters
-        ----------
-        planes, frame, condition, **how
-            See `iter_frame`.
-        on_tile : callable, optional
-            As when the translator is called.
-
-        Returns
-        -------
-        numpy.ndarray
-            (C, H, W).
-        """
-        missing = False
-
-        def pieces() -> Iterator[tuple[slice, slice, np.ndarray]]:
-            nonlocal missing
-            for part in self.iter_frame(planes, frame, condition, **how):
-                missing = missing or part.missing
-                if part.pixels is not None:
-                    yield part.box.rows, part.box.columns, part.pixels
-                if on_tile is not None:
-                    on_tile(part.done, planes.height * planes.width)
-
-        translated = put_together(pieces(), planes.height, planes.width)
-        if missing:
-            calls.warn_of_missing()
-        return translated
-
-    def translate_region(
-        self,
-        planes: Planes,
-        frame: int,
-        region: Box,
         condition: Hashable = None,
-        **how: Any,
-    ) -> np.ndarray:
-        """Translate a part of a frame; it equals that part of the whole.
-
-        Objects are told apart on the region alone, where the target has any.
-
-        Parameters
-        ----------
-        planes, frame, condition, **how
-            See `iter_frame`.
-        region : Box
-            Any rectangle within the frame. What needs the whole frame is given it.
-
-        Returns
-        -------
-        numpy.ndarray
-            (C, h, w).
-        """
-        exact: dict[str, Any] = {"region": region, "halo": self.generator.halo}
-        parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
-        if parts[-1].missing:
-            calls.warn_of_missing()
-        done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
-        box, pixels = mosaic(done)
-        rows = slice(region.top - box.top, region.bottom - box.top)
-        columns = slice(region.left - box.left, region.right - box.left)
-        return pixels[:, rows, columns]
-
-    def is_translated_whole(
-        self, *, dropout: bool = False, statistics: Statistics = "stored"
-    ) -> bool:
-        """Whether frames come out right only in one piece: see Notes of the call."""
-        whole = needs_whole(self.generator, dropout=dropout, statistics=statistics)
-        return whole or self.target_codec.kind == "instances"
-
-    @property
-    def planes_in(self) -> int:
-        """How many planes the network is given: source, condition and noise."""
-        return self.source_codec.planes + len(self.conditions) + self.config.noise_channels
-
-    def target_like(self, output: Output = "target") -> np.ndarray:
-        """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
-        planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
-        return self.target_codec.decode(planes, output)
-
-    def twin(self) -> Translator:
-        """Return a translator with a network of its own, which no one else changes."""
-        twin = copy(self)
-        twin.generator = deepcopy(self.generator)
-        return twin
-
-    def iter_frame(
-        self,
-        planes: Planes,
-        frame: int,
-        condition: Hashable = None,
-        *,
-        output: Output = "target",
+        tile: int | None = None,
         device: str | None = None,
-        **how: Any,
-    ) -> Iterator[Part]:
-        """Translate one frame of an opened source, and yield each part as soon as it is done.
+    ) -> Any:
+        """Ask the discriminator where a prediction looks false, patch by patch.
 
         Parameters
         ----------
-        planes : Planes
-            The source, with its z-context where the model has one.
-        frame : int
-            Which of its frames.
-        condition, output, device
+        source : array_like, napari layer, or tuple of layers; or None
+            As when the translator is called. None for a model without a source.
+        prediction : array_like, napari layer, or tuple of layers
+            What is judged, of this model or another, or the truth: laid out like the targets of
+            the training, with their intensities.
+        condition : hashable, optional
+            One of `conditions`; needed when there are any.
+        tile : int, optional
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. A
+            discriminator that measures its input (instance and group norm) is given the whole.
+        device : str, optional
             As when the translator is called.
-        **how
-            Passed on to `Model.iter_tiles`.
 
-        Yields
+        Returns
+        -------
+        numpy.ndarray or napari layer
+            (..., H, W) float32: positive where it looks real, negative where it looks false, 0
+            where the discriminator can't tell; a layer where the prediction is one. Each logit is
+            on the pixels in the middle of the patch that it judges, see `VerdictMap`. It is in the
+            unit of the adversarial loss: the log odds of being real (``vanilla``), 1 for real and
+            -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``).
+
+        Raises
         ------
-        Part
-            Intensities tile by tile; labels with the last tile, all at once, since where objects
-            end is seen on the whole only.
+        InputError
+            When the model has no discriminator, or the images don't fit it or each other.
+        DeviceError
+            As when the translator is called.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=4, width=4, batch=2, patch=32)
+        >>> model.verdict(image, model(image)).shape
+        (96, 96)
         """
-        check_channels(planes, self.source_codec.channels, self.config.z_context)
-        index = calls.condition_index(self.conditions, condition)
-        model = self._model(device)
-        missing = False
+        judged = layers_in(prediction)
+        shown = as_trained([snapshot(one) for one in judged or []], self.target_codec.layout)
+        opened = planes_of(shown) if shown else prediction
+        image = as_planes(opened, like=self.target_codec.layout, what="prediction")
+        planes = self._open_beside(source, image)
 
-        def read(rows: slice, columns: slice) -> np.ndarray:
-            nonlocal missing
-            window = planes.read(frame, rows, columns)
-            missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
-            return window
+        def judge(desk: Desk) -> list[np.ndarray]:
+            return [
+                self.verdict_planes(
+                    planes,
+                    image,
+                    frame,
+                    condition,
+                    tile=tile,
+                    device=device,
+                    on_tile=partial(_tell, desk, None, frame, image.frames),
+                )
+                for frame in range(image.frames)
+            ]
 
-        at_once = self.target_codec.kind != "image"
-        done = 0
-        held: list[tuple[Box, np.ndarray]] = []
-        for rows, columns, tile in model.iter_tiles(
-            read, planes.height, planes.width, condition=index, **how
-        ):
-            if held:
-                yield Part(held[-1][0], done, missing)
-            done += tile[0].size
-            box = Box(rows.start, rows.stop, columns.start, columns.stop)
-            if at_once:
-                held.append((box, tile))
-            else:
-                yield Part(box, done, missing, self.target_codec.decode(tile, output))
-        if held:
-            box, whole = mosaic(held)
-            yield Part(box, done, missing, self.target_codec.decode(whole, output))
+        maps = np.stack(keep_alive(judge, title="Verdict"))
+        verdict = maps.reshape(*image.frame_shape, *maps.shape[1:])
+        return verdict_layer(verdict, shown[0]) if shown else verdict
 
-    def measure_frame(
+    def verdict_planes(
         self,
-        planes: Planes,
+        source: Planes,
+        prediction: Planes,
         frame: int,
         condition: Hashable = None,
         *,
+        tile: int | None = None,
         device: str | None = None,
-        **how: Any,
-    ) -> Measured:
-        """Measure one frame for `iter_frame` where its regions are translated apart.
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Judge one frame of an opened prediction, see `verdict`.
 
         Parameters
         ----------
-        planes, frame, condition, device
-            As for `iter_frame`.
-        **how
-            Passed on to `Model.measure`.
+        source, prediction : Planes
+        frame : int
+        condition, tile, device
+            As for `verdict`.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all.
 
         Returns
         -------
-        mapping of str to Moments
-            To be given to `iter_frame` as ``measured``; empty where nothing is measured.
+        numpy.ndarray
+            (H, W) float32.
         """
+        check_same_size(source, prediction, self.target_codec.channels)
         index = calls.condition_index(self.conditions, condition)
-        read = partial(planes.read, frame)
-        size = planes.height, planes.width
-        return self._model(device).measure(read, *size, condition=index, **how)
+        judge = self._judge(device)
+        return judge.judge(source, prediction, frame, index, tile=tile, on_tile=on_tile)
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
@@ -583,95 +505,49 @@ class Translator:
 
         return keep_alive(translate, title=title)
 
-    def _lazily(self, planes: Planes, seed: int, how: Mapping[str, Any]) -> Any:
-        """Lay out a dask array whose chunks are translated when they are computed."""
-        pixel = self.target_like(how["output"])
-        mode = {name: how[name] for name in ("dropout", "statistics")}
-        return translate_lazily(
-            planes,
-            _InTurn(self.twin(), {**how, "seed": seed}),
-            grid=TileGrid(planes.height, planes.width, **network_grid(self.generator)),
-            layout=self.target_codec.layout,
-            channels=len(pixel),
-            dtype=pixel.dtype,
-            whole=self.is_translated_whole(**mode),
-        )
+    def _open_beside(self, source: Any, prediction: Planes) -> Planes:
+        """Open the source of a prediction."""
+        codec = self.source_codec
+        if not codec.channels:
+            return NoPlanes(prediction.height, prediction.width, prediction.frame_shape)
+        if source is None:
+            raise InputError("The model was trained with a source: give that of the prediction.")
+        layers = as_trained([snapshot(one) for one in layers_in(source) or []], codec.layout)
+        given = planes_of(layers) if layers else source
+        return lay_out_source(given, codec.layout, codec.channels, self.config.z_context)
 
-    def _model(self, device: str | None) -> Model:
-        self.generator.to(choose_device(device or "auto"))
-        return Model(
-            self.generator,
+    def _judge(self, device: str | None) -> Judge:
+        discriminator = self.discriminator
+        if discriminator is None:
+            raise InputError(
+                "The model has no discriminator to ask: it was saved slim or by another program, "
+                "or trained without an adversarial term."
+            )
+        learnt = any("D_real" in epoch["losses"] for epoch in self.history)
+        if self.history and not (learnt or self.started_from):
+            raise InputError(
+                "The model's discriminator has learnt nothing: its training ended before "
+                f"adversarial_start={self.config.adversarial_start:g} of the budget."
+            )
+        return Judge(
+            VerdictMap(discriminator).eval().to(choose_device(device or "auto")),
+            self.config.adversarial,
+            self.config.conditional,
             self.source_codec,
             self.target_codec,
-            conditions=len(self.conditions),
-            noise_channels=self.config.noise_channels,
-            noise=self.config.noise,
+            len(self.conditions),
         )
 
-    def _build_generator(self) -> UNet | ResNet:
+    def _build_generator(self, source: Codec, target: Codec, conditions: int) -> UNet | ResNet:
         generator = build_generator(
             self.config,
-            planes_in=self.planes_in,
-            planes_out=self.target_codec.planes,
+            planes_in=source.planes + conditions + self.config.noise_channels,
+            planes_out=target.planes,
         )
         generator.load_state_dict(part_of(self._tensors, self._applied))
         # Without gradients this is the fastest on every device.
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return generator.eval()
-
-
-class _InTurn:
-    """Translates regions for the threads of a scheduler, one at a time.
-
-    A network's mode and device are its own state, dropout draws from the generator of all of torch,
-    and two windows at once would need twice the memory; a network uses all cores by itself. So all
-    lazy arrays of a process share one lock.
-    """
-
-    def __init__(self, translator: Translator, how: Mapping[str, Any]) -> None:
-        from dask.utils import SerializableLock
-
-        self._translator, self._how, self._lock = translator, how, SerializableLock("pix2pix")
-
-    def __call__(self, planes: Planes, frame: int, region: Box) -> np.ndarray:
-        with self._lock:
-            return self._translator.translate_region(planes, frame, region, **self._how)
-
-
-def load(path: str | os.PathLike[str]) -> Translator:
-    """Read a model that `Translator.save` wrote.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; a checkpoint of a training will do as well.
-
-    Returns
-    -------
-    Translator
-        Ready to be called.
-
-    Raises
-    ------
-    FileError
-        When the file is missing, truncated, of another kind or newer than this version.
-    InputError
-        When ``path`` is no path.
-    """
-    stored, header = read_container(as_path(path))
-    # Copies, since Windows replaces no file that is mapped; a checkpoint's progress is left out.
-    tensors = {k: v.clone() for k, v in stored.items() if not k.startswith("optimizer_")}
-    header.pop("counters", None)
-    try:
-        return Translator(tensors, header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise FileError(
-            f"{path} is a napari-pix2pix file, but its content does not fit together "
-            f"({reason[:200]}): take another copy, or the version that wrote it."
-        ) from error
 
 
 def _intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:

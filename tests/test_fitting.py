@@ -353,6 +353,6 @@ def test_every_choice_trains_and_comes_back_from_a_file(
 
 @pytest.fixture
 def load() -> Callable[[Path], Translator]:
-    from napari_pix2pix.translator import load
+    from napari_pix2pix.loading import load
 
     return load

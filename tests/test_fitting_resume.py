@@ -17,9 +17,10 @@ import napari_pix2pix.pairs.patches as patches
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.fitting import train
 from napari_pix2pix.formats.container import read_container
+from napari_pix2pix.loading import load
 from napari_pix2pix.training import sampling
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
-from napari_pix2pix.translator import Translator, load
+from napari_pix2pix.translator import Translator
 
 TINY: dict[str, Any] = {
     "width": 4,

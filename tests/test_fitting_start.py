@@ -15,8 +15,9 @@ from scipy.ndimage import gaussian_filter
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.fitting import train
 from napari_pix2pix.formats.container import read_container
+from napari_pix2pix.loading import load
 from napari_pix2pix.training.events import Event, Prepared, Step
-from napari_pix2pix.translator import Translator, load
+from napari_pix2pix.translator import Translator
 
 TINY: dict[str, Any] = {
     "width": 4,

@@ -100,9 +100,9 @@ def apply(
     napari-pix2pix apply dapi.safetensors slide.zarr -o part.ome.tif --region 0:4096,8192:12288
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.formats.paths import expand_paths, make_folder
+    from napari_pix2pix.loading import load
     from napari_pix2pix.progress import bar
     from napari_pix2pix.translation.calls import check_integer
-    from napari_pix2pix.translator import load
 
     check_integer("samples", samples, 1)
     translator = load(model)

@@ -62,7 +62,7 @@ def sample(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.formats.paths import make_folder
     from napari_pix2pix.formats.sets import write_made
-    from napari_pix2pix.translator import load
+    from napari_pix2pix.loading import load
 
     translator = load(model)
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]

@@ -25,6 +25,7 @@ from napari_pix2pix.core.discriminators import (
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
 from napari_pix2pix.core.initialisation import initialise_
 from napari_pix2pix.core.losses import (
+    AdversarialLoss,
     Features,
     Logits,
     discriminator_loss,
@@ -36,9 +37,11 @@ from napari_pix2pix.core.losses import (
 )
 from napari_pix2pix.core.norms import norm_layer
 from napari_pix2pix.core.shifting import align_target, shift_planes
+from napari_pix2pix.core.verdict import VerdictMap
 
 __all__ = [
     "AUGMENTATION_DRAWS",
+    "AdversarialLoss",
     "Augmentation",
     "Features",
     "Logits",
@@ -47,6 +50,7 @@ __all__ = [
     "PixelDiscriminator",
     "ResNet",
     "UNet",
+    "VerdictMap",
     "align_target",
     "augment",
     "condition_planes",

@@ -119,6 +119,30 @@ def translate_lazily(
     return da.Array(layers, name, tuple(chunks), dtype=dtype)
 
 
+class InTurn:
+    """Translates regions for the threads of a scheduler, one at a time.
+
+    A network's mode, layers and device are its own state,
+    and two windows at once would need twice the memory; a network uses all cores by itself. So all
+    lazy arrays of a process share one lock.
+
+    Parameters
+    ----------
+    translate : callable
+        See `translate_lazily`.
+    """
+
+    def __init__(self, translate: Translate) -> None:
+        from dask.utils import SerializableLock
+
+        self._translate, self._lock = translate, SerializableLock("pix2pix")
+
+    def __call__(self, planes: Planes, frame: int, region: Box) -> NDArray[Any]:
+        """Translate a region once no other is translated."""
+        with self._lock:
+            return self._translate(planes, frame, region)
+
+
 @dataclass(frozen=True)
 class _Place:
     """How the axes of what comes out follow each other."""

@@ -20,7 +20,8 @@ from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.translation.tiles import Box
 
 if TYPE_CHECKING:
-    from napari_pix2pix.translator import Part, Translator
+    from napari_pix2pix.translation.frames import Part
+    from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.models import KnownModel
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
@@ -120,7 +121,7 @@ def load_known(known: KnownModel) -> Translator:
     """Return the model, read from its file where it is not in memory."""
     if known.translator is not None:
         return known.translator
-    from napari_pix2pix.translator import load
+    from napari_pix2pix.loading import load
 
     assert known.path is not None
     return load(known.path)
@@ -301,7 +302,7 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
     how = options.model_dump()
     how["seed"] = how["seed"] or 0
     measures = norms_that_measure(translator.generator, how["statistics"])
-    if how["tile"] is None and not how["dropout"] and not measures:
+    if how["tile"] is None and not measures:
         how["tile"] = TILE
     if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
         how["batch"] = 1  # more at once are no faster there

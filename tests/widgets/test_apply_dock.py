@@ -8,9 +8,9 @@ from napari.layers import Image, Labels
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.layers import KEY
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
-from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.settings import read_settings
 

@@ -7,9 +7,9 @@ import pytest
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.layers import KEY
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
-from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.models import models
 
 TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
