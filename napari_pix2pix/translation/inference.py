@@ -159,7 +159,7 @@ class Model:
         if not (norms or dropout):
             yield from run(cut, {}, may_cut=True, region=wanted)
             return
-        if cut.whole:
+        if cut.whole and measured is None:
             try:
                 # What is measured, and dropped, is the image's, whatever part of it is wanted.
                 yield from _cropped(run(cut, {}, may_cut=False), wanted)
