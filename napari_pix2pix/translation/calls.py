@@ -45,7 +45,7 @@ def check_call(
     ------
     InputError
         A number that is none or out of range, a word that is not known, or something that the
-        generator has no layers for; tiles together with dropout.
+        generator has no layers for; several samples that would be the same.
     """
     check_integer("samples", samples, 1)
     lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1), "halo": (halo, 1)}
@@ -63,11 +63,6 @@ def check_call(
         advice = "pass dropout=True" if _has(generator, nn.Dropout) else "leave samples out"
         raise InputError(
             f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
-        )
-    if tile and dropout:
-        raise InputError(
-            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
-            "dropout=False."
         )
 
 

@@ -172,7 +172,6 @@ class FrameTranslator:
             All frames, laid out as the targets of the training were.
         """
         pixel = self.target_like(how["output"])
-        mode = {name: how[name] for name in ("dropout", "statistics")}
         return translate_lazily(
             planes,
             InTurn(partial(self.twin().translate_region, **how)),
@@ -180,14 +179,12 @@ class FrameTranslator:
             layout=self.target_codec.layout,
             channels=len(pixel),
             dtype=pixel.dtype,
-            whole=self.is_translated_whole(**mode),
+            whole=self.is_translated_whole(how["statistics"]),
         )
 
-    def is_translated_whole(
-        self, *, dropout: bool = False, statistics: Statistics = "stored"
-    ) -> bool:
+    def is_translated_whole(self, statistics: Statistics = "stored") -> bool:
         """Whether frames come out right only in one piece: see Notes of the call."""
-        whole = needs_whole(self.generator, dropout=dropout, statistics=statistics)
+        whole = needs_whole(self.generator, statistics)
         return whole or self.target_codec.kind == "instances"
 
     @property
