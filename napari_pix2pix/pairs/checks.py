@@ -130,10 +130,11 @@ class _Values:
         """Return the value of each constant channel; of all under None, where that is the same."""
         ends = enumerate(zip(self.low, self.high, strict=True))
         known = {channel: (low, high) for channel, (low, high) in ends if low is not None}
+        flat: dict[int | None, float]
         flat = {channel: float(low) for channel, (low, high) in known.items() if low == high}
         if flat and len(flat) == len(known) and len(set(flat.values())) == 1:
             return {None: next(iter(flat.values()))}
-        return dict(flat)
+        return flat
 
 
 def _known(value: int | float | None, other: int | float) -> int | float:

@@ -126,12 +126,12 @@ def leave_out_of_blocks(
     """
     left: list[Block] = list(blocks)
     sentences = []
-    for side, codec in (("source", source), ("target", target)):
-        assert side == "source" or side == "target"
+    sides: tuple[tuple[Side, Codec], ...] = (("source", source), ("target", target))
+    for side, codec in sides:
         met: set[int] = set()
         for index, block in enumerate(left):
             valid, unknown = leave_out_unknown(getattr(block, side), codec, block.valid, side)
-            left[index] = replace(block, valid=valid)
+            left[index] = block if valid is None else replace(block, valid=valid)
             met.update(unknown)
         if met:
             sentences.append(
