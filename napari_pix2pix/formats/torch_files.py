@@ -44,8 +44,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} holds no weights but {_kind(content)}: give what "
             "torch.save(network.state_dict(), path) writes."
         )
-    foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if foreign or not all(isinstance(name, str) for name in content):
+    if not all(isinstance(name, str) and _is_plain(value) for name, value in content.items()):
         raise FileError(
             f"{path} holds more than the weights of one network: found {some(map(str, content))}; "
             "expected names of weights alone, as torch.save(network.state_dict(), path) has them."
@@ -108,6 +107,13 @@ def _read(path: Path) -> Any:
             f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "
             "was run: use another copy of it."
         ) from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor as weights are: dense and real."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_complex() or value.is_quantized)
 
 
 def _kind(content: Any) -> str:

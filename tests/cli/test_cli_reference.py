@@ -58,6 +58,20 @@ def test_apply_equals_python(
     np.testing.assert_array_equal(written, load(weights)(image, **how), strict=True)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"PK\x03\x04cut", "cut short or damaged; nothing in it was run")],
+)
+def test_an_unusable_file_ends_in_a_sentence(
+    content: bytes, said: str, tmp_path: Path, invoke: Any, sentence: Any
+) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    path.write_bytes(content)
+    for words in (["info", path], ["convert", path, tmp_path / "m.safetensors"]):
+        assert said in sentence(invoke(*words))
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
 def test_info(weights: Path, invoke: Any) -> None:
     said = invoke("info", weights)
     assert said.exit_code == 0, said.stderr
