@@ -22,7 +22,8 @@ def weights(golden, tmp_path):
         name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
         for name, shape in shapes.items()
     }
-    path = tmp_path / "latest_net_G.pth"
+    path = tmp_path / "facades" / "latest_net_G.pth"
+    path.parent.mkdir()
     torch.save(golden.fill_(state), path)
     return path
 
@@ -55,13 +56,13 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     dock.set_layers([source])
     dock.set_model(weights)
     assert dock.model is None
-    assert "Reading latest_net_G" in dock._view.picker.description.text()
+    assert "Reading facades latest" in dock._view.picker.description.text()
     qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
     assert "U-Net-64 of width 4" in dock.card.summary
     assert models().recent_files() == (weights,)
     said, is_error = run(dock, qtbot)
     assert not is_error, said
-    assert [layer.name for layer in viewer.layers] == ["s", "s [latest_net_G]"]
+    assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
 
     paper = {"statistics": "image", "dropout": True, "seed": 5}
