@@ -22,6 +22,7 @@ from napari_pix2pix.formats.torch_files import read_weights, some, write_weights
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 _DEPTHS = range(2, 11)  # of the U-Nets that a config can describe
+_DEEPEST_WITHOUT_DROPOUT = 5
 _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 _EXPECTED = (
     "expected a U-Net (model.model.0.weight, model.model.1.model.1.weight, ...) or a ResNet "
@@ -45,7 +46,7 @@ class ReferenceNetwork:
     blocks : int
         Residual blocks of a ResNet.
     dropout : bool
-        Whether the blocks of a ResNet drop out; it moves their names. In a U-Net it has none.
+        Whether it drops out. It moves names in a ResNet and leaves no trace in a U-Net.
     """
 
     kind: Literal["unet", "resnet"]
@@ -88,6 +89,13 @@ class ReferenceNetwork:
         # Without a norm the reference has no biases, but in the last layer.
         last = list(shapes)[-1]
         return {k: v for k, v in shapes.items() if k == last or not k.endswith(".bias")}
+
+    @property
+    def known_dropout(self) -> bool | None:
+        """Whether it has dropout; None for a U-Net, whose file does not tell."""
+        if self.kind == "unet" and self.depth > _DEEPEST_WITHOUT_DROPOUT:
+            return None
+        return self.dropout
 
     @property
     def flags(self) -> str:
