@@ -17,6 +17,8 @@ from napari_pix2pix.formats.atomic import replacing
 
 # What PyTorch says of something that is no plain weight, such as a function or a whole network.
 _REFUSED = re.compile(r"GLOBAL (\S+) was not an allowed global|whose module (\S+) is blocked")
+# What stands before names where a network was saved within torch.compile or for several GPUs.
+_WRAPPERS = "_orig_mod.", "module.", "_orig_mod."
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -31,7 +33,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On the CPU, in the file's order, without the ``module.`` that several GPUs put before names.
+        On the CPU, in the file's order, without what wrappers of networks put before names.
 
     Raises
     ------
@@ -50,8 +52,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "expected names of weights alone, as torch.save(network.state_dict(), path) has them."
         )
     weights: dict[str, Tensor] = dict(content)
-    if all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
 
 

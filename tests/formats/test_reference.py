@@ -86,6 +86,8 @@ def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     """Make of weights what other versions of PyTorch and of the reference wrote."""
     if how == "several GPUs":
         return {f"module.{name}": value for name, value in weights.items()}
+    if how == "compiled":
+        return {f"module._orig_mod.{name}": value for name, value in weights.items()}
     if how == "counts no batches":
         return {k: v for k, v in weights.items() if not k.endswith("tracked")}
     made = dict(weights)
@@ -101,6 +103,7 @@ def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     [
         (UNET, "several GPUs"),
         (RESNET, "several GPUs"),
+        (RESNET, "compiled"),
         (UNET, "counts no batches"),
         (RESNET, "instance norm has statistics"),
     ],
