@@ -21,9 +21,8 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
 DESK = {"activity", "layers", "console"}
-HIGH = (
-    MIDDLE | DESK | {"checkpoints", "translator", "loading", "fitting", "evaluation", "streaming"}
-)
+HIGH = MIDDLE | DESK
+HIGH |= {"checkpoints", "translator", "loading", "fitting", "scoring", "evaluation", "streaming"}
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -41,7 +40,9 @@ ROOMS: dict[str, set[str]] = {
     "translator": MIDDLE | {"layers", "console"},
     "loading": LOW | {"formats", "translator"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
-    "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
+    "scoring": LOW | {"pairs", "metrics", "formats", "console"},
+    "evaluation": LOW
+    | {"pairs", "metrics", "translation", "layers", "console", "translator", "scoring"},
     "streaming": LOW | {"pairs", "translation", "formats", "translator"},
     "": HIGH,
     "samples": HIGH,

@@ -62,6 +62,10 @@ class EvaluateView:
             "Prediction minus truth; of labels 1 is only in the prediction, 2 only in the truth"
         )
         self.difference.setChecked(True)
+        self.segments = QCheckBox("Score what Otsu's threshold finds")
+        self.segments.setToolTip(
+            "Bright objects in the prediction and in the truth, compared: for images of one channel"
+        )
         self.problem, self.error = Sentence(is_error=True), Sentence(is_error=True)
         self.status = Sentence()
         self.image = Choice()
@@ -72,6 +76,9 @@ class EvaluateView:
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames that are done are scored")
         self.export = push_button("Export CSV…", "Write the scores of all images to a file")
+        self.report = push_button(
+            "Save report…", "Write a page with the scores, the best, the median and the worst image"
+        )
         self._lay_out(parent)
         self.show_what()
 
@@ -121,13 +128,13 @@ class EvaluateView:
                 self._form.addRow(self.picker)
         inner.addWidget(self.problem)
         inner.addLayout(self._form)
-        for one in (self.difference, self.image, self.table):
+        for one in (self.difference, self.segments, self.image, self.table):
             inner.addWidget(one)
         self.image.hide()
         inner.addWidget(self.scatter)
         inner.addStretch(1)
         row = QHBoxLayout()
-        for button in (self.evaluate, self.cancel, self.export):
+        for button in (self.evaluate, self.cancel, self.export, self.report):
             row.addWidget(button)
         outer = QVBoxLayout(parent)
         outer.setContentsMargins(4, 4, 4, 4)
