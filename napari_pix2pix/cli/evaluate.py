@@ -76,10 +76,13 @@ def evaluate(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.evaluation import evaluate_pairs
     from napari_pix2pix.loading import load
-    from napari_pix2pix.scoring import SAMPLES, Measures
+    from napari_pix2pix.scoring import Measures
+    from napari_pix2pix.scoring.result import SAMPLES, check_samples
 
     if samples is not None and report is None:
         raise InputError("--samples is for the report: name its file with --report.")
+    samples = SAMPLES if samples is None else samples
+    check_samples(samples)
     for path in (csv, report):
         if path is not None:
             check_output(path, overwrite=overwrite)
@@ -101,7 +104,7 @@ def evaluate(
         scores.to_csv(csv)
         written.append(csv)
     if report is not None:
-        scores.report(report, samples=SAMPLES if samples is None else samples)
+        scores.report(report, samples=samples)
         written.append(report)
     lines = [score_table(scores), *(f"Wrote {path}" for path in written)]
     say_result(scores, "\n".join(lines), as_json=as_json)

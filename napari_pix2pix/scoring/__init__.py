@@ -2,6 +2,6 @@
 
 from napari_pix2pix.scoring.exams import Exam, Frame, fit_to_scored
 from napari_pix2pix.scoring.marks import Mark, Measures, mark
-from napari_pix2pix.scoring.result import SAMPLES, Evaluation
+from napari_pix2pix.scoring.result import Evaluation
 
-__all__ = ["SAMPLES", "Evaluation", "Exam", "Frame", "Mark", "Measures", "fit_to_scored", "mark"]
+__all__ = ["Evaluation", "Exam", "Frame", "Mark", "Measures", "fit_to_scored", "mark"]

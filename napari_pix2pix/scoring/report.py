@@ -170,7 +170,7 @@ def _pictures(evaluation: Evaluation, frames: Iterable[tuple[str, Mark, Frame]])
             for name, value in [headline(mark.sides[side].scores)]
         )
         yield f"<h3>{word}: {escape(mark.name)}</h3>\n<p>{said}.</p>"
-        yield _image(show_frame(frame, evaluation.exams[mark.exam]), f"{word} image")
+        yield _image(show_frame(frame, evaluation.exams[mark.exam]), word)
 
 
 def _curves(evaluation: Evaluation, frames: Sequence[tuple[str, Mark, Frame]]) -> Iterable[str]:

@@ -124,10 +124,21 @@ class Evaluation(dict[str, Any]):
         # matplotlib is imported with the first report.
         from napari_pix2pix.scoring.report import report_html
 
-        if samples < 0 or samples == 1:
-            raise InputError(f"Spread needs 2 samples or more, or 0 for none; got {samples}.")
+        check_samples(samples)
         with replacing(as_path(path)) as fresh:
             fresh.write_text(report_html(self, samples, on_part), encoding="utf-8")
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of samples that has no spread.
+
+    Raises
+    ------
+    InputError
+        When it is 1 or negative.
+    """
+    if samples < 0 or samples == 1:
+        raise InputError(f"Spread needs 2 samples or more, or 0 for none; got {samples}.")
 
 
 def _rank(mark: Mark) -> tuple[float, float]:

@@ -33,7 +33,7 @@ def test_report_of_images(texture, exam_of_images, evaluated, tmp_path):
     evaluation.report(tmp_path / "r.html", samples=3)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert list(pictures(page)) == [
-        "Best image", "Median image", "Worst image", "Scores of all images",
+        "Best", "Median", "Worst", "Scores of all images",
         "Radial power spectra", "Spread and error",
     ]  # fmt: skip
     assert "a &lt;model&gt;" in page
@@ -49,7 +49,7 @@ def test_one_image_without_source_or_samples(exam_of_labels, evaluated, tmp_path
     evaluation = evaluated(exam_of_labels(disks(), found))
     evaluation.report(tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert list(pictures(page)) == ["The image image", "F1 over the overlap"]
+    assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
     assert "Trivial map" not in page
 
