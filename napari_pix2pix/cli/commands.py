@@ -10,6 +10,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli.apply import apply
+from napari_pix2pix.cli.convert import convert
 from napari_pix2pix.cli.evaluate import evaluate
 from napari_pix2pix.cli.options import PATH, json_option
 from napari_pix2pix.cli.outputs import say_result, score_table
@@ -57,16 +58,15 @@ main.add_command(train)
 main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
+main.add_command(convert)
 
 
 @main.command()
 @click.argument("model", type=PATH)
 @json_option
 def info(model: Path, as_json: bool) -> None:
-    """Say what MODEL (or a checkpoint) was trained on, how, and how good it is."""
-    from napari_pix2pix.formats.headers import read_header
-
-    header = read_header(model)
+    """Say what MODEL (a checkpoint, or a .pth file) was trained on, how, and how good it is."""
+    header = _header_of(model)
     try:
         lines = [*_described(header), score_table(header["scores"])]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -106,11 +106,24 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     say_result(report, "\n".join(lines), as_json=as_json)
 
 
+def _header_of(model: Path) -> dict[str, Any]:
+    """Read what is known of a model; only files of the PyTorch implementation need PyTorch."""
+    from napari_pix2pix.formats.headers import is_torch_file, read_header
+
+    if not is_torch_file(model):
+        return read_header(model)
+    from napari_pix2pix.loading import foreign_header
+
+    return foreign_header(model)
+
+
 def _described(header: dict[str, Any]) -> list[str]:
     """Say in lines what a model's header holds."""
-    versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
-    how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
-    lines = [header["summary"], *header["notes"], f"{how}, {versions}"]
+    lines = [header["summary"], *header["notes"]]
+    if header["step"]:  # else it was trained by another program
+        versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
+        how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
+        lines.append(f"{how}, {versions}")
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
     if origin := header.get("started_from"):

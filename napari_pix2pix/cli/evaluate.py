@@ -18,16 +18,18 @@ from napari_pix2pix.cli.options import (
     overwrite_option,
 )
 from napari_pix2pix.cli.outputs import check_output, say_result, score_table
-from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
+from napari_pix2pix.cli.pairs import aligned_options, pairs_options, read_given_pairs
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
+    from napari_pix2pix.formats.aligned import Direction
     from napari_pix2pix.pairs.pair import Pair
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @pairs_options
+@aligned_options
 @condition_option
 @axes_option
 @click.option("--csv", type=PATH, help="Write the scores of each image into this table.")
@@ -53,6 +55,8 @@ def evaluate(
     source: Path | None,
     target: Path | None,
     pairs: Path | None,
+    aligned: Path | None,
+    direction: Direction | None,
     mask: Path | None,
     condition: str | None,
     axes: str | None,
@@ -87,7 +91,17 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
     translator = load(model)
-    sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
+    sets = read_given_pairs(
+        source,
+        target,
+        pairs=pairs,
+        aligned=aligned,
+        direction=direction,
+        mask=mask,
+        condition=condition,
+        axes=axes,
+        test=True,
+    )
     chosen = [
         replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -130,7 +144,7 @@ def _labels_of(
     from napari_pix2pix.formats.sets import read_pairs
 
     if source is None:
-        raise InputError("--labels go with SOURCE and TARGET: leave --pairs out.")
+        raise InputError("--labels are matched by name with SOURCE: give SOURCE and TARGET, too.")
     found, _ = read_pairs(source, labels, axes=axes)
     by_name = {pair.name: pair.target for pair in found}
     missing = [pair.name for pair in pairs if pair.name not in by_name]

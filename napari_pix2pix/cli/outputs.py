@@ -111,12 +111,11 @@ def score_table(scores: dict[str, Any]) -> str:
     """Lay out scores of the network beside the trivial map's, a row each."""
     if not scores:
         return "No validation."
+    trivial = scores.get("trivial", {})
     wide = max(12, *map(len, scores["prediction"]))
     rows = [f"{'':>{wide}}{'network':>12}{'trivial map':>13}"]
     for name, value in scores["prediction"].items():
-        rows.append(
-            f"{name:>{wide}}{value:>12.4g}{scores['trivial'].get(name, float('nan')):>13.4g}"
-        )
+        rows.append(f"{name:>{wide}}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
     return "\n".join(rows)
 
 

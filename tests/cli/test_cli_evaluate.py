@@ -45,4 +45,4 @@ def test_misuse(given, folder, invoke, sentence, tmp_path):
     table = tmp_path / "p.csv"
     table.write_text(f"source,target\n{given[2]},{given[3]}\n")
     odd = ["evaluate", given[1], "--pairs", table, "--segmenter otsu --labels", given[3]]
-    assert "leave --pairs out" in sentence(invoke(*odd))
+    assert "matched by name with SOURCE" in sentence(invoke(*odd))
