@@ -110,7 +110,7 @@ def evaluate(
         translator,
         chosen,
         labels=None if labels is None else _labels_of(chosen, source, labels, axes),
-        measures=Measures(segmenter and _segmenter_of(segmenter)),
+        measures=Measures(None if segmenter is None else _segmenter_of(segmenter)),
         name=model.name,
     )
     written = []

@@ -78,7 +78,8 @@ def draw_doubt(
         return None
     found = calibrate(np.concatenate(spreads), np.concatenate(errors), samples=samples)
     middle = len(few) // 2
-    return Doubt(found, *maps[middle], name=few[middle].name, images=len(few))
+    spread, error = maps[middle]
+    return Doubt(found, spread, error, few[middle].name, len(few))
 
 
 def _can_draw(exam: Exam) -> bool:

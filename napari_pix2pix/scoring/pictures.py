@@ -51,7 +51,7 @@ def show_frame(frame: Frame, exam: Exam) -> Figure:
         if exam.codec.kind == "image":
             _show_intensities(axes, *one)
         else:
-            _show_labels(axes, *one, exam.codec.kind, _gray(source))
+            _show_labels(axes, *one, exam.codec.kind, source)
     return figure
 
 
@@ -64,8 +64,8 @@ def show_ranks(evaluation: Evaluation) -> Figure:
     axes = figure.subplots()
     for side in reversed(evaluation.sides):
         values = [headline(one.sides[side].scores)[1] for one in ranked]
-        how = {"color": COLOURS[side], "label": WORDS[side]}
-        axes.plot(range(1, len(ranked) + 1), values, "o", markersize=4, **how)
+        numbers = range(1, len(ranked) + 1)
+        axes.plot(numbers, values, "o", ms=4, color=COLOURS[side], label=WORDS[side])
     axes.set_xlabel("images, best first")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel(headline(evaluation["prediction"])[0])
@@ -163,7 +163,9 @@ def _show_source(axes: Axes, source: Array, layout: Layout) -> None:
         top = np.iinfo(source.dtype).max if source.dtype.kind in "iu" else max(1.0, source.max())
         axes.imshow(np.moveaxis(source, 0, -1).astype(float).clip(0) / top)
     else:
-        axes.imshow(_gray(source), cmap="gray", **_limits(_gray(source)))
+        plane = _middle(source)
+        low, high = _limits(plane)
+        axes.imshow(plane, cmap="gray", vmin=low, vmax=high)
         if len(source) > 1:
             title += f" (channel {len(source) // 2 + 1} of {len(source)})"
     axes.set_title(title)
@@ -174,11 +176,11 @@ def _show_intensities(
     axes: Sequence[Axes], truth: Array, prediction: Array, valid: NDArray[np.bool_]
 ) -> None:
     known = np.where(valid, truth, np.nan)
-    limits = _limits(known)
+    low, high = _limits(known)
     apart = np.where(valid, difference(prediction, truth, "image"), np.nan)
-    most = (limits["vmax"] - limits["vmin"]) / 2
+    most = (high - low) / 2
     for one, image, title in zip(axes, (prediction, known), ("prediction", "truth"), strict=False):
-        one.imshow(image, cmap=_with_bad("gray"), **limits)
+        one.imshow(image, cmap=_with_bad("gray"), vmin=low, vmax=high)
         one.set_title(title)
     axes[2].imshow(apart, cmap=_with_bad("RdBu_r"), vmin=-most, vmax=most)
     axes[2].set_title(f"difference (±{_short(most)})")
@@ -196,11 +198,11 @@ def _show_labels(
     prediction: Array,
     valid: NDArray[np.bool_],
     kind: str,
-    behind: Array | None,
+    source: Array | None,
 ) -> None:
     from matplotlib.colors import ListedColormap
 
-    ground = np.zeros(truth.shape) if behind is None else _scaled(behind)
+    ground = np.zeros(truth.shape) if source is None else _scaled(_middle(source))
     apart = np.where(valid, difference(prediction, truth, kind), 0)
     known = np.where(valid, truth, 0).astype(int)
     shown = ((prediction.astype(int), "prediction"), (known, "truth"))
@@ -214,19 +216,19 @@ def _show_labels(
         one.set_axis_off()
 
 
-def _gray(source: Array | None) -> Array | None:
-    return None if source is None else source[len(source) // 2]
+def _middle(source: Array) -> Array:
+    """Return the channel in the middle: of a stack, the plane nearest to focus."""
+    return source[len(source) // 2]
 
 
-def _limits(image: Array) -> dict[str, float]:
+def _limits(image: Array) -> tuple[float, float]:
     finite = image[np.isfinite(image)]
-    low, high = np.percentile(finite, (0.1, 99.9)) if finite.size else (0.0, 1.0)
-    return {"vmin": float(low), "vmax": float(high) if high > low else float(low) + 1}
+    low, high = np.percentile(finite, (0.1, 99.9)).tolist() if finite.size else (0.0, 1.0)
+    return low, high if high > low else low + 1
 
 
 def _scaled(image: Array) -> NDArray[np.float64]:
-    limits = _limits(image)
-    low, high = limits["vmin"], limits["vmax"]
+    low, high = _limits(image)
     return np.asarray(((np.nan_to_num(image) - low) / (high - low)).clip(0, 1))
 
 
