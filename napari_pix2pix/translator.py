@@ -91,6 +91,8 @@ class Translator(FrameTranslator):
         Of the sources and targets that it was trained on; None where the file lacks them.
     steps : int
         Optimisation steps that it was trained for.
+    seconds : float
+        How long that took; 0 where the file does not say.
     started_from : dict or None
         ``summary`` and ``steps`` of the model that its training began from, and more.
     """
@@ -109,6 +111,7 @@ class Translator(FrameTranslator):
         self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = _intensities(header)
         self.steps: int = header["step"]
+        self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
         super().__init__(
