@@ -83,14 +83,15 @@ def result_layer(
     record : mapping
         As `result_record` makes it; kept in the layer's metadata under `KEY`.
     """
+    of = f", {record['shown']} of {record['samples']}" if record["shown"] else ""
     return output_layer(
         array,
         like,
         layout=codec.layout,
         kind="image" if array.dtype.kind == "f" else codec.kind,
-        name=f"{like.name} [pix2pix]",
+        name=f"{like.name} [pix2pix{of}]",
         metadata={KEY: dict(record)},
-        look=trained_look(codec),
+        look={"colormap": "magma"} if record["shown"] == "deviation" else trained_look(codec),
     )
 
 
