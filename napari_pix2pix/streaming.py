@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import needs_whole, network_grid
 from napari_pix2pix.translation.lazy import read_part
 from napari_pix2pix.translation.memory import choose_tile, estimate_bytes_per_pixel, free_memory
+from napari_pix2pix.translation.spread import Draws, Spread, check_spread, summarise
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
@@ -64,6 +66,7 @@ def translate_file(
     frames: str | None = None,
     sample: int = 0,
     samples: int = 1,
+    summary: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -87,6 +90,8 @@ def translate_file(
         ``FIRST:END`` along the first frame axis; all when not given.
     sample, samples : int
         Which draw of noise and dropout, and of how many.
+    summary : str, optional
+        What of all draws is written in place of one: "mean", "std" or a quantile such as "q5".
     seed : int, optional
         Of all draws; 0 when not given.
     resume : bool
@@ -122,6 +127,9 @@ def translate_file(
     )
     calls.check_exact(how.pop("halo"), translator.generator.halo)
     how["seed"] = sample_seed(seed or 0, sample)
+    if summary is not None:
+        check_spread(translator.target_codec)
+        how["output"] = "float"
     planes = lay_out_source(image_planes(image), codec.layout, codec.channels, config.z_context)
     calls.condition_index(translator.conditions, how["condition"])
     letters = _frame_axes(image.axes)
@@ -129,16 +137,17 @@ def translate_file(
         raise InputError(f"{source} has no frames to choose from: leave --frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
+    summed = {} if summary is None else {"summary": summary, "samples": samples}
     run = {
         "model": translator.digest,
-        "options": {name: _plain(how[name]) for name in _OPTIONS},
+        "options": {name: _plain(how[name]) for name in _OPTIONS} | summed,
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
     before = find_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
     side = int(before["side"]) if before else _side(translator, planes, part, how)
-    work = _Work(translator, planes, letters, Plan(chosen, part, side), how)
+    work = _Work(translator, planes, letters, Plan(chosen, part, side), how, **summed)
     outline = _outline(translator, image, out, planes, work.plan, how["output"])
     files = fingerprint(source)
     record = {**run, "side": side, "files": files}
@@ -159,8 +168,11 @@ class _Work:
         letters: str,
         plan: Plan,
         how: Mapping[str, Any],
+        summary: str | None = None,
+        samples: int = 1,
     ) -> None:
         self.translator, self.planes, self.plan, self.how = translator, planes, plan, how
+        self._summary, self._samples = summary, samples
         self._letters = letters  # of the frame axes, in the source's order
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
         self._whole = needs_whole(translator.generator, how["statistics"])
@@ -173,7 +185,18 @@ class _Work:
 
     def translate(self, read: Planes, block: Block) -> Pixels:
         """Translate a block, (C, h, w)."""
-        return self.translator.translate_region(read, block.frame, block.box, **self.how)
+        region = partial(self.translator.translate_region, read, block.frame, block.box)
+        if self._summary is None:
+            return region(**self.how)
+
+        def draw(levels: Sequence[float]) -> Spread:
+            draws = Draws(levels)
+            for number in range(self._samples):
+                draws.add(region(**{**self.how, "seed": sample_seed(self.how["seed"], number)}))
+            return draws.spread()
+
+        pixels: Pixels = summarise(draw, [self._summary])[self._summary]
+        return pixels
 
     def lay_out(self, block: Block, pixels: Pixels, axes: str) -> tuple[Window, Pixels]:
         """Return where a block lies in what comes out, and its pixels with the axes of that."""

@@ -296,6 +296,7 @@ class Translator(FrameTranslator):
         batch: int | None = None,
         halo: int | None = None,
         device: str | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
 
@@ -307,7 +308,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device
+        condition, seed, dropout, statistics, tile, batch, halo, device, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -349,7 +350,7 @@ class Translator(FrameTranslator):
 
         def draw(desk: Desk) -> Spread:
             def translate(number: int, frame: int, step: int) -> np.ndarray:
-                told = partial(_tell, desk, None, step, planes.frames * n)
+                told = partial(_tell, desk, on_tile, step, planes.frames * n)
                 own = sample_seed(seed or 0, number)
                 return self.translate_planes(planes, frame, seed=own, on_tile=told, **how)
 

@@ -111,7 +111,7 @@ def draw_spread(
     return Spread(mean, std, np.reshape(quantiles, (len(levels), *mean.shape)))
 
 
-def check_spread(target: Codec, levels: Any) -> tuple[float, ...]:
+def check_spread(target: Codec, levels: Any = ()) -> tuple[float, ...]:
     """Return the levels of quantiles as numbers, of a model whose draws have a mean.
 
     Raises
@@ -128,3 +128,51 @@ def check_spread(target: Codec, levels: Any) -> tuple[float, ...]:
     if not all(0 <= one <= 1 for one in numbers):
         raise InputError(f"quantiles must be numbers from 0 to 1, got {levels!r}.")
     return numbers
+
+
+def parse_summary(text: str) -> list[str]:
+    """Read what of several draws is wanted, such as ``mean,std,q5,q95``.
+
+    Raises
+    ------
+    InputError
+        When it names something else, or one thing twice.
+    """
+    names = text.split(",")
+    known = all(name in ("mean", "std") or 0 <= _percent(name) <= 100 for name in names)
+    if not known or len(set(names)) < len(names):
+        raise InputError(
+            "The summary is a list of mean, std and quantiles such as q5 (5 %), each once: "
+            f"mean,std,q5,q95; got {text!r}."
+        )
+    return names
+
+
+def summarise(draws: Callable[[Sequence[float]], Spread], names: Sequence[str]) -> dict[str, Any]:
+    """Return by name what of several draws is wanted.
+
+    Parameters
+    ----------
+    draws : callable
+        ``draws(levels)`` draws, and gives these quantiles.
+    names : sequence of str
+        As `parse_summary` returns them.
+
+    Examples
+    --------
+    >>> summarise(lambda levels: Spread(1, 2, levels), ["q5", "mean"])
+    {'q5': 0.05, 'mean': 1}
+    """
+    levels = {name: _percent(name) / 100 for name in names if name not in ("mean", "std")}
+    spread = draws(list(levels.values()))
+    found = {"mean": spread.mean, "std": spread.std}
+    found |= zip(levels, spread.quantiles, strict=True)
+    return {name: found[name] for name in names}
+
+
+def _percent(name: str) -> float:
+    """Return 5 for q5, and -1 for what is no quantile."""
+    try:
+        return float(name.removeprefix("q")) if name.startswith("q") else -1.0
+    except ValueError:
+        return -1.0
