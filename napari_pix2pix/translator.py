@@ -77,7 +77,8 @@ class Translator(FrameTranslator):
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
     trivial : TrivialMaps
-        The best trivial map, fitted on the same training data; none without a source.
+        The best trivial map, fitted on the same training data; none without a source, or where
+        another program trained the model.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
         the held-out data; empty without validation.
@@ -278,8 +279,11 @@ class Translator(FrameTranslator):
             drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        record = self._record(sources, condition)
-        made = [result_layer(array, sources[0], self.target_codec, record) for array in drawn]
+        made = []
+        for number, array in enumerate(drawn, start=1):
+            shown = f"sample {number}" if samples > 1 else ""
+            record = self._record(sources, condition, samples, shown)
+            made.append(result_layer(array, sources[0], self.target_codec, record))
         return made if samples > 1 else made[0]
 
     def spread(
@@ -360,10 +364,10 @@ class Translator(FrameTranslator):
         spread = keep_alive(draw, title="Translation")
         if not sources:
             return spread
-        record = partial(self._record, sources, condition, samples=n)
+        record = partial(self._record, sources, condition, n)
         names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
         mean, std, *between = (
-            result_layer(array, sources[0], self.target_codec, record(shown=name))
+            result_layer(array, sources[0], self.target_codec, record(name))
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)
         )
         return Spread(mean, std, between)
@@ -582,7 +586,7 @@ class Translator(FrameTranslator):
             calls.warn_of_intensities(planes, *codecs, self.intensities)
 
     def _record(
-        self, sources: Sequence[Snapshot], condition: Hashable, **shown: Any
+        self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str
     ) -> dict[str, Any]:
         return result_record(
             sources,
@@ -591,7 +595,8 @@ class Translator(FrameTranslator):
             condition=condition,
             trained_on=self.summary,
             scores=self.scores,
-            **shown,
+            samples=samples,
+            shown=shown,
         )
 
     def _open_beside(self, source: Any, prediction: Planes) -> Planes:

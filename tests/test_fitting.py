@@ -327,6 +327,8 @@ def test_a_few_infinite_pixels_are_noted() -> None:
         {"discriminator_scales": 2, "adversarial": "hinge"},
         {"adversarial": "wgan", "gradient_penalty": 10.0, "conditional": False},
         {"spectral_norm": True, "r1": 1.0, "upsampling": "resize"},
+        {"discriminator_augmentation": "colour+translation+cutout", "feature_matching": 40.0},
+        {"shift_tolerance": 2, "discriminator_layers": 0},
         {"keep": "best", "ema": 0.0},
         {"reconstruction_weight": 0.0},
         {"zoom": (0.9, 1.2), "intensity_jitter": 0.1},

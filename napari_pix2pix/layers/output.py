@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.layers.records import KEY
+from napari_pix2pix.layers.records import KEY, result_name
 from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
@@ -83,13 +83,12 @@ def result_layer(
     record : mapping
         As `result_record` makes it; kept in the layer's metadata under `KEY`.
     """
-    of = f", {record['shown']} of {record['samples']}" if record["shown"] else ""
     return output_layer(
         array,
         like,
         layout=codec.layout,
         kind="image" if array.dtype.kind == "f" else codec.kind,
-        name=f"{like.name} [pix2pix{of}]",
+        name=result_name(record),
         metadata={KEY: dict(record)},
         look={"colormap": "magma"} if record["shown"] == "deviation" else trained_look(codec),
     )

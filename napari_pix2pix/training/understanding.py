@@ -158,6 +158,8 @@ def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
     if target.kind != "image" and source.channels and config.preset == "light":
         left_open = LIGHT_FOR_LABELS.keys() - config.model_fields_set
+        if config.feature_matching:  # who asks for it wants the discriminator
+            left_open -= {"adversarial_weight"}
         found |= {name: LIGHT_FOR_LABELS[name] for name in left_open}
     return config.model_copy(update=found)
 
