@@ -28,14 +28,13 @@ from napari_pix2pix.streaming.work import (
 )
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.blocks import Plan, parse_frames, parse_region
+from napari_pix2pix.translation.cutting import block_side
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import needs_whole, network_grid
-from napari_pix2pix.translation.memory import choose_tile, estimate_bytes_per_pixel, free_memory
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
-_MEMORY = 1 << 30  # bytes at most, of which a block takes half: more would hardly be faster
 _LARGEST = 8 * CHUNK  # pixels along a block
 _DEFAULTS: dict[str, Any] = {
     "condition": None,
@@ -202,14 +201,11 @@ def _side(
     grid = TileGrid(*size, **network_grid(generator))
     # Whether workers have the device that is asked for, they will tell.
     device = choose_device("cpu" if cluster else how["device"] or "auto")
-    each = estimate_bytes_per_pixel(
-        generator, translator.planes_in, side=max(2 * generator.stride, generator.least_size)
-    )
-    free = min(_MEMORY, free_memory(device))
-    tile = choose_tile(grid, bytes_per_pixel=each, free_bytes=free)
-    if measures and not tile:
+    side = block_side(generator, translator.planes_in, grid, device=device)
+    if measures and not side:
         return 0  # what is measured fits into memory as a whole
-    return min(max((tile or max(region.size)) // CHUNK, 1) * CHUNK, _LARGEST)
+    chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)
+    return min(max(chunks, 1) * CHUNK, _LARGEST)
 
 
 def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
