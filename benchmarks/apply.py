@@ -185,7 +185,8 @@ def one_file(model: Path, side: int, part: int) -> Row:
     source, out = (model.parent / f"{side}_{name}.zarr" for name in ("in", "out"))
     array = zarr.create_array(source, shape=(side, side), chunks=(CHUNK, CHUNK), dtype="uint8")
     begin = (side - part) // 2 // CHUNK * CHUNK
-    array[begin : begin + CHUNK, begin : begin + CHUNK] = np.arange(CHUNK, dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (CHUNK, CHUNK), np.uint8)
+    array[begin : begin + CHUNK, begin : begin + CHUNK] = noise
     span = f"{begin}:{begin + part}"
     with warnings.catch_warnings(), Peak() as peak:
         warnings.simplefilter("ignore")  # of intensities that were not trained on

@@ -192,10 +192,7 @@ class _Work:
         from napari_pix2pix.formats.images import read_image
         from napari_pix2pix.streaming import reads_lazily
 
-        finished = {path for path in outs if self.resume and path.exists() and not self.overwrite}
-        for path in sorted(finished):
-            click.echo(f"{path} is finished already.", err=True)
-        left = {number: path for number, path in enumerate(outs) if path not in finished}
+        left = {n: path for n, path in enumerate(outs) if not self._finished(source, path, n)}
         if not left:
             return
         image = read_image(source, self.axes)
@@ -205,11 +202,23 @@ class _Work:
         in_blocks = reads_lazily(image) or in_part or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
 
+    def _finished(self, source: Path, out: Path, sample: int) -> bool:
+        """Tell whether a run that goes on has made an output before; raises if of another kind."""
+        from napari_pix2pix.streaming import check_finished, made_of
+
+        if not (self.resume and out.exists()) or self.overwrite:
+            return False
+        known = check_finished(out, made_of(self.translator, source, self.how, sample))
+        unknown = "" if known else "; the file does not say of which model"
+        click.echo(f"{out} is finished already{unknown}.", err=True)
+        return True
+
     def _at_once(
         self, source: Path, image: ImageFile, outs: dict[int, Path], with_bar: bool
     ) -> None:
         from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
         from napari_pix2pix.progress import pixel_bar
+        from napari_pix2pix.streaming import made_of
 
         planes, how = image_planes(image), {**self.how}
         del how["region"], how["frames"]
@@ -222,7 +231,12 @@ class _Work:
         drawn = translated if samples > 1 else [translated]
         for number, out in outs.items():
             write_translated(
-                out, drawn[number], source=image, layout=codec.layout, overwrite=self.overwrite
+                out,
+                drawn[number],
+                source=image,
+                layout=codec.layout,
+                record=made_of(self.translator, source, self.how, number),
+                overwrite=self.overwrite,
             )
 
     def _in_blocks(

@@ -11,12 +11,13 @@ import numpy as np
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.geometry import ImageFile
-from napari_pix2pix.formats.growing import GrowingImage, Outline, find_run, fingerprint
+from napari_pix2pix.formats.growing import GrowingImage, Outline, find_run
 from napari_pix2pix.formats.omezarr import CHUNK
 from napari_pix2pix.formats.sets import file_axes, image_planes, translated_axes
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.streaming.cluster import Cluster
 from napari_pix2pix.streaming.filling import Here, complete
+from napari_pix2pix.streaming.finished import made_of
 from napari_pix2pix.streaming.work import (
     Job,
     Work,
@@ -119,6 +120,8 @@ def translate_file(
     DeviceError
         When there is no such device or too little memory, or the cluster has gone.
     """
+    record = made_of(translator, source, {**how, "region": region, "frames": frames, "seed": seed},
+                     sample)  # fmt: skip
     how = {**_DEFAULTS, **how}
     checked = {name: how[name] for name in _DEFAULTS if name not in ("condition", "device")}
     noise = translator.config.noise_channels
@@ -143,14 +146,13 @@ def translate_file(
     _warn(translator, planes)
     side = int(before["side"]) if before else _side(translator, planes, part, how, cluster)
     plan = Plan(chosen, part, side)
-    outline = _outline(translator, image, out, planes, plan, how["output"])
+    outline = _outline(translator, image, out, planes, plan, how["output"], record)
     names = source.absolute(), out.absolute(), image.axes, outline.axes
     job = Job(*names, plan, options_of(how))
     work = Work(translator, planes, job)
-    files = fingerprint(source)
-    record = {**run, "side": side, "files": files}
-    growing = GrowingImage(out, outline, record, resume=bool(before))
-    if before and before.get("files") != files:
+    run |= {"side": side, "files": record["source"]}
+    growing = GrowingImage(out, outline, run, resume=bool(before))
+    if before and before.get("files") != run["files"]:
         _check_unchanged(work, growing, source)
     try:
         hands = cluster.hands(job) if cluster else Here(work)
@@ -162,7 +164,13 @@ def translate_file(
 
 
 def _outline(
-    translator: Translator, image: ImageFile, out: Path, planes: Planes, plan: Plan, output: Any
+    translator: Translator,
+    image: ImageFile,
+    out: Path,
+    planes: Planes,
+    plan: Plan,
+    output: Any,
+    record: Mapping[str, Any],
 ) -> Outline:
     """Say what the file will be like."""
     layout, pixel = translator.target_codec.layout, translator.target_like(output)
@@ -182,6 +190,7 @@ def _outline(
         image.units,
         image.channel_names,
         {axis: first * image.scale.get(axis, 1.0) for axis, first in begin.items()},
+        record,
     )
 
 
