@@ -138,13 +138,13 @@ def in_stalls() -> Result:
     timer.start()
     dock.set_fields(max_seconds=STALL_SECONDS + 15)
     dock.train()
-    let_live(lambda: "step" in dock.status.said.text())
+    let_live(lambda: "step" in dock.view.status.said.text())
     began = time.perf_counter()
     let_live(lambda: time.perf_counter() - began > STALL_SECONDS)
     before = lateness([tick for tick in ticks if tick < began])
     during = lateness([tick for tick in ticks if tick >= began])
     dock.stop()
-    let_live(lambda: not dock.status.state.is_busy)
+    let_live(lambda: not dock.view.status.state.is_busy)
     viewer.close()
     return {
         "stall_p99_ms": 1000 * float(np.percentile(during, 99)),
@@ -171,7 +171,7 @@ def step_seconds(viewer: Any, dock: Any) -> float:
     times = timed_steps(Pix2PixStep)
     dock.set_fields(steps=STEPS)
     dock.train()
-    let_live(lambda: not dock.status.state.is_busy)
+    let_live(lambda: not dock.view.status.state.is_busy)
     viewer.close()
     return typical(times)
 
@@ -226,7 +226,7 @@ def in_memory() -> Result:
         add_pair(viewer, dock)
         dock.set_fields(steps=5)
         dock.train()
-        let_live(lambda dock=dock: not dock.status.state.is_busy)
+        let_live(lambda dock=dock: not dock.view.status.state.is_busy)
         viewer.window.remove_dock_widget(window_dock)
         del window_dock, dock
         end = time.perf_counter() + 1
@@ -269,7 +269,7 @@ def add_pair(viewer: Any, dock: Any) -> None:
     """Give the dock the only pair, and wait until it may train."""
     dock.clear_pairs()
     dock.add_pair(*list(viewer.layers)[:2])
-    let_live(dock.status.train.isEnabled)
+    let_live(dock.view.status.train.isEnabled)
 
 
 def let_live(condition: Callable[[], bool], seconds: float = 300) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_pix2pix.conversion import convert
     from napari_pix2pix.errors import Pix2PixError
     from napari_pix2pix.evaluation import evaluate
     from napari_pix2pix.fitting import train
@@ -26,6 +27,7 @@ __all__ = [
     "TrainConfig",
     "Translator",
     "__version__",
+    "convert",
     "evaluate",
     "load",
     "train",
@@ -36,6 +38,7 @@ _HOMES = {
     "Pix2PixError": "errors",
     "TrainConfig": "training.config",
     "Translator": "translator",
+    "convert": "conversion",
     "evaluate": "evaluation",
     "load": "loading",
     "train": "fitting",

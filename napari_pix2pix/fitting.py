@@ -28,7 +28,7 @@ from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import prepare
-from napari_pix2pix.training.events import Event, Prepared, Region, Step
+from napari_pix2pix.training.events import Event, Health, Prepared, Region, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.processes import (
     check_alike,
@@ -124,7 +124,10 @@ def train(
     -----
     UserWarning
         What looks wrong with the pairs: a shift, values that are cut off or not finite, data held
-        out that is trained on too ... With a callback its `Prepared` event says so instead.
+        out that is trained on too ... And what goes wrong while training: losses that are not
+        finite, an output that is constant, scores below those of the best trivial map ... With a
+        callback, `Prepared` and `Health` events say so instead. A class that nothing read before
+        training held is warned of in any case.
 
     Notes
     -----
@@ -177,8 +180,8 @@ def train(
                 if isinstance(event, Step):
                     words = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
                     desk.show(event.progress, words)
-                if isinstance(event, Prepared) and callback is None:
-                    for sentence in event.warnings:
+                if callback is None:
+                    for sentence in _what_looks_wrong(event):
                         warnings.warn(sentence, UserWarning, stacklevel=2)
                 if callback is not None and desk.call(partial(callback, event)):
                     control.stop()
@@ -263,6 +266,13 @@ def training_events(
         yield from loop
         leading(fabric, 0)  # no process goes on before the first has written
     return Translator(_on_cpu(state.model_tensors()), model_header(state, data))
+
+
+def _what_looks_wrong(event: Event) -> tuple[str, ...]:
+    """Return the sentences of an event that a user should hear of even without a callback."""
+    if isinstance(event, Prepared):
+        return event.warnings
+    return (event.message,) if isinstance(event, Health) else ()
 
 
 def _held_out(validation: Any) -> list[Pair] | None:

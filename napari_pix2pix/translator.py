@@ -10,28 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from napari_pix2pix.console import Desk, keep_alive
-from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.core import ResNet, UNet, VerdictMap
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import write_container
 from napari_pix2pix.formats.paths import as_path
-from napari_pix2pix.layers import as_trained, layers_in, planes_of, result_layer, snapshot
+from napari_pix2pix.layers import (
+    as_trained,
+    layers_in,
+    planes_of,
+    result_layer,
+    result_record,
+    snapshot,
+    verdict_layer,
+)
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.codecs import Codec, Output, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
-from napari_pix2pix.pairs.planes import NoPlanes, Planes
+from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.networks import (
+    Discriminator,
+    build_discriminator,
+    build_generator,
+)
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
+from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.lazy import is_lazy
 from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.verdict import Judge, check_same_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +75,8 @@ class Translator(FrameTranslator):
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
     trivial : TrivialMaps
-        The best trivial map, fitted on the same training data; none without a source.
+        The best trivial map, fitted on the same training data; none without a source, or where
+        another program trained the model.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
         the held-out data; empty without validation.
@@ -132,7 +146,7 @@ class Translator(FrameTranslator):
         return dict(self._tensors)
 
     @property
-    def discriminator(self) -> nn.Module | None:
+    def discriminator(self) -> Discriminator | None:
         """The discriminator as it was at the end of training; None in a slim model."""
         weights = part_of(self._tensors, "discriminator")
         if not weights:
@@ -179,7 +193,8 @@ class Translator(FrameTranslator):
         seed : int, optional
             Seed of dropout and noise planes; 0 when not given.
         dropout : bool
-            Let dropout drop, as the paper does at test time; the image is then not tiled.
+            Let dropout drop, as the paper does at test time; by seed and place, so that tiles
+            drop what the whole image drops.
         statistics : {"stored", "image"}
             Batch norm with the statistics of the training (tiles then equal the whole image), or
             with those of each image, as the paper does.
@@ -232,7 +247,7 @@ class Translator(FrameTranslator):
         equals that part of the whole image. Chunks are those of the source in Y and X, moved to
         the grid of the network's stride and joined to twice its halo; frames are chunks of their
         own. Instances are chunked by frame, since objects are told apart on the whole, and so is
-        what is given the whole image (dropout, ``statistics="image"``, instance and group norm).
+        what is given the whole image (``statistics="image"``, instance and group norm).
         The network is copied, so that what is done with this translator meanwhile does no harm;
         one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """
@@ -273,16 +288,19 @@ class Translator(FrameTranslator):
             drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        record = {  # with the keys that the Apply dock writes: it finds the layer again by them
-            "model": "pix2pix",
-            "digest": self.digest,
-            "condition": condition,
-            "source": " + ".join(one.name for one in sources),
-            "source_id": str(layers[0].unique_id),
-            "trained_on": self.summary,
-            "scores": self.scores,
-        }
-        made = [result_layer(array, sources[0], self.target_codec, record) for array in drawn]
+        made = []
+        for number, array in enumerate(drawn, start=1):
+            record = result_record(
+                sources,
+                model="pix2pix",
+                digest=self.digest,
+                condition=condition,
+                trained_on=self.summary,
+                scores=self.scores,
+                samples=samples,
+                shown=f"sample {number}" if samples > 1 else "",
+            )
+            made.append(result_layer(array, sources[0], self.target_codec, record))
         return made if samples > 1 else made[0]
 
     def sample(
@@ -329,6 +347,112 @@ class Translator(FrameTranslator):
         planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
         how = {"condition": condition, "device": device, "output": output}
         return np.stack(self._draw(planes, n, seed, None, how, title="Sampling"))
+
+    def verdict(
+        self,
+        source: Any,
+        prediction: Any,
+        *,
+        condition: Hashable = None,
+        tile: int | None = None,
+        device: str | None = None,
+    ) -> Any:
+        """Ask the discriminator where a prediction looks false, patch by patch.
+
+        Parameters
+        ----------
+        source : array_like, napari layer, or tuple of layers; or None
+            As when the translator is called. None for a model without a source.
+        prediction : array_like, napari layer, or tuple of layers
+            What is judged, of this model or another, or the truth: laid out like the targets of
+            the training, with their intensities.
+        condition : hashable, optional
+            One of `conditions`; needed when there are any.
+        tile : int, optional
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. A
+            discriminator that measures its input (instance and group norm) is given the whole.
+        device : str, optional
+            As when the translator is called.
+
+        Returns
+        -------
+        numpy.ndarray or napari layer
+            (..., H, W) float32: positive where it looks real, negative where it looks false, 0
+            where the discriminator can't tell; a layer where the prediction is one. Each logit is
+            on the pixels in the middle of the patch that it judges, see `VerdictMap`. It is in the
+            unit of the adversarial loss: the log odds of being real (``vanilla``), 1 for real and
+            -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``).
+
+        Raises
+        ------
+        InputError
+            When the model has no discriminator, or the images don't fit it or each other.
+        DeviceError
+            As when the translator is called.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=4, width=4, batch=2, patch=32)
+        >>> model.verdict(image, model(image)).shape
+        (96, 96)
+        """
+        judged = layers_in(prediction)
+        shown = as_trained([snapshot(one) for one in judged or []], self.target_codec.layout)
+        opened = planes_of(shown) if shown else prediction
+        image = as_planes(opened, like=self.target_codec.layout, what="prediction")
+        planes = self._open_beside(source, image)
+
+        def judge(desk: Desk) -> list[np.ndarray]:
+            return [
+                self.verdict_planes(
+                    planes,
+                    image,
+                    frame,
+                    condition,
+                    tile=tile,
+                    device=device,
+                    on_tile=partial(_tell, desk, None, frame, image.frames),
+                )
+                for frame in range(image.frames)
+            ]
+
+        maps = np.stack(keep_alive(judge, title="Verdict"))
+        verdict = maps.reshape(*image.frame_shape, *maps.shape[1:])
+        return verdict_layer(verdict, shown[0]) if shown else verdict
+
+    def verdict_planes(
+        self,
+        source: Planes,
+        prediction: Planes,
+        frame: int,
+        condition: Hashable = None,
+        *,
+        tile: int | None = None,
+        device: str | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Judge one frame of an opened prediction, see `verdict`.
+
+        Parameters
+        ----------
+        source, prediction : Planes
+        frame : int
+        condition, tile, device
+            As for `verdict`.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all.
+
+        Returns
+        -------
+        numpy.ndarray
+            (H, W) float32.
+        """
+        check_same_size(source, prediction, self.target_codec.channels)
+        index = calls.condition_index(self.conditions, condition)
+        judge = self._judge(device)
+        return judge.judge(source, prediction, frame, index, tile=tile, on_tile=on_tile)
 
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
@@ -385,6 +509,39 @@ class Translator(FrameTranslator):
             return drawn
 
         return keep_alive(translate, title=title)
+
+    def _open_beside(self, source: Any, prediction: Planes) -> Planes:
+        """Open the source of a prediction."""
+        codec = self.source_codec
+        if not codec.channels:
+            return NoPlanes(prediction.height, prediction.width, prediction.frame_shape)
+        if source is None:
+            raise InputError("The model was trained with a source: give that of the prediction.")
+        layers = as_trained([snapshot(one) for one in layers_in(source) or []], codec.layout)
+        given = planes_of(layers) if layers else source
+        return lay_out_source(given, codec.layout, codec.channels, self.config.z_context)
+
+    def _judge(self, device: str | None) -> Judge:
+        discriminator = self.discriminator
+        if discriminator is None:
+            raise InputError(
+                "The model has no discriminator to ask: it was saved slim or by another program, "
+                "or trained without an adversarial term."
+            )
+        learnt = any("D_real" in epoch["losses"] for epoch in self.history)
+        if self.history and not (learnt or self.started_from):
+            raise InputError(
+                "The model's discriminator has learnt nothing: its training ended before "
+                f"adversarial_start={self.config.adversarial_start:g} of the budget."
+            )
+        return Judge(
+            VerdictMap(discriminator).eval().to(choose_device(device or "auto")),
+            self.config.adversarial,
+            self.config.conditional,
+            self.source_codec,
+            self.target_codec,
+            len(self.conditions),
+        )
 
     def _build_generator(self, source: Codec, target: Codec, conditions: int) -> UNet | ResNet:
         generator = build_generator(

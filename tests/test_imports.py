@@ -21,9 +21,8 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
 DESK = {"activity", "layers", "console"}
-HIGH = (
-    MIDDLE | DESK | {"checkpoints", "translator", "loading", "fitting", "evaluation", "streaming"}
-)
+MODELS = {"translator", "loading", "conversion", "fitting", "evaluation", "streaming"}
+HIGH = MIDDLE | DESK | {"checkpoints"} | MODELS
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -39,7 +38,8 @@ ROOMS: dict[str, set[str]] = {
     "console": LOW | {"activity"},
     "checkpoints": MIDDLE,
     "translator": MIDDLE | {"layers", "console"},
-    "loading": LOW | {"formats", "translator"},
+    "loading": LOW | {"pairs", "training", "formats", "translator"},
+    "conversion": LOW | {"pairs", "formats", "translator", "loading"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
     "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
     "streaming": LOW | {"pairs", "translation", "formats", "translator", "loading"},

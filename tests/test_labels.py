@@ -79,3 +79,45 @@ def test_patches_of_labels_are_encoded_where_they_lie(nuclei):
         # The discs do not touch: neighbours inside are of one object.
         np.testing.assert_array_equal(right[:, :-1], inside[:, :-1] & inside[:, 1:])
         np.testing.assert_array_equal(below[:-1], inside[:-1] & inside[1:])
+
+
+def rare_class(lazy: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A large class map with a speck of class 7 that no block is sampled from."""
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    labels = np.kron(rng.integers(0, 3, (32, 32)), np.ones((48, 48), int)).astype(np.uint8)
+    image = (60 * labels + rng.integers(0, 30, labels.shape)).astype(np.uint8)
+    labels[2:8, 2:8] = 7
+    return image, da.from_array(labels, chunks=96) if lazy else labels
+
+
+@pytest.mark.parametrize("what", ["source", "target"])
+def test_a_class_of_a_speck_is_found_before_training(what):
+    image, labels = rare_class(lazy=False)
+    given = (labels, image) if what == "source" else (image, labels)
+    fields = {f"{what}_kind": "classes", "intensity_jitter": 0.0}
+    translator = train(*given, **TINY | {"steps": 1}, **fields)
+    assert getattr(translator, f"{what}_codec").values == (0, 1, 2, 7)
+
+
+def test_a_class_that_is_met_in_training_counts_as_unlabelled(monkeypatch):
+    from napari_pix2pix.pairs import patches
+
+    image, labels = rare_class(lazy=True)
+    # Every patch is drawn where the speck is.
+    monkeypatch.setattr(
+        patches.PatchSampler, "_place", lambda self, rng, side: (self._areas[0], 0, 0, 0)
+    )
+    with pytest.warns(UserWarning, match="holds label 7, which nothing that was read .* state cla"):
+        translator = train(image, labels, target_kind="classes", **TINY | {"validation": 0.1})
+    assert translator.target_codec.values == (0, 1, 2)
+
+
+def test_a_class_that_was_not_trained_on_is_translated_with_a_warning(nuclei):
+    image, labels = nuclei
+    classes = (labels > 0).astype(np.uint8)
+    translator = train(classes, image, source_kind="classes", **TINY)
+    classes[3, 4] = 9
+    with pytest.warns(UserWarning, match=r"none of the classes trained on \(labels 0, 1\)"):
+        assert translator(classes).shape == image.shape

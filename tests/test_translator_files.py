@@ -177,8 +177,8 @@ def _write_bad_file(kind, path, translator):
         ("cut in its header", "cut short"),
         ("foreign", "of another program"),
         ("no model", "no napari-pix2pix model"),
-        ("pickle", "PyTorch checkpoint"),
-        ("pth", "PyTorch checkpoint"),
+        ("pickle", "no PyTorch file of weights.*nothing in it was run"),
+        ("pth", "holds more than weights.*refused unexecuted"),
         ("folder", "is a folder"),
     ],
 )

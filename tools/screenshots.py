@@ -75,18 +75,18 @@ def train(data: Path, theme: str, minutes: float) -> None:
     phase, nuclei = read_field(data)
     viewer = open_viewer(theme, phase_contrast=phase, DAPI=nuclei)
     dock = open_dock(viewer, "Train")
-    wait(dock.status.train.isEnabled)
+    wait(dock.view.status.train.isEnabled)
     picture(viewer, f"train-setup-{theme}")
     # Small, so that there is something to see after a few minutes on any computer.
     dock.set_fields(max_seconds=60 * minutes, width=16, patch=64)
     dock.train()
-    wait(lambda: len(dock.preview.steps) > 1 or not dock.status.state.is_busy)
+    wait(lambda: len(dock.view.preview.steps) > 1 or not dock.view.status.state.is_busy)
     viewer.layers["DAPI"].visible = False
     picture(viewer, f"train-running-{theme}")
-    wait(lambda: not dock.status.state.is_busy)
+    wait(lambda: not dock.view.status.state.is_busy)
     picture(viewer, f"train-done-{theme}")
-    dock.form.advanced_section.set_open(True)
-    dock.body.verticalScrollBar().setValue(dock.form.advanced_section.y() - 60)
+    dock.view.form.advanced_section.set_open(True)
+    dock.view.body.verticalScrollBar().setValue(dock.view.form.advanced_section.y() - 60)
     picture(viewer, f"train-advanced-{theme}")
     viewer.close()
 

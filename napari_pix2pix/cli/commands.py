@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli.apply import apply
+from napari_pix2pix.cli.convert import convert
 from napari_pix2pix.cli.options import (
     PATH,
     axes_option,
@@ -19,12 +20,14 @@ from napari_pix2pix.cli.options import (
     json_option,
 )
 from napari_pix2pix.cli.outputs import say_result, score_table
-from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
+from napari_pix2pix.cli.pairs import aligned_options, pairs_options, read_given_pairs
 from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
+if TYPE_CHECKING:
+    from napari_pix2pix.formats.aligned import Direction
 
 
 class _Group(click.Group):
@@ -63,11 +66,13 @@ def main() -> None:
 main.add_command(train)
 main.add_command(apply)
 main.add_command(sample)
+main.add_command(convert)
 
 
 @main.command()
 @click.argument("model", type=PATH)
 @pairs_options
+@aligned_options
 @condition_option
 @axes_option
 @json_option
@@ -76,6 +81,8 @@ def evaluate(
     source: Path | None,
     target: Path | None,
     pairs: Path | None,
+    aligned: Path | None,
+    direction: Direction | None,
     mask: Path | None,
     condition: str | None,
     axes: str | None,
@@ -91,7 +98,17 @@ def evaluate(
     from napari_pix2pix.loading import load
 
     translator = load(model)
-    sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
+    sets = read_given_pairs(
+        source,
+        target,
+        pairs=pairs,
+        aligned=aligned,
+        direction=direction,
+        mask=mask,
+        condition=condition,
+        axes=axes,
+        test=True,
+    )
     chosen = [
         replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -104,10 +121,8 @@ def evaluate(
 @click.argument("model", type=PATH)
 @json_option
 def info(model: Path, as_json: bool) -> None:
-    """Say what MODEL (or a checkpoint) was trained on, how, and how good it is."""
-    from napari_pix2pix.formats.headers import read_header
-
-    header = read_header(model)
+    """Say what MODEL (a checkpoint, or a .pth file) was trained on, how, and how good it is."""
+    header = _header_of(model)
     try:
         lines = [*_described(header), score_table(header["scores"])]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,11 +162,24 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     say_result(report, "\n".join(lines), as_json=as_json)
 
 
+def _header_of(model: Path) -> dict[str, Any]:
+    """Read what is known of a model; only files of the PyTorch implementation need PyTorch."""
+    from napari_pix2pix.formats.headers import is_torch_file, read_header
+
+    if not is_torch_file(model):
+        return read_header(model)
+    from napari_pix2pix.loading import foreign_header
+
+    return foreign_header(model)
+
+
 def _described(header: dict[str, Any]) -> list[str]:
     """Say in lines what a model's header holds."""
-    versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
-    how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
-    lines = [header["summary"], *header["notes"], f"{how}, {versions}"]
+    lines = [header["summary"], *header["notes"]]
+    if header["step"]:  # else it was trained by another program
+        versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
+        how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
+        lines.append(f"{how}, {versions}")
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
     if origin := header.get("started_from"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ from napari_pix2pix.errors import FileError
 
 FORMAT_NAME = "napari-pix2pix"
 FORMAT_VERSION = 1
+TORCH_ENDINGS = (".pth", ".pt")
 
-_PICKLE = b"\x80"  # the first byte of every pickle of protocol 2 or later
+# How PyTorch's files begin: a zip archive, or a pickle of protocol 2 or later.
+_TORCH_STARTS = b"PK\x03\x04", b"\x80"
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -48,6 +49,26 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             "give a file that napari-pix2pix saved."
         )
     return _parse(path, metadata[FORMAT_NAME])
+
+
+def is_torch_file(path: str | os.PathLike[str]) -> bool:
+    """Tell PyTorch's files by how they begin, or by their names where they begin in no known way.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file; an empty one, or none, is not PyTorch's.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    # Safetensors begins with 8 bytes that are a length, whatever they look like, and then a brace.
+    if not start or start[8:] == b"{":
+        return False
+    return start.startswith(_TORCH_STARTS) or path.suffix.lower() in TORCH_ENDINGS
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
@@ -83,18 +104,8 @@ def _check_kind(path: Path) -> None:
         ) from error
     if not start:
         raise FileError(f"{path} is empty; use another copy of it, or train again.")
-    # Safetensors begins with 8 bytes that are a length, whatever they look like, and then a brace.
-    foreign = start[8:] != b"{"
-    if foreign and (start.startswith(_PICKLE) or _is_torch_archive(path)):
+    if is_torch_file(path):
         raise FileError(
-            f"{path} looks like a PyTorch checkpoint (.pth), which this version can't read yet; "
-            "give a model that napari-pix2pix saved."
+            f"{path} is a PyTorch file (.pth) and no model that napari-pix2pix saved: convert it "
+            "to one first."
         )
-
-
-def _is_torch_archive(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False

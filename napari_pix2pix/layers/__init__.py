@@ -3,7 +3,13 @@
 napari is imported inside functions only: without a viewer nothing here needs it.
 """
 
-from napari_pix2pix.layers.output import output_layer, result_layer, trained_look, visible_region
+from napari_pix2pix.layers.output import (
+    output_layer,
+    result_layer,
+    trained_look,
+    verdict_layer,
+    visible_region,
+)
 from napari_pix2pix.layers.pairing import (
     layers_in,
     mask_of,
@@ -13,13 +19,17 @@ from napari_pix2pix.layers.pairing import (
     read_pairs,
 )
 from napari_pix2pix.layers.place import Place, place_of
+from napari_pix2pix.layers.records import KEY, answer_in, is_result_of, result_name, result_record
 from napari_pix2pix.layers.snapshots import Snapshot, as_trained, is_layer, planes_of, snapshot
 
 __all__ = [
+    "KEY",
     "Place",
     "Snapshot",
+    "answer_in",
     "as_trained",
     "is_layer",
+    "is_result_of",
     "layers_in",
     "mask_of",
     "misplaced",
@@ -30,7 +40,10 @@ __all__ = [
     "read_pair",
     "read_pairs",
     "result_layer",
+    "result_name",
+    "result_record",
     "snapshot",
     "trained_look",
+    "verdict_layer",
     "visible_region",
 ]

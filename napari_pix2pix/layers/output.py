@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.layers.records import KEY, result_name
 from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
@@ -80,17 +81,40 @@ def result_layer(
     codec : Codec
         Of the model's targets.
     record : mapping
-        Kept in the layer's metadata under ``napari-pix2pix``.
+        As `result_record` makes it; kept in the layer's metadata under `KEY`.
     """
     return output_layer(
         array,
         like,
         layout=codec.layout,
         kind="image" if array.dtype.kind == "f" else codec.kind,
-        name=f"{like.name} [pix2pix]",
-        metadata={"napari-pix2pix": dict(record)},
+        name=result_name(record),
+        metadata={KEY: dict(record)},
         look=trained_look(codec),
     )
+
+
+def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
+    """Make the layer of a discriminator's verdict: what looks false in one colour, real in another.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (..., H, W), 0 where it can't tell.
+    like : Snapshot
+        What was judged.
+    """
+    most = float(np.abs(array).max(initial=0)) or 1.0
+    layer = output_layer(
+        array,
+        like,
+        layout=Layout(None, False),
+        kind="image",
+        name=f"{like.name} [verdict]",
+        look={"colormap": "PiYG", "contrast_limits": (-most, most)},
+    )
+    layer.opacity = 0.6  # what is judged shows through
+    return layer
 
 
 def trained_look(codec: Codec) -> dict[str, Any]:

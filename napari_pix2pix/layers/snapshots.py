@@ -42,6 +42,8 @@ class Snapshot:
         Negative axis of the channels in `data`, for a layer that is not RGB.
     look : mapping of str to object
         ``colormap``, ``contrast_limits`` and ``gamma`` of an image in one colour; else empty.
+    layer_id : str
+        The layer's `unique_id`.
     """
 
     data: Any = field(repr=False)
@@ -51,6 +53,7 @@ class Snapshot:
     labels: bool = False
     channel_axis: int | None = None
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    layer_id: str = field(default="", repr=False)
 
     @property
     def field_place(self) -> Place:
@@ -103,6 +106,7 @@ def snapshot(layer: Layer, *, copy: bool = True) -> Snapshot:
         labels=isinstance(layer, Labels),
         channel_axis=None if rgb else labelled_channels(place),
         look={name: getattr(layer, name) for name in _LOOK} if one_colour else {},
+        layer_id=str(layer.unique_id),
     )
 
 

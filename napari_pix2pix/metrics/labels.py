@@ -58,6 +58,7 @@ def label_scores(
     *,
     kind: LabelKind,
     valid: ArrayLike | None = None,
+    full: bool = False,
 ) -> dict[str, float]:
     """Score one predicted label image.
 
@@ -69,6 +70,8 @@ def label_scores(
     valid : array_like of bool, optional
         The pixels that count, broadcast to the images' shape. Objects that lie partly outside
         are scored by what lies inside.
+    full : bool
+        Add F1 at each threshold.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def label_scores(
           without the background, that either image holds.
         - ``dice_N``, for each class N that either image holds (classes only).
         - ``f1``, ``f1_75``, ``f1_mean``: F1 of objects that match by an IoU above 0.5, above
-          0.75, and the mean over 0.5, 0.55, ... 0.95 (instances only).
+          0.75, and the mean over 0.5, 0.55, ... 0.95 (instances only); in full also ``f1_55``,
+          ``f1_60``, ... ``f1_95``.
         - ``matched_iou``: mean IoU of the objects matched at 0.5; NaN without a match.
         - ``pq``: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
 
@@ -97,7 +101,7 @@ def label_scores(
     >>> scores["dice"], round(scores["f1"], 3), scores["matched_iou"]
     (0.8, 0.667, 1.0)
     """
-    return pool_label_scores([label_counts(prediction, truth, kind=kind, valid=valid)])
+    return pool_label_scores([label_counts(prediction, truth, kind=kind, valid=valid)], full=full)
 
 
 def label_counts(
@@ -135,13 +139,15 @@ def label_counts(
     )
 
 
-def pool_label_scores(counts: Iterable[LabelCounts]) -> dict[str, float]:
+def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> dict[str, float]:
     """Score a set of images.
 
     Parameters
     ----------
     counts : iterable of LabelCounts
         One for each image, all of one kind.
+    full : bool
+        As for `label_scores`.
 
     Returns
     -------
@@ -173,9 +179,9 @@ def pool_label_scores(counts: Iterable[LabelCounts]) -> dict[str, float]:
             [_mean([_iou(dice) for dice in _dices(image).values()], 1.0) for image in images]
         ),
     }
-    return scores | (
-        _class_scores(images) if images[0].kind == "classes" else _object_scores(images)
-    )
+    if images[0].kind == "classes":
+        return scores | _class_scores(images)
+    return scores | _object_scores(images, full)
 
 
 def _class_scores(images: Sequence[LabelCounts]) -> dict[str, float]:
@@ -187,15 +193,17 @@ def _class_scores(images: Sequence[LabelCounts]) -> dict[str, float]:
     }
 
 
-def _object_scores(images: Sequence[LabelCounts]) -> dict[str, float]:
+def _object_scores(images: Sequence[LabelCounts], full: bool) -> dict[str, float]:
     matched = np.sum([image.matched for image in images], axis=0)
     objects = sum(image.predicted + image.true for image in images)
     overlap = sum(image.overlap for image in images)
     # F1 is 2 tp / (2 tp + fp + fn), and its denominator is the objects of both sides.
     f1 = [2 * int(number) / objects if objects else 1.0 for number in matched]
+    named = {f"f1_{round(100 * t)}": score for t, score in zip(THRESHOLDS, f1, strict=True)}
+    shown = list(named)[1:] if full else ["f1_75"]
     return {
         "f1": f1[0],
-        "f1_75": f1[THRESHOLDS.index(0.75)],
+        **{name: named[name] for name in shown},
         "f1_mean": sum(f1) / len(f1),
         "matched_iou": overlap / int(matched[0]) if matched[0] else math.nan,
         "pq": 2 * overlap / objects if objects else 1.0,

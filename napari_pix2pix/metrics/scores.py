@@ -19,8 +19,13 @@ from skimage.metrics import (
 )
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.multiscale import multiscale_similarity
+from napari_pix2pix.metrics.spectrum import spectrum_distance
 
 _SSIM_WINDOW = 7  # pixels; the default of scikit-image and of Wang et al. (2004) without Gaussian
+
+_QUICK = ("l1", "psnr", "ssim", "pearson", "nrmse")
+_SLOW = ("ms_ssim", "spectrum")
 
 
 def image_scores(
@@ -29,6 +34,7 @@ def image_scores(
     *,
     data_range: float | Sequence[float],
     valid: ArrayLike | None = None,
+    full: bool = False,
 ) -> dict[str, float]:
     """Score one prediction: the means over its channels of `channel_scores`.
 
@@ -43,11 +49,14 @@ def image_scores(
     valid : array_like of bool, optional
         The pixels that count, broadcast to the images' shape. Pixels whose truth is NaN or
         infinite never count.
+    full : bool
+        Add the scores that take longer.
 
     Returns
     -------
     dict of str to float
-        ``l1``, ``psnr`` (dB), ``ssim``, ``pearson`` and ``nrmse``, see `channel_scores`.
+        ``l1``, ``psnr`` (dB), ``ssim``, ``pearson`` and ``nrmse``; in full also ``ms_ssim`` and
+        ``spectrum`` (dB); see `channel_scores`.
 
     Raises
     ------
@@ -62,7 +71,9 @@ def image_scores(
     >>> scores["l1"], round(scores["psnr"], 2), round(scores["pearson"], 6)
     (1.0, 35.99, 1.0)
     """
-    return mean_scores(channel_scores(prediction, truth, data_range=data_range, valid=valid))
+    return mean_scores(
+        channel_scores(prediction, truth, data_range=data_range, valid=valid, full=full)
+    )
 
 
 def channel_scores(
@@ -71,12 +82,13 @@ def channel_scores(
     *,
     data_range: float | Sequence[float],
     valid: ArrayLike | None = None,
+    full: bool = False,
 ) -> list[dict[str, float]]:
     """Score each channel of one prediction.
 
     Parameters
     ----------
-    prediction, truth, data_range, valid
+    prediction, truth, data_range, valid, full
         As for `image_scores`.
 
     Returns
@@ -93,6 +105,8 @@ def channel_scores(
         - ``pearson``: correlation coefficient; NaN where the prediction or the truth is constant.
         - ``nrmse``: root mean squared error over the range of the true values; NaN where these
           are constant.
+        - ``ms_ssim``: see `multiscale_similarity`; NaN in images smaller than 176 pixels.
+        - ``spectrum``: see `spectrum_distance`, in dB.
 
         All are NaN where the prediction is not finite at a valid pixel.
     """
@@ -112,7 +126,7 @@ def channel_scores(
             "where the truth is a number."
         )
     channels = zip(predicted, true, counted, ranges, strict=True)
-    return [_plane_scores(*channel) for channel in channels]
+    return [_plane_scores(*channel, full) for channel in channels]
 
 
 def mean_scores(
@@ -157,13 +171,14 @@ def _plane_scores(
     truth: NDArray[np.float64],
     valid: NDArray[np.bool_],
     data_range: float,
+    full: bool,
 ) -> dict[str, float]:
     x, y = prediction[valid], truth[valid]
     if y.size == 0 or not np.isfinite(x).all():
-        return dict.fromkeys(("l1", "psnr", "ssim", "pearson", "nrmse"), math.nan)
+        return dict.fromkeys(_QUICK + _SLOW * full, math.nan)
     constant = np.ptp(y) == 0
     identical = mean_squared_error(y, x) == 0
-    return {
+    scores = {
         "l1": float(np.abs(x - y).mean()),
         "psnr": math.inf
         if identical
@@ -174,6 +189,10 @@ def _plane_scores(
         if constant
         else float(normalized_root_mse(y, x, normalization="min-max")),
     }
+    if full:
+        scores["ms_ssim"] = multiscale_similarity(prediction, truth, valid, data_range)
+        scores["spectrum"] = spectrum_distance(prediction, truth, valid)
+    return scores
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

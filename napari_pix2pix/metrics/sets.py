@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_
 from napari_pix2pix.metrics.scores import image_scores, mean_scores
 
 Kind = Literal["image", "classes", "instances"]
+
+_SEGMENTED = ("dice", "f1", "f1_mean", "pq")
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,17 @@ class Scored:
         Its labelled pixels, a mean over channels.
     counts : LabelCounts or None
         What pooled scores of labels are made of; None for intensities.
+    segmented : LabelCounts or None
+        The same of what a segmenter finds in the image, where there is one.
+    full : bool
+        Whether all scores are wanted, not the quick ones alone.
     """
 
     scores: dict[str, float]
     weight: float
     counts: LabelCounts | None = None
+    segmented: LabelCounts | None = None
+    full: bool = False
 
 
 def score(
@@ -41,6 +49,7 @@ def score(
     kind: Kind,
     valid: NDArray[Any],
     data_range: Sequence[float] = (),
+    full: bool = False,
 ) -> Scored:
     """Score one prediction, intensities or labels.
 
@@ -54,6 +63,8 @@ def score(
         The pixels that count; at least one.
     data_range : sequence of float
         For intensities, see `image_scores`.
+    full : bool
+        Add the scores that take longer, and F1 at each threshold.
 
     Raises
     ------
@@ -62,18 +73,30 @@ def score(
     """
     weight = float(valid.sum()) / len(valid)
     if kind == "image":
-        scores = image_scores(prediction, truth, data_range=data_range, valid=valid)
-        return Scored(scores, weight)
+        scores = image_scores(prediction, truth, data_range=data_range, valid=valid, full=full)
+        return Scored(scores, weight, full=full)
     counts = label_counts(prediction, truth, kind=kind, valid=valid)
-    return Scored(pool_label_scores([counts]), weight, counts)
+    return Scored(pool_label_scores([counts], full=full), weight, counts, full=full)
+
+
+def with_segmented(scored: Scored, found: LabelCounts) -> Scored:
+    """Add the scores of what a segmenter finds in the prediction."""
+    return replace(scored, scores=scored.scores | _segmented([found]), segmented=found)
 
 
 def pool(images: Sequence[Scored]) -> dict[str, float]:
     """Pool the scores of a set: objects are counted together, images weighted by their pixels."""
     counts = [image.counts for image in images if image.counts is not None]
     if counts:
-        return pool_label_scores(counts)
-    return mean_scores([image.scores for image in images], weights=[i.weight for i in images])
+        return pool_label_scores(counts, full=images[0].full)
+    pooled = mean_scores([image.scores for image in images], weights=[i.weight for i in images])
+    found = [image.segmented for image in images if image.segmented is not None]
+    return pooled | _segmented(found) if found else pooled
+
+
+def _segmented(counts: Sequence[LabelCounts]) -> dict[str, float]:
+    scores = pool_label_scores(counts)
+    return {f"segmented_{name}": scores[name] for name in _SEGMENTED}
 
 
 def summarise(scored: Sequence[tuple[str, Mapping[str, Scored]]]) -> dict[str, Any]:

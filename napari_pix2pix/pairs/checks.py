@@ -64,13 +64,25 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     return warnings
 
 
+def named(names: Sequence[str]) -> str:
+    """Name a few images, and say how many more there are.
+
+    Examples
+    --------
+    >>> named(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
 def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
     """Name the pairs that have blocks, and no pixel in them that counts."""
     counting = {block.pair for block in blocks if block.valid.any()}
     bare = sorted({block.pair for block in blocks} - counting)
     if not bare:
         return []
-    names = _listed([pairs[index].name for index in bare])
+    names = named([pairs[index].name for index in bare])
     sentence = (
         f"Nothing to train on was found in {names}: no pixel sampled lies inside the mask and is "
         "finite; leave it out if that is meant."
@@ -174,17 +186,11 @@ def _constant_warnings(
         for key in channels.items():
             names.setdefault(key, []).append(pairs[index].name)
     return [
-        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {_listed(its)} is "
+        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {named(its)} is "
         f"{'empty' if value == 0 else 'constant'} ({value:g} in every pixel sampled); leave it "
         "out if that is not meant."
         for (channel, value), its in names.items()
     ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Name a few, and say how many more there are."""
-    shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _refuse_constant(levels: set[float], side: Side) -> None:

@@ -18,7 +18,9 @@ from napari_pix2pix.pairs.labels import (
     check_labels,
     check_output,
     distinct_values,
+    labelled,
     layout_from_dict,
+    listed,
 )
 from napari_pix2pix.pairs.layouts import Layout
 
@@ -84,6 +86,7 @@ class ClassCodec:
         layout: Layout,
         what: str = "labels",
         classes: int | None = None,
+        values: Sequence[int] | NDArray[np.int64] = (),
     ) -> ClassCodec:
         """Find the classes.
 
@@ -92,14 +95,15 @@ class ClassCodec:
         blocks : iterable of arrays (C, h, w)
             Sample of the training set, all of one dtype; integers or bool.
         valid : iterable of bool arrays (1 or C, h, w), optional
-            The pixels of each block that count. Values outside become classes, too, as they
-            have to be encoded; but inside there must be two.
+            The pixels of each block that count. Values that occur outside alone are no classes.
         layout : Layout
         what : str
             What the labels are called in errors.
         classes : int, optional
             How many there are, where the sample may lack some: labels of any value if it holds
             that many, or else 0 to ``classes - 1``.
+        values : sequence of int, optional
+            What else the training set is known to hold.
 
         Raises
         ------
@@ -108,24 +112,22 @@ class ClassCodec:
             others than stated.
         """
         arrays = check_label_blocks(blocks, what)
-        inside = arrays if valid is None else _inside(arrays, valid)
-        labelled = distinct_values(inside)
-        if len(labelled) < 2:
+        inside = arrays if valid is None else labelled(arrays, valid)
+        found = np.union1d(distinct_values(inside), np.asarray(values, np.int64))
+        if len(found) < 2:
             raise InputError(
                 f"The {what} holds one value only where it is labelled; there is nothing to learn "
                 "from it, so give labels of at least two classes, the background being one."
             )
-        values = distinct_values(arrays)
         if classes is not None:
-            stated = _stated(labelled, classes, arrays[0].dtype, what)
-            values = np.union1d(values, stated)
-        if len(values) > MOST_CLASSES:
+            found = _stated(found, classes, arrays[0].dtype, what)
+        if len(found) > MOST_CLASSES:
             raise InputError(
-                f"The {what} holds {len(values)} values, but {MOST_CLASSES} classes at most can "
+                f"The {what} holds {len(found)} values, but {MOST_CLASSES} classes at most can "
                 "be told apart; treat it as instances or as an image, or merge classes."
             )
         dtype = arrays[0].dtype.newbyteorder("=").name
-        return cls(dtype, tuple(int(value) for value in values), layout, arrays[0].shape[0])
+        return cls(dtype, tuple(int(value) for value in found), layout, arrays[0].shape[0])
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Map labels to planes.
@@ -138,27 +140,27 @@ class ClassCodec:
         Returns
         -------
         float32 array (C * K, H, W)
-            -1 and +1, K planes a channel.
+            -1 and +1, K planes a channel; 0 in all of them where the value is no class.
 
         Raises
         ------
         InputError
-            If the labels hold a value that is no class, or have other channels.
+            If the labels are negative or floats, or have other channels.
         """
         check_channels(raw, self.channels)
         check_labels(raw, "labels")
         values = np.array(self.values, np.int64)
         planes = (raw[:, np.newaxis] == values[:, np.newaxis, np.newaxis]).astype(np.float32)
-        if not planes.any(axis=1).all():
-            unknown = sorted(set(distinct_values([raw]).tolist()) - set(self.values))
-            raise InputError(
-                f"The labels hold {_listed(unknown)}, but the classes met in the training sample "
-                f"are {_listed(self.values)}; merge classes, mask what is none, or train with "
-                "classes=N where labels are 0 to N - 1."
-            )
+        known = planes.any(axis=1, keepdims=True)
         planes *= 2
         planes -= 1
+        if not known.all():
+            planes *= known
         return planes.reshape(-1, *raw.shape[1:])
+
+    def known(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each pixel whether its value is a class."""
+        return np.isin(raw, self.values)
 
     def decode(self, planes: NDArray[Any], output: str = "target") -> NDArray[Any]:
         """Map planes back to labels: at each pixel the class of the largest plane.
@@ -210,7 +212,7 @@ class ClassCodec:
             one of a single pixel.
         """
         arrays = list(blocks)
-        arrays = arrays if valid is None else _inside(arrays, valid)
+        arrays = arrays if valid is None else labelled(arrays, valid)
         counts = np.array(
             [sum(np.count_nonzero(array == value) for array in arrays) for value in self.values]
         )
@@ -251,28 +253,19 @@ class ClassCodec:
         return cls(dtype.name, values, layout, channels)
 
 
-def _inside(
-    arrays: Sequence[NDArray[Any]], valid: Iterable[NDArray[np.bool_]]
-) -> list[NDArray[Any]]:
-    masks = [np.asarray(mask, bool) for mask in valid]
-    return [
-        array[np.broadcast_to(mask, array.shape)] for array, mask in zip(arrays, masks, strict=True)
-    ]
-
-
 def _stated(
     found: NDArray[np.int64], classes: int, dtype: np.dtype[Any], what: str
 ) -> NDArray[np.int64]:
     """Return the values of as many classes as are stated, of which some were found."""
     if len(found) > classes:
         raise InputError(
-            f"The {what} holds {len(found)} classes ({_listed(found.tolist())}), and {classes} are "
+            f"The {what} holds {len(found)} classes ({listed(found.tolist())}), and {classes} are "
             "stated: state all, merge classes, or mask what is none."
         )
     stated = found if len(found) == classes else np.arange(classes)
     if found[-1] > stated[-1] or not _fit_in(dtype, stated.tolist()):
         raise InputError(
-            f"The {what} holds {dtype} {_listed(found.tolist())}, and {classes} classes are stated,"
+            f"The {what} holds {dtype} {listed(found.tolist())}, and {classes} classes are stated,"
             f" which would be 0 to {classes - 1}: renumber the labels, or state as many as there "
             "are."
         )
@@ -282,10 +275,3 @@ def _stated(
 def _fit_in(dtype: np.dtype[Any], values: Sequence[int]) -> bool:
     largest = 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
     return values[0] >= 0 and values[-1] <= largest
-
-
-def _listed(values: Sequence[int], most: int = 8) -> str:
-    """Name some labels, as "label 3" or "labels 3, 5, 7"."""
-    names = ", ".join(str(value) for value in values[:most])
-    more = f" and {len(values) - most} more" if len(values) > most else ""
-    return f"{'label' if len(values) == 1 else 'labels'} {names}{more}"

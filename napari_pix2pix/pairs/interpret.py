@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ def interpret(
     what: str,
     classes: int | None = None,
     smallest: int | None = None,
+    held: Callable[[], NDArray[np.int64] | None] = lambda: None,
 ) -> tuple[Codec, str]:
     """Fit the codec of a source or target, and say how its values were taken.
 
@@ -60,13 +61,16 @@ def interpret(
         How many there are; what is not said to be something else is then taken for classes.
     smallest : int, optional
         Fewest pixels of an object.
+    held : callable, optional
+        Returns all classes that the training set holds, or None where that is not known; called
+        for classes only.
 
     Returns
     -------
     codec : Codec
         Fitted.
     description : str
-        Such as "uint16 -> 214 instances"; empty for intensities, but for floats that look like
+        Such as "uint16 -> 214 instances"; empty for intensities, but for such that look like
         labels.
 
     Raises
@@ -86,11 +90,25 @@ def interpret(
         )
     if kind == "image":
         image = ImageCodec.fit(windows, valid, method=method, layout=layout, what=what)
-        return image, _float_labels(windows, layout, what) if found else ""
+        doubts = (_float_labels(windows, layout, what), _label_channels(windows, layout, what))
+        return image, "".join(doubts) if found else ""
+    if layout.channel_axis is not None and len(windows[0]) > 1:
+        raise InputError(
+            f"The {what} has {len(windows[0])} channels and is to be taken for {kind}, which have "
+            f"one: give one channel, train a model for each, or say {what}_kind='image'."
+        )
     try:
         codec: Codec
         if kind == "classes":
-            codec = ClassCodec.fit(windows, valid, layout=layout, what=what, classes=classes)
+            values = held()
+            codec = ClassCodec.fit(
+                windows,
+                valid,
+                layout=layout,
+                what=what,
+                classes=classes,
+                values=() if values is None else values,
+            )
         else:
             codec = InstanceCodec.fit(windows, valid, layout=layout, what=what, smallest=smallest)
     except InputError as error:
@@ -100,6 +118,21 @@ def interpret(
     if isinstance(codec, ClassCodec):  # which may be more than those that were met
         return codec, f"{what} {codec.dtype} -> {len(codec.values)} classes"
     return codec, f"{what} {describe_kind(windows, kind)}"
+
+
+def _label_channels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:
+    """Say that all channels of what is taken for an image look like labels; else nothing."""
+    channels = len(windows[0])
+    plain = layout.channel_axis is None or layout.rgb or windows[0].dtype.kind == "b"
+    if plain or channels == 1:
+        return ""
+    if any(find_kind([one[channel] for one in windows]) == "image" for channel in range(channels)):
+        return ""
+    return (
+        f"Each of the {channels} channels of the {what} looks like labels, and they are taken for "
+        "an image, since labels have one channel: give one of them, or say "
+        f"{what}_kind='image' if that is meant."
+    )
 
 
 def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,11 @@ _UNIT_STEPS = 0.75
 # Classes come back in many regions each, instances in one; more classes than this are grey levels.
 _REGIONS_PER_INSTANCE = 1.3
 _MOST_CLASSES = 64
+# One image alone is said to be of another kind than its set only where there is little doubt:
+# instances from so many values on, classes from so many regions a value, an image from more
+# values than classes may have.
+_SURE_INSTANCES = 8
+_SURE_CLASSES = 2.0
 
 
 def find_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
@@ -64,6 +69,30 @@ def find_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
     return "classes" if len(levels) <= _MOST_CLASSES else "image"
 
 
+def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> dict[Kind, list[str]]:
+    """Find the images of a set that are surely of another kind than the set was taken for.
+
+    Parameters
+    ----------
+    windows : mapping of str to sequence of arrays (..., H, W)
+        By the name of the image.
+    kind : {'image', 'classes', 'instances'}
+        What the set was taken for.
+
+    Returns
+    -------
+    dict of str to list of str
+        Other kinds, and the names of the images that look like them; images that could be of
+        either kind are left out.
+    """
+    others: dict[Kind, list[str]] = {}
+    for name, its in windows.items():
+        found = _sure_kind(_windows(its))
+        if found not in (kind, None):
+            others.setdefault(found, []).append(name)
+    return others
+
+
 def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | None = None) -> str:
     """Say in a line how an array is understood, for example ``uint16 -> 214 instances``.
 
@@ -93,6 +122,20 @@ def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | No
 def _windows(values: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     arrays = [values] if isinstance(values, np.ndarray) else list(values)
     return [window for array in arrays for window in array.reshape(-1, *array.shape[-2:])]
+
+
+def _sure_kind(windows: Sequence[NDArray[Any]]) -> Kind | None:
+    """Return the kind of one image; None where a few values leave a doubt."""
+    if any(window.dtype.kind not in "iu" for window in windows):
+        return None
+    foreground = np.count_nonzero(np.unique(np.concatenate([np.unique(one) for one in windows])))
+    kind = find_kind(windows)
+    if kind == "image":
+        return kind if foreground > _MOST_CLASSES else None
+    if kind == "instances":
+        return kind if foreground >= _SURE_INSTANCES else None
+    sure = foreground > 2 and _regions_per_value(windows) >= _SURE_CLASSES
+    return kind if sure else None
 
 
 def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bool:

@@ -104,6 +104,29 @@ def distinct_values(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([np.unique(array) for array in arrays])).astype(np.int64)
 
 
+def labelled(
+    arrays: Sequence[NDArray[Any]], valid: Iterable[NDArray[np.bool_]]
+) -> list[NDArray[Any]]:
+    """Return the values of arrays (C, h, w) that count by masks (1 or C, h, w)."""
+    masks = [np.asarray(mask, bool) for mask in valid]
+    return [
+        array[np.broadcast_to(mask, array.shape)] for array, mask in zip(arrays, masks, strict=True)
+    ]
+
+
+def listed(values: Sequence[int], most: int = 8) -> str:
+    """Name some labels.
+
+    Examples
+    --------
+    >>> listed([3]), listed([3, 5, 7], most=2)
+    ('label 3', 'labels 3, 5 and 1 more')
+    """
+    names = ", ".join(str(value) for value in values[:most])
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return f"{'label' if len(values) == 1 else 'labels'} {names}{more}"
+
+
 def layout_from_dict(parts: dict[str, Any]) -> Layout:
     """Return the layout among the parts of a codec; what is amiss raises as `dict` and `int` do."""
     axis = parts["channel_axis"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.class_values import Side, leave_out_unknown
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.pairs.split import Area
@@ -111,6 +113,7 @@ class PatchSampler:
         ]
         weights = np.cumsum([_content(block, target_codec) for block in content_blocks])
         self._content_ends = weights
+        self._said: set[Side] = set()
         self._content = content if weights.size and weights[-1] > 0 else 0.0
 
     def batch(self, step: int, part: int = 0) -> PatchBatch:
@@ -144,8 +147,8 @@ class PatchSampler:
                 break
         geometry = self._geometry(rng, side, area)
         source_codec, target_codec = self._codecs
-        raw_source, valid = _known(raw_source, source_codec, valid, together=True)
-        raw_target, valid = _known(raw_target, target_codec, valid, together=False)
+        valid = self._known("source", raw_source, source_codec, valid)
+        valid = self._known("target", raw_target, target_codec, valid)
         source = _encoded(raw_source, source_codec, geometry)
         target = _encoded(raw_target, target_codec, geometry)
         if self._jitter and source_codec.kind == "image":
@@ -171,6 +174,22 @@ class PatchSampler:
         top = int(rng.integers(area.top, max(area.bottom - side, area.top) + 1))
         left = int(rng.integers(area.left, max(area.right - side, area.left) + 1))
         return area, frame, top, left
+
+    def _known(
+        self, side: Side, raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """Leave out pixels of a class that no block read before training held, and say so once."""
+        valid, unknown = leave_out_unknown(raw, codec, valid, side)
+        if unknown and side not in self._said:
+            self._said.add(side)
+            remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
+            warnings.warn(
+                f"The {side} holds {listed(unknown)}, which nothing that was read before training "
+                f"held: such pixels count as unlabelled{remedy}.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return valid
 
     def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
         missing = (max(side - area.height, 0), max(side - area.width, 0))
@@ -210,20 +229,6 @@ class _Geometry:
         vertical, horizontal = self.flips
         planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
         return np.rot90(planes, self.turns, axes=(1, 2))
-
-
-def _known(
-    raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None, *, together: bool
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Count pixels of a class that no sampled block held as unlabelled: they have no plane."""
-    if not isinstance(codec, ClassCodec):
-        return raw, valid
-    known = np.isin(raw, codec.values)
-    if known.all():
-        return raw, valid
-    raw = np.where(known, raw, codec.values[0]).astype(raw.dtype)
-    inside = np.asarray(known.all(axis=0, keepdims=True) if together else known)
-    return raw, inside if valid is None else np.asarray(valid & inside)
 
 
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:

@@ -6,9 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
@@ -166,6 +169,31 @@ def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
     return (
         f"The model was trained on {trained} images, got {given}: what an intensity means "
         f"belongs to the model, so give {trained} images in the range of the training's."
+    )
+
+
+def says_nothing(codec: Codec, window: NDArray[Any]) -> bool:
+    """Say whether pixels of a window (C, h, w) are not finite, or of a class without a plane.
+
+    Parameters
+    ----------
+    codec : Codec
+        Of the model's sources.
+    window : array (C, h, w)
+    """
+    if isinstance(codec, ClassCodec):
+        return not codec.known(window).all()
+    return window.dtype.kind == "f" and not np.isfinite(window).all()
+
+
+def missing_note(codec: Codec) -> str:
+    """Say that an image has pixels of which `says_nothing` is true."""
+    pixels = "are NaN or infinite"
+    if isinstance(codec, ClassCodec):
+        pixels = f"hold none of the classes trained on ({listed(codec.values)})"
+    return (
+        f"The image has pixels that {pixels}: what is translated there and around them means "
+        "little."
     )
 
 

@@ -202,10 +202,10 @@ def _side(
     cluster: Cluster | None = None,
 ) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
-    if how["dropout"] or translator.target_codec.kind == "instances":
+    if translator.target_codec.kind == "instances":
         return 0
     generator = translator.generator
-    measures = needs_whole(generator, dropout=False, statistics=how["statistics"])
+    measures = needs_whole(generator, how["statistics"])
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid(*size, **network_grid(generator))
     # Whether workers have the device that is asked for, they will tell.

@@ -70,8 +70,7 @@ class Work:
         self.translator, self.planes, self.job = translator, planes, job
         self._how = dict(job.options)
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
-        mode: dict[str, Any] = {name: self._how[name] for name in ("dropout", "statistics")}
-        needs = needs_whole(translator.generator, **mode)
+        needs = needs_whole(translator.generator, self._how["statistics"])
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
 
@@ -83,7 +82,7 @@ class Work:
 
     def measure(self, frame: int) -> Measured:
         """Measure a frame; raises `FileError` where it can't be read."""
-        names = ("condition", "seed", "statistics", "tile", "device")
+        names = ("condition", "seed", "dropout", "statistics", "tile", "device")
         how: dict[str, Any] = {name: self._how[name] for name in names}
         try:
             return self.translator.measure_frame(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.class_values import leave_out_of_blocks
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.pair import OpenPair, Pair
@@ -129,7 +130,7 @@ def prepare(
     count, validation_count = sampled or (None, None)
     blocks, sample_note = sample_training(opened, parts, config, count)
     warnings = check_blocks(opened, blocks)
-    known = understand(opened[0], blocks, config, start)
+    known = understand(opened, parts.train, blocks, config, start)
     config, codecs = known.config, (known.source_codec, known.target_codec)
     warnings += [*known.warnings, look_for_leaks(opened, parts, config)]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
@@ -137,7 +138,10 @@ def prepare(
     if alignment.shifted:
         warnings.append(aligned)
     trivial = fit_trivial_maps(opened, blocks, given.conditions, *codecs, start)
-    windows = sample_validation(opened, parts, config, validation_count)
+    windows, unknown = leave_out_of_blocks(
+        sample_validation(opened, parts, config, validation_count), *codecs
+    )
+    warnings += unknown
     validation = make_validation(opened, windows, given.conditions, trivial, known.target_codec)
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")

@@ -36,10 +36,11 @@ from napari_pix2pix.training.processes import (
     mean_over_processes,
 )
 from napari_pix2pix.training.schedule import Schedule
+from napari_pix2pix.training.seeding import seeded
 from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.training.step import Pix2PixStep
 from napari_pix2pix.translation.devices import name_device
-from napari_pix2pix.translation.inference import Model, seeded
+from napari_pix2pix.translation.inference import Model
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

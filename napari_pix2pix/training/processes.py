@@ -20,7 +20,7 @@ from torch import Tensor, distributed, nn
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 from napari_pix2pix.training.batches import TensorBatch
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.translation.inference import seeded
+from napari_pix2pix.training.seeding import seeded
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.class_values import Side
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import find_set_kind
-from napari_pix2pix.pairs.labels import distinct_values
+from napari_pix2pix.pairs.labels import distinct_values, labelled
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.config import TrainConfig
@@ -175,15 +178,32 @@ class Start:
                 "give such pairs, or train a new model."
             )
 
-    def check_values(self, blocks: Sequence[Block], config: TrainConfig) -> None:
+    def check_values(
+        self,
+        blocks: Sequence[Block],
+        config: TrainConfig,
+        held: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
+    ) -> None:
         """Refuse values of another kind, and classes that the model does not know.
+
+        Parameters
+        ----------
+        blocks : sequence of Block
+            Sampled where is trained.
+        config : TrainConfig
+        held : mapping of str to callable
+            For source and target what returns all classes, or None where they are not known.
 
         Raises
         ------
         InputError
             If there are any; the sentence says which.
         """
-        for what, codec in zip(("source", "target"), self.codecs, strict=True):
+        sides: tuple[tuple[Side, Codec], ...] = (
+            ("source", self.source_codec),
+            ("target", self.target_codec),
+        )
+        for what, codec in sides:
             windows = [getattr(block, what) for block in blocks]
             given = getattr(config, f"{what}_kind")
             kind = find_set_kind(windows, codec.layout) if given == "auto" else given
@@ -194,7 +214,11 @@ class Start:
                     "are."
                 )
             if isinstance(codec, ClassCodec):
-                unknown = set(distinct_values(windows).tolist()) - set(codec.values)
+                values = held[what]()
+                if values is None:
+                    valid = [block.valid.any(axis=0, keepdims=True) for block in blocks]
+                    values = distinct_values(labelled(windows, valid))
+                unknown = set(values.tolist()) - set(codec.values)
                 if unknown:
                     raise InputError(
                         f"The {what} holds the class {min(unknown)}, and the model to start from "

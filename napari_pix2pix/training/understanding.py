@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.checks import named
 from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.class_values import Side, held_values
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import interpret
+from napari_pix2pix.pairs.kinds import other_kinds
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.pairs.saturation import saturation_notes
+from napari_pix2pix.pairs.split import Area
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
 from napari_pix2pix.training.start import Start
+
+_SIDES: tuple[Side, Side] = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,22 @@ class Understanding:
 
 
 def understand(
-    first: OpenPair, blocks: Sequence[Block], config: TrainConfig, start: Start | None
+    opened: Sequence[OpenPair],
+    areas: Sequence[Area],
+    blocks: Sequence[Block],
+    config: TrainConfig,
+    start: Start | None,
 ) -> Understanding:
     """Find out what values mean.
 
     Parameters
     ----------
-    first : OpenPair
-        Whose layout all pairs have.
+    opened : sequence of OpenPair
+        All of one layout.
+    areas : sequence of Area
+        Where is trained.
     blocks : sequence of Block
-        Of the training part.
+        Sampled there.
     config : TrainConfig
     start : Start or None
         The model whose codecs are kept.
@@ -68,14 +81,16 @@ def understand(
         When labels can't be trained on, classes are to be weighed where there are none, or values
         do not fit the model to start from.
     """
+    held = {side: partial(held_values, opened, areas, side) for side in _SIDES}
     if start is None:
-        source, source_words = _fit_codec("source", first, blocks, config)
-        target, target_words = _fit_codec("target", first, blocks, config)
-        said = ((source, source_words), (target, target_words))
+        read = {side: _fit_codec(side, opened[0], blocks, config, held[side]) for side in _SIDES}
+        said = read.values()
+        source, target = (codec for codec, _ in said)
         words = tuple(sentence for codec, sentence in said if codec.kind != "image")
         doubts = [sentence for codec, sentence in said if codec.kind == "image" and sentence]
+        doubts += [_mixed(side, opened, blocks, config, read[side][0]) for side in _SIDES]
     else:
-        start.check_values(blocks, config)
+        start.check_values(blocks, config, held)
         source, target = start.codecs
         words, doubts = (start.note(config),), []
     return Understanding(
@@ -89,7 +104,11 @@ def understand(
 
 
 def _fit_codec(
-    what: str, first: OpenPair, blocks: Sequence[Block], config: TrainConfig
+    what: Side,
+    first: OpenPair,
+    blocks: Sequence[Block],
+    config: TrainConfig,
+    held: Callable[[], NDArray[np.int64] | None],
 ) -> tuple[Codec, str]:
     """Return the codec of source or target, and what there is to say of it."""
     return interpret(
@@ -99,7 +118,31 @@ def _fit_codec(
         method=getattr(config, f"{what}_normalisation"),
         layout=getattr(first, what).layout,
         what=what,
+        held=held,
         **({"classes": config.classes, "smallest": config.smallest} if what == "target" else {}),
+    )
+
+
+def _mixed(
+    what: Side,
+    opened: Sequence[OpenPair],
+    blocks: Sequence[Block],
+    config: TrainConfig,
+    codec: Codec,
+) -> str:
+    """Say which images are of another kind than the set was taken for, where none was said."""
+    if getattr(config, f"{what}_kind") != "auto" or codec.channels != 1:
+        return ""
+    windows: dict[str, list[NDArray[Any]]] = {}
+    for block in blocks:
+        windows.setdefault(opened[block.pair].name, []).append(getattr(block, what))
+    others = other_kinds(windows, codec.kind)
+    if not others:
+        return ""
+    looks = " and ".join(f"of {named(names)} looks like {kind}" for kind, names in others.items())
+    return (
+        f"The {what} {looks}, and all are taken for {codec.kind}: leave out what does not belong "
+        f"to the set, or say {what}_kind."
     )
 
 
@@ -115,6 +158,8 @@ def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     found: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
     if target.kind != "image" and source.channels and config.preset == "light":
         left_open = LIGHT_FOR_LABELS.keys() - config.model_fields_set
+        if config.feature_matching:  # who asks for it wants the discriminator
+            left_open -= {"adversarial_weight"}
         found |= {name: LIGHT_FOR_LABELS[name] for name in left_open}
     return config.model_copy(update=found)
 

@@ -16,7 +16,7 @@ from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import foreign_dtype
+from napari_pix2pix.pairs.sets import foreign_dtype, missing_note
 
 # A larger share of an image outside the intensities of the training is warned of.
 _OUTSIDE = 0.1
@@ -45,7 +45,7 @@ def check_call(
     ------
     InputError
         A number that is none or out of range, a word that is not known, or something that the
-        generator has no layers for; tiles together with dropout.
+        generator has no layers for; several samples that would be the same.
     """
     check_integer("samples", samples, 1)
     lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1), "halo": (halo, 1)}
@@ -63,11 +63,6 @@ def check_call(
         advice = "pass dropout=True" if _has(generator, nn.Dropout) else "leave samples out"
         raise InputError(
             f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
-        )
-    if tile and dropout:
-        raise InputError(
-            f"dropout=True needs the whole image at once, got tile={tile}: leave tile out, or "
-            "dropout=False."
         )
 
 
@@ -219,14 +214,9 @@ def _outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
     )
 
 
-def warn_of_missing() -> None:
+def warn_of_missing(codec: Codec) -> None:
     """Warn that an image has pixels that say nothing."""
-    warnings.warn(
-        "The image has pixels that are NaN or infinite: what is translated there and around them "
-        "means little.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warnings.warn(missing_note(codec), UserWarning, stacklevel=3)
 
 
 def check_output(output: str) -> None:

@@ -66,22 +66,45 @@ def sample_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
-def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
-    """Cut a window out of blocks whose noise follows from the seed and their place alone."""
+def read_blocks(
+    draw: Callable[[int, int], np.ndarray], side: int, channels: int, rows: slice, columns: slice
+) -> np.ndarray:
+    """Cut a window out of blocks that are drawn by their place alone.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(i, j)`` gives float32 (channels, side, side) of block i from the top, j from the
+        left.
+    side : int
+        Height and width of a block.
+    channels : int
+    rows, columns : slice
+        As for a `noise_reader`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (channels, h, w).
+    """
     window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
-    for i in range(rows.start // _BLOCK, -(-rows.stop // _BLOCK)):
-        for j in range(columns.start // _BLOCK, -(-columns.stop // _BLOCK)):
-            block = np.random.default_rng([seed, i, j]).standard_normal(
-                (channels, _BLOCK, _BLOCK), np.float32
-            )
-            inside, here = zip(
-                _overlap(i * _BLOCK, rows), _overlap(j * _BLOCK, columns), strict=True
-            )
-            window[:, *here] = block[:, *inside]
+    for i in range(rows.start // side, -(-rows.stop // side)):
+        for j in range(columns.start // side, -(-columns.stop // side)):
+            spans = _overlap(i * side, side, rows), _overlap(j * side, side, columns)
+            inside, here = zip(*spans, strict=True)
+            window[:, *here] = draw(i, j)[:, *inside]
     return window
 
 
-def _overlap(first: int, span: slice) -> tuple[slice, slice]:
+def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
+    def draw(i: int, j: int) -> np.ndarray:
+        shape = channels, _BLOCK, _BLOCK
+        return np.random.default_rng([seed, i, j]).standard_normal(shape, np.float32)
+
+    return read_blocks(draw, _BLOCK, channels, rows, columns)
+
+
+def _overlap(first: int, side: int, span: slice) -> tuple[slice, slice]:
     """Return where a block and a span meet, counted in the block and in the span."""
-    start, stop = max(first, span.start), min(first + _BLOCK, span.stop)
+    start, stop = max(first, span.start), min(first + side, span.stop)
     return slice(start - first, stop - first), slice(start - span.start, stop - span.start)

@@ -12,7 +12,7 @@ import numpy as np
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.pairs.codecs import Codec, Output
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import check_channels
+from napari_pix2pix.pairs.sets import check_channels, says_nothing
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import NoiseKind
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     done : int
         Pixels of the frame that are done, this part included.
     missing : bool
-        Whether the source had pixels so far that are NaN or infinite.
+        Whether the source had pixels so far that are NaN, infinite or of an unknown class.
     pixels : numpy.ndarray or None
         (C, h, w), in the target's values; None for labels before the last tile.
     """
@@ -119,7 +119,7 @@ class FrameTranslator:
 
         translated = put_together(pieces(), planes.height, planes.width)
         if missing:
-            calls.warn_of_missing()
+            calls.warn_of_missing(self.source_codec)
         return translated
 
     def translate_region(
@@ -149,7 +149,7 @@ class FrameTranslator:
         exact: dict[str, Any] = {"region": region, "halo": self.generator.halo}
         parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
         if parts[-1].missing:
-            calls.warn_of_missing()
+            calls.warn_of_missing(self.source_codec)
         done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
         box, pixels = mosaic(done)
         rows = slice(region.top - box.top, region.bottom - box.top)
@@ -172,7 +172,6 @@ class FrameTranslator:
             All frames, laid out as the targets of the training were.
         """
         pixel = self.target_like(how["output"])
-        mode = {name: how[name] for name in ("dropout", "statistics")}
         return translate_lazily(
             planes,
             InTurn(partial(self.twin().translate_region, **how)),
@@ -180,14 +179,12 @@ class FrameTranslator:
             layout=self.target_codec.layout,
             channels=len(pixel),
             dtype=pixel.dtype,
-            whole=self.is_translated_whole(**mode),
+            whole=self.is_translated_whole(how["statistics"]),
         )
 
-    def is_translated_whole(
-        self, *, dropout: bool = False, statistics: Statistics = "stored"
-    ) -> bool:
+    def is_translated_whole(self, statistics: Statistics = "stored") -> bool:
         """Whether frames come out right only in one piece: see Notes of the call."""
-        whole = needs_whole(self.generator, dropout=dropout, statistics=statistics)
+        whole = needs_whole(self.generator, statistics)
         return whole or self.target_codec.kind == "instances"
 
     @property
@@ -243,7 +240,7 @@ class FrameTranslator:
         def read(rows: slice, columns: slice) -> np.ndarray:
             nonlocal missing
             window = planes.read(frame, rows, columns)
-            missing = missing or (window.dtype.kind == "f" and not np.isfinite(window).all())
+            missing = missing or says_nothing(self.source_codec, window)
             return window
 
         at_once = self.target_codec.kind != "image"

@@ -18,6 +18,7 @@ from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
+from napari_pix2pix.translation.dropping import dropping
 from napari_pix2pix.translation.measuring import (
     Measured,
     fixed_norms,
@@ -33,8 +34,6 @@ from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tiles
 
 ReadWindow = Callable[[slice, slice], np.ndarray]
-
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -118,14 +117,14 @@ class Model:
         seed : int
             Seed of noise planes and dropout.
         tile : int, optional
-            Side of the tiles in pixels; 0 is the whole image, None chooses by memory. With
-            dropout it is the whole, since the mask would be another for each tile.
+            Side of the tiles in pixels; 0 is the whole image, None chooses by memory.
         batch : int, optional
             Tiles at once; None chooses by memory.
         halo : int, optional
             Context of a tile in pixels, see `cut_image`.
         dropout : bool
-            Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1).
+            Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1); by seed and
+            place, so that tiles drop what the whole drops.
         statistics : {"stored", "image"}
             Batch norm with its running statistics, or with those of this image.
         measured : mapping of str to Moments, optional
@@ -144,7 +143,7 @@ class Model:
             (Q, h, w) float32, network range.
         """
         norms = norms_that_measure(self.generator, statistics)
-        cut, batch = self._cut(height, width, 0 if dropout else tile, batch, halo)
+        cut, batch = self._cut(height, width, tile, batch, halo)
         wanted = None if region is None else cut.rounded(region)
         run = partial(
             self._run,
@@ -156,17 +155,17 @@ class Model:
             batch=batch,
             first=first,
         )
-        if not (norms or dropout):
+        if not norms:
             yield from run(cut, {}, may_cut=True, region=wanted)
             return
         if cut.whole and measured is None:
             try:
-                # What is measured, and dropped, is the image's, whatever part of it is wanted.
+                # What is measured is the image's, whatever part of it is wanted.
                 yield from _cropped(run(cut, {}, may_cut=False), wanted)
                 return
             except DeviceError:
                 smaller = cut.smaller()
-                if tile is not None or dropout or smaller is None:
+                if tile is not None or smaller is None:
                     raise
                 warnings.warn(
                     "Memory ran out with the whole image; going on in tiles, with nearly the same "
@@ -182,6 +181,7 @@ class Model:
                 width,
                 condition=condition,
                 seed=seed,
+                dropout=dropout,
                 statistics=statistics,
                 tile=cut.tile,
                 halo=halo,
@@ -202,11 +202,11 @@ class Model:
     ) -> Iterator[tuple[slice, slice, np.ndarray]]:
         device = next(self.generator.parameters()).device
         with (
-            applying(self.generator, dropout=dropout, statistics=statistics),
+            applying(self.generator, statistics=statistics),
             replaced(self.generator, layers),
-            seeded(seed, device=device),
+            dropping(self.generator, seed if dropout else None) as tell,
         ):
-            yield from iter_tiles(function, reader, **asdict(cut), device=device, **how)
+            yield from iter_tiles(function, reader, **asdict(cut), device=device, tell=tell, **how)
 
     def measure(
         self,
@@ -216,6 +216,7 @@ class Model:
         *,
         condition: int = 0,
         seed: int = 0,
+        dropout: bool = False,
         statistics: Statistics = "stored",
         tile: int | None = None,
         halo: int | None = None,
@@ -224,7 +225,7 @@ class Model:
 
         Parameters
         ----------
-        read, height, width, condition, seed, statistics, tile, halo
+        read, height, width, condition, seed, dropout, statistics, tile, halo
             As for `iter_tiles`. The windows are no larger than those of the tiles.
 
         Returns
@@ -235,14 +236,16 @@ class Model:
         norms = norms_that_measure(self.generator, statistics)
         cut = self._cut(height, width, tile, 1, halo)[0]
         device = next(self.generator.parameters()).device
-        run = partial(run_tiles, self._function(condition), self._reader(read, seed), cut, device)
+        function, reader = self._function(condition), self._reader(read, seed)
         windows: TileGrid | None = sample_windows(cut)
-        with applying(self.generator, statistics=statistics), seeded(seed, device=device):
+        with applying(self.generator, statistics=statistics):
             while norms and windows is not None:
                 tiles = sample_tiles(windows)
                 batch = self._batch(windows, most=len(tiles))
                 while batch:
-                    measured = measure(self.generator, norms, run, tiles, batch)
+                    with dropping(self.generator, seed if dropout else None) as tell:
+                        run = partial(run_tiles, function, reader, cut, device, tell)
+                        measured = measure(self.generator, norms, run, tiles, batch)
                     if measured is not None:
                         return measured
                     batch //= 2
@@ -300,46 +303,19 @@ def network_grid(generator: UNet | ResNet) -> dict[str, int]:
     return {"stride": generator.stride, "halo": generator.halo, "least": generator.least_size}
 
 
-def needs_whole(generator: nn.Module, *, dropout: bool, statistics: Statistics) -> bool:
+def needs_whole(generator: nn.Module, statistics: Statistics) -> bool:
     """Whether a part of an image comes out right only where the whole is given."""
-    return dropout or bool(norms_that_measure(generator, statistics))
+    return bool(norms_that_measure(generator, statistics))
 
 
 @contextmanager
-def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
-    """Draw from torch's generators as seeded by ``entropy``, and leave them as they were.
-
-    Parameters
-    ----------
-    *entropy : int
-        The same numbers in the same order give the same draws.
-    device : torch.device
-        Where is drawn beside the CPU. Generators of other devices are not touched: each costs time
-        at every step.
-    """
-    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        elif device.type == "mps":
-            torch.mps.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def applying(
-    generator: nn.Module, *, dropout: bool = False, statistics: Statistics = "stored"
-) -> Iterator[None]:
+def applying(generator: nn.Module, *, statistics: Statistics = "stored") -> Iterator[None]:
     """Set ``generator`` up for applying it, and put it back as it was.
 
     Parameters
     ----------
     generator : torch.nn.Module
         Changed within the context only.
-    dropout : bool
-        Let dropout drop.
     statistics : {"stored", "image"}
         Batch norm with its running statistics, or with those of what it is given.
     """
@@ -347,9 +323,7 @@ def applying(
     generator.eval()
     running = {}
     for module in generator.modules():
-        if isinstance(module, nn.Dropout) and dropout:
-            module.train()
-        elif isinstance(module, nn.BatchNorm2d) and statistics == "image":
+        if isinstance(module, nn.BatchNorm2d) and statistics == "image":
             # Without running statistics a batch norm measures its input, also in eval mode.
             running[module] = (module.running_mean, module.running_var)
             module.running_mean = module.running_var = None

@@ -122,7 +122,7 @@ def translate_lazily(
 class InTurn:
     """Translates regions for the threads of a scheduler, one at a time.
 
-    A network's mode and device are its own state, dropout draws from the generator of all of torch,
+    A network's mode, layers and device are its own state,
     and two windows at once would need twice the memory; a network uses all cores by itself. So all
     lazy arrays of a process share one lock.
 

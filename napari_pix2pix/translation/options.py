@@ -48,8 +48,8 @@ class CallOptions(BaseModel):
     )
     dropout: bool = Field(
         False,
-        description="Let dropout drop, as the paper does when it is applied; the image is then not "
-        "tiled.",
+        description="Let dropout drop, as the paper does when it is applied; by seed and place, so "
+        "that tiles drop what the whole image drops.",
     )
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Seed of dropout and noise planes; another seed, another sample."

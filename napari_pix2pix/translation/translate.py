@@ -20,6 +20,7 @@ from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 Read = Callable[[slice, slice], NDArray[Any]]
+Tell = Callable[[Sequence[Tile]], None]
 
 
 def translate(
@@ -164,6 +165,7 @@ def iter_tiles(
     device: torch.device | str = "cpu",
     region: Box | None = None,
     first: Box | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[tuple[slice, slice, Planes]]:
     """Translate an image and yield each part as soon as it is finished.
 
@@ -175,6 +177,8 @@ def iter_tiles(
         Only this part of the image, which starts on the grid of the stride.
     first : Box, optional
         Parts in and near this part of the image come first.
+    tell : callable, optional
+        Is told the tiles of each batch before the network is given them.
 
     Yields
     ------
@@ -200,6 +204,8 @@ def iter_tiles(
             following = _alike(work.pending[len(chosen) : len(chosen) + batch])
             windows = ahead.result if ahead else partial(_read_windows, read, chosen, work.grid)
             ahead = None
+            if tell is not None:
+                tell(chosen)
             if following:
                 ahead = reader.submit(_read_windows, read, following, work.grid)
             outputs = _run(network, windows, chosen, device)
@@ -223,9 +229,15 @@ def iter_tiles(
 
 
 def run_tiles(
-    network: Network, read: Read, grid: TileGrid, device: torch.device, tiles: Sequence[Tile]
+    network: Network,
+    read: Read,
+    grid: TileGrid,
+    device: torch.device,
+    tell: Tell,
+    tiles: Sequence[Tile],
 ) -> bool:
     """Run the network on windows for what can be seen on its way; False if memory ran out."""
+    tell(tiles)
     return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
 
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QWidget
-
-from napari_pix2pix.errors import InputError, Pix2PixError
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
-from napari_pix2pix.widgets.apply_jobs import make_job
-from napari_pix2pix.widgets.apply_run import ApplyRun, Order
+from napari_pix2pix.widgets.apply_order import Choices, Order
+from napari_pix2pix.widgets.apply_run import ApplyRun
+from napari_pix2pix.widgets.apply_trial import SpeedTrial
 from napari_pix2pix.widgets.apply_view import ApplyView
-from napari_pix2pix.widgets.apply_work import Speed, try_speed
-from napari_pix2pix.widgets.closing import ClosingGuard
 from napari_pix2pix.widgets.layer_choice import is_image, unwrapped
+from napari_pix2pix.widgets.model_dock import ModelDock
 from napari_pix2pix.widgets.models import KnownModel, models
-from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.shortcuts import bind_shortcuts
 
@@ -30,12 +25,9 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.pairs.planes import Planes
-    from napari_pix2pix.translator import Translator
-
-_WAIT = 100  # milliseconds between a change and the check of all
 
 
-class ApplyDock(QWidget):
+class ApplyDock(ModelDock):
     """Choose a model and layers, and get translated layers beside them.
 
     All that the mouse does is a property or a method here.
@@ -44,29 +36,16 @@ class ApplyDock(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
         The viewer that the dock belongs to.
-
-    Attributes
-    ----------
-    ended : Signal(str, bool)
-        A run is over: what the dock says of it, and whether that is an error.
     """
 
-    ended = Signal(str, bool)
+    _view: ApplyView
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._speeds: WeakKeyDictionary[Translator, Speed] = WeakKeyDictionary()
+        super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
-        self._trial = Runner(self)
+        self._trial = SpeedTrial(self)
         self._view = ApplyView(self)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_WAIT)
-        self._problem = ""
         self._connect()
-        self._guard = ClosingGuard(self, self._question)
-        self._guard.closing.connect(self.close_down)
         self._unbind = bind_shortcuts(napari_viewer, self)
         self.reset_choices()
         self._choose_selected()
@@ -148,11 +127,6 @@ class ApplyDock(QWidget):
     # What it does.
 
     @property
-    def problem(self) -> str:
-        """Why the model can't be applied as things are chosen; empty where it can."""
-        return self._problem
-
-    @property
     def running(self) -> bool:
         """Whether a model is being applied."""
         return self._run.running
@@ -172,7 +146,7 @@ class ApplyDock(QWidget):
         """
         if self.running:
             raise InputError("A model is being applied: wait for its end, or cancel it.")
-        order, _ = self._plan(copy=True)
+        order, _ = self._choices().order(self._viewer, copy=True)
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
         self._run.start(order)
@@ -190,7 +164,7 @@ class ApplyDock(QWidget):
         if last is not None and (self.model is None or self.model is not last):
             self._view.picker.choose(last)
         self.set_layers([layer])
-        self._try_to_apply()
+        self._try_to(self.apply)
 
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
@@ -203,18 +177,6 @@ class ApplyDock(QWidget):
         self._view.say("")
         self._show_state()
 
-    def check(self) -> str:
-        """Check now whether the model fits, and return `problem`."""
-        self._later.stop()
-        try:
-            order, planes = self._plan(copy=False)
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-        else:
-            self._show_problem("")
-            self._describe(order, planes)
-        return self._problem
-
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
@@ -224,6 +186,7 @@ class ApplyDock(QWidget):
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
         self._trial.close()
+        self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
 
@@ -241,63 +204,31 @@ class ApplyDock(QWidget):
             view.part.currentIndexChanged,
         ):
             signal.connect(self._check_soon)
-        self._later.timeout.connect(self.check)
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
-        self._trial.finished.connect(self._take_speed)
-
-    def _check_soon(self, *_: Any) -> None:
-        self._later.start()
+        self._trial.found.connect(self._check_soon)
 
     def _try_to_apply(self) -> None:
-        try:
-            self.apply()
-        except Pix2PixError as error:
-            self._show_problem(str(error))
+        self._try_to(self.apply)
 
-    def _plan(self, *, copy: bool) -> tuple[Order, list[Planes]]:
-        """Say what is to be done; raises `InputError` where it can't be."""
-        model, card, condition = self.model, self.card, self.condition
-        if model is None or card is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
-        if not card.channels:
-            raise InputError(
-                "This model was trained without a source and takes no layer: it makes images with "
-                "translator.sample or on the command line."
-            )
-        self._check_samples(card)
-        groups = self.layers
-        if not groups:
-            raise InputError(
-                f"Choose a layer for each of the {card.channels} channels that the model takes."
-                if self._view.layers.by_channel
-                else "Choose the layers to translate."
-            )
-        made = [
-            make_job(
-                self._viewer,
-                group,
-                card,
-                condition=condition,
-                current_frame=self.current_frame,
-                visible_only=self.visible_only,
-                copy=copy,
-            )
-            for group in groups
-        ]
-        order = Order(
-            model=model,
-            card=card,
-            sources=[group[0] for group in groups],
-            jobs=[job for job, _ in made],
-            condition=condition,
+    def _choices(self) -> Choices:
+        return Choices(
+            model=self.model,
+            card=self.card,
+            groups=self.layers,
+            by_channel=self._view.layers.by_channel,
+            condition=self.condition,
             options=self.options,
+            current_frame=self.current_frame,
+            visible_only=self.visible_only,
             replaces=self.replaces,
         )
-        return order, [planes for _, planes in made]
+
+    def _check(self) -> None:
+        self._describe(*self._choices().order(self._viewer, copy=False))
 
     @staticmethod
     def _with_device(options: CallOptions) -> CallOptions:
@@ -307,35 +238,18 @@ class ApplyDock(QWidget):
             return options
         return options.model_copy(update={"device": preferred})
 
-    def _check_samples(self, card: Card) -> None:
-        options = self.options
-        if options.samples == 1:
-            return
-        if not (options.dropout or card.config.noise_channels):
-            raise InputError(
-                f"All {options.samples} samples would be the same: tick dropout as well."
-            )
-        if self.replaces:
-            raise InputError(
-                "Mean and deviation of samples are two layers and replace none: untick Replace "
-                "the source, or take 1 sample."
-            )
-
     def _describe(self, order: Order, planes: list[Planes]) -> None:
         """Say what a run will cost, and what is odd about the images."""
         translator = order.model.translator
-        measured = trial = None
-        if translator is not None:
-            measured, trial = self._run.speeds.get(translator), self._speeds.get(translator)
-        whole = self._view.options.whole
+        measured = None if translator is None else self._run.speeds.get(translator)
         self._view.estimate.say(
             estimate(
                 order.card,
                 order.jobs,
                 planes,
                 measured=measured,
-                trial=trial,
-                whole=whole,
+                trial=self._trial.speed(order.model),
+                whole=self._view.options.whole,
                 samples=order.options.samples,
             )
         )
@@ -345,26 +259,14 @@ class ApplyDock(QWidget):
     def _take_model(self) -> None:
         if self.card is not None:
             self._view.fit(self.card)
-            if self.card.channels:
-                self._try_speed()
+            self._try_speed(self.card)
         self._check_soon()
 
-    def _try_speed(self) -> None:
+    def _try_speed(self, card: Card) -> None:
         """Learn the speed of a model in memory, or of a file that the user chose."""
         model, chosen = self.model, self._view.picker.chosen
-        if model is None or (model.translator is None and not chosen) or self._trial.running:
-            return
-        if model.translator not in self._speeds:
-            device = self._with_device(self.options).device
-            self._trial.start(lambda _control: (model, try_speed(model, device)))
-
-    def _take_speed(self, found: tuple[KnownModel, Speed]) -> None:
-        model, speed = found
-        self._speeds[speed.translator] = speed
-        if model.translator is None:
-            models().remember(speed.translator, model.name, path=model.path, look=model.look)
-        self._try_speed()  # of the model that was chosen meanwhile
-        self._check_soon()
+        if model is not None and card.channels and (model.translator is not None or chosen):
+            self._trial.begin(model, self._with_device(self.options).device)
 
     def _choose_selected(self) -> None:
         selected = [unwrapped(layer) for layer in self._viewer.layers.selection]
@@ -373,13 +275,10 @@ class ApplyDock(QWidget):
             self.set_layers(sorted(chosen, key=self._viewer.layers.index))
 
     def _show_problem(self, sentence: str) -> None:
-        self._problem = sentence
-        # What is wrong with a file stands below the model already.
-        self._view.problem.say("" if self._view.picker.error.text() else sentence)
+        super()._show_problem(sentence)
         if sentence:
             self._view.estimate.say("")
             self._view.note.say("")
-        self._show_state()
 
     def _show_state(self) -> None:
         running = self.running
@@ -387,13 +286,10 @@ class ApplyDock(QWidget):
         self._view.cancel.setEnabled(running and not self._run.runner.stopping)
         self._view.undo.setEnabled(self._run.can_undo)
 
-    def _end(self, said: str, is_error: bool) -> None:
-        self._view.progress.finish()
-        self._view.say(said, is_error=is_error)
-        # The runner tells its end before it is free again.
-        QTimer.singleShot(0, self._show_state)
+    def _end(self, said: str, is_error: bool = False) -> None:
+        super()._end(said, is_error)
+        self._show_state()
         self._check_soon()
-        self.ended.emit(said, is_error)
 
     def _question(self) -> str:
         return "A model is being applied. Stop it and close?" if self.running else ""

@@ -61,7 +61,7 @@ class OptionsForm(QWidget):
         """Whether the network is given the whole image at once, as far as memory allows."""
         options = self.options()
         measures = self._measures or options.statistics == "image"
-        return options.dropout or options.tile == 0 or (measures and options.tile is None)
+        return options.tile == 0 or (measures and options.tile is None)
 
     def set_options(self, options: CallOptions) -> None:
         """Show other options."""

@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pix2pix.widgets.apply_card import Card
-from napari_pix2pix.widgets.apply_work import Job, JobDone, Loaded, Progress, apply_model
-from napari_pix2pix.widgets.in_place import Made, Result
-from napari_pix2pix.widgets.models import KnownModel, models
+from napari_pix2pix.pairs.sets import missing_note
+from napari_pix2pix.widgets.apply_order import Order
+from napari_pix2pix.widgets.apply_work import JobDone, Loaded, Progress, apply_model
+from napari_pix2pix.widgets.in_place import Result
+from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.progress_row import time_left
 from napari_pix2pix.widgets.runner import Runner
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_pix2pix.translation.options import CallOptions
     from napari_pix2pix.translator import Translator
-
-
-@dataclass(frozen=True, eq=False)
-class Order:
-    """What is to be done.
-
-    Attributes
-    ----------
-    model : KnownModel
-    card : Card
-        Of the model.
-    sources : sequence of Layer
-        One a job; of several channels the first.
-    jobs : sequence of Job
-    condition, options
-        As a `Translator` is called with.
-    replaces : bool
-        Whether results take the places of their sources.
-    """
-
-    model: KnownModel
-    card: Card
-    sources: Sequence[Any]
-    jobs: Sequence[Job]
-    condition: Hashable
-    options: CallOptions
-    replaces: bool
-
-    def made(self, number: int, shown: str, digest: str) -> Made:
-        """Say what a result of a job will be; ``shown`` as in a `Progress`."""
-        job, source = self.jobs[number], self.sources[number]
-        names = " + ".join(one.name for one in job.sources)
-        condition = "" if self.condition is None else f", {self.condition}"
-        record = {
-            "model": self.model.name,
-            "digest": digest,
-            "condition": self.condition,
-            "source": names,
-            "source_id": str(source.unique_id),
-            "shown": shown,
-            "samples": self.options.samples,
-            "trained_on": self.card.summary,
-            "scores": {side: dict(scores) for side, scores in self.card.scores.items()},
-        }
-        of = f", {shown} of {self.options.samples}" if shown else ""
-        name = f"{names} [{self.model.name}{condition}{of}]"
-        return Made(
-            source,
-            job.sources[0],
-            self.card.target_codec,
-            name,
-            record,
-            self.model.look,
-            is_part=job.region is not None,
-        )
 
 
 class ApplyRun(QObject):
@@ -209,11 +152,8 @@ class ApplyRun(QObject):
             said = f"Done in {time_left(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
-        if self._missing:
-            said += (
-                " There were pixels that are NaN or infinite: what is translated there and "
-                "around them means little."
-            )
+        if self._missing and self._translator is not None:
+            said += f" {missing_note(self._translator.source_codec)}"
         self.ended.emit(" ".join([said, *self._odd]), False)
 
     def _fail(self, sentence: str) -> None:

@@ -302,7 +302,7 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
     how = options.model_dump()
     how["seed"] = how["seed"] or 0
     measures = norms_that_measure(translator.generator, how["statistics"])
-    if how["tile"] is None and not how["dropout"] and not measures:
+    if how["tile"] is None and not measures:
         how["tile"] = TILE
     if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
         how["batch"] = 1  # more at once are no faster there

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel
 
 from napari_pix2pix.training.events import Event, Step, Validated
+from napari_pix2pix.widgets.plots import ThemedPlots
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_HEIGHT = 130
 _PERIOD = 300  # milliseconds between two updates of the picture
 _MOST = 4000  # points of a curve; beyond, every second one goes
 _COLOURS = {
@@ -24,7 +25,7 @@ _COLOURS = {
 }
 
 
-class Curves(QWidget):
+class Curves(ThemedPlots):
     """Two plots that share the axis of steps; made when there is something to show.
 
     Parameters
@@ -34,19 +35,13 @@ class Curves(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = viewer
+        super().__init__(viewer)
         self._points: dict[str, tuple[list[float], list[float]]] = {}
-        self._plots: list[Any] = []
         self._lines: dict[str, Any] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PERIOD)
         self._timer.timeout.connect(self._draw)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        viewer.events.theme.connect(self._on_theme)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -91,22 +86,14 @@ class Curves(QWidget):
     def _make_plots(self) -> None:
         if self._plots:
             return
-        # Imported when the first curve is drawn: it takes half a second.
         import pyqtgraph as pg
 
-        layout = self.layout()
-        assert layout is not None
         for names in (("generator", "discriminator", "L1"), ("score", "trivial map")):
-            plot = pg.PlotWidget()
-            plot.setFixedHeight(130)
-            plot.setMinimumWidth(0)
-            plot.setMenuEnabled(False)
+            self._column.addWidget(_legend(names))
+            plot = self._add_plot(_HEIGHT)
             plot.setMouseEnabled(x=False, y=False)
-            plot.hideButtons()
             plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
             plot.getAxis("left").setWidth(52)
-            for side in ("left", "bottom"):
-                plot.getAxis(side).enableAutoSIPrefix(False)
             for name in names:
                 dashed = Qt.PenStyle.DashLine if name == "trivial map" else Qt.PenStyle.SolidLine
                 pen = pg.mkPen(_COLOURS[name], width=1.5, style=dashed)
@@ -114,28 +101,12 @@ class Curves(QWidget):
                 self._lines[name] = plot.plot(
                     pen=pen, symbol=symbol, symbolSize=4, symbolBrush=_COLOURS[name]
                 )
-            self._plots.append(plot)
-            layout.addWidget(_legend(names))
-            layout.addWidget(plot)
         losses, scores = self._plots
         losses.setLogMode(y=True)
         losses.setLabel("left", "loss")
         losses.getAxis("left").logTickStrings = _tick_strings
         scores.setLabel("bottom", "step")
         scores.setXLink(losses)
-        self._on_theme()
-
-    def _on_theme(self) -> None:
-        from napari.utils.theme import get_theme
-
-        theme = get_theme(self._viewer.theme)
-        back, text = (QColor(str(colour.as_hex())) for colour in (theme.background, theme.text))
-        for plot in self._plots:
-            plot.setBackground(back)
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(text)
-                axis.setTextPen(text)
 
 
 def _legend(names: tuple[str, ...]) -> QLabel:

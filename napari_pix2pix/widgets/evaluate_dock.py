@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog
 
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError
-from napari_pix2pix.layers import mask_of, output_layer, snapshot
-from napari_pix2pix.widgets.closing import ClosingGuard
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.layers import KEY, mask_of, output_layer, snapshot
 from napari_pix2pix.widgets.evaluate_view import EvaluateView
 from napari_pix2pix.widgets.evaluate_work import (
     Evaluated,
@@ -21,8 +19,8 @@ from napari_pix2pix.widgets.evaluate_work import (
     evaluate_subject,
     write_csv,
 )
-from napari_pix2pix.widgets.in_place import KEY
 from napari_pix2pix.widgets.layer_choice import unwrapped
+from napari_pix2pix.widgets.model_dock import ModelDock
 from napari_pix2pix.widgets.models import KnownModel
 from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.settings import read_settings
@@ -30,10 +28,8 @@ from napari_pix2pix.widgets.settings import read_settings
 if TYPE_CHECKING:
     import napari.viewer
 
-_WAIT = 100  # milliseconds between a change and the check of all
 
-
-class EvaluateDock(QWidget):
+class EvaluateDock(ModelDock):
     """Choose a prediction and the truth, and get scores beside those of the trivial map.
 
     All that the mouse does is a property or a method here.
@@ -42,30 +38,18 @@ class EvaluateDock(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
         The viewer that the dock belongs to.
-
-    Attributes
-    ----------
-    ended : Signal(str, bool)
-        An evaluation is over: what the dock says of it, and whether that is an error.
     """
 
-    ended = Signal(str, bool)
+    _view: EvaluateView
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._view = EvaluateView(self, napari_viewer)
         self._runner = Runner(self, latest=(Evaluated,))
         self._subject: Subject | None = None
         self._result: Evaluation | None = None
         self._layer: Any = None  # of the difference
-        self._problem = ""
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_WAIT)
         self._connect()
-        self._guard = ClosingGuard(self, lambda: "")
-        self._guard.closing.connect(self.close_down)
         self.reset_choices()
         self._choose_result()
         self._take_model()
@@ -128,11 +112,6 @@ class EvaluateDock(QWidget):
     # What it does.
 
     @property
-    def problem(self) -> str:
-        """Why nothing can be evaluated as things are chosen; empty where it can."""
-        return self._problem
-
-    @property
     def running(self) -> bool:
         """Whether an evaluation is going on."""
         return self._runner.running
@@ -159,7 +138,7 @@ class EvaluateDock(QWidget):
             raise InputError("An evaluation is going on: wait for its end, or cancel it.")
         subject = self._plan(copy=True)
         subject.pair()
-        self._say("")
+        self._view.say("")
         self._subject = subject
         device = read_settings().device
         self._view.progress.begin("Evaluating")
@@ -178,18 +157,7 @@ class EvaluateDock(QWidget):
         if self._result is None:
             raise InputError("There are no scores yet: evaluate first.")
         write_csv(self._result.scores, path)
-        self._say(f"Written to {os.fspath(path)}.")
-
-    def check(self) -> str:
-        """Check now whether the layers fit, and return `problem`."""
-        self._later.stop()
-        try:
-            self._plan(copy=False).pair()
-        except Pix2PixError as error:
-            self._show_problem(str(error))
-        else:
-            self._show_problem("")
-        return self._problem
+        self._view.say(f"Written to {os.fspath(path)}.")
 
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
@@ -202,6 +170,7 @@ class EvaluateDock(QWidget):
     def close_down(self) -> None:
         """Stop all work and wait for it."""
         self._runner.close()
+        self._view.picker.close_down()
         self._view.progress.finish()
 
     # How.
@@ -218,7 +187,6 @@ class EvaluateDock(QWidget):
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
         view.export.clicked.connect(self._ask_where)
-        self._later.timeout.connect(self.check)
         self._runner.reported.connect(self._take)
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(self._fail)
@@ -235,14 +203,11 @@ class EvaluateDock(QWidget):
                 self._view.sources.choose([source] if source is not None else [])
                 return
 
-    def _check_soon(self, *_: Any) -> None:
-        self._later.start()
-
     def _try_to_evaluate(self) -> None:
-        try:
-            self.evaluate()
-        except Pix2PixError as error:
-            self._show_problem(str(error))
+        self._try_to(self.evaluate)
+
+    def _check(self) -> None:
+        self._plan(copy=False).pair()
 
     def _plan(self, *, copy: bool) -> Subject:
         view = self._view
@@ -330,24 +295,10 @@ class EvaluateDock(QWidget):
             try:
                 self.export_csv(path)
             except FileError as error:
-                self._say(str(error), is_error=True)
+                self._view.say(str(error), is_error=True)
 
     def _fail(self, sentence: str) -> None:
         self._end(sentence, is_error=True)
-
-    def _end(self, said: str, *, is_error: bool = False) -> None:
-        self._view.progress.finish()
-        self._say(said, is_error=is_error)
-        self.ended.emit(said, is_error)
-
-    def _say(self, text: str, *, is_error: bool = False) -> None:
-        self._view.error.say(text if is_error else "")
-        self._view.status.say("" if is_error else text)
-
-    def _show_problem(self, sentence: str) -> None:
-        self._problem = sentence
-        self._view.problem.say("" if self._view.picker.error.text() else sentence)
-        self._show_state()
 
     def _show_state(self) -> None:
         running = self.running

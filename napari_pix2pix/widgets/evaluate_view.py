@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_pix2pix.widgets.apply_card import Card
-from napari_pix2pix.widgets.apply_condition import ConditionChoice
-from napari_pix2pix.widgets.apply_model import ModelPicker
 from napari_pix2pix.widgets.evaluate_plot import Scatter
 from napari_pix2pix.widgets.evaluate_table import ScoreTable
 from napari_pix2pix.widgets.fields import Choice, push_button
 from napari_pix2pix.widgets.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
-from napari_pix2pix.widgets.progress_row import ProgressRow
-from napari_pix2pix.widgets.scroll import Scroll
-from napari_pix2pix.widgets.sentence import Sentence
+from napari_pix2pix.widgets.model_view import ModelView
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -30,7 +19,7 @@ if TYPE_CHECKING:
 _KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
 
 
-class EvaluateView:
+class EvaluateView(ModelView):
     """The controls of the dock, laid out in a widget; the buttons stay while the rest scrolls.
 
     Parameters
@@ -41,8 +30,8 @@ class EvaluateView:
     """
 
     def __init__(self, parent: QWidget, viewer: napari.viewer.Viewer) -> None:
+        super().__init__("Evaluating")
         self.what = _choice("What is compared with the truth", a_layer=False, a_model=True)
-        self.picker = ModelPicker()
         self.prediction = LayerChoice(is_image, "choose a layer")
         self.prediction.setToolTip("The layer that a model made")
         self.truth = LayerChoice(is_image, "choose a layer")
@@ -52,7 +41,6 @@ class EvaluateView:
         self.mask.setToolTip(
             "Labels or Shapes: only what lies inside counts; all pixels without any"
         )
-        self.condition = ConditionChoice()
         self.kind = Choice()
         for text, value in _KINDS.items():
             self.kind.addItem(text, value)
@@ -62,26 +50,30 @@ class EvaluateView:
             "Prediction minus truth; of labels 1 is only in the prediction, 2 only in the truth"
         )
         self.difference.setChecked(True)
-        self.problem, self.error = Sentence(is_error=True), Sentence(is_error=True)
-        self.status = Sentence()
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
         self.table = ScoreTable()
         self.scatter = Scatter(viewer)
-        self.progress = ProgressRow("Evaluating")
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames that are done are scored")
         self.export = push_button("Export CSV…", "Write the scores of all images to a file")
-        self._lay_out(parent)
+        self._fill_form()
+        self.image.hide()
+        self.lay_out(
+            parent,
+            [self.problem, self.form, self.difference, self.image, self.table, self.scatter],
+            [],
+            [self.evaluate, self.cancel, self.export],
+        )
         self.show_what()
 
     def show_what(self) -> None:
         """Show what a layer needs, or what a model needs."""
         model = bool(self.what.currentData())
-        self._show(self.prediction, not model)
-        self._show(self.kind, not model)
+        self.show_row(self.prediction, not model)
+        self.show_row(self.kind, not model)
         self.picker.setVisible(model)
-        self._show(self.condition, model and self.condition.count() > 0)
+        self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
             "The layer that the model translates; several are its channels"
             if model
@@ -94,18 +86,7 @@ class EvaluateView:
         self.condition.offer(card.conditions)
         self.show_what()
 
-    def _show(self, field: QWidget, visible: bool) -> None:
-        field.setVisible(visible)
-        label = self._form.labelForField(field)
-        if isinstance(label, QLabel):
-            label.setVisible(visible)
-
-    def _lay_out(self, parent: QWidget) -> None:
-        content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(6, 6, 6, 6)
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    def _fill_form(self) -> None:
         rows = {
             "Compare": self.what,
             "Prediction": self.prediction,
@@ -116,25 +97,9 @@ class EvaluateView:
             "Values are": self.kind,
         }
         for label, field in rows.items():
-            self._form.addRow(label, field)
+            self.form.addRow(label, field)
             if field is self.what:
-                self._form.addRow(self.picker)
-        inner.addWidget(self.problem)
-        inner.addLayout(self._form)
-        for one in (self.difference, self.image, self.table):
-            inner.addWidget(one)
-        self.image.hide()
-        inner.addWidget(self.scatter)
-        inner.addStretch(1)
-        row = QHBoxLayout()
-        for button in (self.evaluate, self.cancel, self.export):
-            row.addWidget(button)
-        outer = QVBoxLayout(parent)
-        outer.setContentsMargins(4, 4, 4, 4)
-        outer.addWidget(Scroll(content), 1)
-        for below in (self.status, self.error, self.progress):
-            outer.addWidget(below)
-        outer.addLayout(row)
+                self.form.addRow(self.picker)
 
 
 def _choice(tip: str, **values: bool) -> Choice:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.layers import Place, Snapshot, output_layer, trained_look
+from napari_pix2pix.layers import (
+    KEY,
+    Place,
+    Snapshot,
+    answer_in,
+    is_result_of,
+    output_layer,
+    trained_look,
+)
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.widgets.layer_choice import unwrapped
 
-KEY = "napari-pix2pix"  # of a result's metadata
 _PARTIAL = " (partial)"
 # What is not translated yet is 0: added to the source, it lets the source show.
 _OVERLAY, _SOLID = "additive", "translucent_no_depth"
@@ -35,8 +42,7 @@ class Made:
     name : str
         The layer's, such as ``stain [nuclei]``.
     record : dict
-        What its metadata say under `KEY`: model, digest, condition, source, scores, and what is
-        ``shown``: nothing for what was made, or of several samples "mean" or "deviation".
+        See `result_record`; of several samples "mean" or "deviation" is ``shown``.
     look : mapping
         As for `output_layer`; empty for the range of the training.
     is_part : bool
@@ -95,13 +101,10 @@ def results_of(
     """
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     found = {}
-    for layer in map(unwrapped, viewer.layers):
-        record = layer.metadata.get(KEY)
-        if layer is not source and _is_of(record, source, condition):
-            data = layer.data
-            found[_key(record)] = (
-                data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
-            )
+    for layer, record in _results_of(viewer, source, condition):
+        data = layer.data
+        moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
+        found[answer_in(record)] = moved
     return found
 
 
@@ -233,22 +236,19 @@ class Result:
 
 def _earlier(viewer: Any, made: Made) -> Any:
     """Return the layer that holds what the same model made of the same source; None without."""
-    for layer in map(unwrapped, viewer.layers):
-        record = layer.metadata.get(KEY)
-        of_source = _is_of(record, made.source, made.record["condition"])
-        if of_source and layer is not made.source and _key(record) == _key(made.record):
+    for layer, record in _results_of(viewer, made.source, made.record["condition"]):
+        if answer_in(record) == answer_in(made.record):
             return layer
     return None
 
 
-def _key(record: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the model's hash and what is shown of it; Python's results say nothing of that."""
-    return record["digest"], record.get("shown", "")
-
-
-def _is_of(record: Any, source: Any, condition: Any) -> bool:
-    wanted = {"condition": condition, "source_id": str(source.unique_id)}
-    return isinstance(record, dict) and all(record.get(k) == v for k, v in wanted.items())
+def _results_of(viewer: Any, source: Any, condition: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Find what models made of a source, each with its record."""
+    source_id = str(source.unique_id)
+    for layer in map(unwrapped, viewer.layers):
+        record = layer.metadata.get(KEY)
+        if layer is not source and is_result_of(record, source_id, condition):
+            yield layer, record
 
 
 def _same_kind(source: Any, result: Any) -> bool:

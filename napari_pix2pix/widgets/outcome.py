@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.widgets.commands import open_dock
+from napari_pix2pix.widgets.model_saver import ModelSaver
+from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.sentence import Sentence
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pix2pix.translator import Translator
 
 _MOST_ROWS = 6
 
@@ -16,16 +26,23 @@ _MOST_ROWS = 6
 class Outcome(QWidget):
     """Shown when there is a model.
 
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+
     Attributes
     ----------
-    save_clicked, apply_clicked : Signal()
+    apply_requested : Signal(object)
+        The user wants to apply this `Translator`.
     """
 
-    save_clicked = Signal()
-    apply_clicked = Signal()
+    apply_requested = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._viewer = viewer
+        self._translator: Translator | None = None
+        self._saver = ModelSaver(self)
         self._table = QGridLayout()
         self._table.setHorizontalSpacing(14)
         self._table.setVerticalSpacing(1)
@@ -44,12 +61,41 @@ class Outcome(QWidget):
         layout.addLayout(self._table)
         layout.addWidget(self.said)
         layout.addLayout(buttons)
-        self.save.clicked.connect(self.save_clicked)
-        self.apply.clicked.connect(self.apply_clicked)
+        self.save.clicked.connect(self._on_save)
+        self.apply.clicked.connect(self._on_apply)
+        self._saver.saved.connect(self.show_saved)
+        self._saver.failed.connect(self.said.say)
         self.hide()
 
-    def show_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Show scores of the model and of the trivial map; empty without validation."""
+    def show_model(self, translator: Translator) -> None:
+        """Offer a model, and show its scores beside those of the trivial map."""
+        self._translator = translator
+        self._show_scores(translator.scores)
+        self.show()
+
+    def clear(self) -> None:
+        """Forget the model."""
+        self._translator = None
+        self.hide()
+
+    def show_saved(self, translator: Translator, path: Path) -> None:
+        """Say where a model was saved, and let all docks know."""
+        models().remember(translator, path.stem, path=path)
+        self.said.say(f"Saved as {path}.")
+
+    def close_work(self) -> None:
+        """Wait until a file that is being written is written."""
+        self._saver.close()
+
+    def _on_save(self) -> None:
+        if self._translator is not None:
+            self._saver.ask(self._translator)
+
+    def _on_apply(self) -> None:
+        open_dock(self._viewer, "Apply").set_model(self._translator)
+        self.apply_requested.emit(self._translator)
+
+    def _show_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
         while (item := self._table.takeAt(0)) is not None:
             old = item.widget()
             if old is not None:
@@ -58,7 +104,6 @@ class Outcome(QWidget):
         if scores:
             self._fill(scores["prediction"], scores["trivial"])
         self.said.say("" if scores else "Nothing was held out, so there are no scores.")
-        self.show()
 
     def _fill(self, prediction: Mapping[str, float], trivial: Mapping[str, float]) -> None:
         for column, title in enumerate(("held-out score", "network", "trivial map")):

@@ -154,3 +154,13 @@ def test_sets_are_of_one_kind():
     for wrong in ([], counts):
         with pytest.raises(InputError, match="of one kind"):
             pool_label_scores(wrong)
+
+
+def test_full_scores_have_f1_at_each_threshold() -> None:
+    scores = label_scores(prediction(), TRUTH, kind="instances", full=True)
+    each = [scores["f1"], *(scores[f"f1_{share}"] for share in range(55, 100, 5))]
+    assert each == sorted(each, reverse=True)
+    assert scores["f1_mean"] == pytest.approx(sum(each) / 10)
+    quick = label_scores(prediction(), TRUTH, kind="instances")
+    assert {key: scores[key] for key in quick} == quick
+    assert len(scores) == len(quick) + 8

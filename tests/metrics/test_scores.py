@@ -35,6 +35,18 @@ def test_unmasked_scores_are_the_libraries_own() -> None:
     assert scores == pytest.approx(expected, rel=1e-10)
 
 
+def test_full_scores_are_the_quick_ones_and_more() -> None:
+    prediction, truth = noisy_pair(2, 180, 190)
+    scores = image_scores(prediction, truth, data_range=1.0, full=True)
+    assert list(scores) == [*KEYS, "ms_ssim", "spectrum"]
+    quick = image_scores(prediction, truth, data_range=1.0)
+    assert {key: scores[key] for key in KEYS} == quick
+    assert 0 < scores["ms_ssim"] < 1
+    assert scores["spectrum"] > 0
+    spoilt = np.full(truth.shape, np.nan)
+    assert set(image_scores(spoilt, truth, data_range=1.0, full=True)) == set(scores)
+
+
 def test_identical_images_score_perfectly() -> None:
     _, truth = noisy_pair(2, 12, 12)
     scores = image_scores(truth, truth, data_range=1.0)

@@ -38,9 +38,17 @@ def test_stated_classes_need_not_be_met():
     raw = np.array([[[0, 1, 255]]], np.uint8)
     assert ClassCodec.fit([raw[..., :2]], layout=Layout(), classes=4).values == (0, 1, 2, 3)
     assert ClassCodec.fit([raw], layout=Layout(), classes=3).values == (0, 1, 255)
-    # What is masked is no class, though it has to be encoded.
+    # What is masked is no class.
     inside = [raw != 255]
-    assert ClassCodec.fit([raw], inside, layout=Layout(), classes=3).values == (0, 1, 2, 255)
+    assert ClassCodec.fit([raw], inside, layout=Layout(), classes=3).values == (0, 1, 2)
+
+
+def test_classes_that_are_known_from_elsewhere_count():
+    raw = np.array([[[0, 1]]], np.uint8)
+    codec = ClassCodec.fit([raw], layout=Layout(), values=[1, 200])
+    assert codec.values == (0, 1, 200)
+    with pytest.raises(InputError, match=r"3 classes .* and 2 are stated"):
+        ClassCodec.fit([raw], layout=Layout(), values=[200], classes=2)
 
 
 def test_the_largest_plane_wins_in_each_frame():
@@ -64,14 +72,16 @@ def test_booleans_stay_booleans():
     assert codec.decode(codec.encode(raw)).dtype == bool
 
 
-def test_masked_values_can_be_encoded_but_do_not_count_as_a_second_class():
+def test_masked_values_are_no_classes():
     raw = np.array([[[1, 1, 255]]], np.uint8)
     mask = np.array([[[True, True, False]]])
     with pytest.raises(InputError, match="one value only"):
         ClassCodec.fit([raw], [mask], layout=Layout())
     raw[0, 0, 0] = 0
     codec = ClassCodec.fit([raw], [mask], layout=Layout())
-    assert codec.values == (0, 1, 255)
+    assert codec.values == (0, 1)
+    assert codec.encode(raw)[:, 0].T.tolist() == [[1, -1], [-1, 1], [0, 0]]
+    assert codec.known(raw).tolist() == [[[True, True, False]]]
 
 
 def test_rare_classes_weigh_more():
@@ -115,12 +125,8 @@ def test_blocks_must_agree():
         ClassCodec.fit([one, np.concatenate([one, one])], layout=Layout())
 
 
-def test_unknown_labels_are_named():
+def test_other_channels_are_refused():
     codec = ClassCodec("uint8", (0, 1), Layout())
-    with pytest.raises(InputError, match="label 7, but the classes met"):
-        codec.encode(np.array([[[0, 1, 7]]]))
-    with pytest.raises(InputError, match="8 more"):
-        codec.encode(np.arange(18).reshape(1, 3, 6))
     with pytest.raises(InputError, match="2 channels"):
         codec.encode(np.zeros((2, 3, 6), np.uint8))
 

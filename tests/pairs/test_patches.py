@@ -253,7 +253,9 @@ def test_a_class_that_no_sampled_block_held_counts_as_unlabelled(side):
     other = {"source": image, "target": image} | {side: labels}
     pairs = [open_pair(Pair(**other))]
     drawn = PatchSampler(pairs, whole_areas(pairs), **codecs, patch=16, batch=4, seed=0, **PLAIN)
-    batch = drawn.batch(0)
+    with pytest.warns(UserWarning, match=f"The {side} holds label 2, which .* unlabelled") as said:
+        batch, _ = drawn.batch(0), drawn.batch(1)
+    assert len(said) == 1
     shown = batch.target if side == "source" else batch.source
     np.testing.assert_array_equal(batch.valid, shown < 2)
     assert not batch.valid.all()

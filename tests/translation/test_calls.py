@@ -110,12 +110,7 @@ def test_norms_that_measure_an_image_are_given_tiles(norm: str) -> None:
     check({"tile": 32, "statistics": "image" if norm == "batch" else "stored"}, norm=norm)
 
 
-def test_dropout_is_given_no_tiles() -> None:
-    with pytest.raises(InputError, match="dropout=True needs the whole image at once, got tile=32"):
-        check({"tile": 32, "dropout": True}, dropout=0.5)
-
-
-@pytest.mark.parametrize("tile", [None, 0])
+@pytest.mark.parametrize("tile", [None, 0, 32])
 @pytest.mark.parametrize(
     ("how", "fields"),
     [
@@ -124,7 +119,9 @@ def test_dropout_is_given_no_tiles() -> None:
         ({}, {"norm": "instance"}),
     ],
 )
-def test_the_whole_is_fine(tile: int | None, how: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_tiles_and_the_whole_are_fine(
+    tile: int | None, how: dict[str, Any], fields: dict[str, Any]
+) -> None:
     check({"tile": tile, **how}, **fields)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import NoPlanes
 from napari_pix2pix.translation import measuring
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
-from napari_pix2pix.translation.inference import Model, applying, seeded
+from napari_pix2pix.translation.inference import Model, applying
 from napari_pix2pix.translation.measuring import norms_that_measure
 from napari_pix2pix.translation.tiles import Box
 
@@ -244,11 +243,38 @@ def test_nothing_is_measured_where_statistics_are_fixed() -> None:
     assert Model(unet(), CODEC, CODEC).measure(lambda r, c: IMAGE[:, r, c], 150, 117) == {}
 
 
-@pytest.mark.parametrize("tile", [None, 32])
-def test_dropout_is_one_draw_for_the_whole_image(tile: int | None) -> None:
+DROPPING = [
+    lambda: unet(dropout=0.5, dropout_placement="paper"),
+    lambda: unet(dropout=0.2, dropout_placement="paper", upsampling="resize"),
+    lambda: as_if_trained(ResNet(1, 1, blocks=2, width=4, norm="batch", dropout=0.5)),
+]
+
+
+@pytest.mark.parametrize("make", DROPPING)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_tiles_drop_what_the_whole_drops(make: Callable[[], Any], batch: int) -> None:
+    model = Model(make(), CODEC, CODEC)
+    whole = translate(model, tile=0, dropout=True, seed=3)
+    tiles = translate(model, tile=32, batch=batch, dropout=True, seed=3)
+    assert np.abs(tiles - whole).max() <= 1e-5
+    assert np.abs(whole - translate(model, tile=0)).max() > 0.01
+
+
+def test_a_region_drops_what_the_whole_drops() -> None:
     model = Model(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
-    whole = translate(model, tile=0, dropout=True)
-    assert np.array_equal(translate(model, tile=tile, dropout=True), whole)
+    whole = translate(model, dropout=True)
+    parts = model.iter_tiles(
+        lambda r, c: IMAGE[:, r, c], 150, 117, dropout=True, region=Box(64, 100, 24, 117)
+    )
+    for rows, columns, planes in parts:
+        assert np.abs(planes - whole[:, rows, columns]).max() <= 1e-5
+
+
+def test_dropout_beside_the_statistics_of_each_image() -> None:
+    """What is measured is what is left after dropping."""
+    model = Model(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
+    how: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 1}
+    assert psnr(translate(model, tile=32, **how), translate(model, tile=0, **how)) > 50
 
 
 def run_out_above(pixels: int) -> Callable[..., None]:
@@ -280,17 +306,14 @@ def test_which_norms_measure() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("statistics", ["stored", "image"])
-@pytest.mark.parametrize("dropout", [True, False])
-def test_applying_sets_modes_and_puts_them_back(
-    training: bool, statistics: Any, dropout: bool
-) -> None:
+def test_applying_sets_modes_and_puts_them_back(training: bool, statistics: Any) -> None:
     generator = unet(dropout=0.5, dropout_placement="paper").train(training)
     dropouts = [m for m in generator.modules() if isinstance(m, nn.Dropout)]
     norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
     dropouts[0].eval()  # a mode of its own has to come back as well
     before = state_of(generator)
-    with applying(generator, dropout=dropout, statistics=statistics):
-        assert {m.training for m in dropouts} == {dropout}
+    with applying(generator, statistics=statistics):
+        assert not any(m.training for m in dropouts)
         assert not any(m.training for m in norms)
         assert {m.running_mean is None for m in norms} == {statistics == "image"}
     assert same_state(before, state_of(generator))
@@ -302,44 +325,6 @@ def test_applying_puts_modes_back_after_an_error() -> None:
     with pytest.raises(KeyError), applying(generator, statistics="image"):
         raise KeyError
     assert same_state(before, state_of(generator))
-
-
-def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace() -> None:
-    torch.manual_seed(0)
-    expected = torch.rand(2)
-    torch.manual_seed(0)
-    drawn = []
-    for entropy in ((1, 2), (1, 2), (2, 1), (1,), (2**63 - 1, 0)):
-        with seeded(*entropy):
-            drawn.append(tuple(torch.rand(3).tolist()))
-    assert drawn[0] == drawn[1]
-    assert len(set(drawn)) == 4
-    assert torch.equal(torch.rand(2), expected)
-
-
-def test_seeded_touches_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a GPU's generator was used")
-
-    for name in ("get_rng_state", "set_rng_state", "manual_seed", "manual_seed_all"):
-        monkeypatch.setattr(torch.cuda, name, refuse)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    with seeded(1):
-        torch.rand(1)
-
-
-def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[Any] = []
-    gpu = torch.device("cuda:1")
-    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: used.append(("get", device)))
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _, device: used.append(("set", device)))
-    monkeypatch.setattr(torch.cuda, "manual_seed", lambda _: used.append("seed"))
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(used.append(device)))
-    with seeded(1, device=gpu):
-        drawn = torch.rand(1)
-    assert used == [("get", gpu), gpu, "seed", ("set", gpu)]
-    with seeded(1):
-        assert torch.equal(torch.rand(1), drawn)
 
 
 def test_progress_counts_all_pixels() -> None:

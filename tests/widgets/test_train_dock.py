@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QMessageBox
 
 import napari_pix2pix.fitting
 from napari_pix2pix.errors import ConfigError, FileError, InputError
@@ -74,12 +75,12 @@ def wait_for(qtbot: QtBot, dock: TrainDock, *states: str) -> None:
 
 
 def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
-    status = dock.status
+    status = dock.view.status
     return tuple(button.isEnabled() for button in (status.train, status.pause, status.stop))
 
 
 def wait_until_ready(qtbot: QtBot, dock: TrainDock) -> None:
-    qtbot.waitUntil(lambda: dock.status.train.isEnabled(), timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.status.train.isEnabled(), timeout=SLOW)
 
 
 def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Path) -> None:
@@ -95,11 +96,11 @@ def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Pat
     dock.save(tmp_path / "model.safetensors")
     assert load(tmp_path / "model.safetensors").config == dock.translator.config
     assert models().last().path == tmp_path / "model.safetensors"
-    steps, _ = dock.curves.points("L1")
+    steps, _ = dock.view.curves.points("L1")
     assert steps[-1] == 5
-    assert dock.preview.steps == [5]
-    assert dock.outcome.isVisibleTo(dock)
-    assert dock.status.bar.value() == dock.status.bar.maximum()
+    assert dock.view.preview.steps == [5]
+    assert dock.view.outcome.isVisibleTo(dock)
+    assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
 
 
 def test_pause_resume_and_stop(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -109,13 +110,13 @@ def test_pause_resume_and_stop(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert buttons(dock) == (False, True, True)
     dock.pause()
     assert dock.state == "paused"
-    assert dock.status.pause.text() == "Resume"
+    assert dock.view.status.pause.text() == "Resume"
     qtbot.wait(200)
-    steps = list(dock.curves.points("L1")[0])
+    steps = list(dock.view.curves.points("L1")[0])
     qtbot.wait(200)
-    assert dock.curves.points("L1")[0] == steps
+    assert dock.view.curves.points("L1")[0] == steps
     dock.resume()
-    qtbot.waitUntil(lambda: len(dock.curves.points("L1")[0]) > len(steps), timeout=SLOW)
+    qtbot.waitUntil(lambda: len(dock.view.curves.points("L1")[0]) > len(steps), timeout=SLOW)
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
@@ -165,10 +166,10 @@ def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBo
 def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: dock.preview.layer is not None, timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.preview.layer is not None, timeout=SLOW)
     viewer.layers.remove("preview [stain]")
-    seen = len(dock.preview.steps)
-    qtbot.waitUntil(lambda: len(dock.preview.steps) > seen, timeout=SLOW)
+    seen = len(dock.view.preview.steps)
+    qtbot.waitUntil(lambda: len(dock.view.preview.steps) > seen, timeout=SLOW)
     assert [layer.name for layer in viewer.layers] == ["stain", "dapi"]
     dock.stop()
     wait_for(qtbot, dock, "stopped")
@@ -183,7 +184,7 @@ def test_layers_removed_renamed_and_changed_while_training(
     viewer.layers["stain"].name = "other"
     viewer.layers["dapi"].data = np.zeros((10, 10))
     viewer.layers.remove("other")
-    qtbot.waitUntil(lambda: dock.preview.layer is not None, timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.preview.layer is not None, timeout=SLOW)
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
@@ -215,8 +216,8 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
     monkeypatch.setattr(napari_pix2pix.fitting, "training_events", events)
     dock.train()
     wait_for(qtbot, dock, "failed")
-    assert said in dock.status.error.text()
-    assert dock.status.error.isVisibleTo(dock)
+    assert said in dock.view.status.error.text()
+    assert dock.view.status.error.isVisibleTo(dock)
     assert buttons(dock) == (True, False, False)
 
 
@@ -240,17 +241,42 @@ def test_memory_of_the_run_is_released(
     assert [one() for one in seen] == [None] * 4
 
 
-def test_closed_viewer_ends_the_run_and_keeps_its_autosave(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     viewer.close()
+    assert "the next Train dock offers to go on" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
     assert load(record.with_suffix(".safetensors")).config.width == 4
+
+
+@pytest.mark.parametrize("answer", ["No", "Yes"])
+def test_viewer_that_a_user_closes_asks_first(
+    make_dock: MakeDock,
+    qtbot: QtBot,
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    button = getattr(QMessageBox.StandardButton, answer)
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
+    window = dock.window()
+    window.close()  # as the menu and its shortcut do, in a test that asks for no confirmation
+    assert asked == [
+        "A training is going on. What it has learnt stays in the autosave. Stop it and close?"
+    ]
+    assert dock.state == ("training" if answer == "No" else "stopped")
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == ("running" if answer == "No" else "closed")
 
 
 def test_next_dock_offers_a_run_that_was_cut_off(
@@ -258,16 +284,16 @@ def test_next_dock_offers_a_run_that_was_cut_off(
 ) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000, seed=3)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer)
-    assert other.offer.isVisibleTo(other)
-    assert "stain → dapi" in other.offer.said.text()
-    other.offer.resume.click()
+    assert other.view.offer.isVisibleTo(other)
+    assert "stain → dapi" in other.view.offer.said.text()
+    other.view.offer.resume.click()
     wait_for(qtbot, other, "training")
     assert other.config.seed == 3
-    qtbot.waitUntil(lambda: bool(other.curves.points("L1")[0]), timeout=SLOW)
-    assert other.curves.points("L1")[0][0] > 1
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]), timeout=SLOW)
+    assert other.view.curves.points("L1")[0][0] > 1
     other.stop()
     wait_for(qtbot, other, "stopped")
     assert len(list(own_folder.iterdir())) == 2
@@ -278,15 +304,15 @@ def test_run_is_not_resumed_without_its_layers(
 ) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     dock.close_work()
     viewer, other = make_dock()
     viewer.layers["dapi"].name = "renamed"
-    other.offer.resume.click()
-    assert "open these layers first: dapi" in other.offer.said.text()
+    other.view.offer.resume.click()
+    assert "open these layers first: dapi" in other.view.offer.said.text()
     assert other.state == "idle"
-    other.offer.discard.click()
-    assert not other.offer.isVisibleTo(other)
+    other.view.offer.discard.click()
+    assert not other.view.offer.isVisibleTo(other)
     assert list(own_folder.iterdir()) == []
 
 
@@ -340,13 +366,13 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     dock.train()
     wait_for(qtbot, dock, "done")
     model = dock.translator
-    dock.form.reset_fields()
+    dock.view.form.reset_fields()
     dock.start_from = model
-    assert not dock.form.options.preset.isEnabled()
+    assert not dock.view.form.options.preset.isEnabled()
     wait_until_ready(qtbot, dock)
-    assert "Starts from a model" in dock.form.notes.text()
-    assert dock.form.advanced.editor("width").value() == 4  # the model's, and not the preset's
-    assert "width" not in dock.form.fields
+    assert "Starts from a model" in dock.view.form.notes.text()
+    assert dock.view.form.advanced.editor("width").value() == 4  # the model's, and not the preset's
+    assert "width" not in dock.view.form.fields
     dock.set_fields(steps=3)
     dock.train()
     wait_for(qtbot, dock, "done")
@@ -355,7 +381,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     assert dock.translator.started_from["steps"] == 5
     dock.start_from = None
     wait_until_ready(qtbot, dock)
-    assert dock.form.advanced.editor("width").value() == TrainConfig().width
+    assert dock.view.form.advanced.editor("width").value() == TrainConfig().width
 
 
 def test_model_that_does_not_fit_is_said_where_it_is_wrong(
@@ -366,23 +392,23 @@ def test_model_that_does_not_fit_is_said_where_it_is_wrong(
     wait_for(qtbot, dock, "done")
     dock.save(tmp_path / "model.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
-    said, width = dock.form.options.start_error, dock.form.advanced._rows["width"].error
+    said, width = dock.view.form.options.start_error, dock.view.form.advanced._rows["width"].error
     dock.start_from = tmp_path / "other.safetensors"
     qtbot.waitUntil(lambda: "other.safetensors" in said.text(), timeout=SLOW)
-    assert not dock.status.train.isEnabled()
+    assert not dock.view.status.train.isEnabled()
     dock.start_from = tmp_path / "model.safetensors"
     wait_until_ready(qtbot, dock)
     assert said.text() == ""
     dock.set_fields(width=6)
     qtbot.waitUntil(lambda: "has width=4, got 6" in width.text(), timeout=SLOW)
-    dock.form.advanced.reset("width")
+    dock.view.form.advanced.reset("width")
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.arange(96 * 80, dtype=np.uint16).reshape(96, 80)
     qtbot.waitUntil(lambda: "was trained on 1 of float32" in said.text(), timeout=SLOW)
-    assert not dock.status.train.isEnabled()
+    assert not dock.view.status.train.isEnabled()
     dock.train()  # what a script asks for is refused too
     wait_for(qtbot, dock, "failed")
-    assert "was trained on 1 of float32" in dock.status.error.text()
+    assert "was trained on 1 of float32" in dock.view.status.error.text()
 
 
 def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -392,12 +418,12 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot:
     dock.start_from = dock.translator
     dock.set_fields(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer, preset="light")
-    other.offer.resume.click()
-    qtbot.waitUntil(lambda: bool(other.curves.points("L1")[0]), timeout=SLOW)
-    assert other.curves.points("L1")[0][0] > 1
+    other.view.offer.resume.click()
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]), timeout=SLOW)
+    assert other.view.curves.points("L1")[0][0] > 1
     other.stop()
     wait_for(qtbot, other, "stopped")
     assert other.translator.config.preset == "reference"
@@ -423,7 +449,7 @@ def test_closed_dock_takes_its_preview_with_it(
     wait_for(qtbot, dock, "done")
     assert "preview [stain]" in viewer.layers
     if kept:
-        dock.preview.keep()
+        dock.view.preview.keep()
     viewer.window.remove_dock_widget(dock)
     assert ("preview [stain]" in viewer.layers) is kept
 
@@ -433,10 +459,10 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folde
     wait_until_ready(qtbot, dock)
     dock.train()
     dock.stop()
-    assert "Stopping when the layers are read" in dock.status.said.text()
+    assert "Stopping when the layers are read" in dock.view.status.said.text()
     assert buttons(dock) == (False, False, False)
     wait_for(qtbot, dock, "stopped")
-    assert "before the first step" in dock.status.said.text()
+    assert "before the first step" in dock.view.status.said.text()
     assert dock.translator is None
     assert models().last() is None
     assert list(own_folder.iterdir()) == []
@@ -446,12 +472,12 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folde
 def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     dock.pause()
     dock.stop()
     dock.resume()
     dock.pause()
-    assert "Stopping" in dock.status.said.text()
+    assert "Stopping" in dock.view.status.said.text()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
 
@@ -467,7 +493,7 @@ def test_autosave_that_fails_at_the_end_loses_no_model(
     dock.train()
     wait_for(qtbot, dock, "done")
     assert dock.translator is not None
-    assert "Can't write the autosave." in dock.health.text()
+    assert "Can't write the autosave." in dock.view.health.text()
 
 
 def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -488,23 +514,23 @@ def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot:
 
 def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, dock = make_dock()
-    assert not dock.status.train.isEnabled()
+    assert not dock.view.status.train.isEnabled()
     wait_until_ready(qtbot, dock)
-    assert "96" in dock.form.summary.text()
-    dock.form.basics.editor("patch").set_value(33)
-    assert not dock.status.train.isEnabled()
-    qtbot.waitUntil(lambda: "patch should be" in dock.status.train.toolTip(), timeout=SLOW)
+    assert "96" in dock.view.form.summary.text()
+    dock.view.form.basics.editor("patch").set_value(33)
+    assert not dock.view.status.train.isEnabled()
+    qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip(), timeout=SLOW)
     with pytest.raises(ConfigError, match="patch should be"):
         dock.train()
-    dock.form.basics.reset("patch")
+    dock.view.form.basics.reset("patch")
     dock.set_fields(patch=32)
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.zeros((50, 50))
-    qtbot.waitUntil(lambda: dock.form.pairs.has_error(), timeout=SLOW)
-    assert not dock.status.train.isEnabled()
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error(), timeout=SLOW)
+    assert not dock.view.status.train.isEnabled()
     viewer.layers["dapi"].data = np.arange(96 * 80).reshape(96, 80)
     wait_until_ready(qtbot, dock)
-    assert not dock.form.pairs.has_error()
+    assert not dock.view.form.pairs.has_error()
 
 
 def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
@@ -515,14 +541,14 @@ def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
     dock.train()
     wait_for(qtbot, dock, "training")
     looked: list[int] = []
-    dock.form._understanding.due.connect(lambda: looked.append(1))
+    dock.view.form._understanding.due.connect(lambda: looked.append(1))
     viewer.layers["dapi"].data = np.zeros((50, 50))
     qtbot.wait(500)
     assert looked == []
     dock.stop()
     wait_for(qtbot, dock, "stopped")
-    assert not dock.status.train.isEnabled()
-    qtbot.waitUntil(lambda: dock.form.pairs.has_error(), timeout=SLOW)
+    assert not dock.view.status.train.isEnabled()
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error(), timeout=SLOW)
 
 
 def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -546,7 +572,7 @@ def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
 
 def test_form_covers_every_field(make_dock: MakeDock) -> None:
     _, dock = make_dock()
-    shown = {*FIELDS, *dock.form.basics.names, *dock.form.advanced.names}
+    shown = {*FIELDS, *dock.view.form.basics.names, *dock.view.form.advanced.names}
     # Several processes begin in a shell.
     assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
 
@@ -562,6 +588,6 @@ def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
     dock.train()
     wait_for(qtbot, dock, "done")
     with qtbot.waitSignal(dock.apply_requested) as told:
-        dock.outcome.apply.click()
+        dock.view.outcome.apply.click()
     assert told.args == [dock.translator]
     assert open_dock(viewer, "Apply").model.translator is dock.translator

@@ -1,0 +1,257 @@
+"""Generators in files of the PyTorch reference implementation of pix2pix (``latest_net_G.pth``).
+
+Our networks have the names and shapes of the reference's, so that a name needs no translation. What
+a file does not say, and what the two treat differently, is settled here: which network it is, and
+which convolutions have a bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from napari_pix2pix.core import ResNet, UNet, make_generator
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.torch_files import read_weights, some, write_weights
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+
+_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+_EXPECTED = (
+    "expected a U-Net (model.model.0.weight, model.model.1.model.1.weight, ...) or a ResNet "
+    "(model.1.weight, model.4.weight, ..., model.10.conv_block.1.weight, ...)"
+)
+
+
+@dataclass(frozen=True)
+class ReferenceNetwork:
+    """A generator that the reference implementation has.
+
+    Parameters
+    ----------
+    kind : {"unet", "resnet"}
+    in_channels, out_channels : int
+    width : int
+        Channels of the first layer (``--ngf``).
+    norm : {"batch", "instance", "none"}
+    depth : int
+        Halvings of a U-Net.
+    blocks : int
+        Residual blocks of a ResNet.
+    dropout : bool
+        Whether the blocks of a ResNet drop out; it moves their names. In a U-Net it has none.
+    """
+
+    kind: Literal["unet", "resnet"]
+    in_channels: int
+    out_channels: int
+    width: int
+    norm: Literal["batch", "instance", "none"]
+    depth: int = 8
+    blocks: int = 9
+    dropout: bool = False
+
+    def __str__(self) -> str:
+        size = f"U-Net-{2**self.depth}" if self.kind == "unet" else f"ResNet-{self.blocks}"
+        norm = "no norm" if self.norm == "none" else f"{self.norm} norm"
+        return f"{size} of width {self.width} with {norm}"
+
+    def build(self) -> UNet | ResNet:
+        """Build the network of ours that has these weights."""
+        return make_generator(
+            self.kind,
+            self.in_channels,
+            self.out_channels,
+            depth=self.depth,
+            blocks=self.blocks,
+            width=self.width,
+            norm=self.norm,
+            dropout=0.5 * self.dropout,
+        )
+
+    def own_shapes(self) -> Shapes:
+        """Return names and shapes of our network's weights, in their order."""
+        with torch.device("meta"):
+            return _shapes(self.build().state_dict())
+
+    def shapes(self) -> Shapes:
+        """Return names and shapes of the reference's weights, in their order."""
+        shapes = self.own_shapes()
+        if self.norm != "none":
+            return shapes
+        # Without a norm the reference has no biases, but in the last layer.
+        last = list(shapes)[-1]
+        return {k: v for k, v in shapes.items() if k == last or not k.endswith(".bias")}
+
+    @property
+    def flags(self) -> str:
+        """The options of the reference's commands that make this network."""
+        name = f"unet_{2**self.depth}" if self.kind == "unet" else f"resnet_{self.blocks}blocks"
+        drops = "" if self.dropout else " --no_dropout"
+        channels = f"--input_nc {self.in_channels} --output_nc {self.out_channels}"
+        return f"--netG {name} --ngf {self.width} --norm {self.norm} {channels}{drops}"
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether the reference's commands can make it; its classes can make all."""
+        return self.depth in (7, 8) if self.kind == "unet" else self.blocks in (6, 9)
+
+
+def read_reference(path: Path) -> tuple[ReferenceNetwork, dict[str, Tensor]]:
+    """Read a generator's file and find out which network it is of.
+
+    Parameters
+    ----------
+    path : Path
+        A state dict; with or without ``module.`` before the names, and with or without the
+        statistics that instance norm had in old versions, which nothing uses.
+
+    Returns
+    -------
+    network : ReferenceNetwork
+    weights : dict of str to Tensor
+        For the network of ours that `ReferenceNetwork.build` makes.
+
+    Raises
+    ------
+    FileError
+        If the file can't be read or is of another network; the sentence says what was found and
+        what was expected.
+    """
+    weights = _without_idle_statistics(read_weights(path))
+    shapes = _shapes(weights)
+    _check_family(path, shapes)
+    network = _infer_unet(shapes) if "model.model.0.weight" in shapes else _infer_resnet(shapes)
+    if network is None:
+        raise FileError(f"{path} holds no generator of pix2pix: found {some(shapes)}; {_EXPECTED}.")
+    _check_fit(path, network, shapes)
+    return network, _filled(network.own_shapes(), weights)
+
+
+def write_reference(path: Path, network: ReferenceNetwork, weights: Mapping[str, Tensor]) -> None:
+    """Write a generator as the reference's ``load_state_dict`` takes it.
+
+    Parameters
+    ----------
+    path : Path
+        Such as ``latest_net_G.pth``.
+    network : ReferenceNetwork
+    weights : mapping of str to Tensor
+        Of our network, which may lack biases.
+
+    Raises
+    ------
+    InputError
+        If the network has biases where the reference has none.
+    FileError
+        If the file can't be written.
+    """
+    shapes = network.shapes()
+    foreign = [name for name in weights if name not in shapes and bool(weights[name].any())]
+    if foreign:
+        raise InputError(
+            f"The PyTorch implementation has no biases beside norm='none', and the model has "
+            f"{len(foreign)} ({some(foreign)}): train it with bias=False or with a norm."
+        )
+    write_weights(path, _filled(shapes, weights))
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> Shapes:
+    return {name: tuple(value.shape) for name, value in weights.items()}
+
+
+def _without_idle_statistics(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop running statistics that no weight stands beside: those of instance norm."""
+    return {
+        name: value
+        for name, value in weights.items()
+        if not name.endswith(_STATISTICS) or f"{name.rpartition('.')[0]}.weight" in weights
+    }
+
+
+def _filled(shapes: Shapes, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights in an order; biases and counts that are not there are 0."""
+    return {
+        name: weights[name]
+        if name in weights
+        else torch.zeros(shape, dtype=torch.int64 if _is_count(name) else torch.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def _is_count(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
+def _check_family(path: Path, shapes: Shapes) -> None:
+    """Refuse, with its own sentence, what is taken for a generator's file most easily."""
+    deep = [name for name, shape in shapes.items() if len(shape) == 5]
+    if deep:
+        raise FileError(
+            f"{path} holds 3D weights: {deep[0]} has shape {shapes[deep[0]]}, expected 4 axes. "
+            "pix2pix translates planes; a stack's neighbouring planes can be channels (z_context)."
+        )
+    if {"model.0.weight", "net.0.weight"} & set(shapes):
+        raise FileError(
+            f"{path} holds a discriminator: found {some(shapes)}; {_EXPECTED}. Give the "
+            "generator's file, such as latest_net_G.pth."
+        )
+
+
+def _infer_unet(shapes: Shapes) -> ReferenceNetwork | None:
+    first, last = shapes["model.model.0.weight"], shapes.get("model.model.3.weight", ())
+    if len(first) != 4 or len(last) != 4:
+        return None
+    # Each level is within the one above: model.model.1.model.3.model.1.weight.
+    depth = max(name.count("model.") for name in shapes) - 1
+    norm = _norm(shapes, "model.model.0")
+    return ReferenceNetwork("unet", first[1], last[1], first[0], norm, depth=depth)
+
+
+def _infer_resnet(shapes: Shapes) -> ReferenceNetwork | None:
+    blocks = 0
+    while f"model.{10 + blocks}.conv_block.1.weight" in shapes:
+        blocks += 1
+    first, last = (shapes.get(f"model.{n}.weight", ()) for n in (1, 17 + blocks))
+    if not blocks or len(first) != 4 or len(last) != 4:
+        return None
+    # Dropout has no weights, but stands before the second convolution.
+    dropout = len(shapes.get("model.10.conv_block.6.weight", ())) == 4
+    norm = _norm(shapes, "model.1")
+    return ReferenceNetwork(
+        "resnet", first[1], last[0], first[0], norm, blocks=blocks, dropout=dropout
+    )
+
+
+def _norm(shapes: Shapes, first: str) -> Literal["batch", "instance", "none"]:
+    if any(name.endswith("running_mean") for name in shapes):
+        return "batch"
+    return "instance" if f"{first}.bias" in shapes else "none"
+
+
+def _check_fit(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
+    """Refuse a file of which only the beginning is the network's."""
+    expected = network.shapes()
+    # Batch norm counted no batches before PyTorch 0.4.1.
+    lacking = [name for name in expected if name not in shapes and not _is_count(name)]
+    surplus = [name for name in shapes if name not in expected]
+    other = [k for k in shapes if k in expected and shapes[k] != expected[k]]
+    if not (lacking or surplus or other):
+        return
+    parts = []
+    if lacking:
+        parts.append(f"{some(lacking, 2)} expected and not found")
+    if surplus:
+        parts.append(f"{some(surplus, 2)} found and not expected")
+    if other:
+        name = other[0]
+        parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
+    raise FileError(
+        f"{path} begins like a {network} of the PyTorch implementation and is another network: "
+        f"{'; '.join(parts)}."
+    )

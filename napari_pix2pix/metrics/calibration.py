@@ -1,0 +1,145 @@
+"""Whether the spread of several samples tells where their mean is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from napari_pix2pix.errors import InputError
+
+_BINS = 10
+_TELLS, _HINTS = 0.7, 0.3  # of the rank correlation that perfect samples would have
+_EVEN = 0.1  # a rank correlation that perfect samples stay below where their spread hardly varies
+_FAR = 1.5  # times that error and spread may differ
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Spread of samples against error of their mean.
+
+    Attributes
+    ----------
+    spreads, errors : tuple of float
+        For each bin of equally many pixels, from small to large spread: the root mean variance of
+        the samples and the root mean squared error of their mean (Levi et al., 2022), in the
+        image's unit. Equal where the spread is calibrated.
+    correlation : float
+        Spearman's, of spread and absolute error over the pixels; NaN where either is constant.
+    possible : float
+        What it would be if errors were normal with exactly this spread, which is well below 1; NaN
+        where the spread is constant.
+    ratio : float
+        Root mean squared error over root mean variance, of all pixels: above 1 the samples
+        promise too much. Infinite where they don't differ.
+    samples, pixels : int
+        How many of each.
+    """
+
+    spreads: tuple[float, ...]
+    errors: tuple[float, ...]
+    correlation: float
+    possible: float
+    ratio: float
+    samples: int
+    pixels: int
+
+    @property
+    def verdict(self) -> str:
+        """What it says, in sentences."""
+        if not any(self.spreads):
+            return "All samples are alike: they say nothing of where the error is."
+        if math.isnan(self.correlation):
+            return "The error is the same everywhere, so there is nothing for the spread to tell."
+        how = f"rank correlation {self.correlation:.2f}; perfect samples: {self.possible:.2f}"
+        if self.possible < _EVEN:
+            where = f"The spread is nearly the same everywhere and can't tell where ({how})."
+        elif self.correlation >= _TELLS * self.possible:
+            where = f"The spread tells where the error is ({how})."
+        elif self.correlation >= _HINTS * self.possible:
+            where = f"The spread hints at where the error is, no more ({how})."
+        else:
+            where = f"The spread does not tell where the error is ({how}): don't read it as doubt."
+        if 1 / _FAR <= self.ratio <= _FAR:
+            return f"{where} Its size fits: errors are {self.ratio:.2g} times the spread."
+        size = "too small" if self.ratio > 1 else "too large"
+        return f"{where} Its size is {size}: errors are {self.ratio:.2g} times the spread."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Calibration:
+    """Compare the spread of samples with the error of their mean.
+
+    Parameters
+    ----------
+    spread, error : arrays (N,)
+        At each pixel the samples' standard deviation, and their mean minus the truth.
+    samples : int
+        How many there were.
+
+    Raises
+    ------
+    InputError
+        If there is no pixel.
+
+    Examples
+    --------
+    >>> spread = np.linspace(1, 2, 1000)
+    >>> error = spread * np.random.default_rng(0).choice([-1, 1], 1000)
+    >>> calibrate(spread, error, samples=8).verdict.split(" (")[0]
+    'The spread tells where the error is'
+    """
+    spread, error = (np.asarray(one, np.float64).ravel() for one in (spread, error))
+    if not spread.size or spread.size != error.size:
+        raise InputError(
+            f"There are {spread.size} spreads and {error.size} errors: give as many of one as of "
+            "the other, at least one."
+        )
+    ideal = np.random.default_rng(0).normal(0, spread)
+    bins = np.array_split(np.argsort(spread, kind="stable"), min(_BINS, spread.size))
+    whole = _root_mean_square(spread)
+    return Calibration(
+        spreads=tuple(_root_mean_square(spread[chosen]) for chosen in bins),
+        errors=tuple(_root_mean_square(error[chosen]) for chosen in bins),
+        correlation=_rank_correlation(spread, np.abs(error)),
+        possible=_rank_correlation(spread, np.abs(ideal)),
+        ratio=_root_mean_square(error) / whole if whole else math.inf,
+        samples=samples,
+        pixels=spread.size,
+    )
+
+
+def spread_and_mean(draws: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return standard deviation and mean of draws, each seen once.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2.
+    """
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
+    for draw in draws:
+        count += 1
+        step = draw - mean
+        mean = mean + step / count
+        squares = squares + step * (draw - mean)  # Welford (1962)
+    if count < 2:
+        raise InputError(f"Spread needs 2 samples or more, got {count}.")
+    return np.sqrt(squares / (count - 1)), mean
+
+
+def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    varied = np.ptp(first) > 0 and np.ptp(second) > 0
+    return float(spearmanr(first, second).statistic) if varied else math.nan
+
+
+def _root_mean_square(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values**2)))

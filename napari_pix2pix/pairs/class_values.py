@@ -1,0 +1,145 @@
+"""Which values the labels of a set hold, and pixels whose value is no class of a model."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.labels import distinct_values, listed
+from napari_pix2pix.pairs.pair import OpenPair
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.pairs.sample import Block
+from napari_pix2pix.pairs.split import Area
+
+Side = Literal["source", "target"]
+
+# Pixels that are looked at at once.
+_STRIP = 2**22
+
+
+def held_values(
+    pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side
+) -> NDArray[np.int64] | None:
+    """Find every value that the labels of a training set hold, however rare.
+
+    Parameters
+    ----------
+    pairs : sequence of OpenPair
+    areas : sequence of Area
+        Nothing outside them is looked at.
+    side : {"source", "target"}
+
+    Returns
+    -------
+    int64 array or None
+        Sorted, inside the masks; None where an image or a mask is not in memory, so that looking
+        at all of it could take long.
+    """
+    found: list[NDArray[Any]] = []
+    for area in areas:
+        planes, mask = getattr(pairs[area.pair], side), pairs[area.pair].mask
+        if not (_in_memory(planes) and (mask is None or _in_memory(mask))):
+            return None
+        found += [np.unique(_ends_of_runs(part)) for part in _parts(planes, mask, area)]
+    return distinct_values(found)
+
+
+def leave_out_unknown(
+    raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None, side: Side
+) -> tuple[NDArray[np.bool_] | None, list[int]]:
+    """Leave out pixels whose value is no class: they count as unlabelled.
+
+    Parameters
+    ----------
+    raw : array (C, h, w)
+    codec : Codec
+        Of anything but classes, all pixels stay.
+    valid : bool array (1 or D, h, w) or None
+        The pixels of the target that count; None for all.
+    side : {"source", "target"}
+        A pixel of a source is left out in all channels of the target.
+
+    Returns
+    -------
+    valid : bool array (1 or D, h, w) or None
+        What is left.
+    unknown : list of int
+        The values that are no class, where they would have counted.
+    """
+    if not isinstance(codec, ClassCodec):
+        return valid, []
+    known = codec.known(raw)
+    if known.all():
+        return valid, []
+    counted = known if valid is None else known | ~valid.any(axis=0)
+    unknown = [int(value) for value in np.unique(raw[~counted])]
+    inside = np.asarray(known.all(axis=0, keepdims=True) if side == "source" else known)
+    return inside if valid is None else np.asarray(valid & inside), unknown
+
+
+def leave_out_of_blocks(
+    blocks: Sequence[Block], source: Codec, target: Codec
+) -> tuple[list[Block], list[str]]:
+    """Leave pixels whose value is no class out of blocks that are held out, and say so.
+
+    Returns
+    -------
+    blocks : list of Block
+    sentences : list of str
+        One for the source, one for the target; none where all classes are known.
+    """
+    left: list[Block] = list(blocks)
+    sentences = []
+    for side, codec in (("source", source), ("target", target)):
+        assert side == "source" or side == "target"
+        met: set[int] = set()
+        for index, block in enumerate(left):
+            valid, unknown = leave_out_unknown(getattr(block, side), codec, block.valid, side)
+            left[index] = replace(block, valid=valid)
+            met.update(unknown)
+        if met:
+            sentences.append(
+                f"The {side} holds {listed(sorted(met))} where it is held out, and not where it is "
+                "trained on: such pixels count as unlabelled."
+            )
+    return left, sentences
+
+
+def _in_memory(planes: Planes) -> bool:
+    return all(_holds_its_values(member.array) for member in planes.members)
+
+
+def _holds_its_values(array: Any) -> bool:
+    """Whether an array is numpy's, and neither it nor what it is a view of is mapped to a file."""
+    if not isinstance(array, np.ndarray):
+        return False
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return not isinstance(array, mmap.mmap)
+
+
+def _parts(planes: Planes, mask: Planes | None, area: Area) -> Iterator[NDArray[Any]]:
+    """Read what counts of an area, some rows at a time, in one dimension."""
+    height = max(1, _STRIP // area.width)
+    columns = slice(area.left, area.right)
+    for frame in range(planes.frames):
+        for top in range(area.top, area.bottom, height):
+            rows = slice(top, min(top + height, area.bottom))
+            values = planes.read(frame, rows, columns)
+            if mask is None:
+                yield values.ravel()
+            else:
+                inside = mask.read(frame % mask.frames, rows, columns) != 0
+                yield values[np.broadcast_to(inside, values.shape)]
+
+
+def _ends_of_runs(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the last of equal neighbours: labels have long runs, and few values are sorted."""
+    return np.append(values[:-1][values[1:] != values[:-1]], values[-1:])

@@ -1,0 +1,148 @@
+"""What a discriminator thinks of a prediction, patch by patch, on the pixels that it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from napari_pix2pix.core import AdversarialLoss, VerdictMap
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation.cutting import cut_image
+from napari_pix2pix.translation.measuring import norms_that_measure
+from napari_pix2pix.translation.tiles import TileGrid
+from napari_pix2pix.translation.translate import translate
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A discriminator with the codecs of what it sees.
+
+    Attributes
+    ----------
+    network : VerdictMap
+        In ``eval`` mode, on its device.
+    adversarial : {"vanilla", "lsgan", "hinge", "wgan"}
+        What it was trained with.
+    conditional : bool
+        Whether it sees source and condition beside the image.
+    source_codec, target_codec : Codec
+    conditions : int
+        How many there are; 0 without any.
+    """
+
+    network: VerdictMap
+    adversarial: AdversarialLoss
+    conditional: bool
+    source_codec: Codec
+    target_codec: Codec
+    conditions: int
+
+    def judge(
+        self,
+        source: Planes,
+        prediction: Planes,
+        frame: int,
+        condition: int = 0,
+        *,
+        tile: int | None = None,
+        on_tile: Callable[[int, int], object] | None = None,
+    ) -> np.ndarray:
+        """Judge one frame.
+
+        Parameters
+        ----------
+        source, prediction : Planes
+            Of the same frames, height and width.
+        frame : int
+        condition : int
+            Index of the condition.
+        tile : int, optional
+            Side of the tiles in pixels, see `Translator.verdict`.
+        on_tile : callable, optional
+            Called with the number of pixels done and of all.
+
+        Returns
+        -------
+        numpy.ndarray
+            (H, W) float32: the logits, 0 where it can't tell, positive for real.
+        """
+        size = prediction.height, prediction.width
+        measures = bool(norms_that_measure(self.network))
+        stride, halo, least = self.network.stride, self.network.halo, self.network.least_size
+        grid = TileGrid(*size, stride=stride, halo=halo, least=least)
+        device = next(self.network.parameters()).device
+        channels = self.network.discriminator.in_channels
+        cut, batch = cut_image(
+            self.network,
+            channels,
+            grid,
+            device=device,
+            tile=0 if measures else tile,
+            halo=halo,
+        )
+        logits = translate(
+            self._network,
+            self._reader(source, prediction, frame, condition),
+            **asdict(cut),
+            batch=batch,
+            may_cut=not measures,
+            device=device,
+            on_tile=on_tile,
+        )[0]
+        return 2 * logits - 1 if self.adversarial == "lsgan" else logits
+
+    def _network(self, seen: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(seen)
+        return logits.float()
+
+    def _reader(
+        self, source: Planes, prediction: Planes, frame: int, condition: int
+    ) -> Callable[[slice, slice], np.ndarray]:
+        """Return what reads the planes of a window in the order of the training."""
+        image = _encoded(prediction, frame, self.target_codec)
+        if not self.conditional:
+            return image
+        told = np.zeros((self.conditions, 1, 1), np.float32)
+        told[condition : condition + 1] = 1
+
+        def read(rows: slice, columns: slice) -> np.ndarray:
+            judged = image(rows, columns)
+            beside = np.broadcast_to(told, (self.conditions, *judged.shape[1:]))
+            given = self.source_codec.encode(source.read(frame, rows, columns))
+            return np.concatenate([given, beside, judged])
+
+        return read
+
+
+def check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
+    """Refuse what can't be a prediction of a source.
+
+    Raises
+    ------
+    InputError
+        When frames, height or width differ, or the prediction has not so many channels.
+    """
+    if prediction.channels != channels:
+        raise InputError(
+            f"The model makes {channels} channel{'s' if channels > 1 else ''}, the prediction has "
+            f"{prediction.channels}: give the same channels."
+        )
+    there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))
+    if there != here:
+        raise InputError(
+            f"The source has the frames, height and width {there}, the prediction {here}: give a "
+            "prediction of this source."
+        )
+
+
+def _encoded(image: Planes, frame: int, codec: Codec) -> Callable[[slice, slice], np.ndarray]:
+    """Return what reads an image's planes; objects are encoded on the whole, where they end."""
+    if codec.kind != "instances":
+        return lambda rows, columns: codec.encode(image.read(frame, rows, columns))
+    whole = codec.encode(image.read(frame, slice(0, image.height), slice(0, image.width)))
+    return lambda rows, columns: whole[:, rows, columns]

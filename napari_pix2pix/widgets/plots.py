@@ -1,0 +1,59 @@
+"""Plots in the colours of the viewer's theme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+
+class ThemedPlots(QWidget):
+    """A column of plots, each made when there is something to show.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose theme the colours follow.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._plots: list[Any] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(2)
+        viewer.events.theme.connect(self._on_theme)
+
+    def _add_plot(self, height: int) -> Any:
+        """Add a plot below the others, so many pixels high."""
+        # Imported with the first plot: it takes half a second.
+        import pyqtgraph as pg
+
+        plot = pg.PlotWidget()
+        plot.setFixedHeight(height)
+        plot.setMinimumWidth(0)
+        plot.setMenuEnabled(False)
+        plot.hideButtons()
+        for side in ("left", "bottom"):
+            plot.getAxis(side).enableAutoSIPrefix(False)
+        self._plots.append(plot)
+        self._column.addWidget(plot)
+        self._on_theme()
+        return plot
+
+    def _on_theme(self, _event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        back, text = (QColor(str(colour.as_hex())) for colour in (theme.background, theme.text))
+        for plot in self._plots:
+            plot.setBackground(back)
+            for side in ("left", "bottom"):
+                axis = plot.getAxis(side)
+                axis.setPen(text)
+                axis.setTextPen(text)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.calibration import calibrate, spread_and_mean
+
+
+def test_calibrated_samples_lie_on_the_diagonal() -> None:
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(0.5, 5, 40_000)
+    found = calibrate(spread, rng.normal(0, spread), samples=8)
+    np.testing.assert_allclose(found.errors, found.spreads, rtol=0.1)
+    assert list(found.spreads) == sorted(found.spreads)
+    assert found.ratio == pytest.approx(1, rel=0.03)
+    assert found.correlation == pytest.approx(found.possible, abs=0.03)
+    assert found.verdict.startswith("The spread tells where the error is")
+    assert "Its size fits" in found.verdict
+    assert found.pixels == 40_000
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (lambda spread, rng: 4 * spread * rng.choice([-1, 1], 999), "tells where the error is"),
+        (lambda spread, rng: 4 * spread, "too small: errors are 4 times the spread"),
+        (lambda spread, rng: 0.1 * spread, "too large: errors are 0.1 times the spread"),
+        (lambda spread, rng: rng.normal(0, 1, 999), "does not tell where the error is"),
+        (lambda spread, rng: rng.normal(0, 1 + spread), "hints at where the error is"),
+        (lambda spread, rng: np.full(999, 2.0), "nothing for the spread to tell"),
+    ],
+)
+def test_the_verdict_is_said_plainly(error, words) -> None:
+    rng = np.random.default_rng(1)
+    spread = rng.uniform(0.2, 3, 999)
+    assert words in calibrate(spread, error(spread, rng), samples=4).verdict
+
+
+def test_samples_that_are_alike_say_nothing() -> None:
+    found = calibrate(np.zeros(50), np.arange(50.0), samples=4)
+    assert math.isnan(found.correlation)
+    assert math.isinf(found.ratio)
+    assert "All samples are alike" in found.verdict
+
+
+def test_an_even_spread_cannot_tell() -> None:
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(1, 1.05, 5000)
+    verdict = calibrate(spread, rng.normal(0, spread), samples=4).verdict
+    assert "nearly the same everywhere" in verdict
+
+
+def test_few_pixels_make_few_bins() -> None:
+    assert len(calibrate(np.arange(3.0), np.arange(3.0), samples=2).spreads) == 3
+    with pytest.raises(InputError, match="0 spreads"):
+        calibrate(np.empty(0), np.empty(0), samples=2)
+
+
+def test_spread_and_mean_of_draws() -> None:
+    draws = np.random.default_rng(0).normal(14_000, 1, (7, 5, 6))
+    spread, mean = spread_and_mean(iter(draws))
+    np.testing.assert_allclose(spread, draws.std(axis=0, ddof=1))
+    np.testing.assert_allclose(mean, draws.mean(axis=0))
+    with pytest.raises(InputError, match="got 1"):
+        spread_and_mean(draws[:1])

@@ -1,0 +1,138 @@
+"""Where a prediction looks false: in Python, by tiles, of frames and of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pix2pix import Translator, load, train
+from napari_pix2pix.errors import InputError
+
+TINY: dict[str, Any] = {
+    "width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 2, "patch": 32,
+    "batch": 2, "dropout": 0.0, "validation": 0.0, "adversarial_start": 0.0, "steps": 3,
+}  # fmt: skip
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def gray() -> Translator:
+    image = noise(64, 64)
+    return train(image, 1 - image, **TINY)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"adversarial": "lsgan", "spectral_norm": True, "conditional": False},
+        {"discriminator_layers": 0},
+        {"discriminator_layers": 1, "discriminator_scales": 2},
+    ],
+)
+def test_tiles_equal_the_whole(fields: dict[str, Any]) -> None:
+    image = noise(64, 64)
+    model = train(image, 1 - image, **{**TINY, **fields})
+    source, prediction = noise(149, 103, seed=1), noise(149, 103, seed=2)
+    whole = model.verdict(source, prediction, tile=0)
+    assert whole.shape == source.shape
+    assert whole.dtype == np.float32
+    assert whole.std() > 0
+    assert np.abs(model.verdict(source, prediction, tile=16) - whole).max() <= 1e-5
+    sees_source = np.abs(model.verdict(noise(149, 103), prediction) - whole).max() > 0
+    assert sees_source == fields.get("conditional", True)
+
+
+def test_it_tells_the_truth_from_what_is_made() -> None:
+    """A discriminator that learns fast beside a generator that hardly does."""
+    image = noise(96, 96)
+    rates = {"learning_rate": 1e-6, "discriminator_learning_rate": 1e-2, "steps": 40, "ema": 0.0}
+    model = train(image, 1 - image, **{**TINY, **rates})
+    mixed = 1 - image
+    mixed[:, 48:] = model(image)[:, 48:]
+    verdict = model.verdict(image, mixed)
+    assert verdict[:, :32].mean() > 0.5
+    assert verdict[:, 64:].mean() < -0.5
+
+
+def test_frames_and_conditions_and_channels() -> None:
+    sources = [noise(40, 40, 3, seed=k) for k in range(2)]
+    targets = [1 - image[..., 0] for image in sources]
+    model = train(sources, targets, condition=["a", "b"], **TINY)
+    stack = noise(2, 30, 33, 3, seed=5)
+    prediction = model(stack, condition="a")
+    verdicts = {name: model.verdict(stack, prediction, condition=name) for name in "ab"}
+    assert verdicts["a"].shape == (2, 30, 33)
+    assert not np.allclose(verdicts["a"], verdicts["b"])
+    one = model.verdict(stack[1], prediction[1], condition="a")
+    np.testing.assert_allclose(verdicts["a"][1], one, atol=1e-6)
+    with pytest.raises(InputError, match="condition must be one of 'a', 'b', got None"):
+        model.verdict(stack, prediction)
+
+
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_labels(kind: str) -> None:
+    labels = np.zeros((64, 64), np.uint16)
+    labels[4:30, 4:30], labels[34:60, 20:60] = 1, 2
+    source = labels / 2 + 0.1 * noise(64, 64)
+    model = train(source, labels, target_kind=kind, adversarial_weight=1.0, **TINY)
+    whole = model.verdict(source, labels, tile=0)
+    assert np.abs(model.verdict(source, labels, tile=16) - whole).max() <= 1e-5
+
+
+def test_without_a_source() -> None:
+    fields = {**TINY, "noise_channels": 2}
+    model = train(None, noise(64, 64), **fields)
+    assert model.verdict(None, model.sample(size=40)[0]).shape == (40, 40)
+
+
+def test_a_discriminator_that_measures_its_input_is_given_the_whole() -> None:
+    image = noise(64, 64)
+    model = train(image, 1 - image, discriminator_norm="instance", **TINY)
+    whole = model.verdict(image, image)
+    np.testing.assert_array_equal(model.verdict(image, image, tile=16), whole)
+
+
+def test_a_model_from_a_file_says_the_same(gray: Translator, tmp_path: Any) -> None:
+    image = noise(40, 40)
+    gray.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors").verdict(image, image)
+    np.testing.assert_array_equal(again, gray.verdict(image, image))
+
+
+def test_refused(gray: Translator, tmp_path: Any) -> None:
+    image = noise(40, 40)
+    with pytest.raises(InputError, match=r"frames, height and width \(40, 40\), the prediction"):
+        gray.verdict(image, image[:30])
+    with pytest.raises(InputError, match="makes 1 channel, the prediction has 3"):
+        gray.verdict(image, noise(40, 40, 3))
+    with pytest.raises(InputError, match="trained with a source: give that"):
+        gray.verdict(None, image)
+    gray.save(tmp_path / "slim.safetensors", slim=True)
+    with pytest.raises(InputError, match="no discriminator to ask: it was saved slim"):
+        load(tmp_path / "slim.safetensors").verdict(image, image)
+    plain = train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0})
+    with pytest.raises(InputError, match="trained without an adversarial term"):
+        plain.verdict(image, image)
+    late = train(image, 1 - image, callback=lambda _: True,
+                 **{**TINY, "adversarial_start": 0.9, "steps": 50})  # fmt: skip
+    with pytest.raises(InputError, match="learnt nothing: its training ended before"):
+        late.verdict(image, image)
+
+
+def test_layers_become_a_layer_where_they_lie(gray: Translator) -> None:
+    layers = pytest.importorskip("napari.layers")
+    image = layers.Image(noise(40, 48), name="stain", scale=(0.5, 0.5), translate=(3, 4))
+    made = layers.Image(noise(40, 48, seed=1), name="made", scale=(0.5, 0.5), translate=(3, 4))
+    verdict = gray.verdict(image, made)
+    assert verdict.name == "made [verdict]"
+    assert verdict.data.shape == (40, 48)
+    assert list(verdict.scale) == [0.5, 0.5]
+    low, high = verdict.contrast_limits
+    assert low == -high < 0
+    np.testing.assert_array_equal(verdict.data, gray.verdict(image.data, made.data))
