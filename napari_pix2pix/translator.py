@@ -252,7 +252,9 @@ class Translator(FrameTranslator):
         equals that part of the whole image. Chunks are those of the source in Y and X, moved to
         the grid of the network's stride and joined to twice its halo; frames are chunks of their
         own. Instances are chunked by frame, since objects are told apart on the whole, and so is
-        what is given the whole image (``statistics="image"``, instance and group norm).
+        what is given the whole image (``statistics="image"``, instance and group norm) where that
+        fits into memory; otherwise a frame is measured in a sample of windows, once for all of its
+        chunks.
         The network is copied, so that what is done with this translator meanwhile does no harm;
         one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """
