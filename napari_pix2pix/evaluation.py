@@ -44,7 +44,7 @@ def evaluate(
         ``prediction`` and ``trivial``: means over the images of ``l1``, ``psnr``, ``ssim``,
         ``pearson``, ``nrmse``, each image weighted by its labelled pixels; ``images``: the same
         for each image (or frame) that has any, with its ``name``. The trivial map is the
-        least-squares fit of the training.
+        least-squares fit of the training; files of the PyTorch implementation have none.
 
     Raises
     ------
@@ -141,10 +141,9 @@ def _score_frame(
     _check_classes(codec, target[np.broadcast_to(valid, target.shape)], opened.name)
     prediction = translator.translate_planes(opened.source, frame, pair.condition, on_tile=on_tile)
     condition = translator.conditions.index(pair.condition) if translator.conditions else 0
-    predictions = {
-        "prediction": prediction,
-        "trivial": codec.as_target(translator.trivial.predict(source, condition)),
-    }
+    predictions = {"prediction": prediction}
+    if translator.trivial.maps:
+        predictions["trivial"] = codec.as_target(translator.trivial.predict(source, condition))
     return {
         side: score(prediction, target, kind=codec.kind, valid=valid, data_range=codec.data_range)
         for side, prediction in predictions.items()

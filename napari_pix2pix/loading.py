@@ -102,6 +102,12 @@ def _read_foreign(
     drops = network.dropout if network.kind == "resnet" else dropout is not False
     source = _whole_range(dtype or _DTYPE, network.in_channels)
     target = _whole_range(dtype or _DTYPE, network.out_channels)
+    notes = [_note_on_range(source)]
+    if network.kind == "unet" and dropout is None:
+        notes.append(
+            "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
+            "so, and drops only where a call asks for it."
+        )
     header = {
         "config": _config(network, drops).model_dump(mode="json"),
         "source_codec": source.to_dict(),
@@ -111,16 +117,11 @@ def _read_foreign(
         "scores": {},
         "history": [],
         "summary": f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
-        "notes": [_note_on_range(source)],
+        "notes": notes,
         "step": 0,
         "seconds": 0.0,
         "versions": {},
     }
-    if network.kind == "unet" and dropout is None:
-        header["notes"].append(
-            "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
-            "so, and drops only where a call asks for it."
-        )
     return {f"generator.{name}": value for name, value in weights.items()}, header
 
 

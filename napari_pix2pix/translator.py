@@ -21,6 +21,7 @@ from napari_pix2pix.layers import (
     layers_in,
     planes_of,
     result_layer,
+    result_record,
     snapshot,
     verdict_layer,
 )
@@ -74,7 +75,8 @@ class Translator(FrameTranslator):
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
     trivial : TrivialMaps
-        The best trivial map, fitted on the same training data; none without a source.
+        The best trivial map, fitted on the same training data; none without a source, or where
+        another program trained the model.
     scores : dict
         ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
         the held-out data; empty without validation.
@@ -286,16 +288,19 @@ class Translator(FrameTranslator):
             drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        record = {  # with the keys that the Apply dock writes: it finds the layer again by them
-            "model": "pix2pix",
-            "digest": self.digest,
-            "condition": condition,
-            "source": " + ".join(one.name for one in sources),
-            "source_id": str(layers[0].unique_id),
-            "trained_on": self.summary,
-            "scores": self.scores,
-        }
-        made = [result_layer(array, sources[0], self.target_codec, record) for array in drawn]
+        made = []
+        for number, array in enumerate(drawn, start=1):
+            record = result_record(
+                sources,
+                model="pix2pix",
+                digest=self.digest,
+                condition=condition,
+                trained_on=self.summary,
+                scores=self.scores,
+                samples=samples,
+                shown=f"sample {number}" if samples > 1 else "",
+            )
+            made.append(result_layer(array, sources[0], self.target_codec, record))
         return made if samples > 1 else made[0]
 
     def sample(

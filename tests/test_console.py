@@ -338,7 +338,7 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
     assert translator.source_codec.channels == 2
     result = translator((stain, nuclei))
     assert isinstance(result, Labels)
-    assert result.name == "stain [pix2pix]"
+    assert result.name == "stain + nuclei [pix2pix]"
     with pytest.warns(UserWarning, match="also trained on"):
         listed = train(
             [stain, stain],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from napari_pix2pix.errors import Pix2PixError
 # Other modules are imported by the command: --help does not wait for torch.
 if TYPE_CHECKING:
     from napari_pix2pix.formats.geometry import ImageFile
+    from napari_pix2pix.streaming import Cluster
     from napari_pix2pix.translator import Translator
 
 
@@ -67,6 +71,11 @@ if TYPE_CHECKING:
 )
 @click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run was broken off.")
+@click.option(
+    "--scheduler",
+    help="Address of a dask.distributed scheduler, such as tcp://10.0.0.1:8786, whose workers "
+    "translate the blocks. They need the same folders under the same names.",
+)
 @overwrite_option
 @json_option
 def apply(
@@ -78,6 +87,7 @@ def apply(
     samples: int,
     resume: bool,
     overwrite: bool,
+    scheduler: str | None,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -98,6 +108,7 @@ def apply(
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 4
     napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --resume
     napari-pix2pix apply dapi.safetensors slide.zarr -o part.ome.tif --region 0:4096,8192:12288
+    napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --scheduler tcp://10.0.0.1:8786
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.formats.paths import expand_paths, make_folder
     from napari_pix2pix.loading import load
@@ -107,7 +118,6 @@ def apply(
     check_integer("samples", samples, 1)
     translator = load(model)
     how |= {"condition": condition_of(translator, condition), "samples": samples}
-    work = _Work(translator, axes, how, resume=resume, overwrite=overwrite)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
@@ -117,20 +127,33 @@ def apply(
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
     failed: dict[str, str] = {}
-    for source, names in bar(list(zip(inputs, numbered, strict=True)), quiet=as_json):
-        try:
-            with_bar = len(inputs) == 1 and not as_json
-            work.apply(source, names, with_bar=with_bar)
-            done += map(str, names)
-        except Pix2PixError as error:
-            if len(inputs) == 1:
-                raise
-            failed[str(source)] = str(error)
+    with _connected(scheduler, translator) as cluster:
+        work = _Work(translator, axes, how, cluster, resume=resume, overwrite=overwrite)
+        with_bar = len(inputs) == 1 and not as_json
+        tried = work.try_each(inputs, numbered, with_bar=with_bar)
+        for source, names, error in bar(tried, total=len(inputs), quiet=as_json):
+            if error is None:
+                done += map(str, names)
+            elif len(inputs) == 1:
+                raise error
+            else:
+                failed[str(source)] = str(error)
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _connected(address: str | None, translator: Translator) -> Iterator[Cluster | None]:
+    if address is None:
+        yield None
+    else:
+        from napari_pix2pix.streaming import connect
+
+        with connect(address, translator) as cluster:
+            yield cluster
 
 
 @dataclass(frozen=True)
@@ -140,8 +163,29 @@ class _Work:
     translator: Translator
     axes: str | None
     how: dict[str, Any]
+    cluster: Cluster | None
     resume: bool
     overwrite: bool
+
+    def try_each(
+        self, sources: list[Path], outs: list[list[Path]], *, with_bar: bool
+    ) -> Iterator[tuple[Path, list[Path], Pix2PixError | None]]:
+        """Translate files, on a cluster as many at once as there are threads."""
+
+        def attempt(
+            source: Path, names: list[Path]
+        ) -> tuple[Path, list[Path], Pix2PixError | None]:
+            try:
+                self.apply(source, names, with_bar=with_bar)
+            except Pix2PixError as error:
+                return source, names, error
+            return source, names, None
+
+        if self.cluster is None or len(sources) == 1:
+            yield from map(attempt, sources, outs)
+            return
+        with ThreadPoolExecutor(self.cluster.threads) as pool:
+            yield from pool.map(attempt, sources, outs)
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are samples."""
@@ -157,7 +201,8 @@ class _Work:
         image = read_image(source, self.axes)
         for note in image.notes:
             click.echo(note, err=True)
-        in_blocks = reads_lazily(image) or self.how["region"] or self.how["frames"]
+        in_part = self.how["region"] or self.how["frames"]
+        in_blocks = reads_lazily(image) or in_part or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
 
     def _at_once(
@@ -186,7 +231,8 @@ class _Work:
         from napari_pix2pix.progress import pixel_bar
         from napari_pix2pix.streaming import translate_file
 
-        how = {**self.how, "resume": self.resume, "overwrite": self.overwrite}
+        how = {**self.how, "cluster": self.cluster}
+        how |= {"resume": self.resume, "overwrite": self.overwrite}
         for number, out in outs.items():
             with pixel_bar(1, quiet=not with_bar) as on_tile:
                 how |= {"sample": number, "on_tile": on_tile}

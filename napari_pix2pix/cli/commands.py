@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +20,14 @@ from napari_pix2pix.cli.options import (
     json_option,
 )
 from napari_pix2pix.cli.outputs import say_result, score_table
-from napari_pix2pix.cli.pairs import pairs_options, read_given_pairs
+from napari_pix2pix.cli.pairs import aligned_options, pairs_options, read_given_pairs
 from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
+if TYPE_CHECKING:
+    from napari_pix2pix.formats.aligned import Direction
 
 
 class _Group(click.Group):
@@ -70,6 +72,7 @@ main.add_command(convert)
 @main.command()
 @click.argument("model", type=PATH)
 @pairs_options
+@aligned_options
 @condition_option
 @axes_option
 @json_option
@@ -78,6 +81,8 @@ def evaluate(
     source: Path | None,
     target: Path | None,
     pairs: Path | None,
+    aligned: Path | None,
+    direction: Direction | None,
     mask: Path | None,
     condition: str | None,
     axes: str | None,
@@ -93,7 +98,17 @@ def evaluate(
     from napari_pix2pix.loading import load
 
     translator = load(model)
-    sets = read_given_pairs(source, target, pairs=pairs, mask=mask, condition=condition, axes=axes)
+    sets = read_given_pairs(
+        source,
+        target,
+        pairs=pairs,
+        aligned=aligned,
+        direction=direction,
+        mask=mask,
+        condition=condition,
+        axes=axes,
+        test=True,
+    )
     chosen = [
         replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train

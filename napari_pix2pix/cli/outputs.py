@@ -111,9 +111,10 @@ def score_table(scores: dict[str, Any]) -> str:
     """Lay out scores of the network beside the trivial map's, a row each."""
     if not scores:
         return "No validation."
+    trivial = scores.get("trivial", {})
     rows = [f"{'':>12}{'network':>12}{'trivial map':>13}"]
     for name, value in scores["prediction"].items():
-        rows.append(f"{name:>12}{value:>12.4g}{scores['trivial'].get(name, float('nan')):>13.4g}")
+        rows.append(f"{name:>12}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
     return "\n".join(rows)
 
 

@@ -207,9 +207,8 @@ def _infer_unet(shapes: Shapes) -> ReferenceNetwork | None:
     first, last = shapes["model.model.0.weight"], shapes.get("model.model.3.weight", ())
     if len(first) != 4 or len(last) != 4:
         return None
-    depth, inner = 2, "model.model.1.model."
-    while f"{inner}3.model.1.weight" in shapes:
-        depth, inner = depth + 1, f"{inner}3.model."
+    # Each level is within the one above: model.model.1.model.3.model.1.weight.
+    depth = max(name.count("model.") for name in shapes) - 1
     norm = _norm(shapes, "model.model.0")
     return ReferenceNetwork("unet", first[1], last[1], first[0], norm, depth=depth)
 

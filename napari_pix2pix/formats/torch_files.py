@@ -90,12 +90,14 @@ def some(names: Any, most: int = 4) -> str:
 def _read(path: Path) -> Any:
     """Load a file; what can go wrong in a damaged one is up to PyTorch and its pickles."""
     try:
-        # A file and no name: by its name PyTorch might take it for one of another kind.
-        with path.open("rb") as file, warnings.catch_warnings():
+        file = path.open("rb")
+    except OSError as error:
+        raise FileError(f"Can't read {path}: {error.strerror or error}.") from error
+    try:
+        # Given a name, PyTorch might take the file for one of another kind.
+        with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (MemoryError, OSError) as error:
-        raise FileError(f"Can't read {path}: {error}.") from error
     except Exception as error:
         if found := _REFUSED.search(str(error)):
             raise FileError(

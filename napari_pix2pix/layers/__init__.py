@@ -19,7 +19,7 @@ from napari_pix2pix.layers.pairing import (
     read_pairs,
 )
 from napari_pix2pix.layers.place import Place, place_of
-from napari_pix2pix.layers.records import KEY, answer_in, is_result_of, result_record
+from napari_pix2pix.layers.records import KEY, answer_in, is_result_of, result_name, result_record
 from napari_pix2pix.layers.snapshots import Snapshot, as_trained, is_layer, planes_of, snapshot
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "read_pair",
     "read_pairs",
     "result_layer",
+    "result_name",
     "result_record",
     "snapshot",
     "trained_look",

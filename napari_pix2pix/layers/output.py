@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.layers.records import KEY
+from napari_pix2pix.layers.records import KEY, result_name
 from napari_pix2pix.layers.snapshots import CHANNEL, Snapshot
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
@@ -88,7 +88,7 @@ def result_layer(
         like,
         layout=codec.layout,
         kind="image" if array.dtype.kind == "f" else codec.kind,
-        name=f"{like.name} [pix2pix]",
+        name=result_name(record),
         metadata={KEY: dict(record)},
         look=trained_look(codec),
     )

@@ -52,6 +52,16 @@ def result_record(
     }
 
 
+def result_name(record: Mapping[str, Any]) -> str:
+    """Name the layer of a result, such as ``stain [nuclei, mean of 5]``."""
+    told = [record["model"]]
+    if record["condition"] is not None:
+        told.append(str(record["condition"]))
+    if record["shown"]:
+        told.append(f"{record['shown']} of {record['samples']}")
+    return f"{record['source']} [{', '.join(told)}]"
+
+
 def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:
     """Whether what metadata hold under `KEY` is the record of a result of a layer."""
     wanted = {"condition": condition, "source_id": source_id}
@@ -60,4 +70,4 @@ def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:
 
 def answer_in(record: Mapping[str, Any]) -> tuple[str, str]:
     """Return the hash of the model that gave a result, and which of its answers it is."""
-    return record["digest"], record.get("shown", "")
+    return record["digest"], record["shown"]

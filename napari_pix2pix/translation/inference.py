@@ -158,7 +158,7 @@ class Model:
         if not norms:
             yield from run(cut, {}, may_cut=True, region=wanted)
             return
-        if cut.whole:
+        if cut.whole and measured is None:
             try:
                 # What is measured is the image's, whatever part of it is wanted.
                 yield from _cropped(run(cut, {}, may_cut=False), wanted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import result_record
+from napari_pix2pix.layers import result_name, result_record
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_jobs import make_job
@@ -157,13 +157,11 @@ class Order:
             samples=self.options.samples,
             shown=shown,
         )
-        condition = "" if self.condition is None else f", {self.condition}"
-        of = f", {shown} of {self.options.samples}" if shown else ""
         return Made(
             self.sources[number],
             job.sources[0],
             self.card.target_codec,
-            f"{record['source']} [{self.model.name}{condition}{of}]",
+            result_name(record),
             record,
             self.model.look,
             is_part=job.region is not None,

@@ -170,6 +170,7 @@ class EvaluateDock(ModelDock):
     def close_down(self) -> None:
         """Stop all work and wait for it."""
         self._runner.close()
+        self._view.picker.close_down()
         self._view.progress.finish()
 
     # How.

@@ -223,7 +223,8 @@ class _Judge:
             translator = load_known(subject.model)
             conditions = translator.conditions
             index = conditions.index(subject.condition) if conditions else 0
-            codec, trivial = translator.target_codec, translator.trivial.maps[index]
+            maps = translator.trivial.maps  # of files of the PyTorch implementation there are none
+            codec, trivial = translator.target_codec, maps[index] if maps else None
             return cls(opened, codec, trivial, opened, translator, subject.condition)
         from napari_pix2pix.metrics.maps import fit_trivial
         from napari_pix2pix.pairs.interpret import interpret

@@ -46,7 +46,7 @@ class ModelDock(QWidget):
         self._later.setSingleShot(True)
         self._later.setInterval(_WAIT)
         self._later.timeout.connect(self.check)
-        self._guard = ClosingGuard(self, self._question)
+        self._guard = ClosingGuard(self, napari_viewer, self._question)
         self._guard.closing.connect(self.close_down)
 
     @property

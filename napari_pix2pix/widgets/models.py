@@ -15,6 +15,9 @@ from napari_pix2pix.widgets.settings import memory
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
+# What file dialogs offer: ours, and those of the PyTorch implementation.
+MODEL_FILES = "Models (*.safetensors *.pth *.pt)"
+
 _MOST_FILES = 10
 _MOST_MODELS = 4  # in memory at a time
 _KEY = "models/recent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.translator import Translator
+
+_log = logging.getLogger(__name__)
 
 
 class TrainDock(QWidget):
@@ -62,7 +65,7 @@ class TrainDock(QWidget):
         self._run: TrainRun | None = None  # that is going on, or was the last
         self._runner = Runner(self)
         self.view = TrainView(self, napari_viewer)
-        self._guard = ClosingGuard(self, self._question, self._is_emptied)
+        self._guard = ClosingGuard(self, napari_viewer, self._question)
         self._connect()
         self.view.offer.look(read_settings().autosave_folder)
 
@@ -199,6 +202,8 @@ class TrainDock(QWidget):
             self._runner.close()
             if self._run is not None:
                 self._run.mark("closed")
+            if self._is_saved:  # of a viewer that a script closed nobody was asked
+                _log.warning("A training was stopped: the next Train dock offers to go on with it.")
             self._enter(State.STOPPED)
         self.view.preview.remove()
         self.view.status.close_activity()
@@ -297,10 +302,6 @@ class TrainDock(QWidget):
     @property
     def _is_saved(self) -> bool:
         return self._run is not None and self._run.autosave is not None
-
-    def _is_emptied(self) -> bool:
-        """Whether the viewer is empty, as Viewer.close() makes it, but no shortcut or menu."""
-        return not self._viewer.layers
 
     def _question(self) -> str:
         if not self._runner.running:

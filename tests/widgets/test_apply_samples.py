@@ -71,6 +71,21 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     assert list(viewer.layers) == [source]
 
 
+def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
+    source = viewer.add_image((200 * noise(40, 40)).astype(np.uint8), name="s")
+    drawn = noisy(source, samples=2)
+    made = [viewer.add_layer(one) for one in drawn]
+    assert [one.name for one in made] == [f"s [pix2pix, sample {n} of 2]" for n in (1, 2)]
+    kept = [np.array(one.data) for one in made]
+    dock.reset_choices()
+    dock.set_model(models().remember(noisy, "m"))
+    dock.set_layers([source])
+    run(dock, qtbot)
+    assert len(viewer.layers) == 4
+    for layer, before in zip(made, kept, strict=True):
+        np.testing.assert_array_equal(layer.data, before)
+
+
 def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
     source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
     dock.reset_choices()

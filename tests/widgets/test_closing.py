@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
@@ -45,25 +47,42 @@ def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
 
 def test_closing_window_is_told(docked: tuple[QMainWindow, QWidget], qtbot: QtBot) -> None:
     window, inner = docked
-    guard = ClosingGuard(inner, lambda: "Close?")
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
     with qtbot.waitSignal(guard.closing):
-        window.close()  # by a script: nobody is asked
+        window.close()
 
 
-@pytest.mark.parametrize("by_script", [True, False])
+@pytest.mark.parametrize("emptied", ["never", "before", "by the script that closes"])
 def test_menu_and_shortcut_are_told_from_a_script(
-    docked: tuple[QMainWindow, QWidget], monkeypatch: pytest.MonkeyPatch, by_script: bool
+    docked: tuple[QMainWindow, QWidget],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    emptied: str,
 ) -> None:
     window, inner = docked
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.No)
-    guard = ClosingGuard(inner, lambda: "Close?", lambda: by_script)
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((4, 4)))
+    asked: list[str] = []
+
+    def refuse(_parent: QWidget, _title: str, text: str) -> Any:
+        asked.append(text)
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", refuse)
+    guard = ClosingGuard(inner, viewer, lambda: "Close?")
     told: list[int] = []
     guard.closing.connect(lambda: told.append(1))
     dock(window, inner)
     window.show()
+    if emptied != "never":
+        viewer.layers.clear()
+    if emptied == "before":
+        qtbot.wait(10)  # the user removed the layers while the training went on
+    by_script = emptied == "by the script that closes"
     assert window.close() is by_script
     assert bool(told) is by_script
+    assert bool(asked) is not by_script
     guard.deleteLater()
 
 
@@ -71,7 +90,7 @@ def test_widget_taken_out_of_its_dock_is_told(
     docked: tuple[QMainWindow, QWidget], qtbot: QtBot
 ) -> None:
     window, inner = docked
-    guard = ClosingGuard(inner, lambda: "")
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
     with qtbot.waitSignal(guard.closing):
         inner.setParent(None)
@@ -81,7 +100,7 @@ def test_hiding_and_floating_close_nothing(
     docked: tuple[QMainWindow, QWidget], qtbot: QtBot
 ) -> None:
     window, inner = docked
-    guard = ClosingGuard(inner, lambda: "")
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     made = dock(window, inner)
     window.show()
     with qtbot.assertNotEmitted(guard.closing):
@@ -117,7 +136,7 @@ def test_user_is_asked_while_there_is_something_to_ask(
         return answer
 
     monkeypatch.setattr(QMessageBox, "question", ask)
-    guard = ClosingGuard(inner, lambda: question)
+    guard = ClosingGuard(inner, ViewerModel(), lambda: question)
     dock(window, inner)
     told: list[int] = []
     guard.closing.connect(lambda: told.append(1))
@@ -128,7 +147,7 @@ def test_user_is_asked_while_there_is_something_to_ask(
 
 def test_other_events_pass(docked: tuple[QMainWindow, QWidget]) -> None:
     window, inner = docked
-    guard = ClosingGuard(inner, lambda: "")
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
     check: Callable[..., bool] = guard.eventFilter
     assert not check(window, QEvent(QEvent.Type.Resize))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QMessageBox
 
 import napari_pix2pix.fitting
 from napari_pix2pix.errors import ConfigError, FileError, InputError
@@ -240,17 +241,42 @@ def test_memory_of_the_run_is_released(
     assert [one() for one in seen] == [None] * 4
 
 
-def test_closed_viewer_ends_the_run_and_keeps_its_autosave(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
     qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
     viewer.close()
+    assert "the next Train dock offers to go on" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
     assert load(record.with_suffix(".safetensors")).config.width == 4
+
+
+@pytest.mark.parametrize("answer", ["No", "Yes"])
+def test_viewer_that_a_user_closes_asks_first(
+    make_dock: MakeDock,
+    qtbot: QtBot,
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    button = getattr(QMessageBox.StandardButton, answer)
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
+    window = dock.window()
+    window.close()  # as the menu and its shortcut do, in a test that asks for no confirmation
+    assert asked == [
+        "A training is going on. What it has learnt stays in the autosave. Stop it and close?"
+    ]
+    assert dock.state == ("training" if answer == "No" else "stopped")
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == ("running" if answer == "No" else "closed")
 
 
 def test_next_dock_offers_a_run_that_was_cut_off(

@@ -1,0 +1,6 @@
+"""A file in, a file out, block by block in bounded memory; a run that was killed goes on."""
+
+from napari_pix2pix.streaming.cluster import Cluster, connect
+from napari_pix2pix.streaming.files import reads_lazily, translate_file
+
+__all__ = ["Cluster", "connect", "reads_lazily", "translate_file"]
