@@ -62,7 +62,6 @@ def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels:
     """
     _checks.one_of("augmentation", kind, get_args(Augmentation))
     parts = kind.split("+")
-    numbers = numbers.to(planes.dtype)
     if "colour" in parts:
         given, image = planes[:, :-image_channels], planes[:, -image_channels:]
         planes = torch.cat([given, _recolour(image, *numbers[:, :3].unbind(1))], 1)
