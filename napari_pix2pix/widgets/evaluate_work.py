@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Generator, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -60,6 +60,15 @@ class Subject:
     mask: Any = None
     condition: Hashable = None
     kind: Literal["auto", "image", "classes", "instances"] = "auto"
+
+    def copied(self) -> Subject:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(
+            self,
+            truth=self.truth.copied(),
+            prediction=None if self.prediction is None else self.prediction.copied(),
+            sources=[one.copied() for one in self.sources],
+        )
 
     def pair(self) -> OpenPair:
         """Open what is compared with the truth, and the truth; see `open_pair` for errors."""
@@ -149,6 +158,7 @@ def evaluate_subject(
     """
     from napari_pix2pix.metrics.sets import summarise
 
+    subject = subject.copied()
     opened = subject.pair()
     judge = _Judge.of(subject, opened)
     scored: list[tuple[str, dict[str, Scored]]] = []

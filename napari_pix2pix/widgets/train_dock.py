@@ -225,7 +225,7 @@ class TrainDock(QWidget):
             raise InputError("A training is going on: stop it and wait for its end.")
         fields = self.view.form.fields if died is None else died.record["fields"]
         TrainConfig(**fields)  # before anything is copied
-        pairs = self.view.form.open_pairs(copy=True)
+        pairs = self.view.form.open_pairs(copy="small")
         choices = self.view.form.pairs.choices()
         region = self.view.preview.region(choices, pairs)
         run = self._run = TrainRun.of(choices, fields, died)
@@ -252,12 +252,12 @@ class TrainDock(QWidget):
             self._enter(State.TRAINING, f"on {event.device}")
         self.view.show_event(event, self._run.config)
 
-    def _on_finished(self, translator: Translator) -> None:
+    def _on_finished(self, translator: Translator | None) -> None:
         run = self._run
         assert run is not None
-        assert run.done is not None
-        if not run.done.step:
-            run.discard()
+        if translator is None or run.done is None or not run.done.step:
+            run.give_up()
+            self._look_for_dead_runs()  # one that was to go on is offered again
             self._enter(State.STOPPED, "before the first step, so there is no model")
             return
         problem = run.mark("ended")
@@ -272,9 +272,12 @@ class TrainDock(QWidget):
     def _on_failed(self, sentence: str) -> None:
         assert self._run is not None
         self.view.warn(self._run.mark("closed"))
-        if self._run.autosave is not None:
-            self.view.offer.look(self._run.autosave.path.parent)
+        self._look_for_dead_runs()
         self._enter(State.FAILED, sentence)
+
+    def _look_for_dead_runs(self) -> None:
+        if self._run is not None and self._run.autosave is not None:
+            self.view.offer.look(self._run.autosave.path.parent)
 
     def _on_train(self) -> None:
         try:
