@@ -203,6 +203,7 @@ def training_events(
     control: Control | None = None,
     began: float | None = None,
     preview: Region | None = None,
+    preview_first: bool = False,
 ) -> Generator[Event, None, Translator]:
     """Train step by step: a generator of events whose return value is the model.
 
@@ -222,6 +223,8 @@ def training_events(
         `time.perf_counter` at which the budget in seconds began; now when not given.
     preview : Region, optional
         What `Preview` events show; a part that is held out when not given.
+    preview_first : bool
+        Whether the `Prepared` event shows it too, as the networks begin.
 
     Yields
     ------
@@ -273,6 +276,7 @@ def training_events(
             seconds_before=time.perf_counter() - began,
             save=save,
             preview=preview,
+            preview_first=preview_first,
         )
         yield from loop
         leading(fabric, 0)  # no process goes on before the first has written

@@ -4,6 +4,7 @@ napari is imported inside functions only: without a viewer nothing here needs it
 """
 
 from napari_pix2pix.layers.output import (
+    as_shown,
     output_layer,
     result_layer,
     trained_look,
@@ -36,6 +37,7 @@ __all__ = [
     "Place",
     "Snapshot",
     "answer_in",
+    "as_shown",
     "as_trained",
     "copied_pair",
     "is_layer",

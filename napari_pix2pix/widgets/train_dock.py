@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError, Pix2PixError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.translator import Translator
 
+_DRAWN = 50  # milliseconds after which the viewer has drawn a layer that was added
 _log = logging.getLogger(__name__)
 
 
@@ -251,6 +252,13 @@ class TrainDock(QWidget):
         elif isinstance(event, Prepared):
             self._enter(State.TRAINING, f"on {event.device}")
         self.view.show_event(event, self._run.config)
+        if isinstance(event, Prepared):
+            QTimer.singleShot(_DRAWN, self._go)
+
+    def _go(self) -> None:
+        """Let the first step begin, unless the user holds the run by now."""
+        if self.view.status.state is State.TRAINING:
+            self._runner.resume()
 
     def _on_finished(self, translator: Translator | None) -> None:
         run = self._run
