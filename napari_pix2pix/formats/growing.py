@@ -211,7 +211,7 @@ class GrowingImage:
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                more = {"channel_names": o.channel_names, "record": o.record}
+                more: dict[str, Any] = {"channel_names": o.channel_names, "record": o.record}
                 write_image(self.path, self._pixels, o.axes, o.scale, o.units, **more)
             shutil.rmtree(self._part)
         return self.path

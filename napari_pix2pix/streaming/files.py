@@ -144,7 +144,7 @@ def translate_file(
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
     summed: dict[str, Any] = {} if summary is None else {"summary": summary, "samples": samples}
-    run = {
+    run: dict[str, Any] = {
         "model": translator.digest,
         "options": {name: _plain(how[name]) for name in _OPTIONS} | summed,
         "region or frames": [list(part), [chosen.start, chosen.stop]],
