@@ -14,6 +14,7 @@ from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.pair import OpenPair, Pair
 from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.pairs.sample import Block
+from napari_pix2pix.pairs.stopping import stop_if_asked
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.opening import open_set
 from napari_pix2pix.training.placing import PlacedSet, look_at_alignment, place_set
@@ -123,6 +124,8 @@ def prepare(
     ------
     InputError
         When the pairs can't be trained on; the sentence says which and why.
+    StoppedError
+        Within `stops_when`, once that is asked.
     """
     given, config = open_set(pairs, held_out or (), config, start)
     placed = place_set(given, config)
@@ -130,6 +133,7 @@ def prepare(
     count, validation_count = sampled or (None, None)
     blocks, sample_note = sample_training(opened, parts, config, count)
     warnings = check_blocks(opened, blocks)
+    stop_if_asked()
     known = understand(opened, parts.train, blocks, config, start)
     config, codecs = known.config, (known.source_codec, known.target_codec)
     warnings += [*known.warnings, look_for_leaks(opened, parts, config)]
@@ -137,11 +141,13 @@ def prepare(
     alignment, aligned = look_at_alignment(placed, config, *codecs, quick=quick)
     if alignment.shifted:
         warnings.append(aligned)
+    stop_if_asked()
     trivial = fit_trivial_maps(opened, blocks, given.conditions, *codecs, start)
     windows, unknown = leave_out_of_blocks(
         sample_validation(opened, parts, config, validation_count), *codecs
     )
     warnings += unknown
+    stop_if_asked()
     validation = make_validation(opened, windows, given.conditions, trivial, known.target_codec)
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
