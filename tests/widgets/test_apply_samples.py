@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -12,7 +13,7 @@ from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
