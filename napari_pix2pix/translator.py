@@ -93,6 +93,8 @@ class Translator(FrameTranslator):
         Of the sources and targets that it was trained on; None where the file lacks them.
     steps : int
         Optimisation steps that it was trained for.
+    seconds : float
+        How long that took; 0 where the file does not say.
     started_from : dict or None
         ``summary`` and ``steps`` of the model that its training began from, and more.
     """
@@ -111,6 +113,7 @@ class Translator(FrameTranslator):
         self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = _intensities(header)
         self.steps: int = header["step"]
+        self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")
         self._applied = _applied_weights(self._tensors, self.config)
         super().__init__(
@@ -249,7 +252,9 @@ class Translator(FrameTranslator):
         equals that part of the whole image. Chunks are those of the source in Y and X, moved to
         the grid of the network's stride and joined to twice its halo; frames are chunks of their
         own. Instances are chunked by frame, since objects are told apart on the whole, and so is
-        what is given the whole image (``statistics="image"``, instance and group norm).
+        what is given the whole image (``statistics="image"``, instance and group norm) where that
+        fits into memory; otherwise a frame is measured in a sample of windows, once for all of its
+        chunks.
         The network is copied, so that what is done with this translator meanwhile does no harm;
         one chunk at a time is in it. Intensities and finite pixels are not looked at in advance.
         """

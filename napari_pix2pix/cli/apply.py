@@ -207,11 +207,8 @@ class _Work:
         from napari_pix2pix.formats.images import read_image
         from napari_pix2pix.streaming import reads_lazily
 
-        finished = {path for path in outs if self.resume and path.exists() and not self.overwrite}
-        for path in sorted(finished):
-            click.echo(f"{path} is finished already.", err=True)
         tagged = zip(self.tags or ["1"], outs, strict=True)
-        left = {tag: path for tag, path in tagged if path not in finished}
+        left = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
         if not left:
             return
         image = read_image(source, self.axes)
@@ -221,11 +218,23 @@ class _Work:
         in_blocks = reads_lazily(image) or in_part or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
 
+    def _finished(self, source: Path, out: Path, tag: str) -> bool:
+        """Tell whether a run that goes on has made an output before; raises if of another kind."""
+        from napari_pix2pix.streaming import check_finished, made_of
+
+        if not (self.resume and out.exists()) or self.overwrite:
+            return False
+        known = check_finished(out, made_of(self.translator, source, self.how | self._draw(tag)))
+        unknown = "" if known else "; the file does not say of which model"
+        click.echo(f"{out} is finished already{unknown}.", err=True)
+        return True
+
     def _at_once(
         self, source: Path, image: ImageFile, outs: dict[str, Path], with_bar: bool
     ) -> None:
         from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
         from napari_pix2pix.progress import pixel_bar
+        from napari_pix2pix.streaming import made_of
         from napari_pix2pix.translation.spread import summarise
 
         planes, how = image_planes(image), {**self.how}
@@ -244,7 +253,12 @@ class _Work:
                 drawn = dict(zip(self.tags, arrays, strict=True)) if self.tags else {"1": arrays}
         for tag, out in outs.items():
             write_translated(
-                out, drawn[tag], source=image, layout=codec.layout, overwrite=self.overwrite
+                out,
+                drawn[tag],
+                source=image,
+                layout=codec.layout,
+                record=made_of(self.translator, source, self.how | self._draw(tag)),
+                overwrite=self.overwrite,
             )
 
     def _in_blocks(
@@ -256,7 +270,10 @@ class _Work:
         how = {**self.how, "cluster": self.cluster}
         how |= {"resume": self.resume, "overwrite": self.overwrite}
         for tag, out in outs.items():
-            how |= {"summary": tag} if self.summarises else {"sample": int(tag) - 1}
             with pixel_bar(1, quiet=not with_bar) as on_tile:
                 how["on_tile"] = on_tile
-                translate_file(self.translator, source, image, out, **how)
+                translate_file(self.translator, source, image, out, **how | self._draw(tag))
+
+    def _draw(self, tag: str) -> dict[str, Any]:
+        """Say which draw, or what of all draws, a file is to hold."""
+        return {"summary": tag} if self.summarises else {"sample": int(tag) - 1}

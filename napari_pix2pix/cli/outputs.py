@@ -113,9 +113,10 @@ def score_table(scores: dict[str, Any]) -> str:
     if not scores:
         return "No validation."
     trivial = scores.get("trivial", {})
-    rows = [f"{'':>12}{'network':>12}{'trivial map':>13}"]
+    wide = max(12, *map(len, scores["prediction"]))
+    rows = [f"{'':>{wide}}{'network':>12}{'trivial map':>13}"]
     for name, value in scores["prediction"].items():
-        rows.append(f"{name:>12}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
+        rows.append(f"{name:>{wide}}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
     return "\n".join(rows)
 
 

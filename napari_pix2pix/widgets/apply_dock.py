@@ -154,7 +154,7 @@ class ApplyDock(ModelDock):
         if self._makes_images:
             self._generate()
             return
-        order, _ = self._choices().order(self._viewer, copy=True)
+        order, _ = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
         self._run.start(order)
@@ -182,6 +182,7 @@ class ApplyDock(ModelDock):
             "Judging",
             lambda control: ask(control, model, subject, device),
             lambda found: verdict_layer(found, subject.prediction),
+            "Done. Green looks real to the discriminator, pink looks false.",
         )
 
     def apply_last(self, layer: Any = None) -> None:
@@ -279,11 +280,13 @@ class ApplyDock(ModelDock):
             )
             return made_layer(images, card.target_codec, record)
 
-        self._begin_aside("Generating", lambda control: generate(control, model, wish), make)
+        self._begin_aside(
+            "Generating", lambda control: generate(control, model, wish), make, "Done."
+        )
 
-    def _begin_aside(self, text: str, work: Work, make: Callable[[Any], Any]) -> None:
+    def _begin_aside(self, text: str, work: Work, make: Callable[[Any], Any], said: str) -> None:
         self._view.say("")
-        self._side.start(work, make)
+        self._side.start(work, make, said)
         self._view.progress.begin(text)
         self._show_state()
 

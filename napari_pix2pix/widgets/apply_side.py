@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.widgets.apply_generate import Made
+from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.runner import Runner, Work
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ class NewLayer:
 
     def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
         self._viewer, self.layer = viewer, layer
+        active = unwrapped(viewer.layers.selection.active)
         viewer.add_layer(layer)
+        if active is not None:  # so that what is done next is done with it again
+            viewer.layers.selection.active = active
 
     def undo(self) -> None:
         """Take the layer out again."""
@@ -53,14 +57,15 @@ class SideRun(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._make: Callable[[Any], Any] | None = None
+        self._said = ""
         self.runner = Runner(self, latest=(Made,))
         self.runner.reported.connect(self._take)
         self.runner.finished.connect(self._finish)
         self.runner.failed.connect(lambda sentence: self.ended.emit(sentence, True))
 
-    def start(self, work: Work, make: Callable[[Any], Any]) -> None:
+    def start(self, work: Work, make: Callable[[Any], Any], said: str) -> None:
         """Work in a thread; ``make`` makes the layer of what comes back, in the main thread."""
-        self._make = make
+        self._make, self._said = make, said
         self.runner.start(work)
 
     def _take(self, made: Made) -> None:
@@ -73,4 +78,4 @@ class SideRun(QObject):
             self.ended.emit("Cancelled.", False)
             return
         self.added.emit(NewLayer(self._viewer, self._make(found)))
-        self.ended.emit("Done.", False)
+        self.ended.emit(self._said, False)

@@ -69,8 +69,8 @@ def find_subject(
     record = prediction.metadata.get(KEY, {})
     sources = [] if of_nothing else _sources_of(record, layers, groups)
     return Subject(
-        snapshot(prediction),
-        [snapshot(layer) for layer in sources],
+        snapshot(prediction, copy="small"),
+        [snapshot(layer, copy="small") for layer in sources],
         record.get("condition", condition),
     )
 

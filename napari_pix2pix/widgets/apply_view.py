@@ -17,7 +17,7 @@ _APPLY = "Translate the layers; the result appears beside them"
 _GENERATE = "Make images of noise and the condition: a layer, one image a frame"
 _VERDICT = (
     "Ask the model's discriminator where the selected layer, or else the last result, looks "
-    "false: green is real, purple is false"
+    "false: green looks real, pink looks false"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +55,10 @@ class Job:
     region: Box | None = None
     first: Box | None = None
     before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+
+    def copied(self) -> Job:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(self, sources=[one.copied() for one in self.sources])
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
         """Open the image as a model takes it; raises `InputError` where it does not fit."""
@@ -154,6 +158,7 @@ def apply_model(
     """
     from napari_pix2pix.translation import calls
 
+    jobs = [job.copied() for job in jobs]
     translator = load_known(known)
     how = _how(options, translator)
     noise = translator.config.noise_channels

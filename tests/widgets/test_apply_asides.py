@@ -96,7 +96,10 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     end_of(dock.apply, dock, qtbot)
     (made,) = dock.results
     viewer.layers.selection.active = image
-    assert end_of(dock._view.verdict.click, dock, qtbot) == ("Done.", False)
+    said, is_error = end_of(dock._view.verdict.click, dock, qtbot)
+    assert said.startswith("Done. Green looks real")
+    assert not is_error
+    assert viewer.layers.selection.active.name == "s"
     verdict = viewer.layers[-1]
     assert verdict.name == f"{made.name} [verdict]"
     np.testing.assert_array_equal(verdict.scale, (1, 2, 2))
