@@ -121,12 +121,3 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     dock.set_model(models().remember(plain, "plain"))
     assert not dock._view.options.findChild(object, "samples").isEnabled()
     assert dock.options.samples == 1
-
-
-def test_model_without_a_source_is_refused(viewer, dock):
-    maker = train(None, noise(2, 64, 64), noise_channels=4, **TINY)
-    viewer.add_image(noise(64, 64))
-    dock.reset_choices()
-    dock.set_model(models().remember(maker, "m"))
-    assert "trained without a source" in dock.check()
-    assert not dock._trial.running
