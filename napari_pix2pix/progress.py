@@ -49,9 +49,9 @@ def show_progress(
             display.show(event)
 
 
-def bar(items: list[T], *, quiet: bool) -> Iterable[T]:
-    """Iterate over ``items`` with a bar on standard error, if that is a terminal."""
-    return tqdm(items, disable=quiet or len(items) < 2 or not sys.stderr.isatty())
+def bar(items: Iterable[T], *, total: int, quiet: bool) -> Iterable[T]:
+    """Iterate over ``total`` items with a bar on standard error, if that is a terminal."""
+    return tqdm(items, total=total, disable=quiet or total < 2 or not sys.stderr.isatty())
 
 
 @contextmanager

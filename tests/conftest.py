@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+
+_REFERENCE = Path(__file__).parent / "reference"
 
 # Read when torch is first imported: more threads than this only disturb each other on small arrays,
 # and those of tests that run side by side.
@@ -23,3 +29,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"NAPARI_PIX2PIX_DATA names {named!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> ModuleType:
+    """Return the module that makes the golden weights, inputs and probes."""
+    spec = importlib.util.spec_from_file_location("golden", _REFERENCE / "golden.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def golden_values() -> dict[str, Any]:
+    """Return what the PyTorch reference implementation gives for them."""
+    values: dict[str, Any] = json.loads((_REFERENCE / "golden.json").read_text())
+    return values

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputError, Pix2PixError
 from napari_pix2pix.fitting import train
 from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.training.events import Done, Event, Prepared, Step
+from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step
 from napari_pix2pix.translator import Translator
 
 # Milliseconds a step.
@@ -327,6 +327,8 @@ def test_a_few_infinite_pixels_are_noted() -> None:
         {"discriminator_scales": 2, "adversarial": "hinge"},
         {"adversarial": "wgan", "gradient_penalty": 10.0, "conditional": False},
         {"spectral_norm": True, "r1": 1.0, "upsampling": "resize"},
+        {"discriminator_augmentation": "colour+translation+cutout", "feature_matching": 40.0},
+        {"shift_tolerance": 2, "discriminator_layers": 0},
         {"keep": "best", "ema": 0.0},
         {"reconstruction_weight": 0.0},
         {"zoom": (0.9, 1.2), "intensity_jitter": 0.1},
@@ -354,3 +356,18 @@ def load() -> Callable[[Path], Translator]:
     from napari_pix2pix.loading import load
 
     return load
+
+
+def test_what_goes_wrong_while_training_is_said_where_nobody_listens() -> None:
+    source = gray("float32")
+    blind = {"learning_rate": 1e30, "gradient_clip": None, "steps": 6}
+    with pytest.warns(UserWarning, match=r"not finite|The loss .* is (nan|inf)|no longer finite"):
+        tiny_train(source, 1 - source, **blind)
+    heard: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Health):
+            heard.append(event.message)
+
+    tiny_train(source, 1 - source, **blind, callback=listen)  # a warning would be an error
+    assert heard

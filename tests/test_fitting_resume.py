@@ -38,6 +38,10 @@ TINY: dict[str, Any] = {
     "dropout": 0.5,
     "dropout_placement": "paper",
     "gradient_penalty": 1.0,
+    "spectral_norm": True,
+    "discriminator_augmentation": "colour+translation+cutout",
+    "feature_matching": 10.0,
+    "shift_tolerance": 1,
 }
 
 # Trains as the test does, and is killed right after the checkpoint of one step.
@@ -243,7 +247,7 @@ def test_other_fields_are_refused(
 ) -> None:
     fields: dict[str, Any] = {name: value}
     if name == "preset":
-        fields["gradient_penalty"] = 0.0
+        fields["stale_discriminator"] = False
     with pytest.raises(InputError, match=r"The checkpoint .* was made with .*=.*, got .*: give"):
         run(images, steps=4, checkpoint=checkpoint, resume=True, **fields)
 

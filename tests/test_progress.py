@@ -69,7 +69,7 @@ def test_terminal_has_a_bar_below_its_lines(monkeypatch):
 def test_quiet_shows_nothing(monkeypatch, terminal):
     monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
     assert show_progress(training, quiet=True) == "model"
-    assert list(bar([1, 2], quiet=True)) == [1, 2]
+    assert list(bar([1, 2], total=2, quiet=True)) == [1, 2]
     assert sys.stderr.getvalue() == ""
 
 
@@ -102,12 +102,12 @@ def test_error_passes_through_and_closes_the_bar(monkeypatch):
 
 
 def test_bar_of_files(monkeypatch, capsys):
-    assert list(bar(["a", "b"], quiet=False)) == ["a", "b"]
+    assert list(bar(["a", "b"], total=2, quiet=False)) == ["a", "b"]
     assert capsys.readouterr().err == ""  # no terminal
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert list(bar(["a"], quiet=False)) == ["a"]
+    assert list(bar(["a"], total=1, quiet=False)) == ["a"]
     assert sys.stderr.getvalue() == ""  # nothing to wait for
-    assert list(bar(["a", "b"], quiet=False)) == ["a", "b"]
+    assert list(bar(["a", "b"], total=2, quiet=False)) == ["a", "b"]
     assert "2/2" in sys.stderr.getvalue()
 
 

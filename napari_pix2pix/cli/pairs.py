@@ -12,6 +12,7 @@ from napari_pix2pix.cli.options import PATH
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
+    from napari_pix2pix.formats.aligned import Direction
     from napari_pix2pix.formats.tables import PairSets
 
 _OPTIONS = (
@@ -31,10 +32,32 @@ _OPTIONS = (
     ),
 )
 
+_ALIGNED_OPTIONS = (
+    click.option(
+        "--aligned",
+        type=PATH,
+        help="Folder of images that show source and target side by side, A|B, as the PyTorch "
+        "implementation keeps them, instead of SOURCE and TARGET: in train/ and val/, of which "
+        "val/ is validated on, and test/, which is evaluated.",
+    ),
+    click.option(
+        "--direction",
+        type=click.Choice(["AtoB", "BtoA"]),
+        help="Which half of --aligned is the source.  [default: AtoB, the left one]",
+    ),
+)
+
 
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command SOURCE and TARGET, --pairs and --mask."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def aligned_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --aligned and --direction."""
+    for option in reversed(_ALIGNED_OPTIONS):
         command = option(command)
     return command
 
@@ -44,22 +67,28 @@ def read_given_pairs(
     target: Path | None,
     *,
     pairs: Path | None,
+    aligned: Path | None = None,
+    direction: Direction | None = None,
     axes: str | None,
     mask: Path | None,
     condition: str | None,
     validate: tuple[Path, Path] | None = None,
     no_source: bool = False,
+    test: bool = False,
 ) -> PairSets:
     """Read the pairs that a command was given, and say what is to be known of their files.
+
+    ``test`` asks for those of --aligned that a model is scored on.
 
     Raises
     ------
     click.UsageError
-        When neither or both of the two ways to name pairs were used, or a source was named where
+        When none or several of the ways to name pairs were used, or a source was named where
         there is none.
     FileError, InputError
         When a file can't be read or used.
     """
+    from napari_pix2pix.formats.aligned import read_aligned
     from napari_pix2pix.formats.sets import read_pairs
     from napari_pix2pix.formats.tables import PairSets, read_table
 
@@ -70,14 +99,14 @@ def read_given_pairs(
         "--validate": validate,
         "--no-source": no_source or None,
     }
+    if direction is not None and aligned is None:
+        raise _usage_error("--direction is that of --aligned, which is not given: leave it out")
     if pairs is not None:
-        given = [name for name, value in alone.items() if value is not None]
-        if given:
-            raise _usage_error(
-                f"--pairs names all pairs, so {given[0]} can't be given with it: put it into the "
-                "table"
-            )
+        _check_alone("--pairs", "put it into the table", {**alone, "--aligned": aligned})
         sets = read_table(pairs, axes=axes)
+    elif aligned is not None:
+        _check_alone("--aligned", "leave one of the two out", alone)
+        sets = read_aligned(aligned, direction or "AtoB", test=test, axes=axes)
     elif no_source:
         images = _target_alone(source, target, validate)
         train, notes = read_pairs(None, images, mask=mask, condition=condition, axes=axes)
@@ -94,6 +123,13 @@ def read_given_pairs(
     for note in sets.notes:
         click.echo(note, err=True)
     return sets
+
+
+def _check_alone(way: str, advice: str, others: dict[str, object]) -> None:
+    """Refuse other ways to name pairs beside the one that was used."""
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise _usage_error(f"{way} names all pairs, so {given[0]} can't be given with it: {advice}")
 
 
 def _target_alone(

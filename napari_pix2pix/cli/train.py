@@ -17,15 +17,22 @@ from napari_pix2pix.cli.options import (
     overwrite_option,
 )
 from napari_pix2pix.cli.outputs import check_output, say_result, score_table
-from napari_pix2pix.cli.pairs import check_training_sets, pairs_options, read_given_pairs
+from napari_pix2pix.cli.pairs import (
+    aligned_options,
+    check_training_sets,
+    pairs_options,
+    read_given_pairs,
+)
 from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
+    from napari_pix2pix.formats.aligned import Direction
     from napari_pix2pix.training.config import TrainConfig
 
 
 @click.command()
 @pairs_options
+@aligned_options
 @click.option(
     "--no-source",
     is_flag=True,
@@ -53,6 +60,8 @@ def train(
     source: Path | None,
     target: Path | None,
     pairs: Path | None,
+    aligned: Path | None,
+    direction: Direction | None,
     mask: Path | None,
     no_source: bool,
     condition: str | None,
@@ -72,6 +81,7 @@ def train(
     Each is an image file, a folder (its files are matched by name), or a pattern in quotes. Source
     and target have the same height and width, any number of channels, and any range of values.
     Sets of several conditions, masks and pairs to validate on can be listed in a table: --pairs.
+    Images that show source and target side by side are read with --aligned.
 
     The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
     with --resume. With --start the training begins from a model: what is not given is taken from
@@ -82,6 +92,7 @@ def train(
     napari-pix2pix train "phase/*.tif" "dapi/*.tif" -o dapi.safetensors --epochs 20
     napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
     napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
+    napari-pix2pix train --aligned facades/ --direction BtoA -o facades.safetensors
     napari-pix2pix train --no-source cells/ -o maker.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.progress import show_progress
@@ -98,6 +109,8 @@ def train(
         source,
         target,
         pairs=pairs,
+        aligned=aligned,
+        direction=direction,
         mask=mask,
         condition=condition,
         validate=validate,

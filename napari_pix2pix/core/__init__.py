@@ -14,6 +14,7 @@ Examples
 (torch.Size([1, 1, 6, 6]), 0)
 """
 
+from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, Augmentation, augment
 from napari_pix2pix.core.conditioning import condition_planes, noise_planes, stack_planes
 from napari_pix2pix.core.discriminators import (
     MultiScaleDiscriminator,
@@ -25,18 +26,24 @@ from napari_pix2pix.core.generators import ResNet, UNet, make_generator
 from napari_pix2pix.core.initialisation import initialise_
 from napari_pix2pix.core.losses import (
     AdversarialLoss,
+    Features,
     Logits,
     discriminator_loss,
+    feature_matching_loss,
     generator_loss,
     gradient_penalty,
     r1_penalty,
     reconstruction_loss,
 )
 from napari_pix2pix.core.norms import norm_layer
+from napari_pix2pix.core.shifting import align_target, shift_planes
 from napari_pix2pix.core.verdict import VerdictMap
 
 __all__ = [
+    "AUGMENTATION_DRAWS",
     "AdversarialLoss",
+    "Augmentation",
+    "Features",
     "Logits",
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
@@ -44,8 +51,11 @@ __all__ = [
     "ResNet",
     "UNet",
     "VerdictMap",
+    "align_target",
+    "augment",
     "condition_planes",
     "discriminator_loss",
+    "feature_matching_loss",
     "generator_loss",
     "gradient_penalty",
     "initialise_",
@@ -55,5 +65,6 @@ __all__ = [
     "norm_layer",
     "r1_penalty",
     "reconstruction_loss",
+    "shift_planes",
     "stack_planes",
 ]

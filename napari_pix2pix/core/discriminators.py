@@ -11,7 +11,8 @@ Isola et al. 2017 (PatchGAN); Wang et al. 2018, pix2pixHD (several scales); Miya
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +20,7 @@ from torch.nn.utils import parametrizations
 
 from napari_pix2pix.core import _checks
 from napari_pix2pix.core.layers import needed_span
+from napari_pix2pix.core.losses import Features
 from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
 
 
@@ -107,6 +109,11 @@ class PatchDiscriminator(nn.Module):
         logits: Tensor = self.model(x)
         return logits
 
+    def features(self, x: Tensor) -> Features:
+        """Return the activations of each layer, the logits last: of the only scale."""
+        _checks.planes("PatchGAN", x, self.in_channels, least=self.least_size)
+        return [_activations(self.model, x)]
+
 
 class PixelDiscriminator(nn.Module):
     """PixelGAN: judges every pixel alone, by three 1x1 convolutions.
@@ -167,6 +174,11 @@ class PixelDiscriminator(nn.Module):
         logits: Tensor = self.net(x)
         return logits
 
+    def features(self, x: Tensor) -> Features:
+        """Return the activations of each layer, the logits last: of the only scale."""
+        _checks.planes("PixelGAN", x, self.in_channels)
+        return [_activations(self.net, x)]
+
 
 class MultiScaleDiscriminator(nn.Module):
     """Several discriminators of one kind, each looking at half the size of the one before.
@@ -197,13 +209,19 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Judge (B, C, H, W): one map of logits a scale, from full size down."""
+        return tuple(discriminator(seen) for discriminator, seen in self._seen(x))
+
+    def features(self, x: Tensor) -> Features:
+        """Return for each scale, from full size down, the activations of its layers."""
+        return [of_scale for one, seen in self._seen(x) for of_scale in one.features(seen)]
+
+    def _seen(self, x: Tensor) -> Iterator[tuple[PatchDiscriminator | PixelDiscriminator, Tensor]]:
+        """Give each discriminator with what it sees."""
         _checks.planes("multi-scale discriminator", x, self.in_channels, least=self.least_size)
-        logits = []
         for number, discriminator in enumerate(self.scales):
             if number:
                 x = functional.avg_pool2d(x, 2)
-            logits.append(discriminator(x))
-        return tuple(logits)
+            yield cast("PatchDiscriminator | PixelDiscriminator", discriminator), x
 
 
 def make_discriminator(
@@ -256,6 +274,16 @@ def make_discriminator(
         )
 
     return make() if scales == 1 else MultiScaleDiscriminator(make, scales)
+
+
+def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """Run layers; return what comes out of each activation function, and of the last layer."""
+    found = []
+    for layer in layers:
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU):
+            found.append(x)
+    return [*found, x]
 
 
 def _receptive_field(network: nn.Module) -> int:

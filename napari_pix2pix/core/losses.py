@@ -1,4 +1,4 @@
-"""What pix2pix minimises: adversarial terms, gradient penalties, reconstruction terms.
+"""What pix2pix minimises: adversarial terms, gradient penalties, features, reconstruction terms.
 
 All are means, so that a weight means the same for every batch, patch size and receptive field.
 Nothing here reads a value back from the device or branches on one.
@@ -18,6 +18,7 @@ from napari_pix2pix.core import _checks
 AdversarialLoss = Literal["vanilla", "lsgan", "hinge", "wgan"]
 ReconstructionLoss = Literal["l1", "l2", "charbonnier"]
 Logits = Tensor | tuple[Tensor, ...]
+Features = list[list[Tensor]]  # for each scale its layers' activations, the logits last
 
 _CHARBONNIER_EPSILON = 1e-3
 
@@ -176,16 +177,45 @@ def reconstruction_loss(
     _same_shape("prediction", prediction, "target", target)
     factor = 1.0 if weight is None else weight
     if weight is not None:
-        _check_planes("weight", weight, prediction)
+        check_planes("weight", weight, prediction)
     difference = prediction - target
     if valid is None:
-        return (factor * _deviation(kind, difference)).mean()
-    _check_planes("valid", valid, prediction)
+        return (factor * deviation(kind, difference)).mean()
+    check_planes("valid", valid, prediction)
     counted = valid.to(difference.dtype).expand_as(difference)
     # Invalid differences go before any function sees them: 0 times the gradient of a NaN is NaN.
     difference = torch.where(counted > 0, difference, 0)
-    total = (counted * factor * _deviation(kind, difference)).sum()
+    total = (counted * factor * deviation(kind, difference)).sum()
     return total / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
+
+
+def feature_matching_loss(fake: Features, real: Features) -> Tensor:
+    """Say how far a discriminator's activations for generated images are from those for real ones.
+
+    Parameters
+    ----------
+    fake, real : list of list of Tensor
+        What the discriminator's ``features`` gave. No gradient goes to the real ones.
+
+    Returns
+    -------
+    Tensor
+        A scalar, at least float32: the mean absolute difference of the activations, averaged over
+        layers and scales, logits left out. Wang et al. 2018 (pix2pixHD) sum over layers.
+
+    Raises
+    ------
+    ValueError
+        If activations differ in shape.
+    """
+    distances = []
+    for of_fake, of_real in zip(fake, real, strict=True):
+        for one, other in zip(of_fake[:-1], of_real[:-1], strict=True):
+            _same_shape("fake", one, "real", other)
+            # Half precision would round the mean of a large map.
+            wide = torch.promote_types(one.dtype, torch.float32)
+            distances.append((one.to(wide) - other.detach().to(wide)).abs().mean())
+    return torch.stack(distances).mean()
 
 
 def _judge(kind: AdversarialLoss, logits: Tensor, real: bool) -> Tensor:
@@ -208,7 +238,8 @@ def _slopes(discriminator: Callable[[Tensor], Logits], images: Tensor) -> list[T
     return [torch.autograd.grad(scale.sum(), images, create_graph=True)[0] for scale in scales]
 
 
-def _deviation(kind: ReconstructionLoss, difference: Tensor) -> Tensor:
+def deviation(kind: ReconstructionLoss, difference: Tensor) -> Tensor:
+    """Say what each element's difference costs, as `reconstruction_loss` does."""
     if kind == "l1":
         return difference.abs()
     if kind == "l2":
@@ -224,7 +255,8 @@ def _same_shape(one: str, first: Tensor, other: str, second: Tensor) -> None:
         )
 
 
-def _check_planes(name: str, planes: Tensor, prediction: Tensor) -> None:
+def check_planes(name: str, planes: Tensor, prediction: Tensor) -> None:
+    """Refuse planes that do not lie beside a prediction, pixel by pixel."""
     batch, channels, height, width = prediction.shape
     if tuple(planes.shape) not in ((batch, 1, height, width), (batch, channels, height, width)):
         raise ValueError(

@@ -42,6 +42,8 @@ class Outline:
         As for `write_image`.
     origin : mapping of str to float
         Where the first pixel lies, in `units`, for formats that hold it (OME-Zarr).
+    record : mapping
+        As for `write_image`.
     """
 
     axes: str
@@ -51,6 +53,7 @@ class Outline:
     units: Mapping[str, str] = field(default_factory=dict)
     channel_names: Sequence[str] = ()
     origin: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def part_of(path: Path) -> Path:
@@ -134,11 +137,11 @@ class GrowingImage:
         self, path: Path, outline: Outline, run: Mapping[str, Any], *, resume: bool
     ) -> None:
         self.path, self._outline, self._part = path, outline, part_of(path)
-        with self._refusals():
+        with refusals(self.path):
             if not resume:
                 shutil.rmtree(self._part, ignore_errors=True)
                 self._begin(run)
-            self._pixels = self._open()
+            self._pixels = _open_pixels(path)
             self.done = self._read_journal()
 
     def write(
@@ -161,11 +164,33 @@ class GrowingImage:
         FileError
             When the system refuses, as when the disk is full; finished blocks are kept.
         """
-        with self._refusals():
+        with refusals(self.path):
             self._pixels[window] = pixels
-            with (self._part / _JOURNAL).open("a", encoding="ascii") as journal:
-                journal.write(f"{number} {mark}\n")
+        self.note(number, mark)
+
+    def note(self, number: int, mark: int) -> None:
+        """Add a line to the journal: a block is written, maybe by another process.
+
+        Parameters and errors are those of `write`.
+        """
+        with refusals(self.path), (self._part / _JOURNAL).open("a", encoding="ascii") as journal:
+            journal.write(f"{number} {mark}\n")
         self.done[number] = mark
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a JSON value beside the pixels, for a run that goes on."""
+        with refusals(self.path):
+            _write_json(self._part / f"{name}.json", value)
+
+    def kept(self, name: str) -> Any:
+        """Return what was kept; None where there is nothing."""
+        path = self._part / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def give_up(self) -> None:
+        """Remove the folder of a run that has not finished any block."""
+        if not self.done:
+            shutil.rmtree(self._part, ignore_errors=True)
 
     def finish(self) -> Path:
         """Make the file of the finished pixels, put it into its place and remove the folder.
@@ -176,17 +201,18 @@ class GrowingImage:
             When the system refuses; the pixels are kept.
         """
         o = self._outline
-        with self._refusals():
+        with refusals(self.path):
             if self.path.suffix.lower() == ".zarr":
                 pixels = self._part / _PIXELS
-                finish_zarr(pixels, o.axes, o.scale, o.units, o.channel_names, o.origin)
+                known = (o.scale, o.units, o.channel_names, o.origin, o.record)
+                finish_zarr(pixels, o.axes, *known)
                 shutil.rmtree(self._part / "old", ignore_errors=True)
                 if self.path.exists():
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                names = o.channel_names
-                write_image(self.path, self._pixels, o.axes, o.scale, o.units, channel_names=names)
+                more: dict[str, Any] = {"channel_names": o.channel_names, "record": o.record}
+                write_image(self.path, self._pixels, o.axes, o.scale, o.units, **more)
             shutil.rmtree(self._part)
         return self.path
 
@@ -195,9 +221,7 @@ class GrowingImage:
         self._part.mkdir()
         self._try_format()
         create_zarr(self._part / _PIXELS, outline.shape, outline.dtype, outline.axes)
-        fresh = self._part / f"{_RUN}.new"
-        fresh.write_text(json.dumps(run, indent=2), encoding="utf-8")
-        os.replace(fresh, self._part / _RUN)
+        _write_json(self._part / _RUN, run)
 
     def _try_format(self) -> None:
         """Let the format refuse before any work is done what it can't hold."""
@@ -211,11 +235,6 @@ class GrowingImage:
             raise
         shutil.rmtree(trial) if trial.is_dir() else trial.unlink()
 
-    def _open(self) -> Any:
-        import zarr
-
-        return zarr.open_array(self._part / _PIXELS / "0", mode="r+")
-
     def _read_journal(self) -> dict[int, int]:
         """Read the finished blocks, and take out a last line that was cut short."""
         path = self._part / _JOURNAL
@@ -226,18 +245,52 @@ class GrowingImage:
         pairs = (line.split() for line in whole.splitlines())
         return {int(number): int(mark) for number, mark in pairs}
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except FileError:
-            raise
-        except OSError as error:
-            kept = f"; what is finished is kept in {self._part}" if self._part.is_dir() else ""
-            raise FileError(
-                f"Can't write {self.path}: {error.strerror or error}{kept}. Make room or see to "
-                "the folder's permissions, and go on with --resume."
-            ) from error
+
+def write_apart(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> None:
+    """Write a block of an image that grows in another process, which is to note it.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is wanted.
+    window, pixels
+        As for `GrowingImage.write`.
+
+    Raises
+    ------
+    FileError
+        When the system refuses.
+    """
+    with refusals(path):
+        _open_pixels(path)[window] = pixels
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn what the system refuses while an image grows into a `FileError`."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        part = part_of(path)
+        kept = f"; what is finished is kept in {part}" if part.is_dir() else ""
+        raise FileError(
+            f"Can't write {path}: {error.strerror or error}{kept}. Make room or see to "
+            "the folder's permissions, and go on with --resume."
+        ) from error
+
+
+def _open_pixels(path: Path) -> Any:
+    import zarr
+
+    return zarr.open_array(part_of(path) / _PIXELS / "0", mode="r+")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    os.replace(fresh, path)
 
 
 def fingerprint(path: Path) -> list[int]:

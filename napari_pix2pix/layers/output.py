@@ -97,7 +97,7 @@ def result_layer(
         kind="image" if array.dtype.kind == "f" else codec.kind,
         name=result_name(record),
         metadata={KEY: dict(record)},
-        look=trained_look(codec),
+        look={"colormap": "magma"} if record["shown"] == "deviation" else trained_look(codec),
     )
 
 

@@ -51,7 +51,7 @@ class TrivialMaps:
     Attributes
     ----------
     maps : tuple of TrivialMap
-        In the order of the model's conditions.
+        In the order of the model's conditions; empty where nothing was fitted.
     """
 
     maps: tuple[TrivialMap, ...]

@@ -250,6 +250,13 @@ class TrainConfig(BaseModel):
         description="The discriminator sees the source beside the image (cGAN) or the image alone"
         " (GAN).",
     )
+    discriminator_augmentation: Literal[
+        "none", "translation", "translation+cutout", "colour+translation+cutout"
+    ] = Field(
+        "none",
+        description="Random changes of what the discriminator sees, real and generated alike, "
+        "against learning few images by heart (DiffAugment).",
+    )
     spectral_norm: bool = Field(False, description="Spectral normalisation of the discriminator.")
 
     # Objective.
@@ -280,6 +287,12 @@ class TrainConfig(BaseModel):
         description="Weight of the R1 penalty, the discriminator's squared gradient at real "
         "images.",
     )
+    feature_matching: _Weight = Field(
+        0.0,
+        description="Weight, within the adversarial term, of how far the discriminator's "
+        "activations for the output are from those for the target, the mean over its layers "
+        "(pix2pixHD: 40, which it writes as 10 for each of 4 layers).",
+    )
     halve_discriminator_loss: bool = Field(
         True, description="Halve the discriminator's loss, as the PyTorch implementation does."
     )
@@ -296,6 +309,11 @@ class TrainConfig(BaseModel):
     reconstruction_weight: _Weight = Field(
         100.0,
         description="Weight of the reconstruction term; 0 turns it off, as it is without a source.",
+    )
+    shift_tolerance: Annotated[int, Field(ge=0, le=8)] = Field(
+        0,
+        description="Pixels by which a target may lie beside its source, differently from patch "
+        "to patch: the reconstruction term takes each patch's target where it fits best.",
     )
     class_weights: bool = Field(
         False,

@@ -67,6 +67,16 @@ def find_conflict(config: TrainConfig) -> str | None:
             "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
             "leave one of them out"
         )
+    if config.shift_tolerance and not config.reconstruction_weight:
+        return (
+            "shift_tolerance is of the reconstruction term, which reconstruction_weight=0 turns "
+            "off: leave one of them out"
+        )
+    if config.feature_matching and not config.adversarial_weight:
+        return (
+            "feature_matching compares what the discriminator makes of images, and there is none "
+            "with adversarial_weight=0: leave one of them out"
+        )
     for name, kind in (("classes", "classes"), ("smallest", "instances")):
         if getattr(config, name) is not None and config.target_kind not in ("auto", kind):
             return (
@@ -75,12 +85,25 @@ def find_conflict(config: TrainConfig) -> str | None:
             )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
-    if config.stale_discriminator and (config.gradient_penalty or config.r1):
+    return _stale_conflict(config) or _patch_conflict(config)
+
+
+def _stale_conflict(config: TrainConfig) -> str | None:
+    """Say what the Torch original's order of updates does not go with."""
+    if not config.stale_discriminator:
+        return None
+    if config.gradient_penalty or config.r1:
         return (
             "stale_discriminator keeps to the Torch original, which has no penalty on the "
             "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
         )
-    return _patch_conflict(config)
+    if config.feature_matching or config.discriminator_augmentation != "none":
+        return (
+            "stale_discriminator keeps to the Torch original, which neither matches features nor "
+            "augments what the discriminator sees: set feature_matching=0 and "
+            "discriminator_augmentation='none', or stale_discriminator=False"
+        )
+    return None
 
 
 def _patch_conflict(config: TrainConfig) -> str | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from napari_pix2pix.core import (
+    AUGMENTATION_DRAWS,
+    Features,
     Logits,
+    augment,
     discriminator_loss,
+    feature_matching_loss,
     gradient_penalty,
     r1_penalty,
     stack_planes,
 )
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.networks import Discriminator
 from napari_pix2pix.training.processes import average_gradients, own_part
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ class Critic:
 
     Parameters
     ----------
-    discriminator : torch.nn.Module
+    discriminator : PatchDiscriminator, PixelDiscriminator or MultiScaleDiscriminator
         Changed in place.
     optimizer : torch.optim.Optimizer
         Of its parameters.
@@ -42,7 +47,7 @@ class Critic:
 
     def __init__(
         self,
-        discriminator: nn.Module,
+        discriminator: Discriminator,
         optimizer: torch.optim.Optimizer,
         fabric: Fabric,
         config: TrainConfig,
@@ -64,17 +69,32 @@ class Critic:
     def judge(self, given: Tensor | None, image: Tensor, valid: Tensor | None) -> Logits:
         """Return the logits of ``image`` with a graph that leads to the image alone."""
         self.discriminator.requires_grad_(False)
-        logits: Logits = self.forward(_seen(given, image, valid))
+        logits: Logits = self.forward(self._augmented(_seen(given, image, valid), image))
         self.discriminator.requires_grad_(True)
         return logits
+
+    def compare(
+        self, given: Tensor | None, real: Tensor, fake: Tensor, valid: Tensor | None
+    ) -> tuple[Logits, Tensor]:
+        """Return the logits of ``fake``, as `judge`, and how far its features are from real ones.
+
+        Both are augmented alike, so that features are of the same place.
+        """
+        numbers = self._draw(fake)
+        self.discriminator.requires_grad_(False)
+        with torch.no_grad():
+            wanted = self._features(self._augmented(_seen(given, real, valid), real, numbers))
+        found = self._features(self._augmented(_seen(given, fake, valid), fake, numbers))
+        self.discriminator.requires_grad_(True)
+        return tuple(of_scale[-1] for of_scale in found), feature_matching_loss(found, wanted)
 
     def learn(
         self, given: Tensor | None, real: Tensor, fake: Tensor, valid: Tensor | None
     ) -> Losses:
         """Train the discriminator by one step and return its losses."""
         config = self.config
-        fake_pair = _seen(given, fake.detach(), valid)
-        real_pair = _seen(given, real, valid)
+        fake_pair = self._augmented(_seen(given, fake.detach(), valid), fake)
+        real_pair = self._augmented(_seen(given, real, valid), real)
         losses = {
             "D_fake": discriminator_loss(config.adversarial, self.forward(fake_pair), real=False),
             "D_real": discriminator_loss(config.adversarial, self.forward(real_pair), real=True),
@@ -125,6 +145,28 @@ class Critic:
         for name, parameter in current.items():
             copies[name].data.copy_(parameter.detach())
         return losses, logits
+
+    def _draw(self, image: Tensor) -> Tensor | None:
+        """Draw the numbers of an augmentation; None where there is none."""
+        if self.config.discriminator_augmentation == "none":
+            return None
+        count = self.fabric.world_size * len(image)
+        drawn = torch.rand(count, AUGMENTATION_DRAWS, device=image.device)
+        return own_part(self.fabric, drawn)
+
+    def _augmented(self, seen: Tensor, image: Tensor, numbers: Tensor | None = None) -> Tensor:
+        """Augment what is seen of ``image``, by numbers that are drawn where none are given."""
+        if numbers is None:
+            numbers = self._draw(image)
+        if numbers is None:
+            return seen
+        return augment(self.config.discriminator_augmentation, seen, numbers, image.shape[1])
+
+    def _features(self, seen: Tensor) -> Features:
+        # Not through `forward`, which has no way for them; so mixed precision is asked for here.
+        with self.fabric.autocast():
+            features: Features = self.discriminator.features(seen)
+        return features
 
 
 def set_up(fabric: Fabric, optimizer: torch.optim.Optimizer) -> _FabricOptimizer:

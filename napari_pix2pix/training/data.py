@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.checks import alpha_notes, check_blocks
 from napari_pix2pix.pairs.class_values import leave_out_of_blocks
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities
@@ -152,7 +152,8 @@ def prepare(
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
     patches = patch_count(opened, parts.train, config.patch)
-    notes = dict.fromkeys((*known.words, parts.note, sample_note, aligned, *warnings))
+    facts = *known.words, *alpha_notes(opened), parts.note, sample_note
+    notes = dict.fromkeys((*facts, aligned, *warnings))
     return TrainingData(
         opened=opened,
         sampler=_make_sampler(placed, blocks, known, given.conditions),

@@ -25,9 +25,9 @@ class Step(Event):
     step, epoch : int
         Steps done, and the epoch that they are in; both count from 1.
     losses : mapping of str to float
-        ``G_GAN``, ``G_L1`` (``G_reconstruction`` where it is not L1), ``D_real``, ``D_fake``,
-        ``D_penalty``, ``D_r1`` (weights applied, as the reference prints them); a term that is off
-        is left out.
+        ``G_GAN``, ``G_L1`` (``G_reconstruction`` where it is not L1), ``G_features``, ``D_real``,
+        ``D_fake``, ``D_penalty``, ``D_r1`` (weights applied, as the reference prints them); a term
+        that is off is left out.
     learning_rates : mapping of str to float
         ``G`` and ``D``.
     progress : float

@@ -54,7 +54,12 @@ def without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
     InputError, ConfigError
         When something is asked for that needs a source, or nothing would be learnt.
     """
-    about_source = {"z_context": (0,), "source_kind": ("auto", "image"), "correct_shift": (False,)}
+    about_source = {
+        "z_context": (0,),
+        "source_kind": ("auto", "image"),
+        "correct_shift": (False,),
+        "feature_matching": (0,),
+    }
     for name, plain in about_source.items():
         if (value := getattr(config, name)) not in plain:
             raise ConfigError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.networks import Discriminator
 
 Weights = dict[str, Tensor]
 
@@ -26,7 +27,7 @@ class TrainingState:
         The run's configuration.
     generator : torch.nn.Module
         The generator, on its device.
-    discriminator : torch.nn.Module or None
+    discriminator : PatchDiscriminator, PixelDiscriminator, MultiScaleDiscriminator or None
         The discriminator; None when the adversarial term is off.
 
     Attributes
@@ -48,7 +49,7 @@ class TrainingState:
     """
 
     def __init__(
-        self, config: TrainConfig, generator: UNet | ResNet, discriminator: nn.Module | None
+        self, config: TrainConfig, generator: UNet | ResNet, discriminator: Discriminator | None
     ) -> None:
         self.config = config
         self.generator = generator

@@ -8,12 +8,14 @@ The order is the PyTorch reference's: one forward pass of the generator; a discr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from napari_pix2pix.core import (
+    align_target,
     condition_planes,
     generator_loss,
     noise_planes,
@@ -99,7 +101,7 @@ class Pix2PixStep:
         with own_draws(self.fabric):  # of dropout
             fake = self.generator(planes)
         losses: Losses = {}
-        logits = None
+        logits = matching = None
         if adversarial and self.critic is not None:
             given = stack_planes(batch.source, condition) if config.conditional else None
             seen = given, batch.target, fake, batch.valid
@@ -107,22 +109,33 @@ class Pix2PixStep:
                 losses, logits = self.critic.learn_stale(*seen)
             else:
                 losses = self.critic.learn(*seen)
-                if adversarial_weight:
+                if adversarial_weight and config.feature_matching:
+                    logits, matching = self.critic.compare(*seen)
+                elif adversarial_weight:
                     logits = self.critic.judge(given, fake, batch.valid)
         objective = []
         if config.reconstruction_weight:
-            weight = self._pixel_weights(batch.target)
-            loss = reconstruction_loss(
-                config.reconstruction, fake, batch.target, batch.valid, weight
-            ) * share_of_valid(self.fabric, batch)
-            objective.append(config.reconstruction_weight * loss)
+            objective.append(config.reconstruction_weight * self._reconstruction(fake, batch))
             losses["G_L1" if config.reconstruction == "l1" else "G_reconstruction"] = objective[-1]
         if adversarial_weight and logits is not None:
             objective.append(adversarial_weight * generator_loss(config.adversarial, logits))
             losses["G_GAN"] = objective[-1]
+        if matching is not None:
+            objective.append(adversarial_weight * config.feature_matching * matching)
+            losses["G_features"] = objective[-1]
         if objective:  # there is none while a discriminator without an L1 term warms up
             self._learn(objective)
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _reconstruction(self, fake: Tensor, batch: TensorBatch) -> Tensor:
+        """Say how far the output is from its target, wherever that counts."""
+        kind, reach = self.config.reconstruction, self.config.shift_tolerance
+        if reach:
+            target, valid = align_target(kind, fake, batch.target, batch.valid, reach)
+            batch = replace(batch, target=target, valid=valid)
+        weight = self._pixel_weights(batch.target)
+        loss = reconstruction_loss(kind, fake, batch.target, batch.valid, weight)
+        return loss * share_of_valid(self.fabric, batch)
 
     def _learn(self, objective: Sequence[Tensor]) -> None:
         """Train the generator on the sum of its terms."""

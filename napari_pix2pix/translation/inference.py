@@ -158,7 +158,7 @@ class Model:
         if not norms:
             yield from run(cut, {}, may_cut=True, region=wanted)
             return
-        if cut.whole:
+        if cut.whole and measured is None:
             try:
                 # What is measured is the image's, whatever part of it is wanted.
                 yield from _cropped(run(cut, {}, may_cut=False), wanted)
@@ -253,6 +253,17 @@ class Model:
         if norms:
             raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
+
+    def measured_parts(
+        self, height: int, width: int, *, tile: int | None = None, halo: int | None = None
+    ) -> list[Box]:
+        """Return which parts of an image `measure` reads, if memory does not run out."""
+        cut = self._cut(height, width, tile, 1, halo)[0]
+        return [cut.shown(one.window) for one in sample_tiles(sample_windows(cut))]
+
+    def fits(self, height: int, width: int, *, tile: int | None = None) -> bool:
+        """Whether an image is given to the network whole."""
+        return self._cut(height, width, tile, 1, None)[0].whole
 
     @property
     def _planes_in(self) -> int:

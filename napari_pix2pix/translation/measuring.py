@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,22 @@ class Moments:
 
 
 Measured = Mapping[str, Moments]  # by the name of the norm in its generator
+
+
+def measured_to_json(measured: Measured) -> dict[str, Any]:
+    """Return as JSON what was measured; `measured_from_json` reads the same floats again."""
+    return {
+        name: [one.count, one.mean.tolist(), one.variance.tolist()]
+        for name, one in measured.items()
+    }
+
+
+def measured_from_json(value: Mapping[str, Any]) -> Measured:
+    """Read what `measured_to_json` made."""
+    return {
+        name: Moments(count, *(torch.tensor(one, dtype=torch.float64) for one in both))
+        for name, (count, *both) in value.items()
+    }
 
 
 def norms_that_measure(generator: nn.Module, statistics: Statistics = "stored") -> dict[str, Norm]:

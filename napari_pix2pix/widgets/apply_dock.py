@@ -186,6 +186,7 @@ class ApplyDock(ModelDock):
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
         self._trial.close()
+        self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
 

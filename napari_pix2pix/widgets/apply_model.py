@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.formats.headers import is_torch_file
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.apply_work import load_known
 from napari_pix2pix.widgets.fields import Choice
-from napari_pix2pix.widgets.models import KnownModel, models
+from napari_pix2pix.widgets.models import MODEL_FILES, KnownModel, models
+from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
 
 
 class ModelPicker(QWidget):
@@ -35,6 +42,8 @@ class ModelPicker(QWidget):
         self._model: KnownModel | None = None
         self._card: Card | None = None
         self._follows = True  # the last model, until another is chosen
+        self._reader = Runner(self)  # of files that need PyTorch to be read
+        self._being_read: KnownModel | None = None
         self.combo = Choice()
         self.combo.setToolTip("The model: those just trained or used, then files used lately")
         self.button = QPushButton("Open…")
@@ -45,6 +54,9 @@ class ModelPicker(QWidget):
         self.combo.activated.connect(self._take)
         self.button.clicked.connect(self.ask)
         models().changed.connect(self._follow)
+        self._reader.finished.connect(self._take_read)
+        self._reader.failed.connect(self._say_unreadable)
+        self._reader.ended.connect(self._read_next)
         self._show(models().last())
 
     @property
@@ -72,7 +84,7 @@ class ModelPicker(QWidget):
     def ask(self) -> None:
         """Ask for a file."""
         folder = str(read_settings().models_folder)
-        kinds = "Models (*.safetensors);;All files (*)"
+        kinds = f"{MODEL_FILES};;All files (*)"
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", folder, kinds)
         if path:
             self.choose(Path(path))
@@ -86,15 +98,49 @@ class ModelPicker(QWidget):
 
     def _show(self, model: KnownModel | None) -> None:
         self._model, self._card = model, None
-        error = ""
+        error = said = ""
         try:
-            self._card = Card.of(model) if model is not None else None
+            if model is not None and _needs_reading(model):
+                said = f"Reading {model.name} …"
+            elif model is not None:
+                self._card = Card.of(model)
+                said = "\n".join(self._card.lines())
         except FileError as problem:
             error = str(problem)
         self.error.say(error)
-        self.description.say("\n".join(self._card.lines()) if self._card else "")
+        self.description.say(said)
         self.refresh()
         self.changed.emit()
+        self._read_next()
+
+    def _read_next(self) -> None:
+        """Read the chosen file in a thread, where it says nothing of itself without PyTorch."""
+        model = self._model
+        unread = model is not None and self._card is None and not self.error.text()
+        if model is None or not unread or self._reader.running:
+            return
+        self._being_read = model
+        self._reader.start(lambda _control: load_known(model))
+
+    def _take_read(self, translator: Translator) -> None:
+        read = self._being_read
+        assert read is not None
+        assert read.path is not None
+        known = models().of_file(read.path)  # another dock may have been faster
+        if known.translator is None:
+            known = models().remember(translator, read.name, path=read.path)
+        if self._model is not None and self._card is None and _same(self._model, known):
+            self._show(known)
+
+    def _say_unreadable(self, sentence: str) -> None:
+        if self._model is self._being_read:
+            self.description.say("")
+            self.error.say(sentence)
+            self.changed.emit()
+
+    def close_down(self) -> None:
+        """Forget a file that is being read."""
+        self._reader.close()
 
     def refresh(self) -> None:
         """Offer what is known by now; the choice stays."""
@@ -136,6 +182,11 @@ class ModelPicker(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.description)
         layout.addWidget(self.error)
+
+
+def _needs_reading(model: KnownModel) -> bool:
+    """Whether nothing can be said of a model before its file was read with PyTorch."""
+    return model.translator is None and model.path is not None and is_torch_file(model.path)
 
 
 def _same(one: KnownModel, other: KnownModel) -> bool:

@@ -22,6 +22,7 @@ _FIELDS = (
     "discriminator_layers",
     "discriminator_width",
     "discriminator_scales",
+    "feature_matching",
 )
 
 

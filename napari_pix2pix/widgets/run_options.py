@@ -12,7 +12,7 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import PRESETS
 from napari_pix2pix.widgets.config_form import LABELS
 from napari_pix2pix.widgets.fields import Choice, Number
-from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.models import MODEL_FILES, models
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
 
@@ -168,9 +168,7 @@ class RunOptions(QWidget):
     def _on_start(self, index: int) -> None:
         if self.start.itemData(index) == "browse":
             folder = str(read_settings().models_folder)
-            name, _ = QFileDialog.getOpenFileName(
-                self, "Model to start from", folder, "Models (*.safetensors)"
-            )
+            name, _ = QFileDialog.getOpenFileName(self, "Model to start from", folder, MODEL_FILES)
             self.start_from = Path(name) if name else None
         else:
             self._show_start()

@@ -290,7 +290,7 @@ def _devices() -> list[Device]:
 
 def _is_of_start(sentence: str) -> bool:
     """Whether what is wrong is wrong with the model to begin from, or with its file."""
-    return any(words in sentence for words in ("start from", "starts from", ".safetensors"))
+    return any(words in sentence for words in ("start from", "starts from", ".safetensors", ".pth"))
 
 
 def _estimate(understood: Understood) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_pix2pix import load, streaming
+from napari_pix2pix import load
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.writing import write_image
+from napari_pix2pix.streaming import files
+from napari_pix2pix.streaming.work import Work
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -74,6 +76,36 @@ def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, 
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.ome.tif"])
+@pytest.mark.parametrize("kind", ["npy", "zarr"])  # read at once, and in blocks
+def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke, sentence, models,
+                                                name, kind):  # fmt: skip
+    if kind == "npy":
+        source = tmp_path / "in.npy"
+        np.save(source, noise(60, 70))
+    out = tmp_path / name
+    words = ("apply", folder / "gray.safetensors", source, "-o", out)
+    assert invoke(*words).exit_code == 0
+    assert "is finished already.\n" in invoke(*words, "--resume").stderr
+    said = sentence(invoke(*words, "--resume", "--output float"))
+    assert said.endswith("was made with other options: choose another name, or replace it with "
+                         "--overwrite.")  # fmt: skip
+    assert "of another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
+    other = models("gray", "gray", tmp_path / "other.safetensors")
+    assert "with another model" in sentence(invoke("apply", other, *words[2:], "--resume"))
+    changed = source if kind == "npy" else source / "zarr.json"
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 10**9))
+    assert "of what it was before it changed" in sentence(invoke(*words, "--resume"))
+    assert invoke(*words, "--resume", "--overwrite").exit_code == 0
+
+
+def test_resume_says_where_a_file_does_not_tell(folder, source, tmp_path, invoke):
+    words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.npy")
+    assert invoke(*words).exit_code == 0
+    said = invoke(*words, "--resume").stderr
+    assert "out.npy is finished already; the file does not say of which model" in said
+
+
 def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, folder, tiny):
     model = tmp_path / "noisy.safetensors"
     result = invoke("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,
@@ -88,10 +120,10 @@ def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, fold
 
 def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, invoke):
     told: list[tuple[int, int]] = []
-    fill = streaming._fill
-    monkeypatch.setattr(streaming, "_LARGEST", 32)
+    complete = files.complete
+    monkeypatch.setattr(files, "_LARGEST", 32)
     monkeypatch.setattr(
-        streaming, "_fill", lambda *args: fill(*args[:-1], lambda *pair: told.append(pair))
+        files, "complete", lambda *args: complete(*args[:-1], lambda *pair: told.append(pair))
     )
     result = invoke("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
     assert result.exit_code == 0, result.stderr
@@ -101,18 +133,19 @@ def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, in
 KILLED = """
 import sys
 import numpy as np
-from napari_pix2pix import streaming
+from napari_pix2pix.streaming import files
+from napari_pix2pix.streaming.work import Work
 from napari_pix2pix.cli import main
-streaming._LARGEST = 32
-streaming.CHUNK = 32
+files._LARGEST = 32
+files.CHUNK = 32
 import napari_pix2pix.formats.omezarr as omezarr
 omezarr.CHUNK = 32
-translate = streaming._Work.translate
-def slow(self, read, block):
+translate = Work.translate
+def slow(*args):
     import time
     time.sleep(0.05)
-    return translate(self, read, block)
-streaming._Work.translate = slow
+    return translate(*args)
+Work.translate = slow
 main()
 """
 
@@ -134,13 +167,12 @@ def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path,
     assert process.wait() == -signal.SIGKILL
     finished = journal.read_text().count("\n")
     computed = []
-    translate = streaming._Work.translate
-    monkeypatch.setattr(streaming, "_LARGEST", 32)
-    monkeypatch.setattr(streaming, "CHUNK", 32)
+    translate = Work.translate
+    monkeypatch.setattr(files, "_LARGEST", 32)
+    monkeypatch.setattr(files, "CHUNK", 32)
     monkeypatch.setattr("napari_pix2pix.formats.omezarr.CHUNK", 32)
     monkeypatch.setattr(
-        streaming._Work, "translate",
-        lambda self, read, block: computed.append(block) or translate(self, read, block),
+        Work, "translate", lambda *args: computed.append(args[2]) or translate(*args),
     )  # fmt: skip
     assert invoke(*words("out.zarr"), "--resume").exit_code == 0
     assert 3 < finished == 18 - len(computed)

@@ -1,36 +1,13 @@
-"""The golden values of the PyTorch reference implementation, and how to compare with them."""
+"""How to compare with the golden values of the PyTorch reference implementation."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-
-REFERENCE = Path(__file__).parents[1] / "reference"
-
-
-@pytest.fixture(scope="session")
-def golden() -> ModuleType:
-    """Return the module that makes the golden weights, inputs and probes."""
-    spec = importlib.util.spec_from_file_location("golden", REFERENCE / "golden.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def golden_values() -> dict[str, Any]:
-    """Return the golden values."""
-    values: dict[str, Any] = json.loads((REFERENCE / "golden.json").read_text())
-    return values
 
 
 @pytest.fixture

@@ -49,19 +49,27 @@ def test_published_sizes(layers: int, field: int, side: int, count: int) -> None
     assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
-@pytest.mark.parametrize("layers", [0, 1, 2, 3])
-@pytest.mark.parametrize("scales", [1, 2])
-def test_receptive_field_is_what_a_logit_sees(layers: int, scales: int) -> None:
-    network = make_discriminator(1, layers=layers, width=2, norm="none", scales=scales)
+@pytest.mark.parametrize(
+    ("layers", "scales", "field"),
+    [
+        *((0, 1, 1), (1, 1, 16), (2, 1, 34), (3, 1, 70), (4, 1, 142), (5, 1, 286)),
+        *((0, 2, 2), (1, 2, 32), (2, 2, 68), (3, 2, 140)),
+    ],
+)
+def test_receptive_field_is_what_a_logit_sees(layers: int, scales: int, field: int) -> None:
+    network = make_discriminator(1, layers=layers, width=1, norm="none", scales=scales)
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.1)
-    image = torch.ones(1, 1, 320, 320, requires_grad=True)
+    side = 320 if field < 100 else 640  # so that the middle logit sees no edge
+    image = torch.ones(1, 1, side, side, requires_grad=True)
     logits = network(image)
     coarsest = logits[-1] if isinstance(logits, tuple) else logits
     middle = coarsest.shape[-1] // 2
     coarsest[0, 0, middle, middle].backward()
     seen = image.grad[0, 0].sum(0).nonzero().flatten()
-    assert seen[-1] - seen[0] + 1 == network.receptive_field
+    assert seen[-1] - seen[0] + 1 == field
+    assert network.receptive_field == field
+    assert 0 < seen[0] < seen[-1] < side - 1 or field == 1
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
@@ -92,6 +100,31 @@ def test_spectral_norm_bounds_every_weight(layers: int) -> None:
         if isinstance(module, nn.Conv2d):
             largest = torch.linalg.matrix_norm(module.weight.detach().flatten(1), ord=2)
             assert largest.item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(("layers", "scales"), [(0, 1), (2, 1), (1, 2)])
+def test_features_are_the_way_to_the_logits(layers: int, scales: int) -> None:
+    network = make_discriminator(2, layers=layers, width=3, norm="instance", scales=scales)
+    image = torch.randn(2, 2, 32, 32)
+    logits = network(image)
+    features = network.features(image)
+    assert len(features) == scales
+    for got, found in zip(logits if scales > 1 else [logits], features, strict=True):
+        assert torch.equal(found[-1], got)
+        widths = [3 * min(2**n, 8) for n in range(layers + 1)] if layers else [3, 6]
+        assert [one.shape[1] for one in found] == [*widths, 1]
+    # What comes out of a LeakyReLU, not of the convolution before it.
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    assert torch.allclose(features[0][0], nn.functional.leaky_relu(first(image), 0.2))
+
+
+def test_features_of_other_sizes_are_refused_in_words() -> None:
+    for scales in (1, 2):
+        network = make_discriminator(2, layers=2, width=2, scales=scales)
+        with pytest.raises(ValueError, match="takes images of at least"):
+            network.features(torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match="takes 2 channels, not 3"):
+        make_discriminator(2, layers=0).features(torch.zeros(1, 3, 8, 8))
 
 
 def test_each_scale_sees_the_pooled_image() -> None:

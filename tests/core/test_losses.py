@@ -17,6 +17,7 @@ from napari_pix2pix.core.discriminators import PatchDiscriminator
 from napari_pix2pix.core.generators import UNet
 from napari_pix2pix.core.losses import (
     discriminator_loss,
+    feature_matching_loss,
     generator_loss,
     gradient_penalty,
     r1_penalty,
@@ -220,6 +221,27 @@ def test_flat_critic_has_finite_gradients() -> None:
     assert penalty.item() == 1
     penalty.backward()
     assert torch.isfinite(critic.weight.grad).all()
+
+
+def test_features_are_matched_layer_by_layer() -> None:
+    one = [[torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 2, 2), torch.zeros(2, 1, 2, 2)]]
+    other = [
+        [torch.full((2, 3, 4, 4), 2.0), torch.full((2, 5, 2, 2), -4.0), torch.ones(2, 1, 2, 2)]
+    ]
+    assert feature_matching_loss(one, other).item() == 3  # logits left out
+    assert feature_matching_loss(one + one, other + one).item() == 1.5
+    half = [[layer.bfloat16() for layer in scale] for scale in other]
+    assert feature_matching_loss(half, one).dtype == torch.float32
+    with pytest.raises(ValueError, match=r"fake has shape \(2, 3, 4, 4\) but real has"):
+        feature_matching_loss(one, [[layer[..., :1] for layer in one[0]]])
+
+
+def test_features_move_the_generated_image_alone() -> None:
+    network = PatchDiscriminator(1, layers=1, width=2, norm="none").double()
+    real, fake = images(1, 1, 1, 12).requires_grad_(), images(1, 2, 1, 12).requires_grad_()
+    feature_matching_loss(network.features(fake), network.features(real)).backward()
+    assert real.grad is None
+    assert fake.grad.abs().sum() > 0
 
 
 def test_l1_is_exactly_the_mean_difference() -> None:

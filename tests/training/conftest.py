@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,8 +18,6 @@ from napari_pix2pix.training.data import TrainingData, prepare
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 from napari_pix2pix.training.state import TrainingState
-
-REFERENCE = Path(__file__).parents[1] / "reference"
 
 # Networks and patches that take milliseconds a step; nothing random but what a test asks for, and
 # nothing that follows the defaults of ``light``.
@@ -48,19 +42,8 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def golden() -> ModuleType:
-    """Return the module that makes the golden weights and inputs."""
-    spec = importlib.util.spec_from_file_location("golden", REFERENCE / "golden.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def golden_steps() -> dict[str, Any]:
-    steps: dict[str, Any] = json.loads((REFERENCE / "golden.json").read_text())["training_steps"]
+def golden_steps(golden_values: dict[str, Any]) -> dict[str, Any]:
+    steps: dict[str, Any] = golden_values["training_steps"]
     return steps
 
 

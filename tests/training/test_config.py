@@ -61,6 +61,23 @@ def test_presets_are_the_published_recipes(preset: str) -> None:
         assert getattr(config, name) == values[place], name
 
 
+def test_the_two_recipes_differ_in_nothing_else() -> None:
+    reference, paper = (TrainConfig(preset=name).model_dump() for name in ("reference", "paper"))
+    different = {name for name in reference if reference[name] != paper[name]}
+    # `decay_start` is read by decays only, and the paper's rate is constant.
+    assert different - {"preset", "decay_start"} == DIFFERENT.keys()
+
+
+@pytest.mark.parametrize("preset", ["reference", "paper"])
+def test_the_recipes_have_none_of_what_came_later(preset: str) -> None:
+    config = TrainConfig(preset=preset)
+    assert config.discriminator_augmentation == "none"
+    assert config.discriminator_scales == 1
+    for name in ("spectral_norm", "feature_matching", "shift_tolerance", "r1", "gradient_clip"):
+        assert not getattr(config, name)
+    assert config.noise_channels == 0
+
+
 def test_reference_decays_after_half_of_the_epochs() -> None:
     assert TrainConfig(preset="reference").decay_start == 0.5
 
@@ -94,6 +111,10 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ({"zoom": (2, 1)}, "zoom should go from low to high"),
         ({"adversarial_weight": 0, "reconstruction_weight": 0}, "nothing would be learnt"),
         ({"class_weights": True, "reconstruction_weight": 0}, "leave one of them out"),
+        ({"shift_tolerance": 2, "reconstruction_weight": 0}, "leave one of them out"),
+        ({"shift_tolerance": 9}, "shift_tolerance should be less than or equal to 8, got 9."),
+        ({"feature_matching": 40, "adversarial_weight": 0}, "leave one of them out"),
+        ({"discriminator_augmentation": "flip"}, "discriminator_augmentation should be 'none', "),
         ({"classes": 1}, "classes should be greater than or equal to 2, got 1."),
         ({"classes": 3, "target_kind": "image"}, "classes is about a target of classes, and"),
         ({"smallest": 3, "target_kind": "classes"}, "smallest is about a target of instances"),
@@ -106,6 +127,11 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ({"device": "cuda:1", "devices": 2}, "device='cuda:1' names a single device and devices=2"),
         ({"preset": "paper", "r1": 1.0}, "set gradient_penalty=0 and r1=0"),
         ({"preset": "paper", "gradient_penalty": 10.0}, "set gradient_penalty=0 and r1=0"),
+        ({"preset": "paper", "feature_matching": 1.0}, "set feature_matching=0 and"),
+        (
+            {"preset": "paper", "discriminator_augmentation": "translation"},
+            "discriminator_augmentation='none', or stale_discriminator=False",
+        ),
     ],
 )
 def test_refusals_are_sentences(fields: dict[str, Any], sentence: str) -> None:

@@ -170,6 +170,79 @@ def test_stale_gradient_has_old_activations_and_new_weights(
     assert (got - ordinary).abs().max() > 0.1 * got.abs().max()
 
 
+@pytest.mark.parametrize("scales", [1, 2])
+def test_features_are_compared_with_the_target_s(
+    scales: int, make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    critic = make_critic(make_state(tiny(discriminator_scales=scales, norm="instance")), fabric)
+    given, real, fake = images()
+    logits, distance = critic.compare(given, real, fake, None)
+    judged = critic.judge(given, fake, None)
+    for one, other in zip(logits, judged if scales > 1 else [judged], strict=True):
+        assert torch.equal(one, other)
+    found, wanted = (critic.discriminator.features(torch.cat([given, x], 1)) for x in (fake, real))
+    layers = [
+        (one - other).abs().mean().item()
+        for of_fake, of_real in zip(found, wanted, strict=True)
+        for one, other in zip(of_fake[:-1], of_real[:-1], strict=True)
+    ]
+    assert len(layers) == 2 * scales
+    assert distance.item() == pytest.approx(sum(layers) / len(layers), rel=1e-5)
+    distance.backward()
+    assert fake.grad is not None
+    assert fake.grad.abs().sum() > 0
+    assert all(p.grad is None and p.requires_grad for p in critic.discriminator.parameters())
+    assert critic.compare(given, real, real, None)[1].item() == 0
+
+
+def seen_by(critic: Critic) -> list[Tensor]:
+    """Return a list that grows with all that the discriminator is shown."""
+    shown: list[Tensor] = []
+    critic.discriminator.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0]))
+    return shown
+
+
+@pytest.mark.parametrize("kind", ["translation", "translation+cutout"])
+def test_source_and_image_are_augmented_alike(
+    kind: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    critic = make_critic(make_state(tiny(discriminator_augmentation=kind)), fabric)
+    shown = seen_by(critic)
+    image = images()[1]
+    torch.manual_seed(0)
+    critic.learn(image, image, image.clone(), None)
+    critic.judge(image, image.clone().requires_grad_(), None)
+    assert len(shown) == 3
+    for one in shown:
+        assert torch.equal(one[:, :1], one[:, 1:])
+        assert not torch.equal(one[:, :1], image)
+    assert not torch.equal(shown[0], shown[1])  # each image by draws of its own
+    torch.manual_seed(0)
+    critic.learn(image, image, image.clone(), None)
+    assert torch.equal(shown[3], shown[0])
+
+
+def test_features_are_compared_at_the_same_place(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    kind = "colour+translation+cutout"
+    critic = make_critic(make_state(tiny(discriminator_augmentation=kind, norm="none")), fabric)
+    given, real, fake = images()
+    assert critic.compare(given, real, real.clone(), None)[1].item() == 0
+    assert critic.compare(given, real, fake, None)[1].item() > 0
+
+
+def test_the_generator_learns_through_the_augmentation(
+    make_state: MakeState, tiny: Tiny, fabric: Fabric
+) -> None:
+    critic = make_critic(make_state(tiny(discriminator_augmentation="translation+cutout")), fabric)
+    given, _, fake = images()
+    generator_loss("vanilla", critic.judge(given, fake, None)).backward()
+    assert fake.grad is not None
+    untouched = (fake.grad == 0).float().mean().item()
+    assert 0.1 < untouched < 0.7  # what was cut out or moved out tells nothing
+
+
 Layer = tuple[Tensor, Tensor]
 
 

@@ -167,6 +167,7 @@ def test_label_targets_turn_the_adversarial_term_off_unless_asked(
     unset = TrainConfig(**tiny().model_dump(exclude={"adversarial_weight"}))
     assert prepare([pair], unset).config.adversarial_weight == 0
     assert prepare([pair], tiny(adversarial_weight=0.5)).config.adversarial_weight == 0.5
+    assert prepare([pair], tiny(feature_matching=1.0)).config.adversarial_weight == 1
     assert prepare([make_pair()], unset).config.adversarial_weight == 1
 
 

@@ -70,6 +70,8 @@ def test_a_source_is_another_run(target: Pair, make_pair: MakePair) -> None:
         ({"noise_channels": 0}, "noise_channels is 0, so all images would be the same"),
         ({"norm": "instance"}, "norm='instance' takes out what is the same all over an image"),
         ({"batch": 1}, "batch=1 with norm='batch' takes out"),
+        ({"feature_matching": 4.0}, "feature_matching=4.0 is about the source"),
+        ({"shift_tolerance": 1}, "shift_tolerance is of the reconstruction term"),
         ({"z_context": 1}, "z_context=1 is about the source, and there is none"),
         ({"source_kind": "classes"}, "source_kind='classes' is about the source"),
     ],

@@ -36,9 +36,25 @@ TINY: dict[str, Any] = {
 }
 # What is to match a single process: every term of the objective, noise, conditions of the norms.
 ALIKE: dict[str, dict[str, Any]] = {
-    "group": {"norm": "group", "gradient_penalty": 1.0, "gradient_clip": 1.0},
-    "instance": {"norm": "instance", "noise_channels": 2, "noise": "pixel", "r1": 0.1},
-    "none": {"norm": "none", "stale_discriminator": True, "noise_channels": 2},
+    "group": {
+        "norm": "group",
+        "gradient_penalty": 1.0,
+        "gradient_clip": 1.0,
+        "discriminator_augmentation": "colour+translation+cutout",
+    },
+    "instance": {
+        "norm": "instance",
+        "noise_channels": 2,
+        "noise": "pixel",
+        "r1": 0.1,
+        "feature_matching": 10.0,
+    },
+    "none": {
+        "norm": "none",
+        "stale_discriminator": True,
+        "noise_channels": 2,
+        "shift_tolerance": 2,
+    },
 }
 
 

@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "upsampling": "resize",
     "activation": "tanh",
     "discriminator_norm": "none",
+    "discriminator_augmentation": "translation+cutout",
     "adversarial": "wgan",
     "reconstruction": "l2",
     "decay": "linear",

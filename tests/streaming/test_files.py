@@ -11,14 +11,16 @@ import pytest
 import tifffile
 import zarr
 
-from napari_pix2pix import streaming, train
+from napari_pix2pix import train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats import growing, writing
 from napari_pix2pix.formats.geometry import ImageFile
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.omezarr import create_zarr
 from napari_pix2pix.formats.writing import write_image
-from napari_pix2pix.streaming import translate_file
+from napari_pix2pix.streaming import files, translate_file
+from napari_pix2pix.streaming.work import Work
+from napari_pix2pix.translation import cutting
 from napari_pix2pix.translator import Translator
 
 TINY = {"width": 4, "depth": 2, "patch": 32, "batch": 2, "dropout": 0.0, "device": "cpu",
@@ -39,9 +41,9 @@ def gray() -> Translator:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and chunks of 32 pixels, as if memory were short."""
-    monkeypatch.setattr(streaming, "CHUNK", 32)
+    monkeypatch.setattr(files, "CHUNK", 32)
     monkeypatch.setattr("napari_pix2pix.formats.omezarr.CHUNK", 32)
-    monkeypatch.setattr(streaming, "_LARGEST", 32)
+    monkeypatch.setattr(files, "_LARGEST", 32)
 
 
 @pytest.fixture
@@ -58,27 +60,27 @@ def apply(translator: Translator, source: Path, out: Path, **how: Any) -> Path:
 def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collect the blocks that are computed from now on."""
     computed: list[Any] = []
-    translate = streaming._Work.translate
+    translate = Work.translate
 
-    def counted(self: Any, read: Any, block: Any) -> np.ndarray:
+    def counted(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
         computed.append(block)
-        return translate(self, read, block)
+        return translate(self, read, block, *measured)
 
-    monkeypatch.setattr(streaming._Work, "translate", counted)
+    monkeypatch.setattr(Work, "translate", counted)
     return computed
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Break off as a kill would, when so many blocks have been computed."""
-    translate, seen = streaming._Work.translate, []
+    translate, seen = Work.translate, []
 
-    def broken(self: Any, read: Any, block: Any) -> np.ndarray:
+    def broken(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
         seen.append(block)
         if len(seen) > count:
             raise KeyboardInterrupt
-        return translate(self, read, block)
+        return translate(self, read, block, *measured)
 
-    monkeypatch.setattr(streaming._Work, "translate", broken)
+    monkeypatch.setattr(Work, "translate", broken)
 
 
 def near(one: Any, other: Any) -> bool:
@@ -206,13 +208,13 @@ def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
     from napari_pix2pix.pairs.planes import Planes
     from napari_pix2pix.translation.tiles import Box
 
-    monkeypatch.setattr(streaming, "_LARGEST", 4096)
+    monkeypatch.setattr(files, "_LARGEST", 4096)
     planes = Planes(np.broadcast_to(np.uint8(0), (32768, 32768)))
     how = {"dropout": False, "statistics": "stored", "device": "cpu"}
     sides = []
     for free in (1 << 22, 1 << 24, 1 << 40):
-        monkeypatch.setattr(streaming, "free_memory", lambda _, free=free: free)
-        sides.append(streaming._side(gray, planes, Box(0, 32768, 0, 32768), how))
+        monkeypatch.setattr(cutting, "free_memory", lambda _, free=free: free)
+        sides.append(files._side(gray, planes, Box(0, 32768, 0, 32768), how))
     assert sides == sorted(sides)
     assert sides[0] < sides[-1] <= 4096
     assert all(side % 32 == 0 for side in sides)
@@ -296,6 +298,47 @@ def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
     (tmp_path / "out.npy.part").mkdir()
     out = apply(gray, source, tmp_path / "out.npy", resume=True)
     assert np.load(out).shape == (2, 70, 90)
+
+
+# --- networks that measure each image ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measuring() -> Translator:
+    return train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
+
+
+def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
+    measuring, source, tmp_path, monkeypatch
+):
+    whole = apply(measuring, source, tmp_path / "whole.zarr")  # it fits: one block a frame
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
+    blocks = count_blocks(monkeypatch)
+    out = apply(measuring, source, tmp_path / "out.zarr", output="float")
+    assert len(blocks) == 18
+    made, wanted = (np.asarray(read_image(path).data, float) for path in (out, whole))
+    assert np.abs(made - wanted).max() < 3  # of 255: measured in windows, and not rounded
+    assert np.abs(made - wanted).mean() < 0.6
+
+
+def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
+    whole = apply(measuring, source, tmp_path / "whole.zarr")
+    out = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            apply(measuring, source, out)
+    monkeypatch.setattr(Work, "measure", lambda *_: pytest.fail("measured again"))
+    apply(measuring, source, out, resume=True)
+    assert files_of(out) == files_of(whole)
+
+
+def test_a_frame_that_can_not_be_measured_is_named(measuring, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
+    (source / "0" / "c" / "1" / "2" / "0").write_bytes(b"no chunk")
+    with pytest.raises(FileError, match=r"Frame 1 of .*in\.zarr can't be measured, since a part"):
+        apply(measuring, source, tmp_path / "out.zarr")
 
 
 # --- bad input ---------------------------------------------------------------------------------
