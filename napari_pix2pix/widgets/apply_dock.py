@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
+from napari_pix2pix.widgets.apply_oddness import OddnessCheck
 from napari_pix2pix.widgets.apply_order import Choices, Order
 from napari_pix2pix.widgets.apply_run import ApplyRun
 from napari_pix2pix.widgets.apply_trial import SpeedTrial
@@ -44,6 +44,7 @@ class ApplyDock(ModelDock):
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
         self._trial = SpeedTrial(self)
+        self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
@@ -127,6 +128,11 @@ class ApplyDock(ModelDock):
     # What it does.
 
     @property
+    def warning(self) -> str:
+        """What is odd about the chosen layers for this model, found out soon after `check`."""
+        return self._view.note.text()
+
+    @property
     def running(self) -> bool:
         """Whether a model is being applied."""
         return self._run.running
@@ -186,6 +192,7 @@ class ApplyDock(ModelDock):
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
         self._trial.close()
+        self._oddness.close()
         self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
@@ -210,6 +217,7 @@ class ApplyDock(ModelDock):
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
         self._trial.found.connect(self._check_soon)
+        self._oddness.found.connect(view.note.say)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -253,8 +261,7 @@ class ApplyDock(ModelDock):
                 samples=order.options.samples,
             )
         )
-        notes = {foreign_dtype(order.card.source_codec, one.dtype) for one in planes}
-        self._view.note.say(" ".join(sorted(notes - {""})))
+        self._oddness.look(order.card, planes)
 
     def _take_model(self) -> None:
         if self.card is not None:
@@ -279,6 +286,7 @@ class ApplyDock(ModelDock):
         if sentence:
             self._view.estimate.say("")
             self._view.note.say("")
+            self._oddness.forget()
 
     def _show_state(self) -> None:
         running = self.running

@@ -33,7 +33,7 @@ class ApplyView(ModelView):
             "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
         )
         self.options = OptionsForm()
-        self.note, self.estimate = Sentence(), Sentence()
+        self.note, self.estimate = Sentence(is_warning=True), Sentence()
         self.apply = push_button("Apply", "Translate the layers; the result appears beside them")
         self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
         self.undo = push_button(
