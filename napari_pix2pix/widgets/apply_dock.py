@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import made_layer, result_record, verdict_layer
-from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
 from napari_pix2pix.widgets.apply_generate import generate
+from napari_pix2pix.widgets.apply_oddness import OddnessCheck
 from napari_pix2pix.widgets.apply_order import Choices, Order
 from napari_pix2pix.widgets.apply_run import ApplyRun
 from napari_pix2pix.widgets.apply_side import SideRun
@@ -50,6 +50,7 @@ class ApplyDock(ModelDock):
         self._run = ApplyRun(napari_viewer, self)
         self._side = SideRun(napari_viewer, self)
         self._trial = SpeedTrial(self)
+        self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
@@ -131,6 +132,11 @@ class ApplyDock(ModelDock):
         self._view.options.set_options(value)
 
     # What it does.
+
+    @property
+    def warning(self) -> str:
+        """What is odd about the chosen layers for this model, found out soon after `check`."""
+        return self._view.note.text()
 
     @property
     def running(self) -> bool:
@@ -219,6 +225,7 @@ class ApplyDock(ModelDock):
         self._run.close()
         self._side.runner.close()
         self._trial.close()
+        self._oddness.close()
         self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
@@ -247,6 +254,7 @@ class ApplyDock(ModelDock):
             run.ended.connect(self._end)
         self._side.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
+        self._oddness.found.connect(view.note.say)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -307,6 +315,7 @@ class ApplyDock(ModelDock):
         if self._makes_images:
             self._view.estimate.say("")
             self._view.note.say("")
+            self._oddness.forget()
         else:
             self._describe(*self._choices().order(self._viewer, copy=False))
 
@@ -333,8 +342,7 @@ class ApplyDock(ModelDock):
                 samples=order.options.samples,
             )
         )
-        notes = {foreign_dtype(order.card.source_codec, one.dtype) for one in planes}
-        self._view.note.say(" ".join(sorted(notes - {""})))
+        self._oddness.look(order.card, planes)
 
     def _take_model(self) -> None:
         if self.card is not None:
@@ -359,6 +367,7 @@ class ApplyDock(ModelDock):
         if sentence:
             self._view.estimate.say("")
             self._view.note.say("")
+            self._oddness.forget()
 
     def _show_state(self) -> None:
         running = self.running

@@ -58,7 +58,6 @@ class ApplyRun(QObject):
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
         self._missing = False
-        self._odd: list[str] = []
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
@@ -87,7 +86,7 @@ class ApplyRun(QObject):
 
     def start(self, order: Order) -> None:
         """Apply a model in a thread."""
-        self._order, self._last, self._missing, self._odd = order, None, False, []
+        self._order, self._last, self._missing = order, None, False
         self._results, self._finished = {}, set()
         self.runner.start(
             lambda control: apply_model(
@@ -124,7 +123,6 @@ class ApplyRun(QObject):
             self._paint(event)
         elif isinstance(event, JobDone):
             self._missing = self._missing or event.missing
-            self._odd += [event.odd] if event.odd and event.odd not in self._odd else []
             self._complete(event.job, complete=event.complete)
 
     def _remember(self, event: Loaded) -> None:
@@ -167,7 +165,7 @@ class ApplyRun(QObject):
                 self.speeds[self._translator] = last.total / last.seconds
         if self._missing and self._translator is not None:
             said += f" {missing_note(self._translator.source_codec)}"
-        self.ended.emit(" ".join([said, *self._odd]), False)
+        self.ended.emit(said, False)
 
     def _fail(self, sentence: str) -> None:
         self._close_books()

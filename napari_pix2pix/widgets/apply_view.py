@@ -45,7 +45,7 @@ class ApplyView(ModelView):
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
         self.generate.hide()
-        self.note, self.estimate = Sentence(), Sentence()
+        self.note, self.estimate = Sentence(is_warning=True), Sentence()
         self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
         self.undo = push_button(
