@@ -61,7 +61,8 @@ def evaluate(
     -------
     Evaluation
         A dictionary: ``prediction`` and ``trivial`` hold the scores of all images together,
-        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``. See
+        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``; with
+        `labels` ``truth`` holds what the segmenter reaches on the true images. See
         `docs/scores.md` for what they mean. ``to_csv(path)`` writes them as a table and
         ``report(path)`` with pictures. The trivial map is that of the training.
 

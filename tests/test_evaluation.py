@@ -116,7 +116,9 @@ def test_a_segmenter_is_compared_with_true_labels(translator):
     scores = evaluate(translator, source, 1 - source, segmenter=segmenter, labels=labels)
     assert scores["trivial"]["segmented_dice"] == pytest.approx(1, abs=1e-3)
     assert scores["prediction"]["segmented_dice"] < 1
+    assert scores["truth"]["segmented_dice"] == 1
     own = evaluate(translator, source, 1 - source, segmenter=segmenter)
+    assert "truth" not in own
     assert own["prediction"]["segmented_dice"] == pytest.approx(
         scores["prediction"]["segmented_dice"], abs=1e-3
     )

@@ -143,9 +143,13 @@ def _scores(evaluation: Evaluation) -> str:
         values = [evaluation[side].get(key, math.nan) for side in sides]
         best = _better(key, *values) if len(values) == 2 else None
         cells = [_cell(value, is_best=i == best) for i, value in enumerate(values)]
+        if "truth" in evaluation:
+            value = evaluation["truth"].get(key)
+            cells.append(_cell(value) if value is not None else "<td></td>")
         note = f'<td class="note">{escape(tip)}; {better} is better</td>'
         rows.append(f"<tr><th>{escape(title)}</th>{''.join(cells)}{note}</tr>")
-    head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in sides)
+    columns = [*sides, "truth"] if "truth" in evaluation else sides
+    head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in columns)
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
