@@ -155,6 +155,7 @@ def test_report_names_model_and_draws_samples_where_there_are_any(translator, tm
         assert said in page
     has_dropout = translator.config.dropout > 0
     assert ("Do several samples tell" in page) == has_dropout
+    assert ("neither dropout nor noise" in page) != has_dropout
     noisy = train(
         source, 1 - source, steps=1, width=4, depth=2, patch=32, batch=2, validation=0.0,
         adversarial_weight=0.0, dropout=0.0, noise_channels=1, device="cpu",

@@ -52,6 +52,8 @@ def show_frame(frame: Frame, exam: Exam) -> Figure:
             _show_intensities(axes, *one)
         else:
             _show_labels(axes, *one, exam.codec.kind, source)
+        if len(truth) > 1:
+            axes[1].set_title(f"truth (channel {row + 1} of {len(truth)})")
     return figure
 
 
@@ -207,7 +209,7 @@ def _show_labels(
     known = np.where(valid, truth, 0).astype(int)
     shown = ((prediction.astype(int), "prediction"), (known, "truth"))
     for one, (labels, title) in zip(axes, shown, strict=False):
-        one.imshow(label2rgb(labels, ground, alpha=0.45, bg_label=0), interpolation="none")
+        one.imshow(label2rgb(labels, ground, alpha=0.45, bg_color=None), interpolation="none")
         one.set_title(title)
     colours = ListedColormap(["white", *_DIFFERENCES])
     axes[2].imshow(apart, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")

@@ -196,7 +196,13 @@ def _curves(evaluation: Evaluation, frames: Sequence[tuple[str, Mark, Frame]]) -
 
 
 def _doubt(evaluation: Evaluation, samples: int, on_part: Callable[[float], None]) -> Iterable[str]:
-    if not samples or not any(exam.draw for exam in evaluation.exams):
+    if not samples or not any(exam.translate for exam in evaluation.exams):
+        return
+    if not any(exam.draw for exam in evaluation.exams):
+        yield (
+            '<p class="note">The model has neither dropout nor noise: it gives one answer, and '
+            "nothing to tell where that is in doubt.</p>"
+        )
         return
     yield "<h2>Do several samples tell where the error is?</h2>"
     doubt = draw_doubt(evaluation.exams, evaluation.ranked, samples, on_part)
