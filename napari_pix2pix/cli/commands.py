@@ -16,6 +16,7 @@ from napari_pix2pix.cli.options import PATH, json_option
 from napari_pix2pix.cli.outputs import say_result, score_table
 from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
+from napari_pix2pix.cli.verdict import verdict
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
@@ -58,6 +59,7 @@ main.add_command(train)
 main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
+main.add_command(verdict)
 main.add_command(convert)
 
 

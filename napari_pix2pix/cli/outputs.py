@@ -57,28 +57,29 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     return outputs
 
 
-def number_outputs(outputs: list[Path], inputs: list[Path], samples: int) -> list[list[Path]]:
-    """Name the files of several samples of each translation: ``a_1.tif``, ``a_2.tif``, ...
+def tag_outputs(outputs: list[Path], inputs: list[Path], tags: list[str]) -> list[list[Path]]:
+    """Name the files of several answers to each input: ``a_1.tif``, ``a_2.tif``, ...
 
     Parameters
     ----------
     outputs : list of Path
-        As `name_outputs` names them; one sample alone is called so.
+        As `name_outputs` names them; the only answer is called so.
     inputs : list of Path
-    samples : int
+    tags : list of str
+        What tells the answers apart, such as "1" and "2"; empty for only one.
 
     Raises
     ------
     FileError
         When a file would replace an input.
     """
-    if samples == 1:
+    if not tags:
         return [[path] for path in outputs]
     numbered = []
     for path in outputs:
         stem = file_stem(path)
         ending = path.name.removeprefix(stem)
-        names = [f"{stem}_{number}{ending}" for number in range(1, samples + 1)]
+        names = [f"{stem}_{tag}{ending}" for tag in tags]
         numbered.append([path.with_name(name) for name in names])
     taken = {path.resolve() for path in inputs}
     for path in (one for names in numbered for one in names):

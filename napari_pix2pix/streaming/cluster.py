@@ -214,7 +214,8 @@ def _work(name: str, job: Job) -> Work:
     from distributed import get_worker
 
     with _ONE_AT_A_TIME:
-        held: Held = get_worker().plugins[name].held  # type: ignore[attr-defined]
+        plugin: Any = get_worker().plugins[name]
+        held: Held = plugin.held
         return held.work(job)
 
 

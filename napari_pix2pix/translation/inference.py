@@ -254,6 +254,17 @@ class Model:
             raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
 
+    def measured_parts(
+        self, height: int, width: int, *, tile: int | None = None, halo: int | None = None
+    ) -> list[Box]:
+        """Return which parts of an image `measure` reads, if memory does not run out."""
+        cut = self._cut(height, width, tile, 1, halo)[0]
+        return [cut.shown(one.window) for one in sample_tiles(sample_windows(cut))]
+
+    def fits(self, height: int, width: int, *, tile: int | None = None) -> bool:
+        """Whether an image is given to the network whole."""
+        return self._cut(height, width, tile, 1, None)[0].whole
+
     @property
     def _planes_in(self) -> int:
         return self.source_codec.planes + self.conditions + self.noise_channels

@@ -146,7 +146,7 @@ class ApplyDock(ModelDock):
         """
         if self.running:
             raise InputError("A model is being applied: wait for its end, or cancel it.")
-        order, _ = self._choices().order(self._viewer, copy=True)
+        order, _ = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
         self._run.start(order)

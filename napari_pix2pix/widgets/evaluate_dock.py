@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
-from napari_pix2pix.layers import KEY, mask_of, output_layer, snapshot
+from napari_pix2pix.layers import KEY, Copy, mask_of, output_layer, snapshot
 from napari_pix2pix.widgets.evaluate_view import EvaluateView
 from napari_pix2pix.widgets.evaluate_work import (
     Evaluated,
@@ -145,7 +145,7 @@ class EvaluateDock(ModelDock):
         """
         if self.running:
             raise InputError("An evaluation is going on: wait for its end, or cancel it.")
-        subject = self._plan(copy=True)
+        subject = self._plan(copy="small")
         subject.pair()
         self._view.say("")
         self._subject = subject
@@ -238,7 +238,7 @@ class EvaluateDock(ModelDock):
     def _check(self) -> None:
         self._plan(copy=False).pair()
 
-    def _plan(self, *, copy: bool) -> Subject:
+    def _plan(self, *, copy: Copy) -> Subject:
         view = self._view
         by_model = bool(view.what.currentData())
         truth, sources = view.truth.layer, view.sources.layers

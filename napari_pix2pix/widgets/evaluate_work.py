@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -60,6 +60,15 @@ class Subject:
     kind: Literal["auto", "image", "classes", "instances"] = "auto"
     segments: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    def copied(self) -> Subject:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(
+            self,
+            truth=self.truth.copied(),
+            prediction=None if self.prediction is None else self.prediction.copied(),
+            sources=[one.copied() for one in self.sources],
+        )
 
     def pair(self) -> OpenPair:
         """Open what is compared with the truth, and the truth; see `open_pair` for errors."""
@@ -163,6 +172,7 @@ def evaluate_subject(
     from napari_pix2pix.scoring import Evaluation, Measures, mark
     from napari_pix2pix.scoring.differences import difference
 
+    subject = subject.copied()
     exam, facts = _examine(subject, device)
     opened, kind = exam.pair, exam.codec.kind
     measures = Measures(segment_otsu if subject.segments else None)

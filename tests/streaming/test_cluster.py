@@ -138,7 +138,7 @@ def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, 
     model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
     source = tmp_path / "in.zarr"
     write_image(source, noise(2, 96, 96), "ZYX", {}, {})
-    monkeypatch.setattr(files, "choose_tile", lambda *_, **__: 32)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     with connect(scheduler.scheduler_address, model) as cluster:
         there = translate_file(
             model, source, read_image(source), tmp_path / "there.zarr", cluster=cluster
