@@ -206,9 +206,7 @@ def _doubt(evaluation: Evaluation, samples: int, on_part: Callable[[float], None
         return
     yield "<h2>Do several samples tell where the error is?</h2>"
     doubt = draw_doubt(evaluation.exams, evaluation.ranked, samples, on_part)
-    if doubt is None:
-        yield "<p>The images are too large to be drawn several times in one piece.</p>"
-        return
+    assert doubt is not None  # something can be drawn
     kind = evaluation.exams[0].codec.kind
     yield f"<p>{escape(doubt.calibration.verdict)}</p>"
     yield f'<p class="note">{escape(describe(doubt, kind))} Shown: {escape(doubt.name)}.</p>'
