@@ -203,7 +203,7 @@ def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
         "Digest of its weights": translator.digest,
         "Trained on": translator.summary,
         "How": f"preset {config.preset}, {translator.steps} steps{seconds}, seed {config.seed}",
-        "Notes": " ".join(translator.notes),
+        "Notes": "\n".join(translator.notes),
     }
     if translator.started_from is not None:
         facts["Started from"] = str(translator.started_from["summary"])

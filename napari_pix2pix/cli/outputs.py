@@ -121,8 +121,8 @@ def score_table(scores: dict[str, Any]) -> str:
     wide = max(12, *map(len, scores["prediction"]))
     rows = [" " * wide + "".join(f"{title:>13}" for title in columns)]
     for name in scores["prediction"]:
-        values = [side.get(name, float("nan")) for side in columns.values()]
-        rows.append(f"{name:>{wide}}" + "".join(f"{value:>13.4g}" for value in values))
+        cells = [f"{side[name]:.4g}" if name in side else "" for side in columns.values()]
+        rows.append(f"{name:>{wide}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
     return "\n".join(rows)
 
 

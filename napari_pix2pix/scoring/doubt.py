@@ -29,7 +29,8 @@ class Doubt:
         Spread and error in parts of the target's range; of labels the share of samples that see
         an object.
     spread, error : array (H, W)
-        Of the first channel of an image in the middle of the ranks; NaN where no pixel counts.
+        Of an image in the middle of the ranks, and its first channel with pixels that count; NaN
+        where none counts.
     name : str
         Of that image.
     images : int
@@ -67,7 +68,8 @@ def draw_doubt(
     random = np.random.default_rng(0)
     for done, mark in enumerate(few, start=1):
         spread, error, valid = _spread_and_error(exams[mark.exam], mark.frame, samples)
-        maps.append([np.where(valid, one, np.nan)[0] for one in (spread, error)])
+        channel = valid.any(axis=(1, 2)).argmax()
+        maps.append([np.where(valid, one, np.nan)[channel] for one in (spread, error)])
         inside = np.flatnonzero(valid)
         if len(inside) > _PIXELS // len(few):
             inside = random.choice(inside, _PIXELS // len(few), replace=False)

@@ -46,6 +46,7 @@ img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2em 0.9em 0.2em 0; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
+td { white-space: pre-line; }
 tbody tr { border-top: 1px solid #ddd; }
 .best { font-weight: 600; } .note { color: #555; }
 """
@@ -150,12 +151,13 @@ def _scores(evaluation: Evaluation) -> str:
         rows.append(f"<tr><th>{escape(title)}</th>{''.join(cells)}{note}</tr>")
     columns = [*sides, "truth"] if "truth" in evaluation else sides
     head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in columns)
+    reached = " Truth is what the segmenter reaches on the true images." * ("truth" in evaluation)
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
         '<p class="note">The better one is bold. The trivial map is what one gets without any '
         "network: a linear fit, or Otsu's threshold for labels. – stands where a score is not "
-        "defined.</p>"
+        f"defined.{reached}</p>"
     )
 
 
