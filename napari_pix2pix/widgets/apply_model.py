@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import is_torch_file
@@ -49,6 +56,8 @@ class ModelPicker(QWidget):
         self.button = QPushButton("Open…")
         self.button.setToolTip("Take the model of another file")
         self.description = Sentence()
+        self.picture = QLabel()
+        self.picture.setToolTip("A source that was not trained on, and what the model made of it")
         self.error = Sentence(is_error=True)
         self._lay_out()
         self.combo.activated.connect(self._take)
@@ -109,9 +118,16 @@ class ModelPicker(QWidget):
             error = str(problem)
         self.error.say(error)
         self.description.say(said)
+        self._show_picture()
         self.refresh()
         self.changed.emit()
         self._read_next()
+
+    def _show_picture(self) -> None:
+        shown = None if self._card is None else self._card.thumbnail
+        if shown is not None:
+            self.picture.setPixmap(pixmap(shown, len(shown)))
+        self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
         """Read the chosen file in a thread, where it says nothing of itself without PyTorch."""
@@ -181,6 +197,7 @@ class ModelPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
         layout.addWidget(self.description)
+        layout.addWidget(self.picture)
         layout.addWidget(self.error)
 
 
