@@ -589,10 +589,10 @@ class Translator(FrameTranslator):
     def _look_at(self, planes: Planes) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         keep_alive(lambda _: check_finite(planes), title="Reading")
-        calls.warn_of_dtype(self.source_codec, planes.dtype)
+        calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
         if self.intensities is not None:
             codecs = self.source_codec, self.target_codec
-            calls.warn_of_intensities(planes, *codecs, self.intensities)
+            calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
 
     def _record(
         self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str

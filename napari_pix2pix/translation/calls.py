@@ -107,7 +107,7 @@ def check_lazy_call(conditions: Sequence[Hashable], condition: Hashable, on_tile
         )
 
 
-def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
+def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
     """Warn when an image's dtype lets expect intensities that the model was not trained on.
 
     Parameters
@@ -116,6 +116,8 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
         Of the model's sources.
     given : numpy.dtype
         The image's.
+    stacklevel : int
+        Whose call the warning names: 3 is who called the caller.
 
     Warns
     -----
@@ -123,15 +125,19 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
         When the kind of number differs from that of the training, or the size of an integer.
     """
     if note := foreign_dtype(codec, given):
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warnings.warn(note, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_intensities(
-    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
+    planes: Planes,
+    source: Codec,
+    target: Codec,
+    known: tuple[Intensities, Intensities],
+    stacklevel: int = 3,
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.
 
-    Parameters are those of `odd_intensities`.
+    Parameters are those of `odd_intensities`, and the `stacklevel` of `warn_of_dtype`.
 
     Warns
     -----
@@ -139,7 +145,7 @@ def warn_of_intensities(
         What that says, if anything.
     """
     if sentence := odd_intensities(planes, source, target, known):
-        warnings.warn(sentence, UserWarning, stacklevel=3)
+        warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_missing(codec: Codec) -> None:

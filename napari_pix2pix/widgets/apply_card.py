@@ -80,7 +80,9 @@ class Card:
     def _sides(self) -> str:
         target = self.target_codec
         made = {"image": _counted(target.channels, target.layout.rgb)}
-        source = _counted(self.channels, self.source_codec.layout.rgb)
+        source = "noise"
+        if self.channels:
+            source = _counted(self.channels, self.source_codec.layout.rgb)
         return f"{source} -> {made.get(target.kind, target.kind)}"
 
     @classmethod

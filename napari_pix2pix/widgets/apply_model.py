@@ -23,6 +23,7 @@ from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import load_known
 from napari_pix2pix.widgets.fields import Choice
 from napari_pix2pix.widgets.models import MODEL_FILES, KnownModel, models
+from napari_pix2pix.widgets.pictures import pixmap
 from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings

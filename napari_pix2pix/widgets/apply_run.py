@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.translator import Translator
+
+
+class Undoable(Protocol):
+    """A layer that came into a viewer."""
+
+    layer: Any
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
 
 
 class ApplyRun(QObject):
@@ -50,7 +59,7 @@ class ApplyRun(QObject):
         self._finished: set[int] = set()
         self._missing = False
         self._last: Progress | None = None
-        self._history: list[list[Result]] = []
+        self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
         # Pixels per second that a model's last run measured.
         self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
@@ -98,6 +107,10 @@ class ApplyRun(QObject):
         if self.can_undo:
             for result in reversed(self._history.pop()):
                 result.undo()
+
+    def add_to_history(self, result: Undoable) -> None:
+        """Take a layer that was made otherwise for a run of its own."""
+        self._history.append([result])
 
     def close(self) -> None:
         """Stop and wait; no signal comes afterwards."""

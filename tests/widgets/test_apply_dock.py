@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -14,7 +15,7 @@ from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.settings import read_settings
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 PLACE = {
     "scale": (2.0, 3.0),
     "translate": (5.0, -7.0),
