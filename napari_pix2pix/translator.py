@@ -16,6 +16,7 @@ from napari_pix2pix.core import ResNet, UNet, VerdictMap
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import write_container
 from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.layers import (
     Snapshot,
     as_trained,
@@ -91,6 +92,8 @@ class Translator(FrameTranslator):
         and what looked wrong.
     intensities : pair of Intensities or None
         Of the sources and targets that it was trained on; None where the file lacks them.
+    thumbnail : uint8 array (h, w, 3) or None
+        A held-out source and what was made of it; None where nothing was held out.
     steps : int
         Optimisation steps that it was trained for.
     seconds : float
@@ -112,6 +115,7 @@ class Translator(FrameTranslator):
         self.summary: str = header["summary"]
         self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = known_intensities(header)
+        self.thumbnail = read_thumbnail(header)
         self.steps: int = header["step"]
         self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")

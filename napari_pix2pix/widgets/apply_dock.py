@@ -248,7 +248,7 @@ class ApplyDock(ModelDock):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
-        view.verdict.clicked.connect(lambda: self._try_to(self.ask_verdict))
+        view.verdict.clicked.connect(self._try_to_ask)
         for run in (self._run, self._side):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
@@ -258,6 +258,9 @@ class ApplyDock(ModelDock):
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
+
+    def _try_to_ask(self) -> None:
+        self._try_to(self.ask_verdict)
 
     def _check_free(self) -> None:
         if self.running:
@@ -313,9 +316,7 @@ class ApplyDock(ModelDock):
 
     def _check(self) -> None:
         if self._makes_images:
-            self._view.estimate.say("")
-            self._view.note.say("")
-            self._oddness.forget()
+            self._say_nothing()
         else:
             self._describe(*self._choices().order(self._viewer, copy=False))
 
@@ -365,9 +366,12 @@ class ApplyDock(ModelDock):
     def _show_problem(self, sentence: str) -> None:
         super()._show_problem(sentence)
         if sentence:
-            self._view.estimate.say("")
-            self._view.note.say("")
-            self._oddness.forget()
+            self._say_nothing()
+
+    def _say_nothing(self) -> None:
+        self._view.estimate.say("")
+        self._view.note.say("")
+        self._oddness.forget()
 
     def _show_state(self) -> None:
         running = self.running
