@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.errors import InputError
@@ -11,7 +12,7 @@ from napari_pix2pix.metrics.sets import score
 from napari_pix2pix.widgets.evaluate_dock import EvaluateDock
 from napari_pix2pix.widgets.models import models
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
