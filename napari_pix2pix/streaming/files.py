@@ -136,7 +136,7 @@ def translate_file(
         raise InputError(f"{source} has no frames to choose from: leave --frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
-    run = {
+    run: dict[str, Any] = {
         "model": translator.digest,
         "options": {name: _plain(how[name]) for name in _OPTIONS},
         "region or frames": [list(part), [chosen.start, chosen.stop]],

@@ -68,7 +68,7 @@ class Work:
 
     def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
         self.translator, self.planes, self.job = translator, planes, job
-        self._how = dict(job.options)
+        self._how: dict[str, Any] = dict(job.options)
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
         needs = needs_whole(translator.generator, self._how["statistics"])
         self._reads_whole = needs and not job.plan.side

@@ -11,6 +11,7 @@ from napari_pix2pix.pairs.sets import foreign_dtype
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
+from napari_pix2pix.widgets.apply_following import Followers, is_followed
 from napari_pix2pix.widgets.apply_order import Choices, Order
 from napari_pix2pix.widgets.apply_run import ApplyRun
 from napari_pix2pix.widgets.apply_trial import SpeedTrial
@@ -43,6 +44,7 @@ class ApplyDock(ModelDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
+        self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
         self._view = ApplyView(self)
         self._connect()
@@ -136,6 +138,11 @@ class ApplyDock(ModelDock):
         """The layers that the last run made, updated or replaced."""
         return self._run.layers
 
+    @property
+    def followed(self) -> list[Any]:
+        """The layers that are translated where they are looked at."""
+        return [one.layer for one in self._followers.all if one.layer is not None]
+
     def apply(self) -> None:
         """Apply the model; `ended` tells how it went.
 
@@ -146,9 +153,12 @@ class ApplyDock(ModelDock):
         """
         if self.running:
             raise InputError("A model is being applied: wait for its end, or cancel it.")
-        order, _ = self._choices().order(self._viewer, copy=True)
+        order, planes = self._choices().order(self._viewer, copy=True)
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
+        if is_followed(order, planes):
+            self._followers.begin(order)
+            return
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
@@ -185,6 +195,7 @@ class ApplyDock(ModelDock):
     def close_down(self) -> None:
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
+        self._followers.close()
         self._trial.close()
         self._view.picker.close_down()
         self._view.progress.finish()
@@ -209,6 +220,7 @@ class ApplyDock(ModelDock):
         view.undo.clicked.connect(self.undo)
         self._run.progressed.connect(view.progress.show_part)
         self._run.ended.connect(self._end)
+        self._followers.said.connect(self._end)
         self._trial.found.connect(self._check_soon)
 
     def _try_to_apply(self) -> None:
