@@ -62,15 +62,13 @@ def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels:
     """
     _checks.one_of("augmentation", kind, get_args(Augmentation))
     parts = kind.split("+")
-    numbers = numbers.to(planes.dtype)
     if "colour" in parts:
         given, image = planes[:, :-image_channels], planes[:, -image_channels:]
         planes = torch.cat([given, _recolour(image, *numbers[:, :3].unbind(1))], 1)
-    size = torch.tensor(planes.shape[-2:], device=planes.device)
     if "translation" in parts:
-        planes = _translate(planes, numbers[:, 3:5], size)
+        planes = _translate(planes, numbers[:, 3:5])
     if "cutout" in parts:
-        planes = _cut_out(planes, numbers[:, 5:7], size)
+        planes = _cut_out(planes, numbers[:, 5:7])
     return planes
 
 
@@ -85,20 +83,22 @@ def _recolour(image: Tensor, brightness: Tensor, saturation: Tensor, contrast: T
     return mean + (contrast + 0.5) * (image - mean)
 
 
-def _translate(planes: Tensor, numbers: Tensor, size: Tensor) -> Tensor:
-    most = (size * _MOST_SHIFT).round().long()
-    offsets = (numbers * (2 * most + 1)).floor().long() - most
-    moved, inside = shift_planes(planes, offsets)
+def _translate(planes: Tensor, numbers: Tensor) -> Tensor:
+    offsets = []
+    for number, side in zip(numbers.unbind(1), planes.shape[-2:], strict=True):
+        most = round(side * _MOST_SHIFT)
+        offsets.append((number * (2 * most + 1)).floor().long() - most)
+    moved, inside = shift_planes(planes, torch.stack(offsets, 1))
     return moved * inside
 
 
-def _cut_out(planes: Tensor, numbers: Tensor, size: Tensor) -> Tensor:
+def _cut_out(planes: Tensor, numbers: Tensor) -> Tensor:
     """Blank a square whose middle is any pixel, so that it may lie partly outside."""
-    half = (size * _CUT / 2).round().long()
-    middle = (numbers * size).floor().long()
-    height, width = planes.shape[-2:]
-    rows = torch.arange(height, device=planes.device) - middle[:, :1]
-    columns = torch.arange(width, device=planes.device) - middle[:, 1:]
-    in_rows = (rows >= -half[0]) & (rows < half[0])
-    in_columns = (columns >= -half[1]) & (columns < half[1])
-    return planes * ~(in_rows[:, None, :, None] & in_columns[:, None, None, :])
+    cut = []
+    for number, side in zip(numbers.unbind(1), planes.shape[-2:], strict=True):
+        half = round(side * _CUT / 2)
+        middle = (number * side).floor()
+        distance = torch.arange(side, device=planes.device) - middle[:, None]
+        cut.append((distance >= -half) & (distance < half))
+    rows, columns = cut
+    return planes * ~(rows[:, None, :, None] & columns[:, None, None, :])

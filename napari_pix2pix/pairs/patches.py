@@ -234,7 +234,7 @@ class _Geometry:
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:
     """Encode a window and give it its place; the planes of labels have directions and distances."""
     if codec.kind == "image":
-        return geometry.apply(codec.encode(raw), codec.order)
+        return geometry.apply(codec.encode(raw), 1)
     return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
 
 

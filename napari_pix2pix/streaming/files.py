@@ -33,6 +33,7 @@ from napari_pix2pix.translation.cutting import block_side
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import needs_whole, network_grid
+from napari_pix2pix.translation.spread import check_spread
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
@@ -65,6 +66,7 @@ def translate_file(
     frames: str | None = None,
     sample: int = 0,
     samples: int = 1,
+    summary: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -89,6 +91,8 @@ def translate_file(
         ``FIRST:END`` along the first frame axis; all when not given.
     sample, samples : int
         Which draw of noise and dropout, and of how many.
+    summary : str, optional
+        What of all draws is written in place of one: "mean", "std" or a quantile such as "q5".
     seed : int, optional
         Of all draws; 0 when not given.
     resume : bool
@@ -120,8 +124,8 @@ def translate_file(
     DeviceError
         When there is no such device or too little memory, or the cluster has gone.
     """
-    record = made_of(translator, source, {**how, "region": region, "frames": frames, "seed": seed},
-                     sample)  # fmt: skip
+    draw = {"seed": seed, "sample": sample, "samples": samples, "summary": summary}
+    record = made_of(translator, source, how | draw | {"region": region, "frames": frames})
     how = {**_DEFAULTS, **how}
     checked = {name: how[name] for name in _DEFAULTS if name not in ("condition", "device")}
     noise = translator.config.noise_channels
@@ -130,15 +134,19 @@ def translate_file(
     )
     calls.check_exact(how.pop("halo"), translator.generator.halo)
     how["seed"] = sample_seed(seed or 0, sample)
+    if summary is not None:
+        check_spread(translator.target_codec)
+        how["output"] = "float"
     planes = open_planes(translator, image_planes(image))
     calls.condition_index(translator.conditions, how["condition"])
     if frames is not None and not frame_axes(image.axes):
         raise InputError(f"{source} has no frames to choose from: leave --frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
+    summed: dict[str, Any] = {} if summary is None else {"summary": summary, "samples": samples}
     run: dict[str, Any] = {
         "model": translator.digest,
-        "options": {name: _plain(how[name]) for name in _OPTIONS},
+        "options": {name: _plain(how[name]) for name in _OPTIONS} | summed,
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
@@ -148,7 +156,7 @@ def translate_file(
     plan = Plan(chosen, part, side)
     outline = _outline(translator, image, out, planes, plan, how["output"], record)
     names = source.absolute(), out.absolute(), image.axes, outline.axes
-    job = Job(*names, plan, options_of(how))
+    job = Job(*names, plan, options_of(how), **summed)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
     growing = GrowingImage(out, outline, run, resume=bool(before))

@@ -22,9 +22,7 @@ _WORDS = {
 }
 
 
-def made_of(
-    translator: Translator, source: Path, how: Mapping[str, Any], sample: int = 0
-) -> dict[str, Any]:
+def made_of(translator: Translator, source: Path, how: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an output is made of, as JSON values.
 
     Parameters
@@ -34,11 +32,11 @@ def made_of(
         The file or zarr folder of the image.
     how : mapping
         As for `translate_file`.
-    sample : int
-        Which draw of noise and dropout.
     """
     options = {name: how.get(name) for name in _OPTIONS}
-    options["seed"] = sample_seed(how.get("seed") or 0, sample)
+    options["seed"] = sample_seed(how.get("seed") or 0, how.get("sample", 0))
+    if how.get("summary"):
+        options |= {name: how[name] for name in ("summary", "samples")}
     record = {
         "model": translator.digest,
         "options": options,

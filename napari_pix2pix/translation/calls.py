@@ -205,12 +205,17 @@ def _outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
     if share <= _OUTSIDE:
         return ""
     low, high = sources.range(channel)
-    median = Intensities.measure(windows).median(channel)
+    image = Intensities.measure(windows)
+    median, known = image.median(channel), image.quantiles[channel]
+    end, beyond = max(
+        (known[0], low - known[0]), (known[-1], known[-1] - high), key=operator.itemgetter(1)
+    )
+    times = f", {beyond / (high - low):.2g} times that range beyond it" if high > low else ""
     where = f" in channel {channel}" if len(sources.quantiles) > 1 else ""
     return (
         f"{100 * share:.0f} % of the image{where} lies outside the intensities trained on, about "
-        f"{low:.5g} to {high:.5g} (median {median:.5g}, theirs {sources.median(channel):.5g}): "
-        "bring it into that range."
+        f"{low:.5g} to {high:.5g}; it reaches {end:.5g}{times} (median {median:.5g}, theirs "
+        f"{sources.median(channel):.5g}): bring it into that range."
     )
 
 

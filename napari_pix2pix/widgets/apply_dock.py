@@ -153,7 +153,7 @@ class ApplyDock(ModelDock):
         """
         if self.running:
             raise InputError("A model is being applied: wait for its end, or cancel it.")
-        order, planes = self._choices().order(self._viewer, copy=True)
+        order, planes = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
         if is_followed(order, planes):

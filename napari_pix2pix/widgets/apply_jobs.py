@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import as_trained, snapshot, visible_region
+from napari_pix2pix.layers import Copy, as_trained, snapshot, visible_region
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.widgets.apply_card import Card
@@ -28,7 +28,7 @@ def make_job(
     condition: Any = None,
     current_frame: bool = False,
     visible_only: bool = False,
-    copy: bool = True,
+    copy: Copy = "small",
 ) -> tuple[Job, Planes]:
     """Make an image of a layer, or of several that are its channels.
 
@@ -43,8 +43,8 @@ def make_job(
         What results of earlier runs were made with.
     current_frame, visible_only : bool
         Only what the viewer shows.
-    copy : bool
-        Whether the data are copied, as they must be for work that goes on in a thread.
+    copy : bool or "small"
+        As in `snapshot`.
 
     Returns
     -------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from napari_pix2pix.pairs.sets import open_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
+from napari_pix2pix.translation.spread import Draws
 from napari_pix2pix.translation.tiles import Box
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class Job:
     region: Box | None = None
     first: Box | None = None
     before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+
+    def copied(self) -> Job:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(self, sources=[one.copied() for one in self.sources])
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
         """Open the image as a model takes it; raises `InputError` where it does not fit."""
@@ -152,6 +158,7 @@ def apply_model(
     """
     from napari_pix2pix.translation import calls
 
+    jobs = [job.copied() for job in jobs]
     translator = load_known(known)
     how = _how(options, translator)
     noise = translator.config.noise_channels
@@ -215,20 +222,17 @@ def _draw(
         for part in parts(**how):
             yield part, part.done, {} if part.pixels is None else {"": part.pixels}
         return
-    # Mean and sum of squares by part, one sample after another (Welford 1962).
-    means: dict[Box, np.ndarray] = {}
-    squares: dict[Box, np.ndarray] = {}
+    draws: defaultdict[Box, Draws] = defaultdict(Draws)
     before = done = 0
     for number in range(samples):
         own = {**how, "output": "float", "seed": sample_seed(how["seed"], number)}
         for part in parts(**own):
             assert part.pixels is not None
-            box, off = part.box, part.pixels - means.get(part.box, 0.0)
-            means[box] = means.get(box, 0.0) + off / (number + 1)
-            squares[box] = squares.get(box, 0.0) + off * (part.pixels - means[box])
+            draws[part.box].add(part.pixels)
             results = {}
             if number == samples - 1:
-                results = {"mean": means.pop(box), "deviation": np.sqrt(squares.pop(box) / number)}
+                mean, std, _ = draws.pop(part.box).spread()
+                results = dict(zip(SPREAD, (mean, std), strict=True))
             done = before + part.done
             yield part, done, results
         before = done

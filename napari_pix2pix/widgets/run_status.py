@@ -101,11 +101,9 @@ class RunStatus(QWidget):
         self._update()
 
     def show_stopping(self) -> None:
-        """Show that the run was asked to stop, and what it still waits for."""
+        """Show that the run was asked to stop."""
         self._stopping = True
-        preparing = self.state is State.PREPARING
-        what = "when the layers are read, which can't be broken off" if preparing else "now"
-        self.said.say(f"Stopping {what} ...")
+        self.said.say("Stopping ...")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:

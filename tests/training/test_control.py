@@ -69,3 +69,11 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_stopped_loop_is_not_held() -> None:
+    control = Control()
+    control.stop()
+    control.pause()
+    assert control.wait() == 0.0
+    assert not control.paused
