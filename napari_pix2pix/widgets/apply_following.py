@@ -135,7 +135,7 @@ def follow(
         side=512 if own.generator.halo <= _WIDE else 1024,
     )
     yield Opened(translator, digest, store)
-    names = ("tile", "batch", "device", "dropout", "output")
+    names = ("tile", "batch", "device", "dropout", "precision", "output")
     how: dict[str, Any] = {name: getattr(order.options, name) for name in names}
     how["seed"] = order.options.seed or 0
     while not control.stopped:
