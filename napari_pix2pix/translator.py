@@ -45,7 +45,7 @@ from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.lazy import is_lazy
-from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.options import Precision, Statistics
 from napari_pix2pix.translation.spread import Spread, check_spread, draw_spread
 from napari_pix2pix.translation.verdict import Judge
 
@@ -183,6 +183,7 @@ class Translator(FrameTranslator):
         batch: int | None = None,
         halo: int | None = None,
         device: str | None = None,
+        precision: Precision = "32-true",
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -219,6 +220,10 @@ class Translator(FrameTranslator):
             tiles (U-Net-256, small tiles); with less, tiles are blended.
         device : str, optional
             ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
+        precision : {"32-true", "bf16-mixed"}
+            bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
+            1 % at most, where the network's range is 2. The first tile is also computed in full
+            precision; where they are further apart, all is.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -269,6 +274,7 @@ class Translator(FrameTranslator):
             "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
+            "precision": precision,
             "output": output,
         }
         noise = self.config.noise_channels
@@ -309,6 +315,7 @@ class Translator(FrameTranslator):
         batch: int | None = None,
         halo: int | None = None,
         device: str | None = None,
+        precision: Precision = "32-true",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -321,7 +328,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -350,6 +357,7 @@ class Translator(FrameTranslator):
             "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
+            "precision": precision,
             "output": "float",
         }
         self._check_takes_images()

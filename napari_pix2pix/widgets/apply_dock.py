@@ -11,6 +11,7 @@ from napari_pix2pix.layers import made_layer, result_record, verdict_layer
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
+from napari_pix2pix.widgets.apply_following import Followers, is_followed
 from napari_pix2pix.widgets.apply_generate import generate
 from napari_pix2pix.widgets.apply_oddness import OddnessCheck
 from napari_pix2pix.widgets.apply_order import Choices, Order
@@ -49,6 +50,7 @@ class ApplyDock(ModelDock):
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
         self._side = SideRun(napari_viewer, self)
+        self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
         self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
@@ -148,6 +150,11 @@ class ApplyDock(ModelDock):
         """The layers that the last run made, updated or replaced."""
         return self._run.layers
 
+    @property
+    def followed(self) -> list[Any]:
+        """The layers that are translated where they are looked at."""
+        return [one.layer for one in self._followers.all if one.layer is not None]
+
     def apply(self) -> None:
         """Apply the model, or let it make images; `ended` tells how it went.
 
@@ -160,9 +167,12 @@ class ApplyDock(ModelDock):
         if self._makes_images:
             self._generate()
             return
-        order, _ = self._choices().order(self._viewer, copy="small")
+        order, planes = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
+        if is_followed(order, planes):
+            self._followers.begin(order)
+            return
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
@@ -224,6 +234,7 @@ class ApplyDock(ModelDock):
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
         self._side.runner.close()
+        self._followers.close()
         self._trial.close()
         self._oddness.close()
         self._view.picker.close_down()
@@ -252,6 +263,7 @@ class ApplyDock(ModelDock):
         for run in (self._run, self._side):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
+        self._followers.said.connect(self._end)
         self._side.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
         self._oddness.found.connect(view.note.say)
