@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ _SIDE = 96  # pixels
 def make_thumbnail(
     model: Model, validation: Validation | None, z_context: int
 ) -> NDArray[np.uint8] | None:
-    """Picture source and prediction, side by side, in the middle of the first held-out block.
+    """Picture source and prediction, side by side, where the first held-out block has most to show.
 
     Parameters
     ----------
@@ -31,12 +33,8 @@ def make_thumbnail(
     """
     if validation is None:
         return None
-    source = validation.blocks[0].source
-    rows, columns = (
-        slice(start := max((length - _SIDE) // 2, 0), start + min(length, _SIDE))
-        for length in source.shape[1:]
-    )
-    cut = source[:, rows, columns]
+    rows, columns = _liveliest(validation.blocks[0].target)
+    cut = validation.blocks[0].source[:, rows, columns]
     planes = model.translate(
         lambda rows, columns: cut[:, rows, columns],
         *cut.shape[1:],
@@ -47,3 +45,18 @@ def make_thumbnail(
     middle = given[len(given) // (2 * z_context + 1) * z_context :]
     sides = picture(middle, model.source_codec), picture(planes, model.target_codec)
     return np.concatenate(sides, axis=1)
+
+
+def _liveliest(target: NDArray[Any]) -> tuple[slice, slice]:
+    """Find the window in which the target varies most."""
+    windows = [
+        (slice(top, top + _SIDE), slice(left, left + _SIDE))
+        for top in _starts(target.shape[1])
+        for left in _starts(target.shape[2])
+    ]
+    seen = np.nan_to_num(target[0].astype(float), posinf=0.0, neginf=0.0)
+    return max(windows, key=lambda at: np.std(seen[at]))
+
+
+def _starts(length: int) -> range:
+    return range(0, max(length - _SIDE, 0) + 1, _SIDE // 2)
