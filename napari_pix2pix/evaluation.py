@@ -61,7 +61,8 @@ def evaluate(
     -------
     Evaluation
         A dictionary: ``prediction`` and ``trivial`` hold the scores of all images together,
-        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``. See
+        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``; with
+        `labels` ``truth`` holds what the segmenter reaches on the true images. See
         `docs/scores.md` for what they mean. ``to_csv(path)`` writes them as a table and
         ``report(path)`` with pictures. The trivial map is that of the training.
 
@@ -202,7 +203,7 @@ def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
         "Digest of its weights": translator.digest,
         "Trained on": translator.summary,
         "How": f"preset {config.preset}, {translator.steps} steps{seconds}, seed {config.seed}",
-        "Notes": " ".join(translator.notes),
+        "Notes": "\n".join(translator.notes),
     }
     if translator.started_from is not None:
         facts["Started from"] = str(translator.started_from["summary"])

@@ -29,7 +29,7 @@ from napari_pix2pix.layers import (
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.codecs import Codec, Output, codec_from_dict
-from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.config import TrainConfig
@@ -111,7 +111,7 @@ class Translator(FrameTranslator):
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
         self.notes: tuple[str, ...] = tuple(header["notes"])
-        self.intensities = _intensities(header)
+        self.intensities = known_intensities(header)
         self.steps: int = header["step"]
         self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")
@@ -593,10 +593,10 @@ class Translator(FrameTranslator):
     def _look_at(self, planes: Planes) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         keep_alive(lambda _: check_finite(planes), title="Reading")
-        calls.warn_of_dtype(self.source_codec, planes.dtype)
+        calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
         if self.intensities is not None:
             codecs = self.source_codec, self.target_codec
-            calls.warn_of_intensities(planes, *codecs, self.intensities)
+            calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
 
     def _record(
         self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str
@@ -630,13 +630,6 @@ class Translator(FrameTranslator):
         # Without gradients this is the fastest on every device.
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return generator.eval()
-
-
-def _intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:
-    parts = header.get("intensities")
-    if parts is None:
-        return None
-    return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
 
 
 def _tell(

@@ -116,7 +116,9 @@ def test_a_segmenter_is_compared_with_true_labels(translator):
     scores = evaluate(translator, source, 1 - source, segmenter=segmenter, labels=labels)
     assert scores["trivial"]["segmented_dice"] == pytest.approx(1, abs=1e-3)
     assert scores["prediction"]["segmented_dice"] < 1
+    assert scores["truth"]["segmented_dice"] == 1
     own = evaluate(translator, source, 1 - source, segmenter=segmenter)
+    assert "truth" not in own
     assert own["prediction"]["segmented_dice"] == pytest.approx(
         scores["prediction"]["segmented_dice"], abs=1e-3
     )
@@ -153,12 +155,26 @@ def test_report_names_model_and_draws_samples_where_there_are_any(translator, tm
         assert said in page
     has_dropout = translator.config.dropout > 0
     assert ("Do several samples tell" in page) == has_dropout
+    assert ("neither dropout nor noise" in page) != has_dropout
     noisy = train(
         source, 1 - source, steps=1, width=4, depth=2, patch=32, batch=2, validation=0.0,
         adversarial_weight=0.0, dropout=0.0, noise_channels=1, device="cpu",
     )  # fmt: skip
     evaluate(noisy, source, 1 - source).report(tmp_path / "n.html", samples=2)
     assert "2 samples of 1 image," in (tmp_path / "n.html").read_text(encoding="utf-8")
+
+
+def test_a_target_that_lacks_a_channel_is_reported(tmp_path):
+    source = noise(48, 48)
+    model = train(
+        source, (1 - source, source**2), steps=1, width=4, depth=2, patch=32, batch=2,
+        validation=0.0, adversarial_weight=0.0, noise_channels=1, device="cpu",
+    )  # fmt: skip
+    scores = evaluate(model, source, (None, source**2))
+    assert scores["prediction"]["l1"] > 0
+    scores.report(tmp_path / "r.html", samples=2)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 3  # the image, its spectrum, its doubt
 
 
 def test_condition_is_passed_on():

@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "loading": LOW | {"pairs", "training", "formats", "translator"},
     "conversion": LOW | {"pairs", "formats", "translator", "loading"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
-    "scoring": LOW | {"pairs", "metrics", "formats", "console"},
+    "scoring": LOW | {"pairs", "metrics", "translation", "formats", "console"},
     "evaluation": LOW
     | {"pairs", "metrics", "translation", "layers", "console", "translator", "scoring"},
     "streaming": LOW | {"pairs", "translation", "formats", "translator", "loading"},

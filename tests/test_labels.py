@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import evaluate, load, train
 
-TINY = {"steps": 2, "width": 4, "depth": 3, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "depth": 3, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.errors import InputError
 
-TINY: dict[str, Any] = {
-    "width": 4, "depth": 2, "patch": 32, "batch": 2, "validation": 0.0, "steps": 2,
-}  # fmt: skip
+TINY = tiny.TINY | {"validation": 0.0, "steps": 2}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

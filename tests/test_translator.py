@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+TINY = tiny.TINY | {"dropout": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

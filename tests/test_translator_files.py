@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from safetensors.torch import save_file
 
@@ -15,7 +16,7 @@ from napari_pix2pix.formats import container
 from napari_pix2pix.formats.container import read_container, write_container
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+TINY = tiny.TINY | {"dropout": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

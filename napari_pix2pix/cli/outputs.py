@@ -109,14 +109,20 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def score_table(scores: dict[str, Any]) -> str:
-    """Lay out scores of the network beside the trivial map's, a row each."""
+    """Lay out scores of the network beside the trivial map's, a row each.
+
+    Where a segmenter was compared with true labels, what it reaches on the truth stands beside.
+    """
     if not scores:
         return "No validation."
-    trivial = scores.get("trivial", {})
+    columns = {"network": scores["prediction"], "trivial map": scores.get("trivial", {})}
+    if "truth" in scores:
+        columns["truth"] = scores["truth"]
     wide = max(12, *map(len, scores["prediction"]))
-    rows = [f"{'':>{wide}}{'network':>12}{'trivial map':>13}"]
-    for name, value in scores["prediction"].items():
-        rows.append(f"{name:>{wide}}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
+    rows = [" " * wide + "".join(f"{title:>13}" for title in columns)]
+    for name in scores["prediction"]:
+        cells = [f"{side[name]:.4g}" if name in side else "" for side in columns.values()]
+        rows.append(f"{name:>{wide}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
     return "\n".join(rows)
 
 

@@ -5,6 +5,7 @@ napari is imported inside functions only: without a viewer nothing here needs it
 
 from napari_pix2pix.layers.output import (
     as_shown,
+    made_layer,
     output_layer,
     result_layer,
     trained_look,
@@ -43,6 +44,7 @@ __all__ = [
     "is_layer",
     "is_result_of",
     "layers_in",
+    "made_layer",
     "mask_of",
     "misplaced",
     "output_layer",

@@ -101,6 +101,29 @@ def result_layer(
     )
 
 
+def made_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> Layer:
+    """Make the layer of images that were made without a source: they lie at the origin.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (n, ...), laid out like the targets.
+    codec : Codec
+        Of the model's targets.
+    record : mapping
+        As `result_record` makes it.
+    """
+    from napari.layers import Image, Labels
+
+    layout = codec.layout
+    if layout.channel_axis is not None and not layout.rgb:
+        array = np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
+    keywords: dict[str, Any] = {"name": result_name(record), "metadata": {KEY: dict(record)}}
+    if codec.kind != "image":
+        return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
+    return Image(array, rgb=layout.rgb, **keywords, **trained_look(codec))
+
+
 def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
     """Make the layer of a discriminator's verdict: what looks false in one colour, real in another.
 

@@ -113,6 +113,15 @@ def leave_out_unknown(
     return inside if valid is None else np.asarray(valid & inside), unknown
 
 
+def unknown_note(unknown: Sequence[int], side: Side) -> str:
+    """Say that training has met values that are no class."""
+    remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
+    return (
+        f"The {side} holds {listed(unknown)}, which nothing that was read before training held: "
+        f"such pixels count as unlabelled{remedy}."
+    )
+
+
 def leave_out_of_blocks(
     blocks: Sequence[Block], source: Codec, target: Codec
 ) -> tuple[list[Block], list[str]]:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.metrics.calibration import Calibration, calibrate, spread_and_mean
+from napari_pix2pix.metrics.calibration import Calibration, calibrate
 from napari_pix2pix.scoring.exams import Array, Exam, read_whole
 from napari_pix2pix.scoring.marks import Mark
+from napari_pix2pix.translation.spread import Draws
 
 _IMAGES = 8  # at most
-_PIXELS = 200_000  # in all: ranks of more tell nothing new
-_LARGEST = 2**22  # pixels of an image: dropout needs the whole at once
+_PIXELS = 200_000  # that are compared: ranks of more tell nothing new
+_DRAWN = 2**24  # pixels that are drawn of all images, for it is done many times
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,8 @@ class Doubt:
         Spread and error in parts of the target's range; of labels the share of samples that see
         an object.
     spread, error : array (H, W)
-        Of the first channel of an image in the middle of the ranks; NaN where no pixel counts.
+        Of an image in the middle of the ranks, and its first channel with pixels that count; NaN
+        where none counts.
     name : str
         Of that image.
     images : int
@@ -48,25 +50,26 @@ def draw_doubt(
     samples: int,
     on_part: Callable[[float], None] | None = None,
 ) -> Doubt | None:
-    """Draw samples of some images; None where no model has any, or all images are too large.
+    """Draw samples of some images; None where no model has any.
 
     Parameters
     ----------
     exams : sequence of Exam
     marks : sequence of Mark
-        Images to choose from, in the order of their ranks; of many, 8 spread evenly are taken.
+        Images to choose from, in the order of their ranks; of many, 8 spread evenly are taken, or
+        as many as have 16 million pixels.
     samples : int
         2 or more.
     on_part : callable, optional
         Told the part that is done.
     """
-    chosen = [mark for mark in marks if _can_draw(exams[mark.exam])]
-    few = [chosen[i] for i in _spread_evenly(len(chosen), _IMAGES)]
+    few = _choose(exams, marks)
     maps, spreads, errors = [], [], []
     random = np.random.default_rng(0)
     for done, mark in enumerate(few, start=1):
         spread, error, valid = _spread_and_error(exams[mark.exam], mark.frame, samples)
-        maps.append([np.where(valid, one, np.nan)[0] for one in (spread, error)])
+        channel = valid.any(axis=(1, 2)).argmax()
+        maps.append([np.where(valid, one, np.nan)[channel] for one in (spread, error)])
         inside = np.flatnonzero(valid)
         if len(inside) > _PIXELS // len(few):
             inside = random.choice(inside, _PIXELS // len(few), replace=False)
@@ -82,31 +85,37 @@ def draw_doubt(
     return Doubt(found, spread, error, few[middle].name, len(few))
 
 
-def _can_draw(exam: Exam) -> bool:
-    return exam.draw is not None and exam.pair.height * exam.pair.width <= _LARGEST
+def _choose(exams: Sequence[Exam], marks: Sequence[Mark]) -> list[Mark]:
+    drawn = [mark for mark in marks if exams[mark.exam].draw is not None]
+    if not drawn:
+        return []
+    pairs = [exams[mark.exam].pair for mark in drawn]
+    largest = max(pair.height * pair.width for pair in pairs)
+    count = min(len(drawn), _IMAGES, max(1, _DRAWN // largest))
+    # One alone is the median.
+    places = np.linspace(0, len(drawn) - 1, count) if count > 1 else [(len(drawn) - 1) / 2]
+    return [drawn[round(place)] for place in places]
 
 
 def _spread_and_error(exam: Exam, frame: int, samples: int) -> tuple[Array, Array, Array]:
     """Return the samples' standard deviation, their mean minus the truth, and what counts."""
     assert exam.draw is not None
-    draw = exam.draw
+    draws = Draws()
+    for number in range(samples):
+        draws.add(_numbers(exam.draw(frame, number), exam))
     _, truth, valid = read_whole(exam.pair, frame)
-    spread, mean = spread_and_mean(_numbers(draw(frame, i), exam) for i in range(samples))
+    found = draws.spread()
     counted = np.broadcast_to(valid, truth.shape)
     # What does not count may be NaN, which is no label.
     known = truth if exam.codec.kind == "image" else np.where(counted, truth, 0)
-    return spread, mean - _numbers(known, exam), counted
+    return found.std, found.mean - _numbers(known, exam), counted
 
 
-def _numbers(image: Array, exam: Exam) -> NDArray[np.float64]:
+def _numbers(image: Array, exam: Exam) -> NDArray[np.float32]:
     if exam.codec.kind != "image":
-        return (image != 0).astype(np.float64)
+        return (image != 0).astype(np.float32)
     ranges = np.asarray(exam.codec.data_range, dtype=np.float64)
-    return image.astype(np.float64) / ranges[:, np.newaxis, np.newaxis]
-
-
-def _spread_evenly(count: int, most: int) -> list[int]:
-    return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()] if count else []
+    return (image / ranges[:, np.newaxis, np.newaxis]).astype(np.float32)
 
 
 def describe(doubt: Doubt, kind: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.labels import label_counts
+from napari_pix2pix.metrics.labels import LabelCounts, label_counts
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
 from napari_pix2pix.metrics.sets import Scored, score, with_segmented
 from napari_pix2pix.scoring.exams import Array, Exam, Frame
@@ -63,6 +63,9 @@ class Mark:
         ``prediction``, and ``trivial`` where there is one.
     features : dict of str to array (1, D)
         Of the sides and of ``truth``; empty without.
+    found : LabelCounts or None
+        What a segmenter finds in the truth itself, where there are true labels: no prediction can
+        be expected to do better.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Mark:
     frame: int
     sides: dict[str, Scored]
     features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    found: LabelCounts | None = None
 
 
 def mark(
@@ -105,14 +109,7 @@ def mark(
             if frame is None:
                 yield None, None
                 continue
-            made = Mark(
-                exam.frame_name(index),
-                number,
-                index,
-                _score(frame, exam, measures),
-                _features(frame, exam, measures),
-            )
-            yield frame, made
+            yield frame, _mark(frame, exam, measures, number, index)
 
 
 def _shares(
@@ -127,7 +124,7 @@ def _sides(frame: Frame) -> dict[str, Array]:
     return sides if frame.trivial is None else {**sides, "trivial": frame.trivial}
 
 
-def _score(frame: Frame, exam: Exam, measures: Measures) -> dict[str, Scored]:
+def _mark(frame: Frame, exam: Exam, measures: Measures, number: int, index: int) -> Mark:
     codec = exam.codec
     how: dict[str, Any] = {
         "kind": codec.kind,
@@ -135,18 +132,32 @@ def _score(frame: Frame, exam: Exam, measures: Measures) -> dict[str, Scored]:
         "data_range": codec.data_range,
         "full": True,
     }
-    scored = {side: score(made, frame.truth, **how) for side, made in _sides(frame).items()}
-    if measures.segmenter is None:
-        return scored
+    sides = {side: score(made, frame.truth, **how) for side, made in _sides(frame).items()}
+    found = _segment_all(frame, exam, measures.segmenter) if measures.segmenter else {}
+    sides = {
+        side: with_segmented(scored, found[side]) if found else scored
+        for side, scored in sides.items()
+    }
+    return Mark(
+        exam.frame_name(index),
+        number,
+        index,
+        sides,
+        _features(frame, exam, measures),
+        found.get("truth"),
+    )
+
+
+def _segment_all(frame: Frame, exam: Exam, segmenter: Segmenter) -> dict[str, LabelCounts]:
+    """Compare what is found in each side with the true labels, or what is found in the truth."""
+    images = {**_sides(frame), "truth": frame.truth}
+    found = {side: _segment(segmenter, image, frame, exam) for side, image in images.items()}
+    labels = found.pop("truth") if frame.labels is None else frame.labels
     valid = frame.valid.any(axis=0, keepdims=True)
-    truth = frame.labels
-    if truth is None:
-        truth = _segment(measures.segmenter, frame.truth, frame, exam)
-    for side, made in _sides(frame).items():
-        found = _segment(measures.segmenter, made, frame, exam)
-        counts = label_counts(found, truth, kind="instances", valid=valid)
-        scored[side] = with_segmented(scored[side], counts)
-    return scored
+    return {
+        side: label_counts(one, labels, kind="instances", valid=valid)
+        for side, one in found.items()
+    }
 
 
 def _segment(segmenter: Segmenter, image: Array, frame: Frame, exam: Exam) -> Array:

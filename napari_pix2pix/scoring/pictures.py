@@ -52,6 +52,8 @@ def show_frame(frame: Frame, exam: Exam) -> Figure:
             _show_intensities(axes, *one)
         else:
             _show_labels(axes, *one, exam.codec.kind, source)
+        if len(truth) > 1:
+            axes[1].set_title(f"truth (channel {row + 1} of {len(truth)})")
     return figure
 
 
@@ -73,18 +75,23 @@ def show_ranks(evaluation: Evaluation) -> Figure:
 
 
 def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
-    """Show the radial power spectra of images' first channels; None where all are too small."""
+    """Show the radial power spectra of some images; None where all are too small.
+
+    Of several channels the first that has any pixel that counts.
+    """
     large = [one for one in frames if min(one[1].truth.shape[1:]) >= SMALLEST]
     if not large:
         return None
     figure = _figure(3.2)
     for axes, (title, frame) in zip(figure.subplots(1, 3).flat, large, strict=False):
         sides = {"truth": frame.truth, "trivial": frame.trivial, "prediction": frame.prediction}
-        valid = frame.valid[0]
+        valid = np.broadcast_to(frame.valid, frame.truth.shape)
+        channel = int(valid.any(axis=(1, 2)).argmax())
         for side, image in sides.items():
-            if image is None or not np.isfinite(image[0][valid]).all():
+            if image is None or not np.isfinite(image[channel][valid[channel]]).all():
                 continue
-            frequencies, powers = radial_spectrum(image[0].astype(np.float64), valid)
+            plane = image[channel].astype(np.float64)
+            frequencies, powers = radial_spectrum(plane, valid[channel])
             how = {"color": COLOURS[side], "label": WORDS[side]}
             axes.semilogy(frequencies, np.maximum(powers, np.finfo(float).tiny), lw=1.5, **how)
         axes.set_title(title)
@@ -207,7 +214,7 @@ def _show_labels(
     known = np.where(valid, truth, 0).astype(int)
     shown = ((prediction.astype(int), "prediction"), (known, "truth"))
     for one, (labels, title) in zip(axes, shown, strict=False):
-        one.imshow(label2rgb(labels, ground, alpha=0.45, bg_label=0), interpolation="none")
+        one.imshow(label2rgb(labels, ground, alpha=0.45, bg_color=None), interpolation="none")
         one.set_title(title)
     colours = ListedColormap(["white", *_DIFFERENCES])
     axes[2].imshow(apart, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")

@@ -46,6 +46,7 @@ img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2em 0.9em 0.2em 0; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
+td { white-space: pre-line; }
 tbody tr { border-top: 1px solid #ddd; }
 .best { font-weight: 600; } .note { color: #555; }
 """
@@ -143,15 +144,20 @@ def _scores(evaluation: Evaluation) -> str:
         values = [evaluation[side].get(key, math.nan) for side in sides]
         best = _better(key, *values) if len(values) == 2 else None
         cells = [_cell(value, is_best=i == best) for i, value in enumerate(values)]
+        if "truth" in evaluation:
+            value = evaluation["truth"].get(key)
+            cells.append(_cell(value) if value is not None else "<td></td>")
         note = f'<td class="note">{escape(tip)}; {better} is better</td>'
         rows.append(f"<tr><th>{escape(title)}</th>{''.join(cells)}{note}</tr>")
-    head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in sides)
+    columns = [*sides, "truth"] if "truth" in evaluation else sides
+    head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in columns)
+    reached = " Truth is what the segmenter reaches on the true images." * ("truth" in evaluation)
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
         '<p class="note">The better one is bold. The trivial map is what one gets without any '
         "network: a linear fit, or Otsu's threshold for labels. – stands where a score is not "
-        "defined.</p>"
+        f"defined.{reached}</p>"
     )
 
 
@@ -192,13 +198,17 @@ def _curves(evaluation: Evaluation, frames: Sequence[tuple[str, Mark, Frame]]) -
 
 
 def _doubt(evaluation: Evaluation, samples: int, on_part: Callable[[float], None]) -> Iterable[str]:
-    if not samples or not any(exam.draw for exam in evaluation.exams):
+    if not samples or not any(exam.translate for exam in evaluation.exams):
+        return
+    if not any(exam.draw for exam in evaluation.exams):
+        yield (
+            '<p class="note">The model has neither dropout nor noise: it gives one answer, and '
+            "nothing to tell where that is in doubt.</p>"
+        )
         return
     yield "<h2>Do several samples tell where the error is?</h2>"
     doubt = draw_doubt(evaluation.exams, evaluation.ranked, samples, on_part)
-    if doubt is None:
-        yield "<p>The images are too large to be drawn several times in one piece.</p>"
-        return
+    assert doubt is not None  # something can be drawn
     kind = evaluation.exams[0].codec.kind
     yield f"<p>{escape(doubt.calibration.verdict)}</p>"
     yield f'<p class="note">{escape(describe(doubt, kind))} Shown: {escape(doubt.name)}.</p>'

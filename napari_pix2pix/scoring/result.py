@@ -15,7 +15,7 @@ from napari_pix2pix.formats.atomic import replacing
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.metrics.frechet import frechet_distance
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.metrics.sets import summarise
+from napari_pix2pix.metrics.sets import segmented_scores, summarise
 from napari_pix2pix.scoring.exams import Exam
 from napari_pix2pix.scoring.marks import Mark
 
@@ -27,7 +27,8 @@ class Evaluation(dict[str, Any]):
     """Scores of a set of images, as a dictionary that JSON can hold.
 
     ``prediction`` and ``trivial`` hold the scores of all images together (``trivial`` where there
-    is such a map), ``images`` a dictionary for each with ``name`` and the same.
+    is such a map), ``images`` a dictionary for each with ``name`` and the same. Where a segmenter
+    is compared with true labels, ``truth`` holds what it reaches on the true images.
 
     Parameters
     ----------
@@ -56,6 +57,10 @@ class Evaluation(dict[str, Any]):
             }
             for side in self.sides:
                 self[side]["frechet"] = frechet_distance(rows[side], rows["truth"])
+
+        found = [one.found for one in marks if one.found is not None]
+        if found:
+            self["truth"] = segmented_scores(found)
 
     @property
     def sides(self) -> list[str]:

@@ -69,11 +69,6 @@ class Choices:
         model, card = self.model, self.card
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
-        if not card.channels:
-            raise InputError(
-                "This model was trained without a source and takes no layer: it makes images with "
-                "translator.sample or on the command line."
-            )
         self._check_samples(card)
         if not self.groups:
             raise InputError(

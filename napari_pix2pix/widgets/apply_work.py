@@ -105,14 +105,11 @@ class JobDone(NamedTuple):
     complete : bool
     missing : bool
         Whether its source had pixels that are NaN or infinite.
-    odd : str
-        What is odd about its source's intensities, as a sentence.
     """
 
     job: int
     complete: bool
     missing: bool
-    odd: str
 
 
 class Speed(NamedTuple):
@@ -171,7 +168,6 @@ def apply_model(
     began, before = time.perf_counter(), 0
     for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
         layout, missing = translator.target_codec.layout, False
-        odd = _odd(translator, planes)
         canvases = {
             what: Canvas(layout, planes, job.before.get((translator.digest, what)))
             for what in (SPREAD if samples > 1 else ("",))
@@ -189,10 +185,10 @@ def apply_model(
                 arrays = {k: one.array for k, one in canvases.items() if one.array is not None}
                 yield Progress(number, arrays, so_far, total, time.perf_counter() - began)
                 if control.stopped and (so_far < total or part.pixels is None):
-                    yield JobDone(number, False, missing, odd)
+                    yield JobDone(number, False, missing)
                     return
             before += done
-        yield JobDone(number, True, missing, odd)
+        yield JobDone(number, True, missing)
 
 
 def try_speed(known: KnownModel, device: str | None) -> Speed:
@@ -288,14 +284,6 @@ class Canvas:
         if before is not None and before.shape == tuple(shape) and before.dtype == dtype:
             return np.array(before)
         return np.zeros(shape, dtype)
-
-
-def _odd(translator: Translator, planes: Planes) -> str:
-    from napari_pix2pix.translation.calls import odd_intensities
-
-    known = translator.intensities
-    codecs = translator.source_codec, translator.target_codec
-    return "" if known is None else odd_intensities(planes, *codecs, known)
 
 
 def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:

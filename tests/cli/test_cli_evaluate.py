@@ -32,6 +32,8 @@ def test_segmenters_and_labels(given, invoke, sentence, write, models, tmp_path)
     scored = invoke(*given, "--segmenter otsu --labels", labels, "--json")
     assert scored.exit_code == 0, scored.stderr
     assert 0 <= json.loads(scored.stdout)["prediction"]["segmented_f1"] < 1
+    table = invoke(*given, "--segmenter otsu --labels", labels).stdout
+    assert "truth" in table.splitlines()[0]
     assert "no segmenter" in sentence(invoke(*given, "--labels", labels))
     said = sentence(invoke(*given, "--segmenter", models("gray", "gray", tmp_path / "m.st")))
     assert "makes images" in said

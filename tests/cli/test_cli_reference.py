@@ -10,15 +10,13 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+import tiny
 import torch
 
 from napari_pix2pix import Pair, load, train
 from napari_pix2pix.formats.reference import ReferenceNetwork
 
-TINY: dict[str, Any] = {
-    "steps": 2, "width": 4, "depth": 2, "patch": 32, "batch": 2, "discriminator_width": 4,
-    "dropout": 0.0, "device": "cpu",
-}  # fmt: skip
+TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
 PAPER: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 3}
 
 

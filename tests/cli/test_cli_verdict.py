@@ -6,14 +6,17 @@ import json
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import load, train
 from napari_pix2pix.formats.images import read_image
 
-TINY = {
-    "steps": 2, "width": 4, "depth": 2, "patch": 32, "batch": 2, "discriminator_width": 4,
-    "discriminator_layers": 1, "adversarial_start": 0.0, "validation": 0.0, "device": "cpu",
-}  # fmt: skip
+TINY = tiny.TINY | {
+    "steps": 2,
+    "discriminator_layers": 1,
+    "adversarial_start": 0.0,
+    "validation": 0.0,
+}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from click.testing import CliRunner
 
 from napari_pix2pix import train
@@ -22,8 +23,7 @@ from napari_pix2pix.streaming import cluster as module
 from napari_pix2pix.streaming import connect, files, translate_file
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "patch": 32, "batch": 2, "dropout": 0.0, "device": "cpu",
-        "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}  # fmt: skip
+TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

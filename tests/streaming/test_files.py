@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import tiny
 import zarr
 
 from napari_pix2pix import train
@@ -23,8 +24,7 @@ from napari_pix2pix.streaming.work import Work
 from napari_pix2pix.translation import cutting
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "patch": 32, "batch": 2, "dropout": 0.0, "device": "cpu",
-        "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}  # fmt: skip
+TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
 UNITS = dict.fromkeys(SCALE, "micrometer")
 

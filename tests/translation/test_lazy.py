@@ -7,6 +7,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from napari_pix2pix.translation import measuring
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+TINY = tiny.TINY | {"dropout": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

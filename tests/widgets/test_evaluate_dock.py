@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.errors import InputError
@@ -11,7 +12,7 @@ from napari_pix2pix.metrics.sets import score
 from napari_pix2pix.widgets.evaluate_dock import EvaluateDock
 from napari_pix2pix.widgets.models import models
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -57,9 +58,10 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     assert dock._view.table.item(0, 1) is not None  # the trivial map's column
 
 
-def test_two_layers_with_mask_and_source(viewer, dock, qtbot):
+def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     truth, guess = noise(64, 64), noise(64, 64, seed=1)
-    layers = [viewer.add_image(one) for one in (guess, truth, 2 * truth + 1)]
+    shown = {"guess": guess, "truth": truth, "source": 2 * truth + 1}
+    layers = [viewer.add_image(image, name=name) for name, image in shown.items()]
     inside = np.zeros((64, 64), np.uint8)
     inside[8:40, 8:40] = 1
     dock.set_prediction(layers[0], layers[1], source=layers[2])
@@ -76,6 +78,12 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot):
     )
     assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
     assert dock.scores["trivial"]["pearson"] == pytest.approx(1)
+    layers[0].name = "renamed since"
+    with qtbot.waitSignal(dock.ended, timeout=30_000):
+        dock.save_report(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Evaluation of guess" in page
+    assert "harder to beat" in page
 
 
 def test_labels_are_compared_as_labels(viewer, dock, qtbot):

@@ -13,6 +13,7 @@ from typing import Any
 import dask.array
 import numpy as np
 import pytest
+import tiny
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QMessageBox
 
@@ -28,15 +29,7 @@ from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.run_options import FIELDS
 from napari_pix2pix.widgets.train_dock import TrainDock
 
-TINY: dict[str, Any] = {
-    "width": 4,
-    "discriminator_width": 4,
-    "depth": 3,
-    "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "device": "cpu",
-}
+TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1}
 SLOW = 30_000  # milliseconds that a run may take on a busy machine
 
 MakeDock = Callable[..., tuple[Any, TrainDock]]
