@@ -59,10 +59,12 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
     try:
         _check_workers(client, address)
         client.register_plugin(_plugin(Held(_packed(translator))), name)
-        yield Cluster(client, address, name)
+        try:
+            yield Cluster(client, address, name)
+        finally:
+            if client.status == "running":  # and not the scheduler gone
+                client.unregister_worker_plugin(name)
     finally:
-        if client.status == "running":  # and not the scheduler gone
-            client.unregister_worker_plugin(name)
         client.close()
 
 
@@ -87,7 +89,9 @@ class Cluster:
         FileError
             When a worker does not see the source, or the folder in which the image grows.
         """
-        for worker, missing in self._client.run(_not_seen, job).items():
+        with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
+            told = self._client.run(_not_seen, job, on_error="ignore")
+        for worker, missing in told.items():
             if missing:
                 raise FileError(
                     f"The worker {worker} {missing}: all workers need the same folders as this "
@@ -140,7 +144,8 @@ class There:
                     result = future.result()
                 yield result
         finally:
-            self._client.cancel(futures, force=True)
+            if self._client.status == "running":
+                self._client.cancel(futures, force=True)
 
 
 class Made(NamedTuple):
