@@ -49,13 +49,8 @@ class ApplyDock(ModelDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
-<<<<<<< HEAD
         self._side = SideRun(napari_viewer, self)
         self._followers = Followers(napari_viewer, self)
-=======
-        self._followers = Followers(napari_viewer, self)
-        self._side = SideRun(napari_viewer, self)
->>>>>>> wip-scale
         self._trial = SpeedTrial(self)
         self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
@@ -238,13 +233,8 @@ class ApplyDock(ModelDock):
     def close_down(self) -> None:
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
-<<<<<<< HEAD
         self._side.runner.close()
         self._followers.close()
-=======
-        self._followers.close()
-        self._side.runner.close()
->>>>>>> wip-scale
         self._trial.close()
         self._oddness.close()
         self._view.picker.close_down()
@@ -269,21 +259,12 @@ class ApplyDock(ModelDock):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
-<<<<<<< HEAD
         view.verdict.clicked.connect(self._try_to_ask)
         for run in (self._run, self._side):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
         self._followers.said.connect(self._end)
         self._side.added.connect(self._run.add_to_history)
-=======
-        view.verdict.clicked.connect(lambda: self._try_to(self.ask_verdict))
-        for run in (self._run, self._side):
-            run.progressed.connect(view.progress.show_part)
-            run.ended.connect(self._end)
-        self._side.added.connect(self._run.add_to_history)
-        self._followers.said.connect(self._end)
->>>>>>> wip-scale
         self._trial.found.connect(self._check_soon)
         self._oddness.found.connect(view.note.say)
 
