@@ -90,7 +90,7 @@ def test_combos_follow_the_layers(viewer: Viewer, rows: PairRows, qtbot: QtBot) 
 def test_masks_are_labels_or_shapes(viewer: Viewer, rows: PairRows) -> None:
     image(viewer, "a"), image(viewer, "b"), labels(viewer, "inside")
     viewer.add_shapes(name="drawn")
-    assert entries(rows._rows[0].inside) == ["everywhere", "inside", "drawn"]
+    assert entries(rows._rows[0].inside) == ["none", "inside", "drawn"]
 
 
 def test_several_layers_become_channels(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
