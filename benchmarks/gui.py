@@ -182,7 +182,7 @@ def in_script() -> Result:
     from napari_pix2pix.training.step import Pix2PixStep
 
     times = timed_steps(Pix2PixStep)
-    source, target = (layer[0] for layer in phase_fluorescence())
+    source, target = (layer[0] for layer in phase_fluorescence()[:2])
     train(source, target, steps=STEPS)
     return {"seconds": typical(times)}
 

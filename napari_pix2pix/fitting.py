@@ -22,6 +22,7 @@ from napari_pix2pix.checkpoints import (
 )
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.formats.thumbnails import thumbnail_header
 from napari_pix2pix.layers import read_pair, read_pairs
 from napari_pix2pix.loading import load
 from napari_pix2pix.pairs.pair import Pair
@@ -39,6 +40,7 @@ from napari_pix2pix.training.processes import (
     prepare_alike,
 )
 from napari_pix2pix.training.start import Start, origin_of
+from napari_pix2pix.training.thumbnail import make_thumbnail
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.translator import Translator
 
@@ -280,7 +282,9 @@ def training_events(
         )
         yield from loop
         leading(fabric, 0)  # no process goes on before the first has written
-    return Translator(_on_cpu(state.model_tensors()), model_header(state, data))
+        shown = make_thumbnail(loop.model(), data.validation, data.config.z_context)
+    header = model_header(state, data) | thumbnail_header(shown)
+    return Translator(_on_cpu(state.model_tensors()), header)
 
 
 def _what_looks_wrong(event: Event) -> tuple[str, ...]:

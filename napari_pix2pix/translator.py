@@ -16,6 +16,7 @@ from napari_pix2pix.core import ResNet, UNet, VerdictMap
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.container import write_container
 from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.layers import (
     Snapshot,
     as_trained,
@@ -44,7 +45,7 @@ from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.lazy import is_lazy
-from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.options import Precision, Statistics
 from napari_pix2pix.translation.spread import Spread, check_spread, draw_spread
 from napari_pix2pix.translation.verdict import Judge
 
@@ -91,6 +92,8 @@ class Translator(FrameTranslator):
         and what looked wrong.
     intensities : pair of Intensities or None
         Of the sources and targets that it was trained on; None where the file lacks them.
+    thumbnail : uint8 array (h, w, 3) or None
+        A held-out source and what was made of it; None where nothing was held out.
     steps : int
         Optimisation steps that it was trained for.
     seconds : float
@@ -112,6 +115,7 @@ class Translator(FrameTranslator):
         self.summary: str = header["summary"]
         self.notes: tuple[str, ...] = tuple(header["notes"])
         self.intensities = known_intensities(header)
+        self.thumbnail = read_thumbnail(header)
         self.steps: int = header["step"]
         self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")
@@ -179,6 +183,7 @@ class Translator(FrameTranslator):
         batch: int | None = None,
         halo: int | None = None,
         device: str | None = None,
+        precision: Precision = "32-true",
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -215,6 +220,10 @@ class Translator(FrameTranslator):
             tiles (U-Net-256, small tiles); with less, tiles are blended.
         device : str, optional
             ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
+        precision : {"32-true", "bf16-mixed"}
+            bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
+            1 % at most, where the network's range is 2. The first tile is also computed in full
+            precision; where they are further apart, all is.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -265,6 +274,7 @@ class Translator(FrameTranslator):
             "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
+            "precision": precision,
             "output": output,
         }
         noise = self.config.noise_channels
@@ -305,6 +315,7 @@ class Translator(FrameTranslator):
         batch: int | None = None,
         halo: int | None = None,
         device: str | None = None,
+        precision: Precision = "32-true",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -317,7 +328,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -346,6 +357,7 @@ class Translator(FrameTranslator):
             "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
+            "precision": precision,
             "output": "float",
         }
         self._check_takes_images()

@@ -57,6 +57,7 @@ def test_slim_leaves_the_discriminator_out(translator, tmp_path):
     assert slim.stat().st_size < whole.stat().st_size
     assert translator.discriminator is not None
     again = load(slim)
+    np.testing.assert_array_equal(again.thumbnail, translator.thumbnail)
     assert again.discriminator is None
     image = noise(12, 12)
     np.testing.assert_array_equal(again(image), translator(image))

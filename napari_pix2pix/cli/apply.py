@@ -65,6 +65,12 @@ if TYPE_CHECKING:
 )
 @device_option
 @click.option(
+    "--precision",
+    type=click.Choice(["32-true", "bf16-mixed"]),
+    default="32-true",
+    help="bf16-mixed: faster on a GPU, off by 1 % of the range at most.  [default: 32-true]",
+)
+@click.option(
     "--output",
     type=click.Choice(["target", "float"]),
     default="target",

@@ -211,8 +211,15 @@ class GrowingImage:
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                more: dict[str, Any] = {"channel_names": o.channel_names, "record": o.record}
-                write_image(self.path, self._pixels, o.axes, o.scale, o.units, **more)
+                write_image(
+                    self.path,
+                    self._pixels,
+                    o.axes,
+                    o.scale,
+                    o.units,
+                    channel_names=o.channel_names,
+                    record=o.record,
+                )
             shutil.rmtree(self._part)
         return self.path
 

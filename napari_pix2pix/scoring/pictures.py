@@ -28,6 +28,7 @@ WORDS = {"truth": "truth", "prediction": "prediction", "trivial": "trivial map"}
 _DIFFERENCES = ("#d55e00", "#0072b2", "#cc79a7")
 
 _WIDTH = 12.0  # inches
+_LOWEST, _HIGHEST = 1.0, 9.0  # inches of a picture
 _MOST_CHANNELS = 4  # of the target that are shown
 _MOST_PIXELS = 1024  # of a side; of larger images every n-th pixel is shown
 _GREY = "0.85"  # what does not count
@@ -41,8 +42,8 @@ def show_frame(frame: Frame, exam: Exam) -> Figure:
     valid = np.broadcast_to(frame.valid[thin], truth.shape)
     source = None if frame.source is None else frame.source[thin]
     rows, columns = min(len(truth), _MOST_CHANNELS), 4 if source is not None else 3
-    height = truth.shape[1] / truth.shape[2] * _WIDTH / columns * rows + 0.35 * rows
-    figure = _figure(height)
+    height = truth.shape[1] / truth.shape[2] * _WIDTH / columns
+    figure = _figure(rows * (min(max(height, _LOWEST), _HIGHEST) + 0.35))
     for row, line in enumerate(figure.subplots(rows, columns, squeeze=False)):
         axes = list(line)
         if source is not None:

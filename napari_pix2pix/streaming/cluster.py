@@ -59,8 +59,11 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
     try:
         _check_workers(client, address)
         client.register_plugin(_plugin(Held(_packed(translator))), name)
-        yield Cluster(client, address, name)
-        client.unregister_worker_plugin(name)
+        try:
+            yield Cluster(client, address, name)
+        finally:
+            if client.status == "running":  # and not the scheduler gone
+                client.unregister_worker_plugin(name)
     finally:
         client.close()
 
@@ -86,7 +89,9 @@ class Cluster:
         FileError
             When a worker does not see the source, or the folder in which the image grows.
         """
-        for worker, missing in self._client.run(_not_seen, job).items():
+        with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
+            told = self._client.run(_not_seen, job, on_error="ignore")
+        for worker, missing in told.items():
             if missing:
                 raise FileError(
                     f"The worker {worker} {missing}: all workers need the same folders as this "
@@ -139,7 +144,8 @@ class There:
                     result = future.result()
                 yield result
         finally:
-            self._client.cancel(futures, force=True)
+            if self._client.status == "running":
+                self._client.cancel(futures, force=True)
 
 
 class Made(NamedTuple):
@@ -288,9 +294,9 @@ def _in_words(address: str) -> Iterator[None]:
         yield
     except KilledWorker as error:
         raise DeviceError(
-            f"Workers died one after another at the same block ({reason_of(error)}): it may be "
-            "too large for their memory. Give a smaller --tile, or workers more memory, and go on "
-            "with --resume."
+            f"{error.allowed_failures + 1} workers died one after another at the same block: it "
+            "may be too large for their memory. Give a smaller --tile, or workers more memory, and "
+            "go on with --resume."
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(

@@ -46,9 +46,17 @@ _DEFAULTS: dict[str, Any] = {
     "batch": None,
     "halo": None,
     "device": None,
+    "precision": "32-true",
     "output": "target",
 }
-_OPTIONS = ("condition", "seed", "dropout", "statistics", "output")  # what changes the result
+_OPTIONS = (
+    "condition",
+    "seed",
+    "dropout",
+    "statistics",
+    "precision",
+    "output",
+)  # what changes the result
 
 
 def reads_lazily(image: ImageFile) -> bool:
@@ -105,8 +113,8 @@ def translate_file(
     on_tile : callable, optional
         Called with the number of blocks done and of all.
     **how
-        ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device`` and
-        ``output``, as when a translator is called.
+        ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device``,
+        ``precision`` and ``output``, as when a translator is called.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from napari_pix2pix.formats.records import read_record
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translator import Translator
 
-_OPTIONS = ("condition", "dropout", "statistics", "output")  # what changes the result
+_OPTIONS = ("condition", "dropout", "statistics", "precision", "output")  # what changes the result
 _WORDS = {
     "model": "with another model",
     "options": "with other options",

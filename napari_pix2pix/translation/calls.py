@@ -30,6 +30,7 @@ def check_call(
     dropout: bool,
     statistics: str,
     output: str,
+    precision: str = "32-true",
 ) -> None:
     """Refuse what can't be done with a generator.
 
@@ -49,6 +50,8 @@ def check_call(
     check_output(output)
     if statistics not in ("stored", "image"):
         raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
+    if precision not in ("32-true", "bf16-mixed"):
+        raise InputError(f"precision must be '32-true' or 'bf16-mixed', got {precision!r}.")
     if dropout and not _has(generator, nn.Dropout):
         raise InputError("This model has no dropout layers: leave dropout=False.")
     if statistics == "image" and not _has(generator, nn.BatchNorm2d):

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import read_header
+from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
@@ -32,6 +36,7 @@ class Card:
     scores: Mapping[str, Mapping[str, float]]
     steps: int
     intensities: tuple[Intensities, Intensities] | None = None
+    thumbnail: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, known: KnownModel) -> Card:
@@ -91,6 +96,7 @@ class Card:
             scores=translator.scores,
             steps=_steps(translator.history),
             intensities=translator.intensities,
+            thumbnail=translator.thumbnail,
         )
 
     @classmethod
@@ -105,6 +111,7 @@ class Card:
                 scores=header["scores"],
                 steps=_steps(header["history"]),
                 intensities=known_intensities(header),
+                thumbnail=read_thumbnail(header),
             )
         except FileError:
             raise

@@ -11,6 +11,7 @@ from napari_pix2pix.layers import made_layer, result_record, verdict_layer
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
+from napari_pix2pix.widgets.apply_following import Followers, is_followed
 from napari_pix2pix.widgets.apply_generate import generate
 from napari_pix2pix.widgets.apply_oddness import OddnessCheck
 from napari_pix2pix.widgets.apply_order import Choices, Order
@@ -49,6 +50,7 @@ class ApplyDock(ModelDock):
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
         self._side = SideRun(napari_viewer, self)
+        self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
         self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
@@ -148,6 +150,11 @@ class ApplyDock(ModelDock):
         """The layers that the last run made, updated or replaced."""
         return self._run.layers
 
+    @property
+    def followed(self) -> list[Any]:
+        """The layers that are translated where they are looked at."""
+        return [one.layer for one in self._followers.all if one.layer is not None]
+
     def apply(self) -> None:
         """Apply the model, or let it make images; `ended` tells how it went.
 
@@ -160,9 +167,12 @@ class ApplyDock(ModelDock):
         if self._makes_images:
             self._generate()
             return
-        order, _ = self._choices().order(self._viewer, copy="small")
+        order, planes = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
+        if is_followed(order, planes):
+            self._followers.begin(order)
+            return
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
@@ -224,6 +234,7 @@ class ApplyDock(ModelDock):
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
         self._side.runner.close()
+        self._followers.close()
         self._trial.close()
         self._oddness.close()
         self._view.picker.close_down()
@@ -248,16 +259,20 @@ class ApplyDock(ModelDock):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
-        view.verdict.clicked.connect(lambda: self._try_to(self.ask_verdict))
+        view.verdict.clicked.connect(self._try_to_ask)
         for run in (self._run, self._side):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
+        self._followers.said.connect(self._end)
         self._side.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
         self._oddness.found.connect(view.note.say)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
+
+    def _try_to_ask(self) -> None:
+        self._try_to(self.ask_verdict)
 
     def _check_free(self) -> None:
         if self.running:
@@ -313,9 +328,7 @@ class ApplyDock(ModelDock):
 
     def _check(self) -> None:
         if self._makes_images:
-            self._view.estimate.say("")
-            self._view.note.say("")
-            self._oddness.forget()
+            self._say_nothing()
         else:
             self._describe(*self._choices().order(self._viewer, copy=False))
 
@@ -365,9 +378,12 @@ class ApplyDock(ModelDock):
     def _show_problem(self, sentence: str) -> None:
         super()._show_problem(sentence)
         if sentence:
-            self._view.estimate.say("")
-            self._view.note.say("")
-            self._oddness.forget()
+            self._say_nothing()
+
+    def _say_nothing(self) -> None:
+        self._view.estimate.say("")
+        self._view.note.say("")
+        self._oddness.forget()
 
     def _show_state(self) -> None:
         running = self.running

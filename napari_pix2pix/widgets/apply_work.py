@@ -302,8 +302,8 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "output")
-    return {name: how[name] for name in names}
+    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "precision")
+    return {name: how[name] for name in (*names, "output")}
 
 
 def _pixels(job: Job, planes: Planes) -> int:

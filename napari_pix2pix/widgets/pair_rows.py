@@ -252,7 +252,7 @@ class _Row(QFrame):
         )
         self.target = LayersChoice(is_image, "choose a target")
         self.target.setToolTip("What the network learns to make of it, chosen in the same way.")
-        self.inside = LayerChoice(is_mask, "everywhere")
+        self.inside = LayerChoice(is_mask, "none")
         self.inside.setToolTip("Train and score only inside of these labels or shapes.")
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -258,6 +259,8 @@ class TrainDock(QWidget):
     def _go(self) -> None:
         """Let the first step begin, unless the user holds the run by now."""
         if self.view.status.state is State.TRAINING:
+            # Python's next collection of all objects would stall the viewer among the steps.
+            gc.collect()
             self._runner.resume()
 
     def _on_finished(self, translator: Translator | None) -> None:

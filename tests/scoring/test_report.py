@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,14 +69,15 @@ def test_pixels_that_do_not_count_are_gray_in_the_difference(
     assert right.min() > 0.93  # no difference is nearly white
 
 
-def test_large_images_are_thinned_and_channels_have_rows(texture, exam_of_images, evaluated):
-    from napari_pix2pix.scoring.pictures import show_frame
-
-    exam = exam_of_images(texture(30, 3000), lambda planes: planes)
-    frame = exam.read(0)
-    figure = show_frame(frame, exam)
-    assert len(figure.axes) == 4
-    assert max(figure.axes[1].images[0].get_array().shape) <= 1024
+@pytest.mark.parametrize("shape", [(12, 3000), (3000, 12)])
+def test_long_images_are_thinned_and_fit_the_page(
+    texture, exam_of_images, evaluated, tmp_path, shape
+):
+    evaluation = evaluated(exam_of_images(texture(*shape), lambda planes: planes, noise=5))
+    evaluation.report(tmp_path / "r.html", samples=2)
+    shown = pictures((tmp_path / "r.html").read_text(encoding="utf-8"))["The image"]
+    assert 100 < shown.shape[0] < 1500
+    assert shown.shape[1] == 1560
 
 
 def test_spread_is_that_of_the_samples(texture, exam_of_images, evaluated):
@@ -87,6 +89,18 @@ def test_spread_is_that_of_the_samples(texture, exam_of_images, evaluated):
     # The mean of 40 draws is that much nearer to the truth.
     assert doubt.calibration.ratio == pytest.approx(40**-0.5, rel=0.1)
     assert doubt.calibration.pixels == truth.size
+
+
+def test_of_labels_the_share_of_foreground_is_compared(exam_of_labels, evaluated):
+    found = disks()
+    found[found == 2] = 0
+    exam = exam_of_labels(disks(), found)
+    exam = replace(exam, draw=lambda _, number: (found if number % 2 else disks())[np.newaxis])
+    doubt = draw_doubt([exam], evaluated(exam).marks, 4)
+    unsure = disks() == 2
+    np.testing.assert_allclose(doubt.spread, unsure * 3**-0.5, atol=1e-6)
+    np.testing.assert_allclose(doubt.error, unsure * -0.5, atol=1e-6)
+    assert doubt.calibration.correlation == pytest.approx(1)
 
 
 def test_a_model_with_one_answer_has_no_doubt(texture, exam_of_images, evaluated):

@@ -173,6 +173,36 @@ def test_files_that_workers_do_not_see_are_named(gray, scheduler, source, tmp_pa
     assert not (tmp_path / "out.zarr.part").exists()
 
 
+def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, tmp_path):
+    from distributed import LocalCluster
+
+    passing = LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
+    )
+
+    def on_tile(done: int, _: int) -> None:
+        if done == 2:
+            passing.close()
+
+    with (
+        pytest.raises(
+            DeviceError, match=r"has gone; what is finished is kept: go on with --resume"
+        ),
+        connect(passing.scheduler_address, gray) as cluster,
+    ):
+        translate_file(gray, source, read_image(source), tmp_path / "out.zarr",
+                       cluster=cluster, on_tile=on_tile)  # fmt: skip
+    assert (tmp_path / "out.zarr.part" / "done.txt").read_text().count("\n") >= 2
+
+
+def test_blocks_that_workers_die_of_are_told():
+    from distributed.scheduler import KilledWorker
+
+    words = r"4 workers died one after another at the same block.*smaller --tile"
+    with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
+        raise KilledWorker("block", None, 3)
+
+
 def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):
     from distributed import LocalCluster
 

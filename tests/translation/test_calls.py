@@ -50,6 +50,7 @@ def check(how: dict[str, Any], **fields: Any) -> None:
     ("how", "words"),
     [
         ({"samples": 2}, "no noise planes, so all 2 samples would be the same: leave samples out"),
+        ({"precision": "half"}, "precision must be '32-true' or 'bf16-mixed', got 'half'"),
         ({"samples": 0, "noise_channels": 1}, "samples must be 1 or more, got 0"),
         ({"samples": 1.5}, "samples must be an integer, got 1.5"),
         ({"samples": None}, "samples must be an integer, got None"),

@@ -396,6 +396,18 @@ def test_intensities_that_were_not_trained_on_are_said_before_the_run(
     assert not dock.warning
 
 
+def test_card_shows_what_the_model_makes(viewer, dock, qtbot, inverter, labeller, tmp_path):
+    picker = dock._view.picker
+    assert not picker.picture.isVisibleTo(dock)
+    inverter.save(tmp_path / "model.safetensors", slim=True)
+    dock.set_model(tmp_path / "model.safetensors")  # read without PyTorch
+    np.testing.assert_array_equal(dock.card.thumbnail, inverter.thumbnail)
+    assert picker.picture.isVisibleTo(dock)
+    assert picker.picture.pixmap().height() == len(inverter.thumbnail)
+    dock.set_model(models().remember(labeller, "m"))  # nothing was held out
+    assert not picker.picture.isVisibleTo(dock)
+
+
 def test_useless_options_are_disabled(viewer, dock, labeller):
     model = train(noise(64, 64), 1 - noise(64, 64), norm="instance", dropout=0.0, **TINY)
     dock.set_model(models().remember(model, "m"))
