@@ -223,12 +223,13 @@ class TrainConfig(BaseModel):
         True, description="Biases in the convolutions; the Torch original keeps them at zero."
     )
     noise_channels: Annotated[int, Field(ge=0)] = Field(
-        0, description="Noise planes beside the source; 64 where there is no source."
+        0, description="Noise planes beside the source; 16 where there is no source."
     )
     noise: Literal["image", "pixel"] = Field(
         "image",
         description="What noise planes hold: one normal number per plane and image, or one per "
-        "plane and pixel, which images larger than a patch need where there is no source.",
+        "plane and pixel, as is taken where there is no source: images larger than a patch need "
+        "it.",
     )
 
     # Discriminator.

@@ -32,6 +32,23 @@ LIGHT_FOR_LABELS: dict[str, Any] = {
     "reconstruction": "l2",
     "dropout": 0.0,
 }
+# What any training without a source does, unless it was set: noise is all that tells images apart.
+WITHOUT_SOURCE: dict[str, Any] = {
+    "reconstruction_weight": 0.0,
+    "noise_channels": 16,
+    "noise": "pixel",
+}
+# What ``light`` does otherwise there (docs/cgan.md): a generator and a discriminator of about the
+# same strength and rate, many patches a step, and no checkerboard that nothing would average out.
+LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
+    "depth": 4,
+    "batch": 16,
+    "dropout": 0.0,
+    "upsampling": "resize",
+    "discriminator_width": 32,
+    "learning_rate": 5e-4,
+    "discriminator_learning_rate": 5e-4,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "light": {},
     "reference": {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.config_errors import find_conflict
+from napari_pix2pix.training.presets import LIGHT_WITHOUT_SOURCE, WITHOUT_SOURCE
 
-NOISE_CHANNELS = 64
 _NO_VALIDATION = (
     "No validation: without a source there is no pixel that an image has to show; look at samples."
 )
@@ -45,7 +44,8 @@ def without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
     ----------
     config : TrainConfig
         What was not set in it is changed: no reconstruction, the adversarial term from the
-        beginning, noise. There is no validation.
+        beginning, noise, and for ``light`` networks and rates, see `LIGHT_WITHOUT_SOURCE`. There
+        is no validation.
     held_out : bool
         Whether pairs to validate on were given.
 
@@ -71,12 +71,9 @@ def without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
             "look at samples."
         )
     start = config.adversarial_start if "adversarial_start" in config.model_fields_set else 0.0
-    defaults: dict[str, Any] = {
-        "reconstruction_weight": 0.0,
-        "adversarial_start": start,
-        "adversarial_full": start,
-        "noise_channels": NOISE_CHANNELS,
-    }
+    defaults = {**WITHOUT_SOURCE, "adversarial_start": start, "adversarial_full": start}
+    if config.preset == "light":
+        defaults |= LIGHT_WITHOUT_SOURCE
     unset = {key: defaults[key] for key in defaults if key not in config.model_fields_set}
     config = config.model_copy(update={"validation": 0.0, **unset})
     if conflict := find_conflict(config) or _noise_conflict(config):

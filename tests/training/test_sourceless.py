@@ -29,7 +29,11 @@ def test_what_is_not_set_is_that_of_a_gan(target: Pair) -> None:
     found = prepare([target], config()).config
     assert (found.reconstruction_weight, found.adversarial_weight) == (0, 1)
     assert (found.adversarial_start, found.adversarial_full) == (0, 0)
-    assert (found.noise_channels, found.noise, found.validation) == (64, "image", 0)
+    assert (found.noise_channels, found.noise, found.validation) == (16, "pixel", 0)
+    assert (found.learning_rate, found.discriminator_learning_rate) == (5e-4, 5e-4)
+    assert (found.upsampling, found.dropout, found.batch) == ("resize", 0, 2)
+    plain = prepare([target], config(preset="reference", width=4)).config
+    assert (plain.noise, plain.learning_rate, plain.upsampling) == ("pixel", 2e-4, "transpose")
     mine = {"reconstruction_weight": 2.0, "adversarial_start": 0.25, "noise_channels": 3}
     found = prepare([target], config(**mine)).config
     assert {name: getattr(found, name) for name in mine} == mine
@@ -49,8 +53,9 @@ def test_there_is_no_validation_and_no_trivial_map(target: Pair) -> None:
     assert data.validation is None
     assert data.trivial.maps == ()
     assert data.notes[0].startswith("No validation: without a source")
-    assert "repeats itself away from its edges, every 8 pixels" in data.notes[0]
-    assert "repeats" not in prepare([target], config(noise="pixel")).notes[0]
+    assert "repeats" not in data.notes[0]
+    repeated = prepare([target], config(noise="image")).notes[0]
+    assert "repeats itself away from its edges, every 8 pixels" in repeated
     assert data.summary == "no source 96x80, 2 pairs -> float32 image; 15 patches"
     assert (data.source_codec.channels, data.source_codec.planes) == (0, 0)
     batch = data.sampler.batch(0)
@@ -68,8 +73,11 @@ def test_a_source_is_another_run(target: Pair, make_pair: MakePair) -> None:
     [
         ({"adversarial_weight": 0}, "adversarial_weight and reconstruction_weight are both 0"),
         ({"noise_channels": 0}, "noise_channels is 0, so all images would be the same"),
-        ({"norm": "instance"}, "norm='instance' takes out what is the same all over an image"),
-        ({"batch": 1}, "batch=1 with norm='batch' takes out"),
+        (
+            {"norm": "instance", "noise": "image"},
+            "norm='instance' takes out what is the same all over an image",
+        ),
+        ({"batch": 1, "noise": "image"}, "batch=1 with norm='batch' takes out"),
         ({"feature_matching": 4.0}, "feature_matching=4.0 is about the source"),
         ({"shift_tolerance": 1}, "shift_tolerance is of the reconstruction term"),
         ({"z_context": 1}, "z_context=1 is about the source, and there is none"),
