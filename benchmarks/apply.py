@@ -3,15 +3,19 @@
 ``speed`` compares megapixels per second of ours, from uint8 to planes, with (a) the bare network
 on one large channels-last batch that is in memory, and (b) the plain way: 256 px tiles without
 overlap, one by one, channels first. All take turns within one process, so that a change of the
-machine's speed meets them alike. Weights are random. Exit status 1 when a bar for the CPU is
-missed.
+machine's speed meets them alike. Weights are random. ``blocks`` is the side that files are cut
+into. Exit status 1 when a bar for the CPU is missed.
+
+``scale`` translates zarr files of growing size, the larger ones in part, each in a process of its
+own: peak memory beyond what was there when the model was loaded, and seconds per megapixel,
+reading and writing included. Both are to be flat.
 
 ``blend`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps, with batch norm and
 with instance norm) to real phase contrast, whole and in tiles: PSNR, and the power of the
 difference at the period of the tiles against its neighbours in the spectrum. NAPARI_PIX2PIX_DATA
 names the folder of the real pairs.
 
-    python benchmarks/apply.py [speed blend statistics] [--presets light reference] [--repeats 3]
+    python benchmarks/apply.py [speed scale blend statistics] [--presets light reference]
 """
 
 from __future__ import annotations
@@ -20,30 +24,37 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import tifffile
 import torch
 
-from napari_pix2pix import train
+from napari_pix2pix import load, train
+from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.pairs.codecs import ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.streaming.files import translate_file
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_generator
-from napari_pix2pix.translation.cutting import cut_image
+from napari_pix2pix.translation.cutting import block_side, cut_image
 from napari_pix2pix.translation.inference import Model
 from napari_pix2pix.translation.tiles import TileGrid
 
-SIZES = {"light": 2048, "reference": 2048}  # side of the image in pixels
-CUTS: dict[str, list[dict[str, int]]] = {
-    "light": [{}, {"tile": 1024}, {"tile": 512}],
-    "reference": [{}, {"tile": 1024}, {"tile": 512}],
-}
+SIZES = {"light": 4096, "reference": 2048}  # side of the image in pixels
+CUTS: dict[str, list[str]] = {"light": ["blocks", "1024", "512"], "reference": ["0", "512", "256"]}
+CHUNK = 512  # pixels of a zarr chunk, of which a block has some
+FILES = [(4096, 4096), (8192, 8192), (16384, 4096), (32768, 4096)]  # side, and of the part
+GIGABYTES = 1.5
 BLENDS = [(256, 256), (512, 256), (768, 256)]  # tile, halo
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 Row = dict[str, Any]
@@ -52,7 +63,7 @@ Row = dict[str, Any]
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["speed", "blend", "statistics"])
+    parser.add_argument("parts", nargs="*", default=["speed", "scale", "blend", "statistics"])
     parser.add_argument("--presets", nargs="+", default=["light", "reference"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, help="side of the image in pixels")
@@ -65,6 +76,10 @@ def main() -> None:
         if part == "speed":
             made = (row for preset in args.presets
                     for row in speed(preset, args.size or SIZES[preset], args.repeats))  # fmt: skip
+        elif part == "scale":
+            made = scale()
+        elif part == "one":  # of scale, in its process
+            made = iter([one_file(Path(os.environ["MODEL"]), *json.loads(os.environ["FILE"]))])
         else:
             made = {"blend": blend, "statistics": measured}[part](args.steps, args.width)
         for row in made:
@@ -85,7 +100,9 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
     model = Model(network, CODEC, CODEC)
     image = np.random.default_rng(0).integers(0, 255, (1, size, size), np.uint8)
     grid = TileGrid(size, size, stride=network.stride, halo=network.halo, least=network.least_size)
-    cuts = [cut_image(network, 1, grid, device="cpu", **how)[0] for how in CUTS[preset]]
+    sides = [block_side(network, 1, grid, device="cpu") // CHUNK * CHUNK if name == "blocks"
+             else int(name) for name in CUTS[preset]]  # fmt: skip
+    cuts = [cut_image(network, 1, grid, device="cpu", tile=side)[0] for side in sides]
     ways: list[Callable[[], object]] = [bare(network, size), plain_way(plain, image)]
     for cut in cuts:
         how = {"tile": cut.tile, "halo": cut.halo, "batch": 1}
@@ -100,7 +117,7 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
         to_bare = statistics.median(row[0] / row[number] for row in times)
         to_plain = statistics.median(row[1] / row[number] for row in times)
         bars = factor * to_bare >= 0.9
-        if preset == "light" and not CUTS[preset][number - 2]:
+        if CUTS[preset][number - 2] == "blocks":
             bars = bars and to_bare >= 0.8 and to_plain >= 1.0
         yield {
             "preset": preset,
@@ -140,6 +157,65 @@ def run(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Run a network for its output alone."""
     with torch.inference_mode():
         return network(x)  # type: ignore[no-any-return]
+
+
+def scale() -> Iterator[Row]:
+    """Translate files of growing size, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
+        how = {"steps": 1, "validation": 0.0, "device": "cpu"}
+        model = Path(folder) / "model.safetensors"
+        train(image, 255 - image, **how).save(model)
+        first: Row = {}
+        for side, part in FILES:
+            env = {**os.environ, "MODEL": str(model), "FILE": json.dumps([side, part])}
+            command = [sys.executable, __file__, "one", "--json"]
+            done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+            row = json.loads(done.stdout)[0]
+            first = first or row
+            flat = all(row[name] <= 1.1 * first[name] for name in ("peak GB", "s/Mpx"))
+            yield {**row, "missed": not flat or row["peak GB"] > GIGABYTES}
+
+
+def one_file(model: Path, side: int, part: int) -> Row:
+    """Translate the middle of a zarr file that is mostly empty, uint8 in and out."""
+    import zarr
+
+    translator = load(model)
+    source, out = (model.parent / f"{side}_{name}.zarr" for name in ("in", "out"))
+    array = zarr.create_array(source, shape=(side, side), chunks=(CHUNK, CHUNK), dtype="uint8")
+    begin = (side - part) // 2 // CHUNK * CHUNK
+    noise = np.random.default_rng(0).integers(0, 255, (CHUNK, CHUNK), np.uint8)
+    array[begin : begin + CHUNK, begin : begin + CHUNK] = noise
+    span = f"{begin}:{begin + part}"
+    with warnings.catch_warnings(), Peak() as peak:
+        warnings.simplefilter("ignore")  # of intensities that were not trained on
+        seconds = timed(lambda: translate_file(translator, source, read_image(source, "YX"), out,
+                                               region=f"{span},{span}", device="cpu"))  # fmt: skip
+    return {"side": side, "part": part, "peak GB": round(peak.bytes / 1e9, 3),
+            "s/Mpx": round(seconds / (part * part / 1e6), 3)}  # fmt: skip
+
+
+class Peak:
+    """Watches how far the memory of this process grows."""
+
+    def __enter__(self) -> Peak:
+        self.bytes, self._before = 0, self._now()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.005):
+            self.bytes = max(self.bytes, self._now() - self._before)
+
+    def _now(self) -> int:
+        return int(psutil.Process().memory_info().rss)
 
 
 def blend(steps: int, width: int) -> Iterator[Row]:

@@ -2,16 +2,20 @@
 
 Nuclei in fluorescence and in stained tissue to instances, 13 planes of phase contrast to three
 fluorescent channels at once, a time-lapse from one channel to the other, and a volume to its
-instances with neighbouring planes. The last two go through the shell, from file to file, and what
-their files say of axes and pixel sizes must come back. The table goes to ``docs/pairs.md``.
+instances with neighbouring planes. The last two go through the shell, from file to file, as
+OME-TIFF and as ImageJ-TIFF, and what their files say of axes and pixel sizes must come back. The
+table goes to ``docs/pairs.md``, with what the alignment check says of all of them.
 
     NAPARI_PIX2PIX_DATA=folder python benchmarks/pairs.py [names ...] [--anew] [--json]
+
+With ``--minutes 0.1`` all is done in a hurry, to see that it works; nothing is written then.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -21,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import alignment
 import numpy as np
 import tifffile
 
@@ -48,32 +53,38 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(RUNS)}")
     parser.add_argument("--anew", action="store_true", help="run again what was run before")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--minutes", type=float, help="train so long; nothing is written")
     args = parser.parse_args()
     if "NAPARI_PIX2PIX_DATA" not in os.environ:
         sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real pairs are")
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"])
     results: dict[str, Result] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in args.names or RUNS:
-        if args.anew or name not in results:
-            results[name] = {"device": name_device(choose_device())} | RUNS[name](folder)
+        run, minutes = RUNS[name]
+        if args.minutes:
+            print(name, run(folder, args.minutes))
+        elif args.anew or name not in results:
+            results[name] = {"device": name_device(choose_device())} | run(folder, minutes)
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             print(name, results[name], file=sys.stderr)
+    if args.minutes:
+        return
     TABLE.write_text(as_table(results))
     print(json.dumps(results) if args.json else as_table(results))
     sys.exit(0 if all(bars_met(results).values()) else 1)
 
 
-def nuclei_fluorescence(folder: Path) -> Result:
-    """Fluorescent nuclei to instances: 60 images of 256 x 256, 3 minutes."""
-    return nuclei(folder / "nuclei_fluorescence", minutes=3)
+def nuclei_fluorescence(folder: Path, minutes: float) -> Result:
+    """Fluorescent nuclei to instances: 60 images of 256 x 256."""
+    return nuclei(folder / "nuclei_fluorescence", minutes)
 
 
-def nuclei_histology(folder: Path) -> Result:
-    """Stained tissue to instances: 40 images of 256 x 320, 5 minutes."""
-    return nuclei(folder / "nuclei_histology", minutes=5, rgb=True)
+def nuclei_histology(folder: Path, minutes: float) -> Result:
+    """Stained tissue to instances: 40 images of 256 x 320."""
+    return nuclei(folder / "nuclei_histology", minutes, rgb=True)
 
 
-def nuclei(folder: Path, *, minutes: float, rgb: bool = False) -> Result:
+def nuclei(folder: Path, minutes: float, *, rgb: bool = False) -> Result:
     """Train on the folder ``train``, score on ``test``."""
     training, _ = read_pairs(folder / "train/source", folder / "train/target")
     testing, _ = read_pairs(folder / "test/source", folder / "test/target")
@@ -120,14 +131,14 @@ def whole(pairs: list[Pair]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return triples
 
 
-def phase_to_three(folder: Path) -> Result:
+def phase_to_three(folder: Path, minutes: float) -> Result:
     """Phase contrast to DAPI, MAP2 and NFH at once: one field, its right 192 columns unseen."""
     folder = folder / "phase_to_fluorescence"
     source = np.asarray(read_image(folder / "source_phase_ZYX.tif", axes="CYX").data)
     target = np.asarray(read_image(folder / "target_DAPI_MAP2_NFH_CYX.tif", axes="CYX").data)
     edge = source.shape[-1] - HELD_OUT
     seen = [Pair(source[..., : edge - GAP], target[..., : edge - GAP])]
-    translator, facts = timed(seen, 5, channel_axis=0)
+    translator, facts = timed(seen, minutes, channel_axis=0)
     unseen = source[..., edge:], target[..., edge:]
     scores = evaluate(translator, *unseen, channel_axis=0)
     prediction = translator(unseen[0], output="float")
@@ -144,60 +155,98 @@ def phase_to_three(folder: Path) -> Result:
     )
 
 
-def timelapse(folder: Path) -> Result:
-    """One channel of a dividing cell to the other, 51 frames: from file to file, 2 minutes."""
+def timelapse(folder: Path, minutes: float) -> Result:
+    """One channel of a dividing cell to the other, 51 frames: from file to file."""
     source, target = (
         tifffile.imread(folder / f"timelapse_two_channels/{side}_TYX.tif")
         for side in ("source", "target")
     )
-    known = {"PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "TimeIncrement": 30.0}
-    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm", "TimeIncrementUnit": "s"}
-    return through_the_shell(source, target, "TYX", known | units, ["--patch", "64"])
+    options = ["--patch", "64", "--max-seconds", str(60 * minutes)]
+    return through_the_shell(source, target, {"T": 30.0, "Y": 0.2, "X": 0.2}, options)
 
 
-def volume(folder: Path) -> Result:
-    """Nuclei of a volume to instances, plane by plane with their neighbours, 2 minutes."""
+def volume(folder: Path, minutes: float) -> Result:
+    """Nuclei of a volume to instances, plane by plane with their neighbours."""
     source, target = (
         tifffile.imread(folder / f"volume_nuclei/{side}_ZYX.tif") for side in ("source", "target")
     )
-    known = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
-    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
     options = ["--target-kind", "instances", "--z-context", "1", "--patch", "32"]
-    return through_the_shell(source, target, "ZYX", known | units, options)
+    options += ["--max-seconds", str(60 * minutes)]
+    return through_the_shell(source, target, {"Z": 2.0, "Y": 0.5, "X": 0.5}, options)
 
 
 def through_the_shell(
-    source: np.ndarray,
-    target: np.ndarray,
-    axes: str,
-    metadata: dict[str, Any],
-    options: list[str],
+    source: np.ndarray, target: np.ndarray, sizes: dict[str, float], options: list[str]
 ) -> Result:
-    """Write OME-TIFF, train and apply as a user of the shell would, and read what came out."""
+    """Write files, train and apply as a user of the shell would, and look at what came out.
+
+    ``sizes`` says the axes in their order, and of each its step in seconds or micrometres.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for side, image in (("source", source), ("target", target)):
-            tifffile.imwrite(
-                folder / f"{side}.ome.tif", image, metadata={"axes": axes} | metadata, ome=True
-            )
-        model, out = folder / "model.safetensors", folder / "out.ome.tif"
-        pair = [folder / "source.ome.tif", folder / "target.ome.tif"]
+            write_ome(folder / f"{side}.ome.tif", image, sizes)
+            write_imagej(folder / f"{side}.tif", image, sizes)
+        model = folder / "model.safetensors"
         began = time.perf_counter()
-        run_command("train", *pair, "--out", model, "--max-seconds", 120, *options)
+        pair = folder / "source.ome.tif", folder / "target.ome.tif"
+        run_command("train", *pair, "--out", model, *options)
         seconds = round(time.perf_counter() - began, 1)
-        run_command("apply", model, pair[0], "--out", out)
-        before, after = read_image(pair[0]), read_image(out)
         kept = {
-            "shape": after.data.shape == source.shape,
-            "dtype": after.data.dtype == target.dtype,
-            "axes": after.axes == before.axes == axes,
-            "pixel sizes": after.scale == before.scale and len(after.scale) == len(axes),
-            "units": after.units == before.units,
+            f"{what} ({kind})": same
+            for kind, suffix in (("OME", "ome.tif"), ("ImageJ", "tif"))
+            for what, same in look_at_output(model, folder, suffix, target, sizes).items()
         }
+        again = folder / "again.safetensors"
+        pair = folder / "source.tif", folder / "target.tif"
+        run_command("train", *pair, "--out", again, *options, "--steps", 2)
         translator = load(model)
+        kept["trained on alike (ImageJ)"] = load(again).summary == translator.summary
         return {"seconds": seconds, "steps": translator.history[-1]["step"], "kept": kept} | (
             translator.scores
         )
+
+
+def write_ome(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
+    """Write an OME-TIFF whose axes have known steps."""
+    metadata: dict[str, Any] = {"axes": "".join(sizes)}
+    for axis, size in sizes.items():
+        name, unit = ("TimeIncrement", "s") if axis == "T" else (f"PhysicalSize{axis}", "µm")
+        metadata |= {name: size, f"{name}Unit": unit}
+    tifffile.imwrite(path, image, metadata=metadata, ome=True)
+
+
+def write_imagej(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
+    """Write an ImageJ hyperstack whose axes have known steps."""
+    first = {"T": "finterval", "Z": "spacing"}[next(iter(sizes))]
+    metadata = {"axes": "".join(sizes), "unit": "um", first: next(iter(sizes.values()))}
+    pixels = 1 / sizes["X"], 1 / sizes["Y"]
+    tifffile.imwrite(path, image, metadata=metadata, resolution=pixels, imagej=True)
+
+
+def look_at_output(
+    model: Path, folder: Path, suffix: str, target: np.ndarray, sizes: dict[str, float]
+) -> dict[str, bool]:
+    """Apply a model to a file, and say what the output has of it."""
+    given, out = folder / f"source.{suffix}", folder / f"out.{suffix}"
+    run_command("apply", model, given, "--out", out)
+    before, after = read_image(given), read_image(out)
+    with tifffile.TiffFile(out) as file:
+        header = file.is_ome if suffix == "ome.tif" else file.is_imagej
+    return {
+        "shape": after.data.shape == target.shape,
+        "dtype": after.data.dtype == target.dtype,
+        "axes": after.axes == before.axes == "".join(sizes),
+        "pixel sizes": after.scale.keys() == sizes.keys()
+        and all(math.isclose(after.scale[axis], sizes[axis], rel_tol=1e-6) for axis in sizes),
+        "units": after.units == before.units and bool(after.units),
+        "header": bool(header),
+    }
+
+
+def shifts(folder: Path, _: float) -> Result:
+    """Say how all these pairs lie; nothing is trained."""
+    return {"pairs": alignment.measure(folder)}
 
 
 def run_command(*arguments: object) -> None:
@@ -206,12 +255,13 @@ def run_command(*arguments: object) -> None:
     subprocess.run([*command, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
-RUNS: dict[str, Callable[[Path], Result]] = {
-    "nuclei_fluorescence": nuclei_fluorescence,
-    "nuclei_histology": nuclei_histology,
-    "phase_to_three": phase_to_three,
-    "timelapse": timelapse,
-    "volume": volume,
+RUNS: dict[str, tuple[Callable[[Path, float], Result], float]] = {
+    "nuclei_fluorescence": (nuclei_fluorescence, 3),
+    "nuclei_histology": (nuclei_histology, 5),
+    "phase_to_three": (phase_to_three, 5),
+    "timelapse": (timelapse, 2),
+    "volume": (volume, 2),
+    "shifts": (shifts, 0),
 }
 
 
@@ -228,6 +278,8 @@ def bars_met(results: dict[str, Result]) -> dict[str, bool]:
     for name in ("timelapse", "volume"):
         if run := results.get(name):
             met[f"{name}: axes, sizes and units kept"] = all(run["kept"].values())
+    if run := results.get("shifts"):
+        met["shifts of 3, 5 and 10 px found within 1 px"] = alignment.all_found(run["pairs"])
     return met
 
 
@@ -243,6 +295,8 @@ def as_table(results: dict[str, Result]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, run in results.items():
+        if "prediction" not in run:
+            continue
         prediction, trivial = run["prediction"], run["trivial"]
         names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
         for number, key in enumerate(names):
@@ -256,6 +310,8 @@ def as_table(results: dict[str, Result]) -> str:
     if run := results.get("phase_to_three"):
         lines += ["", "Pearson of each channel of `phase_to_three`, network and linear map:", ""]
         lines += [f"- {name}: {a:.3f}, {b:.3f}" for name, (a, b) in run["channels"].items()]
+    if run := results.get("shifts"):
+        lines += alignment.as_table(run["pairs"])
     lines += ["", "Bars:", ""]
     lines += [f"- {what}: {'met' if met else 'MISSED'}" for what, met in bars_met(results).items()]
     return "\n".join(lines) + "\n"

@@ -140,7 +140,6 @@ def _write_labels_panel(
     path: Path, pair: Pair, labels: dict[str, NDArray[Any]], scores: dict[str, Any]
 ) -> None:
     from matplotlib.figure import Figure
-    from skimage.color import label2rgb
 
     words = {side: f"F1 {one['f1']:.2f}, Dice {one['dice']:.2f}" for side, one in scores.items()}
     shown = {
@@ -153,10 +152,35 @@ def _write_labels_panel(
     first.imshow(pair.source, interpolation="none")
     first.set_title("source (never seen)")
     for axes, (title, image) in zip(others, shown.items(), strict=True):
-        # No colour for the background: the tissue, in gray, shows there.
-        painted = label2rgb(image, pair.source, alpha=0.6, bg_color=None)
+        painted = _painted(pair.source, image, _numbered_alike(image, pair.target))
         axes.imshow(painted, interpolation="none")
         axes.set_title(title)
     for axes in figure.axes:
         axes.set_axis_off()
     figure.savefig(path, dpi=100)
+
+
+def _painted(
+    source: NDArray[Any], labels: NDArray[Any], numbers: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Paint objects by their numbers, with an outline each, over the tissue in gray."""
+    from matplotlib import colormaps
+    from skimage.color import gray2rgb, rgb2gray
+    from skimage.segmentation import mark_boundaries
+
+    palette = np.delete(colormaps["tab10"](range(10))[:, :3], 7, axis=0)  # but for its gray
+    tissue = 0.4 + 0.6 * gray2rgb(rgb2gray(source))
+    colours = 0.4 * tissue + 0.6 * palette[numbers % len(palette)]
+    painted = np.where(labels[..., np.newaxis] > 0, colours, tissue)
+    outlined: NDArray[np.float64] = mark_boundaries(painted, labels, (0, 0, 0), mode="inner")
+    return outlined
+
+
+def _numbered_alike(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+    """Give each object the number of the true one that it shares most with, for its colour."""
+    numbers = np.zeros(int(labels.max()) + 1, np.int64)
+    for number in np.unique(labels[labels > 0]):
+        below = truth[labels == number]
+        shared = np.bincount(below[below > 0], minlength=1)
+        numbers[number] = shared.argmax() if shared.any() else int(truth.max()) + number
+    return numbers[labels]

@@ -23,3 +23,7 @@ class FileError(Pix2PixError, OSError):
 
 class DeviceError(Pix2PixError):
     """A device that is missing, or that ran out of memory."""
+
+
+class StoppedError(Pix2PixError):
+    """Work that was asked to stop before there was anything to keep."""

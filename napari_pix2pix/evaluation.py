@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import read_pairs
-from napari_pix2pix.metrics.sets import Scored, score, summarise
+from napari_pix2pix.metrics.headline import headline
+from napari_pix2pix.metrics.maps import TrivialMap
+from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.pairs.class_codec import MOST_CLASSES
-from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.scoring import Evaluation, Exam, Measures, fit_to_scored, mark
+from napari_pix2pix.scoring.exams import read_some
+from napari_pix2pix.scoring.marks import Features
+from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translator import Translator
 
 
@@ -26,7 +32,10 @@ def evaluate(
     condition: Any = None,
     mask: Any = None,
     channel_axis: int | None = None,
-) -> dict[str, Any]:
+    segmenter: Segmenter | None = None,
+    labels: Any = None,
+    features: Features | None = None,
+) -> Evaluation:
     """Score a translator on pairs.
 
     Parameters
@@ -37,14 +46,25 @@ def evaluate(
         As in `train`.
     condition, mask, channel_axis
         As in `train`.
+    segmenter : callable, optional
+        For targets that are images: given one, laid out as a target is, it returns integer labels
+        (H, W). Run on the prediction and compared with `labels`, or else with what it finds in the
+        target. `napari_pix2pix.metrics.segmentation.segment_otsu` is one, and a translator that
+        makes labels another.
+    labels : array_like, napari layer, or list of them, optional
+        The true labels, one for each target.
+    features : callable, optional
+        Given a list of images, it returns a table (N, D): a row for each. With it the Fréchet
+        distance of all predictions to all targets is scored.
 
     Returns
     -------
-    dict
-        ``prediction`` and ``trivial``: means over the images of ``l1``, ``psnr``, ``ssim``,
-        ``pearson``, ``nrmse``, each image weighted by its labelled pixels; ``images``: the same
-        for each image (or frame) that has any, with its ``name``. The trivial map is the
-        least-squares fit of the training; files of the PyTorch implementation have none.
+    Evaluation
+        A dictionary: ``prediction`` and ``trivial`` hold the scores of all images together,
+        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``; with
+        `labels` ``truth`` holds what the segmenter reaches on the true images. See
+        `docs/scores.md` for what they mean. ``to_csv(path)`` writes them as a table and
+        ``report(path)`` with pictures. The trivial map is that of the training.
 
     Raises
     ------
@@ -61,9 +81,18 @@ def evaluate(
     1.0
     """
     pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    true_labels = None
+    if labels is not None:
+        true_labels = [pair.target for pair in read_pairs(None, labels)]
 
-    def score_all(desk: Desk) -> dict[str, Any]:
-        return evaluate_pairs(translator, pairs, on_part=desk.show)
+    def score_all(desk: Desk) -> Evaluation:
+        return evaluate_pairs(
+            translator,
+            pairs,
+            on_part=desk.show,
+            labels=true_labels,
+            measures=Measures(segmenter, features),
+        )
 
     return keep_alive(score_all, title="Evaluation")
 
@@ -73,78 +102,158 @@ def evaluate_pairs(
     pairs: Sequence[Pair],
     *,
     on_part: Callable[[float], None] | None = None,
-) -> dict[str, Any]:
+    labels: Sequence[Any] | None = None,
+    measures: Measures | None = None,
+    name: str = "",
+) -> Evaluation:
     """Score a translator on a sequence of `Pair`; see `evaluate`.
 
-    ``on_part`` is called after each tile with the part of all pairs that is done, from 0 to 1.
+    ``on_part`` is called after each tile with the part of all pairs that is done, from 0 to 1;
+    ``name`` is what the report calls the model.
     """
     if not translator.source_codec.channels:
         raise InputError(
             "This model was trained without a source: none of its images has to be like a target, "
             "so there is nothing to score; look at samples."
         )
-    scored: list[tuple[str, dict[str, Scored]]] = []
-    for number, pair in enumerate(pairs, start=1):
-        opened = open_pair(pair, translator.config.z_context)
-        _check_target(translator, opened)
-        for frame in range(opened.frames):
-            before = (number - 1 + frame / opened.frames) / len(pairs)
-            share = 1 / (len(pairs) * opened.frames)
-            on_tile = None if on_part is None else _shares(on_part, before, share)
-            sides = _score_frame(translator, pair, opened, frame, on_tile)
-            if sides:
-                name = pair.name or f"pair {number}"
-                scored.append((f"{name}, frame {frame}" if opened.frames > 1 else name, sides))
-    return summarise(scored)
+    measures = measures or Measures()
+    measures.check(translator.target_codec.kind, has_labels=labels is not None)
+    if labels is not None and len(labels) != len(pairs):
+        raise InputError(
+            f"There are {len(pairs)} targets and {len(labels)} label images: give one for each."
+        )
+    opened = [open_pair(pair, translator.config.z_context) for pair in pairs]
+    trivial = (
+        None if translator.trivial.maps else fit_to_scored(opened, translator.target_codec.kind)
+    )
+    exams = [
+        exam_of(
+            translator,
+            one,
+            name=pair.name or f"pair {number}",
+            labels=None if labels is None else labels[number - 1],
+            trivial=trivial,
+        )
+        for number, (pair, one) in enumerate(zip(pairs, opened, strict=True), start=1)
+    ]
+    marks = [made for _, made in mark(exams, measures, on_part) if made is not None]
+    return Evaluation(exams, marks, facts_of(translator, name))
 
 
-def _shares(
-    on_part: Callable[[float], None], before: float, share: float
-) -> Callable[[int, int], None]:
-    """Turn what is done of one frame into what is done of all."""
-    return lambda done, every: on_part(before + share * done / every)
+def exam_of(
+    translator: Translator,
+    opened: OpenPair,
+    *,
+    name: str,
+    labels: Any = None,
+    trivial: TrivialMap | None = None,
+    device: str | None = None,
+) -> Exam:
+    """Let a translator predict a pair.
+
+    Parameters
+    ----------
+    translator : Translator
+    opened : OpenPair
+        With the translator's z-context.
+    name : str
+        What the images are called.
+    labels : array_like or Planes, optional
+        For a segmenter.
+    trivial : TrivialMap, optional
+        In place of the one of the training.
+    device : str, optional
+
+    Raises
+    ------
+    InputError
+        When the pair does not fit the model.
+    """
+    _check_target(translator, opened)
+    condition = opened.condition
+
+    def translate(frame: int, **how: Any) -> NDArray[Any]:
+        planes = opened.source
+        return translator.translate_planes(planes, frame, condition, device=device, **how)
+
+    def draw(frame: int, number: int) -> NDArray[Any]:
+        drops = not translator.config.noise_channels
+        return translate(frame, seed=sample_seed(0, number), dropout=drops)
+
+    if trivial is None:
+        index = translator.conditions.index(condition) if condition in translator.conditions else 0
+        trivial = translator.trivial.maps[index]
+    return Exam(
+        name,
+        opened,
+        translator.target_codec,
+        translate,
+        trivial=trivial,
+        labels=None if labels is None else _open_labels(labels, opened),
+        draw=draw if _has_samples(translator) else None,
+    )
+
+
+def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
+    """Return what a report says of a model."""
+    config = translator.config
+    seconds = f" in {translator.seconds:.0f} s" if translator.seconds else ""
+    facts = {
+        "Model": name or f"model {translator.digest}",
+        "Digest of its weights": translator.digest,
+        "Trained on": translator.summary,
+        "How": f"preset {config.preset}, {translator.steps} steps{seconds}, seed {config.seed}",
+        "Notes": "\n".join(translator.notes),
+    }
+    if translator.started_from is not None:
+        facts["Started from"] = str(translator.started_from["summary"])
+    if translator.scores:
+        (key, score), (_, trivial) = (
+            headline(translator.scores[s]) for s in ("prediction", "trivial")
+        )
+        facts["Held out in training"] = f"{key} {score:.3f}; trivial map {trivial:.3f}"
+    if not translator.trivial.maps:
+        facts["Trivial map"] = "fitted to the very images that are scored, so harder to beat"
+    return {title: text for title, text in facts.items() if text}
+
+
+def _has_samples(translator: Translator) -> bool:
+    modules = translator.generator.modules()
+    return bool(translator.config.noise_channels) or any(
+        isinstance(module, nn.Dropout) for module in modules
+    )
+
+
+def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
+    """Open true labels, and check that they show the same field as a target."""
+    truth = open_pair(Pair(None, labels, name=f"the labels of {opened.name}"))
+    here, there = (
+        (one.frames, one.height, one.width, one.target.dtype.kind in "biu" and one.target.channels)
+        for one in (truth, opened)
+    )
+    if here[:3] != there[:3] or here[3] != 1:
+        raise InputError(
+            f"The labels of {opened.name} are {truth.target.dtype}, {here[1]} x {here[2]} pixels, "
+            f"{here[0]} frames; the target has {there[1]} x {there[2]} pixels and {there[0]} "
+            "frames: give integer labels of one channel for each."
+        )
+    return truth
 
 
 def _check_target(translator: Translator, opened: OpenPair) -> None:
-    wanted, got = translator.target_codec.channels, opened.target.channels
-    if wanted != got:
-        raise InputError(
-            f"The model makes {wanted} channels, the target of {opened.name} has {got}: give the "
-            "same channels."
-        )
-
-
-def _check_classes(codec: Codec, truth: NDArray[Any], name: str) -> None:
-    """Refuse intensities as the truth of a model that makes classes."""
-    if codec.kind == "classes" and (count := len(np.unique(truth))) > MOST_CLASSES:
-        raise InputError(
-            f"The model makes classes, and the target of {name} holds {count} values, more than "
-            f"the {MOST_CLASSES} classes that there can be: give labels."
-        )
-
-
-def _score_frame(
-    translator: Translator,
-    pair: Pair,
-    opened: OpenPair,
-    frame: int,
-    on_tile: Callable[[int, int], None] | None,
-) -> dict[str, Scored]:
-    """Score the network and the trivial map on one frame; empty where nothing is labelled."""
-    everywhere = slice(0, opened.height), slice(0, opened.width)
-    source, target, valid = opened.read(frame, *everywhere)
-    if valid is None:
-        valid = np.ones((1, *target.shape[1:]), bool)
-    if not valid.any():
-        return {}
+    """Refuse what can't be scored, as far as a look at the first frames tells."""
     codec = translator.target_codec
-    _check_classes(codec, target[np.broadcast_to(valid, target.shape)], opened.name)
-    prediction = translator.translate_planes(opened.source, frame, pair.condition, on_tile=on_tile)
-    condition = translator.conditions.index(pair.condition) if translator.conditions else 0
-    predictions = {"prediction": prediction}
-    if translator.trivial.maps:
-        predictions["trivial"] = codec.as_target(translator.trivial.predict(source, condition))
-    return {
-        side: score(prediction, target, kind=codec.kind, valid=valid, data_range=codec.data_range)
-        for side, prediction in predictions.items()
-    }
+    if codec.channels != opened.target.channels:
+        raise InputError(
+            f"The model makes {codec.channels} channels, the target of {opened.name} has "
+            f"{opened.target.channels}: give the same channels."
+        )
+    if codec.kind != "classes":
+        return
+    for _, truth, valid in read_some(opened, 1):
+        count = len(np.unique(truth[np.broadcast_to(valid, truth.shape)]))
+        if count > MOST_CLASSES:
+            raise InputError(
+                f"The model makes classes, and the target of {opened.name} holds {count} values, "
+                f"more than the {MOST_CLASSES} classes that there can be: give labels."
+            )

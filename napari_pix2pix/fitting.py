@@ -22,9 +22,11 @@ from napari_pix2pix.checkpoints import (
 )
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.formats.thumbnails import thumbnail_header
 from napari_pix2pix.layers import read_pair, read_pairs
 from napari_pix2pix.loading import load
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.stopping import stops_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.data import prepare
@@ -38,6 +40,7 @@ from napari_pix2pix.training.processes import (
     prepare_alike,
 )
 from napari_pix2pix.training.start import Start, origin_of
+from napari_pix2pix.training.thumbnail import make_thumbnail
 from napari_pix2pix.translation.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.translator import Translator
 
@@ -119,6 +122,8 @@ def train(
     ------
     InputError, ConfigError, FileError, DeviceError
         Before any work starts where that can be known; each a sentence that says what to do.
+    StoppedError
+        When it was stopped while the images were still being read.
 
     Warns
     -----
@@ -200,6 +205,7 @@ def training_events(
     control: Control | None = None,
     began: float | None = None,
     preview: Region | None = None,
+    preview_first: bool = False,
 ) -> Generator[Event, None, Translator]:
     """Train step by step: a generator of events whose return value is the model.
 
@@ -219,6 +225,8 @@ def training_events(
         `time.perf_counter` at which the budget in seconds began; now when not given.
     preview : Region, optional
         What `Preview` events show; a part that is held out when not given.
+    preview_first : bool
+        Whether the `Prepared` event shows it too, as the networks begin.
 
     Yields
     ------
@@ -229,6 +237,11 @@ def training_events(
     -------
     Translator
         The model, also when it was stopped.
+
+    Raises
+    ------
+    StoppedError
+        When it was stopped while the pairs were still being read.
     """
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
@@ -241,14 +254,17 @@ def training_events(
     join(fabric, config)
     steps = 0 if before is None else before.header["counters"]["step"]
     check_alike(fabric, steps, "another checkpoint")
+    control = control or Control()
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
-        data = prepare_alike(
-            fabric,
-            partial(prepare, pairs, config, held_out=held_out, start=model),
-            sampled=sampled,
-            in_time=config.max_seconds is not None,
-        )
+        # Of several processes none may leave the others waiting.
+        with stops_when(lambda: control.stopped and fabric.world_size == 1):
+            data = prepare_alike(
+                fabric,
+                partial(prepare, pairs, config, held_out=held_out, start=model),
+                sampled=sampled,
+                in_time=config.max_seconds is not None,
+            )
         state = build_state(data.config, data, fabric.device)
         if before is not None:
             go_on(state, data, before)
@@ -258,14 +274,17 @@ def training_events(
             state,
             data,
             fabric,
-            control=control or Control(),
+            control=control,
             seconds_before=time.perf_counter() - began,
             save=save,
             preview=preview,
+            preview_first=preview_first,
         )
         yield from loop
         leading(fabric, 0)  # no process goes on before the first has written
-    return Translator(_on_cpu(state.model_tensors()), model_header(state, data))
+        shown = make_thumbnail(loop.model(), data.validation, data.config.z_context)
+    header = model_header(state, data) | thumbnail_header(shown)
+    return Translator(_on_cpu(state.model_tensors()), header)
 
 
 def _what_looks_wrong(event: Event) -> tuple[str, ...]:

@@ -94,16 +94,17 @@ def _read_foreign(
 ) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     """Return the parts of a model file that a generator of the PyTorch implementation makes."""
     network, weights = read_reference(path)
-    if network.kind == "resnet" and dropout not in (None, network.dropout):
+    known = network.known_dropout
+    if known is not None and dropout not in (None, known):
         raise InputError(
-            f"{path} holds a ResNet {'with' if network.dropout else 'without'} dropout, got "
+            f"{path} holds a {network} {'and' if known else 'without'} dropout, got "
             f"dropout={dropout}: leave it out."
         )
-    drops = network.dropout if network.kind == "resnet" else dropout is not False
+    drops = dropout is not False if known is None else known
     source = _whole_range(dtype or _DTYPE, network.in_channels)
     target = _whole_range(dtype or _DTYPE, network.out_channels)
     notes = [_note_on_range(source)]
-    if network.kind == "unet" and dropout is None:
+    if known is None and dropout is None:
         notes.append(
             "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
             "so, and drops only where a call asks for it."

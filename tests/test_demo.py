@@ -76,6 +76,16 @@ def test_panel_paints_labels_and_leaves_the_background(tmp_path):
     assert min(quarters[1:3]) > 0.3
 
 
+def test_objects_have_the_colour_of_the_true_one_that_they_cover_most():
+    truth = np.zeros((4, 12), np.uint16)
+    truth[:, :4], truth[:, 6:10] = 5, 2
+    labels = np.zeros_like(truth)
+    labels[:, :3], labels[:, 3:8], labels[:2, 8:10], labels[:, 11:] = 9, 1, 4, 3
+    numbers = demo._numbered_alike(labels, truth)
+    assert numbers[0].tolist() == [5, 5, 5, 2, 2, 2, 2, 2, 2, 2, 0, 5 + 3]
+    assert numbers[3, 9] == 0
+
+
 def test_nothing_else_is_left(made):
     assert {path.name for path in made[0].iterdir()} == {
         "labels.safetensors",

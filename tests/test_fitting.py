@@ -12,6 +12,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import tiny
 import zarr
 from scipy.ndimage import gaussian_filter
 
@@ -21,17 +22,7 @@ from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step
 from napari_pix2pix.translator import Translator
 
-# Milliseconds a step.
-TINY: dict[str, Any] = {
-    "width": 4,
-    "discriminator_width": 4,
-    "depth": 3,
-    "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "steps": 2,
-    "device": "cpu",
-}
+TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1, "steps": 2}
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

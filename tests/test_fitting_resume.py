@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -22,14 +23,9 @@ from napari_pix2pix.training import sampling
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.translator import Translator
 
-TINY: dict[str, Any] = {
-    "width": 4,
-    "discriminator_width": 4,
+TINY = tiny.TINY | {
     "depth": 3,
     "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "device": "cpu",
     # All that a run is made of: both networks, Adam's moments, an average, noise, dropout.
     "adversarial_start": 0.0,
     "adversarial_full": 0.0,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -19,16 +20,7 @@ from napari_pix2pix.loading import load
 from napari_pix2pix.training.events import Event, Prepared, Step
 from napari_pix2pix.translator import Translator
 
-TINY: dict[str, Any] = {
-    "width": 4,
-    "discriminator_width": 4,
-    "depth": 3,
-    "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "adversarial_start": 0.0,
-    "ema": 0.9,
-}
+TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1, "adversarial_start": 0.0, "ema": 0.9}
 
 
 def smooth(seed: int = 0) -> np.ndarray:

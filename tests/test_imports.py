@@ -21,7 +21,7 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
 DESK = {"activity", "layers", "console"}
-MODELS = {"translator", "loading", "conversion", "fitting", "evaluation", "streaming"}
+MODELS = {"translator", "loading", "conversion", "fitting", "scoring", "evaluation", "streaming"}
 HIGH = MIDDLE | DESK | {"checkpoints"} | MODELS
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
@@ -41,7 +41,9 @@ ROOMS: dict[str, set[str]] = {
     "loading": LOW | {"pairs", "training", "formats", "translator"},
     "conversion": LOW | {"pairs", "formats", "translator", "loading"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
-    "evaluation": LOW | {"pairs", "metrics", "layers", "console", "translator"},
+    "scoring": LOW | {"pairs", "metrics", "translation", "formats", "console"},
+    "evaluation": LOW
+    | {"pairs", "metrics", "translation", "layers", "console", "translator", "scoring"},
     "streaming": LOW | {"pairs", "translation", "formats", "translator", "loading"},
     "": HIGH,
     "samples": HIGH,

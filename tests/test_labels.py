@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import evaluate, load, train
 
-TINY = {"steps": 2, "width": 4, "depth": 3, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "depth": 3, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,29 @@ def test_a_class_that_was_not_trained_on_is_translated_with_a_warning(nuclei):
     classes[3, 4] = 9
     with pytest.warns(UserWarning, match=r"none of the classes trained on \(labels 0, 1\)"):
         assert translator(classes).shape == image.shape
+
+
+def regions(side: int = 384) -> np.ndarray:
+    """Three tissue classes beside the ground, in regions that are larger than a patch."""
+    from scipy.ndimage import gaussian_filter
+
+    rough = gaussian_filter(np.random.default_rng(0).normal(size=(side, side)), 40)
+    levels = np.quantile(rough, [0.3, 0.5, 0.7])
+    return np.digitize(rough, levels).astype(np.uint8)
+
+
+def test_classes_in_regions_larger_than_a_patch_are_no_instances():
+    labels = regions()
+    image = (60 * labels + np.random.default_rng(0).integers(0, 30, labels.shape)).astype(np.uint8)
+    assert train(image, labels, **TINY | {"steps": 1}).config.target_kind == "classes"
+
+
+def test_a_set_of_several_kinds_is_said(nuclei):
+    image, labels = nuclei
+    classes = np.where(labels > 0, 1 + labels % 3, 0).astype(np.uint16)
+    targets = [labels, labels, labels, classes]
+    fields = TINY | {"steps": 1, "patch": 96}
+    with pytest.warns(UserWarning, match="The target of pair 4 looks like classes, and all are t"):
+        translator = train([image] * 4, targets, **fields)
+    assert translator.config.target_kind == "instances"
+    train([image] * 4, targets, target_kind="instances", **fields)  # said, so no warning

@@ -77,6 +77,7 @@ def test_bytes_become_the_network_s_range(
 def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
     path = save(UNET.shapes())
     translator, image = load(path), noise(64, 64)
+    assert any("trained with dropout" in note for note in translator.notes)
     one, same, other = (translator(image, dropout=True, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
@@ -93,7 +94,16 @@ def test_a_resnet_s_dropout_is_in_its_names(save: Any) -> None:
     path = save(RESNET.shapes())
     assert load(path).config.dropout == 0
     assert load(path, dropout=False).config.dropout == 0
-    with pytest.raises(InputError, match="ResNet without dropout, got dropout=True"):
+    with pytest.raises(InputError, match=r"ResNet-1 of .* without dropout, got dropout=True"):
+        load(path, dropout=True)
+
+
+def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
+    path = save(COLOURS.shapes())
+    translator = load(path)
+    assert translator.config.dropout == 0
+    assert len(translator.notes) == 1
+    with pytest.raises(InputError, match=r"U-Net-32 of .* without dropout, got dropout=True"):
         load(path, dropout=True)
 
 
@@ -116,7 +126,6 @@ def test_it_says_what_it_is(save: Any) -> None:
     translator = load(path)
     assert repr(translator).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
     assert any("0 to 255, the range of uint8" in note for note in translator.notes)
-    assert any("trained with dropout" in note for note in translator.notes)
     assert foreign_header(path)["summary"] == translator.summary
     assert translator.discriminator is None
 
@@ -136,9 +145,10 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
 
 
 def test_a_training_starts_from_it(save: Any) -> None:
-    translator, source = load(save(UNET.shapes())), noise(80, 80)
+    path, source = save(UNET.shapes()), noise(80, 80)
+    translator = load(path)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
-    model = train(source, 255 - source, start=translator, steps=1, **tiny)
+    model = train(source, 255 - source, start=path, steps=1, **tiny)
     assert model.source_codec == translator.source_codec
     assert (model.config.depth, model.config.activation) == (6, "tanh")
     before, after = (m.generator.state_dict() for m in (translator, model))

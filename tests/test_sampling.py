@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,17 +18,7 @@ from napari_pix2pix.formats.container import read_container
 from napari_pix2pix.training.events import Event, Step
 from napari_pix2pix.translator import Translator
 
-TINY: dict[str, Any] = {
-    "width": 4,
-    "depth": 2,
-    "discriminator_width": 4,
-    "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "dropout": 0.0,
-    "steps": 3,
-    "device": "cpu",
-}
+TINY = tiny.TINY | {"discriminator_layers": 1, "dropout": 0.0, "steps": 3}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

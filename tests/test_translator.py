@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+TINY = tiny.TINY | {"dropout": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -357,3 +358,15 @@ def test_region_of_a_network_that_measures_equals_the_whole(how: dict[str, str])
     whole = translator.translate_planes(planes, 0, output="float")
     part = translator.translate_region(planes, 0, Box(8, 40, 8, 40), output="float")
     np.testing.assert_allclose(part, whole[:, 8:40, 8:40], atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_half_precision_is_near_in_tiles_too(norm):
+    image = noise(64, 80)
+    model = learn(image, 1 - image, norm=norm, dropout=0.5, dropout_placement="paper")
+    for how in ({"tile": 0}, {"tile": 32}, {"tile": 32, "dropout": True}):
+        full, half = (
+            model(image, output="float", device="cpu", precision=precision, **how)
+            for precision in ("32-true", "bf16-mixed")
+        )
+        assert 0 < np.sqrt(np.square(half - full).mean()) < 0.01

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_pix2pix import evaluate, train
 
-TINY = {
-    "width": 4,
-    "depth": 2,
-    "discriminator_width": 4,
+TINY = tiny.TINY | {
     "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
     "steps": 3,
-    "device": "cpu",
     "adversarial_start": 0.0,
     "adversarial_full": 0.0,
     "adversarial_weight": 1.0,

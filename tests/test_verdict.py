@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import Translator, load, train
 from napari_pix2pix.errors import InputError
 
-TINY: dict[str, Any] = {
-    "width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 2, "patch": 32,
-    "batch": 2, "dropout": 0.0, "validation": 0.0, "adversarial_start": 0.0, "steps": 3,
-}  # fmt: skip
+TINY = tiny.TINY | {
+    "discriminator_layers": 2,
+    "dropout": 0.0,
+    "validation": 0.0,
+    "adversarial_start": 0.0,
+    "steps": 3,
+}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli.apply import apply
 from napari_pix2pix.cli.convert import convert
-from napari_pix2pix.cli.options import (
-    PATH,
-    axes_option,
-    condition_of,
-    condition_option,
-    json_option,
-)
+from napari_pix2pix.cli.evaluate import evaluate
+from napari_pix2pix.cli.options import PATH, json_option
 from napari_pix2pix.cli.outputs import say_result, score_table
-from napari_pix2pix.cli.pairs import aligned_options, pairs_options, read_given_pairs
 from napari_pix2pix.cli.sample import sample
 from napari_pix2pix.cli.train import train
+from napari_pix2pix.cli.verdict import verdict
 from napari_pix2pix.errors import FileError, Pix2PixError
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
-if TYPE_CHECKING:
-    from napari_pix2pix.formats.aligned import Direction
 
 
 class _Group(click.Group):
@@ -65,56 +57,10 @@ def main() -> None:
 
 main.add_command(train)
 main.add_command(apply)
+main.add_command(evaluate)
 main.add_command(sample)
+main.add_command(verdict)
 main.add_command(convert)
-
-
-@main.command()
-@click.argument("model", type=PATH)
-@pairs_options
-@aligned_options
-@condition_option
-@axes_option
-@json_option
-def evaluate(
-    model: Path,
-    source: Path | None,
-    target: Path | None,
-    pairs: Path | None,
-    aligned: Path | None,
-    direction: Direction | None,
-    mask: Path | None,
-    condition: str | None,
-    axes: str | None,
-    as_json: bool,
-) -> None:
-    """Score MODEL on SOURCE and TARGET that it has not seen, beside the best trivial map.
-
-    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. Of a
-    table (--pairs) those of the set validation are scored, or all where it marks none. The trivial
-    map (a linear fit; Otsu for labels) is what one gets without any network.
-    """
-    from napari_pix2pix.evaluation import evaluate_pairs
-    from napari_pix2pix.loading import load
-
-    translator = load(model)
-    sets = read_given_pairs(
-        source,
-        target,
-        pairs=pairs,
-        aligned=aligned,
-        direction=direction,
-        mask=mask,
-        condition=condition,
-        axes=axes,
-        test=True,
-    )
-    chosen = [
-        replace(pair, condition=condition_of(translator, pair.condition))
-        for pair in sets.validation or sets.train
-    ]
-    scores = evaluate_pairs(translator, chosen)
-    say_result(scores, score_table(scores), as_json=as_json)
 
 
 @main.command()

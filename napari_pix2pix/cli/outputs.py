@@ -57,28 +57,29 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     return outputs
 
 
-def number_outputs(outputs: list[Path], inputs: list[Path], samples: int) -> list[list[Path]]:
-    """Name the files of several samples of each translation: ``a_1.tif``, ``a_2.tif``, ...
+def tag_outputs(outputs: list[Path], inputs: list[Path], tags: list[str]) -> list[list[Path]]:
+    """Name the files of several answers to each input: ``a_1.tif``, ``a_2.tif``, ...
 
     Parameters
     ----------
     outputs : list of Path
-        As `name_outputs` names them; one sample alone is called so.
+        As `name_outputs` names them; the only answer is called so.
     inputs : list of Path
-    samples : int
+    tags : list of str
+        What tells the answers apart, such as "1" and "2"; empty for only one.
 
     Raises
     ------
     FileError
         When a file would replace an input.
     """
-    if samples == 1:
+    if not tags:
         return [[path] for path in outputs]
     numbered = []
     for path in outputs:
         stem = file_stem(path)
         ending = path.name.removeprefix(stem)
-        names = [f"{stem}_{number}{ending}" for number in range(1, samples + 1)]
+        names = [f"{stem}_{tag}{ending}" for tag in tags]
         numbered.append([path.with_name(name) for name in names])
     taken = {path.resolve() for path in inputs}
     for path in (one for names in numbered for one in names):
@@ -108,13 +109,20 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def score_table(scores: dict[str, Any]) -> str:
-    """Lay out scores of the network beside the trivial map's, a row each."""
+    """Lay out scores of the network beside the trivial map's, a row each.
+
+    Where a segmenter was compared with true labels, what it reaches on the truth stands beside.
+    """
     if not scores:
         return "No validation."
-    trivial = scores.get("trivial", {})
-    rows = [f"{'':>12}{'network':>12}{'trivial map':>13}"]
-    for name, value in scores["prediction"].items():
-        rows.append(f"{name:>12}{value:>12.4g}{trivial.get(name, float('nan')):>13.4g}")
+    columns = {"network": scores["prediction"], "trivial map": scores.get("trivial", {})}
+    if "truth" in scores:
+        columns["truth"] = scores["truth"]
+    wide = max(12, *map(len, scores["prediction"]))
+    rows = [" " * wide + "".join(f"{title:>13}" for title in columns)]
+    for name in scores["prediction"]:
+        cells = [f"{side[name]:.4g}" if name in side else "" for side in columns.values()]
+        rows.append(f"{name:>{wide}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
     return "\n".join(rows)
 
 

@@ -42,6 +42,8 @@ class Outline:
         As for `write_image`.
     origin : mapping of str to float
         Where the first pixel lies, in `units`, for formats that hold it (OME-Zarr).
+    record : mapping
+        As for `write_image`.
     """
 
     axes: str
@@ -51,6 +53,7 @@ class Outline:
     units: Mapping[str, str] = field(default_factory=dict)
     channel_names: Sequence[str] = ()
     origin: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def part_of(path: Path) -> Path:
@@ -201,14 +204,22 @@ class GrowingImage:
         with refusals(self.path):
             if self.path.suffix.lower() == ".zarr":
                 pixels = self._part / _PIXELS
-                finish_zarr(pixels, o.axes, o.scale, o.units, o.channel_names, o.origin)
+                known = (o.scale, o.units, o.channel_names, o.origin, o.record)
+                finish_zarr(pixels, o.axes, *known)
                 shutil.rmtree(self._part / "old", ignore_errors=True)
                 if self.path.exists():
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                names = o.channel_names
-                write_image(self.path, self._pixels, o.axes, o.scale, o.units, channel_names=names)
+                write_image(
+                    self.path,
+                    self._pixels,
+                    o.axes,
+                    o.scale,
+                    o.units,
+                    channel_names=o.channel_names,
+                    record=o.record,
+                )
             shutil.rmtree(self._part)
         return self.path
 

@@ -91,12 +91,13 @@ def write_zarr(
     scale: dict[str, float],
     units: dict[str, str],
     channel_names: tuple[str, ...],
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid."""
     level = create_zarr(path, tuple(array.shape), np.dtype(array.dtype), axes)
     for window in _windows(level):
         level[window] = np.asarray(array[window])
-    finish_zarr(path, axes, scale, units, channel_names)
+    finish_zarr(path, axes, scale, units, channel_names, record=record)
 
 
 def create_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str) -> Any:
@@ -116,6 +117,7 @@ def finish_zarr(
     units: Mapping[str, str],
     channel_names: Sequence[str],
     origin: Mapping[str, float] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Add the levels of a pyramid, chunk by chunk, and the metadata of OME-Zarr.
 
@@ -130,6 +132,8 @@ def finish_zarr(
         As for `write_zarr`.
     origin : mapping of str to float, optional
         Where the first pixel lies along each axis, in `units`; 0 when not given.
+    record : mapping, optional
+        As for `write_image`.
     """
     import zarr
 
@@ -157,6 +161,9 @@ def finish_zarr(
             axes_units={axis.lower(): units[axis] for axis in axes if axis in units},
             **({"metadata": {"omero": omero}} if channel_names else {}),
         )
+
+    if record:
+        group.attrs["napari-pix2pix"] = dict(record)
 
 
 def _create_level(

@@ -21,6 +21,8 @@ from napari_pix2pix.formats.torch_files import read_weights, some, write_weights
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
+_DEPTHS = range(2, 11)  # of the U-Nets that a config can describe
+_DEEPEST_WITHOUT_DROPOUT = 5
 _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 _EXPECTED = (
     "expected a U-Net (model.model.0.weight, model.model.1.model.1.weight, ...) or a ResNet "
@@ -44,7 +46,7 @@ class ReferenceNetwork:
     blocks : int
         Residual blocks of a ResNet.
     dropout : bool
-        Whether the blocks of a ResNet drop out; it moves their names. In a U-Net it has none.
+        Whether it drops out. It moves names in a ResNet and leaves no trace in a U-Net.
     """
 
     kind: Literal["unet", "resnet"]
@@ -87,6 +89,13 @@ class ReferenceNetwork:
         # Without a norm the reference has no biases, but in the last layer.
         last = list(shapes)[-1]
         return {k: v for k, v in shapes.items() if k == last or not k.endswith(".bias")}
+
+    @property
+    def known_dropout(self) -> bool | None:
+        """Whether it has dropout; None for a U-Net, whose file does not tell."""
+        if self.kind == "unet" and self.depth > _DEEPEST_WITHOUT_DROPOUT:
+            return None
+        return self.dropout
 
     @property
     def flags(self) -> str:
@@ -204,11 +213,11 @@ def _check_family(path: Path, shapes: Shapes) -> None:
 
 
 def _infer_unet(shapes: Shapes) -> ReferenceNetwork | None:
-    first, last = shapes["model.model.0.weight"], shapes.get("model.model.3.weight", ())
-    if len(first) != 4 or len(last) != 4:
-        return None
+    first, last = (shapes.get(f"model.model.{n}.weight", ()) for n in (0, 3))
     # Each level is within the one above: model.model.1.model.3.model.1.weight.
     depth = max(name.count("model.") for name in shapes) - 1
+    if not (_is_kernel(first) and _is_kernel(last) and depth in _DEPTHS):
+        return None
     norm = _norm(shapes, "model.model.0")
     return ReferenceNetwork("unet", first[1], last[1], first[0], norm, depth=depth)
 
@@ -218,7 +227,7 @@ def _infer_resnet(shapes: Shapes) -> ReferenceNetwork | None:
     while f"model.{10 + blocks}.conv_block.1.weight" in shapes:
         blocks += 1
     first, last = (shapes.get(f"model.{n}.weight", ()) for n in (1, 17 + blocks))
-    if not blocks or len(first) != 4 or len(last) != 4:
+    if not (blocks and _is_kernel(first) and _is_kernel(last)):
         return None
     # Dropout has no weights, but stands before the second convolution.
     dropout = len(shapes.get("model.10.conv_block.6.weight", ())) == 4
@@ -226,6 +235,10 @@ def _infer_resnet(shapes: Shapes) -> ReferenceNetwork | None:
     return ReferenceNetwork(
         "resnet", first[1], last[0], first[0], norm, blocks=blocks, dropout=dropout
     )
+
+
+def _is_kernel(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and 0 not in shape
 
 
 def _norm(shapes: Shapes, first: str) -> Literal["batch", "instance", "none"]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +90,7 @@ def write_translated(
     *,
     source: ImageFile,
     layout: Layout,
+    record: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a translated image with the axes, pixel sizes and units of its source.
@@ -102,6 +105,8 @@ def write_translated(
         The image that was translated.
     layout : Layout
         Where ``array`` has its channels.
+    record : mapping, optional
+        As for `write_image`.
     overwrite : bool
         Whether a file that is there is replaced.
 
@@ -119,6 +124,7 @@ def write_translated(
         source.scale,
         source.units,
         channel_names=source.channel_names,
+        record=record,
         overwrite=overwrite,
     )
 

@@ -17,6 +17,8 @@ from napari_pix2pix.formats.atomic import replacing
 
 # What PyTorch says of something that is no plain weight, such as a function or a whole network.
 _REFUSED = re.compile(r"GLOBAL (\S+) was not an allowed global|whose module (\S+) is blocked")
+# What stands before names where a network was saved within torch.compile or for several GPUs.
+_WRAPPERS = "_orig_mod.", "module.", "_orig_mod."
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -31,7 +33,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On the CPU, in the file's order, without the ``module.`` that several GPUs put before names.
+        On the CPU, in the file's order, without what wrappers of networks put before names.
 
     Raises
     ------
@@ -44,15 +46,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} holds no weights but {_kind(content)}: give what "
             "torch.save(network.state_dict(), path) writes."
         )
-    foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if foreign or not all(isinstance(name, str) for name in content):
+    if not all(isinstance(name, str) and _is_plain(value) for name, value in content.items()):
         raise FileError(
             f"{path} holds more than the weights of one network: found {some(map(str, content))}; "
             "expected names of weights alone, as torch.save(network.state_dict(), path) has them."
         )
     weights: dict[str, Tensor] = dict(content)
-    if all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
 
 
@@ -108,6 +110,13 @@ def _read(path: Path) -> Any:
             f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "
             "was run: use another copy of it."
         ) from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor as weights are: dense and real."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_complex() or value.is_quantized)
 
 
 def _kind(content: Any) -> str:

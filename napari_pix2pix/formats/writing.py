@@ -13,6 +13,7 @@ import numpy as np
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.atomic import replacing
 from napari_pix2pix.formats.geometry import check_axes, guess_axes, standard_unit
+from napari_pix2pix.formats.records import software_tag
 
 # What a classic TIFF can address, less room for its tags.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
@@ -46,6 +47,7 @@ class _Image:
     scale: dict[str, float]
     units: dict[str, str]
     channel_names: tuple[str, ...]
+    record: Mapping[str, Any]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -70,6 +72,7 @@ def write_image(
     units: Mapping[str, str] | None = None,
     *,
     channel_names: Sequence[str] = (),
+    record: Mapping[str, Any] | None = None,
     overwrite: bool = True,
 ) -> Path:
     """Write an image; the ending of `path` chooses the format.
@@ -94,6 +97,8 @@ def write_image(
         Unit by axis letter, such as "micrometer"; "pixel" is no unit.
     channel_names : sequence of str
         One a channel, where `axes` has C.
+    record : mapping, optional
+        JSON values that say what the image was made of, for TIFF and zarr: see `read_record`.
     overwrite : bool
         False refuses a path that exists.
 
@@ -113,7 +118,9 @@ def write_image(
     write = find_writer(path)
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; choose another name or allow overwriting.")
-    image = _checked(path, array, axes, scale or {}, units or {}, tuple(channel_names))
+    image = _checked(
+        path, array, axes, scale or {}, units or {}, tuple(channel_names), record or {}
+    )
     check_format(path, image.dtype, image.axes)
     with replacing(path, folder=path.suffix.lower() == ".zarr") as fresh:
         write(fresh, image)
@@ -186,6 +193,7 @@ def _checked(
     scale: Mapping[str, float],
     units: Mapping[str, str],
     channel_names: tuple[str, ...],
+    record: Mapping[str, Any],
 ) -> _Image:
     data = array if hasattr(array, "dtype") else np.asarray(array)
     shape = tuple(data.shape)
@@ -206,6 +214,7 @@ def _checked(
         {axis: float(size) for axis, size in scale.items() if axis in axes and axis not in "CSQ"},
         {axis: unit for axis, unit in spelled.items() if unit},
         channel_names if len(channel_names) == channels else (),
+        record,
     )
 
 
@@ -273,6 +282,8 @@ def _save_tiff(
 
     if image.in_tiles:
         options |= {"shape": image.data.shape, "dtype": image.dtype, "tile": (_TILE, _TILE)}
+    if image.record:
+        options |= {"software": software_tag(image.record)}
     tifffile.imwrite(
         path,
         _iter_tiles(image) if image.in_tiles else np.asarray(image.data),
@@ -309,4 +320,12 @@ def _write_npy(path: Path, image: _Image) -> None:
 def _write_zarr(path: Path, image: _Image) -> None:
     from napari_pix2pix.formats.omezarr import write_zarr
 
-    write_zarr(path, image.data, image.axes, image.scale, image.units, image.channel_names)
+    write_zarr(
+        path,
+        image.data,
+        image.axes,
+        image.scale,
+        image.units,
+        image.channel_names,
+        record=image.record,
+    )

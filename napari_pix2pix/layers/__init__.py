@@ -4,6 +4,8 @@ napari is imported inside functions only: without a viewer nothing here needs it
 """
 
 from napari_pix2pix.layers.output import (
+    as_shown,
+    made_layer,
     output_layer,
     result_layer,
     trained_look,
@@ -11,6 +13,7 @@ from napari_pix2pix.layers.output import (
     visible_region,
 )
 from napari_pix2pix.layers.pairing import (
+    copied_pair,
     layers_in,
     mask_of,
     misplaced,
@@ -20,17 +23,28 @@ from napari_pix2pix.layers.pairing import (
 )
 from napari_pix2pix.layers.place import Place, place_of
 from napari_pix2pix.layers.records import KEY, answer_in, is_result_of, result_name, result_record
-from napari_pix2pix.layers.snapshots import Snapshot, as_trained, is_layer, planes_of, snapshot
+from napari_pix2pix.layers.snapshots import (
+    Copy,
+    Snapshot,
+    as_trained,
+    is_layer,
+    planes_of,
+    snapshot,
+)
 
 __all__ = [
     "KEY",
+    "Copy",
     "Place",
     "Snapshot",
     "answer_in",
+    "as_shown",
     "as_trained",
+    "copied_pair",
     "is_layer",
     "is_result_of",
     "layers_in",
+    "made_layer",
     "mask_of",
     "misplaced",
     "output_layer",

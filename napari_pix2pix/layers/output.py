@@ -53,19 +53,26 @@ def output_layer(
     """
     from napari.layers import Image, Labels
 
-    place = like.field_place
+    place, array = like.field_place, as_shown(array, layout)
     if layout.channel_axis is not None and not layout.rgb:
-        array = np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
         place = place.with_axis_in_front(CHANNEL)
     keywords = {"name": name, "metadata": dict(metadata or {}), **place.keywords()}
     if kind != "image":
-        return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
+        return Labels(array, **keywords)
     if layout.rgb:
         return Image(array, rgb=True, **keywords)
     shown = dict(look or {})
     if "contrast_limits" not in shown:
         shown["contrast_limits"] = _limits(array)
     return Image(array, rgb=False, **keywords, **shown)
+
+
+def as_shown(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Bring the channels to the front, as a layer shows them, and booleans into a layer's dtype."""
+    shown = array.astype(np.uint8) if array.dtype == bool else array
+    if layout.channel_axis is None or layout.rgb:
+        return shown
+    return np.moveaxis(shown, max(layout.channel_axis, -shown.ndim), 0)
 
 
 def result_layer(
@@ -90,8 +97,31 @@ def result_layer(
         kind="image" if array.dtype.kind == "f" else codec.kind,
         name=result_name(record),
         metadata={KEY: dict(record)},
-        look=trained_look(codec),
+        look={"colormap": "magma"} if record["shown"] == "deviation" else trained_look(codec),
     )
+
+
+def made_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> Layer:
+    """Make the layer of images that were made without a source: they lie at the origin.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (n, ...), laid out like the targets.
+    codec : Codec
+        Of the model's targets.
+    record : mapping
+        As `result_record` makes it.
+    """
+    from napari.layers import Image, Labels
+
+    layout = codec.layout
+    if layout.channel_axis is not None and not layout.rgb:
+        array = np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
+    keywords: dict[str, Any] = {"name": result_name(record), "metadata": {KEY: dict(record)}}
+    if codec.kind != "image":
+        return Labels(array.astype(np.uint8) if array.dtype == bool else array, **keywords)
+    return Image(array, rgb=layout.rgb, **keywords, **trained_look(codec))
 
 
 def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers.place import Place, place_of
 from napari_pix2pix.layers.snapshots import (
+    Copy,
     Snapshot,
+    copied,
     is_layer,
     labelled_channels,
     named,
@@ -22,6 +24,7 @@ from napari_pix2pix.layers.snapshots import (
     snapshot,
 )
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import make_pairs
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def pair_of(
     *,
     mask: Layer | None = None,
     condition: Hashable | None = None,
-    copy: bool = True,
+    copy: Copy = True,
 ) -> Pair:
     """Pair layers that show the same field, pixel by pixel.
 
@@ -45,7 +48,7 @@ def pair_of(
     mask : Labels or Shapes, optional
         See `mask_of`.
     condition : hashable, optional
-    copy : bool
+    copy : bool or "small"
         As in `snapshot`.
 
     Returns
@@ -63,14 +66,14 @@ def pair_of(
     )
 
 
-def read_pair(pair: Pair, *, copy: bool = True) -> Pair:
+def read_pair(pair: Pair, *, copy: Copy = True) -> Pair:
     """Put in place of a pair's layers what they show; other pairs are returned as they are.
 
     Parameters
     ----------
     pair : Pair
         A source or target may be a layer or a tuple of layers, the mask a layer.
-    copy : bool
+    copy : bool or "small"
         As in `snapshot`.
 
     Raises
@@ -99,6 +102,20 @@ def read_pair(pair: Pair, *, copy: bool = True) -> Pair:
             )
         found["mask"] = mask_of(pair.mask, source[0])
     return replace(pair, **found)
+
+
+def copied_pair(pair: Pair) -> Pair:
+    """Return the same pair with data that no one else can change; in any thread."""
+    return replace(
+        pair,
+        source=_copied_planes(pair.source),
+        target=_copied_planes(pair.target),
+        mask=copied(pair.mask),
+    )
+
+
+def _copied_planes(planes: Planes) -> Planes:
+    return planes.on([copied(member.array) for member in planes.members])
 
 
 def read_pairs(

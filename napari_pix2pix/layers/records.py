@@ -26,7 +26,8 @@ def result_record(
     Parameters
     ----------
     sources : sequence of Snapshot
-        What it was made of: a layer, or several that are its channels.
+        What it was made of: a layer, or several that are its channels; nothing where the model
+        takes none.
     model, digest : str
         Name and hash of the model.
     condition : hashable
@@ -44,7 +45,7 @@ def result_record(
         "digest": digest,
         "condition": condition,
         "source": " + ".join(one.name for one in sources),
-        "source_id": sources[0].layer_id,
+        "source_id": sources[0].layer_id if sources else "",
         "trained_on": trained_on,
         "scores": {side: dict(of_side) for side, of_side in scores.items()},
         "samples": samples,
@@ -59,7 +60,7 @@ def result_name(record: Mapping[str, Any]) -> str:
         told.append(str(record["condition"]))
     if record["shown"]:
         told.append(f"{record['shown']} of {record['samples']}")
-    return f"{record['source']} [{', '.join(told)}]"
+    return f"{record['source'] or 'made'} [{', '.join(told)}]"
 
 
 def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:

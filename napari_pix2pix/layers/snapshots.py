@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "channel"  # axis label of the channels, here and in what others write
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
+_SMALL = 2**25  # bytes that are copied in some 10 ms
 _LOOK = ("colormap", "contrast_limits", "gamma")
 
 
@@ -67,6 +68,10 @@ class Snapshot:
         axis = -1 if self.rgb else self.channel_axis
         return shape if axis is None else tuple(np.delete(shape, axis).tolist())
 
+    def copied(self) -> Snapshot:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(self, data=copied(self.data))
+
 
 def is_layer(value: object) -> bool:
     """Whether a value is a layer of napari; napari need not be there."""
@@ -74,7 +79,10 @@ def is_layer(value: object) -> bool:
     return layers is not None and isinstance(value, layers.Layer)
 
 
-def snapshot(layer: Layer, *, copy: bool = True) -> Snapshot:
+Copy = bool | Literal["small"]
+
+
+def snapshot(layer: Layer, *, copy: Copy = True) -> Snapshot:
     """Keep what a layer shows, for work that goes on while the layer may change.
 
     Parameters
@@ -82,8 +90,10 @@ def snapshot(layer: Layer, *, copy: bool = True) -> Snapshot:
     layer : Image or Labels
         A channel axis is known by its axis label: c, channel or channels. Call this in the main
         thread only.
-    copy : bool
-        Whether numpy arrays are copied; a memory map is not, like all that is read lazily.
+    copy : bool or "small"
+        Whether numpy arrays are copied; a memory map is not, like all that is read lazily. With
+        "small" a large one is not either: copying it would hold the viewer up. It is shared until
+        `Snapshot.copied` is called, soon and in another thread.
 
     Raises
     ------
@@ -162,11 +172,23 @@ def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> Planes:
     return Planes(arrays, rgb=False, what=what)
 
 
-def _kept(data: Any, *, copy: bool) -> Any:
+def copied(array: Any) -> Any:
+    """Return an array's own copy, read-only; memory maps and what is lazy are returned as given."""
+    owned = isinstance(array, np.ndarray) and array.base is None and not array.flags.writeable
+    if owned or not isinstance(array, np.ndarray) or isinstance(array, np.memmap):
+        return array
+    kept = array.copy()
+    kept.flags.writeable = False
+    return kept
+
+
+def _kept(data: Any, *, copy: Copy) -> Any:
     """Return what no one else can change, as far as that goes without reading what is lazy."""
     if not isinstance(data, np.ndarray):
         return data
-    kept = data.copy() if copy and not isinstance(data, np.memmap) else data.view()
+    if copy is True or (copy == "small" and data.nbytes <= _SMALL):
+        return copied(data)
+    kept = data.view()
     kept.flags.writeable = False
     return kept
 

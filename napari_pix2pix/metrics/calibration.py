@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -115,25 +114,6 @@ def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Cal
         samples=samples,
         pixels=spread.size,
     )
-
-
-def spread_and_mean(draws: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return standard deviation and mean of draws, each seen once.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 2.
-    """
-    count, mean, squares = 0, np.zeros(()), np.zeros(())
-    for draw in draws:
-        count += 1
-        step = draw - mean
-        mean = mean + step / count
-        squares = squares + step * (draw - mean)  # Welford (1962)
-    if count < 2:
-        raise InputError(f"Spread needs 2 samples or more, got {count}.")
-    return np.sqrt(squares / (count - 1)), mean
 
 
 def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -81,7 +81,7 @@ def score(
 
 def with_segmented(scored: Scored, found: LabelCounts) -> Scored:
     """Add the scores of what a segmenter finds in the prediction."""
-    return replace(scored, scores=scored.scores | _segmented([found]), segmented=found)
+    return replace(scored, scores=scored.scores | segmented_scores([found]), segmented=found)
 
 
 def pool(images: Sequence[Scored]) -> dict[str, float]:
@@ -91,10 +91,11 @@ def pool(images: Sequence[Scored]) -> dict[str, float]:
         return pool_label_scores(counts, full=images[0].full)
     pooled = mean_scores([image.scores for image in images], weights=[i.weight for i in images])
     found = [image.segmented for image in images if image.segmented is not None]
-    return pooled | _segmented(found) if found else pooled
+    return pooled | segmented_scores(found) if found else pooled
 
 
-def _segmented(counts: Sequence[LabelCounts]) -> dict[str, float]:
+def segmented_scores(counts: Sequence[LabelCounts]) -> dict[str, float]:
+    """Pool the scores of what a segmenter finds; their keys begin with ``segmented_``."""
     scores = pool_label_scores(counts)
     return {f"segmented_{name}": scores[name] for name in _SEGMENTED}
 

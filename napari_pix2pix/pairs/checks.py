@@ -35,7 +35,7 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     list of str
         Warnings, a sentence each: images of which a mask leaves nothing, NaN and infinite pixels
         (they count as unlabelled), single images and channels that are constant, source and target
-        that are identical, alpha left out.
+        that are identical.
 
     Raises
     ------
@@ -53,7 +53,6 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
     warnings = _masked_warnings(pairs, blocks)
     for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
-        warnings += _alpha_notes(pairs, side)
         warnings += _missing_warnings(values, side)
         warnings += _constant_warnings(pairs, values, side)
     if all(_identical(block) for block in blocks):
@@ -62,6 +61,16 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str
             "images were given."
         )
     return warnings
+
+
+def alpha_notes(pairs: Sequence[OpenPair]) -> list[str]:
+    """Say that the alpha channels of sources, and of targets, are left out."""
+    notes = []
+    for images in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
+        said = [one.note for one in images if one.note]
+        more = f", as in {len(said) - 1} more" if len(said) > 1 else ""
+        notes += [f"{said[0][:-1]}{more}."] if said else []
+    return notes
 
 
 def named(names: Sequence[str]) -> str:
@@ -95,8 +104,9 @@ class _Values:
 
     def __init__(self, channels: int) -> None:
         self.pixels = self.nan = self.infinite = 0
-        self.low = np.full(channels, np.inf)
-        self.high = np.full(channels, -np.inf)
+        # Python's numbers, since float64 can't tell large integers apart.
+        self.low: list[int | float | None] = [None] * channels
+        self.high: list[int | float | None] = [None] * channels
 
     def add(self, array: NDArray[Any], absent: Collection[int]) -> None:
         for channel in set(range(len(array))).difference(absent):
@@ -107,21 +117,28 @@ class _Values:
                 self.infinite += int(np.isinf(values).sum())
                 values = values[np.isfinite(values)]
             if values.size:
-                self.low[channel] = min(self.low[channel], values.min())
-                self.high[channel] = max(self.high[channel], values.max())
+                low, high = values.min().item(), values.max().item()
+                self.low[channel] = min(_known(self.low[channel], low), low)
+                self.high[channel] = max(_known(self.high[channel], high), high)
 
     @property
     def empty(self) -> bool:
         """Whether no channel holds a finite pixel."""
-        return bool((self.low > self.high).all())
+        return all(low is None for low in self.low)
 
     def constant(self) -> dict[int | None, float]:
         """Return the value of each constant channel; of all under None, where that is the same."""
-        known = self.low <= self.high
-        flat = known & (self.low == self.high)
-        if flat.any() and (flat == known).all() and len(set(self.low[flat])) == 1:
-            return {None: float(self.low[flat][0])}
-        return {int(channel): float(self.low[channel]) for channel in np.flatnonzero(flat)}
+        ends = enumerate(zip(self.low, self.high, strict=True))
+        known = {channel: (low, high) for channel, (low, high) in ends if low is not None}
+        flat: dict[int | None, float]
+        flat = {channel: float(low) for channel, (low, high) in known.items() if low == high}
+        if flat and len(flat) == len(known) and len(set(flat.values())) == 1:
+            return {None: next(iter(flat.values()))}
+        return flat
+
+
+def _known(value: int | float | None, other: int | float) -> int | float:
+    return other if value is None else value
 
 
 def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
@@ -152,13 +169,6 @@ def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
                     f"The {side} of {pairs[index].name} holds no finite pixel, only NaN or Inf; "
                     "leave it out."
                 )
-
-
-def _alpha_notes(pairs: Sequence[OpenPair], side: Side) -> list[str]:
-    planes: list[Planes] = [getattr(pair, side) for pair in pairs]
-    count = sum(bool(one.note) for one in planes)
-    note = next((one.note for one in planes if one.note), "")
-    return [note if count == 1 else f"{note[:-1]}, as in {count - 1} more."] if count else []
 
 
 def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.pairs.kinds import Kind
 from napari_pix2pix.pairs.labels import (
+    LabelCodec,
     check_channels,
     check_label_blocks,
     check_labels,
@@ -28,7 +29,7 @@ MOST_CLASSES = 64
 
 
 @dataclass(frozen=True)
-class ClassCodec:
+class ClassCodec(LabelCodec):
     """One plane a class: +1 inside, -1 elsewhere; back by the largest plane.
 
     Parameters
@@ -66,16 +67,6 @@ class ClassCodec:
     def planes(self) -> int:
         """Number of planes, one a class."""
         return self.channels * len(self.values)
-
-    @property
-    def data_range(self) -> tuple[float, ...]:
-        """Empty: labels have no range."""
-        return ()
-
-    @property
-    def order(self) -> int:
-        """Interpolation that labels allow: 0, the nearest, and of labels rather than planes."""
-        return 0
 
     @classmethod
     def fit(

@@ -22,6 +22,8 @@ Side = Literal["source", "target"]
 
 # Pixels that are looked at at once.
 _STRIP = 2**22
+# Parts of images that are looked at as a whole, and their largest side.
+_MOST_PARTS, _SIDE = 16, 2048
 
 
 def held_values(
@@ -49,6 +51,33 @@ def held_values(
             return None
         found += [np.unique(_ends_of_runs(part)) for part in _parts(planes, mask, area)]
     return distinct_values(found)
+
+
+def large_parts(pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side) -> list[NDArray[Any]]:
+    """Read some parts of a training set that are as large as can be looked at quickly.
+
+    Parameters
+    ----------
+    pairs, areas, side
+        As for `held_values`.
+
+    Returns
+    -------
+    list of arrays (C, h, w)
+        Of at most 16 frames, evenly chosen, the middle of up to 2048 pixels a side; none of images
+        that are not in memory.
+    """
+    frames = [
+        (area, frame)
+        for area in areas
+        if _in_memory(getattr(pairs[area.pair], side))
+        for frame in range(pairs[area.pair].frames)
+    ]
+    parts = []
+    for area, frame in frames[:: max(1, -(-len(frames) // _MOST_PARTS))]:
+        rows, columns = _middle(area.top, area.bottom), _middle(area.left, area.right)
+        parts.append(getattr(pairs[area.pair], side).read(frame, rows, columns))
+    return parts
 
 
 def leave_out_unknown(
@@ -84,6 +113,15 @@ def leave_out_unknown(
     return inside if valid is None else np.asarray(valid & inside), unknown
 
 
+def unknown_note(unknown: Sequence[int], side: Side) -> str:
+    """Say that training has met values that are no class."""
+    remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
+    return (
+        f"The {side} holds {listed(unknown)}, which nothing that was read before training held: "
+        f"such pixels count as unlabelled{remedy}."
+    )
+
+
 def leave_out_of_blocks(
     blocks: Sequence[Block], source: Codec, target: Codec
 ) -> tuple[list[Block], list[str]]:
@@ -97,12 +135,12 @@ def leave_out_of_blocks(
     """
     left: list[Block] = list(blocks)
     sentences = []
-    for side, codec in (("source", source), ("target", target)):
-        assert side == "source" or side == "target"
+    sides: tuple[tuple[Side, Codec], ...] = (("source", source), ("target", target))
+    for side, codec in sides:
         met: set[int] = set()
         for index, block in enumerate(left):
             valid, unknown = leave_out_unknown(getattr(block, side), codec, block.valid, side)
-            left[index] = replace(block, valid=valid)
+            left[index] = block if valid is None else replace(block, valid=valid)
             met.update(unknown)
         if met:
             sentences.append(
@@ -114,6 +152,11 @@ def leave_out_of_blocks(
 
 def _in_memory(planes: Planes) -> bool:
     return all(_holds_its_values(member.array) for member in planes.members)
+
+
+def _middle(start: int, stop: int) -> slice:
+    before = max(0, (stop - start - _SIDE) // 2)
+    return slice(start + before, min(stop, start + before + _SIDE))
 
 
 def _holds_its_values(array: Any) -> bool:

@@ -81,11 +81,6 @@ class ImageCodec:
         """For each channel ``high - low``, in the image's unit, as PSNR and SSIM ask for."""
         return tuple(high - low for low, high in zip(self.low, self.high, strict=True))
 
-    @property
-    def order(self) -> int:
-        """Interpolation that the planes allow: 1, linear."""
-        return 1
-
     @classmethod
     def fit(
         cls,

@@ -15,6 +15,7 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.pairs.instances import PLANES, instance_planes, take_apart
 from napari_pix2pix.pairs.kinds import Kind
 from napari_pix2pix.pairs.labels import (
+    LabelCodec,
     check_channels,
     check_label_blocks,
     check_labels,
@@ -32,7 +33,7 @@ _LEAST_REACH, _MOST_REACH = 3, 12
 
 
 @dataclass(frozen=True)
-class InstanceCodec:
+class InstanceCodec(LabelCodec):
     """Four planes, see `napari_pix2pix.pairs.instances`, from which objects are taken apart.
 
     Parameters
@@ -79,16 +80,6 @@ class InstanceCodec:
     def planes(self) -> int:
         """Number of planes, four a map."""
         return PLANES * self.channels
-
-    @property
-    def data_range(self) -> tuple[float, ...]:
-        """Empty: labels have no range."""
-        return ()
-
-    @property
-    def order(self) -> int:
-        """Interpolation that labels allow: 0, the nearest, and of labels rather than planes."""
-        return 0
 
     @classmethod
     def fit(

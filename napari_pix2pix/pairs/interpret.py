@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.class_codec import ClassCodec
+from napari_pix2pix.pairs.class_codec import MOST_CLASSES, ClassCodec
 from napari_pix2pix.pairs.codecs import NO_SOURCE, Codec, ImageCodec
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
 from napari_pix2pix.pairs.kinds import Kind, describe_kind, find_kind
+from napari_pix2pix.pairs.labels import distinct_values
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.ranges import Method
 
@@ -40,6 +41,7 @@ def interpret(
     classes: int | None = None,
     smallest: int | None = None,
     held: Callable[[], NDArray[np.int64] | None] = lambda: None,
+    parts: Callable[[], Sequence[NDArray[Any]]] = list,
 ) -> tuple[Codec, str]:
     """Fit the codec of a source or target, and say how its values were taken.
 
@@ -64,6 +66,9 @@ def interpret(
     held : callable, optional
         Returns all classes that the training set holds, or None where that is not known; called
         for classes only.
+    parts : callable, optional
+        Returns arrays (C, h, w) that are larger than the windows; called for what looks like few
+        instances, since a class whose regions are larger than a window looks like one, too.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def interpret(
         return NO_SOURCE, ""
     found = kind == "auto"
     if kind == "auto":
-        kind = find_set_kind(windows, layout) if classes is None else "classes"
+        kind = _find_kind(windows, layout, parts) if classes is None else "classes"
     if smallest is not None and kind != "instances":
         raise InputError(
             f"smallest={smallest} is about objects, and the {what} is taken for {kind}: leave it "
@@ -118,6 +123,17 @@ def interpret(
     if isinstance(codec, ClassCodec):  # which may be more than those that were met
         return codec, f"{what} {codec.dtype} -> {len(codec.values)} classes"
     return codec, f"{what} {describe_kind(windows, kind)}"
+
+
+def _find_kind(
+    windows: Sequence[NDArray[Any]], layout: Layout, parts: Callable[[], Sequence[NDArray[Any]]]
+) -> Kind:
+    kind = find_set_kind(windows, layout)
+    if kind == "instances" and len(distinct_values(windows)) <= MOST_CLASSES:
+        larger = parts()
+        if larger and find_set_kind(larger, layout) == "classes":
+            return "classes"
+    return kind
 
 
 def _label_channels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:

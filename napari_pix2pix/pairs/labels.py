@@ -13,6 +13,15 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.pairs.layouts import Layout
 
 
+class LabelCodec:
+    """What the codecs of labels answer alike."""
+
+    @property
+    def data_range(self) -> tuple[float, ...]:
+        """Empty: labels have no range."""
+        return ()
+
+
 def check_label_blocks(blocks: Iterable[NDArray[Any]], what: str) -> list[NDArray[Any]]:
     """Check that blocks (C, h, w) hold labels, all of one dtype, and return them.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
 from typing import Any
@@ -30,6 +31,11 @@ class LazyArray(ABC):
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
 
     @abstractmethod
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.planes import ContextPlanes, NoPlanes, Planes, as_planes
+from napari_pix2pix.pairs.stopping import stop_if_asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,13 @@ class OpenPair:
         valid : bool array (1, h, w) or (D, h, w), or None
             Inside the mask, and finite in the target's channel and in all of the source; None
             where the dtypes and the missing mask leave no doubt about any pixel.
+
+        Raises
+        ------
+        StoppedError
+            Within `stops_when`, once that is asked.
         """
+        stop_if_asked()
         source = self.source.read(frame, rows, columns)
         target = self.target.read(frame, rows, columns)
         parts = []

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.class_values import Side, leave_out_unknown
+from napari_pix2pix.pairs.class_values import Side, leave_out_unknown, unknown_note
 from napari_pix2pix.pairs.codecs import Codec
-from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.pairs.split import Area
@@ -182,13 +181,7 @@ class PatchSampler:
         valid, unknown = leave_out_unknown(raw, codec, valid, side)
         if unknown and side not in self._said:
             self._said.add(side)
-            remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
-            warnings.warn(
-                f"The {side} holds {listed(unknown)}, which nothing that was read before training "
-                f"held: such pixels count as unlabelled{remedy}.",
-                UserWarning,
-                stacklevel=2,
-            )
+            warnings.warn(unknown_note(unknown, side), UserWarning, stacklevel=2)
         return valid
 
     def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
@@ -234,7 +227,7 @@ class _Geometry:
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:
     """Encode a window and give it its place; the planes of labels have directions and distances."""
     if codec.kind == "image":
-        return geometry.apply(codec.encode(raw), codec.order)
+        return geometry.apply(codec.encode(raw), 1)
     return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
 
 

@@ -15,6 +15,8 @@ METHODS: tuple[Method, ...] = ("percentile", "minmax", "meanstd", "dtype")
 
 # A percentile of a million values is known well enough; all of 256 blocks would take seconds.
 _MOST_VALUES = 1_000_000
+# What planes of float32 tell apart within a range.
+_LEVELS = 2**24
 
 
 def measure_ranges(
@@ -86,6 +88,14 @@ def _check_values(values: NDArray[Any], channel: int, what: str) -> None:
             f"Channel {channel} of the {what} is constant ({values.min()}) in the whole sample; "
             "there is nothing to learn from it, so leave it out."
         )
+    if values.dtype.kind in "iu":
+        low, high = int(values.min()), int(values.max())
+        step = float(np.spacing(float(max(abs(low), abs(high)))))
+        if step > max(1, (high - low) / _LEVELS):
+            raise InputError(
+                f"Channel {channel} of the {what} has integers from {low} to {high}, so large that "
+                f"numbers less than {step:g} apart become the same: subtract an offset."
+            )
 
 
 def _range_finder(

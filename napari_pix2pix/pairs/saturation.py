@@ -18,9 +18,9 @@ _NEXT, _RATIO = 8, 2
 _MOST_VALUES = 2**20
 
 
-def saturation_notes(
+def saturation_note(
     images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
-) -> list[str]:
+) -> str:
     """Say which channels are saturated.
 
     Parameters
@@ -28,42 +28,51 @@ def saturation_notes(
     images : sequence of arrays (C, h, w)
         Sample of a set of intensities.
     what : str
-        "source" or "target", for the sentences.
+        "source" or "target", for the sentence.
     valid : sequence of bool arrays (1 or C, h, w), optional
         The pixels that count; all when not given.
 
     Returns
     -------
-    list of str
-        A sentence for each channel with more than 1 % of its finite values at the highest one, if
-        that is a plateau: twice as many as at any of the eight levels below. Dark grounds, with
-        many values at the lowest level, are no matter.
+    str
+        A sentence that names channels with more than 1 % of their finite values at the highest
+        one, if that is a plateau: twice as many as at any of the eight levels below. Dark grounds,
+        with many values at the lowest level, are no matter. Empty where there is none.
 
     Examples
     --------
     >>> ramp = np.arange(1000).reshape(1, 20, 50)
-    >>> saturation_notes([ramp], "source")
-    []
-    >>> saturation_notes([np.minimum(ramp, 899)], "source")
-    ["10 % of the source's values are 899, the highest: saturated, so what is brighter can't be \
-told apart there."]
+    >>> saturation_note([ramp], "source")
+    ''
+    >>> saturation_note([np.minimum(ramp, 899)], "source")
+    "10 % of the source's values are 899, the highest: saturated, so what is brighter can't be \
+told apart there."
     """
-    notes = []
-    channels = len(images[0])
     masks = [np.ones((1, 1, 1), bool)] * len(images) if valid is None else valid
     inside = [np.broadcast_to(mask, image.shape) for image, mask in zip(images, masks, strict=True)]
-    for channel in range(channels):
-        found = _plateau(
+    found: dict[int, tuple[float, float]] = {}
+    for channel in range(len(images[0])):
+        plateau = _plateau(
             [image[channel][mask[channel]] for image, mask in zip(images, inside, strict=True)]
         )
-        if found:
-            share, top = found
-            where = f"channel {channel} of the {what}" if channels > 1 else f"the {what}"
-            notes.append(
-                f"{100 * share:.2g} % of {where}'s values are {top:g}, the highest: saturated, so "
-                "what is brighter can't be told apart there."
-            )
-    return notes
+        if plateau:
+            found[channel] = plateau
+    if not found:
+        return ""
+    share, top = max(found.values())
+    where = f"the {what}" if len(images[0]) == 1 else f"{_channels(list(found))} of the {what}"
+    most = "Up to " if len(found) > 1 else ""
+    return (
+        f"{most}{100 * share:.2g} % of {where}'s values are {top:g}, the highest: saturated, so "
+        "what is brighter can't be told apart there."
+    )
+
+
+def _channels(numbers: Sequence[int]) -> str:
+    """Name channels, as "channel 1" or "each of channels 0, 1, 2"."""
+    if len(numbers) == 1:
+        return f"channel {numbers[0]}"
+    return f"each of channels {', '.join(map(str, numbers))}"
 
 
 def _plateau(planes: Sequence[NDArray[Any]]) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,13 @@ def make_pairs(
     >>> [pair.condition for pair in make_pairs([image, image], [image, image], condition="GFP")]
     ['GFP', 'GFP']
     """
-    targets = _listed(target)
-    sources = [None] * len(targets) if source is None else _listed(source)
+    targets = _listed(target, "target")
+    sources = [None] * len(targets) if source is None else _listed(source, "source")
     count = len(sources)
     if not count or len(targets) != count:
         raise InputError(
             f"There are {count} sources and {len(targets)} targets: give as many of one as of the "
-            "other, at least one."
+            "other, at least one; channels of one image are a tuple, or have a channel_axis."
         )
     conditions = _one_each(condition, count, "conditions")
     masks = _one_each(mask, count, "masks")
@@ -210,7 +211,12 @@ def _counted(channels: int) -> str:
     return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(value: Any, what: str) -> list[Any]:
+    if isinstance(value, list) and any(isinstance(one, list | Number) for one in value):
+        raise InputError(
+            f"The {what} is a list of lists or numbers, and a list holds an image in each place: "
+            "give an array, for example with numpy.asarray."
+        )
     return value if isinstance(value, list) else [value]
 
 

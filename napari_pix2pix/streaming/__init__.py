@@ -2,5 +2,13 @@
 
 from napari_pix2pix.streaming.cluster import Cluster, connect
 from napari_pix2pix.streaming.files import reads_lazily, translate_file
+from napari_pix2pix.streaming.finished import check_finished, made_of
 
-__all__ = ["Cluster", "connect", "reads_lazily", "translate_file"]
+__all__ = [
+    "Cluster",
+    "check_finished",
+    "connect",
+    "made_of",
+    "reads_lazily",
+    "translate_file",
+]

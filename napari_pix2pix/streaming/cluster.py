@@ -60,8 +60,9 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
         _check_workers(client, address)
         client.register_plugin(_plugin(Held(_packed(translator))), name)
         yield Cluster(client, address, name)
-        client.unregister_worker_plugin(name)
     finally:
+        if client.status == "running":  # and not the scheduler gone
+            client.unregister_worker_plugin(name)
         client.close()
 
 
@@ -214,7 +215,8 @@ def _work(name: str, job: Job) -> Work:
     from distributed import get_worker
 
     with _ONE_AT_A_TIME:
-        held: Held = get_worker().plugins[name].held  # type: ignore[attr-defined]
+        plugin: Any = get_worker().plugins[name]
+        held: Held = plugin.held
         return held.work(job)
 
 
@@ -287,9 +289,9 @@ def _in_words(address: str) -> Iterator[None]:
         yield
     except KilledWorker as error:
         raise DeviceError(
-            f"Workers died one after another at the same block ({reason_of(error)}): it may be "
-            "too large for their memory. Give a smaller --tile, or workers more memory, and go on "
-            "with --resume."
+            f"{error.allowed_failures + 1} workers died one after another at the same block: it "
+            "may be too large for their memory. Give a smaller --tile, or workers more memory, and "
+            "go on with --resume."
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(

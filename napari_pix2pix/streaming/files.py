@@ -11,12 +11,13 @@ import numpy as np
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.geometry import ImageFile
-from napari_pix2pix.formats.growing import GrowingImage, Outline, find_run, fingerprint
+from napari_pix2pix.formats.growing import GrowingImage, Outline, find_run
 from napari_pix2pix.formats.omezarr import CHUNK
 from napari_pix2pix.formats.sets import file_axes, image_planes, translated_axes
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.streaming.cluster import Cluster
 from napari_pix2pix.streaming.filling import Here, complete
+from napari_pix2pix.streaming.finished import made_of
 from napari_pix2pix.streaming.work import (
     Job,
     Work,
@@ -28,14 +29,14 @@ from napari_pix2pix.streaming.work import (
 )
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.blocks import Plan, parse_frames, parse_region
+from napari_pix2pix.translation.cutting import block_side
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import needs_whole, network_grid
-from napari_pix2pix.translation.memory import choose_tile, estimate_bytes_per_pixel, free_memory
+from napari_pix2pix.translation.spread import check_spread
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
-_MEMORY = 1 << 30  # bytes at most, of which a block takes half: more would hardly be faster
 _LARGEST = 8 * CHUNK  # pixels along a block
 _DEFAULTS: dict[str, Any] = {
     "condition": None,
@@ -45,9 +46,17 @@ _DEFAULTS: dict[str, Any] = {
     "batch": None,
     "halo": None,
     "device": None,
+    "precision": "32-true",
     "output": "target",
 }
-_OPTIONS = ("condition", "seed", "dropout", "statistics", "output")  # what changes the result
+_OPTIONS = (
+    "condition",
+    "seed",
+    "dropout",
+    "statistics",
+    "precision",
+    "output",
+)  # what changes the result
 
 
 def reads_lazily(image: ImageFile) -> bool:
@@ -65,6 +74,7 @@ def translate_file(
     frames: str | None = None,
     sample: int = 0,
     samples: int = 1,
+    summary: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -89,6 +99,8 @@ def translate_file(
         ``FIRST:END`` along the first frame axis; all when not given.
     sample, samples : int
         Which draw of noise and dropout, and of how many.
+    summary : str, optional
+        What of all draws is written in place of one: "mean", "std" or a quantile such as "q5".
     seed : int, optional
         Of all draws; 0 when not given.
     resume : bool
@@ -101,8 +113,8 @@ def translate_file(
     on_tile : callable, optional
         Called with the number of blocks done and of all.
     **how
-        ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device`` and
-        ``output``, as when a translator is called.
+        ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device``,
+        ``precision`` and ``output``, as when a translator is called.
 
     Returns
     -------
@@ -120,6 +132,8 @@ def translate_file(
     DeviceError
         When there is no such device or too little memory, or the cluster has gone.
     """
+    draw = {"seed": seed, "sample": sample, "samples": samples, "summary": summary}
+    record = made_of(translator, source, how | draw | {"region": region, "frames": frames})
     how = {**_DEFAULTS, **how}
     checked = {name: how[name] for name in _DEFAULTS if name not in ("condition", "device")}
     noise = translator.config.noise_channels
@@ -128,15 +142,19 @@ def translate_file(
     )
     calls.check_exact(how.pop("halo"), translator.generator.halo)
     how["seed"] = sample_seed(seed or 0, sample)
+    if summary is not None:
+        check_spread(translator.target_codec)
+        how["output"] = "float"
     planes = open_planes(translator, image_planes(image))
     calls.condition_index(translator.conditions, how["condition"])
     if frames is not None and not frame_axes(image.axes):
         raise InputError(f"{source} has no frames to choose from: leave --frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
-    run = {
+    summed: dict[str, Any] = {} if summary is None else {"summary": summary, "samples": samples}
+    run: dict[str, Any] = {
         "model": translator.digest,
-        "options": {name: _plain(how[name]) for name in _OPTIONS},
+        "options": {name: _plain(how[name]) for name in _OPTIONS} | summed,
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
@@ -144,14 +162,13 @@ def translate_file(
     _warn(translator, planes)
     side = int(before["side"]) if before else _side(translator, planes, part, how, cluster)
     plan = Plan(chosen, part, side)
-    outline = _outline(translator, image, out, planes, plan, how["output"])
+    outline = _outline(translator, image, out, planes, plan, how["output"], record)
     names = source.absolute(), out.absolute(), image.axes, outline.axes
-    job = Job(*names, plan, options_of(how))
+    job = Job(*names, plan, options_of(how), **summed)
     work = Work(translator, planes, job)
-    files = fingerprint(source)
-    record = {**run, "side": side, "files": files}
-    growing = GrowingImage(out, outline, record, resume=bool(before))
-    if before and before.get("files") != files:
+    run |= {"side": side, "files": record["source"]}
+    growing = GrowingImage(out, outline, run, resume=bool(before))
+    if before and before.get("files") != run["files"]:
         _check_unchanged(work, growing, source)
     try:
         hands = cluster.hands(job) if cluster else Here(work)
@@ -163,7 +180,13 @@ def translate_file(
 
 
 def _outline(
-    translator: Translator, image: ImageFile, out: Path, planes: Planes, plan: Plan, output: Any
+    translator: Translator,
+    image: ImageFile,
+    out: Path,
+    planes: Planes,
+    plan: Plan,
+    output: Any,
+    record: Mapping[str, Any],
 ) -> Outline:
     """Say what the file will be like."""
     layout, pixel = translator.target_codec.layout, translator.target_like(output)
@@ -183,6 +206,7 @@ def _outline(
         image.units,
         image.channel_names,
         {axis: first * image.scale.get(axis, 1.0) for axis, first in begin.items()},
+        record,
     )
 
 
@@ -202,14 +226,11 @@ def _side(
     grid = TileGrid(*size, **network_grid(generator))
     # Whether workers have the device that is asked for, they will tell.
     device = choose_device("cpu" if cluster else how["device"] or "auto")
-    each = estimate_bytes_per_pixel(
-        generator, translator.planes_in, side=max(2 * generator.stride, generator.least_size)
-    )
-    free = min(_MEMORY, free_memory(device))
-    tile = choose_tile(grid, bytes_per_pixel=each, free_bytes=free)
-    if measures and not tile:
+    side = block_side(generator, translator.planes_in, grid, device=device)
+    if measures and not side:
         return 0  # what is measured fits into memory as a whole
-    return min(max((tile or max(region.size)) // CHUNK, 1) * CHUNK, _LARGEST)
+    chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)
+    return min(max(chunks, 1) * CHUNK, _LARGEST)
 
 
 def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from napari_pix2pix.formats.sets import image_planes
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan
+from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.inference import needs_whole, network_grid
 from napari_pix2pix.translation.lazy import read_part
 from napari_pix2pix.translation.measuring import Measured
+from napari_pix2pix.translation.spread import Draws, Spread, summarise
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
@@ -40,6 +43,10 @@ class Job:
     plan : Plan
     options : tuple of pairs
         Name and value of what a translator is told.
+    summary : str or None
+        What of several samples is wanted in place of one: "mean", "std" or such as "q5".
+    samples : int
+        How many.
     """
 
     source: Path
@@ -48,6 +55,8 @@ class Job:
     axes: str
     plan: Plan
     options: tuple[tuple[str, Hashable], ...]
+    summary: str | None = None
+    samples: int = 1
 
 
 class Work:
@@ -68,7 +77,7 @@ class Work:
 
     def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
         self.translator, self.planes, self.job = translator, planes, job
-        self._how = dict(job.options)
+        self._how: dict[str, Any] = dict(job.options)
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
         needs = needs_whole(translator.generator, self._how["statistics"])
         self._reads_whole = needs and not job.plan.side
@@ -106,7 +115,18 @@ class Work:
     def translate(self, read: Planes, block: Block, measured: Measured | None = None) -> Pixels:
         """Translate a block, (C, h, w)."""
         how = {**self._how, "measured": measured}
-        return self.translator.translate_region(read, block.frame, block.box, **how)
+        region = partial(self.translator.translate_region, read, block.frame, block.box)
+        if self.job.summary is None:
+            return region(**how)
+
+        def draw(levels: Sequence[float]) -> Spread:
+            draws = Draws(levels)
+            for number in range(self.job.samples):
+                draws.add(region(**{**how, "seed": sample_seed(how["seed"], number)}))
+            return draws.spread()
+
+        pixels: Pixels = summarise(draw, [self.job.summary])[self.job.summary]
+        return pixels
 
     def lay_out(self, block: Block, pixels: Pixels) -> tuple[Window, Pixels]:
         """Return where a block lies in what comes out, and its pixels with the axes of that."""

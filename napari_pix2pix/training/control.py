@@ -26,8 +26,9 @@ class Control:
         self._stopped = threading.Event()
 
     def pause(self) -> None:
-        """Hold the loop before its next step."""
-        self._running.clear()
+        """Hold the loop before its next step; a loop that is to stop is not held."""
+        if not self.stopped:
+            self._running.clear()
 
     def resume(self) -> None:
         """Let a paused loop go on."""

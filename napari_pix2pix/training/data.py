@@ -7,13 +7,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.checks import alpha_notes, check_blocks
 from napari_pix2pix.pairs.class_values import leave_out_of_blocks
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.pair import OpenPair, Pair
 from napari_pix2pix.pairs.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.pairs.sample import Block
+from napari_pix2pix.pairs.stopping import stop_if_asked
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.opening import open_set
 from napari_pix2pix.training.placing import PlacedSet, look_at_alignment, place_set
@@ -123,6 +124,8 @@ def prepare(
     ------
     InputError
         When the pairs can't be trained on; the sentence says which and why.
+    StoppedError
+        Within `stops_when`, once that is asked.
     """
     given, config = open_set(pairs, held_out or (), config, start)
     placed = place_set(given, config)
@@ -130,6 +133,7 @@ def prepare(
     count, validation_count = sampled or (None, None)
     blocks, sample_note = sample_training(opened, parts, config, count)
     warnings = check_blocks(opened, blocks)
+    stop_if_asked()
     known = understand(opened, parts.train, blocks, config, start)
     config, codecs = known.config, (known.source_codec, known.target_codec)
     warnings += [*known.warnings, look_for_leaks(opened, parts, config)]
@@ -137,16 +141,19 @@ def prepare(
     alignment, aligned = look_at_alignment(placed, config, *codecs, quick=quick)
     if alignment.shifted:
         warnings.append(aligned)
+    stop_if_asked()
     trivial = fit_trivial_maps(opened, blocks, given.conditions, *codecs, start)
     windows, unknown = leave_out_of_blocks(
         sample_validation(opened, parts, config, validation_count), *codecs
     )
     warnings += unknown
+    stop_if_asked()
     validation = make_validation(opened, windows, given.conditions, trivial, known.target_codec)
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
     patches = patch_count(opened, parts.train, config.patch)
-    notes = dict.fromkeys((*known.words, parts.note, sample_note, aligned, *warnings))
+    facts = *known.words, *alpha_notes(opened), parts.note, sample_note
+    notes = dict.fromkeys((*facts, aligned, *warnings))
     return TrainingData(
         opened=opened,
         sampler=_make_sampler(placed, blocks, known, given.conditions),

@@ -17,31 +17,6 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Prepared(Event):
-    """Training is about to begin.
-
-    Attributes
-    ----------
-    summary : str
-        What was understood of the pairs, in one line.
-    notes : tuple of str
-        What the user should know: the split, what was sampled, warnings.
-    device : str
-        The device by name.
-    steps_per_epoch : int
-        Optimisation steps of one epoch.
-    warnings : tuple of str
-        Those of the notes that say what looks wrong.
-    """
-
-    summary: str
-    notes: tuple[str, ...]
-    device: str
-    steps_per_epoch: int
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Step(Event):
     """One optimisation step is done.
 
@@ -140,6 +115,34 @@ class Preview(Event):
     top: int
     left: int
     kind: str
+
+
+@dataclass(frozen=True)
+class Prepared(Event):
+    """Training is about to begin.
+
+    Attributes
+    ----------
+    summary : str
+        What was understood of the pairs, in one line.
+    notes : tuple of str
+        What the user should know: the split, what was sampled, warnings.
+    device : str
+        The device by name.
+    steps_per_epoch : int
+        Optimisation steps of one epoch.
+    warnings : tuple of str
+        Those of the notes that say what looks wrong.
+    preview : Preview or None
+        What the networks make before the first step, where that was asked for.
+    """
+
+    summary: str
+    notes: tuple[str, ...]
+    device: str
+    steps_per_epoch: int
+    warnings: tuple[str, ...] = ()
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True)

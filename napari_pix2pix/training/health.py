@@ -73,7 +73,7 @@ class HealthWatch:
                 "trivial",
                 progress >= 0.5 and not constant and headline(scores)[1] < headline(trivial)[1],
                 "Past half of the budget the network is still below the best trivial map: train "
-                "for longer, or lower adversarial_weight.",
+                "for longer, or lower adversarial_weight where it is not 0.",
             ),
         ]
         return [sentence for sentence in said if sentence]

@@ -134,6 +134,8 @@ class TrainingLoop:
         Writes a checkpoint of the state and returns its path.
     preview : Region, optional
         What is shown after each epoch; the first held-out block when not given.
+    preview_first : bool
+        Whether `Prepared` shows it too, as the networks begin.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class TrainingLoop:
         seconds_before: float = 0.0,
         save: Callable[[TrainingState], str] | None = None,
         preview: Region | None = None,
+        preview_first: bool = False,
     ) -> None:
         self.config = state.config
         self.state = state
@@ -154,6 +157,7 @@ class TrainingLoop:
         self.control = control
         self.save = save
         self.preview = None if preview is None else preview.moved(data.origin)
+        self.preview_first = preview_first
         self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
         self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
         self.step_seconds = math.inf  # that the fastest step took, without reading its batch
@@ -170,6 +174,7 @@ class TrainingLoop:
             self._name_devices(),
             self.data.steps_per_epoch,
             self.data.warnings,
+            self._first_preview() if self.preview_first else None,
         )
         train_step = Pix2PixStep(
             self.state,
@@ -334,6 +339,14 @@ class TrainingLoop:
             left=left + where.columns.start,
             kind=self.data.target_codec.kind,
         )
+
+    def _first_preview(self) -> Preview | None:
+        validation = self.data.validation
+        if self.preview is not None:
+            return self._preview(self.preview, self._predict(self.preview))
+        if validation is None:
+            return None
+        return self._preview(validation.blocks[0], validation.predict(self.model(), 0))
 
     def _predict(self, region: Region) -> np.ndarray:
         """Translate a region: (C, h, w) in the target's dtype."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_pix2pix.pairs.alignment import (
-    Alignment,
-    check_alignment,
-    correct_shift,
-    describe_offset,
-)
+from napari_pix2pix.pairs.alignment import Alignment, check_alignment, describe_offset
+from napari_pix2pix.pairs.cropped import correct_shift
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.pairs.split import Area
 from napari_pix2pix.training.config import TrainConfig

@@ -216,7 +216,7 @@ class Start:
             if isinstance(codec, ClassCodec):
                 values = held[what]()
                 if values is None:
-                    valid = [block.valid.any(axis=0, keepdims=True) for block in blocks]
+                    valid = [np.asarray(one.valid.any(axis=0, keepdims=True)) for one in blocks]
                     values = distinct_values(labelled(windows, valid))
                 unknown = set(values.tolist()) - set(codec.values)
                 if unknown:

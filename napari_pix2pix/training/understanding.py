@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.checks import named
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.class_values import Side, held_values
+from napari_pix2pix.pairs.class_values import Side, held_values, large_parts
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import interpret
 from napari_pix2pix.pairs.kinds import other_kinds
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
-from napari_pix2pix.pairs.saturation import saturation_notes
+from napari_pix2pix.pairs.saturation import saturation_note
 from napari_pix2pix.pairs.split import Area
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
@@ -81,15 +81,15 @@ def understand(
         When labels can't be trained on, classes are to be weighed where there are none, or values
         do not fit the model to start from.
     """
-    held = {side: partial(held_values, opened, areas, side) for side in _SIDES}
     if start is None:
-        read = {side: _fit_codec(side, opened[0], blocks, config, held[side]) for side in _SIDES}
+        read = {side: _fit_codec(side, opened, areas, blocks, config) for side in _SIDES}
         said = read.values()
         source, target = (codec for codec, _ in said)
         words = tuple(sentence for codec, sentence in said if codec.kind != "image")
         doubts = [sentence for codec, sentence in said if codec.kind == "image" and sentence]
         doubts += [_mixed(side, opened, blocks, config, read[side][0]) for side in _SIDES]
     else:
+        held = {side: partial(held_values, opened, areas, side) for side in _SIDES}
         start.check_values(blocks, config, held)
         source, target = start.codecs
         words, doubts = (start.note(config),), []
@@ -99,16 +99,16 @@ def understand(
         _resolve(config, source, target),
         _class_weights(target, blocks) if config.class_weights else None,
         words,
-        doubts + _saturation("source", source, blocks) + _saturation("target", target, blocks),
+        [*doubts, _saturation("source", source, blocks), _saturation("target", target, blocks)],
     )
 
 
 def _fit_codec(
     what: Side,
-    first: OpenPair,
+    opened: Sequence[OpenPair],
+    areas: Sequence[Area],
     blocks: Sequence[Block],
     config: TrainConfig,
-    held: Callable[[], NDArray[np.int64] | None],
 ) -> tuple[Codec, str]:
     """Return the codec of source or target, and what there is to say of it."""
     return interpret(
@@ -116,9 +116,10 @@ def _fit_codec(
         _valid(what, blocks),
         kind=getattr(config, f"{what}_kind"),
         method=getattr(config, f"{what}_normalisation"),
-        layout=getattr(first, what).layout,
+        layout=getattr(opened[0], what).layout,
         what=what,
-        held=held,
+        held=partial(held_values, opened, areas, what),
+        parts=partial(large_parts, opened, areas, what),
         **({"classes": config.classes, "smallest": config.smallest} if what == "target" else {}),
     )
 
@@ -173,8 +174,8 @@ def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
     return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
 
 
-def _saturation(what: str, codec: Codec, blocks: Sequence[Block]) -> list[str]:
+def _saturation(what: Side, codec: Codec, blocks: Sequence[Block]) -> str:
     if codec.kind != "image":
-        return []
+        return ""
     images = [getattr(block, what) for block in blocks]
-    return saturation_notes(images, what, _valid(what, blocks))
+    return saturation_note(images, what, _valid(what, blocks))

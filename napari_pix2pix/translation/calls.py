@@ -8,20 +8,14 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.codecs import Codec
-from napari_pix2pix.pairs.intensities import Intensities, sample_windows
-from napari_pix2pix.pairs.kinds import find_kind
+from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.oddness import odd_intensities
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import foreign_dtype, missing_note
-
-# A larger share of an image outside the intensities of the training is warned of.
-_OUTSIDE = 0.1
-# Images that are nearer to the sources than this, in widths of their range, are no targets.
-_APART = 0.1
 
 
 def check_call(
@@ -36,6 +30,7 @@ def check_call(
     dropout: bool,
     statistics: str,
     output: str,
+    precision: str = "32-true",
 ) -> None:
     """Refuse what can't be done with a generator.
 
@@ -55,6 +50,8 @@ def check_call(
     check_output(output)
     if statistics not in ("stored", "image"):
         raise InputError(f"statistics must be 'stored' or 'image', got {statistics!r}.")
+    if precision not in ("32-true", "bf16-mixed"):
+        raise InputError(f"precision must be '32-true' or 'bf16-mixed', got {precision!r}.")
     if dropout and not _has(generator, nn.Dropout):
         raise InputError("This model has no dropout layers: leave dropout=False.")
     if statistics == "image" and not _has(generator, nn.BatchNorm2d):
@@ -113,7 +110,7 @@ def check_lazy_call(conditions: Sequence[Hashable], condition: Hashable, on_tile
         )
 
 
-def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
+def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
     """Warn when an image's dtype lets expect intensities that the model was not trained on.
 
     Parameters
@@ -122,6 +119,8 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
         Of the model's sources.
     given : numpy.dtype
         The image's.
+    stacklevel : int
+        Whose call the warning names: 3 is who called the caller.
 
     Warns
     -----
@@ -129,15 +128,19 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any]) -> None:
         When the kind of number differs from that of the training, or the size of an integer.
     """
     if note := foreign_dtype(codec, given):
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warnings.warn(note, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_intensities(
-    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
+    planes: Planes,
+    source: Codec,
+    target: Codec,
+    known: tuple[Intensities, Intensities],
+    stacklevel: int = 3,
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.
 
-    Parameters are those of `odd_intensities`.
+    Parameters are those of `odd_intensities`, and the `stacklevel` of `warn_of_dtype`.
 
     Warns
     -----
@@ -145,73 +148,7 @@ def warn_of_intensities(
         What that says, if anything.
     """
     if sentence := odd_intensities(planes, source, target, known):
-        warnings.warn(sentence, UserWarning, stacklevel=3)
-
-
-def odd_intensities(
-    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
-) -> str:
-    """Say when an image looks like a target, or lies outside what was trained on.
-
-    Parameters
-    ----------
-    planes : Planes
-        The image, of which some windows are read.
-    source, target : Codec
-        Of the model.
-    known : pair of Intensities
-        Of the training's sources and targets.
-
-    Returns
-    -------
-    str
-        A sentence when the image is nearer to the targets than to the sources, and farther from
-        the sources than any training block; or when more than a tenth of a channel's values lie
-        outside the range of the sources. Otherwise nothing.
-    """
-    if source.kind != "image" or planes.dtype.kind == "b":
-        return ""
-    windows = sample_windows(planes)
-    return _like_target(windows, target, known) or _outside(windows, known[0])
-
-
-def _like_target(
-    windows: Sequence[NDArray[Any]], target: Codec, known: tuple[Intensities, Intensities]
-) -> str:
-    sources, targets = known
-    if target.kind != "image":
-        if len(windows[0]) > 1 or find_kind(windows) == "image":
-            return ""
-        return (
-            "The image looks like labels, as the targets of the training were, and not like its "
-            "sources: check that source and target were not swapped."
-        )
-    if len(sources.quantiles) != len(targets.quantiles):
-        return ""
-    image = Intensities.measure(windows)
-    apart = image.distance(sources)
-    usual = max(sources.spread, _APART * sources.width)
-    if apart <= usual or not 2 * image.distance(targets) < apart:
-        return ""
-    here, there, wanted = (f"{one.median(0):.5g}" for one in (image, targets, sources))
-    return (
-        f"The image looks like the targets of the training (median {here}; theirs {there}) and "
-        f"not like its sources ({wanted}): check that source and target were not swapped."
-    )
-
-
-def _outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
-    share, channel = sources.outside(windows)
-    if share <= _OUTSIDE:
-        return ""
-    low, high = sources.range(channel)
-    median = Intensities.measure(windows).median(channel)
-    where = f" in channel {channel}" if len(sources.quantiles) > 1 else ""
-    return (
-        f"{100 * share:.0f} % of the image{where} lies outside the intensities trained on, about "
-        f"{low:.5g} to {high:.5g} (median {median:.5g}, theirs {sources.median(channel):.5g}): "
-        "bring it into that range."
-    )
+        warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_missing(codec: Codec) -> None:

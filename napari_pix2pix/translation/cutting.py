@@ -1,4 +1,4 @@
-"""How an image is cut: tile, halo, ramp and batch, by the memory that is free and by cost."""
+"""How an image is cut: block, tile, halo, ramp and batch, by free memory and by cost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from napari_pix2pix.translation.memory import fit_to_memory
+from napari_pix2pix.translation.memory import (
+    choose_tile,
+    estimate_bytes_per_pixel,
+    fit_to_memory,
+    free_memory,
+)
 from napari_pix2pix.translation.tiles import TileGrid
 
 # Windows that are larger than their tiles by more than this factor are too dear to be exact.
 DEAR = 8.0
+_BLOCK_BYTES = 1 << 30  # of which a block takes half: more would hardly be faster
 
 
 def cut_image(
@@ -55,6 +61,36 @@ def cut_image(
             return cut, at_once
         cuts.append((cut, at_once))
     return min(cuts, key=lambda one: one[0].cost)
+
+
+def block_side(
+    network: nn.Module, channels: int, grid: TileGrid, *, device: torch.device | str
+) -> int:
+    """Choose the side of blocks that are read, translated and written apart.
+
+    Parameters
+    ----------
+    network, channels, device
+        As for `fit_to_memory`.
+    grid : TileGrid
+        The image, the stride, the exact halo and the least size.
+
+    Returns
+    -------
+    int
+        In pixels; 0 where the whole image is a block. A window of the network takes half a GB,
+        or more where its block would be less than twice the halo: there, it has four times the
+        block's pixels.
+    """
+    side = max(2 * grid.stride, grid.least)
+    each = estimate_bytes_per_pixel(network, channels, side=side)
+    free = free_memory(device)
+    block, most = (
+        choose_tile(grid, bytes_per_pixel=each, free_bytes=bytes_)
+        for bytes_ in (min(free, _BLOCK_BYTES), free)
+    )
+    enough = 2 * grid.halo
+    return block if not 0 < block < enough else min(most or enough, enough)
 
 
 def _halos(grid: TileGrid, wanted: int | None) -> list[TileGrid]:

@@ -17,7 +17,7 @@ from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import NoiseKind
 from napari_pix2pix.translation.inference import Model, needs_whole, network_grid
-from napari_pix2pix.translation.lazy import InTurn, translate_lazily
+from napari_pix2pix.translation.lazy import InTurn, Measuring, translate_lazily
 from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.options import Statistics
 from napari_pix2pix.translation.tiles import Box, TileGrid
@@ -171,15 +171,27 @@ class FrameTranslator:
         dask.array.Array
             All frames, laid out as the targets of the training were.
         """
-        pixel = self.target_like(how["output"])
+        pixel, twin = self.target_like(how["output"]), self.twin()
+        size, statistics = (planes.height, planes.width), how["statistics"]
+        cut = {"tile": how["tile"], "halo": self.generator.halo}
+        measuring = None
+        whole = self.is_translated_whole(statistics)
+        if whole and self.target_codec.kind != "instances":
+            model = twin._model(how["device"])
+            whole = model.fits(*size, tile=how["tile"])
+            names = ("condition", "seed", "dropout", "statistics", "device")
+            measure = partial(twin.measure_frame, **cut, **{name: how[name] for name in names})
+            parts = model.measured_parts(*size, **cut)
+            measuring = None if whole else Measuring(InTurn(measure), parts)
         return translate_lazily(
             planes,
-            InTurn(partial(self.twin().translate_region, **how)),
-            grid=TileGrid(planes.height, planes.width, **network_grid(self.generator)),
+            InTurn(partial(twin.translate_region, **how)),
+            grid=TileGrid(*size, **network_grid(self.generator)),
             layout=self.target_codec.layout,
             channels=len(pixel),
             dtype=pixel.dtype,
-            whole=self.is_translated_whole(how["statistics"]),
+            whole=whole,
+            measuring=measuring,
         )
 
     def is_translated_whole(self, statistics: Statistics = "stored") -> bool:

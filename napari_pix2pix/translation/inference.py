@@ -29,7 +29,8 @@ from napari_pix2pix.translation.measuring import (
     sample_windows,
 )
 from napari_pix2pix.translation.memory import fit_to_memory
-from napari_pix2pix.translation.options import Statistics
+from napari_pix2pix.translation.options import Precision, Statistics
+from napari_pix2pix.translation.precision import run_network
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tiles
 
@@ -100,6 +101,7 @@ class Model:
         halo: int | None = None,
         dropout: bool = False,
         statistics: Statistics = "stored",
+        precision: Precision = "32-true",
         measured: Measured | None = None,
         region: Box | None = None,
         first: Box | None = None,
@@ -127,6 +129,8 @@ class Model:
             place, so that tiles drop what the whole drops.
         statistics : {"stored", "image"}
             Batch norm with its running statistics, or with those of this image.
+        precision : {"32-true", "bf16-mixed"}
+            See `run_network`. What is measured is measured in full precision.
         measured : mapping of str to Moments, optional
             What `measure` returned for this image, where its tiles are computed apart. Otherwise
             it is measured here when a network that measures each image is given tiles.
@@ -147,7 +151,7 @@ class Model:
         wanted = None if region is None else cut.rounded(region)
         run = partial(
             self._run,
-            self._function(condition),
+            self._function(condition, precision),
             self._reader(read, seed),
             seed=seed,
             statistics=statistics,
@@ -254,6 +258,17 @@ class Model:
             raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
 
+    def measured_parts(
+        self, height: int, width: int, *, tile: int | None = None, halo: int | None = None
+    ) -> list[Box]:
+        """Return which parts of an image `measure` reads, if memory does not run out."""
+        cut = self._cut(height, width, tile, 1, halo)[0]
+        return [cut.shown(one.window) for one in sample_tiles(sample_windows(cut))]
+
+    def fits(self, height: int, width: int, *, tile: int | None = None) -> bool:
+        """Whether an image is given to the network whole."""
+        return self._cut(height, width, tile, 1, None)[0].whole
+
     @property
     def _planes_in(self) -> int:
         return self.source_codec.planes + self.conditions + self.noise_channels
@@ -274,7 +289,9 @@ class Model:
         how = {"tile": tile, "batch": batch, "halo": halo}
         return cut_image(generator, self._planes_in, grid, device=device, **how)
 
-    def _function(self, condition: int) -> Callable[[Tensor], Tensor]:
+    def _function(
+        self, condition: int, precision: Precision = "32-true"
+    ) -> Callable[[Tensor], Tensor]:
         def function(read: Tensor) -> Tensor:
             planes = read
             if self.conditions:
@@ -283,7 +300,7 @@ class Model:
                 wanted = condition_planes(index, self.conditions, height, width)
                 source, noise = read.tensor_split([self.source_codec.planes], dim=1)
                 planes = stack_planes(source, wanted, noise)
-            return self.generator(planes).float()
+            return run_network(self.generator, planes, precision)
 
         return function
 

@@ -11,22 +11,39 @@ import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.lazy import LazyArray
 from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.tiles import Box, TileGrid
 
 if TYPE_CHECKING:
     from dask.array import Array
 
-Translate = Callable[[Planes, int, Box], NDArray[Any]]
+Translate = Callable[..., NDArray[Any]]
 
 _Spans = list[tuple[int, int]]  # first, and one past the last, of each chunk along an axis
+
+
+class Measuring(NamedTuple):
+    """How frames are measured before their chunks are translated.
+
+    Attributes
+    ----------
+    measure : callable
+        ``measure(planes, frame)``, with planes of which only `parts` can be read.
+    parts : list of Box
+        What it reads of a frame.
+    """
+
+    measure: Callable[[Planes, int], Measured]
+    parts: list[Box]
 
 
 def is_lazy(planes: Planes) -> bool:
@@ -67,6 +84,7 @@ def translate_lazily(
     channels: int,
     dtype: np.dtype[Any],
     whole: bool,
+    measuring: Measuring | None = None,
 ) -> Array:
     """Lay out an image whose chunks are translated when they are computed.
 
@@ -75,15 +93,17 @@ def translate_lazily(
     planes : Planes
         An image made of dask arrays.
     translate : callable
-        ``translate(planes, frame, region)`` returns (C, h, w) of a region of a frame. It is called
-        in the threads or processes of dask's scheduler, with planes that hold what `grid` says
-        that the region is computed from.
+        ``translate(planes, frame, region, measured=measured)`` returns (C, h, w) of a region of a
+        frame. It is called in the threads or processes of dask's scheduler, with planes that hold
+        what `grid` says that the region is computed from.
     grid : TileGrid
         Of the image; its tile is not looked at.
     layout, channels, dtype
         Of what comes out.
     whole : bool
         Whether frames are translated in one piece.
+    measuring : Measuring, optional
+        Where all chunks of a frame share what is measured of it.
 
     Returns
     -------
@@ -103,15 +123,29 @@ def translate_lazily(
     edges = [[[0, *itertools.accumulate(axis)] for axis in array.chunks] for array in arrays]
     shell = planes.on([None] * len(arrays))
     for frame, index in enumerate(np.ndindex(*planes.frame_shape)):
+        frames = planes.frames_seen(frame)
+        measured = None
+        if measuring is not None:
+            measured = f"{name}-measured-{frame}"
+            shards = [
+                _shards(
+                    array,
+                    axes,
+                    [one.extent(frames, box.rows, box.columns) for box in measuring.parts],
+                )
+                for one, array, axes in zip(planes.members, arrays, edges, strict=True)
+            ]
+            task = _Frame(shell, frame, measuring.measure, [part for part, _ in shards])
+            graph[measured] = (task, [keys for _, keys in shards])
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
             seen = grid.seen(grid.rounded(region))
-            frames = planes.frames_seen(frame)
             extents = [one.extent(frames, seen.rows, seen.columns) for one in planes.members]
             found = [_excerpt(*one) for one in zip(arrays, edges, extents, strict=True)]
             chunk = _Chunk(shell, frame, region, place, [part for part, _ in found])
             keys = [keys for _, keys in found]
-            graph[(name, *place.axes([*index, 0, i, j]))] = (chunk, f"{name}-translate", keys)
+            key = (name, *place.axes([*index, 0, i, j]))
+            graph[key] = (chunk, f"{name}-translate", keys, measured)
     lengths = [tuple(stop - start for start, stop in one) for one in cuts]
     chunks = place.axes([*((1,) * length for length in planes.frame_shape), (channels,), *lengths])
     sources: list[Any] = arrays
@@ -120,7 +154,7 @@ def translate_lazily(
 
 
 class InTurn:
-    """Translates regions for the threads of a scheduler, one at a time.
+    """Translates or measures for the threads of a scheduler, one at a time.
 
     A network's mode, layers and device are its own state,
     and two windows at once would need twice the memory; a network uses all cores by itself. So all
@@ -128,19 +162,19 @@ class InTurn:
 
     Parameters
     ----------
-    translate : callable
-        See `translate_lazily`.
+    work : callable
+        See `translate_lazily` and `Measuring`.
     """
 
-    def __init__(self, translate: Translate) -> None:
+    def __init__(self, work: Callable[..., Any]) -> None:
         from dask.utils import SerializableLock
 
-        self._translate, self._lock = translate, SerializableLock("pix2pix")
+        self._work, self._lock = work, SerializableLock("pix2pix")
 
-    def __call__(self, planes: Planes, frame: int, region: Box) -> NDArray[Any]:
-        """Translate a region once no other is translated."""
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Do it once no other is at work."""
         with self._lock:
-            return self._translate(planes, frame, region)
+            return self._work(*arguments, **more)
 
 
 @dataclass(frozen=True)
@@ -220,11 +254,69 @@ class _Chunk:
     place: _Place
     parts: list[_Excerpt] = field(repr=False)
 
-    def __call__(self, translate: Translate, blocks: list[list[NDArray[Any]]]) -> NDArray[Any]:
+    def __call__(
+        self,
+        translate: Translate,
+        blocks: list[list[NDArray[Any]]],
+        measured: Measured | None,
+    ) -> NDArray[Any]:
         read = (part.read(these) for part, these in zip(self.parts, blocks, strict=True))
-        pixels = translate(self.shell.on(read), self.frame, self.region)
+        pixels = translate(self.shell.on(read), self.frame, self.region, measured=measured)
         frames = (1,) * len(self.place.frame_shape)
         return self.place.layout.assemble(pixels[np.newaxis], frames)
+
+
+class Shards(LazyArray):
+    """An array of which some chunks are there.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole array.
+    places : list of tuple of slice
+        Where the chunks lie in it.
+    chunks : sequence of numpy.ndarray
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        places: list[tuple[slice, ...]],
+        chunks: Sequence[NDArray[Any]],
+    ) -> None:
+        super().__init__(shape, np.asarray(chunks[0]).dtype)
+        self._pieces = list(zip(places, chunks, strict=True))
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window of what is there."""
+        data = np.empty(tuple(span.stop - span.start for span in window), self.dtype)
+        found = 0
+        for place, chunk in self._pieces:
+            both = list(map(_overlap, place, window))
+            inside, here = zip(*both, strict=True)
+            if all(span.start < span.stop for span in here):
+                data[here] = chunk[inside]
+                found += data[here].size
+        if found < data.size:  # smaller windows lie elsewhere
+            raise DeviceError(
+                "Memory ran out while the image was measured: close other programs, or choose "
+                "another device."
+            )
+        return data
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The task of measuring a frame."""
+
+    shell: Planes = field(repr=False)
+    frame: int
+    measure: Callable[[Planes, int], Measured]
+    parts: list[tuple[tuple[int, ...], list[tuple[slice, ...]]]] = field(repr=False)
+
+    def __call__(self, blocks: list[list[NDArray[Any]]]) -> Measured:
+        read = (Shards(*part, these) for part, these in zip(self.parts, blocks, strict=True))
+        return self.measure(self.shell.on(read), self.frame)
 
 
 def _as_dask(array: Any) -> Array:
@@ -255,6 +347,17 @@ def _excerpt(
         keys.append((array.name, *(number for number, _ in chunks)))
         places.append(tuple(place for _, place in chunks))
     return _Excerpt(array.shape, spans, places), keys
+
+
+def _shards(
+    array: Array, edges: list[list[int]], parts: list[tuple[slice, ...]]
+) -> tuple[tuple[tuple[int, ...], list[tuple[slice, ...]]], list[Any]]:
+    """Return shape and places of the chunks that some parts of an array lie in, and their keys."""
+    places: dict[Any, tuple[slice, ...]] = {}
+    for spans in parts:
+        found, keys = _excerpt(array, edges, spans)
+        places |= zip(keys, found.places, strict=True)
+    return (array.shape, list(places.values())), list(places)
 
 
 def _chunks_in(edges: list[int], span: slice) -> list[tuple[int, slice]]:

@@ -191,10 +191,13 @@ class TileGrid:
             As for `tiles`.
         """
         rows, columns = self.padded
-        return Box(
-            *_unmirrored(self._reach(region.top, region.bottom, rows), self.height),
-            *_unmirrored(self._reach(region.left, region.right, columns), self.width),
-        )
+        down = self._reach(region.top, region.bottom, rows)
+        return self.shown(Box(*down, *self._reach(region.left, region.right, columns)))
+
+    def shown(self, box: Box) -> Box:
+        """Return the pixels of the image that a box of the padded image shows."""
+        down = _unmirrored((box.top, box.bottom), self.height)
+        return Box(*down, *_unmirrored((box.left, box.right), self.width))
 
     def overlapping(self, region: Box) -> Iterator[tuple[Box, list[Tile]]]:
         """Cut a region at the borders of the tiles; with each part come the tiles it is made of.

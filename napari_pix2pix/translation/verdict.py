@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from napari_pix2pix.core import AdversarialLoss, VerdictMap
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation.calls import condition_index
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.measuring import norms_that_measure
 from napari_pix2pix.translation.tiles import TileGrid
@@ -31,8 +32,8 @@ class Judge:
     conditional : bool
         Whether it sees source and condition beside the image.
     source_codec, target_codec : Codec
-    conditions : int
-        How many there are; 0 without any.
+    conditions : tuple of hashable
+        Their names; empty without any.
     """
 
     network: VerdictMap
@@ -40,15 +41,14 @@ class Judge:
     conditional: bool
     source_codec: Codec
     target_codec: Codec
-    conditions: int
+    conditions: tuple[Hashable, ...]
 
     def judge(
         self,
         source: Planes,
         prediction: Planes,
         frame: int,
-        condition: int = 0,
-        *,
+        condition: Hashable = None,
         tile: int | None = None,
         on_tile: Callable[[int, int], object] | None = None,
     ) -> np.ndarray:
@@ -59,8 +59,8 @@ class Judge:
         source, prediction : Planes
             Of the same frames, height and width.
         frame : int
-        condition : int
-            Index of the condition.
+        condition : hashable, optional
+            One of the conditions; needed when there are any.
         tile : int, optional
             Side of the tiles in pixels, see `Translator.verdict`.
         on_tile : callable, optional
@@ -70,7 +70,14 @@ class Judge:
         -------
         numpy.ndarray
             (H, W) float32: the logits, 0 where it can't tell, positive for real.
+
+        Raises
+        ------
+        InputError
+            When the images don't fit each other or the model.
         """
+        _check_same_size(source, prediction, self.target_codec.channels)
+        index = condition_index(self.conditions, condition)
         size = prediction.height, prediction.width
         measures = bool(norms_that_measure(self.network))
         stride, halo, least = self.network.stride, self.network.halo, self.network.least_size
@@ -87,7 +94,7 @@ class Judge:
         )
         logits = translate(
             self._network,
-            self._reader(source, prediction, frame, condition),
+            self._reader(source, prediction, frame, index),
             **asdict(cut),
             batch=batch,
             may_cut=not measures,
@@ -107,26 +114,20 @@ class Judge:
         image = _encoded(prediction, frame, self.target_codec)
         if not self.conditional:
             return image
-        told = np.zeros((self.conditions, 1, 1), np.float32)
-        told[condition : condition + 1] = 1
+        count = len(self.conditions)
+        told = np.eye(count, dtype=np.float32)[condition : condition + 1].reshape(count, 1, 1)
 
         def read(rows: slice, columns: slice) -> np.ndarray:
             judged = image(rows, columns)
-            beside = np.broadcast_to(told, (self.conditions, *judged.shape[1:]))
+            beside = np.broadcast_to(told, (count, *judged.shape[1:]))
             given = self.source_codec.encode(source.read(frame, rows, columns))
             return np.concatenate([given, beside, judged])
 
         return read
 
 
-def check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
-    """Refuse what can't be a prediction of a source.
-
-    Raises
-    ------
-    InputError
-        When frames, height or width differ, or the prediction has not so many channels.
-    """
+def _check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
+    """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
             f"The model makes {channels} channel{'s' if channels > 1 else ''}, the prediction has "

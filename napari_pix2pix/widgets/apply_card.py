@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import read_header
+from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
+from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -29,6 +35,8 @@ class Card:
     conditions: tuple[Hashable, ...]
     scores: Mapping[str, Mapping[str, float]]
     steps: int
+    intensities: tuple[Intensities, Intensities] | None = None
+    thumbnail: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, known: KnownModel) -> Card:
@@ -72,7 +80,9 @@ class Card:
     def _sides(self) -> str:
         target = self.target_codec
         made = {"image": _counted(target.channels, target.layout.rgb)}
-        source = _counted(self.channels, self.source_codec.layout.rgb)
+        source = "noise"
+        if self.channels:
+            source = _counted(self.channels, self.source_codec.layout.rgb)
         return f"{source} -> {made.get(target.kind, target.kind)}"
 
     @classmethod
@@ -85,6 +95,8 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=_steps(translator.history),
+            intensities=translator.intensities,
+            thumbnail=translator.thumbnail,
         )
 
     @classmethod
@@ -98,6 +110,8 @@ class Card:
                 conditions=tuple(map(_hashable, header["conditions"])),
                 scores=header["scores"],
                 steps=_steps(header["history"]),
+                intensities=known_intensities(header),
+                thumbnail=read_thumbnail(header),
             )
         except FileError:
             raise

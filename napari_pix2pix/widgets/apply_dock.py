@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.sets import foreign_dtype
+from napari_pix2pix.layers import made_layer, result_record, verdict_layer
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_estimate import estimate
+from napari_pix2pix.widgets.apply_following import Followers, is_followed
+from napari_pix2pix.widgets.apply_generate import generate
+from napari_pix2pix.widgets.apply_oddness import OddnessCheck
 from napari_pix2pix.widgets.apply_order import Choices, Order
 from napari_pix2pix.widgets.apply_run import ApplyRun
+from napari_pix2pix.widgets.apply_side import SideRun
 from napari_pix2pix.widgets.apply_trial import SpeedTrial
+from napari_pix2pix.widgets.apply_verdict import ask, find_subject
 from napari_pix2pix.widgets.apply_view import ApplyView
 from napari_pix2pix.widgets.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.model_dock import ModelDock
 from napari_pix2pix.widgets.models import KnownModel, models
+from napari_pix2pix.widgets.runner import Work
 from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.shortcuts import bind_shortcuts
 
@@ -43,7 +49,10 @@ class ApplyDock(ModelDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
+        self._side = SideRun(napari_viewer, self)
+        self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
+        self._oddness = OddnessCheck(self)
         self._view = ApplyView(self)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
@@ -127,32 +136,70 @@ class ApplyDock(ModelDock):
     # What it does.
 
     @property
+    def warning(self) -> str:
+        """What is odd about the chosen layers for this model, found out soon after `check`."""
+        return self._view.note.text()
+
+    @property
     def running(self) -> bool:
-        """Whether a model is being applied."""
-        return self._run.running
+        """Whether a model is being applied or asked."""
+        return self._run.running or self._side.runner.running
 
     @property
     def results(self) -> list[Any]:
         """The layers that the last run made, updated or replaced."""
         return self._run.layers
 
+    @property
+    def followed(self) -> list[Any]:
+        """The layers that are translated where they are looked at."""
+        return [one.layer for one in self._followers.all if one.layer is not None]
+
     def apply(self) -> None:
-        """Apply the model; `ended` tells how it went.
+        """Apply the model, or let it make images; `ended` tells how it went.
 
         Raises
         ------
         InputError
             When the model does not fit the layers, or one is being applied.
         """
-        if self.running:
-            raise InputError("A model is being applied: wait for its end, or cancel it.")
-        order, _ = self._choices().order(self._viewer, copy=True)
+        self._check_free()
+        if self._makes_images:
+            self._generate()
+            return
+        order, planes = self._choices().order(self._viewer, copy="small")
         order = replace(order, options=self._with_device(order.options))
         self._view.say("")
+        if is_followed(order, planes):
+            self._followers.begin(order)
+            return
         self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
         self._view.progress.begin(text)
         self._show_state()
+
+    def ask_verdict(self) -> None:
+        """Show where the selected layer, or else the last result, looks false to the model.
+
+        Raises
+        ------
+        InputError
+            When no layer is meant, or a model is being applied.
+        """
+        self._check_free()
+        model = self.model
+        if model is None:
+            raise InputError("Choose a model that can be read: train one, or open a file.")
+        subject = find_subject(
+            self._viewer, self.layers, self.condition, of_nothing=self._makes_images
+        )
+        device = self._with_device(self.options).device
+        self._begin_aside(
+            "Judging",
+            lambda control: ask(control, model, subject, device),
+            lambda found: verdict_layer(found, subject.prediction),
+            "Done. Green looks real to the discriminator, pink looks false.",
+        )
 
     def apply_last(self, layer: Any = None) -> None:
         """Apply the last model to a layer, by default the active one."""
@@ -169,6 +216,7 @@ class ApplyDock(ModelDock):
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
         self._run.cancel()
+        self._side.runner.stop()
         self._show_state()
 
     def undo(self) -> None:
@@ -185,7 +233,10 @@ class ApplyDock(ModelDock):
     def close_down(self) -> None:
         """Stop all work, wait for it, and give the keys back."""
         self._run.close()
+        self._side.runner.close()
+        self._followers.close()
         self._trial.close()
+        self._oddness.close()
         self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
@@ -202,17 +253,65 @@ class ApplyDock(ModelDock):
             view.condition.currentIndexChanged,
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
+            view.generate.changed,
         ):
             signal.connect(self._check_soon)
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
-        self._run.progressed.connect(view.progress.show_part)
-        self._run.ended.connect(self._end)
+        view.verdict.clicked.connect(self._try_to_ask)
+        for run in (self._run, self._side):
+            run.progressed.connect(view.progress.show_part)
+            run.ended.connect(self._end)
+        self._followers.said.connect(self._end)
+        self._side.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
+        self._oddness.found.connect(view.note.say)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
+
+    def _try_to_ask(self) -> None:
+        self._try_to(self.ask_verdict)
+
+    def _check_free(self) -> None:
+        if self.running:
+            raise InputError("A model is being applied: wait for its end, or cancel it.")
+
+    @property
+    def _makes_images(self) -> bool:
+        """Whether the model takes no source."""
+        return self.card is not None and not self.card.channels
+
+    def _generate(self) -> None:
+        """Let the model make images of noise and the condition."""
+        model, card = self.model, self.card
+        assert model is not None
+        assert card is not None
+        wish = self._view.generate.wish(self.condition, self._with_device(CallOptions()).device)
+
+        def make(found: tuple[Any, str]) -> Any:
+            images, digest = found
+            record = result_record(
+                [],
+                model=model.name,
+                digest=digest,
+                condition=wish.condition,
+                trained_on=card.summary,
+                scores=card.scores,
+                samples=len(images),
+            )
+            return made_layer(images, card.target_codec, record)
+
+        self._begin_aside(
+            "Generating", lambda control: generate(control, model, wish), make, "Done."
+        )
+
+    def _begin_aside(self, text: str, work: Work, make: Callable[[Any], Any], said: str) -> None:
+        self._view.say("")
+        self._side.start(work, make, said)
+        self._view.progress.begin(text)
+        self._show_state()
 
     def _choices(self) -> Choices:
         return Choices(
@@ -228,7 +327,10 @@ class ApplyDock(ModelDock):
         )
 
     def _check(self) -> None:
-        self._describe(*self._choices().order(self._viewer, copy=False))
+        if self._makes_images:
+            self._say_nothing()
+        else:
+            self._describe(*self._choices().order(self._viewer, copy=False))
 
     @staticmethod
     def _with_device(options: CallOptions) -> CallOptions:
@@ -253,8 +355,7 @@ class ApplyDock(ModelDock):
                 samples=order.options.samples,
             )
         )
-        notes = {foreign_dtype(order.card.source_codec, one.dtype) for one in planes}
-        self._view.note.say(" ".join(sorted(notes - {""})))
+        self._oddness.look(order.card, planes)
 
     def _take_model(self) -> None:
         if self.card is not None:
@@ -277,13 +378,20 @@ class ApplyDock(ModelDock):
     def _show_problem(self, sentence: str) -> None:
         super()._show_problem(sentence)
         if sentence:
-            self._view.estimate.say("")
-            self._view.note.say("")
+            self._say_nothing()
+
+    def _say_nothing(self) -> None:
+        self._view.estimate.say("")
+        self._view.note.say("")
+        self._oddness.forget()
 
     def _show_state(self) -> None:
         running = self.running
         self._view.apply.setEnabled(not running and not self._problem)
-        self._view.cancel.setEnabled(running and not self._run.runner.stopping)
+        stopping = self._run.runner.stopping or self._side.runner.stopping
+        self._view.cancel.setEnabled(running and not stopping)
+        judges = self.card is not None and self.card.config.adversarial_weight > 0
+        self._view.verdict.setEnabled(judges and not running)
         self._view.undo.setEnabled(self._run.can_undo)
 
     def _end(self, said: str, is_error: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import as_trained, snapshot, visible_region
+from napari_pix2pix.layers import Copy, as_trained, snapshot, visible_region
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.widgets.apply_card import Card
@@ -28,7 +28,7 @@ def make_job(
     condition: Any = None,
     current_frame: bool = False,
     visible_only: bool = False,
-    copy: bool = True,
+    copy: Copy = "small",
 ) -> tuple[Job, Planes]:
     """Make an image of a layer, or of several that are its channels.
 
@@ -43,8 +43,8 @@ def make_job(
         What results of earlier runs were made with.
     current_frame, visible_only : bool
         Only what the viewer shows.
-    copy : bool
-        Whether the data are copied, as they must be for work that goes on in a thread.
+    copy : bool or "small"
+        As in `snapshot`.
 
     Returns
     -------
@@ -61,26 +61,27 @@ def make_job(
     taken = as_trained([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
     planes = job.planes(codec.layout, codec.channels, card.config.z_context)
-    view = _view(viewer, layers[0])
+    view = view_of(viewer, layers[0])
     if visible_only and not view.pixels:
         raise InputError(
             f"{layers[0].name!r} is out of view: move it into view, or translate all of it."
         )
     frames = list(range(planes.frames))
     if current_frame:
-        frames = _frames_in_view(viewer, layers[0], taken[0].channel_axis, planes.frame_shape)
+        frames = frames_in_view(viewer, layers[0], taken[0].channel_axis, planes.frame_shape)
     before = results_of(viewer, layers[0], condition, card.target_codec)
     return Job(taken, frames, view if visible_only else None, view, before), planes
 
 
-def _view(viewer: napari.viewer.Viewer, layer: Any) -> Box:
+def view_of(viewer: napari.viewer.Viewer, layer: Any) -> Box:
+    """Return the part of a layer's frames that is in view; empty where none is."""
     rows, columns = visible_region(viewer, layer)
     return Box(
         rows.start, max(rows.start, rows.stop), columns.start, max(columns.start, columns.stop)
     )
 
 
-def _frames_in_view(
+def frames_in_view(
     viewer: napari.viewer.Viewer,
     layer: Any,
     channel_axis: int | None,

@@ -33,6 +33,7 @@ class LayersForm(QObject):
         super().__init__()
         self._form = form
         self._offered: list[Any] = []
+        self._visible = True
         self.images = LayersChoice(is_image, "choose layers")
         self.images.setToolTip(
             "The layers to translate, each on its own: a click on a name takes it alone, one on "
@@ -79,8 +80,9 @@ class LayersForm(QObject):
         for choice in self.channels:
             choice.offer(self._offered)
 
-    def fit(self, card: Card | None) -> None:
-        """Show as many channels as a model takes."""
+    def fit(self, card: Card | None, *, visible: bool = True) -> None:
+        """Show as many channels as a model takes; nothing for one that takes no layer."""
+        self._visible = visible
         count = card.channels if card is not None and card.takes_layers else 0
         if count != len(self.channels):
             for choice in self.channels:
@@ -107,7 +109,7 @@ class LayersForm(QObject):
 
     def _show_mode(self) -> None:
         self._set_row_visible(self.mode, bool(self.channels))
-        self._set_row_visible(self.images, not self.by_channel)
+        self._set_row_visible(self.images, self._visible and not self.by_channel)
         for choice in self.channels:
             self._set_row_visible(choice, self.by_channel)
         self.changed.emit()

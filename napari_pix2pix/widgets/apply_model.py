@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import is_torch_file
@@ -16,6 +23,7 @@ from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import load_known
 from napari_pix2pix.widgets.fields import Choice
 from napari_pix2pix.widgets.models import MODEL_FILES, KnownModel, models
+from napari_pix2pix.widgets.pictures import pixmap
 from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.sentence import Sentence
 from napari_pix2pix.widgets.settings import read_settings
@@ -49,6 +57,8 @@ class ModelPicker(QWidget):
         self.button = QPushButton("Open…")
         self.button.setToolTip("Take the model of another file")
         self.description = Sentence()
+        self.picture = QLabel()
+        self.picture.setToolTip("A source that was not trained on, and what the model made of it")
         self.error = Sentence(is_error=True)
         self._lay_out()
         self.combo.activated.connect(self._take)
@@ -109,9 +119,16 @@ class ModelPicker(QWidget):
             error = str(problem)
         self.error.say(error)
         self.description.say(said)
+        self._show_picture()
         self.refresh()
         self.changed.emit()
         self._read_next()
+
+    def _show_picture(self) -> None:
+        shown = None if self._card is None else self._card.thumbnail
+        if shown is not None:
+            self.picture.setPixmap(pixmap(shown, len(shown)))
+        self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
         """Read the chosen file in a thread, where it says nothing of itself without PyTorch."""
@@ -181,6 +198,7 @@ class ModelPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
         layout.addWidget(self.description)
+        layout.addWidget(self.picture)
         layout.addWidget(self.error)
 
 

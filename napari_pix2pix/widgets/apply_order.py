@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import result_name, result_record
+from napari_pix2pix.layers import Copy, result_name, result_record
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_jobs import make_job
@@ -52,14 +52,14 @@ class Choices:
     visible_only: bool
     replaces: bool
 
-    def order(self, viewer: napari.viewer.Viewer, *, copy: bool) -> tuple[Order, list[Planes]]:
+    def order(self, viewer: napari.viewer.Viewer, *, copy: Copy) -> tuple[Order, list[Planes]]:
         """Say what is to be done, and open the images.
 
         Parameters
         ----------
         viewer : napari.viewer.Viewer
-        copy : bool
-            Whether data are copied, as they must be for work that goes on in a thread.
+        copy : bool or "small"
+            As in `snapshot`.
 
         Raises
         ------
@@ -69,11 +69,6 @@ class Choices:
         model, card = self.model, self.card
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
-        if not card.channels:
-            raise InputError(
-                "This model was trained without a source and takes no layer: it makes images with "
-                "translator.sample or on the command line."
-            )
         self._check_samples(card)
         if not self.groups:
             raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.translator import Translator
+
+
+class Undoable(Protocol):
+    """A layer that came into a viewer."""
+
+    layer: Any
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
 
 
 class ApplyRun(QObject):
@@ -49,9 +58,8 @@ class ApplyRun(QObject):
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
         self._missing = False
-        self._odd: list[str] = []
         self._last: Progress | None = None
-        self._history: list[list[Result]] = []
+        self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
         # Pixels per second that a model's last run measured.
         self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
@@ -78,7 +86,7 @@ class ApplyRun(QObject):
 
     def start(self, order: Order) -> None:
         """Apply a model in a thread."""
-        self._order, self._last, self._missing, self._odd = order, None, False, []
+        self._order, self._last, self._missing = order, None, False
         self._results, self._finished = {}, set()
         self.runner.start(
             lambda control: apply_model(
@@ -100,6 +108,10 @@ class ApplyRun(QObject):
             for result in reversed(self._history.pop()):
                 result.undo()
 
+    def add_to_history(self, result: Undoable) -> None:
+        """Take a layer that was made otherwise for a run of its own."""
+        self._history.append([result])
+
     def close(self) -> None:
         """Stop and wait; no signal comes afterwards."""
         self.runner.close()
@@ -111,7 +123,6 @@ class ApplyRun(QObject):
             self._paint(event)
         elif isinstance(event, JobDone):
             self._missing = self._missing or event.missing
-            self._odd += [event.odd] if event.odd and event.odd not in self._odd else []
             self._complete(event.job, complete=event.complete)
 
     def _remember(self, event: Loaded) -> None:
@@ -154,7 +165,7 @@ class ApplyRun(QObject):
                 self.speeds[self._translator] = last.total / last.seconds
         if self._missing and self._translator is not None:
             said += f" {missing_note(self._translator.source_codec)}"
-        self.ended.emit(" ".join([said, *self._odd]), False)
+        self.ended.emit(said, False)
 
     def _fail(self, sentence: str) -> None:
         self._close_books()

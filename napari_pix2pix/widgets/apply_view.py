@@ -5,12 +5,20 @@ from __future__ import annotations
 from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
 from napari_pix2pix.widgets.apply_card import Card
+from napari_pix2pix.widgets.apply_generate import GenerateForm
 from napari_pix2pix.widgets.apply_layers import LayersForm
 from napari_pix2pix.widgets.apply_options import OptionsForm
 from napari_pix2pix.widgets.fields import Choice, push_button
 from napari_pix2pix.widgets.model_view import ModelView
 from napari_pix2pix.widgets.section import Section
 from napari_pix2pix.widgets.sentence import Sentence
+
+_APPLY = "Translate the layers; the result appears beside them"
+_GENERATE = "Make images of noise and the condition: a layer, one image a frame"
+_VERDICT = (
+    "Ask the model's discriminator where the selected layer, or else the last result, looks "
+    "false: green looks real, pink looks false"
+)
 
 
 class ApplyView(ModelView):
@@ -33,12 +41,17 @@ class ApplyView(ModelView):
             "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
         )
         self.options = OptionsForm()
-        self.note, self.estimate = Sentence(), Sentence()
-        self.apply = push_button("Apply", "Translate the layers; the result appears beside them")
+        self._advanced = Section("Advanced", self.options)
+        self._heading = _heading("Layers")
+        self.generate = GenerateForm()
+        self.generate.hide()
+        self.note, self.estimate = Sentence(is_warning=True), Sentence()
+        self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
         self.undo = push_button(
             "Undo", "Take the last results out again, or put back what was there"
         )
+        self.verdict = push_button("Verdict", _VERDICT)
         self._fill_form()
         self.lay_out(
             parent,
@@ -46,23 +59,37 @@ class ApplyView(ModelView):
             [
                 _heading("Model"),
                 self.picker,
-                _heading("Layers"),
+                self._heading,
                 self.problem,
                 self.form,
+                self.generate,
                 self.replaces,
                 self.note,
-                Section("Advanced", self.options),
+                self._advanced,
             ],
             [self.estimate],
-            [self.apply, self.cancel, self.undo],
+            [self.apply, self.cancel, self.undo, self.verdict],
         )
 
     def fit(self, card: Card) -> None:
         """Show what a model has to choose from."""
-        self.layers.fit(card)
+        takes_layers = bool(card.channels)
+        self.layers.fit(card, visible=takes_layers)
         self.options.fit(card)
         self.condition.offer(card.conditions)
         self.show_row(self.condition, bool(card.conditions))
+        for field in (self.frames, self.part):
+            self.show_row(field, takes_layers)
+        for one in (self.replaces, self._advanced):
+            one.setVisible(takes_layers)
+        self.generate.setVisible(not takes_layers)
+        if not takes_layers:
+            self.generate.fit(card)
+        self._heading.setText(_bold("Layers" if takes_layers else "Images"))
+        self.apply.setText("Apply" if takes_layers else "Generate")
+        self.apply.setToolTip(_APPLY if takes_layers else _GENERATE)
+        judges = card.config.adversarial_weight > 0
+        self.verdict.setToolTip(_VERDICT if judges else "This model has no discriminator to ask.")
 
     def _fill_form(self) -> None:
         self.form.addRow("Condition", self.condition)
@@ -72,7 +99,11 @@ class ApplyView(ModelView):
 
 
 def _heading(text: str) -> QLabel:
-    return QLabel(f"<b>{text}</b>")
+    return QLabel(_bold(text))
+
+
+def _bold(text: str) -> str:
+    return f"<b>{text}</b>"
 
 
 def _choice(tip: str, *texts: str) -> Choice:

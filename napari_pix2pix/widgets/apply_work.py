@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from napari_pix2pix.pairs.sets import open_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
+from napari_pix2pix.translation.spread import Draws
 from napari_pix2pix.translation.tiles import Box
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class Job:
     region: Box | None = None
     first: Box | None = None
     before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+
+    def copied(self) -> Job:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(self, sources=[one.copied() for one in self.sources])
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
         """Open the image as a model takes it; raises `InputError` where it does not fit."""
@@ -99,14 +105,11 @@ class JobDone(NamedTuple):
     complete : bool
     missing : bool
         Whether its source had pixels that are NaN or infinite.
-    odd : str
-        What is odd about its source's intensities, as a sentence.
     """
 
     job: int
     complete: bool
     missing: bool
-    odd: str
 
 
 class Speed(NamedTuple):
@@ -152,6 +155,7 @@ def apply_model(
     """
     from napari_pix2pix.translation import calls
 
+    jobs = [job.copied() for job in jobs]
     translator = load_known(known)
     how = _how(options, translator)
     noise = translator.config.noise_channels
@@ -164,7 +168,6 @@ def apply_model(
     began, before = time.perf_counter(), 0
     for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
         layout, missing = translator.target_codec.layout, False
-        odd = _odd(translator, planes)
         canvases = {
             what: Canvas(layout, planes, job.before.get((translator.digest, what)))
             for what in (SPREAD if samples > 1 else ("",))
@@ -182,10 +185,10 @@ def apply_model(
                 arrays = {k: one.array for k, one in canvases.items() if one.array is not None}
                 yield Progress(number, arrays, so_far, total, time.perf_counter() - began)
                 if control.stopped and (so_far < total or part.pixels is None):
-                    yield JobDone(number, False, missing, odd)
+                    yield JobDone(number, False, missing)
                     return
             before += done
-        yield JobDone(number, True, missing, odd)
+        yield JobDone(number, True, missing)
 
 
 def try_speed(known: KnownModel, device: str | None) -> Speed:
@@ -215,20 +218,17 @@ def _draw(
         for part in parts(**how):
             yield part, part.done, {} if part.pixels is None else {"": part.pixels}
         return
-    # Mean and sum of squares by part, one sample after another (Welford 1962).
-    means: dict[Box, np.ndarray] = {}
-    squares: dict[Box, np.ndarray] = {}
+    draws: defaultdict[Box, Draws] = defaultdict(Draws)
     before = done = 0
     for number in range(samples):
         own = {**how, "output": "float", "seed": sample_seed(how["seed"], number)}
         for part in parts(**own):
             assert part.pixels is not None
-            box, off = part.box, part.pixels - means.get(part.box, 0.0)
-            means[box] = means.get(box, 0.0) + off / (number + 1)
-            squares[box] = squares.get(box, 0.0) + off * (part.pixels - means[box])
+            draws[part.box].add(part.pixels)
             results = {}
             if number == samples - 1:
-                results = {"mean": means.pop(box), "deviation": np.sqrt(squares.pop(box) / number)}
+                mean, std, _ = draws.pop(part.box).spread()
+                results = dict(zip(SPREAD, (mean, std), strict=True))
             done = before + part.done
             yield part, done, results
         before = done
@@ -286,14 +286,6 @@ class Canvas:
         return np.zeros(shape, dtype)
 
 
-def _odd(translator: Translator, planes: Planes) -> str:
-    from napari_pix2pix.translation.calls import odd_intensities
-
-    known = translator.intensities
-    codecs = translator.source_codec, translator.target_codec
-    return "" if known is None else odd_intensities(planes, *codecs, known)
-
-
 def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
     """Fill in what was left open: tiles that show progress, where the image is not measured."""
     from napari_pix2pix.translation.devices import choose_device
@@ -310,8 +302,8 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "output")
-    return {name: how[name] for name in names}
+    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "precision")
+    return {name: how[name] for name in (*names, "output")}
 
 
 def _pixels(job: Job, planes: Planes) -> int:

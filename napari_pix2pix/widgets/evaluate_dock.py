@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
-from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.layers import KEY, mask_of, output_layer, snapshot
+from napari_pix2pix.errors import InputError, Pix2PixError
+from napari_pix2pix.layers import KEY, Copy, mask_of, output_layer, snapshot
 from napari_pix2pix.widgets.evaluate_view import EvaluateView
 from napari_pix2pix.widgets.evaluate_work import (
     Evaluated,
-    Evaluation,
+    Result,
     Subject,
     evaluate_subject,
-    write_csv,
+    report_result,
 )
 from napari_pix2pix.widgets.layer_choice import unwrapped
 from napari_pix2pix.widgets.model_dock import ModelDock
@@ -47,7 +47,7 @@ class EvaluateDock(ModelDock):
         self._view = EvaluateView(self, napari_viewer)
         self._runner = Runner(self, latest=(Evaluated,))
         self._subject: Subject | None = None
-        self._result: Evaluation | None = None
+        self._result: Result | None = None
         self._layer: Any = None  # of the difference
         self._connect()
         self.reset_choices()
@@ -109,6 +109,15 @@ class EvaluateDock(ModelDock):
     def adds_difference(self, value: bool) -> None:
         self._view.difference.setChecked(value)
 
+    @property
+    def segments(self) -> bool:
+        """Whether what Otsu's threshold finds in the images is scored, too."""
+        return self._view.segments.isChecked()
+
+    @segments.setter
+    def segments(self, value: bool) -> None:
+        self._view.segments.setChecked(value)
+
     # What it does.
 
     @property
@@ -136,7 +145,7 @@ class EvaluateDock(ModelDock):
         """
         if self.running:
             raise InputError("An evaluation is going on: wait for its end, or cancel it.")
-        subject = self._plan(copy=True)
+        subject = self._plan(copy="small")
         subject.pair()
         self._view.say("")
         self._subject = subject
@@ -154,10 +163,24 @@ class EvaluateDock(ModelDock):
 
     def export_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the scores of all images; raises `FileError` where it can't."""
-        if self._result is None:
-            raise InputError("There are no scores yet: evaluate first.")
-        write_csv(self._result.scores, path)
+        self._known_result().scores.to_csv(path)
         self._view.say(f"Written to {os.fspath(path)}.")
+
+    def save_report(self, path: str | os.PathLike[str]) -> None:
+        """Write a page with scores and pictures, beside other work; `ended` tells how it went.
+
+        Raises
+        ------
+        InputError
+            When nothing was evaluated yet, or work is going on.
+        """
+        result = self._known_result()
+        if self.running:
+            raise InputError("Work is going on: wait for its end, or cancel it.")
+        self._view.say("")
+        self._view.progress.begin("Writing the report")
+        self._runner.start(lambda control: report_result(control, result, path))
+        self._show_state()
 
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
@@ -186,11 +209,17 @@ class EvaluateDock(ModelDock):
         view.image.currentIndexChanged.connect(self._show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
-        view.export.clicked.connect(self._ask_where)
+        view.export.clicked.connect(lambda: self._ask_where("scores.csv", "CSV (*.csv)"))
+        view.report.clicked.connect(lambda: self._ask_where("report.html", "Web page (*.html)"))
         self._runner.reported.connect(self._take)
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(self._fail)
         self._runner.ended.connect(self._show_state)
+
+    def _known_result(self) -> Result:
+        if self._result is None:
+            raise InputError("There are no scores yet: evaluate first.")
+        return self._result
 
     def _choose_result(self) -> None:
         """Choose what a model made, and what it was made of: the uppermost result."""
@@ -209,7 +238,7 @@ class EvaluateDock(ModelDock):
     def _check(self) -> None:
         self._plan(copy=False).pair()
 
-    def _plan(self, *, copy: bool) -> Subject:
+    def _plan(self, *, copy: Copy) -> Subject:
         view = self._view
         by_model = bool(view.what.currentData())
         truth, sources = view.truth.layer, view.sources.layers
@@ -231,6 +260,8 @@ class EvaluateDock(ModelDock):
             mask=None if self.mask is None else mask_of(self.mask, like),
             condition=view.condition.value if by_model else None,
             kind=view.kind.currentData(),
+            segments=self.segments,
+            record={} if by_model else view.prediction.layer.metadata.get(KEY, {}),
         )
 
     def _take_model(self) -> None:
@@ -243,7 +274,13 @@ class EvaluateDock(ModelDock):
             text = f"Frame {event.done} of {event.total}"
             self._view.progress.show_part(event.done / event.total, text)
 
-    def _finish(self, result: Evaluation) -> None:
+    def _finish(self, made: Result | str) -> None:
+        if isinstance(made, str):
+            self._end(made)
+        else:
+            self._show_result(made)
+
+    def _show_result(self, result: Result) -> None:
         self._result = result
         images = [one["name"] for one in result.scores["images"]]
         self._view.image.blockSignals(True)
@@ -264,7 +301,7 @@ class EvaluateDock(ModelDock):
         if scores:
             self._view.table.show_scores(scores)
 
-    def _add_difference(self, result: Evaluation) -> None:
+    def _add_difference(self, result: Result) -> None:
         """Show the difference where the truth lies; a later one takes the same layer."""
         assert self._subject is not None
         truth = self._subject.truth
@@ -289,13 +326,14 @@ class EvaluateDock(ModelDock):
             layers.selection.active = active
         self._layer = layer
 
-    def _ask_where(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Export scores", "scores.csv", "CSV (*.csv)")
-        if path:
-            try:
-                self.export_csv(path)
-            except FileError as error:
-                self._view.say(str(error), is_error=True)
+    def _ask_where(self, name: str, kind: str) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save", name, kind)
+        if not path:
+            return
+        try:
+            (self.export_csv if name.endswith(".csv") else self.save_report)(path)
+        except Pix2PixError as error:
+            self._view.say(str(error), is_error=True)
 
     def _fail(self, sentence: str) -> None:
         self._end(sentence, is_error=True)
@@ -304,4 +342,5 @@ class EvaluateDock(ModelDock):
         running = self.running
         self._view.evaluate.setEnabled(not running and not self._problem)
         self._view.cancel.setEnabled(running and not self._runner.stopping)
-        self._view.export.setEnabled(self._result is not None and not running)
+        for button in (self._view.export, self._view.report):
+            button.setEnabled(self._result is not None and not running)

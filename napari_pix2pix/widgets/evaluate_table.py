@@ -9,20 +9,8 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-_NAMES = {
-    "l1": ("L1", "Mean absolute difference, in the image's unit; lower is better"),
-    "psnr": ("PSNR (dB)", "Peak signal to noise ratio; higher is better"),
-    "ssim": ("SSIM", "Structural similarity, 1 at best"),
-    "pearson": ("Pearson", "Correlation, 1 at best"),
-    "nrmse": ("NRMSE", "Root of the mean squared difference, over the range; lower is better"),
-    "dice": ("Dice", "Overlap of pixels, 1 at best"),
-    "iou": ("IoU", "Intersection over union of pixels, 1 at best"),
-    "f1": ("F1", "Objects found at an IoU of 0.5, 1 at best"),
-    "f1_75": ("F1 at 0.75", "Objects found at an IoU of 0.75, 1 at best"),
-    "f1_mean": ("F1, mean", "Objects found, mean over IoU from 0.5 to 0.95"),
-    "matched_iou": ("IoU of matches", "Mean IoU of the objects that were found"),
-    "pq": ("PQ", "Panoptic quality, 1 at best"),
-}
+from napari_pix2pix.metrics.names import name_of
+
 _SIDES = {"prediction": "Prediction", "trivial": "Trivial map"}
 
 
@@ -45,7 +33,8 @@ class ScoreTable(QTableWidget):
         self.setColumnCount(len(sides))
         self.setHorizontalHeaderLabels([_SIDES[side] for side in sides])
         for row, name in enumerate(names):
-            label, tip = _NAMES.get(name, (name.replace("_", " "), ""))
+            label, tip, better = name_of(name)
+            tip = f"{tip}; {better} is better"
             title = QTableWidgetItem(label)
             title.setToolTip(tip)
             self.setVerticalHeaderItem(row, title)

@@ -50,6 +50,10 @@ class EvaluateView(ModelView):
             "Prediction minus truth; of labels 1 is only in the prediction, 2 only in the truth"
         )
         self.difference.setChecked(True)
+        self.segments = QCheckBox("Score what Otsu's threshold finds")
+        self.segments.setToolTip(
+            "Bright objects in the prediction and in the truth, compared: for images of one channel"
+        )
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
         self.table = ScoreTable()
@@ -57,13 +61,19 @@ class EvaluateView(ModelView):
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames that are done are scored")
         self.export = push_button("Export CSV…", "Write the scores of all images to a file")
+        self.report = push_button(
+            "Save report…", "Write a page with the scores, the best, the median and the worst image"
+        )
         self._fill_form()
         self.image.hide()
         self.lay_out(
             parent,
-            [self.problem, self.form, self.difference, self.image, self.table, self.scatter],
+            [
+                *(self.problem, self.form, self.difference, self.segments),
+                *(self.image, self.table, self.scatter),
+            ],
             [],
-            [self.evaluate, self.cancel, self.export],
+            [self.evaluate, self.cancel, self.export, self.report],
         )
         self.show_what()
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Generator, Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.formats.paths import as_path
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
-from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.training.control import Control
@@ -22,13 +19,10 @@ from napari_pix2pix.widgets.apply_work import load_known
 
 if TYPE_CHECKING:
     # What scores needs half a second to be imported, so the functions do that.
-    from napari_pix2pix.metrics.maps import TrivialMap
-    from napari_pix2pix.metrics.sets import Scored
-    from napari_pix2pix.translator import Translator
+    from napari_pix2pix.scoring import Evaluation, Exam, Frame
     from napari_pix2pix.widgets.models import KnownModel
 
 _POINTS = 20_000  # of the scatter: more are drawn slowly and tell nothing new
-_SAMPLE = 16  # frames at most from which ranges and the trivial map are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +44,10 @@ class Subject:
     condition : hashable, optional
     kind : {"auto", "image", "classes", "instances"}
         What the truth's values mean; a model knows it.
+    segments : bool
+        Whether what Otsu's threshold finds in the images is scored, too.
+    record : mapping
+        What the prediction's layer says of the model that made it.
     """
 
     truth: Snapshot
@@ -60,6 +58,17 @@ class Subject:
     mask: Any = None
     condition: Hashable = None
     kind: Literal["auto", "image", "classes", "instances"] = "auto"
+    segments: bool = False
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def copied(self) -> Subject:
+        """Return the same with data that no one else can change; in any thread."""
+        return replace(
+            self,
+            truth=self.truth.copied(),
+            prediction=None if self.prediction is None else self.prediction.copied(),
+            sources=[one.copied() for one in self.sources],
+        )
 
     def pair(self) -> OpenPair:
         """Open what is compared with the truth, and the truth; see `open_pair` for errors."""
@@ -93,6 +102,19 @@ class Subject:
             )
         return opened
 
+    def facts(self) -> dict[str, str]:
+        """Return what a report says of a prediction that is a layer."""
+        assert self.prediction is not None
+        known = {"Model": "model", "Digest of its weights": "digest", "Trained on": "trained_on"}
+        facts = {"Prediction": self.prediction.name, "Truth": self.truth.name}
+        facts |= {
+            title: str(self.record[key]) for title, key in known.items() if key in self.record
+        }
+        if self.sources:
+            facts["Source"] = " + ".join(one.name for one in self.sources)
+            facts["Trivial map"] = "fitted to the very pixels that are scored, so harder to beat"
+        return facts
+
     def other(self) -> OpenPair | None:
         """Open the source beside a prediction; None without."""
         if self.prediction is None or not self.sources:
@@ -109,18 +131,17 @@ class Evaluated(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Result:
     """What an evaluation found.
 
     Attributes
     ----------
-    scores : dict
+    scores : Evaluation
         As `napari_pix2pix.evaluate` returns it; without ``trivial`` where there is no source.
     kind : str
         What the truth's values mean.
     difference : array
-        Prediction minus truth, float32; of labels 1 where only the prediction has something, 2
-        where only the truth has, 3 where their classes differ.
+        See `napari_pix2pix.scoring.differences`.
     layout : Layout
         Where the difference has its channels.
     points : array (2, N)
@@ -129,7 +150,7 @@ class Evaluation:
         False where it was stopped.
     """
 
-    scores: dict[str, Any]
+    scores: Evaluation
     kind: str
     difference: np.ndarray
     layout: Layout
@@ -139,7 +160,7 @@ class Evaluation:
 
 def evaluate_subject(
     control: Control, subject: Subject, device: str | None = None
-) -> Generator[Evaluated, None, Evaluation]:
+) -> Generator[Evaluated, None, Result]:
     """Score a prediction, or a model, frame by frame; stopped, it keeps the frames that are done.
 
     Raises
@@ -147,34 +168,38 @@ def evaluate_subject(
     InputError
         When the layers don't fit each other or the model, or no pixel is left to score.
     """
-    from napari_pix2pix.metrics.sets import summarise
+    from napari_pix2pix.metrics.segmentation import segment_otsu
+    from napari_pix2pix.scoring import Evaluation, Measures, mark
+    from napari_pix2pix.scoring.differences import difference
 
-    opened = subject.pair()
-    judge = _Judge.of(subject, opened)
-    scored: list[tuple[str, dict[str, Scored]]] = []
-    differences, points = [], []
+    subject = subject.copied()
+    exam, facts = _examine(subject, device)
+    opened, kind = exam.pair, exam.codec.kind
+    measures = Measures(segment_otsu if subject.segments else None)
+    measures.check(kind, has_labels=False)
+    marks, differences, points = [], [], []
     # The scatter's points are spread over all frames.
     each = max(1, _POINTS // opened.frames)
     random = np.random.default_rng(0)
-    for frame in range(opened.frames):
-        prediction, truth, valid, sides = judge.frame(frame, device)
-        if sides:
-            name = f"frame {frame}" if opened.frames > 1 else subject.truth.name
-            scored.append((name, sides))
-        differences.append(_difference(prediction, truth, judge.codec.kind))
-        if judge.codec.kind == "image":
-            points.append(_sample(prediction, truth, valid, each, random))
-        yield Evaluated(frame + 1, opened.frames)
+    size = (opened.target.channels, opened.height, opened.width)
+    blank = np.zeros(size, np.float32 if kind == "image" else np.uint8)
+    for done, (frame, made) in enumerate(mark([exam], measures), start=1):
+        if frame is None or made is None:
+            differences.append(blank)
+        else:
+            marks.append(made)
+            differences.append(difference(frame.prediction, frame.truth, kind))
+            if kind == "image":
+                points.append(_sample(frame, each, random))
+        yield Evaluated(done, opened.frames)
         if control.stopped:
             break
     complete = len(differences) == opened.frames
-    blank = np.zeros_like(differences[0])
     differences += [blank] * (opened.frames - len(differences))
-    channels = len(blank)
-    layout = Layout() if channels == 1 else Layout(channel_axis=-3)
-    return Evaluation(
-        scores=summarise(scored),
-        kind=judge.codec.kind,
+    layout = Layout() if len(blank) == 1 else Layout(channel_axis=-3)
+    return Result(
+        scores=Evaluation([exam], marks, facts),
+        kind=kind,
         difference=layout.assemble(np.stack(differences), opened.target.frame_shape),
         layout=layout,
         points=np.concatenate(points, axis=1) if points else np.empty((2, 0)),
@@ -182,132 +207,60 @@ def evaluate_subject(
     )
 
 
-def write_csv(scores: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write scores as a table: a line for all images together and one for each.
+def report_result(control: Control, result: Result, path: str | os.PathLike[str]) -> str:
+    """Write the report of a result, unless stopped; return what is to be said of it."""
 
-    Raises
-    ------
-    FileError
-        When it can't be written.
-    """
-    path = as_path(path)
-    sides = [side for side in ("prediction", "trivial") if side in scores]
-    names = list(scores["prediction"])
+    def look(_: float) -> None:
+        if control.stopped:
+            raise _StoppedError
+
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", *(f"{side} {name}" for side in sides for name in names)])
-            for label, one in [("all", scores), *((i["name"], i) for i in scores["images"])]:
-                writer.writerow([label, *(one[s].get(name, "") for s in sides for name in names)])
-    except OSError as error:
-        raise FileError(
-            f"Can't write {path}: {error.strerror or error}; choose another place."
-        ) from error
+        result.scores.write_report(path, on_part=look)
+    except _StoppedError:
+        return "Cancelled: there is no report."
+    return f"Written to {os.fspath(path)}."
 
 
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """What frames are scored with."""
-
-    opened: OpenPair
-    codec: Codec
-    trivial: TrivialMap | None = None
-    source: OpenPair | None = None
-    translator: Translator | None = None
-    condition: Hashable = None
-
-    @classmethod
-    def of(cls, subject: Subject, opened: OpenPair) -> _Judge:
-        if subject.prediction is None:
-            assert subject.model is not None
-            translator = load_known(subject.model)
-            conditions = translator.conditions
-            index = conditions.index(subject.condition) if conditions else 0
-            maps = translator.trivial.maps  # of files of the PyTorch implementation there are none
-            codec, trivial = translator.target_codec, maps[index] if maps else None
-            return cls(opened, codec, trivial, opened, translator, subject.condition)
-        from napari_pix2pix.metrics.maps import fit_trivial
-        from napari_pix2pix.pairs.interpret import interpret
-
-        truths = [(truth, valid) for _, truth, valid in _frames(opened)]
-        codec, _ = interpret(
-            [truth for truth, _ in truths],
-            [valid for _, valid in truths],
-            kind=subject.kind,
-            method="percentile",
-            layout=opened.target.layout,
-            what="target",
-        )
-        source = subject.other()
-        if source is None:
-            return cls(opened, codec)
-        rgb = source.source.layout.rgb
-        return cls(
-            opened, codec, fit_trivial(list(_frames(source)), kind=codec.kind, rgb=rgb), source
-        )
-
-    def frame(
-        self, frame: int, device: str | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Scored]]:
-        """Return prediction, truth, the pixels that count, and the scores; none without any."""
-        from napari_pix2pix.metrics.sets import score
-
-        prediction, truth, valid = _read(self.opened, frame)
-        if self.translator is not None:
-            source, planes = prediction, self.opened.source
-            prediction = self.translator.translate_planes(
-                planes, frame, self.condition, device=device
-            )
-        elif self.source is not None:
-            source = _read(self.source, frame)[0]
-        if not valid.any():
-            return prediction, truth, valid, {}
-        sides = {"prediction": prediction}
-        if self.trivial is not None:
-            sides["trivial"] = self.codec.as_target(self.trivial.predict(source))
-        how: dict[str, Any] = {
-            "kind": self.codec.kind,
-            "valid": valid,
-            "data_range": self.codec.data_range,
-        }
-        return (
-            prediction,
-            truth,
-            valid,
-            {side: score(made, truth, **how) for side, made in sides.items()},
-        )
+class _StoppedError(Exception):
+    """Breaks a report off."""
 
 
-def _read(opened: OpenPair, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    source, truth, valid = opened.read(frame, slice(0, opened.height), slice(0, opened.width))
-    return source, truth, np.ones((1, *truth.shape[1:]), bool) if valid is None else valid
+def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]]:
+    """Say how the subject is predicted, and what a report says of the model."""
+    from napari_pix2pix.scoring import Exam, fit_to_scored
+    from napari_pix2pix.scoring.exams import read_some
+
+    opened = subject.pair()
+    name = "" if opened.frames > 1 else subject.truth.name
+    if subject.prediction is None:
+        from napari_pix2pix.evaluation import exam_of, facts_of
+
+        assert subject.model is not None
+        translator = load_known(subject.model)
+        trivial = None
+        if not translator.trivial.maps:
+            trivial = fit_to_scored([opened], translator.target_codec.kind)
+        exam = exam_of(translator, opened, name=name, trivial=trivial, device=device)
+        return exam, facts_of(translator, subject.model.name)
+    from napari_pix2pix.pairs.interpret import interpret
+
+    truths = [(truth, valid) for _, truth, valid in read_some(opened)]
+    codec, _ = interpret(
+        [truth for truth, _ in truths],
+        [valid for _, valid in truths],
+        kind=subject.kind,
+        method="percentile",
+        layout=opened.target.layout,
+        what="target",
+    )
+    source = subject.other()
+    trivial = None if source is None else fit_to_scored([source], codec.kind)
+    return Exam(name, opened, codec, source=source, trivial=trivial), subject.facts()
 
 
-def _frames(opened: OpenPair) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Read some frames, spread evenly."""
-    count = min(opened.frames, _SAMPLE)
-    for frame in np.linspace(0, opened.frames - 1, count).astype(int):
-        yield _read(opened, int(frame))
-
-
-def _difference(prediction: np.ndarray, truth: np.ndarray, kind: str) -> np.ndarray:
-    if kind == "image":
-        return prediction.astype(np.float32) - truth.astype(np.float32)
-    found, there = prediction != 0, truth != 0
-    result = found & ~there | (there & ~found) * np.uint8(2)
-    if kind == "classes":
-        result = result | (found & there & (prediction != truth)) * np.uint8(3)
-    return result.astype(np.uint8)
-
-
-def _sample(
-    prediction: np.ndarray,
-    truth: np.ndarray,
-    valid: np.ndarray,
-    count: int,
-    random: np.random.Generator,
-) -> np.ndarray:
-    inside = np.flatnonzero(np.broadcast_to(valid, truth.shape))
+def _sample(frame: Frame, count: int, random: np.random.Generator) -> np.ndarray:
+    truth, prediction = frame.truth, frame.prediction
+    inside = np.flatnonzero(np.broadcast_to(frame.valid, truth.shape))
     if len(inside) > count:
         inside = random.choice(inside, count, replace=False)
     return np.stack([truth.reshape(-1)[inside], prediction.reshape(-1)[inside]]).astype(float)

@@ -14,6 +14,7 @@ from napari_pix2pix.layers import (
     Place,
     Snapshot,
     answer_in,
+    as_shown,
     is_result_of,
     output_layer,
     trained_look,
@@ -63,13 +64,6 @@ class Made:
         layout, place = self.codec.layout, self.like.field_place
         moves = layout.channel_axis is not None and not layout.rgb
         return place.with_axis_in_front("channel") if moves else place
-
-    def shown(self, array: np.ndarray) -> np.ndarray:
-        """Bring the channels to the front, as a layer shows them."""
-        layout = self.codec.layout
-        if layout.channel_axis is None or layout.rgb:
-            return array
-        return np.moveaxis(array, max(layout.channel_axis, -array.ndim), 0)
 
     def _shown_as(self, array: np.ndarray) -> dict[str, Any]:
         if self.record["shown"] == "deviation":
@@ -141,7 +135,7 @@ class Result:
         elif self.gone:
             return
         elif array is not self._array:
-            self.layer.data = self._made.shown(array)
+            self.layer.data = as_shown(array, self._made.codec.layout)
         elif time.perf_counter() - self._drawn > self._cost / _SHARE:
             began = time.perf_counter()
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -182,7 +176,7 @@ class Result:
         layer, place = self.layer, self._made.place.keywords()
         self._overlays = layer.metadata[KEY].get("partial", False)
         self._remember(layer, ["data", "metadata", "name", "blending", *place])
-        layer.data = self._made.shown(array)
+        layer.data = as_shown(array, self._made.codec.layout)
         for name, value in place.items():
             setattr(layer, name, value)
 

@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_pix2pix.layers import Place, Snapshot, mask_of, output_layer, snapshot
+from napari_pix2pix.layers import Place, Snapshot, as_shown, mask_of, output_layer, snapshot
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.events import Preview, Region
@@ -205,7 +205,8 @@ class LivePreview(QWidget):
 
     def _show(self, event: Preview) -> None:
         if self._in_viewer():
-            self._layer.data = self._make(event).data
+            layout = self._pairs[event.pair].layout
+            self._layer.data = as_shown(self._assemble(event), layout)
 
     def _add_layer(self, event: Preview) -> None:
         self._layer = self._make(event)
@@ -214,6 +215,11 @@ class LivePreview(QWidget):
         self._viewer.add_layer(self._layer)
         layers.selection = selected  # a layer that comes by itself takes no one's place
 
+    def _assemble(self, event: Preview) -> np.ndarray:
+        """Lay a picture out like the target."""
+        shown = self._pairs[event.pair]
+        return shown.layout.assemble(event.image[np.newaxis], (1,) * len(shown.frame_shape))
+
     def _make(self, event: Preview) -> Any:
         """Make the layer of a picture, where its pixels lie."""
         shown = self._pairs[event.pair]
@@ -221,7 +227,7 @@ class LivePreview(QWidget):
         offset = [*(int(n) for n in frame), event.top, event.left]
         place = _moved(shown.source.field_place, offset)
         return output_layer(
-            shown.layout.assemble(event.image[np.newaxis], tuple(1 for _ in frame)),
+            self._assemble(event),
             replace(shown.source, place=place, channel_axis=None, rgb=False),
             layout=shown.layout,
             kind=event.kind,

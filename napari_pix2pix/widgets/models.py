@@ -108,7 +108,7 @@ class Models(QObject):
         """Return what is known of a file; it need not have been read."""
         path = path.absolute()
         found = (model for model in self._models if model.path == path)
-        return next(found, KnownModel(path.stem, path=path))
+        return next(found, KnownModel(_name_of(path), path=path))
 
     def recent_files(self) -> tuple[Path, ...]:
         """Return the files used lately that are still there, the latest first."""
@@ -126,6 +126,17 @@ class Models(QObject):
 def models() -> Models:
     """Return the one registry of this process."""
     return Models()
+
+
+def _name_of(path: Path) -> str:
+    """Name a model by its file; the PyTorch implementation names its folder: facades/latest_net_G.
+
+    >>> _name_of(Path("facades/latest_net_G.pth"))
+    'facades latest'
+    """
+    if not path.stem.endswith("_net_G"):
+        return path.stem
+    return f"{path.parent.name} {path.stem.removesuffix('_net_G')}"
 
 
 def _recent() -> list[Path]:

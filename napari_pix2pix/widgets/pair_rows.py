@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import pair_of
+from napari_pix2pix.layers import Copy, pair_of
 from napari_pix2pix.widgets.layer_choice import (
     LayerChoice,
     LayersChoice,
@@ -89,7 +89,7 @@ class PairChoice:
             names["condition"],
         )
 
-    def pair(self, *, copy: bool) -> Pair:
+    def pair(self, *, copy: Copy) -> Pair:
         """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`."""
         return pair_of(
             self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.pictures import picture
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.pictures import picture_label
 from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.sentence import Sentence
 
@@ -94,8 +95,8 @@ class PatchPreview(QDialog):
             (("source", patches.sources), ("target", patches.targets))
         ):
             self._grid.addWidget(QLabel(word), row, 0)
-            for column, picture in enumerate(pictures):
-                self._grid.addWidget(_label(picture), row, column + 1)
+            for column, shown in enumerate(pictures):
+                self._grid.addWidget(picture_label(shown, _SIDE), row, column + 1)
         side = patches.side
         self._said.say(
             f"{side} x {side} pixels each, turned, mirrored and jittered as in training."
@@ -111,36 +112,7 @@ def _draw(pairs: Sequence[Pair], config: TrainConfig, start: Any, step: int) -> 
     data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
     drawn = data.sampler.batch(step)
     return Patches(
-        tuple(_picture(planes, data.source_codec) for planes in drawn.source),
-        tuple(_picture(planes, data.target_codec) for planes in drawn.target),
+        tuple(picture(planes, data.source_codec) for planes in drawn.source),
+        tuple(picture(planes, data.target_codec) for planes in drawn.target),
         config.patch,
     )
-
-
-def _picture(planes: np.ndarray, codec: Any) -> np.ndarray:
-    """Turn planes (P, h, w) in the network's range into a picture."""
-    if codec.kind == "image":
-        kept = planes[:3] if len(planes) >= 3 and codec.layout.rgb else planes[:1]
-        shown = np.clip((kept + 1) * 127.5, 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(
-            np.broadcast_to(shown.transpose(1, 2, 0), (*shown.shape[1:], 3))
-        )
-    labels = codec.decode(planes)[0].astype(np.int64)
-    colours = np.random.default_rng(0).integers(70, 256, (256, 3)).astype(np.uint8)
-    colours[0] = 0
-    return colours[np.where(labels == 0, 0, labels % 255 + 1)]
-
-
-def _label(picture: np.ndarray) -> QLabel:
-    height, width, _ = picture.shape
-    image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
-    label = QLabel()
-    label.setPixmap(
-        QPixmap.fromImage(image.copy()).scaled(
-            _SIDE,
-            _SIDE,
-            Qt.AspectRatioMode.KeepAspectRatio,
-            Qt.TransformationMode.FastTransformation,
-        )
-    )
-    return label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 
 from qtpy.QtCore import Signal
@@ -13,6 +14,7 @@ from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
 _PARTS = 1000  # of the bars
+_PERIOD = 0.25  # seconds between two looks at how far the run is
 
 
 class State(StrEnum):
@@ -50,6 +52,7 @@ class RunStatus(QWidget):
         self._activity = Activity()
         self._ready = False
         self._stopping = False
+        self._shown = 0.0  # when
         self.said = Sentence()
         self.error = Sentence(is_error=True)
         self.bar = QProgressBar()
@@ -101,15 +104,13 @@ class RunStatus(QWidget):
         self._update()
 
     def show_stopping(self) -> None:
-        """Show that the run was asked to stop, and what it still waits for."""
+        """Show that the run was asked to stop."""
         self._stopping = True
-        preparing = self.state is State.PREPARING
-        what = "when the layers are read, which can't be broken off" if preparing else "now"
-        self.said.say(f"Stopping {what} ...")
+        self.said.say("Stopping ...")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
-        """Show how far the run is.
+        """Show how far the run is, a few times a second: drawing takes from the training.
 
         Parameters
         ----------
@@ -117,6 +118,10 @@ class RunStatus(QWidget):
         epochs : int, optional
             Of the budget, where that is in epochs.
         """
+        now = time.perf_counter()
+        if now - self._shown < _PERIOD:
+            return
+        self._shown = now
         of = "" if epochs is None else f"/{epochs}"
         words = f"Epoch {step.epoch}{of}, {in_time_units(step.seconds_left)} left"
         value = round(step.progress * _PARTS)

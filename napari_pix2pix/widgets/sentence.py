@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
-RED = "#e5534b"  # readable on napari's dark and light themes
+RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
 
 
 class Sentence(QLabel):
@@ -13,11 +13,11 @@ class Sentence(QLabel):
 
     Parameters
     ----------
-    is_error : bool
-        Whether it is red.
+    is_error, is_warning : bool
+        Whether it is red, or amber.
     """
 
-    def __init__(self, *, is_error: bool = False) -> None:
+    def __init__(self, *, is_error: bool = False, is_warning: bool = False) -> None:
         super().__init__()
         self.setWordWrap(True)
         self.setTextFormat(Qt.TextFormat.PlainText)
@@ -25,8 +25,8 @@ class Sentence(QLabel):
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
-        if is_error:
-            self.setStyleSheet(f"color: {RED}")
+        if is_error or is_warning:
+            self.setStyleSheet(f"color: {RED if is_error else AMBER}")
         self.hide()
 
     def say(self, text: str) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError, Pix2PixError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.translator import Translator
 
+_DRAWN = 50  # milliseconds after which the viewer has drawn a layer that was added
 _log = logging.getLogger(__name__)
 
 
@@ -225,7 +226,7 @@ class TrainDock(QWidget):
             raise InputError("A training is going on: stop it and wait for its end.")
         fields = self.view.form.fields if died is None else died.record["fields"]
         TrainConfig(**fields)  # before anything is copied
-        pairs = self.view.form.open_pairs(copy=True)
+        pairs = self.view.form.open_pairs(copy="small")
         choices = self.view.form.pairs.choices()
         region = self.view.preview.region(choices, pairs)
         run = self._run = TrainRun.of(choices, fields, died)
@@ -251,13 +252,20 @@ class TrainDock(QWidget):
         elif isinstance(event, Prepared):
             self._enter(State.TRAINING, f"on {event.device}")
         self.view.show_event(event, self._run.config)
+        if isinstance(event, Prepared):
+            QTimer.singleShot(_DRAWN, self._go)
 
-    def _on_finished(self, translator: Translator) -> None:
+    def _go(self) -> None:
+        """Let the first step begin, unless the user holds the run by now."""
+        if self.view.status.state is State.TRAINING:
+            self._runner.resume()
+
+    def _on_finished(self, translator: Translator | None) -> None:
         run = self._run
         assert run is not None
-        assert run.done is not None
-        if not run.done.step:
-            run.discard()
+        if translator is None or run.done is None or not run.done.step:
+            run.give_up()
+            self._look_for_dead_runs()  # one that was to go on is offered again
             self._enter(State.STOPPED, "before the first step, so there is no model")
             return
         problem = run.mark("ended")
@@ -272,9 +280,12 @@ class TrainDock(QWidget):
     def _on_failed(self, sentence: str) -> None:
         assert self._run is not None
         self.view.warn(self._run.mark("closed"))
-        if self._run.autosave is not None:
-            self.view.offer.look(self._run.autosave.path.parent)
+        self._look_for_dead_runs()
         self._enter(State.FAILED, sentence)
+
+    def _look_for_dead_runs(self) -> None:
+        if self._run is not None and self._run.autosave is not None:
+            self.view.offer.look(self._run.autosave.path.parent)
 
     def _on_train(self) -> None:
         try:

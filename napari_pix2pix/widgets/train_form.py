@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.layers import misplaced
+from napari_pix2pix.layers import Copy, misplaced
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.config_form import ConfigForm
@@ -89,7 +89,7 @@ class TrainForm(QWidget):
         for form in (self.basics, self.advanced):
             form.set_values({})
 
-    def open_pairs(self, *, copy: bool) -> list[Pair]:
+    def open_pairs(self, *, copy: Copy) -> list[Pair]:
         """Open the layers of all rows; what is wrong stands below its row.
 
         Raises

@@ -76,9 +76,11 @@ class TrainRun:
             return str(error)
         return ""
 
-    def discard(self) -> None:
-        """Leave nothing of it."""
-        if self.autosave is not None:
+    def give_up(self) -> None:
+        """Leave nothing of a run without a step; one that was to go on can do so later."""
+        if self.done is None:
+            self.mark("closed")  # which keeps what an earlier run has written
+        elif self.autosave is not None:
             self.autosave.discard()
 
     def remember(self, translator: Translator) -> None:

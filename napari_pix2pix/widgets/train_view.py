@@ -60,6 +60,8 @@ class TrainView:
             case Prepared():
                 self.curves.show()
                 self.body.show_soon(self.curves)
+                if event.preview is not None:
+                    self.preview.add(event.preview)
             case Step():
                 self.status.show_step(event, config.epochs)
                 self.curves.add(event)

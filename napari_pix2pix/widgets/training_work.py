@@ -9,6 +9,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pix2pix.errors import StoppedError
+from napari_pix2pix.layers import copied_pair
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
@@ -30,29 +32,36 @@ def training_work(
 ) -> Work:
     """Return what trains on pairs; parameters are those of `fitting.training_events`.
 
+    The result is a `Translator`, or None where it was stopped while the pairs were being read.
+
     Parameters
     ----------
     start : Translator or path-like, optional
         The model to begin with; a new one when not given.
     """
 
-    def work(control: Control) -> Generator[Event, None, Translator]:
+    def work(control: Control) -> Generator[Event, None, Translator | None]:
         # torch comes with it: only a thread may wait for that.
         from napari_pix2pix.fitting import training_events
 
         given = {} if start is None else {"start": start}
         try:
-            return (
-                yield from training_events(
-                    pairs,
-                    config,
-                    checkpoint=checkpoint,
-                    resume=resume,
-                    control=control,
-                    preview=preview,
-                    **given,
-                )
+            events = training_events(
+                [copied_pair(pair) for pair in pairs],
+                config,
+                checkpoint=checkpoint,
+                resume=resume,
+                control=control,
+                preview=preview,
+                preview_first=True,
+                **given,
             )
+            # Until the dock has shown what there is by now: a new layer takes the viewer a fifth of
+            # a second, and twice that beside a training.
+            control.pause()
+            return (yield from events)
+        except StoppedError:
+            return None
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             raise

@@ -9,7 +9,9 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.stopping import stops_when
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.runner import Runner
 
 _DELAY = 300  # milliseconds without a change before the pairs are looked at
@@ -83,11 +85,12 @@ class Understanding(QObject):
     def touch(self) -> None:
         """Something has changed; what is being found out is no longer of interest."""
         self._is_stale = self._runner.running
+        self._runner.stop()
         self._timer.start()
 
     def check(self, pairs: Sequence[Pair], config: TrainConfig, start: Any = None) -> None:
         """Look at pairs, and at the model to begin from, in a thread."""
-        self._runner.start(lambda control: _understand(pairs, config, start))
+        self._runner.start(lambda control: _understand(control, pairs, config, start))
 
     def close(self) -> None:
         """Wait for the thread, and say nothing more."""
@@ -112,7 +115,9 @@ class Understanding(QObject):
             self._timer.start()
 
 
-def _understand(pairs: Sequence[Pair], config: TrainConfig, start: Any) -> Understood:
+def _understand(
+    control: Control, pairs: Sequence[Pair], config: TrainConfig, start: Any
+) -> Understood:
     # torch comes with these: only a thread may wait for it.
     from napari_pix2pix.fitting import open_start
     from napari_pix2pix.training.data import prepare
@@ -122,7 +127,8 @@ def _understand(pairs: Sequence[Pair], config: TrainConfig, start: Any) -> Under
     choose_device(config.device)
     model = None if start is None else open_start(start)
     config = config if model is None else model.fill(config)
-    with out_of_memory_in_words("reading the layers", "Close other programs, or crop the layers."):
+    hint = "Close other programs, or crop the layers."
+    with out_of_memory_in_words("reading the layers", hint), stops_when(lambda: control.stopped):
         data = prepare(pairs, config, start=model)
     return Understood(
         summary=data.summary,

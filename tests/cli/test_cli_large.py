@@ -76,6 +76,36 @@ def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, 
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.ome.tif"])
+@pytest.mark.parametrize("kind", ["npy", "zarr"])  # read at once, and in blocks
+def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke, sentence, models,
+                                                name, kind):  # fmt: skip
+    if kind == "npy":
+        source = tmp_path / "in.npy"
+        np.save(source, noise(60, 70))
+    out = tmp_path / name
+    words = ("apply", folder / "gray.safetensors", source, "-o", out)
+    assert invoke(*words).exit_code == 0
+    assert "is finished already.\n" in invoke(*words, "--resume").stderr
+    said = sentence(invoke(*words, "--resume", "--output float"))
+    assert said.endswith("was made with other options: choose another name, or replace it with "
+                         "--overwrite.")  # fmt: skip
+    assert "of another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
+    other = models("gray", "gray", tmp_path / "other.safetensors")
+    assert "with another model" in sentence(invoke("apply", other, *words[2:], "--resume"))
+    changed = source if kind == "npy" else source / "zarr.json"
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 10**9))
+    assert "of what it was before it changed" in sentence(invoke(*words, "--resume"))
+    assert invoke(*words, "--resume", "--overwrite").exit_code == 0
+
+
+def test_resume_says_where_a_file_does_not_tell(folder, source, tmp_path, invoke):
+    words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.npy")
+    assert invoke(*words).exit_code == 0
+    said = invoke(*words, "--resume").stderr
+    assert "out.npy is finished already; the file does not say of which model" in said
+
+
 def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, folder, tiny):
     model = tmp_path / "noisy.safetensors"
     result = invoke("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import tiny
 
 from napari_pix2pix import load, train
 
-TINY = {"steps": 1, "width": 4, "depth": 2, "patch": 32, "batch": 2, "discriminator_width": 4}
+TINY = tiny.TINY | {"steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def model(tmp_path_factory):
     """Two conditions, one of them a number; RGB."""
     path = tmp_path_factory.mktemp("sample") / "m.safetensors"
     images = [np.random.default_rng(i).integers(0, 255, (40, 40, 3), np.uint8) for i in (0, 1)]
-    train(None, images, condition=["GFP", 2], device="cpu", **TINY).save(path)
+    train(None, images, condition=["GFP", 2], **TINY).save(path)
     return path
 
 
@@ -32,7 +33,7 @@ def test_files_are_what_python_gives(model, tmp_path, invoke):
 
 def test_channels_in_front(models, tmp_path, invoke):
     image = np.random.default_rng(0).integers(0, 999, (2, 40, 40), np.uint16)
-    train(None, image, channel_axis=0, device="cpu", **TINY).save(tmp_path / "m.safetensors")
+    train(None, image, channel_axis=0, **TINY).save(tmp_path / "m.safetensors")
     result = invoke("sample", tmp_path / "m.safetensors", "-o", tmp_path / "out", "--size", "24")
     assert result.stdout == f"Wrote {tmp_path / 'out' / 'sample_000.tif'}\n"
     with tifffile.TiffFile(tmp_path / "out" / "sample_000.tif") as file:

@@ -52,9 +52,38 @@ def test_each_sample_keeps_axes_and_sizes(name, place, tmp_path, invoke):
     assert (image.axes, image.shape, image.scale["Z"]) == ("ZYX", (2, 40, 48), 2.0)
 
 
+@pytest.mark.parametrize("part", ["", "--region 0:40,0:48"])
+def test_a_summary_is_that_of_the_samples(part, place, tmp_path, invoke):
+    """At once, and block by block."""
+    result = invoke(
+        "apply",
+        place / "m.safetensors",
+        place / "in" / "a.tif",
+        "-o",
+        tmp_path / "a.tif",
+        f"--samples 4 --seed 2 --summary mean,q25,std {part}",
+    )
+    assert result.exit_code == 0, result.stderr
+    image = np.asarray(read_image(place / "in" / "a.tif").data)
+    drawn = load(place / "m.safetensors")(image, samples=4, seed=2, output="float")
+    wanted = {
+        "mean": drawn.mean(0),
+        "std": drawn.std(0, ddof=1),
+        "q25": np.quantile(drawn, 0.25, 0),
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {f"a_{name}.tif" for name in wanted}
+    for name, array in wanted.items():
+        made = read_image(tmp_path / f"a_{name}.tif")
+        assert (made.axes, np.asarray(made.data).dtype) == ("ZYX", np.float32)
+        np.testing.assert_allclose(made.data, array, rtol=1e-3, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("--samples 2 --summary mean,median", "each once: mean,std,q5,q95; got 'mean,median'"),
+        ("--samples 2 --summary q5,q5", "each once: mean,std,q5,q95; got 'q5,q5'"),
+        ("--summary mean", "samples of a summary must be 2 or more, got 1"),
         ("--samples 2", "no noise planes, so all 2 samples would be the same"),
         ("--samples 0", "samples must be 1 or more, got 0"),
     ],

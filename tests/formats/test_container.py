@@ -284,7 +284,7 @@ def test_pytorch_checkpoints_are_refused_unexecuted(tmp_path: Path, zipped: bool
     path, trap = tmp_path / "net_G.pth", tmp_path / "trap"
     torch.save({"a": Trap(trap)}, path, _use_new_zipfile_serialization=zipped)
     for read in (read_container, read_header):
-        with pytest.raises(FileError, match="looks like a PyTorch checkpoint"):
+        with pytest.raises(FileError, match="is a PyTorch file"):
             read(path)
     assert not trap.exists()
 

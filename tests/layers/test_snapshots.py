@@ -10,7 +10,17 @@ import zarr
 from napari.layers import Image, Labels, Points
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import Snapshot, as_trained, is_layer, place_of, planes_of, snapshot
+from napari_pix2pix.layers import (
+    Snapshot,
+    as_trained,
+    copied_pair,
+    is_layer,
+    pair_of,
+    place_of,
+    planes_of,
+    snapshot,
+    snapshots,
+)
 from napari_pix2pix.pairs.layouts import Layout
 
 ALL = slice(None)
@@ -172,3 +182,32 @@ def test_what_layers_say_goes_before_what_a_model_was_trained_on():
     two = [snapshot(image(5, 6, 7)), snapshot(image(5, 6, 7))]
     for given in ([labelled], [rgb], two):
         assert as_trained(given, Layout(channel_axis=-3)) == given
+
+
+def test_a_large_layer_is_shared_until_it_is_copied(monkeypatch):
+    layer = image(6, 7)
+    assert not np.shares_memory(snapshot(layer, copy="small").data, layer.data)
+    monkeypatch.setattr(snapshots, "_SMALL", 0)
+    shared = snapshot(layer, copy="small")
+    assert np.shares_memory(shared.data, layer.data)
+    own = shared.copied()
+    assert not np.shares_memory(own.data, layer.data)
+    assert own.copied().data is own.data  # no second copy of what is owned
+    with pytest.raises(ValueError, match="read-only"):
+        own.data[0, 0] = 1
+    np.testing.assert_array_equal(own.data, layer.data)
+
+
+def test_a_pair_is_copied_with_its_mask():
+    layers = [image(3, 6, 7, axis_labels=("c", "y", "x")), image(6, 7)]
+    mask = Labels(np.ones((6, 7), int))
+    pair = pair_of(layers[:1], layers[1:], mask=mask, copy=False)
+    own = copied_pair(pair)
+    sides = [(pair.source, own.source), (pair.target, own.target)]
+    expected = [before.read(0, ALL, ALL).copy() for before, _ in sides]
+    for layer in layers:
+        layer.data[:] = 0
+    for (before, after), values in zip(sides, expected, strict=True):
+        assert after.layout == before.layout
+        np.testing.assert_array_equal(after.read(0, ALL, ALL), values)
+    assert own.mask.all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.calibration import calibrate, spread_and_mean
+from napari_pix2pix.metrics.calibration import calibrate
 
 
 def test_calibrated_samples_lie_on_the_diagonal() -> None:
@@ -57,12 +57,3 @@ def test_few_pixels_make_few_bins() -> None:
     assert len(calibrate(np.arange(3.0), np.arange(3.0), samples=2).spreads) == 3
     with pytest.raises(InputError, match="0 spreads"):
         calibrate(np.empty(0), np.empty(0), samples=2)
-
-
-def test_spread_and_mean_of_draws() -> None:
-    draws = np.random.default_rng(0).normal(14_000, 1, (7, 5, 6))
-    spread, mean = spread_and_mean(iter(draws))
-    np.testing.assert_allclose(spread, draws.std(axis=0, ddof=1))
-    np.testing.assert_allclose(mean, draws.mean(axis=0))
-    with pytest.raises(InputError, match="got 1"):
-        spread_and_mean(draws[:1])

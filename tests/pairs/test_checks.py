@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.pairs.checks import check_blocks
+from napari_pix2pix.pairs.checks import alpha_notes, check_blocks
 from napari_pix2pix.pairs.pair import Pair, open_pair
 from napari_pix2pix.pairs.sample import sample_blocks
 from napari_pix2pix.pairs.split import whole_areas
@@ -112,6 +112,13 @@ def test_a_mask_that_leaves_nothing_is_refused():
 def test_alpha_is_said_once():
     rgba = rng.integers(0, 255, (32, 32, 4), dtype=np.uint8)
     pair = Pair(rgba, image())
-    assert check(pair, pair, pair) == [
+    assert check(pair, pair, pair) == []  # nothing is wrong with it
+    assert alpha_notes([open_pair(pair)] * 3) == [
         "The alpha channel of the source of the pair is left out, as in 2 more."
     ]
+    assert alpha_notes([open_pair(Pair(image(), image()))]) == []
+
+
+def test_integers_that_no_float_can_tell_apart_are_not_constant():
+    large = rng.integers(0, 9, (32, 32)) + 2**60
+    assert check(Pair(large, image())) == []

@@ -11,6 +11,7 @@ from napari_pix2pix.pairs import class_values
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.class_values import (
     held_values,
+    large_parts,
     leave_out_of_blocks,
     leave_out_unknown,
 )
@@ -60,6 +61,16 @@ def test_what_is_not_in_memory_is_not_read(tmp_path):
     assert held_values(pairs, whole_areas(pairs), "target") is None
     pairs = opened(labels[1:])
     assert held_values(pairs, whole_areas(pairs), "target").tolist() == [0, 1]
+
+
+def test_parts_are_large_few_and_inside_the_areas():
+    labels = np.arange(40 * 3 * 5000).reshape(40, 3, 5000)
+    pairs = opened(labels)
+    parts = large_parts(pairs, [Area(0, 1, 3, 0, 5000)], "target")
+    assert len(parts) == 14
+    np.testing.assert_array_equal(parts[1], labels[3:4, 1:, 1476:3524])
+    lazy = opened(da.from_array(labels))
+    assert large_parts(lazy, whole_areas(lazy), "target") == []
 
 
 @settings(deadline=None, max_examples=60)

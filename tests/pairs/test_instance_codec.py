@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage import measure
 
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.pairs.instance_codec import InstanceCodec
@@ -30,7 +32,9 @@ def test_objects_come_back_in_their_dtype(dtype):
 
 @settings(deadline=None, max_examples=40)
 @given(
-    dtype=st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"]),
+    dtype=st.sampled_from(
+        ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
+    ),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     side=st.integers(3, 9),
     seed=st.integers(0, 99),
@@ -42,6 +46,24 @@ def test_any_map_of_touching_objects_comes_back_in_its_dtype(dtype, shape, side,
     back = codec.decode(codec.encode(raw))
     assert back.dtype == raw.dtype
     # The same pixels belong together, whatever their numbers.
+    pairs = np.unique(np.stack([raw.ravel(), back.ravel()]), axis=1)
+    assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+    np.testing.assert_array_equal(back == 0, raw == 0)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    dtype=st.sampled_from(["uint8", "uint16", "int32", "uint32", "int64", "uint64"]),
+    values=hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)),
+                      elements=st.integers(0, 3)),
+    reach=st.integers(1, 12),
+)  # fmt: skip
+def test_any_map_of_connected_objects_comes_back(dtype, values, reach):
+    """Objects of any shape, with holes, one pixel wide, wrapped round each other."""
+    raw = measure.label(values, background=0, connectivity=1)[np.newaxis].astype(dtype)
+    codec = InstanceCodec(dtype, 1, Layout(), reach=reach)
+    back = codec.decode(codec.encode(raw))
+    assert back.dtype == raw.dtype
     pairs = np.unique(np.stack([raw.ravel(), back.ravel()]), axis=1)
     assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
     np.testing.assert_array_equal(back == 0, raw == 0)

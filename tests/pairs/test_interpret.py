@@ -71,6 +71,26 @@ def test_floats_that_look_like_labels_are_an_image_with_a_word():
     assert fit(LABELS * np.float64(2.0**40))[1] == ""
 
 
+def test_several_channels_of_labels_are_an_image_with_a_word():
+    def words(windows, layout=Layout(-3), kind="auto"):  # noqa: B008
+        return interpret(
+            [windows],
+            [np.ones((1, *windows.shape[1:]), bool)],
+            kind=kind,
+            method="minmax",
+            layout=layout,
+            what="target",
+        )[1]
+
+    two = np.concatenate([LABELS, LABELS[:, ::-1]])
+    assert words(two).startswith("Each of the 2 channels of the target looks like labels")
+    noise = np.random.default_rng(0).integers(0, 255, LABELS.shape)
+    assert words(np.concatenate([LABELS, noise])) == ""
+    assert words(two, kind="image") == ""  # said, so not doubted
+    assert words(np.concatenate([two, LABELS]), Layout(-1, rgb=True)) == ""
+    assert words(two > 0) == ""
+
+
 def test_what_can_be_no_labels_is_refused_with_the_way_out():
     with pytest.raises(InputError, match="taken for instances; target_kind says"):
         fit(np.random.default_rng(0).random((1, 48, 48)), "instances")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import data, io, measure
 
-from napari_pix2pix.pairs.kinds import describe_kind, find_kind
+from napari_pix2pix.pairs.kinds import describe_kind, find_kind, other_kinds
 
 
 def blobs(seed=0, density=0.004, sigma=5.0, side=160):
@@ -147,3 +147,30 @@ def test_real_stacks(real_data, path, kind):
     assert find_kind(stack) == kind
     if kind == "image":
         assert {find_kind(plane) for plane in stack} == {kind}
+
+
+def test_images_of_another_kind_than_their_set_are_named():
+    labels = [nuclei(seed).astype(np.uint16) for seed in range(4)]
+    classes = np.random.default_rng(0).integers(1, 4, 1 + max(one.max() for one in labels))
+    classes[0] = 0
+    noisy = np.random.default_rng(0).poisson(500 * blobs()).astype(np.uint16)
+    mixed = {
+        "a": [labels[0]],
+        "b": [classes[labels[1]].astype(np.uint16)],
+        "c": [noisy],
+        "d": [labels[2][:80], labels[2][80:]],
+        "few": [(labels[3] * (labels[3] < 3))],  # two objects could be two classes
+        "empty": [np.zeros_like(labels[0])],
+    }
+    assert other_kinds(mixed, "instances") == {"classes": ["b"], "image": ["c"]}
+    assert other_kinds(mixed, "classes") == {"instances": ["a", "d"], "image": ["c"]}
+    assert other_kinds({"e": [noisy / 2]}, "image") == {}
+
+
+@pytest.mark.parametrize("name", ["nuclei_fluorescence", "nuclei_histology"])
+def test_real_sets_are_of_one_kind(real_data, name):
+    for side, kind in (("source", "image"), ("target", "instances")):
+        files = sorted((real_data / name / "train" / side).iterdir())
+        images = {file.name: io.imread(file) for file in files}
+        plain = {key: [one if one.ndim == 2 else one[..., 0]] for key, one in images.items()}
+        assert other_kinds(plain, kind) == {}

@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair, open_pair
+from napari_pix2pix.pairs.patches import PatchSampler
 from napari_pix2pix.pairs.split import Area, split, whole_areas
+
+ONE = ImageCodec("minmax", "float32", (-1.0,), (1.0,), Layout())
 
 
 def pairs_of(*shapes):
@@ -22,7 +27,9 @@ def distance(one, other):
     return max(down, across)
 
 
-sizes = st.tuples(st.integers(1, 400), st.integers(1, 400))
+sizes = st.tuples(st.integers(1, 400), st.integers(1, 400)) | st.tuples(
+    st.integers(1, 5), st.integers(1, 400), st.integers(1, 400)
+)
 
 
 @settings(deadline=None, max_examples=200)
@@ -125,3 +132,46 @@ def test_conditions_of_one_image_each_are_split_inside():
     pairs = [open_pair(Pair(image, image, condition=name)) for name in "abcd"]
     parts = split(pairs, fraction=0.2, patch=32, seed=0)
     assert len(parts.train) == len(parts.validation) == 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    shapes=st.lists(st.tuples(st.integers(1, 150), st.integers(1, 150)), min_size=1, max_size=5),
+    conditions=st.lists(st.sampled_from("ab"), min_size=5, max_size=5),
+    z_context=st.integers(0, 1),
+    patch=st.sampled_from([16, 32, 64]),
+    zoom=st.sampled_from([(1.0, 1.0), (0.5, 2.0)]),
+    seed=st.integers(0, 9),
+)
+def test_no_patch_shows_what_is_held_out(shapes, conditions, z_context, patch, zoom, seed):
+    """Held-out pixels are marked: whatever patches are drawn, padded or zoomed, none shows one."""
+    frames = 2 if z_context else 1
+    plain = [np.zeros((frames, *shape), np.float32) for shape in shapes]
+    named = list(zip(plain, conditions, strict=False))
+    parts = split(
+        [open_pair(Pair(one, one, condition=name)) for one, name in named],
+        fraction=0.3,
+        patch=patch,
+        seed=seed,
+    )
+    for area in parts.validation:
+        plain[area.pair][:, area.top : area.bottom, area.left : area.right] = 1
+    pairs = [open_pair(Pair(one, one, condition=name), z_context) for one, name in named]
+    assert {conditions[area.pair] for area in parts.train} == set(conditions[: len(shapes)])
+    codec = ImageCodec("minmax", "float32", (-1.0,) * 3, (1.0,) * 3, Layout())
+    drawn = PatchSampler(
+        pairs,
+        parts.train,
+        codec if z_context else ONE,
+        ONE,
+        patch=patch,
+        batch=8,
+        seed=seed,
+        zoom=zoom,
+        conditions="ab",
+    ).batch(0)
+    assert not drawn.source.any()
+    assert not drawn.target.any()
+    for area in parts.validation:
+        held_out = slice(area.top, area.bottom), slice(area.left, area.right)
+        assert pairs[area.pair].read(0, *held_out)[1].all()

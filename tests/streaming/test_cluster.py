@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from click.testing import CliRunner
 
 from napari_pix2pix import train
@@ -22,8 +23,7 @@ from napari_pix2pix.streaming import cluster as module
 from napari_pix2pix.streaming import connect, files, translate_file
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "patch": 32, "batch": 2, "dropout": 0.0, "device": "cpu",
-        "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}  # fmt: skip
+TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -138,7 +138,7 @@ def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, 
     model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
     source = tmp_path / "in.zarr"
     write_image(source, noise(2, 96, 96), "ZYX", {}, {})
-    monkeypatch.setattr(files, "choose_tile", lambda *_, **__: 32)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     with connect(scheduler.scheduler_address, model) as cluster:
         there = translate_file(
             model, source, read_image(source), tmp_path / "there.zarr", cluster=cluster
@@ -171,6 +171,36 @@ def test_files_that_workers_do_not_see_are_named(gray, scheduler, source, tmp_pa
     ):
         translate_file(gray, source, read_image(source), tmp_path / "out.zarr", cluster=cluster)
     assert not (tmp_path / "out.zarr.part").exists()
+
+
+def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, tmp_path):
+    from distributed import LocalCluster
+
+    passing = LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
+    )
+
+    def on_tile(done: int, _: int) -> None:
+        if done == 2:
+            passing.close()
+
+    with (
+        pytest.raises(
+            DeviceError, match=r"has gone; what is finished is kept: go on with --resume"
+        ),
+        connect(passing.scheduler_address, gray) as cluster,
+    ):
+        translate_file(gray, source, read_image(source), tmp_path / "out.zarr",
+                       cluster=cluster, on_tile=on_tile)  # fmt: skip
+    assert (tmp_path / "out.zarr.part" / "done.txt").read_text().count("\n") >= 2
+
+
+def test_blocks_that_workers_die_of_are_told():
+    from distributed.scheduler import KilledWorker
+
+    words = r"4 workers died one after another at the same block.*smaller --tile"
+    with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
+        raise KilledWorker("block", None, 3)
 
 
 def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):

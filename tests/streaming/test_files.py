@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import tiny
 import zarr
 
 from napari_pix2pix import train
@@ -20,10 +21,10 @@ from napari_pix2pix.formats.omezarr import create_zarr
 from napari_pix2pix.formats.writing import write_image
 from napari_pix2pix.streaming import files, translate_file
 from napari_pix2pix.streaming.work import Work
+from napari_pix2pix.translation import cutting
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "patch": 32, "batch": 2, "dropout": 0.0, "device": "cpu",
-        "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}  # fmt: skip
+TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
 UNITS = dict.fromkeys(SCALE, "micrometer")
 
@@ -212,7 +213,7 @@ def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
     how = {"dropout": False, "statistics": "stored", "device": "cpu"}
     sides = []
     for free in (1 << 22, 1 << 24, 1 << 40):
-        monkeypatch.setattr(files, "free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(cutting, "free_memory", lambda _, free=free: free)
         sides.append(files._side(gray, planes, Box(0, 32768, 0, 32768), how))
     assert sides == sorted(sides)
     assert sides[0] < sides[-1] <= 4096
@@ -311,7 +312,7 @@ def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
     measuring, source, tmp_path, monkeypatch
 ):
     whole = apply(measuring, source, tmp_path / "whole.zarr")  # it fits: one block a frame
-    monkeypatch.setattr(files, "choose_tile", lambda *_, **__: 32)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     blocks = count_blocks(monkeypatch)
     out = apply(measuring, source, tmp_path / "out.zarr", output="float")
     assert len(blocks) == 18
@@ -321,7 +322,7 @@ def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
 
 
 def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "choose_tile", lambda *_, **__: 32)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     whole = apply(measuring, source, tmp_path / "whole.zarr")
     out = tmp_path / "out.zarr"
     with monkeypatch.context() as patch:
@@ -334,7 +335,7 @@ def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkey
 
 
 def test_a_frame_that_can_not_be_measured_is_named(measuring, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "choose_tile", lambda *_, **__: 32)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     (source / "0" / "c" / "1" / "2" / "0").write_bytes(b"no chunk")
     with pytest.raises(FileError, match=r"Frame 1 of .*in\.zarr can't be measured, since a part"):
         apply(measuring, source, tmp_path / "out.zarr")

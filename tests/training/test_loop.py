@@ -135,6 +135,19 @@ def test_preview_lies_where_it_says(make_loop: MakeLoop) -> None:
     assert preview.image.shape == block.target.shape
 
 
+def test_first_preview_comes_before_the_first_step(make_loop: MakeLoop) -> None:
+    loop = make_loop(steps=1)
+    assert loop.data.validation is not None
+    expected = loop.data.validation.predict(loop.model(), 0)
+    loop.preview_first = True
+    prepared, *others = list(loop)
+    assert isinstance(prepared, Prepared)
+    assert prepared.preview is not None
+    assert prepared.preview.step == 0
+    np.testing.assert_array_equal(prepared.preview.image, expected)
+    assert [event.step for event in of(Preview, others)] == [1]
+
+
 def test_without_validation_there_is_history_all_the_same(make_loop: MakeLoop) -> None:
     loop = make_loop(steps=2, validation=0.0)
     events = list(loop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,13 +18,6 @@ from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
 MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]
 WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def make_batch(
@@ -76,22 +69,31 @@ def test_golden_steps(
         )
 
 
-@pytest.mark.usefixtures("float64")
-def test_twenty_steps_equal_a_plain_loop(make_state: MakeState, tiny: Tiny) -> None:
-    config = tiny(preset="reference", learning_rate=2e-4, discriminator_layers=2)
+@pytest.mark.parametrize(("bits", "steps", "near"), [(64, 20, 1e-6), (32, 5, 1e-3)])
+def test_steps_of_the_reference_equal_a_plain_loop(
+    bits: int, steps: int, near: float, golden: Any, make_state: MakeState
+) -> None:
+    """From the golden weights; in float32 rounding decides after some steps."""
+    config = TrainConfig(
+        preset="reference", depth=7, width=8, discriminator_width=8, dropout=0.0, patch=128, batch=2
+    )
+    dtype = {32: torch.float32, 64: torch.float64}[bits]
     ours, plain = make_state(config), make_state(config)
-    fabric = Fabric(accelerator="cpu", devices=1, precision="64-true")
+    for network in (*ours.networks().values(), *plain.networks().values()):
+        golden.fill_(network.to(dtype).state_dict())
+    fabric = Fabric(accelerator="cpu", devices=1, precision=f"{bits}-true")
     train_step = Pix2PixStep(ours, fabric, conditions=0)
     plain_step = PlainLoop(plain.generator, plain.discriminator)
-    for number in range(20):
-        batch = make_batch(number)
+    for number in range(steps):
+        x, y = (golden.ramp(2, 1, 128, 128, number + phase).to(dtype) for phase in (0, 1.5))
         rate = 1.0 - number / 40
+        batch = TensorBatch(x, y, None, torch.zeros(2, dtype=torch.long))
         got = train_step(batch, adversarial=True, adversarial_weight=1.0, rate=rate)
-        expected = plain_step(batch.source, batch.target, 2e-4 * rate)
-        assert {n: v.item() for n, v in got.items()} == pytest.approx(expected, rel=1e-9)
+        expected = plain_step(x, y, 2e-4 * rate)
+        assert {n: v.item() for n, v in got.items()} == pytest.approx(expected, rel=near)
     for network, other in zip(ours.networks().values(), plain.networks().values(), strict=True):
-        for one, two in zip(network.parameters(), other.parameters(), strict=True):
-            torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-9)
+        one, two = (torch.nn.utils.parameters_to_vector(n.parameters()) for n in (network, other))
+        assert (one - two).norm() < near * two.norm()
 
 
 class PlainLoop:

@@ -50,6 +50,7 @@ def check(how: dict[str, Any], **fields: Any) -> None:
     ("how", "words"),
     [
         ({"samples": 2}, "no noise planes, so all 2 samples would be the same: leave samples out"),
+        ({"precision": "half"}, "precision must be '32-true' or 'bf16-mixed', got 'half'"),
         ({"samples": 0, "noise_channels": 1}, "samples must be 1 or more, got 0"),
         ({"samples": 1.5}, "samples must be an integer, got 1.5"),
         ({"samples": None}, "samples must be an integer, got None"),
@@ -207,7 +208,8 @@ def test_a_target_in_place_of_a_source_is_said() -> None:
 def test_what_lies_outside_the_sources_is_said_with_numbers() -> None:
     (said,) = said_of(noise(0, 2000))
     assert re.match(r"4\d % of the image lies outside the intensities trained on, about -", said)
-    assert re.search(r"to 109\d\S* \(median 1?\d+, theirs \d+\): bring it into that range", said)
+    assert re.search(r"to 109\d\S*; it reaches 199\S*, 0\.7\d times that range beyond it", said)
+    assert re.search(r"\(median 1?\d+, theirs \d+\): bring it into that range", said)
     two = np.concatenate([noise(0, 1000), noise(8000, 9000)])
     (said,) = said_of(two)
     assert said.startswith("100 % of the image in channel 1 lies outside")

@@ -7,16 +7,18 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation import measuring
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
-TINY = {"width": 4, "depth": 2, "discriminator_width": 4, "patch": 32, "batch": 2, "dropout": 0.0}
+TINY = tiny.TINY | {"dropout": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -132,6 +134,36 @@ def test_networks_that_measure_the_image_are_given_the_whole():
     lazy = model(da.from_array(image, chunks=32), output="float")
     assert lazy.chunks == ((70,), (64,))
     assert apart(model, lazy, model(image, output="float")) < 1e-5
+
+
+@pytest.mark.parametrize("statistics", ["stored", "image"])
+def test_chunks_share_what_is_measured_of_a_frame(statistics):
+    norm = "batch" if statistics == "image" else "instance"
+    model = learn(noise(64, 64), 1 - noise(64, 64), norm=norm)
+    stack = noise(2, 150, 130, seed=1) * np.linspace(0, 1, 130, dtype=np.float32)
+    lazy = model(da.from_array(stack, chunks=(1, 32, 32)), output="float", tile=32,
+                 statistics=statistics)  # fmt: skip
+    assert len(lazy.chunks[1]) > 1
+    assert len(lazy.chunks[2]) > 1
+    whole = model(stack, output="float", tile=0, statistics=statistics)
+    assert apart(model, lazy, whole) < 0.02
+    one = lazy[1, 100:120, 40:60].compute()  # measured anew, and the same
+    np.testing.assert_allclose(one, lazy.compute()[1, 100:120, 40:60], atol=1e-6)
+
+
+def test_of_a_large_frame_only_a_sample_is_read_to_measure_it(monkeypatch):
+    monkeypatch.setattr(measuring, "_PIXELS", 2 * 64**2)
+    monkeypatch.setattr(measuring, "_SIDE", 64)
+    model = learn(noise(64, 64), 1 - noise(64, 64), norm="instance")
+    read = []
+
+    def block(block_info=None):
+        read.append(block_info[None]["chunk-location"])
+        return np.full((64, 64), 0.5, np.float32)
+
+    image = da.map_blocks(block, chunks=((64,) * 16, (64,) * 16), dtype=np.float32)
+    model(image, tile=64)[:10, :10].compute(scheduler="sync")
+    assert 2 <= len(set(read)) == len(read) <= 4 + 2 * 9  # a chunk's surroundings, and two windows'
 
 
 def test_samples_and_threads():

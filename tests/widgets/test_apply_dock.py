@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -14,7 +15,7 @@ from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
 from napari_pix2pix.widgets.settings import read_settings
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 PLACE = {
     "scale": (2.0, 3.0),
     "translate": (5.0, -7.0),
@@ -365,21 +366,46 @@ def test_misfit_is_said_before_the_run(viewer, dock, inverter, two_channels):
     assert dock._view.estimate.text().startswith("0.0016 Mpx")
 
 
-def test_foreign_dtype_is_noted(viewer, dock, inverter):
+def test_foreign_dtype_is_noted(viewer, dock, qtbot, inverter):
     source = viewer.add_image((255 * noise(40, 40)).astype(np.uint8))
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     assert dock.check() == ""
-    assert "trained on float32 images, got uint8" in dock._view.note.text()
+    qtbot.waitUntil(lambda: "trained on float32 images, got uint8" in dock.warning)
 
 
-def test_intensities_that_were_not_trained_on_are_said(viewer, dock, qtbot, inverter):
+def test_intensities_that_were_not_trained_on_are_said_before_the_run(
+    viewer, dock, qtbot, inverter, tmp_path
+):
+    inverter.save(tmp_path / "model.safetensors", slim=True)
     source = viewer.add_image(100 + noise(64, 64), name="s")
-    dock.set_model(models().remember(inverter, "m"))
+    usual = viewer.add_image(noise(64, 64), name="usual")
+    dock.set_model(models().of_file(tmp_path / "model.safetensors"))
     dock.set_layers([source])
-    said, is_error = run(dock, qtbot)
-    assert "outside the intensities trained on" in said
-    assert not is_error
+    assert dock.check() == ""
+    qtbot.waitUntil(lambda: "outside the intensities trained on" in dock.warning)
+    assert dock._view.apply.isEnabled()
+    dock.set_layers([usual])
+    dock.check()
+    qtbot.waitUntil(lambda: not dock.warning)
+    dock.set_layers([source])
+    dock.check()
+    qtbot.waitUntil(lambda: bool(dock.warning))
+    dock.set_layers([])
+    assert dock.check()
+    assert not dock.warning
+
+
+def test_card_shows_what_the_model_makes(viewer, dock, qtbot, inverter, labeller, tmp_path):
+    picker = dock._view.picker
+    assert not picker.picture.isVisibleTo(dock)
+    inverter.save(tmp_path / "model.safetensors", slim=True)
+    dock.set_model(tmp_path / "model.safetensors")  # read without PyTorch
+    np.testing.assert_array_equal(dock.card.thumbnail, inverter.thumbnail)
+    assert picker.picture.isVisibleTo(dock)
+    assert picker.picture.pixmap().height() == len(inverter.thumbnail)
+    dock.set_model(models().remember(labeller, "m"))  # nothing was held out
+    assert not picker.picture.isVisibleTo(dock)
 
 
 def test_useless_options_are_disabled(viewer, dock, labeller):

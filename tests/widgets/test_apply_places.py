@@ -7,6 +7,7 @@ from runpy import run_path
 
 import numpy as np
 import pytest
+import tiny
 from napari.layers import Labels
 
 from napari_pix2pix import train
@@ -14,7 +15,7 @@ from napari_pix2pix.widgets.apply_dock import ApplyDock
 
 LAYERS = run_path(str(Path(__file__).parents[1] / "layers" / "conftest.py"))
 CASES, values = LAYERS["CASES"], LAYERS["values"]
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 COLOURS = {"rgb", "rgba stack"}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from npe2 import PluginManifest
 
 import napari_pix2pix
@@ -12,7 +13,7 @@ from napari_pix2pix.widgets.commands import apply_last_model, open_dock
 from napari_pix2pix.widgets.models import models
 
 MANIFEST = PluginManifest.from_file(Path(napari_pix2pix.__file__).parent / "napari.yaml")
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.errors import InputError
@@ -11,7 +12,7 @@ from napari_pix2pix.metrics.sets import score
 from napari_pix2pix.widgets.evaluate_dock import EvaluateDock
 from napari_pix2pix.widgets.models import models
 
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -49,17 +50,18 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     assert not is_error, said
     expected = evaluate(model, stack, 1 - stack)
     for side in ("prediction", "trivial"):
-        assert dock.scores[side] == pytest.approx(expected[side])
+        assert dock.scores[side] == pytest.approx(expected[side], nan_ok=True)
     for one, other in zip(dock.scores["images"], expected["images"], strict=True):
-        assert one["prediction"] == pytest.approx(other["prediction"])
+        assert one["prediction"] == pytest.approx(other["prediction"], nan_ok=True)
     np.testing.assert_allclose(dock.difference.data, model(stack) - (1 - stack), atol=1e-6)
     np.testing.assert_allclose(dock.difference.scale, (3, 2, 2))
     assert dock._view.table.item(0, 1) is not None  # the trivial map's column
 
 
-def test_two_layers_with_mask_and_source(viewer, dock, qtbot):
+def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     truth, guess = noise(64, 64), noise(64, 64, seed=1)
-    layers = [viewer.add_image(one) for one in (guess, truth, 2 * truth + 1)]
+    shown = {"guess": guess, "truth": truth, "source": 2 * truth + 1}
+    layers = [viewer.add_image(image, name=name) for name, image in shown.items()]
     inside = np.zeros((64, 64), np.uint8)
     inside[8:40, 8:40] = 1
     dock.set_prediction(layers[0], layers[1], source=layers[2])
@@ -67,10 +69,21 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot):
     run(dock, qtbot)
     low, high = np.percentile(truth[inside > 0], (0.1, 99.9))
     expected = score(
-        guess[None], truth[None], kind="image", valid=inside[None] > 0, data_range=[high - low]
+        guess[None],
+        truth[None],
+        kind="image",
+        valid=inside[None] > 0,
+        data_range=[high - low],
+        full=True,
     )
-    assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4)
+    assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
     assert dock.scores["trivial"]["pearson"] == pytest.approx(1)
+    layers[0].name = "renamed since"
+    with qtbot.waitSignal(dock.ended, timeout=30_000):
+        dock.save_report(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Evaluation of guess" in page
+    assert "harder to beat" in page
 
 
 def test_labels_are_compared_as_labels(viewer, dock, qtbot):
@@ -112,6 +125,28 @@ def test_csv_holds_all_scores(viewer, dock, qtbot, tmp_path):
     assert float(rows[0]["prediction l1"]) == dock.scores["prediction"]["l1"]
 
 
+def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp_path):
+    stack = noise(2, 64, 64)
+    model = train(stack, 1 - stack, **TINY)
+    layers = [viewer.add_image(one) for one in (stack, 1 - stack)]
+    with pytest.raises(InputError, match="no scores yet"):
+        dock.save_report(tmp_path / "r.html")
+    dock.set_model(models().remember(model, "my model"), layers[:1], layers[1])
+    dock.segments = True
+    run(dock, qtbot)
+    assert "segmented_f1" in dock.scores["trivial"]
+    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+        dock.save_report(tmp_path / "r.html")
+    assert ended.args == [f"Written to {tmp_path / 'r.html'}.", False]
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "my model" in page
+    assert model.digest in page
+    assert page.count("data:image/png;base64,") >= 4
+    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+        dock.save_report(tmp_path / "none" / "r.html")
+    assert "there is no folder" in ended.args[0]
+
+
 def test_what_does_not_fit_is_said(viewer, dock):
     assert "layer of the prediction" in dock.check()
     small, large = viewer.add_image(noise(20, 20), name="a"), viewer.add_image(noise(30, 20))
@@ -130,7 +165,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
 
     layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
-    monkeypatch.setattr("napari_pix2pix.metrics.sets.score", fail)
+    monkeypatch.setattr("napari_pix2pix.scoring.marks.score", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert said

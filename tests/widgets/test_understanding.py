@@ -64,7 +64,7 @@ def test_stale_answer_is_dropped_and_many_changes_are_one(
     go_on = threading.Event()
     seen: list[int] = []
 
-    def slow(pairs: Any, config: TrainConfig, control: Control) -> int:
+    def slow(control: Control, pairs: Any, config: TrainConfig, start: Any) -> int:
         seen.append(pairs)
         go_on.wait(20)
         return int(pairs)

@@ -1,0 +1,128 @@
+"""What the alignment check says of real pairs, and of the same pairs moved apart.
+
+Source and target are cropped by 12 px; the target's crop is moved by 3, 5 and 10 px up, down, left
+and right. What is found is compared with what is found without moving it. Part of
+``benchmarks/pairs.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_pix2pix import Pair
+from napari_pix2pix.formats.sets import read_pairs
+from napari_pix2pix.pairs.alignment import Alignment, check_alignment
+from napari_pix2pix.pairs.pair import open_pair
+from napari_pix2pix.pairs.split import whole_areas
+
+MARGIN = 12
+DISTANCES = (3, 5, 10)
+DIRECTIONS = ((1, 0), (0, -1), (-1, 0), (0, 1))
+
+Row = dict[str, Any]
+
+
+def measure(folder: Path) -> dict[str, Row]:
+    """Look at every kind of pair."""
+    return {name: look_at(pairs) for name, pairs in real_pairs(folder)}
+
+
+def real_pairs(folder: Path) -> Iterator[tuple[str, list[Pair]]]:
+    """Name sets of pairs (..., Y, X); RGB has its channels in front."""
+    for name, what in (("fluorescence", "fluorescent nuclei"), ("histology", "stained tissue")):
+        root = folder / f"nuclei_{name}/train"
+        pairs, _ = read_pairs(root / "source", root / "target")
+        yield f"{what} and labels, {len(pairs)} images", [with_channels_first(p) for p in pairs]
+    root = folder / "phase_to_fluorescence"
+    phase = tifffile.imread(root / "source_phase_ZYX.tif")
+    stains = tifffile.imread(root / "target_DAPI_MAP2_NFH_CYX.tif")
+    for number, name in enumerate(("DAPI", "MAP2", "NFH")):
+        yield f"13 phase planes and {name}", [Pair(phase, stains[number], channel_axis=(0, None))]
+    yield "13 phase planes and all three", [Pair(phase, stains, channel_axis=0)]
+    yield "one phase plane and DAPI", [Pair(phase[6], stains[0])]
+    for name, files in (("timelapse_two_channels", "TYX"), ("volume_nuclei", "ZYX")):
+        source, target = (
+            tifffile.imread(folder / name / f"{side}_{files}.tif") for side in ("source", "target")
+        )
+        yield name, [Pair(source, target)]
+
+
+def with_channels_first(pair: Pair) -> Pair:
+    """Read an image with its channels in front, so that Y and X are the last axes."""
+    opened = open_pair(pair)
+    source, target, _ = opened.read(0, slice(0, opened.height), slice(0, opened.width))
+    return Pair(source, target[0], channel_axis=(0, None))
+
+
+def look_at(pairs: list[Pair]) -> Row:
+    """Check a set as it is, and with each shift; errors in pixels."""
+    plain = check(pairs, (0, 0))
+    offset = [round(one, 3) for one in plain.offset] if plain.known else None
+    row: Row = {"offset": offset, "confidence": plain.confidence, "errors": {}}
+    for distance in DISTANCES:
+        shifts = [(distance * down, distance * right) for down, right in DIRECTIONS]
+        found = [check(pairs, shift) for shift in shifts]
+        row["errors"][str(distance)] = [
+            round(math.dist(one.offset, np.add(plain.offset, shift)), 4) if one.known else None
+            for one, shift in zip(found, shifts, strict=True)
+        ]
+    return row
+
+
+def check(pairs: list[Pair], shift: tuple[int, int]) -> Alignment:
+    """Measure what lies between source and target when the target is moved."""
+    opened = [open_pair(moved(pair, shift)) for pair in pairs]
+    return check_alignment(opened, whole_areas(opened), seed=0)
+
+
+def moved(pair: Pair, shift: tuple[int, int]) -> Pair:
+    """Crop both images, so that the target lies ``shift`` away from where it lay."""
+    (down, right), m = shift, MARGIN
+    height, width = pair.target.shape[-2:]
+    target = pair.target[..., m - down : height - m - down, m - right : width - m - right]
+    return Pair(pair.source[..., m:-m, m:-m], target, channel_axis=pair.channel_axis)
+
+
+def as_table(rows: dict[str, Row]) -> list[str]:
+    """Write one line for each pair."""
+    lines = [
+        "",
+        "What the alignment check finds, as the images are and with shifts that are added: 3, 5",
+        "and 10 px in four directions each. An error is the distance in pixels from the estimate",
+        'without the shift; "-" where it can\'t tell.',
+        "",
+        "| pair | offset as it is (confidence) | largest error at 3 px | 5 px | 10 px |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        where = "({:.1f}, {:.1f})".format(*row["offset"]) if row["offset"] else "can't tell"
+        errors = " | ".join(worst(one) for one in row["errors"].values())
+        lines.append(f"| {name} | {where} ({row['confidence']:.2f}) | {errors} |")
+    return lines
+
+
+def worst(errors: list[float | None]) -> str:
+    """Say the largest error, and how many shifts were found if not all."""
+    found = [error for error in errors if error is not None]
+    if not found:
+        return "-"
+    return f"{max(found):.2f}" + (
+        f" ({len(found)} of {len(errors)} found)" if len(found) < len(errors) else ""
+    )
+
+
+def all_found(rows: dict[str, Row]) -> bool:
+    """Whether every shift of a pair that is known as it is was found within 1 px."""
+    known = [row for row in rows.values() if row["offset"]]
+    return bool(known) and all(
+        error is not None and error < 1
+        for row in known
+        for errors in row["errors"].values()
+        for error in errors
+    )

@@ -1,0 +1,106 @@
+"""Files of the PyTorch implementation in the docks: they are read in a thread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pix2pix import load
+from napari_pix2pix.formats.reference import ReferenceNetwork
+from napari_pix2pix.translation.options import CallOptions
+from napari_pix2pix.widgets.apply_dock import ApplyDock
+from napari_pix2pix.widgets.evaluate_dock import EvaluateDock
+from napari_pix2pix.widgets.models import models
+
+
+@pytest.fixture
+def weights(golden, tmp_path):
+    """Write a U-Net from one channel to one."""
+    shapes = ReferenceNetwork("unet", 1, 1, 4, "batch", depth=6).shapes()
+    state = {
+        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
+        for name, shape in shapes.items()
+    }
+    path = tmp_path / "facades" / "latest_net_G.pth"
+    path.parent.mkdir()
+    torch.save(golden.fill_(state), path)
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    dock = ApplyDock(viewer)
+    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
+    return dock
+
+
+def run(dock, qtbot):
+    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+        dock.apply()
+    return tuple(ended.args)
+
+
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+
+
+def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
+    source = viewer.add_image(noise(), name="s")
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(weights)
+    assert dock.model is None
+    assert "Reading facades latest" in dock._view.picker.description.text()
+    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    assert "U-Net-64 of width 4" in dock.card.summary
+    assert models().recent_files() == (weights,)
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
+    np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
+
+    paper = {"statistics": "image", "dropout": True, "seed": 5}
+    dock.options = CallOptions(**paper)
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))
+
+
+def test_unreadable_file_is_said_to_be_so(dock, qtbot, tmp_path):
+    path = tmp_path / "bad.pth"
+    torch.save(torch.nn.Conv3d(1, 1, 4).state_dict(), path)
+    dock.set_model(path)
+    qtbot.waitUntil(lambda: bool(dock._view.picker.error.text()), timeout=10_000)
+    assert "3D weights" in dock._view.picker.error.text()
+    assert dock._view.picker.description.text() == ""
+    assert dock.model is None
+    dock.check()
+    assert not dock._view.apply.isEnabled()
+
+
+def test_another_file_chosen_meanwhile_is_read_too(dock, qtbot, weights, tmp_path):
+    other = tmp_path / "other_net_G.pth"
+    other.write_bytes(weights.read_bytes())
+    dock.set_model(weights)
+    dock.set_model(other)
+    qtbot.waitUntil(lambda: dock.model is not None, timeout=10_000)
+    assert dock.model.path == other
+
+
+def test_last_file_is_read_by_both_docks_as_one_model(viewer, qtbot, weights):
+    translator = load(weights)
+    models().remember(translator, "G", path=weights)
+    models.cache_clear()  # as when napari is started again
+    docks = [ApplyDock(viewer), EvaluateDock(viewer)]
+    for dock in docks:
+        qtbot.addWidget(dock, before_close_func=type(dock).close_down)
+    pickers = [dock._view.picker for dock in docks]
+    qtbot.waitUntil(lambda: all(one.card is not None for one in pickers), timeout=10_000)
+    qtbot.waitUntil(lambda: not any(one._reader.running for one in pickers), timeout=10_000)
+    assert len(models().known()) == 1
