@@ -86,26 +86,33 @@ RECEPTIVE_FIELDS: dict[str, Fields] = {
     "286": {"discriminator_layers": 5},
 }
 STAIN: dict[str, Fields] = {name: LOSSES[name] for name in ("L1", "cGAN", "L1 + cGAN")}
-# Name: task, fields when off, fields when on.
-SWITCHES: dict[str, tuple[str, Fields, Fields]] = {
-    "generator EMA (`ema=0.99`)": (IMAGE, {}, {"ema": 0.99}),
-    "faster generator (`learning_rate=1e-3`)": (IMAGE, {}, {"learning_rate": 1e-3}),
-    "`spectral_norm`": (IMAGE, {}, {"spectral_norm": True}),
-    "`r1=1`": (IMAGE, {}, {"r1": 1.0}),
-    "two scales, `feature_matching=40`": (
+# What is changed by each switch: name, task and fields without, and the fields of the switches.
+SWITCHES: dict[str, tuple[str, Fields, dict[str, Fields]]] = {
+    "L1 + cGAN": (
         IMAGE,
         {},
-        {"discriminator_scales": 2, "feature_matching": 40.0},
+        {
+            "`ema=0.99`": {"ema": 0.99},
+            "`learning_rate=1e-3`, 5 times the discriminator's": {"learning_rate": 1e-3},
+            "`spectral_norm=True`": {"spectral_norm": True},
+            "`r1=1`": {"r1": 1.0},
+            "`discriminator_scales=2, feature_matching=40`": {
+                "discriminator_scales": 2,
+                "feature_matching": 40.0,
+            },
+        },
     ),
-    f"`discriminator_augmentation`, {FEW} training images": (
+    f"L1 + cGAN, {FEW} training images": (
         FEW_IMAGES,
         {},
-        {"discriminator_augmentation": "translation+cutout"},
+        {
+            "`discriminator_augmentation`": {"discriminator_augmentation": "translation+cutout"},
+        },
     ),
-    f"`shift_tolerance={SHIFT}`, L1, pairs up to {SHIFT} px off": (
+    f"L1, pairs up to {SHIFT} px off": (
         SHIFTED,
         ONLY_L1,
-        {**ONLY_L1, "shift_tolerance": SHIFT},
+        {f"`shift_tolerance={SHIFT}`": {**ONLY_L1, "shift_tolerance": SHIFT}},
     ),
 }
 
@@ -144,8 +151,8 @@ def all_runs() -> Iterator[tuple[str, Fields, int]]:
         yield from ((IMAGE, fields, seed) for table in tables for fields in table.values())
         yield from ((LABEL, fields, seed) for fields in STAIN.values())
         if seed != SEEDS[-1]:
-            for task, off, on in SWITCHES.values():
-                yield from ((task, fields, seed) for fields in (off, on))
+            for task, off, switches in SWITCHES.values():
+                yield from ((task, fields, seed) for fields in (off, *switches.values()))
 
 
 def key_of(task: str, fields: Fields, seed: int) -> str:
@@ -305,11 +312,10 @@ def as_tables(known: dict[str, Any]) -> str:
         lines += [row(known, IMAGE, name, fields) for name, fields in table.items()]
     lines += ["", "Stained tissue to labels:", "", *head("loss")]
     lines += [row(known, LABEL, name, fields) for name, fields in STAIN.items()]
-    lines += ["", "Each off (first line) and on (second line), labels to fluorescent nuclei:", ""]
-    lines += head("switch")
-    for name, (task, off, on) in SWITCHES.items():
-        lines += [row(known, task, f"without {name}", off, SEEDS[:-1])]
-        lines += [row(known, task, f"with {name}", on, SEEDS[:-1])]
+    lines += ["", "Labels to fluorescent nuclei, each switch alone:", "", *head("switch")]
+    for name, (task, off, switches) in SWITCHES.items():
+        lines.append(row(known, task, f"**{name}**", off, SEEDS[:-1]))
+        lines += [row(known, task, f"+ {on}", switches[on], SEEDS[:-1]) for on in switches]
     every = [run for name, run in known.items() if name != "real"]
     minutes = sum(run["cpu_seconds"] for run in every) / 60
     lines += ["", f"{len(every)} runs of {STEPS} steps, {minutes:.0f} minutes of one CPU core.", ""]
@@ -337,11 +343,12 @@ def row(
 
 
 def spread(values: Sequence[float | None], digits: int) -> str:
-    """Mean and, in brackets, largest minus smallest."""
+    """Mean and, in brackets where there are several, largest minus smallest."""
     found = [value for value in values if value is not None]
     if not found:
         return ""
-    return f"{statistics.mean(found):.{digits}f} ({max(found) - min(found):.{digits}f})"
+    width = f" ({max(found) - min(found):.{digits}f})" if len(found) > 1 else ""
+    return f"{statistics.mean(found):.{digits}f}{width}"
 
 
 if __name__ == "__main__":
