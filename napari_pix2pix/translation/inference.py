@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core.folding import folded
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.cutting import cut_image
@@ -149,9 +150,10 @@ class Model:
         norms = norms_that_measure(self.generator, statistics)
         cut, batch = self._cut(height, width, tile, batch, halo)
         wanted = None if region is None else cut.rounded(region)
+        model = self if norms else replace(self, generator=folded(self.generator))
         run = partial(
-            self._run,
-            self._function(condition, precision),
+            model._run,
+            model._function(condition, precision),
             self._reader(read, seed),
             seed=seed,
             statistics=statistics,
