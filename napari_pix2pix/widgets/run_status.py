@@ -6,7 +6,7 @@ import time
 from enum import StrEnum
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.activity import Activity
 from napari_pix2pix.training.events import Step
@@ -14,6 +14,7 @@ from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
 _PARTS = 1000  # of the bars
+_SLOW = 10  # percent of an animation's speed
 _PERIOD = 0.25  # seconds between two looks at how far the run is
 
 
@@ -95,10 +96,11 @@ class RunStatus(QWidget):
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
             self._activity.begin("Preparing to train")
+            self._set_animations(_SLOW)
         elif not state.is_busy:
             self.bar.setRange(0, _PARTS)
             self.bar.setFormat("%p%" if state in (State.DONE, State.STOPPED) else "")
-            self._activity.end()
+            self.close_activity()
             if state is not State.STOPPED:
                 self.bar.setValue(_PARTS if state is State.DONE else 0)
         self._update()
@@ -135,6 +137,18 @@ class RunStatus(QWidget):
     def close_activity(self) -> None:
         """Take the bar out of napari's activity dock."""
         self._activity.end()
+        self._set_animations(100)
+
+    def _set_animations(self, percent: int) -> None:
+        """Set the speed of what is animated in the window, such as the activity dock's spinner.
+
+        Each of its pictures makes Qt put the whole window together, the canvas too. Where no
+        graphics card does that, the spinner took a third of the training's time.
+        """
+        for label in self.window().findChildren(QLabel):
+            movie = label.movie()
+            if movie is not None:
+                movie.setSpeed(percent)
 
     def _update(self) -> None:
         busy = self.state.is_busy
