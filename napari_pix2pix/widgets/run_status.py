@@ -145,7 +145,9 @@ class RunStatus(QWidget):
         Each of its pictures makes Qt put the whole window together, the canvas too. Where no
         graphics card does that, the spinner took a third of the training's time.
         """
-        for label in self.window().findChildren(QLabel):
+        window = self.window()
+        assert window is not None  # a widget without a parent is its own
+        for label in window.findChildren(QLabel):
             movie = label.movie()
             if movie is not None:
                 movie.setSpeed(percent)
