@@ -123,7 +123,7 @@ def test_what_the_reference_has_not_is_refused(
 
 def test_without_a_source(tmp_path: Path) -> None:
     model = train(None, noise(64, 64), noise="pixel", **TINY)
-    with pytest.raises(InputError, match="which has no source, 64 noise planes"):
+    with pytest.raises(InputError, match="which has no source, 16 noise planes"):
         convert(model, tmp_path / "G.pth")
 
 
