@@ -209,8 +209,9 @@ class EvaluateDock(ModelDock):
         view.image.currentIndexChanged.connect(self._show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
-        view.export.clicked.connect(lambda: self._ask_where("scores.csv", "CSV (*.csv)"))
-        view.report.clicked.connect(lambda: self._ask_where("report.html", "Web page (*.html)"))
+        # Methods, not lambdas: PySide6 would keep a lambda, and with it the dock and its viewer.
+        view.export.clicked.connect(self._ask_where_to_export)
+        view.report.clicked.connect(self._ask_where_to_report)
         self._runner.reported.connect(self._take)
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(self._fail)
@@ -325,6 +326,12 @@ class EvaluateDock(ModelDock):
         if active is not None and active in layers:
             layers.selection.active = active
         self._layer = layer
+
+    def _ask_where_to_export(self) -> None:
+        self._ask_where("scores.csv", "CSV (*.csv)")
+
+    def _ask_where_to_report(self) -> None:
+        self._ask_where("report.html", "Web page (*.html)")
 
     def _ask_where(self, name: str, kind: str) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save", name, kind)
