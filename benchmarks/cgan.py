@@ -34,7 +34,7 @@ from napari_pix2pix.metrics.spectrum import radial_spectrum
 KINDS = ("fluorescence", "histology")
 SIDE = 64  # pixels
 STEPS = 800
-SEEDS = (0,)
+SEEDS = (0, 1)
 SAMPLES, REAL = 100, 400  # of each kind: samples and real test crops, real crops to learn from
 RIGHT, DISTANCE = 0.9, 0.5  # the bars
 

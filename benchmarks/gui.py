@@ -28,7 +28,7 @@ import psutil
 
 from napari_pix2pix.samples import phase_fluorescence
 
-PAIRS = 7  # of runs, dock and script in turns
+PAIRS = 5  # of runs, dock and script in turns
 STEPS = 60  # of a run, of which the first ones are left out
 WARM_UP = 15
 SAME = {"patch": 128, "batch": 8}  # the dock chooses by the hardware
