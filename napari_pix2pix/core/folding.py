@@ -45,6 +45,8 @@ def folded(network: N) -> N:
     if not any(_pairs(module) for module in network.modules()):
         return network
     tensors = [*network.parameters(), *network.buffers()]
+    if any(one.is_inference() for one in tensors):
+        return _fold(network)  # tensors made in inference mode do not count their changes
     state = tuple((id(one), one._version, one.device) for one in tensors)
     made = _folded.get(network)
     if made is None or made[0] != state:

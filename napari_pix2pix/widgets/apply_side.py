@@ -61,7 +61,7 @@ class SideRun(QObject):
         self.runner = Runner(self, latest=(Made,))
         self.runner.reported.connect(self._take)
         self.runner.finished.connect(self._finish)
-        self.runner.failed.connect(lambda sentence: self.ended.emit(sentence, True))
+        self.runner.failed.connect(self._fail)
 
     def start(self, work: Work, make: Callable[[Any], Any], said: str) -> None:
         """Work in a thread; ``make`` makes the layer of what comes back, in the main thread."""
@@ -79,3 +79,6 @@ class SideRun(QObject):
             return
         self.added.emit(NewLayer(self._viewer, self._make(found)))
         self.ended.emit(self._said, False)
+
+    def _fail(self, sentence: str) -> None:
+        self.ended.emit(sentence, True)

@@ -60,3 +60,12 @@ def test_the_copy_is_kept_until_the_weights_change() -> None:
 def test_nothing_to_fold_is_no_copy(norm: str) -> None:
     network = UNet(1, 1, depth=2, width=8, norm=norm)  # type: ignore[arg-type]
     assert folded(network) is network
+
+
+def test_a_network_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        network = shaken(UNet(1, 1, depth=2, width=8))
+        x = torch.randn(1, 1, 8, 8)
+        torch.testing.assert_close(folded(network)(x), network(x), atol=2e-6, rtol=0)
+        next(network.parameters()).mul_(2)
+        torch.testing.assert_close(folded(network)(x), network(x), atol=2e-6, rtol=0)
