@@ -45,13 +45,6 @@ def scheduler() -> Iterator[Any]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "CHUNK", 32)
-    monkeypatch.setattr("napari_pix2pix.formats.omezarr.CHUNK", 32)
-    monkeypatch.setattr(files, "_LARGEST", 32)
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"

@@ -38,14 +38,6 @@ def gray() -> Translator:
     return train(noise(48, 48), 255 - noise(48, 48), **TINY)
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks and chunks of 32 pixels, as if memory were short."""
-    monkeypatch.setattr(files, "CHUNK", 32)
-    monkeypatch.setattr("napari_pix2pix.formats.omezarr.CHUNK", 32)
-    monkeypatch.setattr(files, "_LARGEST", 32)
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"

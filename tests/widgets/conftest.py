@@ -8,6 +8,7 @@ pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_
 
 from qtpy.QtCore import QSettings
 
+from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
 
 
@@ -18,3 +19,16 @@ def own_memory(tmp_path):
     remembered = tmp_path / "remembered"
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(remembered))
     return remembered
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    """Open the Apply dock; modules about another dock have a fixture of their own."""
+    dock = ApplyDock(viewer)
+    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
+    return dock

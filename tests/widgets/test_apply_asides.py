@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -11,9 +12,8 @@ from napari_pix2pix.layers import KEY
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
 
-TINY = {
-    "steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0,
-    "discriminator_width": 4, "discriminator_layers": 1, "adversarial_start": 0.0,
+TINY = tiny.TINY | {
+    "steps": 2, "validation": 0.0, "discriminator_layers": 1, "adversarial_start": 0.0,
 }  # fmt: skip
 
 
@@ -31,18 +31,6 @@ def maker():
 @pytest.fixture(scope="module")
 def gray():
     return train(noise(64, 64), 1 - noise(64, 64), **TINY)
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
-def dock(viewer, qtbot):
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    return dock
 
 
 def end_of(work, dock: ApplyDock, qtbot) -> tuple[str, bool]:

@@ -56,11 +56,6 @@ def two_channels():
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
 def dock(viewer, qtbot):
     return open_dock(viewer, qtbot)
 

@@ -24,11 +24,6 @@ def inverter():
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
 def dock(viewer, qtbot, monkeypatch):
     monkeypatch.setattr(apply_following, "_SHARE", 0.0)  # all that is lazy is too large
     dock = ApplyDock(viewer)

@@ -32,11 +32,6 @@ def translators():
     }
 
 
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
 def applied(viewer, qtbot, source, translator):
     """Apply a model to a layer in the dock, and return the result's layer."""
     viewer.add_layer(source)

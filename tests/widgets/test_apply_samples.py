@@ -26,18 +26,6 @@ def noisy():
     return train(image, 200 - image, noise_channels=2, noise="pixel", dropout=0.0, **TINY)
 
 
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
-def dock(viewer, qtbot):
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    return dock
-
-
 def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
     with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
         dock.apply()

@@ -28,18 +28,6 @@ def weights(golden, tmp_path):
     return path
 
 
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
-def dock(viewer, qtbot):
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    return dock
-
-
 def run(dock, qtbot):
     with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
         dock.apply()
