@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"NAPARI_PIX2PIX_DATA names {named!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture
+def interruptible() -> Iterator[Any]:
+    """Return the handler of Ctrl+C: Python's own, also where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
