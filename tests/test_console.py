@@ -153,12 +153,11 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer):
-    before = signal.getsignal(signal.SIGINT)
+def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer, interruptible):
     asked = threading.Event()
     after(100, interrupt)
     assert keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
 def test_interrupt_breaks_off_what_can_not_end_with_a_result(viewer):
