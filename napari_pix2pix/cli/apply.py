@@ -245,7 +245,8 @@ class _Work:
 
         planes, how = image_planes(image), {**self.how}
         del how["region"], how["frames"]
-        samples, codec = how.pop("samples"), self.translator.target_codec
+        samples = how.pop("samples")
+        codec = self.translator.for_dtypes(planes.dtype).target_codec
         if how["output"] == "target" and not self.summarises:
             for out in outs.values():
                 check_translated(out, codec.dtype, source=image, layout=codec.layout)
