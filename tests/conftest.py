@@ -14,11 +14,19 @@ from typing import Any
 import pytest
 
 _REFERENCE = Path(__file__).parent / "reference"
+_WIDGETS = Path(__file__).parent / "widgets"
 
 # Read when torch is first imported: more threads than this only disturb each other on small arrays,
 # and those of tests that run side by side.
 _BESIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, os.cpu_count() or 1) // _BESIDE)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Qt."""
+    for item in items:
+        if item.path.is_relative_to(_WIDGETS) or "qapp" in getattr(item, "fixturenames", ()):
+            item.add_marker("window")
 
 
 @pytest.fixture(scope="session")
