@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, TypeVar
@@ -120,11 +120,8 @@ class _Beside(Desk):
         answer: Future[T] = Future()
         self._questions.put((function, answer))
         while not self._left.is_set():
-            try:
-                return answer.result(timeout=0.1)
-            except TimeoutError:
-                if answer.done():
-                    raise
+            if wait([answer], timeout=0.1).done:
+                return answer.result()
         raise KeyboardInterrupt(f"{self.title} was broken off.")
 
     def run(self, work: Callable[[Desk], T]) -> T:

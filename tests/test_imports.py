@@ -22,7 +22,7 @@ LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
 DESK = {"activity", "layers", "console"}
 MODELS = {"translator", "loading", "conversion", "fitting", "scoring", "evaluation", "streaming"}
-HIGH = MIDDLE | DESK | {"checkpoints"} | MODELS
+HIGH = MIDDLE | DESK | {"checkpoints", "stored", "drawing"} | MODELS
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -37,7 +37,9 @@ ROOMS: dict[str, set[str]] = {
     "activity": set(),
     "console": LOW | {"activity"},
     "checkpoints": MIDDLE,
-    "translator": MIDDLE | {"layers", "console"},
+    "stored": LOW | {"core", "pairs", "training", "formats"},
+    "drawing": LOW | {"pairs", "translation", "console"},
+    "translator": MIDDLE | {"layers", "console", "stored", "drawing"},
     "loading": LOW | {"pairs", "training", "formats", "translator"},
     "conversion": LOW | {"pairs", "formats", "translator", "loading"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},

@@ -23,7 +23,6 @@ LabelKind = Literal["classes", "instances"]
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 _BACKGROUND = 0
-_FOREGROUND = 1  # the one class that instances have for pixel scores
 
 
 @dataclass(frozen=True)

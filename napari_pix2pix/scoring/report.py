@@ -23,10 +23,11 @@ from napari_pix2pix.scoring.pictures import (
     show_spectra,
     show_thresholds,
 )
-from napari_pix2pix.scoring.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from napari_pix2pix.scoring.result import Evaluation
 
 _DPI = 130
 _SHOWN_DPI = 90  # on a screen; all figures at one scale, so that their letters have one size
