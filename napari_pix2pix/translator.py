@@ -268,11 +268,11 @@ class Translator(FrameTranslator):
             )
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        made = []
+        made, codec = [], self.for_dtypes(planes.dtype).target_codec
         for number, array in enumerate(drawn, start=1):
             shown = f"sample {number}" if samples > 1 else ""
             record = self._record(sources, condition, samples, shown)
-            made.append(result_layer(array, sources[0], self.target_codec, record))
+            made.append(result_layer(array, sources[0], codec, record))
         return made if samples > 1 else made[0]
 
     def spread(
@@ -346,9 +346,10 @@ class Translator(FrameTranslator):
         if not sources:
             return spread
         record = partial(self._record, sources, condition, n)
+        codec = self.for_dtypes(planes.dtype).target_codec
         names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
         mean, std, *between = (
-            result_layer(array, sources[0], self.target_codec, record(name))
+            result_layer(array, sources[0], codec, record(name))
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)
         )
         return Spread(mean, std, between)
@@ -451,7 +452,8 @@ class Translator(FrameTranslator):
         given, shown = image_of(prediction, self.target_codec.layout)
         image = as_planes(given, like=self.target_codec.layout, what="prediction")
         planes = self._open_beside(source, image)
-        found = judge_frames(self.judge(device), planes, image, condition=condition, tile=tile)
+        judge = self.for_dtypes(planes.dtype, image.dtype).judge(device)
+        found = judge_frames(judge, planes, image, condition=condition, tile=tile)
         return verdict_layer(found, shown[0]) if shown else found
 
     def judge(self, device: str | None = None) -> Judge:
@@ -519,9 +521,8 @@ class Translator(FrameTranslator):
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         keep_alive(lambda _: check_finite(planes), title="Reading")
         calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
-        if self.intensities is not None:
-            codecs = self.source_codec, self.target_codec
-            calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
+        codecs = self.source_codec, self.target_codec
+        calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
 
     def _record(
         self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str

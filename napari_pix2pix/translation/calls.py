@@ -135,7 +135,7 @@ def warn_of_intensities(
     planes: Planes,
     source: Codec,
     target: Codec,
-    known: tuple[Intensities, Intensities],
+    known: tuple[Intensities, Intensities] | None,
     stacklevel: int = 3,
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.

@@ -80,7 +80,6 @@ def ask(
 ) -> Generator[Made, None, np.ndarray | None]:
     """Judge frame by frame, and yield how far it is; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
-    judge = translator.judge(device)
     target, source = translator.target_codec, translator.source_codec
     layers = as_trained([subject.prediction], target.layout)
     image = as_planes(planes_of(layers), like=target.layout, what="prediction")
@@ -88,6 +87,7 @@ def ask(
     if source.channels:
         given = planes_of(as_trained(subject.sources, source.layout))
         planes = lay_out_source(given, source.layout, source.channels, translator.config.z_context)
+    judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
     found = []
     for frame in range(image.frames):
         if control.stopped:
