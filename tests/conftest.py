@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import importlib.util
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_WIDGETS) or "qapp" in getattr(item, "fixturenames", ()):
             item.add_marker("window")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of Python's collections: each viewer's end takes three."""
+    if "napari" in sys.modules:
+        importlib.import_module("napari.window")  # with all that a viewer is made of
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

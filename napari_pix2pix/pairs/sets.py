@@ -113,24 +113,6 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
     return planes
 
 
-def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
-    """Read a source like those of a training, and look for a finite pixel.
-
-    Parameters
-    ----------
-    image, layout, channels, z_context
-        As for `lay_out_source`.
-
-    Raises
-    ------
-    InputError
-        When it is no image, lacks the channels, or has no finite pixel.
-    """
-    planes = lay_out_source(image, layout, channels, z_context)
-    check_finite(planes)
-    return planes
-
-
 def check_finite(planes: Planes) -> None:
     """Refuse an image without a pixel that is neither NaN nor infinite; reads until the first."""
     if not _any_finite(planes):

@@ -14,7 +14,7 @@ import numpy as np
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
@@ -61,9 +61,9 @@ class Job:
         return replace(self, sources=[one.copied() for one in self.sources])
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
-        """Open the image as a model takes it; raises `InputError` where it does not fit."""
+        """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
         opened = planes_of(as_trained(self.sources, layout), "image")
-        return open_source(opened, layout, channels, z_context)
+        return lay_out_source(opened, layout, channels, z_context)
 
 
 class Loaded(NamedTuple):
@@ -165,6 +165,8 @@ def apply_model(
     yield Loaded(translator, translator.digest)
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
+    for planes in opened:
+        check_finite(planes)
     grids = [
         TileGrid(one.height, one.width, **network_grid(translator.generator)) for one in opened
     ]
