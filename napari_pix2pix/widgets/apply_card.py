@@ -14,7 +14,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
@@ -39,6 +39,7 @@ class Card:
     scores: Mapping[str, Mapping[str, float]]
     steps: int
     judges: bool
+    notes: tuple[str, ...]
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -69,15 +70,20 @@ class Card:
     def lines(self) -> list[str]:
         """Describe the model in short lines."""
         config = self.config
-        made = f"Preset {config.preset}, {self.steps} steps" if self.steps else config.preset
-        lines = [self.summary, f"{self._sides()}. {made}."]
+        lines = [self.summary]
+        if self.steps:
+            lines.append(f"{self._sides()}. Preset {config.preset}, {self.steps} steps.")
+        else:  # another program trained it
+            lines.append("Trained elsewhere.")
+        if isinstance(self.source_codec, ImageCodec) and self.source_codec.assumed:
+            lines.append("Intensities: the whole range of the layer's dtype.")
         if self.conditions:
             lines.append(f"Conditions: {', '.join(map(str, self.conditions))}.")
         if self.scores:
             name, score = headline(self.scores["prediction"])
             _, trivial = headline(self.scores["trivial"])
             lines.append(f"Held-out {name} {score:.3f}; trivial map {trivial:.3f}.")
-        else:
+        elif self.steps:
             lines.append("No scores: nothing was held out.")
         return lines
 
@@ -99,6 +105,7 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=translator.steps,
+            notes=translator.notes,
             judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
@@ -115,6 +122,7 @@ class Card:
                 conditions=conditions_in(header),
                 scores=header["scores"],
                 steps=header["step"],
+                notes=tuple(header["notes"]),
                 judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
