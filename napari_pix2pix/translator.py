@@ -41,6 +41,7 @@ from napari_pix2pix.training.networks import (
 )
 from napari_pix2pix.training.state import part_of
 from napari_pix2pix.translation import calls
+from napari_pix2pix.translation.compiling import check_can_be_compiled
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
@@ -184,6 +185,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -224,6 +226,9 @@ class Translator(FrameTranslator):
             bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
             1 % at most, where the network's range is 2. The first tile is also computed in full
             precision; where they are further apart, all is.
+        compile : bool
+            Let torch compile the network when it is first run: takes half a minute and more, gains
+            nothing on a CPU. For fixed statistics without dropout.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -244,7 +249,8 @@ class Translator(FrameTranslator):
         InputError
             When the image does not fit the model; the sentence says how.
         DeviceError
-            When there is no such device, or its memory does not suffice for the smallest tile.
+            When there is no such device, or its memory does not suffice for the smallest tile; when
+            there is nothing to compile with.
 
         Warns
         -----
@@ -279,8 +285,10 @@ class Translator(FrameTranslator):
         }
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         if is_lazy(planes):
             calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
@@ -316,6 +324,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -328,7 +337,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, compile, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -365,9 +374,11 @@ class Translator(FrameTranslator):
         levels = check_spread(self.target_codec, quantiles)
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=n, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
         self._look_at(planes)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
 
         def draw(desk: Desk) -> Spread:
             def translate(number: int, frame: int, step: int) -> np.ndarray:
