@@ -170,6 +170,7 @@ def exam_of(
         When the pair does not fit the model.
     """
     _check_target(translator, opened)
+    translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     condition = opened.condition
 
     def translate(frame: int, **how: Any) -> NDArray[Any]:

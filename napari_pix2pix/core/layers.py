@@ -19,7 +19,9 @@ class ResizeConvolution(nn.Conv2d):
 
     Every output pixel is reached by as many weights as the others, so that no checkerboard
     appears. A subclass of the convolution and no chain of two layers: its parameters then have
-    the names that those of a transposed convolution would have.
+    the names that those of a transposed convolution would have. Computed as one transposed 4x4
+    convolution, whose kernel is the 3x3 one summed over 2x2 blocks, with less than half of the
+    multiplications.
 
     References
     ----------
@@ -31,7 +33,9 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', 2 H, 2 W)."""
-        return super().forward(functional.interpolate(input, scale_factor=2.0, mode="nearest"))
+        turned = self.weight.flip(2, 3).transpose(0, 1)
+        summed = 4 * functional.avg_pool2d(turned, 2, stride=1, padding=1)
+        return functional.conv_transpose2d(input, summed, self.bias, stride=2, padding=1)
 
 
 def upsample(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
@@ -113,24 +113,6 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
     return planes
 
 
-def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
-    """Read a source like those of a training, and look for a finite pixel.
-
-    Parameters
-    ----------
-    image, layout, channels, z_context
-        As for `lay_out_source`.
-
-    Raises
-    ------
-    InputError
-        When it is no image, lacks the channels, or has no finite pixel.
-    """
-    planes = lay_out_source(image, layout, channels, z_context)
-    check_finite(planes)
-    return planes
-
-
 def check_finite(planes: Planes) -> None:
     """Refuse an image without a pixel that is neither NaN nor infinite; reads until the first."""
     if not _any_finite(planes):
@@ -161,8 +143,16 @@ def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
     -------
     str
         A sentence when the kind of number differs from that of the training, or the size of an
-        integer; empty otherwise.
+        integer, or has no range that could be assumed; empty otherwise.
     """
+    if isinstance(codec, ImageCodec) and codec.assumed:
+        if given.kind in "biu":
+            return ""
+        return (
+            f"The model's file says nothing of intensities, and {given} has no range to take for "
+            f"-1 to 1: {codec.low[0]:.0f} to {codec.high[0]:.0f} is taken. Give integers, whose "
+            "whole range is taken, or values in this range."
+        )
     trained = np.dtype(codec.dtype)
     other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
     if codec.kind != "image" or (trained.kind == given.kind and not other_size):

@@ -16,11 +16,12 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.scoring.differences import difference
 from napari_pix2pix.scoring.doubt import Doubt
 from napari_pix2pix.scoring.exams import Array, Exam, Frame
-from napari_pix2pix.scoring.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from napari_pix2pix.scoring.result import Evaluation
 
 COLOURS = {"truth": "black", "prediction": "#0072b2", "trivial": "#e69f00"}  # Okabe & Ito
 WORDS = {"truth": "truth", "prediction": "prediction", "trivial": "trivial map"}

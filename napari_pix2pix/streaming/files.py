@@ -196,7 +196,8 @@ def _outline(
     record: Mapping[str, Any],
 ) -> Outline:
     """Say what the file will be like."""
-    layout, pixel = translator.target_codec.layout, translator.target_like(output)
+    layout = translator.target_codec.layout
+    pixel = translator.for_dtypes(planes.dtype).target_like(output)
     letters, region = frame_axes(image.axes), plan.region
     height, width = region.size
     axes = file_axes(out, translated_axes(image, layout))
@@ -259,8 +260,6 @@ def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
 def _warn(translator: Translator, planes: Planes) -> None:
     """Warn of an image that is unlike those of the training, from a few windows of it."""
     calls.warn_of_dtype(translator.source_codec, planes.dtype)
-    if translator.intensities is None:
-        return
     codecs = translator.source_codec, translator.target_codec
     try:
         calls.warn_of_intensities(planes, *codecs, translator.intensities)

@@ -19,8 +19,8 @@ from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan
 from napari_pix2pix.translation.draws import sample_seed
+from napari_pix2pix.translation.excerpts import read_part
 from napari_pix2pix.translation.inference import needs_whole, network_grid
-from napari_pix2pix.translation.lazy import read_part
 from napari_pix2pix.translation.measuring import Measured
 from napari_pix2pix.translation.memory import free_at_once
 from napari_pix2pix.translation.spread import spread_of, summarise

@@ -15,7 +15,7 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.class_values import Side
-from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.codecs import Codec, codecs_for
 from napari_pix2pix.pairs.interpret import find_set_kind
 from napari_pix2pix.pairs.labels import distinct_values, labelled
 from napari_pix2pix.pairs.pair import OpenPair
@@ -109,6 +109,12 @@ class Start:
         """Return this model, a checkpoint, as one that itself began from another."""
         return replace(self, origin=origin)
 
+    def for_pairs(self, opened: Sequence[OpenPair]) -> Self:
+        """Return the model for the dtypes of the pairs, where its file did not say of which."""
+        dtypes = opened[0].source.dtype, opened[0].target.dtype
+        source, target = codecs_for(*self.codecs, *dtypes)
+        return replace(self, source_codec=source, target_codec=target)
+
     def fill(self, config: TrainConfig) -> TrainConfig:
         """Return a config that takes from the model what was not given.
 
@@ -142,7 +148,7 @@ class Start:
         InputError
             If the pairs don't fit the model; the sentence says how.
         """
-        for what, codec in zip(("source", "target"), self.codecs, strict=True):
+        for what, codec in zip(("source", "target"), self.for_pairs(opened).codecs, strict=True):
             planes = getattr(opened[0], what)
             if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(

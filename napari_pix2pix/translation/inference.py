@@ -289,8 +289,7 @@ class Model:
         self, height: int, width: int, tile: int | None, batch: int | None, halo: int | None
     ) -> tuple[TileGrid, int]:
         generator = self.generator
-        network = {"halo": generator.halo, "least": generator.least_size}
-        grid = TileGrid(height, width, stride=generator.stride, **network)
+        grid = TileGrid(height, width, **network_grid(generator))
         device = next(generator.parameters()).device
         how = {"tile": tile, "batch": batch, "halo": halo}
         return cut_image(generator, self._planes_in, grid, device=device, **how)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.formats.headers import read_header
+from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
@@ -94,7 +94,7 @@ class Card:
             target_codec=translator.target_codec,
             conditions=translator.conditions,
             scores=translator.scores,
-            steps=_steps(translator.history),
+            steps=translator.steps,
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
         )
@@ -107,9 +107,9 @@ class Card:
                 config=TrainConfig(**header["config"]),
                 source_codec=codec_from_dict(header["source_codec"]),
                 target_codec=codec_from_dict(header["target_codec"]),
-                conditions=tuple(map(_hashable, header["conditions"])),
+                conditions=conditions_in(header),
                 scores=header["scores"],
-                steps=_steps(header["history"]),
+                steps=header["step"],
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
             )
@@ -126,12 +126,3 @@ def _counted(channels: int, rgb: bool) -> str:
     if rgb:
         return "RGB"
     return f"{channels} channel{'s' if channels > 1 else ''}"
-
-
-def _steps(history: Any) -> int:
-    return int(history[-1].get("step", 0)) if history else 0
-
-
-def _hashable(value: Any) -> Hashable:
-    """JSON turns tuples into lists; turn them back."""
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value

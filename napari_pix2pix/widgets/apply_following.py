@@ -124,7 +124,7 @@ def follow(
     translator = load_known(order.model)
     digest, own, codec = translator.digest, translator.twin(), translator.source_codec
     planes = order.jobs[number].planes(codec.layout, codec.channels, translator.config.z_context)
-    pixel = translator.target_like(order.options.output)
+    pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
     store = TileStore(
         planes.frame_shape,
         planes.height,

@@ -42,9 +42,12 @@ def test_reflection_shifts_the_span() -> None:
 
 
 def test_resize_repeats_then_convolves() -> None:
-    layer = ResizeConvolution(1, 1, bias=False)
-    image = torch.arange(6.0).reshape(1, 1, 2, 3)
+    torch.manual_seed(0)
+    layer = ResizeConvolution(2, 3)
+    image = torch.randn(2, 2, 4, 5)
     doubled = image.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    with torch.no_grad():
-        expected = nn.functional.conv2d(doubled, layer.weight, padding=1)
-        assert torch.allclose(layer(image), expected)
+    expected = nn.functional.conv2d(doubled, layer.weight, layer.bias, padding=1)
+    found = layer(image)
+    assert torch.allclose(found, expected, atol=1e-6)
+    slopes = [torch.autograd.grad(out.square().sum(), layer.weight) for out in (found, expected)]
+    assert torch.allclose(*slopes[0], *slopes[1], rtol=1e-4)

@@ -60,6 +60,21 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))
 
 
+def test_images_of_16_bits(viewer, dock, qtbot, weights):
+    image = noise().astype(np.uint16) * 257
+    source = viewer.add_image(image, name="s")
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(weights)
+    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    made = viewer.layers[1]
+    assert made.data.dtype == np.uint16
+    assert made.contrast_limits == [0, 65535]
+    np.testing.assert_array_equal(made.data, load(weights, dtype="uint16")(image))
+
+
 def test_unreadable_file_is_said_to_be_so(dock, qtbot, tmp_path):
     path = tmp_path / "bad.pth"
     torch.save(torch.nn.Conv3d(1, 1, 4).state_dict(), path)
