@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What has to be known of a model to offer it; the attributes are those of `Translator`."""
+    """What has to be known of a model to offer it; the attributes are those of `Translator`.
+
+    But for ``judges``: whether it has a discriminator to ask, as far as its header tells.
+    """
 
     summary: str
     config: TrainConfig
@@ -35,6 +38,7 @@ class Card:
     conditions: tuple[Hashable, ...]
     scores: Mapping[str, Mapping[str, float]]
     steps: int
+    judges: bool
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -95,6 +99,7 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=translator.steps,
+            judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
         )
@@ -110,6 +115,7 @@ class Card:
                 conditions=conditions_in(header),
                 scores=header["scores"],
                 steps=header["step"],
+                judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
             )
