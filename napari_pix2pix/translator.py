@@ -391,7 +391,7 @@ class Translator(FrameTranslator):
             As when the translator is called.
         """
         if self.source_codec.channels:
-            raise InputError("This model was trained with a source: call it on an image.")
+            raise InputError("This model was trained with a source: apply it to an image.")
         calls.check_integer("n", n, 1)
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.scoring.result import Evaluation
 
 _DPI = 130
+_SHOWN_DPI = 90  # on a screen; all figures at one scale, so that their letters have one size
 
 _LEGENDS = {
     "image": "Prediction and truth have the same contrast, the truth's. The difference is red "
@@ -44,6 +45,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; mar
   padding: 0 1em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.25em; margin-top: 2em; } h3 { font-size: 1.05em; }
 img { max-width: 100%; }
+details th { white-space: nowrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2em 0.9em 0.2em 0; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
@@ -88,7 +90,9 @@ def report_html(
     tell(1.0)
     title = f"Evaluation of {escape(_title(evaluation))}"
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title>"
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
@@ -163,7 +167,7 @@ def _scores(evaluation: Evaluation) -> str:
 
 
 def _cell(value: float, *, is_best: bool = False) -> str:
-    text = "–" if math.isnan(value) else f"{value:.4g}"
+    text = "–" if math.isnan(value) else f"{value:#.4g}".rstrip(".")
     return f'<td class="number{" best" if is_best else ""}">{text}</td>'
 
 
@@ -240,4 +244,5 @@ def _image(figure: Figure, says: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{escape(says)}" src="data:image/png;base64,{data}"></p>'
+    width = round(figure.get_figwidth() * _SHOWN_DPI)
+    return f'<p><img alt="{escape(says)}" width="{width}" src="data:image/png;base64,{data}"></p>'

@@ -22,6 +22,7 @@ from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.excerpts import read_part
 from napari_pix2pix.translation.inference import needs_whole, network_grid
 from napari_pix2pix.translation.measuring import Measured
+from napari_pix2pix.translation.memory import free_at_once
 from napari_pix2pix.translation.spread import spread_of, summarise
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
@@ -76,6 +77,7 @@ class Work:
     """
 
     def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
+        free_at_once()
         self.translator, self.planes, self.job = translator, planes, job
         self._how: dict[str, Any] = dict(job.options)
         numbers = range(1 if job.summary is None else job.samples)

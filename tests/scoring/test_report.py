@@ -14,8 +14,12 @@ from napari_pix2pix.scoring.doubt import draw_doubt
 
 
 def pictures(page: str) -> dict[str, np.ndarray]:
-    found = re.findall(r'alt="([^"]*)" src="data:image/png;base64,([^"]*)"', page)
-    return {name: imread(io.BytesIO(base64.b64decode(data))) for name, data in found}
+    tag = r'alt="([^"]*)" width="(\d+)" src="data:image/png;base64,([^"]*)"'
+    found = {}
+    for name, width, data in re.findall(tag, page):
+        found[name] = imread(io.BytesIO(base64.b64decode(data)))
+        assert int(width) / found[name].shape[1] == pytest.approx(90 / 130, abs=0.01)  # one scale
+    return found
 
 
 def disks() -> np.ndarray:
