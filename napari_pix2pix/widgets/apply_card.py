@@ -16,6 +16,7 @@ from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
 
@@ -137,6 +138,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    if rgb:
-        return "RGB"
-    return f"{channels} channel{'s' if channels > 1 else ''}"
+    return "RGB" if rgb else counted_channels(channels)
