@@ -14,7 +14,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict, codecs_for
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
@@ -67,6 +67,10 @@ class Card:
     def takes_layers(self) -> bool:
         """Whether each channel may be a layer of its own."""
         return self.channels > 1 and not self.source_codec.layout.rgb
+
+    def makes(self, given: np.dtype[Any]) -> Codec:
+        """Return the codec of what is made of images of a dtype."""
+        return codecs_for(self.source_codec, self.target_codec, given)[1]
 
     def lines(self) -> list[str]:
         """Describe the model in short lines."""
