@@ -19,11 +19,12 @@ help:  ## show this list
 demo: .venv/installed | system-libraries  ## learn a stain and labels, translate what was never seen, report in demo/
 	.venv/bin/napari-pix2pix demo --out $(DEMO)
 
-test: .venv/installed | system-libraries  ## run the tests on PyQt6 (some of them: PYTEST_FLAGS="-k name")
-	$(call run_tests,.venv)
+test: .venv/installed | system-libraries  ## run the tests, docks on PyQt6 (some: PYTEST_FLAGS="-k name")
+	$(call run_tests,.venv,not window)
+	$(call run_tests,.venv,window)
 
-test-pyside6: .venv-pyside6/installed | system-libraries  ## run the tests on PySide6
-	$(call run_tests,.venv-pyside6)
+test-pyside6: .venv-pyside6/installed | system-libraries  ## run the tests that know Qt on PySide6
+	$(call run_tests,.venv-pyside6,window)
 
 check: .venv/installed  ## check format, lint and types
 	.venv/bin/ruff format --check .
@@ -60,7 +61,10 @@ define on_a_screen
 if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "$(SCREEN)"; else set --; fi
 endef
 
+# Tests that know Qt have processes of their own: Python's garbage collector, when it runs in another
+# thread, such as those of dask.distributed, takes Qt objects away under the feet of the main one.
+# That none is selected (5) is no failure: a name may be in one of the halves only.
 define run_tests
 @$(on_a_screen); \
-"$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_FLAGS)
+"$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "$(2)" $(PYTEST_FLAGS) || test $$? -eq 5
 endef

@@ -142,7 +142,7 @@ def in_stalls() -> Result:
     timer.start()
     dock.set_fields(max_seconds=STALL_SECONDS + 15)
     dock.train()
-    let_live(lambda: "step" in dock.view.status.said.text())
+    let_live(lambda: "step" in dock.view.status.bar.format())
     began = time.perf_counter()
     let_live(lambda: time.perf_counter() - began > STALL_SECONDS)
     before = lateness([tick for tick in ticks if tick < began])

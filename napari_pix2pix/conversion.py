@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.headers import TORCH_ENDINGS
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.formats.reference import ReferenceNetwork, write_reference
+from napari_pix2pix.formats.reference_discriminator import (
+    ReferenceDiscriminator,
+    path_beside,
+    write_discriminator,
+)
+from napari_pix2pix.formats.state_dicts import foreign_weights
+from napari_pix2pix.formats.torch_files import some
 from napari_pix2pix.loading import load
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.translator import Translator
 
 _LEAST_DEPTH = 5  # of the reference's U-Net
 _DROPOUT = 0.5  # in all of the reference's layers that have any
+_GAN_MODES = {"vanilla": "vanilla", "lsgan": "lsgan", "wgan": "wgangp"}
 
 
 def convert(
@@ -32,9 +44,10 @@ def convert(
     path : path-like
         A name that ends in ``.pth`` (or ``.pt``) gets the weights of the generator that is applied,
         as the PyTorch implementation of pix2pix loads them; any other name a model of
-        napari-pix2pix.
+        napari-pix2pix. Beside ``latest_net_G.pth`` the discriminator is written as
+        ``latest_net_D.pth``, where that implementation has such a one.
     overwrite : bool
-        Whether a file that is there is replaced.
+        Whether files that are there are replaced.
 
     Returns
     -------
@@ -54,10 +67,27 @@ def convert(
         translator.save(path, overwrite=overwrite)
         return ()
     network = _reference_network(translator)
-    if path.exists() and not overwrite:
-        raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
+    beside = path_beside(path)
+    judge = _reference_discriminator(translator, beside)
+    for file in (path, *([judge.path] if isinstance(judge, _Discriminator) else [])):
+        if file.exists() and not overwrite:
+            raise FileError(
+                f"{file} exists: choose another name, or pass overwrite=True (--overwrite)."
+            )
     write_reference(path, network, translator.generator.state_dict())
-    return tuple(_notes(translator, network))
+    if isinstance(judge, _Discriminator):
+        write_discriminator(*judge)
+    elif beside is not None and beside.exists():
+        judge += f" The {beside.name} that is there is of another model: remove it."
+    return (*_notes(translator, network), _note_on(judge, translator))
+
+
+class _Discriminator(NamedTuple):
+    """What is written beside the generator."""
+
+    path: Path
+    network: ReferenceDiscriminator
+    weights: Mapping[str, Tensor]
 
 
 def _reference_network(translator: Translator) -> ReferenceNetwork:
@@ -108,18 +138,68 @@ def _foreign_parts(translator: Translator) -> Iterator[str]:
         yield f"another last layer (activation={config.activation!r})"
 
 
+def _reference_discriminator(translator: Translator, beside: Path | None) -> _Discriminator | str:
+    """Describe a discriminator as one of the reference's, or say why none is written."""
+    if beside is None:
+        return "No discriminator is written: only beside a name like latest_net_G.pth."
+    config = translator.config
+    try:
+        judged = translator.judge("cpu").network.discriminator
+    except InputError as error:
+        return f"There is no {beside.name}. {error}"
+    norm = config.discriminator_norm or config.norm
+    if foreign := ", ".join(_foreign_to_discriminators(translator)):
+        return f"There is no {beside.name}: no discriminator there has {foreign}."
+    assert norm != "group"
+    network = ReferenceDiscriminator(
+        judged.in_channels, config.discriminator_width, norm, config.discriminator_layers
+    )
+    weights = judged.state_dict()
+    if biases := foreign_weights(network.shapes(), weights):
+        return (
+            f"There is no {beside.name}: the discriminator has biases where the PyTorch "
+            f"implementation has none ({some(biases)}); train with bias=False or with a norm."
+        )
+    return _Discriminator(beside, network, weights)
+
+
+def _foreign_to_discriminators(translator: Translator) -> Iterator[str]:
+    """Name what the reference's discriminators have not."""
+    config = translator.config
+    if config.discriminator_scales > 1:
+        yield f"several scales (discriminator_scales={config.discriminator_scales})"
+    if config.spectral_norm:
+        yield "spectral norm"
+    if (config.discriminator_norm or config.norm) == "group":
+        yield "group norm"
+
+
+def _note_on(judge: _Discriminator | str, translator: Translator) -> str:
+    """Say which discriminator is written, and how it is made there; or why none is."""
+    if isinstance(judge, str):
+        return judge
+    config, written = translator.config, f"{judge.path.name} is its discriminator"
+    if not config.conditional:
+        return f"{written}, which sees the image alone: pix2pix there shows it the source, too."
+    if judge.network.norm != config.norm:
+        return f"{written}; the commands there have one --norm for both networks, and these differ."
+    mode = _GAN_MODES.get(config.adversarial)
+    loss = f" --gan_mode {mode}" if mode else f"; the loss is {config.adversarial}, unlike there"
+    return f"{written}; its options there: {judge.network.flags}{loss}."
+
+
 def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
     """Say what is lost, and how the file is used."""
     config = translator.config
     codecs = {"source": translator.source_codec, "target": translator.target_codec}
-    ranges = [f"{what} {_range(codec)}" for what, codec in codecs.items() if not _is_bytes(codec)]
+    ranges = [f"{what} {_range(codec)}" for what, codec in codecs.items() if not _is_usual(codec)]
     if ranges:
         yield (
             "Intensities are left out: there -1 to 1 goes in and comes out, which is "
             f"{', '.join(ranges)} here."
         )
-    if translator.discriminator is not None or translator.history:
-        yield "Only the generator that is applied is written: no discriminator, history or scores."
+    if translator.history:
+        yield "Of the generators the one that is applied is written; no history, no scores."
     if network.kind == "unet" and config.dropout and config.dropout_placement != "reference":
         yield "Dropout, where it drops, stands in other blocks of the U-Net there."
     if config.dropout not in (0.0, _DROPOUT):
@@ -131,7 +211,7 @@ def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
         yield f"The commands there have no {network}: make it from the class {name}."
 
 
-def _is_bytes(codec: Codec) -> bool:
+def _is_usual(codec: Codec) -> bool:
     """Whether intensities mean what the reference takes them for: 0 to 255."""
     if not isinstance(codec, ImageCodec) or codec.dtype != "uint8":
         return False

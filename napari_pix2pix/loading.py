@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -15,12 +16,21 @@ from napari_pix2pix.formats.container import read_container
 from napari_pix2pix.formats.headers import is_torch_file
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.formats.reference import ReferenceNetwork, read_reference
-from napari_pix2pix.pairs.codecs import ImageCodec
+from napari_pix2pix.formats.reference_discriminator import path_beside, read_discriminator
+from napari_pix2pix.pairs.codecs import ImageCodec, whole_range
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator
 
 _DTYPE = "uint8"  # what the reference implementation reads and writes
+
+
+class _Beside(NamedTuple):
+    """What the file of a discriminator adds to a generator's."""
+
+    weights: Mapping[str, Tensor]
+    fields: Mapping[str, Any]
+    notes: list[str]
 
 
 def load(
@@ -33,14 +43,16 @@ def load(
     path : path-like
         The file; a checkpoint of a training will do as well. ``latest_net_G.pth`` and its like hold
         a U-Net or ResNet as the PyTorch implementation of pix2pix saves it: architecture, channels
-        and norm follow from names and shapes. No code in such a file is run.
+        and norm follow from names and shapes. A ``latest_net_D.pth`` beside it becomes the
+        translator's discriminator. No code in such a file is run.
     dropout : bool, optional
         For a U-Net of the PyTorch implementation: whether it was trained with dropout, of which its
         file has no trace. When not given it was, as is usual there. In either case dropout drops
         only where a call asks for it.
     dtype : str, optional
         For a file of the PyTorch implementation, which holds no intensities: the whole range of
-        this integer dtype, ``uint8`` when not given, becomes -1 to 1 in source and target.
+        this integer dtype becomes -1 to 1 in source and target. When not given, it is the dtype of
+        each image that the translator is called on, and ``uint8`` for floating point.
 
     Returns
     -------
@@ -101,16 +113,17 @@ def _read_foreign(
             f"dropout={dropout}: leave it out."
         )
     drops = dropout is not False if known is None else known
-    source = _whole_range(dtype or _DTYPE, network.in_channels)
-    target = _whole_range(dtype or _DTYPE, network.out_channels)
-    notes = [_note_on_range(source)]
+    source = _codec(dtype, network.in_channels)
+    target = _codec(dtype, network.out_channels)
+    beside = _discriminator_beside(path, network)
+    notes = [_note_on_range(source), *beside.notes]
     if known is None and dropout is None:
         notes.append(
             "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
             "so, and drops only where a call asks for it."
         )
     header = {
-        "config": _config(network, drops).model_dump(mode="json"),
+        "config": _config(network, drops, beside.fields).model_dump(mode="json"),
         "source_codec": source.to_dict(),
         "target_codec": target.to_dict(),
         "conditions": [],
@@ -123,10 +136,51 @@ def _read_foreign(
         "seconds": 0.0,
         "versions": {},
     }
-    return {f"generator.{name}": value for name, value in weights.items()}, header
+    generator = {f"generator.{name}": value for name, value in weights.items()}
+    return {**generator, **beside.weights}, header
 
 
-def _config(network: ReferenceNetwork, drops: bool) -> TrainConfig:
+def _discriminator_beside(path: Path, generator: ReferenceNetwork) -> _Beside:
+    """Read the discriminator that was trained with a generator, where its file lies beside it."""
+    beside = path_beside(path)
+    if beside is None or not beside.is_file():
+        return _Beside({}, {}, [])
+    try:
+        found, weights = read_discriminator(beside)
+    except FileError as error:
+        return _Beside({}, {}, [f"The discriminator is left out: {error}"])
+    channels = {False: generator.out_channels}
+    channels[True] = generator.in_channels + generator.out_channels
+    if found.in_channels not in channels.values():
+        return _Beside({}, {}, [_misfit(beside, found.in_channels, channels)])
+    conditional = found.in_channels == channels[True]
+    # The implementation's CycleGAN, which has an _A or _B there, learns with least squares.
+    loss = "vanilla" if path.stem.endswith("_net_G") else "lsgan"
+    fields = {
+        "discriminator_layers": found.layers,
+        "discriminator_width": found.width,
+        "discriminator_norm": found.norm,
+        "conditional": conditional,
+        "adversarial": loss,
+    }
+    sees = "source and image" if conditional else "the image alone"
+    note = (
+        f"Its discriminator is {beside.name}: a {found}, which sees {sees}. Its loss is not in the "
+        f"file: {loss} is assumed."
+    )
+    return _Beside({f"discriminator.{k}": v for k, v in weights.items()}, fields, [note])
+
+
+def _misfit(path: Path, got: int, channels: Mapping[bool, int]) -> str:
+    return (
+        f"The discriminator is left out: {path} takes {got} channels, where the generator's source "
+        f"and image have {channels[True]} and its image alone {channels[False]}."
+    )
+
+
+def _config(
+    network: ReferenceNetwork, drops: bool, discriminator: Mapping[str, Any]
+) -> TrainConfig:
     """Return the reference recipe with this network."""
     return TrainConfig(
         preset="reference",
@@ -139,20 +193,20 @@ def _config(network: ReferenceNetwork, drops: bool) -> TrainConfig:
         patch=max(256, 2**network.depth),
         source_normalisation="dtype",
         target_normalisation="dtype",
+        **discriminator,
     )
 
 
-def _whole_range(name: str, channels: int) -> ImageCodec:
-    """Map all that an integer dtype holds to [-1, 1]."""
+def _codec(name: str | None, channels: int) -> ImageCodec:
+    """Map all that an integer dtype holds to [-1, 1]; without a name, any that an image has."""
     try:
-        limits = np.iinfo(np.dtype(name))
+        dtype = np.iinfo(np.dtype(name or _DTYPE)).dtype
     except (TypeError, ValueError):
         raise InputError(
             f"dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
             f"'uint16'; got {name!r}."
         ) from None
-    low, high = (float(limits.min),) * channels, (float(limits.max),) * channels
-    return ImageCodec("dtype", limits.dtype.name, low, high, _layout(channels))
+    return replace(whole_range(dtype, channels, _layout(channels)), assumed=name is None)
 
 
 def _layout(channels: int) -> Layout:
@@ -163,12 +217,19 @@ def _layout(channels: int) -> Layout:
 
 
 def _side(codec: ImageCodec) -> str:
+    dtype = "" if codec.assumed else f"{codec.dtype} "
     if codec.layout.rgb:
-        return f"{codec.dtype} RGB"
-    return codec.dtype if codec.channels == 1 else f"{codec.dtype} {codec.channels} channels"
+        return f"{dtype}RGB"
+    return f"{dtype}{codec.channels} channel{'s' if codec.channels > 1 else ''}"
 
 
 def _note_on_range(codec: ImageCodec) -> str:
+    if codec.assumed:
+        return (
+            "Files of the PyTorch implementation hold no intensities: the whole range of the "
+            "image's integer dtype (0 to 255 of uint8, 0 to 65535 of uint16) becomes -1 to 1 and "
+            "back."
+        )
     return (
         f"Files of the PyTorch implementation hold no intensities: {codec.low[0]:.0f} to "
         f"{codec.high[0]:.0f}, the range of {codec.dtype}, become -1 to 1 and back."

@@ -9,44 +9,36 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from napari_pix2pix.console import Desk, keep_alive
-from napari_pix2pix.core import ResNet, UNet, VerdictMap
+from napari_pix2pix.console import keep_alive
+from napari_pix2pix.core import VerdictMap
+from napari_pix2pix.drawing import draw_samples, judge_frames, spread_samples
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.formats.container import write_container
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.layers import (
     Snapshot,
-    as_trained,
-    layers_in,
-    planes_of,
+    image_of,
     result_layer,
     result_record,
-    snapshot,
     verdict_layer,
 )
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.codecs import Codec, Output, codec_from_dict
+from napari_pix2pix.pairs.codecs import Output
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import (
-    Discriminator,
-    build_discriminator,
-    build_generator,
-)
-from napari_pix2pix.training.state import part_of
+from napari_pix2pix.stored import StoredModel
+from napari_pix2pix.training.networks import Discriminator
 from napari_pix2pix.translation import calls
+from napari_pix2pix.translation.compiling import check_can_be_compiled
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.lazy import is_lazy
 from napari_pix2pix.translation.options import Precision, Statistics
-from napari_pix2pix.translation.spread import Spread, check_spread, draw_spread
+from napari_pix2pix.translation.spread import Spread, check_spread
 from napari_pix2pix.translation.verdict import Judge
 
 if TYPE_CHECKING:
@@ -103,12 +95,8 @@ class Translator(FrameTranslator):
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        self._tensors = dict(tensors)
-        self._header = dict(header)
-        self.config = TrainConfig(**header["config"])
-        source_codec = codec_from_dict(header["source_codec"])
-        target_codec = codec_from_dict(header["target_codec"])
-        conditions: tuple[Hashable, ...] = tuple(map(_hashable, header["conditions"]))
+        self._stored = stored = StoredModel(tensors, header)
+        self.config = stored.config
         self.trivial = TrivialMaps.from_dict(header["trivial_map"])
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
@@ -119,19 +107,15 @@ class Translator(FrameTranslator):
         self.steps: int = header["step"]
         self.seconds: float = header.get("seconds", 0.0)
         self.started_from: dict[str, Any] | None = header.get("started_from")
-        self._applied = _applied_weights(self._tensors, self.config)
         super().__init__(
-            self._build_generator(source_codec, target_codec, len(conditions)),
-            source_codec,
-            target_codec,
-            conditions=conditions,
+            stored.build_generator(),
+            stored.source_codec,
+            stored.target_codec,
+            conditions=stored.conditions,
             z_context=self.config.z_context,
             noise_channels=self.config.noise_channels,
             noise=self.config.noise,
         )
-        # One copy of the weights that are applied is enough.
-        shared = self.generator.state_dict()
-        self._tensors |= {f"{self._applied}.{name}": shared[name] for name in shared}
 
     def __repr__(self) -> str:
         held_out = ""
@@ -152,23 +136,12 @@ class Translator(FrameTranslator):
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the model file by name, on the CPU: see Parameters."""
-        return dict(self._tensors)
+        return dict(self._stored.tensors)
 
     @property
     def discriminator(self) -> Discriminator | None:
         """The discriminator as it was at the end of training; None in a slim model."""
-        weights = part_of(self._tensors, "discriminator")
-        if not weights:
-            return None
-        network = build_discriminator(
-            self.config,
-            source_planes=self.source_codec.planes,
-            conditions=len(self.conditions),
-            target_planes=self.target_codec.planes,
-        )
-        assert network is not None
-        network.load_state_dict(weights)
-        return network.eval()
+        return self._stored.build_discriminator()
 
     def __call__(
         self,
@@ -184,6 +157,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -224,6 +198,9 @@ class Translator(FrameTranslator):
             bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
             1 % at most, where the network's range is 2. The first tile is also computed in full
             precision; where they are further apart, all is.
+        compile : bool
+            Let torch compile the network when it is first run: takes half a minute and more, gains
+            nothing on a CPU. For fixed statistics without dropout.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -244,7 +221,8 @@ class Translator(FrameTranslator):
         InputError
             When the image does not fit the model; the sentence says how.
         DeviceError
-            When there is no such device, or its memory does not suffice for the smallest tile.
+            When there is no such device, or its memory does not suffice for the smallest tile; when
+            there is nothing to compile with.
 
         Warns
         -----
@@ -279,8 +257,10 @@ class Translator(FrameTranslator):
         }
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         if is_lazy(planes):
             calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
@@ -291,14 +271,16 @@ class Translator(FrameTranslator):
             ]
         else:
             self._look_at(planes)
-            drawn = self._draw(planes, samples, seed or 0, on_tile, how, title="Translation")
+            drawn = draw_samples(
+                self, planes, samples, seed or 0, how, title="Translation", on_tile=on_tile
+            )
         if not sources:
             return np.stack(drawn) if samples > 1 else drawn[0]
-        made = []
+        made, codec = [], self.for_dtypes(planes.dtype).target_codec
         for number, array in enumerate(drawn, start=1):
             shown = f"sample {number}" if samples > 1 else ""
             record = self._record(sources, condition, samples, shown)
-            made.append(result_layer(array, sources[0], self.target_codec, record))
+            made.append(result_layer(array, sources[0], codec, record))
         return made if samples > 1 else made[0]
 
     def spread(
@@ -316,6 +298,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -328,7 +311,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, compile, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -365,26 +348,19 @@ class Translator(FrameTranslator):
         levels = check_spread(self.target_codec, quantiles)
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=n, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
         self._look_at(planes)
-        how |= {"condition": condition, "device": device}
-
-        def draw(desk: Desk) -> Spread:
-            def translate(number: int, frame: int, step: int) -> np.ndarray:
-                told = partial(_tell, desk, on_tile, step, planes.frames * n)
-                own = sample_seed(seed or 0, number)
-                return self.translate_planes(planes, frame, seed=own, on_tile=told, **how)
-
-            layout = self.target_codec.layout
-            return draw_spread(translate, n, layout, planes.frame_shape, levels)
-
-        spread = keep_alive(draw, title="Translation")
+        how |= {"condition": condition, "device": device, "compile": compile}
+        spread = spread_samples(self, planes, n, seed or 0, how, levels=levels, on_tile=on_tile)
         if not sources:
             return spread
         record = partial(self._record, sources, condition, n)
+        codec = self.for_dtypes(planes.dtype).target_codec
         names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
         mean, std, *between = (
-            result_layer(array, sources[0], self.target_codec, record(name))
+            result_layer(array, sources[0], codec, record(name))
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)
         )
         return Spread(mean, std, between)
@@ -426,13 +402,13 @@ class Translator(FrameTranslator):
             As when the translator is called.
         """
         if self.source_codec.channels:
-            raise InputError("This model was trained with a source: call it on an image.")
+            raise InputError("This model was trained with a source: apply it to an image.")
         calls.check_integer("n", n, 1)
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)
         planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
         how = {"condition": condition, "device": device, "output": output}
-        return np.stack(self._draw(planes, n, seed, None, how, title="Sampling"))
+        return np.stack(draw_samples(self, planes, n, seed, how, title="Sampling"))
 
     def verdict(
         self,
@@ -484,23 +460,12 @@ class Translator(FrameTranslator):
         >>> model.verdict(image, model(image)).shape
         (96, 96)
         """
-        judged = layers_in(prediction) or []
-        shown = as_trained([snapshot(one) for one in judged], self.target_codec.layout)
-        given = planes_of(shown) if shown else prediction
+        given, shown = image_of(prediction, self.target_codec.layout)
         image = as_planes(given, like=self.target_codec.layout, what="prediction")
         planes = self._open_beside(source, image)
-
-        network = self.judge(device)
-
-        def judge(desk: Desk) -> np.ndarray:
-            found = []
-            for frame in range(image.frames):
-                told = partial(_tell, desk, None, frame, image.frames)
-                found.append(network.judge(planes, image, frame, condition, tile, told))
-            return np.reshape(found, (*image.frame_shape, *found[0].shape))
-
-        verdict = keep_alive(judge, title="Verdict")
-        return verdict_layer(verdict, shown[0]) if shown else verdict
+        judge = self.for_dtypes(planes.dtype, image.dtype).judge(device)
+        found = judge_frames(judge, planes, image, condition=condition, tile=tile)
+        return verdict_layer(found, shown[0]) if shown else found
 
     def judge(self, device: str | None = None) -> Judge:
         """Return what `verdict` asks, frame by frame of opened images; errors are the same."""
@@ -549,37 +514,7 @@ class Translator(FrameTranslator):
         path = as_path(path)
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
-        applied = {f"{self._applied}.{k}": v for k, v in self.generator.state_dict().items()}
-        tensors = applied if slim else {**self._tensors, **applied}
-        write_container(path, tensors, self._header)
-
-    def _draw(
-        self,
-        planes: Planes,
-        samples: int,
-        seed: int,
-        on_tile: Callable[[int, int], None] | None,
-        how: Mapping[str, Any],
-        *,
-        title: str,
-    ) -> list[np.ndarray]:
-        """Translate all frames once a sample, and lay them out as the targets were."""
-
-        def translate(desk: Desk) -> list[np.ndarray]:
-            drawn = []
-            for number in range(samples):
-                own, frames = sample_seed(seed, number), []
-                for frame in range(planes.frames):
-                    before = number * planes.frames + frame
-                    told = partial(_tell, desk, on_tile, before, samples * planes.frames)
-                    frames.append(
-                        self.translate_planes(planes, frame, seed=own, on_tile=told, **how)
-                    )
-                layout = self.target_codec.layout
-                drawn.append(layout.assemble(np.stack(frames), planes.frame_shape))
-            return drawn
-
-        return keep_alive(translate, title=title)
+        self._stored.write(path, self.generator.state_dict(), slim=slim)
 
     def _check_takes_images(self) -> None:
         if not self.source_codec.channels:
@@ -590,17 +525,15 @@ class Translator(FrameTranslator):
     def _open(self, image: Any) -> tuple[Planes, list[Snapshot]]:
         """Open an image like those of the training; with it what its layers are, if they are."""
         codec = self.source_codec
-        sources = as_trained([snapshot(one) for one in layers_in(image) or []], codec.layout)
-        given = planes_of(sources) if sources else image
+        given, sources = image_of(image, codec.layout)
         return lay_out_source(given, codec.layout, codec.channels, self.config.z_context), sources
 
     def _look_at(self, planes: Planes) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         keep_alive(lambda _: check_finite(planes), title="Reading")
         calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
-        if self.intensities is not None:
-            codecs = self.source_codec, self.target_codec
-            calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
+        codecs = self.source_codec, self.target_codec
+        calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
 
     def _record(
         self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str
@@ -623,44 +556,3 @@ class Translator(FrameTranslator):
         if source is None:
             raise InputError("The model was trained with a source: give that of the prediction.")
         return self._open(source)[0]
-
-    def _build_generator(self, source: Codec, target: Codec, conditions: int) -> UNet | ResNet:
-        generator = build_generator(
-            self.config,
-            planes_in=source.planes + conditions + self.config.noise_channels,
-            planes_out=target.planes,
-        )
-        generator.load_state_dict(part_of(self._tensors, self._applied))
-        # Without gradients this is the fastest on every device.
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return generator.eval()
-
-
-def _tell(
-    desk: Desk,
-    on_tile: Callable[[int, int], None] | None,
-    frame: int,
-    frames: int,
-    done: int,
-    every: int,
-) -> None:
-    """Say of all frames how far one frame is."""
-    desk.show((frame + done / every) / frames)
-    if on_tile is not None:
-        desk.call(partial(on_tile, done, every))
-
-
-def _applied_weights(tensors: Mapping[str, Tensor], config: TrainConfig) -> str:
-    """Which weights of a model file are applied."""
-    order = ["averaged", "generator", "best"]
-    if config.keep == "best":
-        order = ["best", "averaged", "generator"]
-    for name in order:
-        if any(key.startswith(f"{name}.") for key in tensors):
-            return name
-    raise KeyError("generator")
-
-
-def _hashable(value: Any) -> Hashable:
-    """JSON turns tuples into lists; turn them back."""
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import importlib.util
 import json
 import os
+import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,11 +16,31 @@ from typing import Any
 import pytest
 
 _REFERENCE = Path(__file__).parent / "reference"
+_WIDGETS = Path(__file__).parent / "widgets"
 
 # Read when torch is first imported: more threads than this only disturb each other on small arrays,
 # and those of tests that run side by side.
 _BESIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, os.cpu_count() or 1) // _BESIDE)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Qt."""
+    for item in items:
+        if item.path.is_relative_to(_WIDGETS) or "qapp" in getattr(item, "fixturenames", ()):
+            item.add_marker("window")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave what was there before a viewer out of the collections that its end takes: three."""
+    if item.get_closest_marker("window") is not None:
+        importlib.import_module("napari.window")  # all that a viewer is made of
+        gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +53,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"NAPARI_PIX2PIX_DATA names {named!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture
+def interruptible() -> Iterator[Any]:
+    """Return the handler of Ctrl+C: Python's own, also where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,12 @@ pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
+from tiny import TINY
 
 from napari_pix2pix import Pair, evaluate, train
 from napari_pix2pix.console import Desk, keep_alive
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.events import Prepared, Step
-
-SMALL = {"width": 4, "batch": 2, "patch": 32, "device": "cpu"}
 
 
 @pytest.fixture
@@ -154,12 +153,11 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer):
-    before = signal.getsignal(signal.SIGINT)
+def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer, interruptible):
     asked = threading.Event()
     after(100, interrupt)
     assert keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
 def test_interrupt_breaks_off_what_can_not_end_with_a_result(viewer):
@@ -263,9 +261,9 @@ def test_viewer_stays_alive_after_an_earlier_quit(viewer, quits):
 
 def test_train_on_layers_and_translate_into_a_layer_while_a_timer_ticks(viewer, pair):
     stain, nuclei = pair
-    train(stain, nuclei, steps=1, **SMALL)  # the first loads modules, which hold the interpreter
+    train(stain, nuclei, steps=1, **TINY)  # the first loads modules, which hold the interpreter
     ticks = Ticks()
-    translator = train(stain, nuclei, steps=20, **SMALL)
+    translator = train(stain, nuclei, steps=20, **TINY)
     result = translator(stain)
     gaps = ticks.gaps()
     assert len(gaps) > 5
@@ -280,8 +278,8 @@ def test_train_on_layers_and_translate_into_a_layer_while_a_timer_ticks(viewer, 
 
 def test_layers_train_to_the_same_weights_as_their_arrays(viewer, pair):
     stain, nuclei = pair
-    of_layers = train(stain, nuclei, steps=3, **SMALL)
-    assert of_layers.digest == train(stain.data, nuclei.data, steps=3, **SMALL).digest
+    of_layers = train(stain, nuclei, steps=3, **TINY)
+    assert of_layers.digest == train(stain.data, nuclei.data, steps=3, **TINY).digest
 
 
 def test_layers_may_change_while_training_goes_on(viewer, pair):
@@ -294,9 +292,9 @@ def test_layers_may_change_while_training_goes_on(viewer, pair):
         if nuclei in viewer.layers:
             viewer.layers.remove(nuclei)
 
-    translator = train(stain, nuclei, steps=3, callback=change, **SMALL)
+    translator = train(stain, nuclei, steps=3, callback=change, **TINY)
     image = 1 - before
-    assert translator.digest == train(before, image, steps=3, **SMALL).digest
+    assert translator.digest == train(before, image, steps=3, **TINY).digest
 
 
 def test_callback_is_called_in_the_main_thread_and_stops(viewer, pair):
@@ -307,7 +305,7 @@ def test_callback_is_called_in_the_main_thread_and_stops(viewer, pair):
         threads.add(threading.current_thread())
         return isinstance(event, Step) and event.step == 2
 
-    train(*pair, steps=50, callback=callback, **SMALL)
+    train(*pair, steps=50, callback=callback, **TINY)
     assert isinstance(events[0], Prepared)
     assert sum(isinstance(event, Step) for event in events) == 2
     assert threads == {threading.main_thread()}
@@ -322,7 +320,7 @@ def test_interrupt_returns_the_model_so_far(viewer, pair):
             if len(steps) == 2:
                 interrupt()
 
-    translator = train(*pair, steps=100_000, callback=callback, **SMALL)
+    translator = train(*pair, steps=100_000, callback=callback, **TINY)
     assert len(steps) < 100
     assert translator(pair[0]).data.shape == (96, 96)
 
@@ -334,7 +332,7 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
         labels[24 * i + 4 : 24 * i + 20, 8:80] = i + 1
     layer = Labels(labels, name="labels", scale=(0.5, 0.25), translate=(3, 4), units=("um", "um"))
     mask = Labels((labels > 0).astype(np.uint8), name="mask")
-    translator = train((stain, nuclei), layer, mask=mask, steps=2, validation=0, **SMALL)
+    translator = train((stain, nuclei), layer, mask=mask, steps=2, validation=0, **TINY)
     assert translator.source_codec.channels == 2
     result = translator((stain, nuclei))
     assert isinstance(result, Labels)
@@ -345,13 +343,13 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
             [nuclei, nuclei],
             validation=[Pair(stain, nuclei)],
             steps=1,
-            **SMALL,
+            **TINY,
         )
     assert "2 pairs" in listed.summary or listed.scores
 
 
 def test_evaluate_takes_layers(viewer, pair):
-    translator = train(*pair, steps=2, **SMALL)
+    translator = train(*pair, steps=2, **TINY)
     scores = evaluate(translator, *pair)
     assert scores == evaluate(translator, *(layer.data for layer in pair)) | {
         "images": [scores["images"][0]]
@@ -360,14 +358,14 @@ def test_evaluate_takes_layers(viewer, pair):
 
 
 def test_translation_can_be_cancelled(viewer, pair):
-    translator = train(*pair, steps=1, **SMALL)
+    translator = train(*pair, steps=1, **TINY)
     large = viewer.add_image(np.tile(pair[0].data, (4, 4)), name="large")
     with pytest.raises(KeyboardInterrupt, match="Translation was stopped"):
         translator(large, tile=128, batch=1, on_tile=lambda *_: (interrupt(), time.sleep(0.03)))
 
 
 def test_a_foreign_layer_is_refused_before_work(viewer, pair):
-    translator = train(*pair, steps=1, **SMALL)
+    translator = train(*pair, steps=1, **TINY)
     points = viewer.add_points(np.zeros((2, 2)), name="dots")
     with pytest.raises(InputError, match="'dots' is a Points layer"):
         translator(points)

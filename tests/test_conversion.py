@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from napari_pix2pix import Translator, convert, load, train
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.reference import ReferenceNetwork
 
-TINY: dict[str, Any] = {
-    "preset": "reference", "steps": 1, "width": 2, "discriminator_width": 2, "depth": 5,
-    "patch": 64, "batch": 1, "validation": 0.0, "device": "cpu",
-}  # fmt: skip
+# The PyTorch implementation has no U-Net of less than 5 halvings.
+TINY = tiny.TINY | {
+    "preset": "reference",
+    "steps": 1,
+    "depth": 5,
+    "patch": 64,
+    "batch": 1,
+    "validation": 0.0,
+}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -25,6 +33,13 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 def make(source: Any = None, target: Any = None, **fields: Any) -> Translator:
     source = noise(64, 64) if source is None else source
     return train(source, 255 - noise(64, 64) if target is None else target, **(TINY | fields))
+
+
+def zeros(shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
+        for name, shape in shapes.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +52,7 @@ def test_round_trip_is_bit_identical(
     index: int, golden: Any, golden_values: dict[str, Any], tmp_path: Path
 ) -> None:
     shapes = golden_values["generators"][index]["state_dict"]
-    weights = golden.fill_(
-        {
-            name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-            for name, shape in shapes.items()
-        }
-    )
+    weights = golden.fill_(zeros(shapes))
     first, ours, last = (tmp_path / name for name in ("a.pth", "m.safetensors", "b.pth"))
     torch.save(weights, first)
     assert convert(first, ours) == ()
@@ -55,16 +65,85 @@ def test_round_trip_is_bit_identical(
         assert torch.equal(again[name], weights[name])
 
 
+@pytest.mark.parametrize("index", range(3))
+def test_a_discriminator_s_round_trip_is_bit_identical(
+    index: int, golden: Any, golden_values: dict[str, Any], tmp_path: Path
+) -> None:
+    entry = golden_values["discriminators"][index]
+    generator = ReferenceNetwork("unet", 3, 3, 2, entry["norm"], depth=5).shapes()
+    files = {"latest_net_G.pth": generator, "latest_net_D.pth": entry["state_dict"]}
+    (tmp_path / "again").mkdir()
+    for name, shapes in files.items():
+        torch.save(golden.fill_(zeros(shapes)), tmp_path / name)
+    convert(tmp_path / "latest_net_G.pth", tmp_path / "m.safetensors")
+    notes = convert(tmp_path / "m.safetensors", tmp_path / "again" / "latest_net_G.pth")
+    assert "latest_net_D.pth is its discriminator; its options there: --netD " in notes[-1]
+    for name in files:
+        before, after = (
+            torch.load(path / name, weights_only=True) for path in (tmp_path, tmp_path / "again")
+        )
+        assert list(before) == list(after)
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"conditional": False}, "sees the image alone: pix2pix there shows it the source"),
+        ({"discriminator_layers": 1, "adversarial": "lsgan"},
+         "--netD n_layers --n_layers_D 1 --ndf 4 --norm batch --gan_mode lsgan"),
+        ({"discriminator_layers": 0, "adversarial": "hinge"}, "--netD pixel.*the loss is hinge"),
+        ({"discriminator_norm": "instance"}, "one --norm for both networks, and these differ"),
+    ],
+)  # fmt: skip
+def test_a_trained_discriminator_comes_back(
+    fields: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    model = make(**fields)
+    (note,) = (one for one in convert(model, tmp_path / "5_net_G.pth") if "5_net_D.pth" in one)
+    assert re.search(words, note), note
+    again = load(tmp_path / "5_net_G.pth")
+    assert again.config.conditional == model.config.conditional
+    assert model.discriminator is not None
+    assert again.discriminator is not None
+    before, after = model.discriminator.state_dict(), again.discriminator.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "words"),
+    [
+        ({"discriminator_scales": 2}, "G_net_G.pth", "has several scales"),
+        ({"spectral_norm": True}, "G_net_G.pth", "has spectral norm"),
+        ({"discriminator_norm": "group"}, "G_net_G.pth", "has group norm"),
+        ({"discriminator_norm": "none", "steps": 2}, "G_net_G.pth", "biases where the PyTorch"),
+        ({"adversarial_weight": 0.0}, "G_net_G.pth", "The model has no discriminator"),
+        ({"adversarial_start": 1.0, "adversarial_full": 1.0}, "G_net_G.pth", "has learnt nothing"),
+        ({}, "mine.pth", "only beside a name like latest_net_G.pth"),
+    ],
+)
+def test_a_discriminator_that_is_not_written_is_said_to_be_so(
+    fields: dict[str, Any], name: str, words: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "G_net_D.pth"
+    other.write_text("of another model")
+    notes = convert(make(**fields), tmp_path / name)
+    assert words in notes[-1]
+    assert ("is of another model" in notes[-1]) == (name == "G_net_G.pth")
+    assert other.read_text() == "of another model"
+
+
 def test_a_trained_model_comes_back(model: Translator, tmp_path: Path) -> None:
     notes = convert(model, tmp_path / "latest_net_G.pth")
     again = load(tmp_path / "latest_net_G.pth")
     assert again.digest == model.digest
-    assert (again.config.depth, again.config.width, again.config.norm) == (7, 2, "batch")
+    assert (again.config.depth, again.config.width, again.config.norm) == (7, 4, "batch")
     said = " ".join(notes)
     low, high = model.target_codec.low[0], model.target_codec.high[0]
     assert f"target {low:.6g} to {high:.6g} here" in said
-    assert "no discriminator" in said
-    assert "--netG unet_128 --ngf 2 --norm batch --input_nc 1 --output_nc 1." in said
+    assert "latest_net_D.pth is its discriminator; its options there: --netD basic --ndf 4" in said
+    assert "--netG unet_128 --ngf 4 --norm batch --input_nc 1 --output_nc 1." in said
 
 
 @pytest.mark.parametrize(
@@ -137,3 +216,7 @@ def test_an_old_file_is_kept(model: Translator, tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     convert(model, path)
     assert load(path).digest == model.digest
+    (tmp_path / "1_net_D.pth").write_text("mine")
+    with pytest.raises(FileError, match=r"1_net_D\.pth exists: choose another name"):
+        convert(model, tmp_path / "1_net_G.pth", overwrite=False)
+    assert not (tmp_path / "1_net_G.pth").exists()

@@ -175,7 +175,7 @@ def test_callback_true_stops_and_keeps_the_model() -> None:
     assert translator(image).shape == image.shape
 
 
-def test_interrupt_stops_and_keeps_the_model() -> None:
+def test_interrupt_stops_and_keeps_the_model(interruptible: Any) -> None:
     image, seen = gray("float32"), []
 
     def callback(event: Event) -> None:
@@ -183,11 +183,10 @@ def test_interrupt_stops_and_keeps_the_model() -> None:
         if isinstance(event, Step) and event.step == 2:
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
     translator = tiny_train(image, 1 - image, steps=1000, callback=callback)
     assert seen[-1].reason == "stopped"
     assert 2 <= translator.history[-1]["step"] < 10
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
 def test_an_error_in_the_callback_arrives() -> None:

@@ -20,9 +20,9 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-DESK = {"activity", "layers", "console"}
+DESK = {"activity", "garbage", "layers", "console"}
 MODELS = {"translator", "loading", "conversion", "fitting", "scoring", "evaluation", "streaming"}
-HIGH = MIDDLE | DESK | {"checkpoints"} | MODELS
+HIGH = MIDDLE | DESK | {"checkpoints", "stored", "drawing"} | MODELS
 
 # The rooms that each room may import, beside itself; "" is the package's own public names.
 ROOMS: dict[str, set[str]] = {
@@ -35,9 +35,12 @@ ROOMS: dict[str, set[str]] = {
     "formats": LOW | {"core", "pairs"},
     "layers": LOW | {"pairs"},
     "activity": set(),
-    "console": LOW | {"activity"},
+    "garbage": set(),
+    "console": LOW | {"activity", "garbage"},
     "checkpoints": MIDDLE,
-    "translator": MIDDLE | {"layers", "console"},
+    "stored": LOW | {"core", "pairs", "training", "formats"},
+    "drawing": LOW | {"pairs", "translation", "console"},
+    "translator": MIDDLE | {"layers", "console", "stored", "drawing"},
     "loading": LOW | {"pairs", "training", "formats", "translator"},
     "conversion": LOW | {"pairs", "formats", "translator", "loading"},
     "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from bombs import Bomb
 from torch import nn
 
 from napari_pix2pix import evaluate, load, train
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.core import VerdictMap
+from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.formats.reference import ReferenceNetwork
+from napari_pix2pix.formats.reference_discriminator import ReferenceDiscriminator
 from napari_pix2pix.loading import foreign_header
 from napari_pix2pix.translation.inference import applying
 
@@ -25,12 +30,12 @@ RESNET = ReferenceNetwork("resnet", 1, 2, 4, "instance", blocks=1)
 def save(golden: Any, tmp_path: Path) -> Any:
     """Return what writes weights as the reference does."""
 
-    def write(shapes: Any) -> Path:
+    def write(shapes: Any, name: str = "latest_net_G.pth") -> Path:
         state = {
             name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
             for name, shape in shapes.items()
         }
-        path = tmp_path / "latest_net_G.pth"
+        path = tmp_path / name
         torch.save(golden.fill_(state), path)
         return path
 
@@ -121,11 +126,132 @@ def test_channels_and_dtypes(save: Any) -> None:
             load(path, dtype=wrong)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8])
+def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
+    path, image = save(UNET.shapes()), noise(64, 64, dtype=dtype)
+    translated = load(path)(image)
+    assert translated.dtype == dtype
+    np.testing.assert_array_equal(translated, load(path, dtype=np.dtype(dtype).name)(image))
+    one_level = np.iinfo(dtype).max / 127
+    same = load(path)(image, output="float", statistics="image")
+    stated = load(path, dtype=np.dtype(dtype).name)(image, output="float", statistics="image")
+    assert np.abs(same - stated).max() < one_level / 100
+
+
+def test_a_mask_is_the_whole_range_and_gives_bytes(save: Any) -> None:
+    path, mask = save(UNET.shapes()), noise(64, 64) > 127
+    translated = load(path)(mask)
+    assert translated.dtype == np.uint8
+    np.testing.assert_array_equal(translated, load(path)(np.where(mask, 255, 0).astype(np.uint8)))
+
+
+def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
+    translator, image = load(save(UNET.shapes())), noise(64, 64)
+    with pytest.warns(UserWarning, match="float32 has no range to take for -1 to 1: 0 to 255"):
+        floats = translator(image.astype(np.float32))
+    np.testing.assert_array_equal(floats, translator(image))
+    with pytest.warns(UserWarning, match=r"0 to 65535, is taken.*reaches from 0 to 4080, 6.2 % of"):
+        translator(image.astype(np.uint16) * 16)
+
+
+def test_dask_layers_and_verdict_take_the_dtype_too(save: Any) -> None:
+    da = pytest.importorskip("dask.array")
+    layers = pytest.importorskip("napari.layers")
+    translator, image = load(save(UNET.shapes())), noise(96, 96, dtype=np.uint16)
+    whole = translator(image)
+    lazy = translator(da.from_array(image, chunks=64))
+    assert lazy.dtype == np.uint16
+    np.testing.assert_array_equal(lazy.compute(), whole)
+    layer = translator(layers.Image(image))
+    np.testing.assert_array_equal(layer.data, whole)
+    assert layer.contrast_limits == [0, 65535]
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("layers", [0, 2])
+def test_the_discriminator_beside_it_is_its(
+    layers: int, norm: Any, save: Any, *, conditional: bool
+) -> None:
+    network = ReferenceDiscriminator(1 + 3 * conditional, 2, norm, layers)
+    shapes = ReferenceNetwork("unet", 3, 1, 2, "batch", depth=5).shapes()
+    path, beside = save(shapes), save(network.shapes(), "latest_net_D.pth")
+    translator = load(path)
+    assert any(f"latest_net_D.pth: a {network}" in note for note in translator.notes)
+    image, made = noise(64, 96, 3), noise(64, 96)
+    seen = np.concatenate([image.transpose(2, 0, 1), made[None]]) if conditional else made[None]
+    weights, twin = torch.load(beside, weights_only=True), network.build()
+    twin.load_state_dict(weights, strict=norm != "none")  # where ours has biases of 0
+    if norm == "none":
+        for name, bias in twin.named_parameters():
+            if name not in weights:
+                nn.init.zeros_(bias)
+    wide = translator.verdict(image.astype(np.uint16) * 257, made)
+    np.testing.assert_allclose(translator.verdict(image, made), wide, atol=1e-5)
+    with torch.no_grad():
+        logits = VerdictMap(twin.eval())(torch.from_numpy(seen)[None].float() / 127.5 - 1)[0, 0]
+    np.testing.assert_allclose(translator.verdict(image, made), logits, atol=1e-5)
+
+
+def test_a_discriminator_learns_on(save: Any) -> None:
+    save(ReferenceDiscriminator(2, 2, "batch", 2).shapes(), "latest_net_D.pth")
+    path, source = save(UNET.shapes()), noise(80, 80)
+    model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
+    assert not any("no discriminator" in note for note in model.notes)
+    assert (model.config.discriminator_width, model.config.discriminator_layers) == (2, 2)
+    assert model.discriminator is not None
+    learnt, weights = model.discriminator.state_dict(), load(path).discriminator.state_dict()
+    for name in ("model.0.weight", "model.8.weight"):
+        assert 0 < (learnt[name] - weights[name]).abs().max() < 1e-3  # one step away
+    with pytest.raises(ConfigError, match="has discriminator_layers=2, got 3"):
+        train(source, source, start=path, steps=1, discriminator_layers=3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (ReferenceDiscriminator(9, 2, "batch", 1).shapes(), "takes 9 channels, where.* have 2 and"),
+        ({"model.0.weight": (2, 2, 4, 4)}, "holds no discriminator of pix2pix"),
+        (UNET.shapes(), "holds no discriminator of pix2pix"),
+        (None, "is no PyTorch file of weights"),
+    ],
+)
+def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, save: Any) -> None:
+    path = save(UNET.shapes())
+    if weights is None:
+        path.with_name("latest_net_D.pth").touch()
+    else:
+        save(weights, "latest_net_D.pth")
+    translator = load(path)
+    assert translator.discriminator is None
+    (said,) = (note for note in translator.notes if note.startswith("The discriminator is left"))
+    assert re.search(words, said), said
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_no_pickle_beside_it_is_run(protocol: int, save: Any, tmp_path: Path) -> None:
+    path = save(UNET.shapes())
+    bomb = pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol)
+    path.with_name("latest_net_D.pth").write_bytes(bomb)
+    translator = load(path)
+    assert translator.discriminator is None
+    assert re.search("refused unexecuted|nothing in it was run", " ".join(translator.notes))
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_discriminator_s_file_is_no_model(save: Any) -> None:
+    with pytest.raises(FileError, match=r"holds a discriminator.*such as latest_net_G\.pth"):
+        load(save(ReferenceDiscriminator(2, 2, "batch").shapes(), "latest_net_D.pth"))
+
+
 def test_it_says_what_it_is(save: Any) -> None:
     path = save(COLOURS.shapes())
     translator = load(path)
-    assert repr(translator).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
-    assert any("0 to 255, the range of uint8" in note for note in translator.notes)
+    assert repr(translator).startswith("<Translator RGB -> RGB image; U-Net-32")
+    assert any("the whole range of the image's integer dtype" in note for note in translator.notes)
+    stated = load(path, dtype="uint8")
+    assert repr(stated).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
+    assert any("0 to 255, the range of uint8" in note for note in stated.notes)
     assert foreign_header(path)["summary"] == translator.summary
     assert translator.discriminator is None
 
@@ -139,6 +265,8 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
         translator.config,
         translator.notes,
     )
+    image = noise(64, 64, dtype=np.uint16)
+    np.testing.assert_array_equal(again(image), translator(image))
     for option in ({"dtype": "uint16"}, {"dropout": True}):
         with pytest.raises(InputError, match="for files of the PyTorch implementation"):
             load(tmp_path / "m.safetensors", **option)
@@ -149,19 +277,39 @@ def test_a_training_starts_from_it(save: Any) -> None:
     translator = load(path)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(source, 255 - source, start=path, steps=1, **tiny)
-    assert model.source_codec == translator.source_codec
+    assert model.source_codec == load(path, dtype="uint8").source_codec
     assert (model.config.depth, model.config.activation) == (6, "tanh")
     before, after = (m.generator.state_dict() for m in (translator, model))
     first = "model.model.0.weight"
     assert (after[first] - before[first]).abs().max() < 1e-3  # one step away
     with pytest.raises(InputError, match="was trained on 1 of uint8"):
-        train(noise(80, 80, dtype=np.uint16), source, start=translator, steps=1, **tiny)
+        train(noise(80, 80, dtype=np.uint16), source, start=model, steps=1, **tiny)
+
+
+def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
+    source = noise(80, 80, dtype=np.uint16)
+    tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
+    model = train(
+        source, (source // 257).astype(np.uint8), start=save(UNET.shapes()), steps=1, **tiny
+    )
+    assert (model.source_codec.high, model.target_codec.high) == ((65535.0,), (255.0,))
+    assert model(source).dtype == np.uint8
+    with pytest.warns(UserWarning, match="on uint16 images, got uint8|like the targets of"):
+        model((source // 257).astype(np.uint8))
 
 
 def test_it_is_evaluated_without_training_data(save: Any) -> None:
     source = noise(40, 40)
     scores = evaluate(load(save(UNET.shapes())), source, 255 - source)
     assert 0 < scores["prediction"]["l1"] < 255
+
+
+def test_it_is_evaluated_in_the_dtypes_of_the_pair(save: Any) -> None:
+    path, source, target = save(UNET.shapes()), noise(40, 40), noise(40, 40)[::-1]
+    bytes_ = evaluate(load(path), source, target)["prediction"]
+    mixed = evaluate(load(path), source.astype(np.uint16) * 257, target)["prediction"]
+    assert mixed["l1"] == pytest.approx(bytes_["l1"], abs=0.1)
+    assert mixed["psnr"] == pytest.approx(bytes_["psnr"], abs=0.1)
 
 
 def test_an_unusable_file_is_said_to_be_so(tmp_path: Path) -> None:

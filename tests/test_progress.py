@@ -73,9 +73,7 @@ def test_quiet_shows_nothing(monkeypatch, terminal):
     assert sys.stderr.getvalue() == ""
 
 
-def test_first_interrupt_stops_and_keeps_the_model(capsys):
-    before = signal.getsignal(signal.SIGINT)
-
+def test_first_interrupt_stops_and_keeps_the_model(capsys, interruptible):
     def interrupted(control):
         for event in (training_events := training(control)):
             yield event
@@ -86,7 +84,7 @@ def test_first_interrupt_stops_and_keeps_the_model(capsys):
 
     assert show_progress(interrupted, quiet=False) == "model so far"
     assert "Stopped after" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
 def test_error_passes_through_and_closes_the_bar(monkeypatch):

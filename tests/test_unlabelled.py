@@ -58,6 +58,15 @@ def test_a_lacking_channel_is_left_out_of_an_evaluation():
     assert scored[0] != evaluate(model, [source], [(source**2, -source)])["prediction"]
 
 
+@pytest.mark.filterwarnings("ignore:The image has pixels that are NaN:UserWarning")
+def test_pixels_without_a_number_have_a_trivial_map_of_integers_too():
+    source = smooth(0)
+    target = (source**2).clip(0, 25).astype(np.uint8)
+    model = train(source, target, **TINY)
+    source[3:5, 7] = np.nan
+    assert 0 < evaluate(model, source, target)["trivial"]["l1"] < 25
+
+
 def test_conditions_may_each_lack_what_the_other_has():
     source = smooth(0)
     targets = [(source**2, None), (None, 3 - source)]

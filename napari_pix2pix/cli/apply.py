@@ -71,6 +71,11 @@ if TYPE_CHECKING:
     help="bf16-mixed: faster on a GPU, off by 1 % of the range at most.  [default: 32-true]",
 )
 @click.option(
+    "--compile",
+    is_flag=True,
+    help="Let torch compile the network first: a minute, and nothing gained on a CPU.",
+)
+@click.option(
     "--output",
     type=click.Choice(["target", "float"]),
     default="target",
@@ -245,10 +250,11 @@ class _Work:
 
         planes, how = image_planes(image), {**self.how}
         del how["region"], how["frames"]
-        samples, codec = how.pop("samples"), self.translator.target_codec
-        if how["output"] == "target" and not self.summarises:
-            for out in outs.values():
-                check_translated(out, codec.dtype, source=image, layout=codec.layout)
+        samples, translator = how.pop("samples"), self.translator.for_dtypes(planes.dtype)
+        codec = translator.target_codec
+        pixel = translator.target_like("float" if self.summarises else how["output"])
+        for out in outs.values():
+            check_translated(out, pixel.dtype, source=image, layout=codec.layout)
         with pixel_bar(planes.frames * samples, quiet=not with_bar) as on_tile:
             if self.summarises:
                 del how["output"]

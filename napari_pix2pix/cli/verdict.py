@@ -50,13 +50,14 @@ def verdict(
     napari-pix2pix verdict dapi.safetensors made.tif --source phase.tif -o verdict.tif
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.formats.images import read_image
-    from napari_pix2pix.formats.sets import image_planes, write_translated
+    from napari_pix2pix.formats.sets import check_translated, image_planes, write_translated
     from napari_pix2pix.loading import load
     from napari_pix2pix.pairs.layouts import Layout
 
     check_output(out, overwrite=overwrite)
     translator = load(model)
-    made = read_image(prediction, axes)
+    made, layout = read_image(prediction, axes), Layout()
+    check_translated(out, "float32", source=made, layout=layout)
     given = None if source is None else image_planes(read_image(source, axes))
     found = translator.verdict(
         given,
@@ -65,7 +66,7 @@ def verdict(
         tile=tile,
         device=device,
     )
-    write_translated(out, found, source=made, layout=Layout(None, False), overwrite=overwrite)
+    write_translated(out, found, source=made, layout=layout, overwrite=overwrite)
     mean, falsest = float(found.mean()), float(found.min())
     text = f"Wrote {out}: mean {mean:.3g}, falsest {falsest:.3g}"
     say_result({"written": str(out), "mean": mean, "falsest": falsest}, text, as_json=as_json)

@@ -43,15 +43,26 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         # The whole name is kept: writers choose their format by its ending.
         fresh = room / path.name
         yield fresh
-        if folder and path.exists():
-            path.rename(room / "old")
-        os.replace(fresh, path)
+        _put(fresh, path, room / "old")
     except OSError as error:
         if isinstance(error, FileError):
             raise
         raise _refused(path, error) from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _put(fresh: Path, path: Path, aside: Path) -> None:
+    """Rename `fresh` to `path`; a folder there, which can't be replaced in one step, goes aside."""
+    if not path.is_dir():
+        os.replace(fresh, path)
+        return
+    path.rename(aside)
+    try:
+        os.replace(fresh, path)
+    except OSError:
+        aside.rename(path)
+        raise
 
 
 def _refused(path: Path, error: OSError) -> FileError:

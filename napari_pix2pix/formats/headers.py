@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,21 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
     if not start or start[8:] == b"{":
         return False
     return start.startswith(_TORCH_STARTS) or path.suffix.lower() in TORCH_ENDINGS
+
+
+def conditions_in(header: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """Return the names of a model's conditions, of which JSON has turned tuples into lists.
+
+    Examples
+    --------
+    >>> conditions_in({"conditions": ["DAPI", ["GFP", 2]]})
+    ('DAPI', ('GFP', 2))
+    """
+
+    def name(value: Any) -> Hashable:
+        return tuple(map(name, value)) if isinstance(value, list) else value
+
+    return tuple(map(name, header["conditions"]))
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:

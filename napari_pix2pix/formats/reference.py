@@ -10,20 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from napari_pix2pix.core import ResNet, UNet, make_generator
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.formats.state_dicts import (
+    Norm,
+    Shapes,
+    check_fit,
+    filled,
+    foreign_weights,
+    is_kernel,
+    norm_of,
+    shapes_of,
+    with_norm,
+    without_idle_statistics,
+)
 from napari_pix2pix.formats.torch_files import read_weights, some, write_weights
-
-Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 _DEPTHS = range(2, 11)  # of the U-Nets that a config can describe
 _DEEPEST_WITHOUT_DROPOUT = 5
-_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 _EXPECTED = (
     "expected a U-Net (model.model.0.weight, model.model.1.model.1.weight, ...) or a ResNet "
     "(model.1.weight, model.4.weight, ..., model.10.conv_block.1.weight, ...)"
@@ -53,15 +62,14 @@ class ReferenceNetwork:
     in_channels: int
     out_channels: int
     width: int
-    norm: Literal["batch", "instance", "none"]
+    norm: Norm
     depth: int = 8
     blocks: int = 9
     dropout: bool = False
 
     def __str__(self) -> str:
         size = f"U-Net-{2**self.depth}" if self.kind == "unet" else f"ResNet-{self.blocks}"
-        norm = "no norm" if self.norm == "none" else f"{self.norm} norm"
-        return f"{size} of width {self.width} with {norm}"
+        return f"{size} of width {self.width} with {with_norm(self.norm)}"
 
     def build(self) -> UNet | ResNet:
         """Build the network of ours that has these weights."""
@@ -79,7 +87,7 @@ class ReferenceNetwork:
     def own_shapes(self) -> Shapes:
         """Return names and shapes of our network's weights, in their order."""
         with torch.device("meta"):
-            return _shapes(self.build().state_dict())
+            return shapes_of(self.build().state_dict())
 
     def shapes(self) -> Shapes:
         """Return names and shapes of the reference's weights, in their order."""
@@ -132,14 +140,14 @@ def read_reference(path: Path) -> tuple[ReferenceNetwork, dict[str, Tensor]]:
         If the file can't be read or is of another network; the sentence says what was found and
         what was expected.
     """
-    weights = _without_idle_statistics(read_weights(path))
-    shapes = _shapes(weights)
+    weights = without_idle_statistics(read_weights(path))
+    shapes = shapes_of(weights)
     _check_family(path, shapes)
     network = _infer_unet(shapes) if "model.model.0.weight" in shapes else _infer_resnet(shapes)
     if network is None:
         raise FileError(f"{path} holds no generator of pix2pix: found {some(shapes)}; {_EXPECTED}.")
-    _check_fit(path, network, shapes)
-    return network, _filled(network.own_shapes(), weights)
+    check_fit(path, network, network.shapes(), shapes)
+    return network, filled(network.own_shapes(), weights)
 
 
 def write_reference(path: Path, network: ReferenceNetwork, weights: Mapping[str, Tensor]) -> None:
@@ -161,40 +169,12 @@ def write_reference(path: Path, network: ReferenceNetwork, weights: Mapping[str,
         If the file can't be written.
     """
     shapes = network.shapes()
-    foreign = [name for name in weights if name not in shapes and bool(weights[name].any())]
-    if foreign:
+    if foreign := foreign_weights(shapes, weights):
         raise InputError(
             f"The PyTorch implementation has no biases beside norm='none', and the model has "
             f"{len(foreign)} ({some(foreign)}): train it with bias=False or with a norm."
         )
-    write_weights(path, _filled(shapes, weights))
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> Shapes:
-    return {name: tuple(value.shape) for name, value in weights.items()}
-
-
-def _without_idle_statistics(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop running statistics that no weight stands beside: those of instance norm."""
-    return {
-        name: value
-        for name, value in weights.items()
-        if not name.endswith(_STATISTICS) or f"{name.rpartition('.')[0]}.weight" in weights
-    }
-
-
-def _filled(shapes: Shapes, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights in an order; biases and counts that are not there are 0."""
-    return {
-        name: weights[name]
-        if name in weights
-        else torch.zeros(shape, dtype=torch.int64 if _is_count(name) else torch.float32)
-        for name, shape in shapes.items()
-    }
-
-
-def _is_count(name: str) -> bool:
-    return name.endswith("num_batches_tracked")
+    write_weights(path, filled(shapes, weights))
 
 
 def _check_family(path: Path, shapes: Shapes) -> None:
@@ -216,9 +196,9 @@ def _infer_unet(shapes: Shapes) -> ReferenceNetwork | None:
     first, last = (shapes.get(f"model.model.{n}.weight", ()) for n in (0, 3))
     # Each level is within the one above: model.model.1.model.3.model.1.weight.
     depth = max(name.count("model.") for name in shapes) - 1
-    if not (_is_kernel(first) and _is_kernel(last) and depth in _DEPTHS):
+    if not (is_kernel(first) and is_kernel(last) and depth in _DEPTHS):
         return None
-    norm = _norm(shapes, "model.model.0")
+    norm = norm_of(shapes, "model.model.0")
     return ReferenceNetwork("unet", first[1], last[1], first[0], norm, depth=depth)
 
 
@@ -227,44 +207,11 @@ def _infer_resnet(shapes: Shapes) -> ReferenceNetwork | None:
     while f"model.{10 + blocks}.conv_block.1.weight" in shapes:
         blocks += 1
     first, last = (shapes.get(f"model.{n}.weight", ()) for n in (1, 17 + blocks))
-    if not (blocks and _is_kernel(first) and _is_kernel(last)):
+    if not (blocks and is_kernel(first) and is_kernel(last)):
         return None
     # Dropout has no weights, but stands before the second convolution.
     dropout = len(shapes.get("model.10.conv_block.6.weight", ())) == 4
-    norm = _norm(shapes, "model.1")
+    norm = norm_of(shapes, "model.1")
     return ReferenceNetwork(
         "resnet", first[1], last[0], first[0], norm, blocks=blocks, dropout=dropout
-    )
-
-
-def _is_kernel(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and 0 not in shape
-
-
-def _norm(shapes: Shapes, first: str) -> Literal["batch", "instance", "none"]:
-    if any(name.endswith("running_mean") for name in shapes):
-        return "batch"
-    return "instance" if f"{first}.bias" in shapes else "none"
-
-
-def _check_fit(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
-    """Refuse a file of which only the beginning is the network's."""
-    expected = network.shapes()
-    # Batch norm counted no batches before PyTorch 0.4.1.
-    lacking = [name for name in expected if name not in shapes and not _is_count(name)]
-    surplus = [name for name in shapes if name not in expected]
-    other = [k for k in shapes if k in expected and shapes[k] != expected[k]]
-    if not (lacking or surplus or other):
-        return
-    parts = []
-    if lacking:
-        parts.append(f"{some(lacking, 2)} expected and not found")
-    if surplus:
-        parts.append(f"{some(surplus, 2)} found and not expected")
-    if other:
-        name = other[0]
-        parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
-    raise FileError(
-        f"{path} begins like a {network} of the PyTorch implementation and is another network: "
-        f"{'; '.join(parts)}."
     )

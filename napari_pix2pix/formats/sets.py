@@ -141,14 +141,16 @@ def file_axes(path: str | os.PathLike[str], axes: str) -> str:
     return order if in_order else axes
 
 
-def check_translated(path: Path, dtype: str, *, source: ImageFile, layout: Layout) -> None:
+def check_translated(
+    path: Path, dtype: np.dtype[Any] | str, *, source: ImageFile, layout: Layout
+) -> None:
     """Refuse, before any work, a translated image that its file's format can't hold.
 
     Parameters
     ----------
     path : Path
         The file.
-    dtype : str
+    dtype : numpy.dtype or str
         Of the translated image.
     source, layout
         As in `write_translated`.

@@ -14,6 +14,7 @@ from napari_pix2pix.layers.output import (
 )
 from napari_pix2pix.layers.pairing import (
     copied_pair,
+    image_of,
     layers_in,
     mask_of,
     misplaced,
@@ -41,6 +42,7 @@ __all__ = [
     "as_shown",
     "as_trained",
     "copied_pair",
+    "image_of",
     "is_layer",
     "is_result_of",
     "layers_in",

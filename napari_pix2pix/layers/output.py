@@ -138,7 +138,7 @@ def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
     layer = output_layer(
         array,
         like,
-        layout=Layout(None, False),
+        layout=Layout(),
         kind="image",
         name=f"{like.name} [verdict]",
         look={"colormap": "PiYG", "contrast_limits": (-most, most)},

@@ -15,6 +15,7 @@ from napari_pix2pix.layers.place import Place, place_of
 from napari_pix2pix.layers.snapshots import (
     Copy,
     Snapshot,
+    as_trained,
     copied,
     is_layer,
     labelled_channels,
@@ -23,6 +24,7 @@ from napari_pix2pix.layers.snapshots import (
     size_of,
     snapshot,
 )
+from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import make_pairs
@@ -163,6 +165,26 @@ def layers_in(value: Any) -> list[Layer] | None:
             "A tuple holds the channels of one image: give layers or arrays in it, not both."
         )
     return layers
+
+
+def image_of(value: Any, layout: Layout) -> tuple[Any, list[Snapshot]]:
+    """Return an image laid out like those of a training, and what its layers show.
+
+    Parameters
+    ----------
+    value : array, layer, or tuple of either
+    layout : Layout
+        Of the model's sources or targets.
+
+    Returns
+    -------
+    image : array, tuple of arrays or Planes
+        Arrays are returned as they are.
+    shown : list of Snapshot
+        Empty for arrays.
+    """
+    shown = as_trained([snapshot(one) for one in layers_in(value) or []], layout)
+    return (planes_of(shown) if shown else value), shown
 
 
 def misplaced(layers: Sequence[Layer]) -> str:

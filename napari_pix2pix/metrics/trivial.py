@@ -92,7 +92,8 @@ class LinearMap:
         Parameters
         ----------
         source : ndarray
-            (C, H, W), with as many channels as the map was fitted to.
+            (C, H, W), with as many channels as the map was fitted to; what is not finite counts
+            as 0.
 
         Returns
         -------
@@ -111,7 +112,8 @@ class LinearMap:
                 f"{weights.shape[1]} channels, give (channels, height, width)."
             )
         offsets = np.array(self.offsets)[:, np.newaxis, np.newaxis]
-        return np.tensordot(weights, source.astype(np.float64), axes=1) + offsets
+        known = np.nan_to_num(source.astype(np.float64), posinf=0.0, neginf=0.0)
+        return np.tensordot(weights, known, axes=1) + offsets
 
     def to_dict(self) -> dict[str, Any]:
         """Return the map as lists of floats, ready for JSON."""

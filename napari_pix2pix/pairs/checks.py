@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.pairs.class_values import Side
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sample import Block
-
-Side = Literal["source", "target"]
 
 # Share of an image that has to be seen before it is said to hold nothing.
 _ENOUGH = 0.5

@@ -8,13 +8,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, for_dtype
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes
 
 # A larger share of an image outside the intensities of the training is warned of.
 _OUTSIDE = 0.1
+# Where a range is assumed, an image that fills a smaller part of it is warned of.
+_NARROW = 1 / 8
 # Images that are nearer to the sources than this, in widths of their range, are no targets.
 _APART = 0.1
 
@@ -28,7 +30,7 @@ def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensiti
 
 
 def odd_intensities(
-    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities]
+    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
 ) -> str:
     """Say when an image looks like a target, or lies outside what was trained on.
 
@@ -38,18 +40,21 @@ def odd_intensities(
         The image, of which some windows are read.
     source, target : Codec
         Of the model.
-    known : pair of Intensities
-        Of the training's sources and targets.
+    known : pair of Intensities or None
+        Of the training's sources and targets; None where the file lacks them.
 
     Returns
     -------
     str
         A sentence when the image is nearer to the targets than to the sources, and farther from
         the sources than any training block; or when more than a tenth of a channel's values lie
-        outside the range of the sources. Otherwise nothing.
+        outside the range of the sources; or when the range is assumed, and the image fills less
+        than an eighth of it. Otherwise nothing.
     """
     if source.kind != "image" or planes.dtype.kind == "b":
         return ""
+    if known is None:
+        return _narrow(planes, source)
     windows = sample_windows(planes)
     return _like_target(windows, target, known) or _outside(windows, known[0])
 
@@ -76,6 +81,25 @@ def _like_target(
     return (
         f"The image looks like the targets of the training (median {here}; theirs {there}) and "
         f"not like its sources ({wanted}): check that source and target were not swapped."
+    )
+
+
+def _narrow(planes: Planes, source: Codec) -> str:
+    """Say that an image of many bits has few gray levels, where the whole range is assumed."""
+    codec = for_dtype(source, planes.dtype)
+    if codec == source or planes.dtype.itemsize == 1:
+        return ""
+    assert isinstance(codec, ImageCodec)
+    found = [q for q in Intensities.measure(sample_windows(planes)).quantiles if q]
+    low, high = min(q[0] for q in found), max(q[-1] for q in found)
+    share = (high - low) / codec.data_range[0]
+    if share >= _NARROW:
+        return ""
+    return (
+        f"The model's file says nothing of intensities, so the whole range of {codec.dtype}, "
+        f"{codec.low[0]:.0f} to {codec.high[0]:.0f}, is taken for -1 to 1. The image reaches from "
+        f"{low:.5g} to {high:.5g}, {100 * share:.2g} % of it: bring it to the range that the "
+        "training's images had."
     )
 
 

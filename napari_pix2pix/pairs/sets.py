@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.labels import listed
-from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.layouts import Layout, counted_channels
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
 
@@ -104,30 +104,12 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
     if shape and len(shape) > 1 and not has_axis:
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
-            f"{_counted(channels // (2 * z_context + 1))}, got one of shape {shape}: give the same "
-            "channels on the same axis."
+            f"{counted_channels(channels // (2 * z_context + 1))}, got one of shape {shape}: give "
+            "the same channels on the same axis."
         )
     planes = as_planes(image, like=layout, what="image")
     planes = ContextPlanes(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
-    return planes
-
-
-def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
-    """Read a source like those of a training, and look for a finite pixel.
-
-    Parameters
-    ----------
-    image, layout, channels, z_context
-        As for `lay_out_source`.
-
-    Raises
-    ------
-    InputError
-        When it is no image, lacks the channels, or has no finite pixel.
-    """
-    planes = lay_out_source(image, layout, channels, z_context)
-    check_finite(planes)
     return planes
 
 
@@ -142,7 +124,7 @@ def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
     if planes.channels != channels:
         neighbours = 2 * z_context + 1
         raise InputError(
-            f"The model was trained on images of {_counted(channels // neighbours)}, got "
+            f"The model was trained on images of {counted_channels(channels // neighbours)}, got "
             f"{planes.channels // neighbours}: give the same channels."
         )
 
@@ -161,8 +143,16 @@ def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
     -------
     str
         A sentence when the kind of number differs from that of the training, or the size of an
-        integer; empty otherwise.
+        integer, or has no range that could be assumed; empty otherwise.
     """
+    if isinstance(codec, ImageCodec) and codec.assumed:
+        if given.kind in "biu":
+            return ""
+        return (
+            f"The model's file says nothing of intensities, and {given} has no range to take for "
+            f"-1 to 1: {codec.low[0]:.0f} to {codec.high[0]:.0f} is taken. Give integers, whose "
+            "whole range is taken, or values in this range."
+        )
     trained = np.dtype(codec.dtype)
     other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
     if codec.kind != "image" or (trained.kind == given.kind and not other_size):
@@ -205,10 +195,6 @@ def _any_finite(planes: Planes) -> bool:
         for frame in range(planes.frames)
         for top in range(0, planes.height, _STRIP)
     )
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(value: Any, what: str) -> list[Any]:

@@ -16,11 +16,12 @@ from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.scoring.differences import difference
 from napari_pix2pix.scoring.doubt import Doubt
 from napari_pix2pix.scoring.exams import Array, Exam, Frame
-from napari_pix2pix.scoring.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from napari_pix2pix.scoring.result import Evaluation
 
 COLOURS = {"truth": "black", "prediction": "#0072b2", "trivial": "#e69f00"}  # Okabe & Ito
 WORDS = {"truth": "truth", "prediction": "prediction", "trivial": "trivial map"}
@@ -94,7 +95,8 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
             plane = image[channel].astype(np.float64)
             frequencies, powers = radial_spectrum(plane, valid[channel])
             how = {"color": COLOURS[side], "label": WORDS[side]}
-            axes.semilogy(frequencies, np.maximum(powers, np.finfo(float).tiny), lw=1.5, **how)
+            known = np.where(powers > 0, powers, np.nan)  # a constant image has no power
+            axes.semilogy(frequencies, known, lw=1.5, **how)
         axes.set_title(title)
         axes.set_xlabel("cycles per pixel")
         axes.set_ylabel("power")
@@ -140,6 +142,7 @@ def show_doubt(doubt: Doubt) -> Figure:
     right.set_xlim(0, across)
     right.set_ylim(0, up)
     right.set_box_aspect(1)
+    right.ticklabel_format(scilimits=(-2, 3))
     right.set_xlabel(f"spread ({unit})")
     right.set_ylabel(f"error ({unit})")
     return _finished(figure, right)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.errors import DeviceError, FileError
 from napari_pix2pix.formats.growing import GrowingImage, part_of, write_apart
 from napari_pix2pix.loading import load
-from napari_pix2pix.streaming.filling import Unread
+from napari_pix2pix.streaming.filling import OfFrames, Unread
 from napari_pix2pix.streaming.work import Job, Work, mark_of, reason_of
 from napari_pix2pix.translation.blocks import Block
 from napari_pix2pix.translation.measuring import Measured
@@ -107,21 +107,21 @@ class There:
         self._client, self._address = client, address
         self._same: dict[str, Any] = {"name": name, "job": job}
 
-    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, Measured]]:
-        """Measure frames."""
+    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
+        """Measure frames, once a draw."""
         return self._each(_measure, [frames])
 
     def fill(
         self,
         blocks: Sequence[Block],
-        measured: Mapping[int, Measured],
+        measured: OfFrames,
         growing: GrowingImage,
         tell: Callable[[], None],
     ) -> list[Unread]:
         """Make blocks, write and note them; tell after each."""
         unread: list[Unread] = []
         said: set[str] = set()
-        of_frames = [measured.get(block.frame) for block in blocks]
+        of_frames = [measured.get(block.frame, ()) for block in blocks]
         for made in self._each(_make, [blocks, of_frames]):
             for sentence in sorted(set(made.said) - said):
                 warnings.warn(sentence, UserWarning, stacklevel=2)
@@ -193,7 +193,7 @@ class Held:
         return self._works[job]
 
 
-def _make(block: Block, measured: Measured | None, *, name: str, job: Job) -> Made:
+def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) -> Made:
     """Make a block in a worker, and write it."""
     work = _work(name, job)
     try:
@@ -210,7 +210,7 @@ def _make(block: Block, measured: Measured | None, *, name: str, job: Job) -> Ma
     return Made(block, mark_of(read), said=tuple(texts))
 
 
-def _measure(frame: int, *, name: str, job: Job) -> tuple[int, Measured]:
+def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
     work = _work(name, job)
     with _ONE_AT_A_TIME:
         return frame, work.measure(frame)

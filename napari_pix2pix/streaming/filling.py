@@ -14,6 +14,7 @@ from napari_pix2pix.translation.measuring import Measured, measured_from_json, m
 
 T = TypeVar("T")
 R = TypeVar("R")
+OfFrames = Mapping[int, Sequence[Measured]]  # what was measured of each frame, once a draw
 
 
 class Unread(NamedTuple):
@@ -26,13 +27,13 @@ class Unread(NamedTuple):
 class Hands(Protocol):
     """Whoever makes blocks."""
 
-    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, Measured]]:
-        """Measure frames."""
+    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
+        """Measure frames, once a draw."""
 
     def fill(
         self,
         blocks: Sequence[Block],
-        measured: Mapping[int, Measured],
+        measured: OfFrames,
         growing: GrowingImage,
         tell: Callable[[], None],
     ) -> list[Unread]:
@@ -50,15 +51,15 @@ class Here:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, Measured]]:
-        """Measure frames."""
+    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
+        """Measure frames, once a draw."""
         for frame in frames:
             yield frame, self._work.measure(frame)
 
     def fill(
         self,
         blocks: Sequence[Block],
-        measured: Mapping[int, Measured],
+        measured: OfFrames,
         growing: GrowingImage,
         tell: Callable[[], None],
     ) -> list[Unread]:
@@ -75,7 +76,7 @@ class Here:
                 except Exception as error:  # which errors these are is up to the format's library
                     unread.append(Unread(block, reason_of(error)))
                     continue
-                pixels = work.translate(read, block, measured.get(block.frame))
+                pixels = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
                     writing.result()
                 window, laid_out = work.lay_out(block, pixels)
@@ -122,12 +123,16 @@ def complete(
         raise FileError(_sentence(unread, len(blocks), growing))
 
 
-def _measure(growing: GrowingImage, hands: Hands, frames: set[int]) -> dict[int, Measured]:
+def _measure(growing: GrowingImage, hands: Hands, frames: set[int]) -> OfFrames:
     """Measure frames once: a run that goes on has the same statistics for all their blocks."""
     kept = {frame: growing.kept(f"measured_{frame}") for frame in sorted(frames)}
-    found = {frame: measured_from_json(one) for frame, one in kept.items() if one is not None}
+    found = {
+        frame: list(map(measured_from_json, draws))
+        for frame, draws in kept.items()
+        if draws is not None
+    }
     for frame, measured in hands.measure([frame for frame in kept if frame not in found]):
-        growing.keep(f"measured_{frame}", measured_to_json(measured))
+        growing.keep(f"measured_{frame}", list(map(measured_to_json, measured)))
         found[frame] = measured
     return found
 

@@ -19,10 +19,11 @@ from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan
 from napari_pix2pix.translation.draws import sample_seed
+from napari_pix2pix.translation.excerpts import read_part
 from napari_pix2pix.translation.inference import needs_whole, network_grid
-from napari_pix2pix.translation.lazy import read_part
 from napari_pix2pix.translation.measuring import Measured
-from napari_pix2pix.translation.spread import Draws, Spread, summarise
+from napari_pix2pix.translation.memory import free_at_once
+from napari_pix2pix.translation.spread import spread_of, summarise
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
 
@@ -76,8 +77,11 @@ class Work:
     """
 
     def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
+        free_at_once()
         self.translator, self.planes, self.job = translator, planes, job
         self._how: dict[str, Any] = dict(job.options)
+        numbers = range(1 if job.summary is None else job.samples)
+        self._seeds = [sample_seed(self._how["seed"], number) for number in numbers]
         self._grid = TileGrid(planes.height, planes.width, **network_grid(translator.generator))
         needs = needs_whole(translator.generator, self._how["statistics"])
         self._reads_whole = needs and not job.plan.side
@@ -89,14 +93,16 @@ class Work:
         image = read_image(job.source, job.source_axes)
         return cls(translator, open_planes(translator, image_planes(image)), job)
 
-    def measure(self, frame: int) -> Measured:
-        """Measure a frame; raises `FileError` where it can't be read."""
-        names = ("condition", "seed", "dropout", "statistics", "tile", "device")
+    def measure(self, frame: int) -> list[Measured]:
+        """Measure a frame once a draw; raises `FileError` where it can't be read."""
+        names = ("condition", "dropout", "statistics", "tile", "device")
         how: dict[str, Any] = {name: self._how[name] for name in names}
+        how["halo"] = self.translator.generator.halo
         try:
-            return self.translator.measure_frame(
-                self.planes, frame, halo=self.translator.generator.halo, **how
-            )
+            return [
+                self.translator.measure_frame(self.planes, frame, seed=seed, **how)
+                for seed in self._seeds
+            ]
         except (Pix2PixError, MemoryError):
             raise
         except Exception as error:  # which errors these are is up to the format's library
@@ -112,20 +118,19 @@ class Work:
         seen = whole if self._reads_whole else part
         return read_part(self.planes, block.frame, seen)
 
-    def translate(self, read: Planes, block: Block, measured: Measured | None = None) -> Pixels:
-        """Translate a block, (C, h, w)."""
-        how = {**self._how, "measured": measured}
-        region = partial(self.translator.translate_region, read, block.frame, block.box)
+    def translate(self, read: Planes, block: Block, measured: Sequence[Measured] = ()) -> Pixels:
+        """Translate a block, (C, h, w), with what was measured of its frame for each draw."""
+
+        def draw(number: int) -> Pixels:
+            own = {"seed": self._seeds[number], "measured": measured[number] if measured else None}
+            return self.translator.translate_region(
+                read, block.frame, block.box, **{**self._how, **own}
+            )
+
         if self.job.summary is None:
-            return region(**how)
-
-        def draw(levels: Sequence[float]) -> Spread:
-            draws = Draws(levels)
-            for number in range(self.job.samples):
-                draws.add(region(**{**how, "seed": sample_seed(how["seed"], number)}))
-            return draws.spread()
-
-        pixels: Pixels = summarise(draw, [self.job.summary])[self.job.summary]
+            return draw(0)
+        spread = partial(spread_of, draw, len(self._seeds))
+        pixels: Pixels = summarise(spread, [self.job.summary])[self.job.summary]
         return pixels
 
     def lay_out(self, block: Block, pixels: Pixels) -> tuple[Window, Pixels]:

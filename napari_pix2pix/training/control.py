@@ -60,11 +60,15 @@ class Control:
 
 @contextmanager
 def interrupt_stops(control: Control) -> Iterator[None]:
-    """Let the first Ctrl+C stop the run and keep the model; a second one breaks it off."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let the first Ctrl+C stop the run and keep the model; a second one breaks it off.
+
+    Where Ctrl+C is ignored, as in a job that a script put in the background, it stays so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or before in (None, signal.SIG_IGN):
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def stop(*_: object) -> None:
         control.stop()

@@ -128,6 +128,7 @@ def prepare(
         Within `stops_when`, once that is asked.
     """
     given, config = open_set(pairs, held_out or (), config, start)
+    start = None if start is None else start.for_pairs(given.opened)
     placed = place_set(given, config)
     opened, parts = placed.opened, placed.parts
     count, validation_count = sampled or (None, None)

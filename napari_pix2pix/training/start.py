@@ -15,9 +15,10 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.class_values import Side
-from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.codecs import Codec, codecs_for
 from napari_pix2pix.pairs.interpret import find_set_kind
 from napari_pix2pix.pairs.labels import distinct_values, labelled
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.config import TrainConfig
@@ -109,6 +110,12 @@ class Start:
         """Return this model, a checkpoint, as one that itself began from another."""
         return replace(self, origin=origin)
 
+    def for_pairs(self, opened: Sequence[OpenPair]) -> Self:
+        """Return the model for the dtypes of the pairs, where its file did not say of which."""
+        dtypes = opened[0].source.dtype, opened[0].target.dtype
+        source, target = codecs_for(*self.codecs, *dtypes)
+        return replace(self, source_codec=source, target_codec=target)
+
     def fill(self, config: TrainConfig) -> TrainConfig:
         """Return a config that takes from the model what was not given.
 
@@ -142,11 +149,11 @@ class Start:
         InputError
             If the pairs don't fit the model; the sentence says how.
         """
-        for what, codec in zip(("source", "target"), self.codecs, strict=True):
+        for what, codec in zip(("source", "target"), self.for_pairs(opened).codecs, strict=True):
             planes = getattr(opened[0], what)
             if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {_counted(planes.channels)} of "
+                    f"The {what} of {opened[0].name} has {counted_channels(planes.channels)} of "
                     f"{planes.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )
@@ -275,10 +282,6 @@ def origin_of(tensors: Mapping[str, Tensor], *, summary: str, steps: int) -> dic
         "discriminator": any(name.startswith("discriminator.") for name in tensors),
         "weights": digest.hexdigest(),
     }
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(names: Sequence[Hashable]) -> str:

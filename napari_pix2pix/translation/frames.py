@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.pairs.codecs import Codec, Output
+from napari_pix2pix.pairs.codecs import Codec, Output, codecs_for
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, says_nothing
 from napari_pix2pix.translation import calls
@@ -171,7 +171,8 @@ class FrameTranslator:
         dask.array.Array
             All frames, laid out as the targets of the training were.
         """
-        pixel, twin = self.target_like(how["output"]), self.twin()
+        pixel = self.for_dtypes(planes.dtype).target_like(how["output"])
+        twin = self.twin()
         size, statistics = (planes.height, planes.width), how["statistics"]
         cut = {"tile": how["tile"], "halo": self.generator.halo}
         measuring = None
@@ -209,11 +210,43 @@ class FrameTranslator:
         planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
         return self.target_codec.decode(planes, output)
 
-    def twin(self) -> Self:
-        """Return a translator with a network of its own, which no one else changes."""
-        twin = copy(self)
-        twin.generator = deepcopy(self.generator)
-        return twin
+    def for_dtypes(self, source: np.dtype[Any], target: np.dtype[Any] | None = None) -> Self:
+        """Return the translator for images of these dtypes.
+
+        Parameters
+        ----------
+        source : numpy.dtype
+        target : numpy.dtype, optional
+            That of integer sources when not given.
+
+        Returns
+        -------
+        FrameTranslator
+            Itself, unless its file says nothing of intensities (``.pth``): then with the whole
+            range of these dtypes as -1 to 1.
+        """
+        own = self.source_codec, self.target_codec
+        codecs = codecs_for(*own, source, target)
+        if codecs == own:
+            return self
+        other = copy(self)
+        other.source_codec, other.target_codec = codecs
+        return other
+
+    def twin(self) -> FrameTranslator:
+        """Return what translates alike, with a network of its own that no one else changes.
+
+        Nothing else of a model goes with it where it is sent to another process.
+        """
+        return FrameTranslator(
+            deepcopy(self.generator),
+            self.source_codec,
+            self.target_codec,
+            conditions=self.conditions,
+            z_context=self._z_context,
+            noise_channels=self._noise_channels,
+            noise=self._noise,
+        )
 
     def iter_frame(
         self,
@@ -246,7 +279,7 @@ class FrameTranslator:
         """
         check_channels(planes, self.source_codec.channels, self._z_context)
         index = calls.condition_index(self.conditions, condition)
-        model = self._model(device)
+        model = self.for_dtypes(planes.dtype)._model(device)
         missing = False
 
         def read(rows: slice, columns: slice) -> np.ndarray:
@@ -268,10 +301,10 @@ class FrameTranslator:
             if at_once:
                 held.append((box, tile))
             else:
-                yield Part(box, done, missing, self.target_codec.decode(tile, output))
+                yield Part(box, done, missing, model.target_codec.decode(tile, output))
         if held:
             box, whole = mosaic(held)
-            yield Part(box, done, missing, self.target_codec.decode(whole, output))
+            yield Part(box, done, missing, model.target_codec.decode(whole, output))
 
     def measure_frame(
         self,
@@ -299,7 +332,8 @@ class FrameTranslator:
         index = calls.condition_index(self.conditions, condition)
         read = partial(planes.read, frame)
         size = planes.height, planes.width
-        return self._model(device).measure(read, *size, condition=index, **how)
+        model = self.for_dtypes(planes.dtype)._model(device)
+        return model.measure(read, *size, condition=index, **how)
 
     def _model(self, device: str | None) -> Model:
         self.generator.to(choose_device(device or "auto"))

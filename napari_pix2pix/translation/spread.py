@@ -74,6 +74,14 @@ class Draws:
         return Spread(self._mean, std, quantiles)
 
 
+def spread_of(draw: Callable[[int], Floats], n: int, levels: Sequence[float] = ()) -> Spread:
+    """Return the spread of ``draw(0)`` to ``draw(n - 1)``, each (C, h, w)."""
+    draws = Draws(levels)
+    for number in range(n):
+        draws.add(draw(number))
+    return draws.spread()
+
+
 def draw_spread(
     translate: Callable[[int, int, int], Floats],
     n: int,
@@ -97,10 +105,11 @@ def draw_spread(
     """
     found = []
     for frame in range(prod(frame_shape)):
-        draws = Draws(levels)
-        for number in range(n):
-            draws.add(translate(number, frame, frame * n + number))
-        found.append(draws.spread())
+
+        def draw(number: int, frame: int = frame) -> Floats:
+            return translate(number, frame, frame * n + number)
+
+        found.append(spread_of(draw, n, levels))
     mean, std = (
         layout.assemble(np.stack([one[k] for one in found]), frame_shape) for k in range(2)
     )

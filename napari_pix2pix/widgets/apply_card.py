@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.formats.headers import read_header
+from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What has to be known of a model to offer it; the attributes are those of `Translator`."""
+    """What has to be known of a model to offer it; the attributes are those of `Translator`.
+
+    But for ``judges``: whether it has a discriminator to ask, as far as its header tells.
+    """
 
     summary: str
     config: TrainConfig
@@ -35,6 +39,7 @@ class Card:
     conditions: tuple[Hashable, ...]
     scores: Mapping[str, Mapping[str, float]]
     steps: int
+    judges: bool
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -94,7 +99,8 @@ class Card:
             target_codec=translator.target_codec,
             conditions=translator.conditions,
             scores=translator.scores,
-            steps=_steps(translator.history),
+            steps=translator.steps,
+            judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
         )
@@ -107,9 +113,10 @@ class Card:
                 config=TrainConfig(**header["config"]),
                 source_codec=codec_from_dict(header["source_codec"]),
                 target_codec=codec_from_dict(header["target_codec"]),
-                conditions=tuple(map(_hashable, header["conditions"])),
+                conditions=conditions_in(header),
                 scores=header["scores"],
-                steps=_steps(header["history"]),
+                steps=header["step"],
+                judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
             )
@@ -123,15 +130,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    if rgb:
-        return "RGB"
-    return f"{channels} channel{'s' if channels > 1 else ''}"
-
-
-def _steps(history: Any) -> int:
-    return int(history[-1].get("step", 0)) if history else 0
-
-
-def _hashable(value: Any) -> Hashable:
-    """JSON turns tuples into lists; turn them back."""
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    return "RGB" if rgb else counted_channels(channels)

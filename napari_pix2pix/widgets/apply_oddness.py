@@ -78,6 +78,5 @@ def _place(array: Any) -> object:
 def _odd(card: Card, images: Sequence[Planes]) -> str:
     codecs = card.source_codec, card.target_codec
     said = [foreign_dtype(card.source_codec, image.dtype) for image in images]
-    if card.intensities is not None:
-        said += [odd_intensities(image, *codecs, card.intensities) for image in images]
+    said += [odd_intensities(image, *codecs, card.intensities) for image in images]
     return " ".join(dict.fromkeys(filter(None, said)))

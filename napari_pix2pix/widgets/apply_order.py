@@ -6,8 +6,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Copy, result_name, result_record
+from napari_pix2pix.pairs.codecs import codecs_for
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_jobs import make_job
@@ -142,6 +145,8 @@ class Order:
     def made(self, number: int, shown: str, digest: str) -> Made:
         """Say what a result of a job will be; ``shown`` as in a `Progress`."""
         job = self.jobs[number]
+        given = np.result_type(*(source.data.dtype for source in job.sources))
+        codecs = codecs_for(self.card.source_codec, self.card.target_codec, given)
         record = result_record(
             job.sources,
             model=self.model.name,
@@ -155,7 +160,7 @@ class Order:
         return Made(
             self.sources[number],
             job.sources[0],
-            self.card.target_codec,
+            codecs[1],
             result_name(record),
             record,
             self.model.look,

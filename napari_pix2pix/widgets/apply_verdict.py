@@ -11,7 +11,7 @@ import numpy as np
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import KEY, Snapshot, as_trained, planes_of, snapshot
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
-from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply_generate import Made
 from napari_pix2pix.widgets.apply_work import load_known
@@ -80,14 +80,14 @@ def ask(
 ) -> Generator[Made, None, np.ndarray | None]:
     """Judge frame by frame, and yield how far it is; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
-    judge = translator.judge(device)
     target, source = translator.target_codec, translator.source_codec
     layers = as_trained([subject.prediction], target.layout)
     image = as_planes(planes_of(layers), like=target.layout, what="prediction")
     planes: Planes = NoPlanes(image.height, image.width, image.frame_shape)
     if source.channels:
         given = planes_of(as_trained(subject.sources, source.layout))
-        planes = open_source(given, source.layout, source.channels, translator.config.z_context)
+        planes = lay_out_source(given, source.layout, source.channels, translator.config.z_context)
+    judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
     found = []
     for frame in range(image.frames):
         if control.stopped:

@@ -14,12 +14,12 @@ import numpy as np
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.translation.spread import Draws
-from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.translation.tiles import Box, TileGrid
 
 if TYPE_CHECKING:
     from napari_pix2pix.translation.frames import Part
@@ -61,9 +61,9 @@ class Job:
         return replace(self, sources=[one.copied() for one in self.sources])
 
     def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
-        """Open the image as a model takes it; raises `InputError` where it does not fit."""
+        """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
         opened = planes_of(as_trained(self.sources, layout), "image")
-        return open_source(opened, layout, channels, z_context)
+        return lay_out_source(opened, layout, channels, z_context)
 
 
 class Loaded(NamedTuple):
@@ -154,6 +154,7 @@ def apply_model(
     Loaded, Progress or JobDone
     """
     from napari_pix2pix.translation import calls
+    from napari_pix2pix.translation.inference import network_grid
 
     jobs = [job.copied() for job in jobs]
     translator = load_known(known)
@@ -162,9 +163,15 @@ def apply_model(
     calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
     samples = how.pop("samples")
     yield Loaded(translator, translator.digest)
+    own = translator.twin()  # another dock may use the model meanwhile
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
-    total = samples * sum(_pixels(job, planes) for job, planes in zip(jobs, opened, strict=True))
+    for planes in opened:
+        check_finite(planes)
+    grids = [
+        TileGrid(one.height, one.width, **network_grid(translator.generator)) for one in opened
+    ]
+    total = samples * sum(map(_pixels, jobs, grids))
     began, before = time.perf_counter(), 0
     for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
         layout, missing = translator.target_codec.layout, False
@@ -175,13 +182,13 @@ def apply_model(
         for frame in job.frames:
             done = 0
             parts = partial(
-                translator.iter_frame, planes, frame, condition, region=job.region, first=job.first
+                own.iter_frame, planes, frame, condition, region=job.region, first=job.first
             )
             for part, done, results in _draw(parts, samples, how):
                 missing = missing or part.missing
                 for what, pixels in results.items():
                     canvases[what].paint(frame, part.box, pixels)
-                so_far = min(before + done, total)
+                so_far = before + done
                 arrays = {k: one.array for k, one in canvases.items() if one.array is not None}
                 yield Progress(number, arrays, so_far, total, time.perf_counter() - began)
                 if control.stopped and (so_far < total or part.pixels is None):
@@ -196,14 +203,15 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     from napari_pix2pix.translation.memory import estimate_bytes_per_pixel
 
     translator = load_known(known)
-    codec, network = translator.source_codec, translator.generator
+    own = translator.twin()  # a run may begin meanwhile
+    codec, network = own.source_codec, own.generator
     shape = (codec.channels, _SIDE, _SIDE)
     planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
     condition = translator.conditions[0] if translator.conditions else None
     best = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
-        parts = list(translator.iter_frame(planes, 0, condition, device=device))
+        parts = list(own.iter_frame(planes, 0, condition, device=device))
         best = max(best, parts[-1].done / (time.perf_counter() - began))
     planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
     side = max(2 * network.stride, network.least_size)
@@ -306,6 +314,7 @@ def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
     return {name: how[name] for name in (*names, "output")}
 
 
-def _pixels(job: Job, planes: Planes) -> int:
-    whole = Box(0, planes.height, 0, planes.width)
-    return len(job.frames) * (job.region or whole).pixels
+def _pixels(job: Job, grid: TileGrid) -> int:
+    """Count what is translated: of a part all that its tiles cover."""
+    whole = Box(0, grid.height, 0, grid.width)
+    return len(job.frames) * grid.rounded(job.region or whole).pixels

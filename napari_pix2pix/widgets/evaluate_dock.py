@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
-from napari_pix2pix.layers import KEY, Copy, mask_of, output_layer, snapshot
+from napari_pix2pix.layers import KEY, Copy, as_trained, mask_of, output_layer, snapshot
 from napari_pix2pix.widgets.evaluate_view import EvaluateView
 from napari_pix2pix.widgets.evaluate_work import (
     Evaluated,
@@ -251,14 +251,19 @@ class EvaluateDock(ModelDock):
             raise InputError("Choose the layer of the prediction.")
         if truth is None:
             raise InputError("Choose the layer of the truth.")
-        like = snapshot(truth, copy=copy)
+        like = [snapshot(truth, copy=copy)]
+        given = [snapshot(layer, copy=copy) for layer in sources]
+        card = view.picker.card if by_model else None
+        if card is not None:
+            like = as_trained(like, card.target_codec.layout)
+            given = as_trained(given, card.source_codec.layout)
         return Subject(
-            truth=like,
+            truth=like[0],
             prediction=None if by_model else snapshot(view.prediction.layer, copy=copy),
             model=self.model,
-            card=view.picker.card if by_model else None,
-            sources=[snapshot(layer, copy=copy) for layer in sources],
-            mask=None if self.mask is None else mask_of(self.mask, like),
+            card=card,
+            sources=given,
+            mask=None if self.mask is None else mask_of(self.mask, like[0]),
             condition=view.condition.value if by_model else None,
             kind=view.kind.currentData(),
             segments=self.segments,

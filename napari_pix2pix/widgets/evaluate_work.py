@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.layers import Snapshot, as_trained, planes_of
+from napari_pix2pix.layers import Snapshot, planes_of
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.training.control import Control
@@ -32,11 +32,12 @@ class Subject:
     Attributes
     ----------
     truth : Snapshot
+        For a model with the channel axis of its training, as the sources.
     prediction : Snapshot, optional
         Without it `model` makes one of `sources`.
     model : KnownModel, optional
     card : Card, optional
-        Of the model.
+        Of the model; None beside a prediction.
     sources : list of Snapshot
         A layer, or several that are its channels. With a prediction they are there for the
         trivial map, or empty.
@@ -73,21 +74,17 @@ class Subject:
     def pair(self) -> OpenPair:
         """Open what is compared with the truth, and the truth; see `open_pair` for errors."""
         sides = [self.prediction] if self.prediction is not None else self.sources
-        truth, z_context = [self.truth], 0
-        if self.card is not None and self.prediction is None:
-            sides = as_trained(sides, self.card.source_codec.layout)
-            truth = as_trained(truth, self.card.target_codec.layout)
-            z_context = self.card.config.z_context
+        z_context = 0 if self.card is None else self.card.config.z_context
         pair = Pair(
             planes_of(sides, "prediction" if self.prediction is not None else "source"),
-            planes_of(truth, "truth"),
+            planes_of([self.truth], "truth"),
             mask=self.mask,
             condition=self.condition,
             name=f"{sides[0].name} and {self.truth.name}",
         )
         opened = open_pair(pair, z_context)
         made = opened.source.channels
-        if self.prediction is None and self.card is not None:
+        if self.card is not None:
             made = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(
@@ -240,7 +237,8 @@ def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]
         trivial = None
         if not translator.trivial.maps:
             trivial = fit_to_scored([opened], translator.target_codec.kind)
-        exam = exam_of(translator, opened, name=name, trivial=trivial, device=device)
+        how: dict[str, Any] = {"name": name, "trivial": trivial, "device": device}
+        exam = exam_of(translator, opened, copies=True, **how)
         return exam, facts_of(translator, subject.model.name)
     from napari_pix2pix.pairs.interpret import interpret
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_pix2pix import garbage
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Step
@@ -100,6 +101,7 @@ class Runner(QObject):
         if self._job is not None:
             raise ValueError("There is work running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
+        garbage.hold()
         self._job.thread.start()
         self._timer.start()
 
@@ -128,12 +130,17 @@ class Runner(QObject):
         """
         self._timer.stop()
         job, self._job = self._job, None
-        return job is None or job.end(patience)
+        if job is None:
+            return True
+        has_ended = job.end(patience)
+        garbage.release()
+        return has_ended
 
     def _look(self) -> None:
         job = self._job
         if job is None:
             return
+        garbage.collect_due()
         over = not job.thread.is_alive()
         for event in job.take():
             self.reported.emit(event)
@@ -145,6 +152,7 @@ class Runner(QObject):
     def _tell_end(self, job: _Job) -> None:
         self._timer.stop()
         self._job = None
+        garbage.release()
         if job.sentence is None:
             self.finished.emit(job.result)
         else:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import tiny
 from click.testing import CliRunner, Result
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
 
-TINY = "--steps 2 --width 4 --depth 2 --patch 32 --batch 2 --discriminator-width 4"
-TINY += " --dropout 0 --device cpu"
+FIELDS = tiny.TINY | {"steps": 2, "dropout": 0}
+TINY = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FIELDS.items())
 SIZES = {"Y": 0.5, "X": 0.25, "Z": 2.0, "T": 30.0}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from tiny import TINY
 
 from napari_pix2pix import load, train
 from napari_pix2pix.formats.container import read_header
@@ -37,10 +38,7 @@ def place(tmp_path, images, write):
     return tmp_path
 
 
-PYTHON = {
-    "steps": 2, "width": 4, "depth": 2, "patch": 32, "batch": 2, "discriminator_width": 4,
-    "dropout": 0.0, "device": "cpu",
-}  # fmt: skip
+PYTHON = TINY | {"steps": 2, "dropout": 0.0}
 
 
 def same_model(path: Any, expected: Any) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import imageio.v3 as iio
@@ -15,6 +18,7 @@ import torch
 
 from napari_pix2pix import Pair, load, train
 from napari_pix2pix.formats.reference import ReferenceNetwork
+from napari_pix2pix.formats.reference_discriminator import ReferenceDiscriminator
 
 TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
 PAPER: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 3}
@@ -56,6 +60,52 @@ def test_apply_equals_python(
     np.testing.assert_array_equal(written, load(weights)(image, **how), strict=True)
 
 
+@pytest.mark.parametrize("options", ["", "--region :,:64"])
+def test_images_of_16_bits(
+    options: str, weights: Path, tmp_path: Path, invoke: Any, write: Any
+) -> None:
+    image = noise(64, 96).astype(np.uint16) * 257
+    source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
+    result = invoke("apply", weights, source, "-o", out, options)
+    assert result.exit_code == 0, result.stderr
+    assert "Warning" not in result.stderr
+    expected = load(weights, dtype="uint16")(image)[:, : 64 if options else 96]
+    np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
+    assert tifffile.imread(out).dtype == np.uint16
+    write(tmp_path / "c.tif", image // 64, "YX")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = invoke("apply", weights, tmp_path / "c.tif", "-o", tmp_path / "d.tif", options)
+    assert re.search("Warning: .*reaches from 0 to 102., 1.6 % of it: bring it", result.stderr)
+
+
+def test_its_discriminator_is_asked(
+    weights: Path, golden: Any, tmp_path: Path, invoke: Any, write: Any
+) -> None:
+    network = ReferenceDiscriminator(2, 4, "batch", 1)
+    state = {
+        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
+        for name, shape in network.shapes().items()
+    }
+    copy(weights, tmp_path / "5_net_G.pth")
+    torch.save(golden.fill_(state), tmp_path / "5_net_D.pth")
+    assert "Its discriminator is 5_net_D.pth" in invoke("info", tmp_path / "5_net_G.pth").stdout
+    image, made = noise(64, 64), noise(64, 64, seed=1)
+    source, prediction = (
+        write(tmp_path / name, one, "YX") for name, one in (("s.tif", image), ("p.tif", made))
+    )
+    model, out = tmp_path / "5_net_G.pth", tmp_path / "v.tif"
+    result = invoke("verdict", model, prediction, "--source", source, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(tifffile.imread(out), load(model).verdict(image, made))
+    result = invoke("convert", model, tmp_path / "again_net_G.pth")
+    assert "again_net_D.pth is its discriminator" in result.stdout
+    one, other = (
+        torch.load(tmp_path / f"{n}_net_D.pth", weights_only=True) for n in ("5", "again")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "is empty"), (b"PK\x03\x04cut", "cut short or damaged; nothing in it was run")],
@@ -73,7 +123,7 @@ def test_an_unusable_file_ends_in_a_sentence(
 def test_info(weights: Path, invoke: Any) -> None:
     said = invoke("info", weights)
     assert said.exit_code == 0, said.stderr
-    assert said.stdout.startswith("uint8 -> uint8 image; U-Net-64 of width 4 with batch norm")
+    assert said.stdout.startswith("1 channel -> 1 channel image; U-Net-64 of width 4 with batch")
     assert "steps in" not in said.stdout
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pix2pix import load, train
+from napari_pix2pix import Translator, load, train
 from napari_pix2pix.formats.images import read_image
 
 
@@ -50,6 +50,17 @@ def test_each_sample_keeps_axes_and_sizes(name, place, tmp_path, invoke):
     assert {path.name for path in tmp_path.iterdir()} == {f"out_{n}{ending}" for n in (1, 2)}
     image = read_image(tmp_path / f"out_2{ending}")
     assert (image.axes, image.shape, image.scale["Z"]) == ("ZYX", (2, 40, 48), 2.0)
+
+
+@pytest.mark.parametrize("option", ["--output float", "--samples 2 --summary std"])
+def test_a_format_without_floats_is_refused_before_the_work(
+    option, place, tmp_path, invoke, sentence, monkeypatch
+):
+    for name in ("__call__", "spread"):
+        monkeypatch.setattr(Translator, name, lambda *_, **__: pytest.fail("it was translated"))
+    source = place / "in" / "a.tif"
+    result = invoke("apply", place / "m.safetensors", source, "-o", tmp_path / "a.png", option)
+    assert "PNG can't hold float32" in sentence(result)
 
 
 @pytest.mark.parametrize("part", ["", "--region 0:40,0:48"])

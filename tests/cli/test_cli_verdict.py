@@ -56,6 +56,8 @@ def test_without_a_source(place, tmp_path, invoke):
 def test_refused(place, tmp_path, invoke, sentence):
     command = ("verdict", place / "m.safetensors", place / "made.tif", "-o", tmp_path / "v.tif")
     assert "give that of the prediction" in sentence(invoke(*command))
+    png = (*command[:-1], tmp_path / "v.png", "--source", place / "source.tif")
+    assert "PNG can't hold float32" in sentence(invoke(*png))
     slim = ("verdict", place / "slim.safetensors", place / "made.tif", "--source",
             place / "source.tif", "-o", tmp_path / "v.tif")  # fmt: skip
     assert "no discriminator to ask: it was saved slim" in sentence(invoke(*slim))

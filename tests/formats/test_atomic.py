@@ -46,6 +46,21 @@ def test_failure_changes_nothing(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_old_folder_comes_back_where_the_new_one_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "old").touch()
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(atomic.os, "replace", refuse)
+    with pytest.raises(FileError, match="nothing was changed"), replacing(path, folder=True) as new:
+        new.mkdir()
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def enter(path, **kwargs):
     with replacing(path, **kwargs):
         pytest.fail("nothing could be written there")

@@ -65,18 +65,27 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_worker_that_is_killed_loses_nothing(gray, scheduler, source, tmp_path):
+def test_a_worker_that_is_killed_within_a_block_loses_nothing(
+    gray, scheduler, source, tmp_path, monkeypatch
+):
+    died = tmp_path / "died"
+
+    def deadly(block: Any, measured: Any, *, name: str, job: Any) -> Any:
+        """Make a block in a worker; the first one that is given the sixth dies with it."""
+        from napari_pix2pix.streaming import cluster
+
+        if block.number == 5 and not died.exists():
+            died.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return cluster._make(block, measured, name=name, job=job)
+
+    monkeypatch.setattr(module, "_make", deadly)
     told: list[tuple[int, int]] = []
-    victim = pids(scheduler)[0]
-
-    def on_tile(done: int, count: int) -> None:
-        told.append((done, count))
-        if done == 3:
-            os.kill(victim, signal.SIGKILL)
-
+    before = pids(scheduler)
     with connect(scheduler.scheduler_address, gray) as cluster:
         out = translate_file(gray, source, read_image(source), tmp_path / "out.zarr",
-                             cluster=cluster, on_tile=on_tile)  # fmt: skip
+                             cluster=cluster, on_tile=lambda *done: told.append(done))  # fmt: skip
+    assert int(died.read_text()) in before
     assert told == [(done, 18) for done in range(1, 19)]
     assert same(read_image(out).data, gray(noise(2, 70, 90), tile=0))
     assert not (tmp_path / "out.zarr.part").exists()

@@ -326,6 +326,18 @@ def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkey
     assert files_of(out) == files_of(whole)
 
 
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, monkeypatch):
+    fields = {"norm": "instance", "noise_channels": 4, "noise": "pixel"}
+    model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, **fields})
+    whole = getattr(model.spread(noise(2, 70, 90), 3, seed=1, tile=0), name)
+    monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
+    blocks = count_blocks(monkeypatch)
+    out = apply(model, source, tmp_path / "out.zarr", summary=name, samples=3, seed=1)
+    assert len(blocks) == 18
+    np.testing.assert_allclose(np.asarray(read_image(out).data), whole, atol=0.01)
+
+
 def test_a_frame_that_can_not_be_measured_is_named(measuring, source, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "block_side", lambda *_, **__: 32)
     (source / "0" / "c" / "1" / "2" / "0").write_bytes(b"no chunk")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from scipy.ndimage import gaussian_filter
+from tiny import TINY
 
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
@@ -19,16 +20,10 @@ from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 from napari_pix2pix.training.state import TrainingState
 
-# Networks and patches that take milliseconds a step; nothing random but what a test asks for, and
-# nothing that follows the defaults of ``light``.
-TINY: dict[str, Any] = {
-    "width": 4,
-    "discriminator_width": 4,
+# Nothing random but what a test asks for, and nothing that follows the defaults of ``light``.
+PLAIN: dict[str, Any] = TINY | {
     "depth": 3,
     "discriminator_layers": 1,
-    "patch": 32,
-    "batch": 2,
-    "device": "cpu",
     "dropout": 0.0,
     "intensity_jitter": 0.0,
     "ema": 0.9,
@@ -55,7 +50,7 @@ def fabric() -> Fabric:
 @pytest.fixture
 def tiny() -> Callable[..., TrainConfig]:
     """Return a maker of configs of tiny networks."""
-    return lambda **fields: TrainConfig(**{**TINY, **fields})
+    return lambda **fields: TrainConfig(**{**PLAIN, **fields})
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -37,26 +38,31 @@ def test_stop_ends_a_pause() -> None:
     assert control.stopped
 
 
-def test_first_interrupt_stops_and_the_second_breaks_off() -> None:
+def test_first_interrupt_stops_and_the_second_breaks_off(interruptible: Any) -> None:
     control = Control()
-    before = signal.getsignal(signal.SIGINT)
     with interrupt_stops(control):
         signal.raise_signal(signal.SIGINT)
         assert control.stopped
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
-def test_handler_is_put_back_after_an_error() -> None:
-    before = signal.getsignal(signal.SIGINT)
+def test_handler_is_put_back_after_an_error(interruptible: Any) -> None:
     with pytest.raises(ValueError, match="x"), interrupt_stops(Control()):
         raise ValueError("x")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
 
 
-def test_other_threads_leave_signals_alone() -> None:
-    before = signal.getsignal(signal.SIGINT)
+def test_an_ignored_interrupt_stays_ignored(interruptible: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = Control()
+    with interrupt_stops(control):
+        signal.raise_signal(signal.SIGINT)
+    assert not control.stopped
+
+
+def test_other_threads_leave_signals_alone(interruptible: Any) -> None:
     seen: list[object] = []
 
     def work() -> None:
@@ -66,7 +72,7 @@ def test_other_threads_leave_signals_alone() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [before]
+    assert seen == [interruptible]
 
 
 def test_a_stopped_loop_is_not_held() -> None:

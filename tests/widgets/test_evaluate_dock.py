@@ -58,6 +58,19 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     assert dock._view.table.item(0, 1) is not None  # the trivial map's column
 
 
+def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
+    image, truth = noise(64, 64), noise(2, 64, 64, seed=1)
+    model = train(image, truth, channel_axis=(None, 0), **TINY)
+    source = viewer.add_image(image, name="source")
+    shown = viewer.add_image(truth, name="truth", scale=(1, 2, 2))  # says nothing of channels
+    dock.set_model(models().remember(model, "m"), [source], shown)
+    assert dock.check() == ""
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert dock.difference.data.shape == (2, 64, 64)
+    np.testing.assert_allclose(dock.difference.scale, (1, 2, 2))
+
+
 def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     truth, guess = noise(64, 64), noise(64, 64, seed=1)
     shown = {"guess": guess, "truth": truth, "source": 2 * truth + 1}

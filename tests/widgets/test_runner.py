@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QTimer
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.control import Control
@@ -209,3 +210,32 @@ def test_nothing_of_the_work_is_kept(runner: Runner, qtbot: QtBot, fails: bool) 
     qtbot.waitUntil(lambda: heard.ends == 1)
     gc.collect()
     assert seen[0]() is None
+
+
+@pytest.mark.parametrize("how", ["end", "close"])
+def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
+    runner: Runner, qtbot: QtBot, how: str
+) -> None:
+    deleted: list[threading.Thread] = []
+
+    def work(control: Control) -> None:
+        for _ in range(10 * gc.get_threshold()[0]):
+            cycle: list[Any] = []
+            cycle.append(cycle)
+
+    def leave() -> None:
+        timer = QTimer()
+        timer.itself = timer  # type: ignore[attr-defined]  # a cycle, which only a collection ends
+        timer.start(1)
+        weakref.finalize(timer, lambda: deleted.append(threading.current_thread()))
+
+    runner.start(work)
+    assert not gc.isenabled()
+    leave()
+    if how == "close":
+        runner.close()
+    else:
+        qtbot.waitUntil(lambda: not runner.running)
+    assert gc.isenabled()
+    gc.collect()
+    assert deleted == [threading.main_thread()]

@@ -1,0 +1,97 @@
+"""Names and shapes of weights: what tells the networks of the PyTorch implementation apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.formats.torch_files import some
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+Norm: TypeAlias = Literal["batch", "instance", "none"]
+
+_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+
+
+def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
+    """Return names and shapes, in their order."""
+    return {name: tuple(value.shape) for name, value in weights.items()}
+
+
+def without_idle_statistics(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop running statistics that no weight stands beside: those of instance norm."""
+    return {
+        name: value
+        for name, value in weights.items()
+        if not name.endswith(_STATISTICS) or f"{name.rpartition('.')[0]}.weight" in weights
+    }
+
+
+def filled(shapes: Shapes, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights in an order; biases and counts that are not there are 0."""
+    return {
+        name: weights[name]
+        if name in weights
+        else torch.zeros(shape, dtype=torch.int64 if is_count(name) else torch.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def foreign_weights(shapes: Shapes, weights: Mapping[str, Tensor]) -> list[str]:
+    """Name the weights that a network of these shapes has no place for, unless they are 0."""
+    return [name for name in weights if name not in shapes and bool(weights[name].any())]
+
+
+def is_count(name: str) -> bool:
+    """Whether it counts the batches that a batch norm has seen."""
+    return name.endswith("num_batches_tracked")
+
+
+def is_kernel(shape: tuple[int, ...]) -> bool:
+    """Whether it is the shape of a convolution of planes."""
+    return len(shape) == 4 and 0 not in shape
+
+
+def norm_of(shapes: Shapes, convolution: str) -> Norm:
+    """Tell the norm by running statistics, or by the bias of a convolution that norms follow."""
+    if any(name.endswith("running_mean") for name in shapes):
+        return "batch"
+    return "instance" if f"{convolution}.bias" in shapes else "none"
+
+
+def check_fit(path: Path, network: object, expected: Shapes, shapes: Shapes) -> None:
+    """Refuse a file of which only the beginning is a network's.
+
+    Raises
+    ------
+    FileError
+        The sentence names what is lacking, surplus or of another shape.
+    """
+    # Batch norm counted no batches before PyTorch 0.4.1.
+    lacking = [name for name in expected if name not in shapes and not is_count(name)]
+    surplus = [name for name in shapes if name not in expected]
+    other = [k for k in shapes if k in expected and shapes[k] != expected[k]]
+    if not (lacking or surplus or other):
+        return
+    parts = []
+    if lacking:
+        parts.append(f"{some(lacking, 2)} expected and not found")
+    if surplus:
+        parts.append(f"{some(surplus, 2)} found and not expected")
+    if other:
+        name = other[0]
+        parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
+    raise FileError(
+        f"{path} begins like a {network} of the PyTorch implementation and is another network: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def with_norm(norm: Norm) -> str:
+    """Say which norm a network has."""
+    return "no norm" if norm == "none" else f"{norm} norm"
