@@ -7,17 +7,22 @@ machine's speed meets them alike. Weights are random. ``blocks`` is the side tha
 into. Of ``reference`` one round is 7 minutes (``--repeats 1``). Exit status 1 when a bar for the
 CPU is missed.
 
+``compile`` compares the network compiled (``compile=True``) with the network as it is applied
+otherwise, in turns on one window; the seconds of compiling, for that size and all others, are told
+apart. Nothing that an earlier run compiled is used.
+
 ``scale`` translates zarr files of growing size, the larger ones in part, in turns and each in a
 process of its own: peak memory beyond what was there when the model was loaded (the highest of
 all turns), and seconds per megapixel (their median), reading and writing included. The imports of
 a first small part are not timed. Both are to be flat: no more than 10 % from the least to the most.
 
 ``blend`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps, with batch norm and
-with instance norm) to real phase contrast, whole and in tiles: PSNR, and the power of the
-difference at the period of the tiles against its neighbours in the spectrum. NAPARI_PIX2PIX_DATA
-names the folder of the real pairs.
+with instance norm) to real phase contrast, whole and in tiles: PSNR, and what in the spectrum of
+the difference is at the period of the tiles and not at that of the network's stride: its power
+against that of its neighbours (the worst line), and its amplitude in gray levels of 255.
+NAPARI_PIX2PIX_DATA names the folder of the real pairs.
 
-    python benchmarks/apply.py [speed scale blend statistics] [--presets light reference]
+    python benchmarks/apply.py [speed compile scale blend statistics] [--presets light reference]
 """
 
 from __future__ import annotations
@@ -43,12 +48,14 @@ import tifffile
 import torch
 
 from napari_pix2pix import load, train
+from napari_pix2pix.core.folding import folded
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.pairs.codecs import ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.streaming.files import translate_file
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_generator
+from napari_pix2pix.translation.compiling import compiled
 from napari_pix2pix.translation.cutting import block_side, cut_image
 from napari_pix2pix.translation.inference import Model
 from napari_pix2pix.translation.tiles import TileGrid
@@ -61,6 +68,8 @@ CUTS: dict[str, list[tuple[str, int | None]]] = {  # tile and halo
 CHUNK = 512  # pixels of a zarr chunk, of which a block has some
 FILES = [(4096, 4096), (8192, 8192), (16384, 4096), (32768, 4096)]  # side, and of the part
 GIGABYTES = 1.5
+STRIDE = 256  # of U-Net-256
+ROWS = 1000  # of a plane in the mosaic for blend and statistics
 BLENDS = [(256, 256), (512, 256), (768, 256)]  # tile, halo
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 Row = dict[str, Any]
@@ -69,7 +78,9 @@ Row = dict[str, Any]
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["speed", "scale", "blend", "statistics"])
+    parser.add_argument(
+        "parts", nargs="*", default=["speed", "compile", "scale", "blend", "statistics"]
+    )
     parser.add_argument("--presets", nargs="+", default=["light", "reference"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, help="side of the image in pixels")
@@ -82,6 +93,8 @@ def main() -> None:
         if part == "speed":
             made = (row for preset in args.presets
                     for row in speed(preset, args.size or SIZES[preset], args.repeats))  # fmt: skip
+        elif part == "compile":
+            made = (compiling(preset, args.repeats) for preset in args.presets)
         elif part == "scale":
             made = scale(args.repeats)
         elif part == "one":  # of scale, in its process
@@ -167,6 +180,28 @@ def run(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Run a network for its output alone."""
     with torch.inference_mode():
         return network(x)  # type: ignore[no-any-return]
+
+
+def compiling(preset: str, repeats: int) -> Row:
+    """Time a network compiled and as it is."""
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    network = folded(build_generator(TrainConfig(preset=preset), planes_in=1, planes_out=1).eval())
+    batches = [torch.rand(1, 1, *size).to(memory_format=torch.channels_last)
+               for size in ((1024, 1024), (512, 1280))]  # fmt: skip
+    with torch.inference_mode():
+        run_compiled, plain = compiled(network), [network(batch) for batch in batches]
+        started = time.perf_counter()
+        made = [run_compiled(batch) for batch in batches]
+        seconds = time.perf_counter() - started
+        times = [[timed(lambda way=way: way(batches[0])) for way in (network, run_compiled)]
+                 for _ in range(3 * repeats)]  # fmt: skip
+    return {
+        "preset": preset,
+        "warm-up s": round(seconds, 1),
+        "compiled / plain": round(statistics.median(one / other for one, other in times), 3),
+        "largest difference": max(float((x - y).abs().max())
+                                  for x, y in zip(made, plain, strict=True)),
+    }  # fmt: skip
 
 
 def scale(repeats: int) -> Iterator[Row]:
@@ -269,7 +304,9 @@ def trained(steps: int, width: int, *, norm: str) -> tuple[Model, np.ndarray]:
     markers = next(image for image in images if len(image) == 3)
     fields = {"norm": norm, "width": width, "steps": steps, "validation": 0.0}
     made = train(phase[6], markers[1], preset="reference", adversarial_weight=0.0, **fields)
-    image = np.block([[phase[7], phase[5], phase[8]], [phase[4], phase[9], phase[3]]])
+    # Seams of the mosaic that lie on no grid of tiles.
+    others = [plane[:ROWS] for number, plane in enumerate(phase) if number != 6]
+    image = np.block([others[first : first + 3] for first in range(0, len(others), 3)])
     return Model(made.generator.cpu(), made.source_codec, made.target_codec), image[np.newaxis]
 
 
@@ -281,31 +318,32 @@ def translated(model: Model, image: np.ndarray, **how: Any) -> np.ndarray:
 def compare(tiles: np.ndarray, whole: np.ndarray, period: int) -> Row:
     """Return PSNR (peak 2, the network's range), the largest difference and its grid."""
     difference = tiles - whole
-    power, own = (max(grid_power(one, period, axis) for axis in (1, 2))
-                  for one in (difference, whole))  # fmt: skip
+    power, levels = map(max, zip(*(grid_of(difference, period, axis) for axis in (1, 2)),
+                                 strict=True))  # fmt: skip
     return {
         "PSNR": round(float(10 * np.log10(4 / np.square(difference).mean())), 1),
         "largest": round(float(np.abs(difference).max()), 4),
         "grid": round(power, 2),
-        "grid of the whole": round(own, 2),
+        "gray levels": round(levels, 3),
     }
 
 
-def grid_power(difference: np.ndarray, period: int, axis: int) -> float:
-    """Return the power at a period against the median of its neighbours, worst of 4 harmonics.
-
-    1 is no grid at all.
-    """
+def grid_of(difference: np.ndarray, period: int, axis: int) -> tuple[float, float]:
+    """Return power against the neighbours', 1 for no grid, and amplitude in gray levels."""
     lines = np.moveaxis(difference, axis, -1)
     count = lines.shape[-1] // period
-    spectrum = np.abs(np.fft.rfft(lines[..., : count * period], axis=-1)) ** 2
-    power = spectrum.mean((0, 1))
-    reach = max(1, count // 2)
-    ratios = []
-    for peak in (count * harmonic for harmonic in range(1, 5)):
-        around = np.r_[peak - reach : peak, peak + 1 : peak + reach + 1]
-        ratios.append(power[peak] / np.median(power[around]))
-    return float(max(ratios))
+    length = count * period
+    power = (np.abs(np.fft.rfft(lines[..., :length], axis=-1)) ** 2).mean((0, 1))
+    reach = max(2, count // 2)
+    ratios, excess = [], 0.0
+    for harmonic in range(1, 9):
+        peak = count * harmonic
+        if period > STRIDE and harmonic * STRIDE % period == 0:
+            continue  # a line of the network, not of the tiles
+        around = np.median(np.r_[power[peak - reach : peak], power[peak + 1 : peak + reach + 1]])
+        ratios.append(power[peak] / around)
+        excess += max(0.0, power[peak] - around)
+    return float(max(ratios)), float(np.sqrt(2 * excess) / length * 255 / 2)
 
 
 def timed(work: Callable[[], object]) -> float:

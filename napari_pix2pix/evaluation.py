@@ -148,6 +148,7 @@ def exam_of(
     labels: Any = None,
     trivial: TrivialMap | None = None,
     device: str | None = None,
+    copies: bool = False,
 ) -> Exam:
     """Let a translator predict a pair.
 
@@ -163,6 +164,8 @@ def exam_of(
     trivial : TrivialMap, optional
         In place of the one of the training.
     device : str, optional
+    copies : bool
+        Whether the network is copied, since others may use the translator meanwhile.
 
     Raises
     ------
@@ -171,11 +174,11 @@ def exam_of(
     """
     _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
-    condition = opened.condition
+    condition, by = opened.condition, translator.twin() if copies else translator
 
     def translate(frame: int, **how: Any) -> NDArray[Any]:
         planes = opened.source
-        return translator.translate_planes(planes, frame, condition, device=device, **how)
+        return by.translate_planes(planes, frame, condition, device=device, **how)
 
     def draw(frame: int, number: int) -> NDArray[Any]:
         drops = not translator.config.noise_channels

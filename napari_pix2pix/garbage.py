@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 
 _holders = 0
+_settled = False
 
 
 def hold() -> None:
@@ -39,14 +40,19 @@ def settle() -> None:
 
     Looking through all objects stalls a viewer for a tenth of a second.
     """
+    global _settled
     gc.collect()
     gc.freeze()
+    _settled = True
 
 
 def release() -> None:
     """Let Python collect as before, when all that held it have released it."""
-    global _holders
+    global _holders, _settled
     _holders -= 1
-    if not _holders:
+    if _holders:
+        return
+    if _settled:  # and not what others have frozen
         gc.unfreeze()
-        gc.enable()
+        _settled = False
+    gc.enable()

@@ -32,6 +32,7 @@ from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.stored import StoredModel
 from napari_pix2pix.training.networks import Discriminator
 from napari_pix2pix.translation import calls
+from napari_pix2pix.translation.compiling import check_can_be_compiled
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
@@ -156,6 +157,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -196,6 +198,9 @@ class Translator(FrameTranslator):
             bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
             1 % at most, where the network's range is 2. The first tile is also computed in full
             precision; where they are further apart, all is.
+        compile : bool
+            Let torch compile the network when it is first run: takes half a minute and more, gains
+            nothing on a CPU. For fixed statistics without dropout.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -216,7 +221,8 @@ class Translator(FrameTranslator):
         InputError
             When the image does not fit the model; the sentence says how.
         DeviceError
-            When there is no such device, or its memory does not suffice for the smallest tile.
+            When there is no such device, or its memory does not suffice for the smallest tile; when
+            there is nothing to compile with.
 
         Warns
         -----
@@ -251,8 +257,10 @@ class Translator(FrameTranslator):
         }
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         if is_lazy(planes):
             calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
@@ -290,6 +298,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -302,7 +311,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, compile, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -339,9 +348,11 @@ class Translator(FrameTranslator):
         levels = check_spread(self.target_codec, quantiles)
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=n, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
         self._look_at(planes)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         spread = spread_samples(self, planes, n, seed or 0, how, levels=levels, on_tile=on_tile)
         if not sources:
             return spread

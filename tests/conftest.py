@@ -8,8 +8,7 @@ import importlib.util
 import json
 import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,12 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("window")
 
 
-def pytest_collection_finish() -> None:
-    """Leave what is imported by now out of Python's collections: each viewer's end takes three."""
-    if "napari" in sys.modules:
-        importlib.import_module("napari.window")  # with all that a viewer is made of
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave what was there before a viewer out of the collections that its end takes: three."""
+    if item.get_closest_marker("window") is not None:
+        importlib.import_module("napari.window")  # all that a viewer is made of
+        gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

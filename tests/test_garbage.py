@@ -88,3 +88,11 @@ def test_what_is_settled_is_collected_after_the_release(taken: list[threading.Th
     garbage.release()
     gc.collect()
     assert taken
+
+
+def test_what_others_have_frozen_stays_so(taken: list[threading.Thread]) -> None:
+    gc.freeze()
+    garbage.hold()
+    garbage.release()
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()

@@ -13,7 +13,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.labels import listed
-from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.layouts import Layout, counted_channels
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
 
@@ -104,8 +104,8 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
     if shape and len(shape) > 1 and not has_axis:
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
-            f"{_counted(channels // (2 * z_context + 1))}, got one of shape {shape}: give the same "
-            "channels on the same axis."
+            f"{counted_channels(channels // (2 * z_context + 1))}, got one of shape {shape}: give "
+            "the same channels on the same axis."
         )
     planes = as_planes(image, like=layout, what="image")
     planes = ContextPlanes(planes, z_context) if z_context else planes
@@ -124,7 +124,7 @@ def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
     if planes.channels != channels:
         neighbours = 2 * z_context + 1
         raise InputError(
-            f"The model was trained on images of {_counted(channels // neighbours)}, got "
+            f"The model was trained on images of {counted_channels(channels // neighbours)}, got "
             f"{planes.channels // neighbours}: give the same channels."
         )
 
@@ -195,10 +195,6 @@ def _any_finite(planes: Planes) -> bool:
         for frame in range(planes.frames)
         for top in range(0, planes.height, _STRIP)
     )
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(value: Any, what: str) -> list[Any]:

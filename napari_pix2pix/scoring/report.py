@@ -114,12 +114,16 @@ def _title(evaluation: Evaluation) -> str:
 def _opening(evaluation: Evaluation) -> str:
     name, score = headline(evaluation["prediction"])
     count = len(evaluation["images"])
-    text = f"{name} {score:.3f} over {count} image{'s' if count > 1 else ''}"
+    text = f"{_scored(name, score)} over {count} image{'s' if count > 1 else ''}"
     if "trivial" in evaluation:
-        text += f"; the best trivial map has {headline(evaluation['trivial'])[1]:.3f}"
+        text += f"; the best trivial map has {_scored(*headline(evaluation['trivial']))}"
         better, known = _wins(evaluation)
         text += f". The prediction is better in {better} of {known} scores"
     return f"<h1>Evaluation of {escape(_title(evaluation))}</h1>\n<p>{text}.</p>"
+
+
+def _scored(name: str, score: float) -> str:
+    return f"no {name}" if math.isnan(score) else f"{name} {score:.3f}"
 
 
 def _wins(evaluation: Evaluation) -> tuple[int, int]:
@@ -176,9 +180,7 @@ def _pictures(evaluation: Evaluation, frames: Iterable[tuple[str, Mark, Frame]])
     yield f'<p class="note">{_LEGENDS[evaluation.exams[0].codec.kind]}</p>'
     for word, mark, frame in frames:
         said = "; ".join(
-            f"{WORDS[side]}: {name} {value:.3f}"
-            for side in mark.sides
-            for name, value in [headline(mark.sides[side].scores)]
+            f"{WORDS[side]}: {_scored(*headline(mark.sides[side].scores))}" for side in mark.sides
         )
         yield f"<h3>{word}: {escape(mark.name)}</h3>\n<p>{said}.</p>"
         yield _image(show_frame(frame, evaluation.exams[mark.exam]), word)

@@ -233,11 +233,20 @@ class FrameTranslator:
         other.source_codec, other.target_codec = codecs
         return other
 
-    def twin(self) -> Self:
-        """Return a translator with a network of its own, which no one else changes."""
-        twin = copy(self)
-        twin.generator = deepcopy(self.generator)
-        return twin
+    def twin(self) -> FrameTranslator:
+        """Return what translates alike, with a network of its own that no one else changes.
+
+        Nothing else of a model goes with it where it is sent to another process.
+        """
+        return FrameTranslator(
+            deepcopy(self.generator),
+            self.source_codec,
+            self.target_codec,
+            conditions=self.conditions,
+            z_context=self._z_context,
+            noise_channels=self._noise_channels,
+            noise=self._noise,
+        )
 
     def iter_frame(
         self,

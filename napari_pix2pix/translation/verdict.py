@@ -11,6 +11,7 @@ import torch
 from napari_pix2pix.core import AdversarialLoss, VerdictMap
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import condition_index
 from napari_pix2pix.translation.cutting import cut_image
@@ -130,7 +131,7 @@ def _check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
     """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
-            f"The model makes {channels} channel{'s' if channels > 1 else ''}, the prediction has "
+            f"The model makes {counted_channels(channels)}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
     there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))

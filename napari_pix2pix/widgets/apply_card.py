@@ -16,6 +16,7 @@ from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What has to be known of a model to offer it; the attributes are those of `Translator`."""
+    """What has to be known of a model to offer it; the attributes are those of `Translator`.
+
+    But for ``judges``: whether it has a discriminator to ask, as far as its header tells.
+    """
 
     summary: str
     config: TrainConfig
@@ -35,6 +39,7 @@ class Card:
     conditions: tuple[Hashable, ...]
     scores: Mapping[str, Mapping[str, float]]
     steps: int
+    judges: bool
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -95,6 +100,7 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=translator.steps,
+            judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
         )
@@ -110,6 +116,7 @@ class Card:
                 conditions=conditions_in(header),
                 scores=header["scores"],
                 steps=header["step"],
+                judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
             )
@@ -123,6 +130,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    if rgb:
-        return "RGB"
-    return f"{channels} channel{'s' if channels > 1 else ''}"
+    return "RGB" if rgb else counted_channels(channels)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import TILE, Job, Speed
-from napari_pix2pix.widgets.progress_row import time_left
+from napari_pix2pix.widgets.pace import in_time_units
 
 _HALO = 1.5  # windows overlap: pixels that are computed for each that is kept, about
 
@@ -58,7 +58,7 @@ def estimate(
     if measured is None and trial is not None:
         measured = trial.pixels_per_second / (1 if whole else _HALO)
     if measured:
-        said += f", about {time_left(samples * pixels / measured)}"
+        said += f", about {in_time_units(samples * pixels / measured)}"
     said += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(_window(one, whole) for one in planes)

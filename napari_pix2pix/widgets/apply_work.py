@@ -163,6 +163,7 @@ def apply_model(
     calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
     samples = how.pop("samples")
     yield Loaded(translator, translator.digest)
+    own = translator.twin()  # another dock may use the model meanwhile
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
     for planes in opened:
@@ -181,7 +182,7 @@ def apply_model(
         for frame in job.frames:
             done = 0
             parts = partial(
-                translator.iter_frame, planes, frame, condition, region=job.region, first=job.first
+                own.iter_frame, planes, frame, condition, region=job.region, first=job.first
             )
             for part, done, results in _draw(parts, samples, how):
                 missing = missing or part.missing
@@ -202,14 +203,15 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     from napari_pix2pix.translation.memory import estimate_bytes_per_pixel
 
     translator = load_known(known)
-    codec, network = translator.source_codec, translator.generator
+    own = translator.twin()  # a run may begin meanwhile
+    codec, network = own.source_codec, own.generator
     shape = (codec.channels, _SIDE, _SIDE)
     planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
     condition = translator.conditions[0] if translator.conditions else None
     best = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
-        parts = list(translator.iter_frame(planes, 0, condition, device=device))
+        parts = list(own.iter_frame(planes, 0, condition, device=device))
         best = max(best, parts[-1].done / (time.perf_counter() - began))
     planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
     side = max(2 * network.stride, network.least_size)

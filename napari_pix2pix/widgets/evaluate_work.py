@@ -237,7 +237,8 @@ def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]
         trivial = None
         if not translator.trivial.maps:
             trivial = fit_to_scored([opened], translator.target_codec.kind)
-        exam = exam_of(translator, opened, name=name, trivial=trivial, device=device)
+        how: dict[str, Any] = {"name": name, "trivial": trivial, "device": device}
+        exam = exam_of(translator, opened, copies=True, **how)
         return exam, facts_of(translator, subject.model.name)
     from napari_pix2pix.pairs.interpret import interpret
 

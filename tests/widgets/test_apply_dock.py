@@ -12,6 +12,7 @@ from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import KEY
 from napari_pix2pix.pairs.lazy import LazyArray
+from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
@@ -333,7 +334,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    monkeypatch.setattr(type(inverter), "iter_frame", fail)
+    monkeypatch.setattr(FrameTranslator, "iter_frame", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert words in said
