@@ -349,7 +349,7 @@ def as_table(result: Result) -> str:
         before,
         steps,
         f"- Megabytes after each round of training and closing: {sizes}.",
-        "- Measured under Xvfb, without a graphics card: what is drawn costs the processor time, too.",
+        "- Measured under Xvfb, without a graphics card: drawing costs the processor time, too.",
     ]
     return "\n".join(lines) + "\n"
 
