@@ -229,6 +229,7 @@ def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
         timer.start(1)
         weakref.finalize(timer, lambda: deleted.append(threading.current_thread()))
 
+    gc.enable()
     runner.start(work)
     assert not gc.isenabled()
     leave()
