@@ -253,9 +253,11 @@ class Start:
 
     def note(self, config: TrainConfig) -> str:
         """Say what the training begins from."""
+        steps = self.origin["steps"]
+        trained = f"{steps} steps" if steps else "trained elsewhere"
         sentence = (
-            f"Starts from a model of {self.origin['summary']}, {self.origin['steps']} steps, and "
-            "keeps its intensities and networks."
+            f"Starts from a model of {self.origin['summary']}, {trained}, and keeps its "
+            "intensities and networks."
         )
         if config.adversarial_weight and not self.origin["discriminator"]:
             sentence += (

@@ -167,7 +167,7 @@ def fit_to_memory(
     device : torch.device or str
         Where the network runs.
     tile, batch : int, optional
-        As for `translate`; None where it is to be chosen.
+        As for `iter_tiles`; None where it is to be chosen.
     most : int
         The largest batch that is chosen.
 

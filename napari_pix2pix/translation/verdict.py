@@ -17,7 +17,7 @@ from napari_pix2pix.translation.calls import condition_index
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.measuring import norms_that_measure
 from napari_pix2pix.translation.tiles import TileGrid
-from napari_pix2pix.translation.translate import translate
+from napari_pix2pix.translation.translate import iter_tiles, put_together
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,15 @@ class Judge:
             tile=0 if measures else tile,
             halo=halo,
         )
-        logits = translate(
+        pieces = iter_tiles(
             self._network,
             self._reader(source, prediction, frame, index),
             **asdict(cut),
             batch=batch,
             may_cut=not measures,
             device=device,
-            on_tile=on_tile,
-        )[0]
+        )
+        logits = put_together(pieces, *size, on_tile=on_tile)[0]
         return 2 * logits - 1 if self.adversarial == "lsgan" else logits
 
     def _network(self, seen: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict, codecs_for
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
@@ -40,6 +40,7 @@ class Card:
     scores: Mapping[str, Mapping[str, float]]
     steps: int
     judges: bool
+    notes: tuple[str, ...]
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -67,18 +68,27 @@ class Card:
         """Whether each channel may be a layer of its own."""
         return self.channels > 1 and not self.source_codec.layout.rgb
 
+    def makes(self, given: np.dtype[Any]) -> Codec:
+        """Return the codec of what is made of images of a dtype."""
+        return codecs_for(self.source_codec, self.target_codec, given)[1]
+
     def lines(self) -> list[str]:
         """Describe the model in short lines."""
         config = self.config
-        made = f"Preset {config.preset}, {self.steps} steps" if self.steps else config.preset
-        lines = [self.summary, f"{self._sides()}. {made}."]
+        lines = [self.summary]
+        if self.steps:
+            lines.append(f"{self._sides()}. Preset {config.preset}, {self.steps} steps.")
+        else:  # another program trained it
+            lines.append("Trained elsewhere.")
+        if isinstance(self.source_codec, ImageCodec) and self.source_codec.assumed:
+            lines.append("Intensities: the whole range of the layer's dtype.")
         if self.conditions:
             lines.append(f"Conditions: {', '.join(map(str, self.conditions))}.")
         if self.scores:
             name, score = headline(self.scores["prediction"])
             _, trivial = headline(self.scores["trivial"])
             lines.append(f"Held-out {name} {score:.3f}; trivial map {trivial:.3f}.")
-        else:
+        elif self.steps:
             lines.append("No scores: nothing was held out.")
         return lines
 
@@ -100,6 +110,7 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=translator.steps,
+            notes=translator.notes,
             judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
@@ -116,6 +127,7 @@ class Card:
                 conditions=conditions_in(header),
                 scores=header["scores"],
                 steps=header["step"],
+                notes=tuple(header["notes"]),
                 judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),

@@ -51,7 +51,7 @@ def is_followed(order: Order, planes: Sequence[Planes]) -> bool:
         True for sources that are read lazily and whose results would take more than a quarter of
         the free memory, where the model can translate parts alone.
     """
-    codec, options = order.card.target_codec, order.options
+    codec, options = order.card.makes(planes[0].dtype), order.options
     apart = order.card.config.norm in ("batch", "none") and options.statistics == "stored"
     apart = apart and codec.kind != "instances" and options.samples == 1
     wanted = all(job.region is None for job in order.jobs) and not order.replaces

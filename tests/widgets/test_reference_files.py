@@ -68,6 +68,9 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     dock.set_layers([source])
     dock.set_model(weights)
     qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    described = dock._view.picker.description
+    assert "Intensities: the whole range of the layer's dtype." in described.text()
+    assert "U-Net's file does not say whether it was trained" in described.toolTip()
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     made = viewer.layers[1]
