@@ -104,6 +104,7 @@ def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_pat
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
     assert not DRAW(layer.data, 4).any()
+    dock.close_down()  # the layer outlives the dock
     (path,) = layer.save(str(tmp_path / "made.tif"))
     wanted = np.stack([inverter(one, tile=0) for one in stack]).astype(int)
     assert np.abs(tifffile.imread(path) - wanted).max() <= 1
