@@ -17,6 +17,7 @@ from napari_pix2pix.metrics.maps import TrivialMap
 from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.pairs.class_codec import MOST_CLASSES
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.pairs.sets import as_taken
 from napari_pix2pix.scoring import Evaluation, Exam, Measures, fit_to_scored, mark
 from napari_pix2pix.scoring.exams import read_some
 from napari_pix2pix.scoring.marks import Features
@@ -122,7 +123,8 @@ def evaluate_pairs(
         raise InputError(
             f"There are {len(pairs)} targets and {len(labels)} label images: give one for each."
         )
-    opened = [open_pair(pair, translator.config.z_context) for pair in pairs]
+    z_context, codec = translator.config.z_context, translator.source_codec
+    opened = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
     trivial = (
         None if translator.trivial.maps else fit_to_scored(opened, translator.target_codec.kind)
     )

@@ -25,7 +25,7 @@ from napari_pix2pix.layers import (
 )
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.codecs import Output
+from napari_pix2pix.pairs.codecs import Output, takes_gray
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
@@ -526,7 +526,9 @@ class Translator(FrameTranslator):
         """Open an image like those of the training; with it what its layers are, if they are."""
         codec = self.source_codec
         given, sources = image_of(image, codec.layout)
-        return lay_out_source(given, codec.layout, codec.channels, self.config.z_context), sources
+        z_context, gray = self.config.z_context, takes_gray(codec)
+        planes = lay_out_source(given, codec.layout, codec.channels, z_context, gray=gray)
+        return planes, sources
 
     def _look_at(self, planes: Planes) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""

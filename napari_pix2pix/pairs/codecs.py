@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -41,6 +41,9 @@ class ImageCodec:
     assumed : bool
         Whether nothing is known of the images' intensities, so that they depend on the dtype that
         a model is given, see `for_dtype`.
+    gray : bool
+        Whether an image of one channel is taken for three equal ones, as by the PyTorch
+        implementation of pix2pix.
 
     Notes
     -----
@@ -64,6 +67,7 @@ class ImageCodec:
     high: tuple[float, ...]
     layout: Layout
     assumed: bool = False
+    gray: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -204,8 +208,8 @@ class ImageCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the codec as JSON values; floats survive exactly."""
-        assumed = {"assumed": True} if self.assumed else {}
-        return assumed | {
+        marks = {name: True for name in ("assumed", "gray") if getattr(self, name)}
+        return marks | {
             "kind": self.kind,
             "method": self.method,
             "dtype": self.dtype,
@@ -235,7 +239,8 @@ class ImageCodec:
         rising = len(low) == len(high) and all(map(operator.lt, low, high))
         if not (known and rising):
             raise FileError("The normalisation in the file is damaged: its values make no sense.")
-        return cls(parts["method"], dtype.name, low, high, layout, bool(parts.get("assumed")))
+        marks = {name: bool(parts.get(name)) for name in ("assumed", "gray")}
+        return cls(parts["method"], dtype.name, low, high, layout, **marks)
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         low = np.array(self.low).reshape(-1, 1, 1)
@@ -273,7 +278,7 @@ def for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
     """
     if not isinstance(codec, ImageCodec) or not codec.assumed or dtype.kind not in "biu":
         return codec
-    return whole_range(dtype, codec.channels, codec.layout)
+    return replace(whole_range(dtype, codec.channels, codec.layout), gray=codec.gray)
 
 
 def codecs_for(
@@ -293,6 +298,11 @@ def codecs_for(
     if wanted is None and given.kind in "iu":
         wanted = given
     return for_dtype(source, given), target if wanted is None else for_dtype(target, wanted)
+
+
+def takes_gray(codec: Codec) -> bool:
+    """Whether a model takes an image of one channel for three equal ones."""
+    return isinstance(codec, ImageCodec) and codec.gray
 
 
 def codec_from_dict(parts: dict[str, Any]) -> Codec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from numbers import Number
 from typing import Any
 
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, takes_gray
 from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.layouts import Layout, counted_channels
-from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
+from napari_pix2pix.pairs.pair import OpenPair, Pair
+from napari_pix2pix.pairs.planes import ContextPlanes, GrayAsRGB, Planes, as_planes
 
 _STRIP = 256  # rows
 
@@ -77,7 +78,9 @@ def make_pairs(
     ]
 
 
-def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
+def lay_out_source(
+    image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
+) -> Planes:
     """Open an image that a model is to translate.
 
     Parameters
@@ -90,6 +93,8 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
         How many they had, those of neighbouring planes included.
     z_context : int
         Neighbouring planes on each side.
+    gray : bool
+        Whether one channel is taken for three equal ones.
 
     Raises
     ------
@@ -101,16 +106,25 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
         has_axis = True
     else:
         has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
-    if shape and len(shape) > 1 and not has_axis:
+    if shape and len(shape) > 1 and not has_axis and not gray:
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
             f"{counted_channels(channels // (2 * z_context + 1))}, got one of shape {shape}: give "
             "the same channels on the same axis."
         )
-    planes = as_planes(image, like=layout, what="image")
+    like = Layout() if gray and shape and not has_axis else layout
+    planes = as_planes(image, like=like, what="image")
+    planes = GrayAsRGB(planes) if gray and planes.channels == 1 else planes
     planes = ContextPlanes(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
     return planes
+
+
+def as_taken(opened: OpenPair, codec: Codec) -> OpenPair:
+    """Return a pair whose source a model takes: of one channel, where it takes that for three."""
+    if not takes_gray(codec) or opened.source.channels != 1:
+        return opened
+    return replace(opened, source=GrayAsRGB(opened.source))
 
 
 def check_finite(planes: Planes) -> None:

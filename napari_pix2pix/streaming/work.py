@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import FileError, Pix2PixError
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.sets import image_planes
+from napari_pix2pix.pairs.codecs import takes_gray
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan
@@ -150,7 +151,8 @@ class Work:
 def open_planes(translator: Translator, planes: Planes) -> Planes:
     """Lay an image out as a model takes it; raises `InputError` where it does not fit."""
     codec, z_context = translator.source_codec, translator.config.z_context
-    return lay_out_source(planes, codec.layout, codec.channels, z_context)
+    gray = takes_gray(codec)
+    return lay_out_source(planes, codec.layout, codec.channels, z_context, gray=gray)
 
 
 def frame_axes(axes: str) -> str:

@@ -123,7 +123,7 @@ def follow(
     """
     translator, condition = load_known(order.model), order.condition
     digest, own, codec = translator.digest, translator.twin(), translator.source_codec
-    planes = order.jobs[number].planes(codec.layout, codec.channels, translator.config.z_context)
+    planes = order.jobs[number].planes(codec, translator.config.z_context)
     pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
     names = ("tile", "batch", "device", "dropout", "precision", "output")
     how: dict[str, Any] = {name: getattr(order.options, name) for name in names}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
+from napari_pix2pix.pairs.codecs import Codec, takes_gray
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
@@ -60,10 +61,11 @@ class Job:
         """Return the same with data that no one else can change; in any thread."""
         return replace(self, sources=[one.copied() for one in self.sources])
 
-    def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
+    def planes(self, codec: Codec, z_context: int) -> Planes:
         """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
-        opened = planes_of(as_trained(self.sources, layout), "image")
-        return lay_out_source(opened, layout, channels, z_context)
+        opened = planes_of(as_trained(self.sources, codec.layout), "image")
+        gray = takes_gray(codec)
+        return lay_out_source(opened, codec.layout, codec.channels, z_context, gray=gray)
 
 
 class Loaded(NamedTuple):
@@ -165,7 +167,7 @@ def apply_model(
     yield Loaded(translator, translator.digest)
     own = translator.twin()  # another dock may use the model meanwhile
     codec, z_context = translator.source_codec, translator.config.z_context
-    opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
+    opened = [job.planes(codec, z_context) for job in jobs]
     for planes in opened:
         check_finite(planes)
     grids = [

@@ -13,6 +13,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Snapshot, planes_of
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.pairs.sets import as_taken
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import load_known
@@ -85,6 +86,7 @@ class Subject:
         opened = open_pair(pair, z_context)
         made = opened.source.channels
         if self.card is not None:
+            opened = as_taken(opened, self.card.source_codec)
             made = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(

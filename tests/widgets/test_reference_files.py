@@ -79,6 +79,21 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     np.testing.assert_array_equal(made.data, load(weights, dtype="uint16")(image))
 
 
+def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden, tmp_path):
+    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(golden.fill_(shapes), path)
+    source = viewer.add_image(noise(), name="s")
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(path)
+    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert viewer.layers[1].rgb
+    np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
+
+
 def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     source = viewer.add_image(noise(), name="s")
     dock.reset_choices()
