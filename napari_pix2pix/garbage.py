@@ -10,12 +10,15 @@ from __future__ import annotations
 import gc
 
 _holders = 0
+_was_enabled = True
 _settled = False
 
 
 def hold() -> None:
     """Let no thread collect on its own until `release`; call it before a thread begins its work."""
-    global _holders
+    global _holders, _was_enabled
+    if not _holders:
+        _was_enabled = gc.isenabled()
     _holders += 1
     gc.disable()
 
@@ -55,4 +58,5 @@ def release() -> None:
     if _settled:  # and not what others have frozen
         gc.unfreeze()
         _settled = False
-    gc.enable()
+    if _was_enabled:
+        gc.enable()

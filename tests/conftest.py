@@ -33,13 +33,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Leave what was there before a viewer out of the collections that its end takes: three."""
-    if item.get_closest_marker("window") is not None:
-        importlib.import_module("napari.window")  # all that a viewer is made of
-        gc.freeze()
+    """Collect what a test with a viewer leaves in this thread, after it.
+
+    Qt objects that threads of napari or dask collect crash the viewer. What was there before is
+    left out, since a viewer's end takes three collections of its own.
+    """
+    if item.get_closest_marker("window") is None:
+        return (yield)
+    importlib.import_module("napari.window")  # all that a viewer is made of
+    gc.freeze()
+    gc.disable()
     try:
         return (yield)
     finally:
+        gc.collect()
+        gc.enable()
         gc.unfreeze()
 
 

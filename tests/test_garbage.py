@@ -90,6 +90,14 @@ def test_what_is_settled_is_collected_after_the_release(taken: list[threading.Th
     assert taken
 
 
+def test_what_others_have_held_stays_so(taken: list[threading.Thread]) -> None:
+    gc.disable()
+    garbage.hold()
+    garbage.release()
+    assert not gc.isenabled()
+    gc.enable()
+
+
 def test_what_others_have_frozen_stays_so(taken: list[threading.Thread]) -> None:
     gc.freeze()
     garbage.hold()

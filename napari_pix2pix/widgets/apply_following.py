@@ -167,10 +167,13 @@ class Follower(QObject):
     said : Signal(str, bool)
         The layer is there, or a tile, or all, can't be made: what to tell, and whether it is an
         error.
+    gone : Signal(object)
+        This follower, when its layer was taken away.
     layer : Layer or None
     """
 
     said = Signal(str, bool)
+    gone = Signal(object)
 
     def __init__(
         self, viewer: napari.viewer.Viewer, order: Order, number: int, parent: QObject
@@ -244,6 +247,7 @@ class Follower(QObject):
             return
         if self.layer not in self._viewer.layers:
             self.close()
+            self.gone.emit(self)
             return
         keys: list[TileKey] = []
         if self.layer.visible:
@@ -285,12 +289,18 @@ class Followers(QObject):
         for number in range(len(order.sources)):
             follower = Follower(self._viewer, order, number, self)
             follower.said.connect(self.said)
+            follower.gone.connect(self._forget)
             self.all.append(follower)
 
     def close(self) -> None:
         """Stop all; what is there stays."""
         for follower in self.all:
             follower.close()
+
+    def _forget(self, follower: Follower) -> None:
+        """Let the tiles of a layer that was taken away go."""
+        self.all.remove(follower)
+        follower.deleteLater()
 
 
 def _layer(made: Made, store: TileStore) -> Any:

@@ -34,10 +34,13 @@ class ProgressRow(QProgressBar):
 
     def show_part(self, part: float, text: str) -> None:
         """Show how far it is, from 0 to 1, and what to say beside."""
+        # Drawn once, since the whole window is drawn with it; first what napari draws at once.
+        self._activity.show(part, self._title)
+        self.setUpdatesEnabled(False)
         self.setRange(0, _STEPS)
         self.setValue(round(part * _STEPS))
         self.setFormat(text)
-        self._activity.show(part, self._title)
+        self.setUpdatesEnabled(True)
 
     def finish(self) -> None:
         """Nothing is done any more."""

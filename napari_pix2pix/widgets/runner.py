@@ -65,6 +65,7 @@ class Runner(QObject):
         super().__init__(parent)
         self._latest = latest
         self._job: _Job | None = None
+        self._unless_ended: weakref.finalize[[_Job], Runner] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_PERIOD)
         self._timer.timeout.connect(self._look)
@@ -102,6 +103,7 @@ class Runner(QObject):
             raise ValueError("There is work running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
         garbage.hold()
+        self._unless_ended = weakref.finalize(self, _abandon, self._job)
         self._job.thread.start()
         self._timer.start()
 
@@ -133,14 +135,13 @@ class Runner(QObject):
         if job is None:
             return True
         has_ended = job.end(patience)
-        garbage.release()
+        self._release()
         return has_ended
 
     def _look(self) -> None:
         job = self._job
         if job is None:
             return
-        garbage.collect_due()
         over = not job.thread.is_alive()
         for event in job.take():
             self.reported.emit(event)
@@ -148,16 +149,22 @@ class Runner(QObject):
                 return
         if over:
             self._tell_end(job)
+        garbage.collect_due()  # last: it may delete a dock that nothing holds, and this with it
 
     def _tell_end(self, job: _Job) -> None:
         self._timer.stop()
         self._job = None
-        garbage.release()
+        self._release()
         if job.sentence is None:
             self.finished.emit(job.result)
         else:
             self.failed.emit(job.sentence)
         self.ended.emit()
+
+    def _release(self) -> None:
+        assert self._unless_ended is not None
+        self._unless_ended.detach()
+        garbage.release()
 
 
 class _Job:
@@ -234,6 +241,12 @@ def in_a_sentence(error: BaseException) -> str:
     said = " ".join(str(error).split())[:300]
     name = type(error).__name__
     return f"Something unexpected went wrong ({f'{name}: {said}' if said else name})."
+
+
+def _abandon(job: _Job) -> None:
+    """End work whose runner was deleted without `Runner.close`: nobody would ever ask for it."""
+    job.control.stop()
+    garbage.release()
 
 
 _jobs: weakref.WeakSet[_Job] = weakref.WeakSet()

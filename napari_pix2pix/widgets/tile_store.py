@@ -149,11 +149,6 @@ class TileStore:
         window : tuple of slice
         desk : Desk, optional
             Is told how far it is while tiles that are missing are made; without one these are 0.
-
-        Raises
-        ------
-        InputError
-            When the window does not fit into the memory.
         """
         axes = list(window)
         channels = axes.pop(0) if self._in_front else slice(None)
@@ -162,7 +157,7 @@ class TileStore:
         if desk is None and level == len(self.levels) - 1 and not frames:
             return self._laid_out(self._overview[channels, rows, columns])
         count = len(range(self._channels)[channels])
-        data = _zeros((count, *(span.stop - span.start for span in axes)), self._dtype)
+        data = np.zeros((count, *(span.stop - span.start for span in axes)), self._dtype)
         spans = [range(span.start, span.stop) for span in frames]
         for place in itertools.product(*spans):
             inner = tuple(index - span.start for index, span in zip(place, spans, strict=True))
@@ -245,6 +240,7 @@ class _Level(LazyArray):
         store, number = self._store, self._number
         if _is_drawn():
             return store.read(number, window)
+        _check_room(math.prod(span.stop - span.start for span in window) * self.dtype.itemsize)
         title = "Translating what is read"
         try:
             return keep_alive(lambda desk: store.read(number, window, desk), title=title)
@@ -267,14 +263,14 @@ def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    size, free = math.prod(shape) * dtype.itemsize, psutil.virtual_memory().available
+def _check_room(size: int) -> None:
+    """Refuse what does not fit into the memory."""
+    free = psutil.virtual_memory().available
     if size > free:
         raise InputError(
             f"Reading it takes {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free: "
             "read or save a part of the layer, or translate all of it by napari-pix2pix apply."
         )
-    return np.zeros(shape, dtype)
 
 
 def _meet(start: int, length: int, span: slice) -> tuple[slice, slice]:

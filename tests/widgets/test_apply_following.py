@@ -104,6 +104,7 @@ def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_pat
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
     assert not DRAW(layer.data, 4).any()
+    dock.close_down()  # the layer outlives the dock
     (path,) = layer.save(str(tmp_path / "made.tif"))
     wanted = np.stack([inverter(one, tile=0) for one in stack]).astype(int)
     assert np.abs(tifffile.imread(path) - wanted).max() <= 1
@@ -152,9 +153,11 @@ def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
     source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
     look_at(viewer, 300, 300)
     apply(dock, qtbot, source, inverter)
-    (layer,) = dock.followed
+    (layer,), (follower,) = dock.followed, dock._followers.all
     viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: not dock._followers.all[0].running, timeout=20_000)
+    qtbot.waitUntil(lambda: not dock._followers.all, timeout=20_000)  # nor are its tiles kept
+    assert dock.followed == []
+    assert not follower.running
 
 
 def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, qtbot, inverter):

@@ -3,14 +3,16 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QObject, QTimer
 
+from napari_pix2pix import garbage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Health, Step
@@ -229,6 +231,7 @@ def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
         timer.start(1)
         weakref.finalize(timer, lambda: deleted.append(threading.current_thread()))
 
+    gc.enable()
     runner.start(work)
     assert not gc.isenabled()
     leave()
@@ -239,3 +242,25 @@ def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
     assert gc.isenabled()
     gc.collect()
     assert deleted == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    monkeypatch.setattr(garbage, "collect_due", gc.collect)
+    stopped = threading.Event()
+
+    def work(control: Control) -> None:
+        while goes_on and not control.stopped:
+            time.sleep(0.001)
+        stopped.set()
+
+    def leave() -> None:
+        dock = QObject()
+        dock.itself = dock  # type: ignore[attr-defined]  # a cycle, which only a collection ends
+        dock.runner = Runner(dock)  # type: ignore[attr-defined]
+        dock.runner.start(work)
+
+    leave()
+    qtbot.waitUntil(lambda: stopped.is_set() and gc.isenabled())
