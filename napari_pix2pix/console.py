@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, TypeVar
 
+from napari_pix2pix import garbage
 from napari_pix2pix.activity import Activity
 from napari_pix2pix.errors import InputError
 
@@ -129,6 +130,7 @@ class _Beside(Desk):
         # What is set for the caller holds for the work too.
         run = contextvars.copy_context().run
         thread = threading.Thread(target=run, args=(self._work, work), name=_NAME, daemon=True)
+        garbage.hold()
         thread.start()
         thread.join(_SHORT)
         try:
@@ -141,6 +143,7 @@ class _Beside(Desk):
                     time.sleep(_PERIOD / 1000)
         finally:
             self._left.set()
+            garbage.release()
         if not self._result.done():
             raise KeyboardInterrupt(f"{self.title} was broken off.")
         result: T = self._result.result()
@@ -169,6 +172,7 @@ class _Beside(Desk):
         def look() -> None:
             nonlocal looks
             looks += 1
+            garbage.collect_due()
             self._answer()
             self._closed = not _viewer_is_open()
             if not self._closed:

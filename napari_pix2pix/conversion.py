@@ -155,10 +155,10 @@ def _reference_discriminator(translator: Translator, beside: Path | None) -> _Di
         judged.in_channels, config.discriminator_width, norm, config.discriminator_layers
     )
     weights = judged.state_dict()
-    if foreign := foreign_weights(network.shapes(), weights):
+    if biases := foreign_weights(network.shapes(), weights):
         return (
             f"There is no {beside.name}: the discriminator has biases where the PyTorch "
-            f"implementation has none ({some(foreign)}); train with bias=False or with a norm."
+            f"implementation has none ({some(biases)}); train with bias=False or with a norm."
         )
     return _Discriminator(beside, network, weights)
 

@@ -16,6 +16,7 @@ from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMap
 from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.pairs.class_codec import MOST_CLASSES
+from napari_pix2pix.pairs.gray import as_taken
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.scoring import Evaluation, Exam, Measures, fit_to_scored, mark
 from napari_pix2pix.scoring.exams import read_some
@@ -122,7 +123,8 @@ def evaluate_pairs(
         raise InputError(
             f"There are {len(pairs)} targets and {len(labels)} label images: give one for each."
         )
-    opened = [open_pair(pair, translator.config.z_context) for pair in pairs]
+    z_context, codec = translator.config.z_context, translator.source_codec
+    opened = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
     trivial = (
         None if translator.trivial.maps else fit_to_scored(opened, translator.target_codec.kind)
     )
@@ -148,6 +150,7 @@ def exam_of(
     labels: Any = None,
     trivial: TrivialMap | None = None,
     device: str | None = None,
+    copies: bool = False,
 ) -> Exam:
     """Let a translator predict a pair.
 
@@ -163,6 +166,8 @@ def exam_of(
     trivial : TrivialMap, optional
         In place of the one of the training.
     device : str, optional
+    copies : bool
+        Whether the network is copied, since others may use the translator meanwhile.
 
     Raises
     ------
@@ -171,11 +176,11 @@ def exam_of(
     """
     _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
-    condition = opened.condition
+    condition, by = opened.condition, translator.twin() if copies else translator
 
     def translate(frame: int, **how: Any) -> NDArray[Any]:
         planes = opened.source
-        return translator.translate_planes(planes, frame, condition, device=device, **how)
+        return by.translate_planes(planes, frame, condition, device=device, **how)
 
     def draw(frame: int, number: int) -> NDArray[Any]:
         drops = not translator.config.noise_channels

@@ -17,12 +17,14 @@ from napari_pix2pix.formats.headers import is_torch_file
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.formats.reference import ReferenceNetwork, read_reference
 from napari_pix2pix.formats.reference_discriminator import path_beside, read_discriminator
-from napari_pix2pix.pairs.codecs import ImageCodec, whole_range
+from napari_pix2pix.pairs.assumed import whole_range
+from napari_pix2pix.pairs.codecs import ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator
 
 _DTYPE = "uint8"  # what the reference implementation reads and writes
+_RGB = 3  # channels that it reads of every image, unless told otherwise
 
 
 class _Beside(NamedTuple):
@@ -117,6 +119,8 @@ def _read_foreign(
     target = _codec(dtype, network.out_channels)
     beside = _discriminator_beside(path, network)
     notes = [_note_on_range(source), *beside.notes]
+    if source.gray:
+        notes.append("An image of one channel is taken for three equal ones, as it is there.")
     if known is None and dropout is None:
         notes.append(
             "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
@@ -206,14 +210,15 @@ def _codec(name: str | None, channels: int) -> ImageCodec:
             f"dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
             f"'uint16'; got {name!r}."
         ) from None
-    return replace(whole_range(dtype, channels, _layout(channels)), assumed=name is None)
+    codec = whole_range(dtype, channels, _layout(channels))
+    return replace(codec, assumed=name is None, gray=channels == _RGB)
 
 
 def _layout(channels: int) -> Layout:
     """Take three channels for red, green and blue, as the reference implementation does."""
     if channels == 1:
         return Layout()
-    return Layout(-1, rgb=True) if channels == 3 else Layout(-3)
+    return Layout(-1, rgb=True) if channels == _RGB else Layout(-3)
 
 
 def _side(codec: ImageCodec) -> str:

@@ -26,12 +26,14 @@ from napari_pix2pix.layers import (
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
 from napari_pix2pix.pairs.codecs import Output
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.stored import StoredModel
 from napari_pix2pix.training.networks import Discriminator
 from napari_pix2pix.translation import calls
+from napari_pix2pix.translation.compiling import check_can_be_compiled
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.frames import FrameTranslator
@@ -156,6 +158,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         output: Output = "target",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -196,6 +199,9 @@ class Translator(FrameTranslator):
             bf16-mixed computes in half precision: faster on a GPU, off by a root mean square of
             1 % at most, where the network's range is 2. The first tile is also computed in full
             precision; where they are further apart, all is.
+        compile : bool
+            Let torch compile the network when it is first run: takes half a minute and more, gains
+            nothing on a CPU. For fixed statistics without dropout.
         output : {"target", "float"}
             The target's dtype, rounded and clipped, or floating point in the target's units, not
             clipped.
@@ -216,7 +222,8 @@ class Translator(FrameTranslator):
         InputError
             When the image does not fit the model; the sentence says how.
         DeviceError
-            When there is no such device, or its memory does not suffice for the smallest tile.
+            When there is no such device, or its memory does not suffice for the smallest tile; when
+            there is nothing to compile with.
 
         Warns
         -----
@@ -251,8 +258,10 @@ class Translator(FrameTranslator):
         }
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=samples, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         if is_lazy(planes):
             calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
@@ -290,6 +299,7 @@ class Translator(FrameTranslator):
         halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
+        compile: bool = False,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Spread:
         """Draw several samples of an image, and say what they have in common and where they differ.
@@ -302,7 +312,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, precision, on_tile
+        condition, seed, dropout, statistics, tile, batch, halo, device, precision, compile, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -339,9 +349,11 @@ class Translator(FrameTranslator):
         levels = check_spread(self.target_codec, quantiles)
         noise = self.config.noise_channels
         calls.check_call(self.generator, noise_channels=noise, samples=n, seed=seed, **how)
+        if compile:
+            check_can_be_compiled(self.generator, device, dropout=dropout, statistics=statistics)
         planes, sources = self._open(image)
         self._look_at(planes)
-        how |= {"condition": condition, "device": device}
+        how |= {"condition": condition, "device": device, "compile": compile}
         spread = spread_samples(self, planes, n, seed or 0, how, levels=levels, on_tile=on_tile)
         if not sources:
             return spread
@@ -391,7 +403,7 @@ class Translator(FrameTranslator):
             As when the translator is called.
         """
         if self.source_codec.channels:
-            raise InputError("This model was trained with a source: call it on an image.")
+            raise InputError("This model was trained with a source: apply it to an image.")
         calls.check_integer("n", n, 1)
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)
@@ -515,7 +527,9 @@ class Translator(FrameTranslator):
         """Open an image like those of the training; with it what its layers are, if they are."""
         codec = self.source_codec
         given, sources = image_of(image, codec.layout)
-        return lay_out_source(given, codec.layout, codec.channels, self.config.z_context), sources
+        z_context, gray = self.config.z_context, takes_gray(codec)
+        planes = lay_out_source(given, codec.layout, codec.channels, z_context, gray=gray)
+        return planes, sources
 
     def _look_at(self, planes: Planes) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import importlib.util
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_WIDGETS) or "qapp" in getattr(item, "fixturenames", ()):
             item.add_marker("window")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Collect what a test with a viewer leaves in this thread, after it.
+
+    Qt objects that threads of napari or dask collect crash the viewer. What was there before is
+    left out, since a viewer's end takes three collections of its own.
+    """
+    if item.get_closest_marker("window") is None:
+        return (yield)
+    importlib.import_module("napari.window")  # all that a viewer is made of
+    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.enable()
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 
 LOW = {"errors"}
 MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-DESK = {"activity", "layers", "console"}
+DESK = {"activity", "garbage", "layers", "console"}
 MODELS = {"translator", "loading", "conversion", "fitting", "scoring", "evaluation", "streaming"}
 HIGH = MIDDLE | DESK | {"checkpoints", "stored", "drawing"} | MODELS
 
@@ -35,7 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "formats": LOW | {"core", "pairs"},
     "layers": LOW | {"pairs"},
     "activity": set(),
-    "console": LOW | {"activity"},
+    "garbage": set(),
+    "console": LOW | {"activity", "garbage"},
     "checkpoints": MIDDLE,
     "stored": LOW | {"core", "pairs", "training", "formats"},
     "drawing": LOW | {"pairs", "translation", "console"},

@@ -177,7 +177,7 @@ def test_several_samples_of_an_image(fields: dict[str, Any], how: dict[str, Any]
 
 def test_a_model_with_a_source_is_called() -> None:
     model = learn()
-    with pytest.raises(InputError, match="trained with a source: call it on an image"):
+    with pytest.raises(InputError, match="trained with a source: apply it to an image"):
         model.sample()
     with pytest.raises(InputError, match="all 2 samples would be the same"):
         model(noise(8, 8), samples=2)

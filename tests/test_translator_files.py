@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from bombs import Bomb
 from safetensors.torch import save_file
 
 from napari_pix2pix import load, train
@@ -135,16 +135,6 @@ def _parts(translator, folder):
     return read_container(folder / "whole.safetensors")
 
 
-class _Bomb:
-    """Leaves a mark where it is unpickled."""
-
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.mark),)
-
-
 def _write_bad_file(kind, path, translator):
     translator.save(path)
     content = path.read_bytes()
@@ -161,10 +151,10 @@ def _write_bad_file(kind, path, translator):
     elif kind == "no model":
         path.write_bytes(b"II*\0" + bytes(400))
     elif kind == "pickle":
-        path.write_bytes(pickle.dumps(_Bomb(path.with_name("mark"))))
+        path.write_bytes(pickle.dumps(Bomb(path.with_name("mark"))))
     elif kind == "pth":
         path.unlink()
-        torch.save(_Bomb(path.with_name("mark")), path)
+        torch.save(Bomb(path.with_name("mark")), path)
     elif kind == "folder":
         path.unlink()
         path.mkdir()

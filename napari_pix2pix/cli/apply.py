@@ -71,6 +71,11 @@ if TYPE_CHECKING:
     help="bf16-mixed: faster on a GPU, off by 1 % of the range at most.  [default: 32-true]",
 )
 @click.option(
+    "--compile",
+    is_flag=True,
+    help="Let torch compile the network first: a minute, and nothing gained on a CPU.",
+)
+@click.option(
     "--output",
     type=click.Choice(["target", "float"]),
     default="target",

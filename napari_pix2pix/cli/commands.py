@@ -129,5 +129,6 @@ def _described(header: dict[str, Any]) -> list[str]:
     if header["conditions"]:
         lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
     if origin := header.get("started_from"):
-        lines.append(f"started from: {origin['summary']}, {origin['steps']} steps")
+        steps = f", {origin['steps']} steps" if origin["steps"] else ""
+        lines.append(f"started from: {origin['summary']}{steps}")
     return lines

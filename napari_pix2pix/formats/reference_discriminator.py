@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from napari_pix2pix.core import PatchDiscriminator, PixelDiscriminator
+from napari_pix2pix.core import make_discriminator
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.state_dicts import (
     Norm,
@@ -53,12 +53,11 @@ class ReferenceDiscriminator:
         kind = f"PatchGAN of {layers}" if self.layers else "PixelGAN"
         return f"{kind} and width {self.width} with {with_norm(self.norm)}"
 
-    def build(self) -> PatchDiscriminator | PixelDiscriminator:
+    def build(self) -> nn.Module:
         """Build the network of ours that has these weights."""
-        how = {"width": self.width, "norm": self.norm}
-        if self.layers == 0:
-            return PixelDiscriminator(self.in_channels, **how)
-        return PatchDiscriminator(self.in_channels, layers=self.layers, **how)
+        return make_discriminator(
+            self.in_channels, layers=self.layers, width=self.width, norm=self.norm
+        )
 
     def own_shapes(self) -> Shapes:
         """Return names and shapes of our network's weights, in their order."""

@@ -51,58 +51,6 @@ class LabelCounts:
     overlap: float = 0.0
 
 
-def label_scores(
-    prediction: ArrayLike,
-    truth: ArrayLike,
-    *,
-    kind: LabelKind,
-    valid: ArrayLike | None = None,
-    full: bool = False,
-) -> dict[str, float]:
-    """Score one predicted label image.
-
-    Parameters
-    ----------
-    prediction, truth : array_like of int or bool
-        Of the same shape, (H, W), (1, H, W) or any other. 0 is the background.
-    kind : {'classes', 'instances'}
-    valid : array_like of bool, optional
-        The pixels that count, broadcast to the images' shape. Objects that lie partly outside
-        are scored by what lies inside.
-    full : bool
-        Add F1 at each threshold.
-
-    Returns
-    -------
-    dict of str to float
-        Fractions, 1 being perfect:
-
-        - ``dice``, ``iou``: overlap of the foregrounds; for several classes the mean over those,
-          without the background, that either image holds.
-        - ``dice_N``, for each class N that either image holds (classes only).
-        - ``f1``, ``f1_75``, ``f1_mean``: F1 of objects that match by an IoU above 0.5, above
-          0.75, and the mean over 0.5, 0.55, ... 0.95 (instances only); in full also ``f1_55``,
-          ``f1_60``, ... ``f1_95``.
-        - ``matched_iou``: mean IoU of the objects matched at 0.5; NaN without a match.
-        - ``pq``: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
-
-        Where there is neither anything to find nor anything found, the score is 1.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, values are not integers, or no pixel is valid.
-
-    Examples
-    --------
-    >>> truth = np.array([[1, 1, 0, 2]])
-    >>> scores = label_scores(np.array([[5, 5, 0, 0]]), truth, kind="instances")
-    >>> scores["dice"], round(scores["f1"], 3), scores["matched_iou"]
-    (0.8, 0.667, 1.0)
-    """
-    return pool_label_scores([label_counts(prediction, truth, kind=kind, valid=valid)], full=full)
-
-
 def label_counts(
     prediction: ArrayLike,
     truth: ArrayLike,
@@ -114,12 +62,21 @@ def label_counts(
 
     Parameters
     ----------
-    prediction, truth, kind, valid
-        As for `label_scores`.
+    prediction, truth : array_like of int or bool
+        Of the same shape, (H, W), (1, H, W) or any other. 0 is the background.
+    kind : {'classes', 'instances'}
+    valid : array_like of bool, optional
+        The pixels that count, broadcast to the images' shape. Objects that lie partly outside
+        are scored by what lies inside.
 
     Returns
     -------
     LabelCounts
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, values are not integers, or no pixel is valid.
     """
     predicted, true = _counted(prediction, truth, valid)
     if kind == "classes":
@@ -146,13 +103,24 @@ def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> d
     counts : iterable of LabelCounts
         One for each image, all of one kind.
     full : bool
-        As for `label_scores`.
+        Add F1 at each threshold.
 
     Returns
     -------
     dict of str to float
-        The keys of `label_scores`. Pixel scores are means over the images, those of a class over
-        the images that hold it; object scores are those of the counts of all images together.
+        Fractions, 1 being perfect. Pixel scores are means over the images, those of a class over
+        the images that hold it; object scores are those of the counts of all images together:
+
+        - ``dice``, ``iou``: overlap of the foregrounds; for several classes the mean over those,
+          without the background, that either image holds.
+        - ``dice_N``, for each class N that either image holds (classes only).
+        - ``f1``, ``f1_75``, ``f1_mean``: F1 of objects that match by an IoU above 0.5, above
+          0.75, and the mean over 0.5, 0.55, ... 0.95 (instances only); in full also ``f1_55``,
+          ``f1_60``, ... ``f1_95``.
+        - ``matched_iou``: mean IoU of the objects matched at 0.5; NaN without a match.
+        - ``pq``: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
+
+        Where there is neither anything to find nor anything found, the score is 1.
 
     Raises
     ------

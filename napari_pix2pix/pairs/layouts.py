@@ -66,6 +66,17 @@ class Layout:
         return np.ascontiguousarray(np.moveaxis(stack, -3, axis))
 
 
+def counted_channels(count: int) -> str:
+    """Say a number of channels.
+
+    Examples
+    --------
+    >>> counted_channels(1), counted_channels(3)
+    ('1 channel', '3 channels')
+    """
+    return f"{count} channel{'' if count == 1 else 's'}"
+
+
 def find_layout(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],

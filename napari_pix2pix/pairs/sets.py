@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.gray import GrayAsRGB
 from napari_pix2pix.pairs.labels import listed
-from napari_pix2pix.pairs.layouts import Layout
+from napari_pix2pix.pairs.layouts import Layout, counted_channels
 from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
 
@@ -77,7 +78,9 @@ def make_pairs(
     ]
 
 
-def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
+def lay_out_source(
+    image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
+) -> Planes:
     """Open an image that a model is to translate.
 
     Parameters
@@ -90,6 +93,8 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
         How many they had, those of neighbouring planes included.
     z_context : int
         Neighbouring planes on each side.
+    gray : bool
+        Whether one channel is taken for three equal ones.
 
     Raises
     ------
@@ -101,33 +106,17 @@ def lay_out_source(image: Any, layout: Layout, channels: int, z_context: int = 0
         has_axis = True
     else:
         has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
-    if shape and len(shape) > 1 and not has_axis:
+    if shape and len(shape) > 1 and not has_axis and not gray:
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
-            f"{_counted(channels // (2 * z_context + 1))}, got one of shape {shape}: give the same "
-            "channels on the same axis."
+            f"{counted_channels(channels // (2 * z_context + 1))}, got one of shape {shape}: give "
+            "the same channels on the same axis."
         )
-    planes = as_planes(image, like=layout, what="image")
+    like = Layout() if gray and shape and not has_axis else layout
+    planes = as_planes(image, like=like, what="image")
+    planes = GrayAsRGB(planes) if gray and planes.channels == 1 else planes
     planes = ContextPlanes(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
-    return planes
-
-
-def open_source(image: Any, layout: Layout, channels: int, z_context: int = 0) -> Planes:
-    """Read a source like those of a training, and look for a finite pixel.
-
-    Parameters
-    ----------
-    image, layout, channels, z_context
-        As for `lay_out_source`.
-
-    Raises
-    ------
-    InputError
-        When it is no image, lacks the channels, or has no finite pixel.
-    """
-    planes = lay_out_source(image, layout, channels, z_context)
-    check_finite(planes)
     return planes
 
 
@@ -142,7 +131,7 @@ def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
     if planes.channels != channels:
         neighbours = 2 * z_context + 1
         raise InputError(
-            f"The model was trained on images of {_counted(channels // neighbours)}, got "
+            f"The model was trained on images of {counted_channels(channels // neighbours)}, got "
             f"{planes.channels // neighbours}: give the same channels."
         )
 
@@ -213,10 +202,6 @@ def _any_finite(planes: Planes) -> bool:
         for frame in range(planes.frames)
         for top in range(0, planes.height, _STRIP)
     )
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(value: Any, what: str) -> list[Any]:

@@ -95,7 +95,8 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
             plane = image[channel].astype(np.float64)
             frequencies, powers = radial_spectrum(plane, valid[channel])
             how = {"color": COLOURS[side], "label": WORDS[side]}
-            axes.semilogy(frequencies, np.maximum(powers, np.finfo(float).tiny), lw=1.5, **how)
+            known = np.where(powers > 0, powers, np.nan)  # a constant image has no power
+            axes.semilogy(frequencies, known, lw=1.5, **how)
         axes.set_title(title)
         axes.set_xlabel("cycles per pixel")
         axes.set_ylabel("power")
@@ -141,6 +142,7 @@ def show_doubt(doubt: Doubt) -> Figure:
     right.set_xlim(0, across)
     right.set_ylim(0, up)
     right.set_box_aspect(1)
+    right.ticklabel_format(scilimits=(-2, 3))
     right.set_xlabel(f"spread ({unit})")
     right.set_ylabel(f"error ({unit})")
     return _finished(figure, right)

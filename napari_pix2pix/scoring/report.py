@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.scoring.result import Evaluation
 
 _DPI = 130
+_SHOWN_DPI = 90  # on a screen; all figures at one scale, so that their letters have one size
 
 _LEGENDS = {
     "image": "Prediction and truth have the same contrast, the truth's. The difference is red "
@@ -44,6 +45,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; mar
   padding: 0 1em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.25em; margin-top: 2em; } h3 { font-size: 1.05em; }
 img { max-width: 100%; }
+details th { white-space: nowrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2em 0.9em 0.2em 0; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
@@ -88,7 +90,9 @@ def report_html(
     tell(1.0)
     title = f"Evaluation of {escape(_title(evaluation))}"
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title>"
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
@@ -110,12 +114,16 @@ def _title(evaluation: Evaluation) -> str:
 def _opening(evaluation: Evaluation) -> str:
     name, score = headline(evaluation["prediction"])
     count = len(evaluation["images"])
-    text = f"{name} {score:.3f} over {count} image{'s' if count > 1 else ''}"
+    text = f"{_scored(name, score)} over {count} image{'s' if count > 1 else ''}"
     if "trivial" in evaluation:
-        text += f"; the best trivial map has {headline(evaluation['trivial'])[1]:.3f}"
+        text += f"; the best trivial map has {_scored(*headline(evaluation['trivial']))}"
         better, known = _wins(evaluation)
         text += f". The prediction is better in {better} of {known} scores"
     return f"<h1>Evaluation of {escape(_title(evaluation))}</h1>\n<p>{text}.</p>"
+
+
+def _scored(name: str, score: float) -> str:
+    return f"no {name}" if math.isnan(score) else f"{name} {score:.3f}"
 
 
 def _wins(evaluation: Evaluation) -> tuple[int, int]:
@@ -163,7 +171,7 @@ def _scores(evaluation: Evaluation) -> str:
 
 
 def _cell(value: float, *, is_best: bool = False) -> str:
-    text = "–" if math.isnan(value) else f"{value:.4g}"
+    text = "–" if math.isnan(value) else f"{value:#.4g}".rstrip(".")
     return f'<td class="number{" best" if is_best else ""}">{text}</td>'
 
 
@@ -172,9 +180,7 @@ def _pictures(evaluation: Evaluation, frames: Iterable[tuple[str, Mark, Frame]])
     yield f'<p class="note">{_LEGENDS[evaluation.exams[0].codec.kind]}</p>'
     for word, mark, frame in frames:
         said = "; ".join(
-            f"{WORDS[side]}: {name} {value:.3f}"
-            for side in mark.sides
-            for name, value in [headline(mark.sides[side].scores)]
+            f"{WORDS[side]}: {_scored(*headline(mark.sides[side].scores))}" for side in mark.sides
         )
         yield f"<h3>{word}: {escape(mark.name)}</h3>\n<p>{said}.</p>"
         yield _image(show_frame(frame, evaluation.exams[mark.exam]), word)
@@ -240,4 +246,5 @@ def _image(figure: Figure, says: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{escape(says)}" src="data:image/png;base64,{data}"></p>'
+    width = round(figure.get_figwidth() * _SHOWN_DPI)
+    return f'<p><img alt="{escape(says)}" width="{width}" src="data:image/png;base64,{data}"></p>'

@@ -29,6 +29,7 @@ from napari_pix2pix.streaming.work import (
 )
 from napari_pix2pix.translation import calls
 from napari_pix2pix.translation.blocks import Plan, parse_frames, parse_region
+from napari_pix2pix.translation.compiling import check_can_be_compiled
 from napari_pix2pix.translation.cutting import block_side
 from napari_pix2pix.translation.devices import choose_device
 from napari_pix2pix.translation.draws import sample_seed
@@ -47,6 +48,7 @@ _DEFAULTS: dict[str, Any] = {
     "halo": None,
     "device": None,
     "precision": "32-true",
+    "compile": False,
     "output": "target",
 }
 _OPTIONS = (
@@ -114,7 +116,7 @@ def translate_file(
         Called with the number of blocks done and of all.
     **how
         ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device``,
-        ``precision`` and ``output``, as when a translator is called.
+        ``precision``, ``compile`` and ``output``, as when a translator is called.
 
     Returns
     -------
@@ -135,12 +137,17 @@ def translate_file(
     draw = {"seed": seed, "sample": sample, "samples": samples, "summary": summary}
     record = made_of(translator, source, how | draw | {"region": region, "frames": frames})
     how = {**_DEFAULTS, **how}
-    checked = {name: how[name] for name in _DEFAULTS if name not in ("condition", "device")}
+    unchecked = "condition", "device", "compile"
+    checked = {name: how[name] for name in _DEFAULTS if name not in unchecked}
     noise = translator.config.noise_channels
     calls.check_call(
         translator.generator, noise_channels=noise, samples=samples, seed=seed, **checked
     )
     calls.check_exact(how.pop("halo"), translator.generator.halo)
+    if how["compile"]:
+        where = "cpu" if cluster else how["device"]  # what workers have, they will tell
+        drawn = {name: how[name] for name in ("dropout", "statistics")}
+        check_can_be_compiled(translator.generator, where, **drawn)
     how["seed"] = sample_seed(seed or 0, sample)
     if summary is not None:
         check_spread(translator.target_codec)

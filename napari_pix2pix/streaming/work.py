@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import FileError, Pix2PixError
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.sets import image_planes
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan
@@ -22,6 +23,7 @@ from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.excerpts import read_part
 from napari_pix2pix.translation.inference import needs_whole, network_grid
 from napari_pix2pix.translation.measuring import Measured
+from napari_pix2pix.translation.memory import free_at_once
 from napari_pix2pix.translation.spread import spread_of, summarise
 from napari_pix2pix.translation.tiles import Box, TileGrid
 from napari_pix2pix.translator import Translator
@@ -76,6 +78,7 @@ class Work:
     """
 
     def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
+        free_at_once()
         self.translator, self.planes, self.job = translator, planes, job
         self._how: dict[str, Any] = dict(job.options)
         numbers = range(1 if job.summary is None else job.samples)
@@ -148,7 +151,8 @@ class Work:
 def open_planes(translator: Translator, planes: Planes) -> Planes:
     """Lay an image out as a model takes it; raises `InputError` where it does not fit."""
     codec, z_context = translator.source_codec, translator.config.z_context
-    return lay_out_source(planes, codec.layout, codec.channels, z_context)
+    gray = takes_gray(codec)
+    return lay_out_source(planes, codec.layout, codec.channels, z_context, gray=gray)
 
 
 def frame_axes(axes: str) -> str:

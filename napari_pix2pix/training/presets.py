@@ -39,10 +39,12 @@ WITHOUT_SOURCE: dict[str, Any] = {
     "noise": "pixel",
 }
 # What ``light`` does otherwise there (docs/cgan.md): a generator and a discriminator of about the
-# same strength and rate, many patches a step, and no checkerboard that nothing would average out.
+# same strength and rate, many patches a step, drawn uniformly, since samples are to have no more in
+# them than images have, and no checkerboard that nothing would average out.
 LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
-    "depth": 4,
     "batch": 16,
+    "content": 0.0,
+    "depth": 4,
     "dropout": 0.0,
     "upsampling": "resize",
     "discriminator_width": 32,

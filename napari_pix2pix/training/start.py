@@ -13,11 +13,13 @@ from torch import Tensor
 
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps
+from napari_pix2pix.pairs.assumed import codecs_for
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.class_values import Side
-from napari_pix2pix.pairs.codecs import Codec, codecs_for
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import find_set_kind
 from napari_pix2pix.pairs.labels import distinct_values, labelled
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.sample import Block
 from napari_pix2pix.training.config import TrainConfig
@@ -152,7 +154,7 @@ class Start:
             planes = getattr(opened[0], what)
             if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {_counted(planes.channels)} of "
+                    f"The {what} of {opened[0].name} has {counted_channels(planes.channels)} of "
                     f"{planes.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )
@@ -252,9 +254,11 @@ class Start:
 
     def note(self, config: TrainConfig) -> str:
         """Say what the training begins from."""
+        steps = self.origin["steps"]
+        trained = f"{steps} steps" if steps else "trained elsewhere"
         sentence = (
-            f"Starts from a model of {self.origin['summary']}, {self.origin['steps']} steps, and "
-            "keeps its intensities and networks."
+            f"Starts from a model of {self.origin['summary']}, {trained}, and keeps its "
+            "intensities and networks."
         )
         if config.adversarial_weight and not self.origin["discriminator"]:
             sentence += (
@@ -281,10 +285,6 @@ def origin_of(tensors: Mapping[str, Tensor], *, summary: str, steps: int) -> dic
         "discriminator": any(name.startswith("discriminator.") for name in tensors),
         "weights": digest.hexdigest(),
     }
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels > 1 else ''}"
 
 
 def _listed(names: Sequence[Hashable]) -> str:

@@ -57,7 +57,8 @@ def check_call(
     if statistics == "image" and not _has(generator, nn.BatchNorm2d):
         raise InputError("This model has no batch norm: leave statistics='stored'.")
     if samples > 1 and not (noise_channels or dropout):
-        advice = "pass dropout=True" if _has(generator, nn.Dropout) else "leave samples out"
+        can_drop = _has(generator, nn.Dropout)
+        advice = "pass dropout=True (--dropout)" if can_drop else "leave samples out"
         raise InputError(
             f"This model has no noise planes, so all {samples} samples would be the same: {advice}."
         )

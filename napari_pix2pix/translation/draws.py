@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from napari_pix2pix.translation.tiles import overlap
+
 NoiseKind = Literal["image", "pixel"]
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
@@ -90,8 +92,8 @@ def read_blocks(
     window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
     for i in range(rows.start // side, -(-rows.stop // side)):
         for j in range(columns.start // side, -(-columns.stop // side)):
-            spans = _overlap(i * side, side, rows), _overlap(j * side, side, columns)
-            inside, here = zip(*spans, strict=True)
+            block = slice(i * side, (i + 1) * side), slice(j * side, (j + 1) * side)
+            inside, here = zip(*map(overlap, block, (rows, columns)), strict=True)
             window[:, *here] = draw(i, j)[:, *inside]
     return window
 
@@ -102,9 +104,3 @@ def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray
         return np.random.default_rng([seed, i, j]).standard_normal(shape, np.float32)
 
     return read_blocks(draw, _BLOCK, channels, rows, columns)
-
-
-def _overlap(first: int, side: int, span: slice) -> tuple[slice, slice]:
-    """Return where a block and a span meet, counted in the block and in the span."""
-    start, stop = max(first, span.start), min(first + side, span.stop)
-    return slice(start - first, stop - first), slice(start - span.start, stop - span.start)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.lazy import LazyArray
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.translation.tiles import Box, overlap
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -97,7 +97,7 @@ class Scattered(LazyArray):
         data = np.empty(tuple(span.stop - span.start for span in window), self.dtype)
         found = 0
         for place, chunk in self._pieces:
-            both = list(map(_overlap, place, window))
+            both = list(map(overlap, place, window))
             inside, here = zip(*both, strict=True)
             if all(span.start < span.stop for span in here):
                 data[here] = chunk[inside]
@@ -125,7 +125,7 @@ class Excerpt:
         size = tuple(span.stop - span.start for span in self.spans)
         data = np.empty(size, np.asarray(blocks[0]).dtype)
         for place, block in zip(self.places, blocks, strict=True):
-            both = list(map(_overlap, place, self.spans))
+            both = list(map(overlap, place, self.spans))
             inside, here = zip(*both, strict=True)
             data[here] = block[inside]
         return Cutout(self.shape, self.spans, data)
@@ -158,11 +158,3 @@ def _chunks_in(edges: list[int], span: slice) -> list[tuple[int, slice]]:
     """List the chunks along an axis that a span meets: their numbers, and where they are."""
     first, last = bisect_right(edges, span.start) - 1, bisect_left(edges, span.stop)
     return [(number, slice(edges[number], edges[number + 1])) for number in range(first, last)]
-
-
-def _overlap(chunk: slice, span: slice) -> tuple[slice, slice]:
-    """Return where a chunk and a span meet, counted in the chunk and in the span."""
-    start, stop = max(chunk.start, span.start), min(chunk.stop, span.stop)
-    return slice(start - chunk.start, stop - chunk.start), slice(
-        start - span.start, stop - span.start
-    )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.pairs.codecs import Codec, Output, codecs_for
+from napari_pix2pix.pairs.assumed import codecs_for
+from napari_pix2pix.pairs.codecs import Codec, Output
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, says_nothing
 from napari_pix2pix.translation import calls
@@ -233,11 +234,20 @@ class FrameTranslator:
         other.source_codec, other.target_codec = codecs
         return other
 
-    def twin(self) -> Self:
-        """Return a translator with a network of its own, which no one else changes."""
-        twin = copy(self)
-        twin.generator = deepcopy(self.generator)
-        return twin
+    def twin(self) -> FrameTranslator:
+        """Return what translates alike, with a network of its own that no one else changes.
+
+        Nothing else of a model goes with it where it is sent to another process.
+        """
+        return FrameTranslator(
+            deepcopy(self.generator),
+            self.source_codec,
+            self.target_codec,
+            conditions=self.conditions,
+            z_context=self._z_context,
+            noise_channels=self._noise_channels,
+            noise=self._noise,
+        )
 
     def iter_frame(
         self,

@@ -17,6 +17,7 @@ from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.folding import folded
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.translation.compiling import compiled
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.draws import NoiseKind, noise_reader
 from napari_pix2pix.translation.dropping import dropping
@@ -103,6 +104,7 @@ class Model:
         dropout: bool = False,
         statistics: Statistics = "stored",
         precision: Precision = "32-true",
+        compile: bool = False,
         measured: Measured | None = None,
         region: Box | None = None,
         first: Box | None = None,
@@ -132,6 +134,8 @@ class Model:
             Batch norm with its running statistics, or with those of this image.
         precision : {"32-true", "bf16-mixed"}
             See `run_network`. What is measured is measured in full precision.
+        compile : bool
+            Let torch compile the network, see `check_can_be_compiled`.
         measured : mapping of str to Moments, optional
             What `measure` returned for this image, where its tiles are computed apart. Otherwise
             it is measured here when a network that measures each image is given tiles.
@@ -153,7 +157,7 @@ class Model:
         model = self if norms else replace(self, generator=folded(self.generator))
         run = partial(
             model._run,
-            model._function(condition, precision),
+            model._function(condition, precision, compile),
             self._reader(read, seed),
             seed=seed,
             statistics=statistics,
@@ -291,8 +295,10 @@ class Model:
         return cut_image(generator, self._planes_in, grid, device=device, **how)
 
     def _function(
-        self, condition: int, precision: Precision = "32-true"
+        self, condition: int, precision: Precision = "32-true", compile: bool = False
     ) -> Callable[[Tensor], Tensor]:
+        run = compiled(self.generator) if compile else None
+
         def function(read: Tensor) -> Tensor:
             planes = read
             if self.conditions:
@@ -301,7 +307,7 @@ class Model:
                 wanted = condition_planes(index, self.conditions, height, width)
                 source, noise = read.tensor_split([self.source_codec.planes], dim=1)
                 planes = stack_planes(source, wanted, noise)
-            return run_network(self.generator, planes, precision)
+            return run_network(self.generator, planes, precision, run)
 
         return function
 

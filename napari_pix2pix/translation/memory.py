@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import sys
 import weakref
 from bisect import bisect_right
 from dataclasses import replace
@@ -15,6 +17,8 @@ from napari_pix2pix.translation.tiles import TileGrid
 
 _MOST_WINDOWS = 8  # at once: more would only make progress coarser
 _SHARE = 0.5  # of the free memory: other programs, workspaces and the image itself need some too
+_AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as it is freed
+_MMAP_THRESHOLD = -3  # its number in malloc.h
 # What PyTorch's allocators, cuDNN and cuBLAS say; only CUDA's has an exception class of its own.
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
@@ -40,6 +44,18 @@ def free_memory(device: torch.device | str) -> int:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return int(psutil.virtual_memory().available)
+
+
+def free_at_once() -> None:
+    """Let freed buffers go back to the system at once, where the C library would keep them.
+
+    glibc raises the size from which it does so to that of the largest buffer that was freed, up to
+    32 MB, so how much memory a process holds depends on what came before. No effect elsewhere.
+    """
+    if sys.platform == "linux":
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl
+        if set_option is not None:
+            set_option(_MMAP_THRESHOLD, _AT_ONCE)
 
 
 def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:
@@ -151,7 +167,7 @@ def fit_to_memory(
     device : torch.device or str
         Where the network runs.
     tile, batch : int, optional
-        As for `translate`; None where it is to be chosen.
+        As for `iter_tiles`; None where it is to be chosen.
     most : int
         The largest batch that is chosen.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,24 +16,39 @@ BOUND = 0.01
 _near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
-def run_network(network: nn.Module, planes: Tensor, precision: Precision) -> Tensor:
+def run_network(
+    network: nn.Module,
+    planes: Tensor,
+    precision: Precision,
+    run: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Run a network on planes (B, P, h, w), and return float32.
 
-    In half precision the first planes that a network is given go through it twice: where the
-    results are further apart than `BOUND`, it stays in full precision.
+    Parameters
+    ----------
+    network, planes, precision
+        What is run, on what, and how.
+    run : callable, optional
+        The network compiled; itself when not given.
 
     Warns
     -----
     UserWarning
-        Where it does.
+        Where it is too inexact in half precision.
+
+    Notes
+    -----
+    In half precision the first planes that a network is given go through it twice: where the
+    results are further apart than `BOUND`, it stays in full precision.
     """
+    run = network if run is None else run
     if precision == "32-true" or _near.get(network) is False:
-        return _run(network, planes)
+        return run(planes).float()
     with torch.autocast(planes.device.type, torch.bfloat16):
-        half = _run(network, planes)
+        half = run(planes).float()
     if network in _near:
         return half
-    full = _run(network, planes)
+    full = run(planes).float()
     apart = float((half - full).square().mean().sqrt())
     _near[network] = apart <= BOUND
     if _near[network]:
@@ -44,8 +60,3 @@ def run_network(network: nn.Module, planes: Tensor, precision: Precision) -> Ten
         stacklevel=2,
     )
     return full
-
-
-def _run(network: nn.Module, planes: Tensor) -> Tensor:
-    made: Tensor = network(planes)
-    return made.float()

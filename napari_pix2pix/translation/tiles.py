@@ -287,6 +287,19 @@ class TileGrid:
         return (begin, begin + window), kept
 
 
+def overlap(one: slice, other: slice) -> tuple[slice, slice]:
+    """Return where two spans meet, counted in the one and in the other.
+
+    Examples
+    --------
+    >>> overlap(slice(10, 20), slice(16, 40))
+    (slice(6, 10, None), slice(0, 4, None))
+    """
+    start, stop = max(one.start, other.start), min(one.stop, other.stop)
+    in_one, in_other = (slice(start - span.start, stop - span.start) for span in (one, other))
+    return in_one, in_other
+
+
 def _unmirrored(span: _Span, size: int) -> _Span:
     """Return the pixels of an image that a span of the padded image shows."""
     low, high = span

@@ -23,99 +23,6 @@ Read = Callable[[slice, slice], NDArray[Any]]
 Tell = Callable[[Sequence[Tile]], None]
 
 
-def translate(
-    network: Network,
-    read: Read,
-    *,
-    height: int,
-    width: int,
-    stride: int,
-    halo: int,
-    tile: int = 0,
-    batch: int = 1,
-    least: int = 0,
-    ramp: int = 0,
-    may_cut: bool = True,
-    device: torch.device | str = "cpu",
-    on_tile: Callable[[int, int], object] | None = None,
-) -> Planes:
-    """Translate an image; however it is cut, the result is the same.
-
-    That holds where the network's statistics are fixed (a network in ``eval`` mode with batch
-    norm or no norm) and `halo` covers its receptive field. Its mode is the caller's choice.
-
-    Parameters
-    ----------
-    network : callable
-        Takes (B, P, h, w) float32 tensors on `device`, h and w multiples of `stride`, and returns
-        (B, K, h, w). Planes that do not come from the image, such as a condition, are added here.
-    read : callable
-        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image. All
-        but the first are read in a thread of their own, one at a time, while the network runs.
-    height, width : int
-        Size of the image in pixels. Where it is no multiple of the stride, it is continued by
-        reflection at its bottom and right.
-    stride, halo, tile, least, ramp : int
-        See `TileGrid`; tile 0 runs the whole image at once. With a ramp, tiles are blended.
-    batch : int
-        Windows given to the network at once.
-    may_cut : bool
-        False where the network measures its input, as with the statistics of the image, so that
-        tiles would change the result: then `tile` has to be 0, and running out of memory is an
-        error.
-    device : torch.device or str
-        Where the network is.
-    on_tile : callable, optional
-        ``on_tile(done, total)`` is called after each tile with numbers of pixels. To stop early,
-        raise an exception in it, or leave the loop over `iter_tiles`.
-
-    Returns
-    -------
-    ndarray of float32
-        (K, H, W), in the network's own range.
-
-    Warns
-    -----
-    UserWarning
-        Once, if memory ran out and the work goes on in smaller pieces.
-
-    Raises
-    ------
-    InputError, ConfigError
-        If the image has no pixel; if the tile is negative, or not 0 where it has to be, or the
-        batch less than 1.
-    DeviceError
-        If there is not enough memory for the smallest tile (or for the whole image where it may
-        not be cut), or for the result.
-
-    Examples
-    --------
-    >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5)
-    >>> doubled = translate(
-    ...     lambda x: 2 * x,
-    ...     lambda rows, columns: image[:, rows, columns],
-    ...     height=3, width=5, stride=2, halo=0, tile=2,
-    ... )
-    >>> bool((doubled == 2 * image).all())
-    True
-    """
-    pieces = iter_tiles(
-        network,
-        read,
-        height=height,
-        width=width,
-        stride=stride,
-        halo=halo,
-        tile=tile,
-        batch=batch,
-        least=least,
-        ramp=ramp,
-        may_cut=may_cut,
-        device=device,
-    )
-    return put_together(pieces, height, width, on_tile=on_tile)
-
-
 def put_together(
     pieces: Iterable[tuple[slice, slice, NDArray[Any]]],
     height: int,
@@ -123,7 +30,28 @@ def put_together(
     *,
     on_tile: Callable[[int, int], object] | None = None,
 ) -> NDArray[Any]:
-    """Put the parts of an image together; parameters and errors are those of `translate`."""
+    """Put the parts of an image together.
+
+    Parameters
+    ----------
+    pieces : iterable of (rows, columns, planes)
+        As `iter_tiles` yields them; they cover each pixel once.
+    height, width : int
+        Size of the image in pixels.
+    on_tile : callable, optional
+        ``on_tile(done, total)`` is called after each part with numbers of pixels. To stop early,
+        raise an exception in it, or leave the loop over the pieces.
+
+    Returns
+    -------
+    ndarray
+        (K, H, W), in the parts' dtype.
+
+    Raises
+    ------
+    DeviceError
+        If there is not enough memory for the result.
+    """
     result: NDArray[Any] | None = None
     done = 0
     for rows, columns, planes in pieces:
@@ -169,10 +97,31 @@ def iter_tiles(
 ) -> Iterator[tuple[slice, slice, Planes]]:
     """Translate an image and yield each part as soon as it is finished.
 
-    Other parameters, warnings and errors are those of `translate`. The parts cover each pixel once.
+    However it is cut, the result is the same, where the network's statistics are fixed (a network
+    in ``eval`` mode with batch norm or no norm) and `halo` covers its receptive field. Its mode is
+    the caller's choice.
 
     Parameters
     ----------
+    network : callable
+        Takes (B, P, h, w) float32 tensors on `device`, h and w multiples of `stride`, and returns
+        (B, K, h, w). Planes that do not come from the image, such as a condition, are added here.
+    read : callable
+        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image. All
+        but the first are read in a thread of their own, one at a time, while the network runs.
+    height, width : int
+        Size of the image in pixels. Where it is no multiple of the stride, it is continued by
+        reflection at its bottom and right.
+    stride, halo, tile, least, ramp : int
+        See `TileGrid`; tile 0 runs the whole image at once. With a ramp, tiles are blended.
+    batch : int
+        Windows given to the network at once.
+    may_cut : bool
+        False where the network measures its input, as with the statistics of the image, so that
+        tiles would change the result: then `tile` has to be 0, and running out of memory is an
+        error.
+    device : torch.device or str
+        Where the network is.
     region : Box, optional
         Only this part of the image, which starts on the grid of the stride.
     first : Box, optional
@@ -183,9 +132,34 @@ def iter_tiles(
     Yields
     ------
     rows, columns : slice
-        Where the part lies in the image.
+        Where the part lies in the image; the parts cover each pixel once.
     planes : ndarray of float32
         (K, h, w), in the network's own range.
+
+    Warns
+    -----
+    UserWarning
+        Once, if memory ran out and the work goes on in smaller pieces.
+
+    Raises
+    ------
+    InputError, ConfigError
+        If the image has no pixel; if the tile is negative, or not 0 where it has to be, or the
+        batch less than 1.
+    DeviceError
+        If there is not enough memory for the smallest tile, or for the whole image where it may
+        not be cut.
+
+    Examples
+    --------
+    >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5)
+    >>> pieces = iter_tiles(
+    ...     lambda x: 2 * x,
+    ...     lambda rows, columns: image[:, rows, columns],
+    ...     height=3, width=5, stride=2, halo=0, tile=2,
+    ... )
+    >>> bool((put_together(pieces, 3, 5) == 2 * image).all())
+    True
     """
     if batch < 1:
         raise ConfigError(f"batch is {batch}; give the number of windows at once, 1 or more.")

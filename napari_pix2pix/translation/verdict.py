@@ -11,12 +11,13 @@ import torch
 from napari_pix2pix.core import AdversarialLoss, VerdictMap
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import condition_index
 from napari_pix2pix.translation.cutting import cut_image
 from napari_pix2pix.translation.measuring import norms_that_measure
 from napari_pix2pix.translation.tiles import TileGrid
-from napari_pix2pix.translation.translate import translate
+from napari_pix2pix.translation.translate import iter_tiles, put_together
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,15 @@ class Judge:
             tile=0 if measures else tile,
             halo=halo,
         )
-        logits = translate(
+        pieces = iter_tiles(
             self._network,
             self._reader(source, prediction, frame, index),
             **asdict(cut),
             batch=batch,
             may_cut=not measures,
             device=device,
-            on_tile=on_tile,
-        )[0]
+        )
+        logits = put_together(pieces, *size, on_tile=on_tile)[0]
         return 2 * logits - 1 if self.adversarial == "lsgan" else logits
 
     def _network(self, seen: torch.Tensor) -> torch.Tensor:
@@ -130,7 +131,7 @@ def _check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
     """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
-            f"The model makes {channels} channel{'s' if channels > 1 else ''}, the prediction has "
+            f"The model makes {counted_channels(channels)}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
     there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))

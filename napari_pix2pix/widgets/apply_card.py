@@ -14,8 +14,10 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.codecs import Codec, codec_from_dict
+from napari_pix2pix.pairs.assumed import codecs_for
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
+from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.training.config import TrainConfig
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What has to be known of a model to offer it; the attributes are those of `Translator`."""
+    """What has to be known of a model to offer it; the attributes are those of `Translator`.
+
+    But for ``judges``: whether it has a discriminator to ask, as far as its header tells.
+    """
 
     summary: str
     config: TrainConfig
@@ -35,6 +40,8 @@ class Card:
     conditions: tuple[Hashable, ...]
     scores: Mapping[str, Mapping[str, float]]
     steps: int
+    judges: bool
+    notes: tuple[str, ...]
     intensities: tuple[Intensities, Intensities] | None = None
     thumbnail: NDArray[np.uint8] | None = None
 
@@ -62,18 +69,27 @@ class Card:
         """Whether each channel may be a layer of its own."""
         return self.channels > 1 and not self.source_codec.layout.rgb
 
+    def makes(self, given: np.dtype[Any]) -> Codec:
+        """Return the codec of what is made of images of a dtype."""
+        return codecs_for(self.source_codec, self.target_codec, given)[1]
+
     def lines(self) -> list[str]:
         """Describe the model in short lines."""
         config = self.config
-        made = f"Preset {config.preset}, {self.steps} steps" if self.steps else config.preset
-        lines = [self.summary, f"{self._sides()}. {made}."]
+        lines = [self.summary]
+        if self.steps:
+            lines.append(f"{self._sides()}. Preset {config.preset}, {self.steps} steps.")
+        else:  # another program trained it
+            lines.append("Trained elsewhere.")
+        if isinstance(self.source_codec, ImageCodec) and self.source_codec.assumed:
+            lines.append("Intensities: the whole range of the layer's dtype.")
         if self.conditions:
             lines.append(f"Conditions: {', '.join(map(str, self.conditions))}.")
         if self.scores:
             name, score = headline(self.scores["prediction"])
             _, trivial = headline(self.scores["trivial"])
             lines.append(f"Held-out {name} {score:.3f}; trivial map {trivial:.3f}.")
-        else:
+        elif self.steps:
             lines.append("No scores: nothing was held out.")
         return lines
 
@@ -95,6 +111,8 @@ class Card:
             conditions=translator.conditions,
             scores=translator.scores,
             steps=translator.steps,
+            notes=translator.notes,
+            judges=any(name.startswith("discriminator.") for name in translator.tensors),
             intensities=translator.intensities,
             thumbnail=translator.thumbnail,
         )
@@ -110,6 +128,8 @@ class Card:
                 conditions=conditions_in(header),
                 scores=header["scores"],
                 steps=header["step"],
+                notes=tuple(header["notes"]),
+                judges=header["config"]["adversarial_weight"] > 0,
                 intensities=known_intensities(header),
                 thumbnail=read_thumbnail(header),
             )
@@ -123,6 +143,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    if rgb:
-        return "RGB"
-    return f"{channels} channel{'s' if channels > 1 else ''}"
+    return "RGB" if rgb else counted_channels(channels)

@@ -390,7 +390,7 @@ class ApplyDock(ModelDock):
         self._view.apply.setEnabled(not running and not self._problem)
         stopping = self._run.runner.stopping or self._side.runner.stopping
         self._view.cancel.setEnabled(running and not stopping)
-        judges = self.card is not None and self.card.config.adversarial_weight > 0
+        judges = self.card is not None and self.card.judges
         self._view.verdict.setEnabled(judges and not running)
         self._view.undo.setEnabled(self._run.can_undo)
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import TILE, Job, Speed
-from napari_pix2pix.widgets.progress_row import time_left
+from napari_pix2pix.widgets.pace import in_time_units
 
 _HALO = 1.5  # windows overlap: pixels that are computed for each that is kept, about
 
@@ -51,14 +52,15 @@ def estimate(
         len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
         for job, one in pairs
     )
-    itemsize = np.dtype(card.target_codec.dtype).itemsize if samples == 1 else 8
-    kept = sum(one.frames * one.height * one.width for one in planes)
-    results = kept * card.target_codec.channels * itemsize
+    results = sum(
+        one.frames * one.height * one.width * _bytes_per_pixel(card.makes(one.dtype), samples)
+        for one in planes
+    )
     said = f"{pixels / 1e6:.2g} Mpx" if pixels < 1e7 else f"{pixels / 1e6:.0f} Mpx"
     if measured is None and trial is not None:
         measured = trial.pixels_per_second / (1 if whole else _HALO)
     if measured:
-        said += f", about {time_left(samples * pixels / measured)}"
+        said += f", about {in_time_units(samples * pixels / measured)}"
     said += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(_window(one, whole) for one in planes)
@@ -77,6 +79,10 @@ def in_bytes(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.1f} MB" if count < 1e7 else f"{count / 1e6:.0f} MB"
+
+
+def _bytes_per_pixel(codec: Codec, samples: int) -> int:
+    return codec.channels * (np.dtype(codec.dtype).itemsize if samples == 1 else 8)
 
 
 def _window(planes: Planes, whole: bool) -> float:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _OPENED = (
     "{name!r} is too large for the memory as a whole: its tiles are translated where you look, and "
-    "kept; elsewhere the result is empty. For all of it: napari-pix2pix apply."
+    "kept; what is saved or measured is translated then. For all of it: napari-pix2pix apply."
 )
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
@@ -51,7 +51,7 @@ def is_followed(order: Order, planes: Sequence[Planes]) -> bool:
         True for sources that are read lazily and whose results would take more than a quarter of
         the free memory, where the model can translate parts alone.
     """
-    codec, options = order.card.target_codec, order.options
+    codec, options = order.card.makes(planes[0].dtype), order.options
     apart = order.card.config.norm in ("batch", "none") and options.statistics == "stored"
     apart = apart and codec.kind != "instances" and options.samples == 1
     wanted = all(job.region is None for job in order.jobs) and not order.replaces
@@ -121,10 +121,13 @@ def follow(
     ------
     Opened, Painted or Unread
     """
-    translator = load_known(order.model)
+    translator, condition = load_known(order.model), order.condition
     digest, own, codec = translator.digest, translator.twin(), translator.source_codec
-    planes = order.jobs[number].planes(codec.layout, codec.channels, translator.config.z_context)
+    planes = order.jobs[number].planes(codec, translator.config.z_context)
     pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
+    names = ("tile", "batch", "device", "dropout", "precision", "output")
+    how: dict[str, Any] = {name: getattr(order.options, name) for name in names}
+    how["seed"] = order.options.seed or 0
     store = TileStore(
         planes.frame_shape,
         planes.height,
@@ -132,19 +135,16 @@ def follow(
         layout=translator.target_codec.layout,
         channels=len(pixel),
         dtype=pixel.dtype,
+        make=lambda frame, box: own.translate_region(planes, frame, box, condition, **how),
         side=512 if own.generator.halo <= _WIDE else 1024,
     )
     yield Opened(translator, digest, store)
-    names = ("tile", "batch", "device", "dropout", "precision", "output")
-    how: dict[str, Any] = {name: getattr(order.options, name) for name in names}
-    how["seed"] = order.options.seed or 0
     while not control.stopped:
         key = wishes.take(_IDLE)
         if key is None or key in store:
             continue
         try:
-            box = store.box(key)
-            store.put(key, own.translate_region(planes, key.frame, box, order.condition, **how))
+            store.add(key)
         except Exception as error:  # of a chunk that can't be read: the others may be
             yield Unread(in_a_sentence(error))
         else:
@@ -164,15 +164,16 @@ class Follower(QObject):
 
     Attributes
     ----------
-    opened : Signal(object)
-        The layer is there; with the event `Opened`.
-    failed : Signal(str)
-        A tile, or all, can't be made, as a sentence.
+    said : Signal(str, bool)
+        The layer is there, or a tile, or all, can't be made: what to tell, and whether it is an
+        error.
+    gone : Signal(object)
+        This follower, when its layer was taken away.
     layer : Layer or None
     """
 
-    opened = Signal(object)
-    failed = Signal(str)
+    said = Signal(str, bool)
+    gone = Signal(object)
 
     def __init__(
         self, viewer: napari.viewer.Viewer, order: Order, number: int, parent: QObject
@@ -188,8 +189,9 @@ class Follower(QObject):
         self._later.timeout.connect(self._look)
         self._runner = Runner(self, latest=(Painted,))
         self._runner.reported.connect(self._take)
-        self._runner.failed.connect(self.failed)
-        self._runner.start(lambda control: follow(control, order, number, self._wishes))
+        self._runner.failed.connect(self._say_wrong)
+        wishes = self._wishes
+        self._runner.start(lambda control: follow(control, order, number, wishes))
 
     @property
     def running(self) -> bool:
@@ -207,7 +209,7 @@ class Follower(QObject):
         if isinstance(event, Opened):
             self._show(event)
         elif isinstance(event, Unread):
-            self.failed.emit(event.sentence)
+            self._say_wrong(event.sentence)
         elif self.layer in self._viewer.layers:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
@@ -223,7 +225,11 @@ class Follower(QObject):
         for emitter in self._emitters():
             emitter.connect(self._look_soon)
         self._look()
-        self.opened.emit(event)
+        source = self._order.sources[self._number]
+        self.said.emit(_OPENED.format(name=source.name), False)
+
+    def _say_wrong(self, sentence: str) -> None:
+        self.said.emit(sentence, True)
 
     def _emitters(self) -> list[Any]:
         if self.layer is None:
@@ -241,6 +247,7 @@ class Follower(QObject):
             return
         if self.layer not in self._viewer.layers:
             self.close()
+            self.gone.emit(self)
             return
         keys: list[TileKey] = []
         if self.layer.visible:
@@ -279,17 +286,21 @@ class Followers(QObject):
 
     def begin(self, order: Order) -> None:
         """Begin with each job of an order."""
-        for number, source in enumerate(order.sources):
+        for number in range(len(order.sources)):
             follower = Follower(self._viewer, order, number, self)
-            told = _OPENED.format(name=source.name)
-            follower.opened.connect(lambda _, told=told: self.said.emit(told, False))
-            follower.failed.connect(lambda sentence: self.said.emit(sentence, True))
+            follower.said.connect(self.said)
+            follower.gone.connect(self._forget)
             self.all.append(follower)
 
     def close(self) -> None:
         """Stop all; what is there stays."""
         for follower in self.all:
             follower.close()
+
+    def _forget(self, follower: Follower) -> None:
+        """Let the tiles of a layer that was taken away go."""
+        self.all.remove(follower)
+        follower.deleteLater()
 
 
 def _layer(made: Made, store: TileStore) -> Any:

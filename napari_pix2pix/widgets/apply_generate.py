@@ -91,14 +91,13 @@ def generate(
 ) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
     """Make images, and yield how far it is; returns those that are done and the model's hash."""
     translator = load_known(known)
+    own = translator.twin()  # another dock may use the model meanwhile
     planes, made = NoPlanes(wish.height, wish.width), []
     how: dict[str, Any] = {"condition": wish.condition, "device": wish.device}
     for number in range(wish.images):
         if control.stopped:
             break
-        made.append(
-            translator.translate_planes(planes, 0, seed=sample_seed(wish.seed, number), **how)
-        )
+        made.append(own.translate_planes(planes, 0, seed=sample_seed(wish.seed, number), **how))
         yield Made(number + 1, wish.images)
     if not made:
         return None

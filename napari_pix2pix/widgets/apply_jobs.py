@@ -60,7 +60,7 @@ def make_job(
     codec = card.source_codec
     taken = as_trained([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
-    planes = job.planes(codec.layout, codec.channels, card.config.z_context)
+    planes = job.planes(codec, card.config.z_context)
     view = view_of(viewer, layers[0])
     if visible_only and not view.pixels:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -30,6 +31,8 @@ from napari_pix2pix.widgets.settings import read_settings
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
+
+_LETTERS = 80  # of a line of a tooltip, which wraps no plain text itself
 
 
 class ModelPicker(QWidget):
@@ -119,6 +122,8 @@ class ModelPicker(QWidget):
             error = str(problem)
         self.error.say(error)
         self.description.say(said)
+        notes = self._card.notes if self._card else ()
+        self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
         self._show_picture()
         self.refresh()
         self.changed.emit()

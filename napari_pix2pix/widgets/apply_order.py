@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Copy, result_name, result_record
-from napari_pix2pix.pairs.codecs import codecs_for
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_jobs import make_job
@@ -146,7 +145,6 @@ class Order:
         """Say what a result of a job will be; ``shown`` as in a `Progress`."""
         job = self.jobs[number]
         given = np.result_type(*(source.data.dtype for source in job.sources))
-        codecs = codecs_for(self.card.source_codec, self.card.target_codec, given)
         record = result_record(
             job.sources,
             model=self.model.name,
@@ -160,7 +158,7 @@ class Order:
         return Made(
             self.sources[number],
             job.sources[0],
-            codecs[1],
+            self.card.makes(given),
             result_name(record),
             record,
             self.model.look,

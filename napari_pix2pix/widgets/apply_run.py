@@ -12,7 +12,7 @@ from napari_pix2pix.widgets.apply_order import Order
 from napari_pix2pix.widgets.apply_work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.in_place import Result
 from napari_pix2pix.widgets.models import models
-from napari_pix2pix.widgets.progress_row import time_left
+from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.runner import Runner
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class ApplyRun(QObject):
                 self.cancel()
         part = event.done / event.total
         left = event.seconds * (1 / part - 1) if part > 0 else 0.0
-        self.progressed.emit(part, f"{part:.0%}, {time_left(left)} left")
+        self.progressed.emit(part, f"{part:.0%}, {in_time_units(left)} left")
 
     def _complete(self, number: int, *, complete: bool) -> None:
         self._finished.add(number)
@@ -160,7 +160,7 @@ class ApplyRun(QObject):
             if done:
                 said += " What was done is kept and marked as partial."
         else:
-            said = f"Done in {time_left(last.seconds)}."
+            said = f"Done in {in_time_units(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
         if self._missing and self._translator is not None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import KEY, Snapshot, as_trained, planes_of, snapshot
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
-from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply_generate import Made
 from napari_pix2pix.widgets.apply_work import load_known
@@ -86,7 +87,8 @@ def ask(
     planes: Planes = NoPlanes(image.height, image.width, image.frame_shape)
     if source.channels:
         given = planes_of(as_trained(subject.sources, source.layout))
-        planes = open_source(given, source.layout, source.channels, translator.config.z_context)
+        z_context, gray = translator.config.z_context, takes_gray(source)
+        planes = lay_out_source(given, source.layout, source.channels, z_context, gray=gray)
     judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
     found = []
     for frame in range(image.frames):

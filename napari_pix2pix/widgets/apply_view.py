@@ -88,8 +88,9 @@ class ApplyView(ModelView):
         self._heading.setText(_bold("Layers" if takes_layers else "Images"))
         self.apply.setText("Apply" if takes_layers else "Generate")
         self.apply.setToolTip(_APPLY if takes_layers else _GENERATE)
-        judges = card.config.adversarial_weight > 0
-        self.verdict.setToolTip(_VERDICT if judges else "This model has no discriminator to ask.")
+        self.verdict.setToolTip(
+            _VERDICT if card.judges else "This model has no discriminator to ask."
+        )
 
     def _fill_form(self) -> None:
         self.form.addRow("Condition", self.condition)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
+from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.pairs.sets import open_source
+from napari_pix2pix.pairs.sets import check_finite, lay_out_source
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.translation.draws import sample_seed
 from napari_pix2pix.translation.options import CallOptions
@@ -60,10 +62,11 @@ class Job:
         """Return the same with data that no one else can change; in any thread."""
         return replace(self, sources=[one.copied() for one in self.sources])
 
-    def planes(self, layout: Layout, channels: int, z_context: int) -> Planes:
-        """Open the image as a model takes it; raises `InputError` where it does not fit."""
-        opened = planes_of(as_trained(self.sources, layout), "image")
-        return open_source(opened, layout, channels, z_context)
+    def planes(self, codec: Codec, z_context: int) -> Planes:
+        """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
+        opened = planes_of(as_trained(self.sources, codec.layout), "image")
+        gray = takes_gray(codec)
+        return lay_out_source(opened, codec.layout, codec.channels, z_context, gray=gray)
 
 
 class Loaded(NamedTuple):
@@ -163,8 +166,11 @@ def apply_model(
     calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
     samples = how.pop("samples")
     yield Loaded(translator, translator.digest)
+    own = translator.twin()  # another dock may use the model meanwhile
     codec, z_context = translator.source_codec, translator.config.z_context
-    opened = [job.planes(codec.layout, codec.channels, z_context) for job in jobs]
+    opened = [job.planes(codec, z_context) for job in jobs]
+    for planes in opened:
+        check_finite(planes)
     grids = [
         TileGrid(one.height, one.width, **network_grid(translator.generator)) for one in opened
     ]
@@ -179,7 +185,7 @@ def apply_model(
         for frame in job.frames:
             done = 0
             parts = partial(
-                translator.iter_frame, planes, frame, condition, region=job.region, first=job.first
+                own.iter_frame, planes, frame, condition, region=job.region, first=job.first
             )
             for part, done, results in _draw(parts, samples, how):
                 missing = missing or part.missing
@@ -200,14 +206,15 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     from napari_pix2pix.translation.memory import estimate_bytes_per_pixel
 
     translator = load_known(known)
-    codec, network = translator.source_codec, translator.generator
+    own = translator.twin()  # a run may begin meanwhile
+    codec, network = own.source_codec, own.generator
     shape = (codec.channels, _SIDE, _SIDE)
     planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
     condition = translator.conditions[0] if translator.conditions else None
     best = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
-        parts = list(translator.iter_frame(planes, 0, condition, device=device))
+        parts = list(own.iter_frame(planes, 0, condition, device=device))
         best = max(best, parts[-1].done / (time.perf_counter() - began))
     planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
     side = max(2 * network.stride, network.least_size)

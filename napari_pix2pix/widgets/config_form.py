@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
@@ -53,9 +53,9 @@ class ConfigForm(QWidget):
         self._wanted: dict[str, Any] = {}
         self._rows = {name: _Row(name) for name in names}
         self._lay_out(headings)
-        for name, row in self._rows.items():
-            row.editor.changed.connect(self._make_slot(name))
-            row.reset.clicked.connect(self._make_reset(name))
+        for row in self._rows.values():
+            row.changed.connect(self._take)
+            row.reset_wanted.connect(self.reset)
         self.set_preset("light")
 
     @property
@@ -133,20 +133,14 @@ class ConfigForm(QWidget):
             row.editor.blockSignals(False)
             row.mark(name in self._wanted, self._default(name))
 
-    def _make_slot(self, name: str) -> Any:
-        def take() -> None:
-            value = self._rows[name].editor.value()
-            if value == self._default(name):
-                self._wanted.pop(name, None)
-            else:
-                self._wanted[name] = value
-            self._rows[name].mark(name in self._wanted, self._default(name))
-            self.changed.emit()
-
-        return take
-
-    def _make_reset(self, name: str) -> Any:
-        return lambda: self.reset(name)
+    def _take(self, name: str) -> None:
+        value = self._rows[name].editor.value()
+        if value == self._default(name):
+            self._wanted.pop(name, None)
+        else:
+            self._wanted[name] = value
+        self._rows[name].mark(name in self._wanted, self._default(name))
+        self.changed.emit()
 
     def _lay_out(self, headings: bool) -> None:
         grid = QGridLayout(self)
@@ -167,10 +161,15 @@ class ConfigForm(QWidget):
             grid.addWidget(row.error, line + 1, 0, 1, 3)
 
 
-class _Row:
-    """One line of the form."""
+class _Row(QObject):
+    """One line of the form; its signals tell the field's name."""
+
+    changed = Signal(str)
+    reset_wanted = Signal(str)
 
     def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
         field = TrainConfig.model_fields[name]
         self.editor = Editor(field)
         self.editor.widget.setObjectName(name)
@@ -181,6 +180,8 @@ class _Row:
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)
         self.error = Sentence(is_error=True)
+        self.editor.changed.connect(self._on_changed)
+        self.reset.clicked.connect(self._on_reset)
 
     def mark(self, is_set: bool, default: Any) -> None:
         """Show that the value is not the default."""
@@ -189,6 +190,12 @@ class _Row:
         font = self.label.font()
         font.setBold(is_set)
         self.label.setFont(font)
+
+    def _on_changed(self) -> None:
+        self.changed.emit(self._name)
+
+    def _on_reset(self) -> None:
+        self.reset_wanted.emit(self._name)
 
 
 def _heading_of_each(names: Sequence[str]) -> dict[str, str]:

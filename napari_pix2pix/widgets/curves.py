@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QLabel
+from qtpy.QtGui import QPaintEvent
+from qtpy.QtWidgets import QGraphicsView, QLabel
 
 from napari_pix2pix.training.events import Event, Step, Validated
 from napari_pix2pix.widgets.plots import ThemedPlots
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _HEIGHT = 130
-_PERIOD = 300  # milliseconds between two updates of the picture
 _MOST = 4000  # points of a curve; beyond, every second one goes
 _COLOURS = {
     "generator": "#4c9be8",
@@ -26,7 +26,7 @@ _COLOURS = {
 
 
 class Curves(ThemedPlots):
-    """Two plots that share the axis of steps; made when there is something to show.
+    """Two plots that share the axis of steps; drawn when asked to, as far as they can be seen.
 
     Parameters
     ----------
@@ -38,15 +38,17 @@ class Curves(ThemedPlots):
         super().__init__(viewer)
         self._points: dict[str, tuple[list[float], list[float]]] = {}
         self._lines: dict[str, Any] = {}
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PERIOD)
-        self._timer.timeout.connect(self._draw)
+        self._behind: set[str] = set()  # names of curves with points that are not drawn
+        self._waits = False  # until the plots can be seen
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.draw)
 
     def clear(self) -> None:
         """Begin anew."""
         self._points = {name: ([], []) for name in _COLOURS}
-        self._draw()
+        self._behind = set(_COLOURS)
+        self._draw_lines()
 
     def add(self, event: Event) -> None:
         """Add what a step or a validation tells."""
@@ -64,8 +66,18 @@ class Curves(ThemedPlots):
             self._append("trivial map", event.step, trivial)
             self._make_plots()
             self._plots[1].setLabel("left", name)
-        if not self._timer.isActive():
-            self._timer.start()
+
+    def draw(self) -> None:
+        """Draw the points that were added; while the plots can't be seen, that waits."""
+        self._waits = self.visibleRegion().isEmpty()
+        if not self._waits:
+            self._draw_lines()
+
+    def paintEvent(self, a0: QPaintEvent | None) -> None:  # noqa: N802
+        """Notice that the plots come into view."""
+        super().paintEvent(a0)
+        if self._waits:
+            self._soon.start()
 
     def points(self, name: str) -> tuple[list[float], list[float]]:
         """Return steps and values of a curve: generator, discriminator, L1, score, trivial map."""
@@ -75,13 +87,22 @@ class Curves(ThemedPlots):
         steps, values = self._points.setdefault(name, ([], []))
         steps.append(step)
         values.append(value)
+        self._behind.add(name)
         if len(steps) > _MOST:
             del steps[1:-1:2], values[1:-1:2]
 
-    def _draw(self) -> None:
+    def _draw_lines(self) -> None:
         self._make_plots()
-        for name, (steps, values) in self._points.items():
+        for name in self._behind:
+            steps, values = self._points[name]
             self._lines[name].setData(steps, values, connect="finite")
+        self._behind = set()
+        # Otherwise pyqtgraph fits the axes when it paints, and then paints again.
+        for plot in self._plots:
+            plot.getViewBox().updateAutoRange()
+        for plot in self._plots:
+            plot.scene().prepareForPaint()
+            plot.viewport().update()
 
     def _make_plots(self) -> None:
         if self._plots:
@@ -91,6 +112,8 @@ class Curves(ThemedPlots):
         for names in (("generator", "discriminator", "L1"), ("score", "trivial map")):
             self._column.addWidget(_legend(names))
             plot = self._add_plot(_HEIGHT)
+            # By itself each scene would draw the window anew.
+            plot.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.NoViewportUpdate)
             plot.setMouseEnabled(x=False, y=False)
             plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
             plot.getAxis("left").setWidth(52)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Snapshot, planes_of
+from napari_pix2pix.pairs.gray import as_taken
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.training.control import Control
@@ -85,6 +86,7 @@ class Subject:
         opened = open_pair(pair, z_context)
         made = opened.source.channels
         if self.card is not None:
+            opened = as_taken(opened, self.card.source_codec)
             made = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(
@@ -237,7 +239,8 @@ def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]
         trivial = None
         if not translator.trivial.maps:
             trivial = fit_to_scored([opened], translator.target_codec.kind)
-        exam = exam_of(translator, opened, name=name, trivial=trivial, device=device)
+        how: dict[str, Any] = {"name": name, "trivial": trivial, "device": device}
+        exam = exam_of(translator, opened, copies=True, **how)
         return exam, facts_of(translator, subject.model.name)
     from napari_pix2pix.pairs.interpret import interpret
 

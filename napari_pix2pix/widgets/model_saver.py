@@ -29,15 +29,15 @@ class ModelSaver(Runner):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._window = parent
         # A lambda would hold the dock, and with PySide6 for ever.
         self.finished.connect(self._on_finished)
 
     def ask(self, translator: Translator) -> None:
         """Let the user choose a file, and write the model into it."""
-        folder = read_settings().models_folder
+        folder, window = read_settings().models_folder, self.parent()
+        assert isinstance(window, QWidget)
         name, _ = QFileDialog.getSaveFileName(
-            self._window,
+            window,
             "Save the model",
             str(folder / "model.safetensors"),
             "Models (*.safetensors)",

@@ -42,9 +42,11 @@ def in_time_units(seconds: float) -> str:
 
     Examples
     --------
-    >>> in_time_units(42.3), in_time_units(400), in_time_units(8000)
-    ('42 s', '7 min', '2 h 13 min')
+    >>> in_time_units(0.42), in_time_units(42.3), in_time_units(400), in_time_units(8000)
+    ('0.4 s', '42 s', '7 min', '2 h 13 min')
     """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

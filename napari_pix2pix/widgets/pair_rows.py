@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,16 @@ class PairChoice:
         )
 
     def pair(self, *, copy: Copy) -> Pair:
-        """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`."""
+        """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`.
+
+        Raises
+        ------
+        InputError
+            Also when there is no source or no target.
+        """
+        for side, layers in (("source", self.sources), ("target", self.targets)):
+            if not layers:
+                raise InputError(f"Choose a layer as {side}.")
         return pair_of(
             self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy
         )
@@ -125,7 +134,7 @@ class PairRows(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._box)
         layout.addWidget(self._add)
-        self._add.clicked.connect(lambda: self.add_default())
+        self._add.clicked.connect(self._on_add)
         self.add_default()
 
     def add(
@@ -195,13 +204,16 @@ class PairRows(QWidget):
         row = _Row()
         row.offer(self._viewer.layers)
         row.changed.connect(self._touch)
-        row.removed.connect(self._make_remove(row))
+        row.removed.connect(self._on_remove)
         self._rows.append(row)
         self._box.addWidget(row)
         return row
 
-    def _make_remove(self, row: _Row) -> Callable[[], None]:
-        return lambda: self.remove(self._rows.index(row))
+    def _on_add(self) -> None:
+        self.add_default()
+
+    def _on_remove(self, row: _Row) -> None:
+        self.remove(self._rows.index(row))
 
     def _two_layers(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Find a source and a target; labels are the target, else the layer above."""
@@ -241,7 +253,7 @@ class _Row(QFrame):
     """One pair."""
 
     changed = Signal()
-    removed = Signal()
+    removed = Signal(object)  # itself
 
     def __init__(self) -> None:
         super().__init__()
@@ -275,7 +287,7 @@ class _Row(QFrame):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
         self.more.toggled.connect(self.extra.setVisible)
-        self.less.clicked.connect(self.removed)
+        self.less.clicked.connect(self._on_less)
 
     def choice(self) -> PairChoice:
         """Return what is chosen."""
@@ -299,6 +311,9 @@ class _Row(QFrame):
         layers = list(layers)
         for combo in (self.source, self.target, self.inside):
             combo.offer(layers)
+
+    def _on_less(self) -> None:
+        self.removed.emit(self)
 
     def _lay_out(self) -> None:
         first = QHBoxLayout()

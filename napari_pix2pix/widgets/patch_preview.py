@@ -69,9 +69,9 @@ class PatchPreview(QDialog):
         self._runner = Runner(self)
         self._runner.finished.connect(self._show)
         self._runner.failed.connect(self._said.say)
-        self._runner.ended.connect(lambda: self._other.setEnabled(True))
+        self._runner.ended.connect(self._on_ended)
         self._other.clicked.connect(self.draw)
-        self.finished.connect(lambda: self._runner.close())
+        self.finished.connect(self._on_closed)
         self.resize(_COLUMNS * (_SIDE + 4) + 60, 2 * _SIDE + 110)
         self.draw()
 
@@ -84,6 +84,12 @@ class PatchPreview(QDialog):
         pairs, config, start, step = self._pairs, self._config, self._start, self._step
         self._runner.start(lambda control: _draw(pairs, config, start, step))
         self._step += 1
+
+    def _on_ended(self) -> None:
+        self._other.setEnabled(True)
+
+    def _on_closed(self) -> None:
+        self._runner.close()
 
     def _show(self, patches: Patches) -> None:
         self.patches = patches

@@ -57,3 +57,4 @@ class ThemedPlots(QWidget):
                 axis = plot.getAxis(side)
                 axis.setPen(text)
                 axis.setTextPen(text)
+            plot.viewport().update()

@@ -34,27 +34,15 @@ class ProgressRow(QProgressBar):
 
     def show_part(self, part: float, text: str) -> None:
         """Show how far it is, from 0 to 1, and what to say beside."""
+        # Drawn once, since the whole window is drawn with it; first what napari draws at once.
+        self._activity.show(part, self._title)
+        self.setUpdatesEnabled(False)
         self.setRange(0, _STEPS)
         self.setValue(round(part * _STEPS))
         self.setFormat(text)
-        self._activity.show(part, self._title)
+        self.setUpdatesEnabled(True)
 
     def finish(self) -> None:
         """Nothing is done any more."""
         self.hide()
         self._activity.end()
-
-
-def time_left(seconds: float) -> str:
-    """Say a length of time.
-
-    Examples
-    --------
-    >>> time_left(0.42), time_left(42.3), time_left(150), time_left(8000)
-    ('0.4 s', '42 s', '2 min', '2.2 h')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.activity import Activity
@@ -14,8 +14,7 @@ from napari_pix2pix.widgets.pace import in_time_units
 from napari_pix2pix.widgets.sentence import Sentence
 
 _PARTS = 1000  # of the bars
-_SLOW = 10  # percent of an animation's speed
-_PERIOD = 0.25  # seconds between two looks at how far the run is
+_PERIOD = 1000  # milliseconds between two looks at how far the run is
 
 
 class State(StrEnum):
@@ -41,11 +40,20 @@ class RunStatus(QWidget):
     Attributes
     ----------
     train_clicked, pause_clicked, stop_clicked : Signal()
+    shown : Signal()
+        It is about to show how far the run is: what else is drawn now costs least.
+
+    Notes
+    -----
+    Whatever is drawn makes Qt put the whole window together, the canvas too. Where no graphics card
+    does that, it takes from the training, so all that changes with the steps is drawn at once, and
+    once a second.
     """
 
     train_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
+    shown = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +61,11 @@ class RunStatus(QWidget):
         self._activity = Activity()
         self._ready = False
         self._stopping = False
-        self._shown = 0.0  # when
+        self._step: Step | None = None  # the last
+        self._epochs: int | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_PERIOD)
         self.said = Sentence()
         self.error = Sentence(is_error=True)
         self.bar = QProgressBar()
@@ -68,6 +80,7 @@ class RunStatus(QWidget):
         self.train.clicked.connect(self.train_clicked)
         self.pause.clicked.connect(self.pause_clicked)
         self.stop.clicked.connect(self.stop_clicked)
+        self._later.timeout.connect(self._show)
         self.enter(State.IDLE)
 
     def set_ready(self, ready: bool, reason: str = "") -> None:
@@ -96,8 +109,9 @@ class RunStatus(QWidget):
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
             self._activity.begin("Preparing to train")
-            self._set_animations(_SLOW)
+            self._hold_spinners(True)
         elif not state.is_busy:
+            self._later.stop()
             self.bar.setRange(0, _PARTS)
             self.bar.setFormat("%p%" if state in (State.DONE, State.STOPPED) else "")
             self.close_activity()
@@ -112,7 +126,7 @@ class RunStatus(QWidget):
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
-        """Show how far the run is, a few times a second: drawing takes from the training.
+        """Show soon how far the run is.
 
         Parameters
         ----------
@@ -120,37 +134,37 @@ class RunStatus(QWidget):
         epochs : int, optional
             Of the budget, where that is in epochs.
         """
-        now = time.perf_counter()
-        if now - self._shown < _PERIOD:
-            return
-        self._shown = now
-        of = "" if epochs is None else f"/{epochs}"
-        words = f"Epoch {step.epoch}{of}, {in_time_units(step.seconds_left)} left"
-        value = round(step.progress * _PARTS)
-        self.bar.setRange(0, _PARTS)
-        self.bar.setValue(value)
-        self.bar.setFormat(words)
-        if self.state is State.TRAINING and not self._stopping:
-            self.said.say(f"Training: step {step.step}")
-        self._activity.show(step.progress, words)
+        self._step, self._epochs = step, epochs
+        if not self._later.isActive():
+            self._later.start()
 
     def close_activity(self) -> None:
         """Take the bar out of napari's activity dock."""
         self._activity.end()
-        self._set_animations(100)
+        self._hold_spinners(False)
 
-    def _set_animations(self, percent: int) -> None:
-        """Set the speed of what is animated in the window, such as the activity dock's spinner.
+    def _show(self) -> None:
+        step = self._step
+        assert step is not None
+        of = "" if self._epochs is None else f"/{self._epochs}"
+        left = f"{in_time_units(step.seconds_left)} left"
+        # First, since napari draws at once what waits for it.
+        self._activity.show(step.progress, f"Epoch {step.epoch}{of}, {left}")
+        self.shown.emit()
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setRange(0, _PARTS)
+        self.bar.setValue(round(step.progress * _PARTS))
+        self.bar.setFormat(f"Epoch {step.epoch}{of}, step {step.step}, {left}")
+        self.bar.setUpdatesEnabled(True)
 
-        Each of its pictures makes Qt put the whole window together, the canvas too. Where no
-        graphics card does that, the spinner took a third of the training's time.
-        """
+    def _hold_spinners(self, hold: bool) -> None:
+        """Stop what is animated in the window, such as the activity dock's spinner, or go on."""
         window = self.window()
         assert window is not None  # a widget without a parent is its own
         for label in window.findChildren(QLabel):
             movie = label.movie()
-            if movie is not None:
-                movie.setSpeed(percent)
+            if movie is not None and movie.state() != QMovie.MovieState.NotRunning:
+                movie.setPaused(hold)
 
     def _update(self) -> None:
         busy = self.state.is_busy

@@ -17,6 +17,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_pix2pix import garbage
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Step
@@ -64,6 +65,7 @@ class Runner(QObject):
         super().__init__(parent)
         self._latest = latest
         self._job: _Job | None = None
+        self._unless_ended: weakref.finalize[[_Job], Runner] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_PERIOD)
         self._timer.timeout.connect(self._look)
@@ -100,6 +102,8 @@ class Runner(QObject):
         if self._job is not None:
             raise ValueError("There is work running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
+        garbage.hold()
+        self._unless_ended = weakref.finalize(self, _abandon, self._job)
         self._job.thread.start()
         self._timer.start()
 
@@ -128,7 +132,11 @@ class Runner(QObject):
         """
         self._timer.stop()
         job, self._job = self._job, None
-        return job is None or job.end(patience)
+        if job is None:
+            return True
+        has_ended = job.end(patience)
+        self._release()
+        return has_ended
 
     def _look(self) -> None:
         job = self._job
@@ -141,15 +149,22 @@ class Runner(QObject):
                 return
         if over:
             self._tell_end(job)
+        garbage.collect_due()  # last: it may delete a dock that nothing holds, and this with it
 
     def _tell_end(self, job: _Job) -> None:
         self._timer.stop()
         self._job = None
+        self._release()
         if job.sentence is None:
             self.finished.emit(job.result)
         else:
             self.failed.emit(job.sentence)
         self.ended.emit()
+
+    def _release(self) -> None:
+        assert self._unless_ended is not None
+        self._unless_ended.detach()
+        garbage.release()
 
 
 class _Job:
@@ -226,6 +241,12 @@ def in_a_sentence(error: BaseException) -> str:
     said = " ".join(str(error).split())[:300]
     name = type(error).__name__
     return f"Something unexpected went wrong ({f'{name}: {said}' if said else name})."
+
+
+def _abandon(job: _Job) -> None:
+    """End work whose runner was deleted without `Runner.close`: nobody would ever ask for it."""
+    job.control.stop()
+    garbage.release()
 
 
 _jobs: weakref.WeakSet[_Job] = weakref.WeakSet()

@@ -1,20 +1,29 @@
-"""An image that is there in parts only: tiles at all resolutions, and nothing elsewhere."""
+"""An image that is there in parts only: tiles at all resolutions, made where they are wanted."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
+from napari_pix2pix.console import Desk, keep_alive
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.lazy import LazyArray
 from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.widgets.tile_file import Filed, TileFile
 
 _SMALLEST = 512  # pixels that the coarsest level fits into
+# What hands an index on for someone else.
+_HANDS_ON = (__name__, LazyArray.__module__, "numpy", "napari.utils", "napari.layers._multiscale")
 
 
 class TileKey(NamedTuple):
@@ -26,7 +35,7 @@ class TileKey(NamedTuple):
 
 
 class TileStore:
-    """Tiles of an image by place, at each level of a pyramid; the oldest make room for new ones.
+    """Tiles of an image by place, at each level of a pyramid; the oldest move into a file.
 
     Parameters
     ----------
@@ -38,15 +47,22 @@ class TileStore:
     channels : int
     dtype : numpy.dtype
         Booleans are kept as uint8, as Labels need them.
+    make : callable
+        Makes the pixels of a frame's `Box`, (C, h, w); called by one thread at a time.
     side : int
         Of a tile in pixels, a power of two.
     most_bytes : int
-        That tiles take; at least one is kept.
+        Of memory that tiles take; at least one stays there.
 
     Attributes
     ----------
     levels : list of LazyArray
-        The image and its halves, quarters, ...; 0 where there is no tile. Reading never waits.
+        The image and its halves, quarters, ...
+
+    Notes
+    -----
+    napari, which reads the levels to draw them, is given what is there, 0 elsewhere, and never
+    waits. For whoever else reads them, to save or to measure, what is missing is made first.
     """
 
     def __init__(
@@ -58,6 +74,7 @@ class TileStore:
         layout: Layout,
         channels: int,
         dtype: np.dtype[Any],
+        make: Callable[[int, Box], NDArray[Any]],
         side: int = 512,
         most_bytes: int = 1 << 30,
     ) -> None:
@@ -66,16 +83,22 @@ class TileStore:
         self._in_front = layout.channel_axis is not None and not layout.rgb
         self._behind, self._channels = layout.rgb, channels
         self._dtype = np.dtype(np.uint8) if dtype == np.dtype(bool) else dtype
+        self._make = make
         self._tiles: dict[TileKey, list[NDArray[Any]]] = {}  # in the order of their last use
+        self._filed: dict[TileKey, list[Filed]] = {}
+        self._file = TileFile()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
         self.levels: list[LazyArray] = [_Level(self, 0, self._shape(0), self._dtype)]
         while max(self._plane(len(self.levels) - 1)) > _SMALLEST and side >> len(self.levels):
             number = len(self.levels)
             self.levels.append(_Level(self, number, self._shape(number), self._dtype))
+        # napari reads the coarsest level of a plane once and for all, so it is updated in place.
+        self._overview = np.zeros((channels, *self._plane(len(self.levels) - 1)), self._dtype)
 
     def __contains__(self, key: TileKey) -> bool:
-        return key in self._tiles
+        with self._lock:
+            return key in self._tiles or key in self._filed
 
     def box(self, key: TileKey) -> Box:
         """Return where a tile lies in its frame."""
@@ -100,23 +123,39 @@ class TileStore:
                 if key in self._tiles:
                     self._tiles[key] = self._tiles.pop(key)
 
-    def put(self, key: TileKey, pixels: NDArray[Any]) -> None:
-        """Keep a tile, (C, h, w)."""
-        levels = range(len(self.levels))
-        found = [np.array(pixels[:, :: 1 << n, :: 1 << n], self._dtype) for n in levels]
+    def add(self, key: TileKey) -> list[NDArray[Any]]:
+        """Make a tile and keep it; return it at each level, (C, h, w)."""
+        with self._making:
+            pixels = self._make(key.frame, self.box(key))
+        count = len(self.levels)
+        made = [np.array(pixels[:, :: 1 << n, :: 1 << n], self._dtype) for n in range(count)]
         with self._lock:
-            self._tiles[key] = found
-            self._bytes += sum(one.nbytes for one in found)
-            while self._bytes > self._most and len(self._tiles) > 1:
-                oldest = self._tiles.pop(next(iter(self._tiles)))
-                self._bytes -= sum(one.nbytes for one in oldest)
+            if key not in self._tiles and key not in self._filed:
+                self._tiles[key] = made
+                self._bytes += sum(one.nbytes for one in made)
+                self._make_room()
+        if not self._frame_shape:
+            side = self.side >> (count - 1)
+            rows, columns = (slice(n * side, (n + 1) * side) for n in (key.row, key.column))
+            self._overview[:, rows, columns] = made[-1]
+        return made
 
-    def read(self, level: int, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of a level, along its axes."""
+    def read(self, level: int, window: tuple[slice, ...], desk: Desk | None = None) -> NDArray[Any]:
+        """Read a window of a level, along its axes.
+
+        Parameters
+        ----------
+        level : int
+        window : tuple of slice
+        desk : Desk, optional
+            Is told how far it is while tiles that are missing are made; without one these are 0.
+        """
         axes = list(window)
         channels = axes.pop(0) if self._in_front else slice(None)
         channels = axes.pop() if self._behind else channels
         *frames, rows, columns = axes
+        if desk is None and level == len(self.levels) - 1 and not frames:
+            return self._laid_out(self._overview[channels, rows, columns])
         count = len(range(self._channels)[channels])
         data = np.zeros((count, *(span.stop - span.start for span in axes)), self._dtype)
         spans = [range(span.start, span.stop) for span in frames]
@@ -125,26 +164,50 @@ class TileStore:
             frame = int(np.ravel_multi_index(place, self._frame_shape)) if place else 0
             index: tuple[int | slice, ...] = (slice(None), *inner)
             plane = data[index]
-            for here, piece in self._pieces(level, frame, rows, columns):
+            for here, piece in self._pieces(level, frame, rows, columns, desk):
                 plane[:, *here] = piece[channels]
+        return self._laid_out(data)
+
+    def _laid_out(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Put the channels of (C, ...) where they are shown."""
         if self._behind:
             return np.moveaxis(data, 0, -1)
         return data if self._in_front else data[0]
 
     def _pieces(
-        self, level: int, frame: int, rows: slice, columns: slice
+        self, level: int, frame: int, rows: slice, columns: slice, desk: Desk | None
     ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
-        """List what there is of a window: where in it, and (C, h, w)."""
+        """List what there is of a window, or all: where in it, and (C, h, w)."""
         step = self.side >> level
-        for i in range(rows.start // step, -(-rows.stop // step)):
-            for j in range(columns.start // step, -(-columns.stop // step)):
-                tile = self._tiles.get(TileKey(frame, i, j))
-                if tile is None:
-                    continue
-                piece = tile[level]
-                down, inside_down = _meet(i * step, piece.shape[1], rows)
-                over, inside_over = _meet(j * step, piece.shape[2], columns)
-                yield (down, over), piece[:, inside_down, inside_over]
+        down = range(rows.start // step, -(-rows.stop // step))
+        over = range(columns.start // step, -(-columns.stop // step))
+        for number, (i, j) in enumerate(itertools.product(down, over)):
+            key = TileKey(frame, i, j)
+            piece = self._find(key, level)
+            if piece is None and desk is not None:
+                desk.show(number / (len(down) * len(over)), f"frame {frame}")
+                piece = self.add(key)[level]
+            if piece is None:
+                continue
+            there, inside_down = _meet(i * step, piece.shape[1], rows)
+            across, inside_over = _meet(j * step, piece.shape[2], columns)
+            yield (there, across), piece[:, inside_down, inside_over]
+
+    def _find(self, key: TileKey, level: int) -> NDArray[Any] | None:
+        with self._lock:
+            if key in self._tiles:
+                return self._tiles[key][level]
+            return self._file.read(self._filed[key][level]) if key in self._filed else None
+
+    def _make_room(self) -> None:
+        while self._bytes > self._most and len(self._tiles) > 1:
+            key = next(iter(self._tiles))
+            oldest = self._tiles.pop(key)
+            self._bytes -= sum(one.nbytes for one in oldest)
+            try:
+                self._filed[key] = [self._file.keep(one) for one in oldest]
+            except OSError:  # the disk is full: it will be made again
+                continue
 
     def _plane(self, level: int) -> tuple[int, int]:
         height, width = (-(-size // (1 << level)) for size in self.size)
@@ -167,8 +230,47 @@ class _Level(LazyArray):
         self._store, self._number = store, number
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of what is there."""
-        return self._store.read(self._number, window)
+        """Read a window: all of it, or for napari what is there.
+
+        Raises
+        ------
+        InputError
+            When the window does not fit into the memory, or the user cancels what takes long.
+        """
+        store, number = self._store, self._number
+        if _is_drawn():
+            return store.read(number, window)
+        _check_room(math.prod(span.stop - span.start for span in window) * self.dtype.itemsize)
+        title = "Translating what is read"
+        try:
+            return keep_alive(lambda desk: store.read(number, window, desk), title=title)
+        except KeyboardInterrupt:  # which would close napari
+            raise InputError(
+                "Reading was cancelled before all tiles were translated: read or save a part of "
+                "the layer, or translate all of it by napari-pix2pix apply."
+            ) from None
+
+
+def _is_drawn() -> bool:
+    """Whether it is napari that reads, which it does to draw."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _module(frame).startswith(_HANDS_ON):
+        frame = frame.f_back
+    return _module(frame).startswith("napari.")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _check_room(size: int) -> None:
+    """Refuse what does not fit into the memory."""
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise InputError(
+            f"Reading it takes {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free: "
+            "read or save a part of the layer, or translate all of it by napari-pix2pix apply."
+        )
 
 
 def _meet(start: int, length: int, span: slice) -> tuple[slice, slice]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_pix2pix import garbage
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
@@ -22,7 +22,7 @@ from napari_pix2pix.widgets.runner import Runner
 from napari_pix2pix.widgets.settings import read_settings
 from napari_pix2pix.widgets.train_run import TrainRun
 from napari_pix2pix.widgets.train_view import TrainView
-from napari_pix2pix.widgets.training_work import training_work
+from napari_pix2pix.widgets.training_work import release_memory, training_work
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -202,6 +202,7 @@ class TrainDock(QWidget):
         self.view.outcome.close_work()
         if self._runner.running:
             self._runner.close()
+            release_memory()
             if self._run is not None:
                 self._run.mark("closed")
             if self._is_saved:  # of a viewer that a script closed nobody was asked
@@ -220,6 +221,7 @@ class TrainDock(QWidget):
         self._runner.reported.connect(self._on_event)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
+        self._runner.ended.connect(release_memory)
         self._guard.closing.connect(self.close_work)
 
     def _start(self, died: Autosave | None) -> None:
@@ -259,8 +261,7 @@ class TrainDock(QWidget):
     def _go(self) -> None:
         """Let the first step begin, unless the user holds the run by now."""
         if self.view.status.state is State.TRAINING:
-            # Python's next collection of all objects would stall the viewer among the steps.
-            gc.collect()
+            garbage.settle()
             self._runner.resume()
 
     def _on_finished(self, translator: Translator | None) -> None:

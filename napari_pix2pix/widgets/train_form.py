@@ -77,9 +77,10 @@ class TrainForm(QWidget):
         Raises
         ------
         ConfigError
-            When there is no such field or its value is out of range; nothing is then changed.
+            When there is no such field, its value is out of range, or the form can't hold it;
+            nothing is then changed.
         """
-        TrainConfig(**fields)
+        _check_held(TrainConfig(**fields))
         self.options.set_values(dict(fields))
         for form in (self.basics, self.advanced):
             form.set_values({**form.values(), **fields})
@@ -280,6 +281,22 @@ class TrainForm(QWidget):
         precision = read_settings().precision
         if not fields and precision != "auto":
             self.advanced.set_value("precision", precision)
+
+
+def _check_held(config: TrainConfig) -> None:
+    """Refuse what no field of the form would show."""
+    if config.epochs and config.max_seconds:
+        raise ConfigError(
+            f"The dock has one field for epochs and max_seconds, got {config.epochs} and "
+            f"{config.max_seconds:g}: give one of the two."
+        )
+    plain = TrainConfig(preset=config.preset)
+    for name in ("default_epochs", *_SHELL):
+        if getattr(config, name) != getattr(plain, name):
+            raise ConfigError(
+                f"{name} is no field of the dock, got {getattr(config, name)!r}: leave it out, or "
+                "train in a shell."
+            )
 
 
 def _devices() -> list[Device]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_pix2pix.training.events import Event, Health, Prepared, Preview, Step, Validated
+from napari_pix2pix.training.events import (
+    Done,
+    Event,
+    Health,
+    Prepared,
+    Preview,
+    Step,
+    Validated,
+)
 from napari_pix2pix.widgets.curves import Curves
 from napari_pix2pix.widgets.live_preview import LivePreview
 from napari_pix2pix.widgets.outcome import Outcome
@@ -44,6 +52,7 @@ class TrainView:
         self.health = Sentence()
         self.outcome = Outcome(viewer)
         self.status = RunStatus()
+        self.status.shown.connect(self.curves.draw)
         self._lay_out(parent)
 
     def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
@@ -67,6 +76,9 @@ class TrainView:
                 self.curves.add(event)
             case Validated():
                 self.curves.add(event)
+                self.curves.draw()
+            case Done():
+                self.curves.draw()
             case Preview():
                 self.preview.add(event)
             case Health():

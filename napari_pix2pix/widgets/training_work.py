@@ -65,14 +65,15 @@ def training_work(
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             raise
-        finally:
-            _release_memory()
 
     return work
 
 
-def _release_memory() -> None:
-    """Give other programs what PyTorch keeps of the device's memory for later."""
+def release_memory() -> None:
+    """Give back the memory of a run that has ended, also what PyTorch keeps of a device's.
+
+    Call it in the GUI thread: see `garbage`.
+    """
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -50,6 +50,15 @@ def test_a_part_of_an_image_in_memory(folder, tmp_path, invoke):
     assert read_image(out).shape == (40, 64)
 
 
+@pytest.mark.parametrize("part", ["", "--region :40,16:"])
+def test_compile_without_a_compiler(folder, source, tmp_path, invoke, sentence, monkeypatch, part):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+                    tmp_path / "out.tif", "--device cpu --compile", part)  # fmt: skip
+    assert "needs a C++ compiler, and there is no no-such-compiler here" in sentence(result)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.zarr"}
+
+
 def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, sentence):
     words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.zarr")
     assert invoke(*words).exit_code == 0

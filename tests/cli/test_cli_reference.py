@@ -79,6 +79,20 @@ def test_images_of_16_bits(
     assert re.search("Warning: .*reaches from 0 to 102., 1.6 % of it: bring it", result.stderr)
 
 
+@pytest.mark.parametrize("options", ["", "--region :,:64"])
+def test_gray_images_and_a_network_of_three_channels(
+    options: str, golden: Any, tmp_path: Path, invoke: Any, write: Any
+) -> None:
+    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
+    model, image = tmp_path / "latest_net_G.pth", noise(64, 96)
+    torch.save(golden.fill_(shapes), model)
+    source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
+    result = invoke("apply", model, source, "-o", out, options)
+    assert result.exit_code == 0, result.stderr
+    expected = load(model)(np.stack([image] * 3, axis=-1))[:, : 64 if options else 96]
+    np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
+
+
 def test_its_discriminator_is_asked(
     weights: Path, golden: Any, tmp_path: Path, invoke: Any, write: Any
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bombs import Bomb
 from safetensors.torch import save_file
 
 from napari_pix2pix import __version__
@@ -269,20 +270,10 @@ def test_safetensors_of_others_are_refused(tmp_path: Path, metadata: dict[str, s
         read_container(tmp_path / "a")
 
 
-class Trap:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.path),)
-
-
 @pytest.mark.parametrize("zipped", [True, False])
 def test_pytorch_checkpoints_are_refused_unexecuted(tmp_path: Path, zipped: bool) -> None:
     path, trap = tmp_path / "net_G.pth", tmp_path / "trap"
-    torch.save({"a": Trap(trap)}, path, _use_new_zipfile_serialization=zipped)
+    torch.save({"a": Bomb(trap)}, path, _use_new_zipfile_serialization=zipped)
     for read in (read_container, read_header):
         with pytest.raises(FileError, match="is a PyTorch file"):
             read(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from bombs import Bomb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -119,16 +119,6 @@ def test_older_files(network: ReferenceNetwork, how: str, tmp_path: Path, *, zip
     counts = {name for name in read if name.endswith("tracked")} - set(old)
     assert all(torch.equal(read[k], weights[k]) for k in set(weights) - counts if k in read)
     assert not any(read[name] for name in counts if how == "counts no batches")
-
-
-class Bomb:
-    """Leaves a mark where it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 def save_bad(what: str, path: Path) -> None:

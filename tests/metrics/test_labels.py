@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.labels import label_counts, label_scores, pool_label_scores
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 TRUTH = np.zeros((4, 10), np.uint16)
 TRUTH[:, :4] = 1  # 16 pixels
 TRUTH[:2, 5:10] = 2  # 10 pixels
 TRUTH[3, 9] = 3  # 1 pixel
+
+
+def label_scores(found, truth, *, full: bool = False, **how) -> dict[str, float]:
+    """Scores of one image."""
+    return pool_label_scores([label_counts(found, truth, **how)], full=full)
 
 
 def prediction() -> np.ndarray:

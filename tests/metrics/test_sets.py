@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.metrics.labels import label_counts, label_scores
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 from napari_pix2pix.metrics.scores import image_scores
 from napari_pix2pix.metrics.sets import pool, score, with_segmented
 
@@ -15,7 +15,8 @@ ALL = np.ones((1, 1, 8), bool)
 
 def test_one_image_has_its_own_scores():
     labels = score(FOUND, TRUTH, kind="instances", valid=ALL)
-    assert labels.scores == label_scores(FOUND, TRUTH, kind="instances")
+    counts = label_counts(FOUND, TRUTH, kind="instances")
+    assert labels.scores == pool_label_scores([counts])
     rng = np.random.default_rng(0)
     a, b = rng.random((2, 1, 16, 16))
     valid = np.ones((1, 16, 16), bool)

@@ -9,13 +9,20 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from napari_pix2pix.pairs.pair import Pair, open_pair
 from napari_pix2pix.scoring.differences import difference
 from napari_pix2pix.scoring.doubt import draw_doubt
+from napari_pix2pix.scoring.pictures import show_spectra
+from napari_pix2pix.scoring.report import report_html
 
 
 def pictures(page: str) -> dict[str, np.ndarray]:
-    found = re.findall(r'alt="([^"]*)" src="data:image/png;base64,([^"]*)"', page)
-    return {name: imread(io.BytesIO(base64.b64decode(data))) for name, data in found}
+    tag = r'alt="([^"]*)" width="(\d+)" src="data:image/png;base64,([^"]*)"'
+    found = {}
+    for name, width, data in re.findall(tag, page):
+        found[name] = imread(io.BytesIO(base64.b64decode(data)))
+        assert int(width) / found[name].shape[1] == pytest.approx(90 / 130, abs=0.01)  # one scale
+    return found
 
 
 def disks() -> np.ndarray:
@@ -53,6 +60,18 @@ def test_one_image_without_source_or_samples(exam_of_labels, evaluated, tmp_path
     assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
     assert "Trivial map" not in page
+
+
+def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, exam_of_images, evaluated):
+    made, flat = texture(48, 64), np.full((48, 64), 900, np.float32)
+    exam = replace(exam_of_images(made, lambda p: p), pair=open_pair(Pair(made, flat)))
+    evaluation = evaluated(exam)
+    page = report_html(evaluation, 0)
+    assert "<p>no Pearson over 1 image; the best trivial map has no Pearson. The pred" in page
+    assert "<p>prediction: no Pearson; trivial map: no Pearson.</p>" in page
+    assert "nan" not in re.sub("src=[^>]*", "", page)
+    (axes, *_) = show_spectra([("one", exam.read(0))]).axes
+    assert axes.get_ylim()[0] > 1e-30  # not stretched down to a power of 0
 
 
 def test_pixels_that_do_not_count_are_gray_in_the_difference(

@@ -32,6 +32,7 @@ def test_what_is_not_set_is_that_of_a_gan(target: Pair) -> None:
     assert (found.noise_channels, found.noise, found.validation) == (16, "pixel", 0)
     assert (found.learning_rate, found.discriminator_learning_rate) == (5e-4, 5e-4)
     assert (found.upsampling, found.dropout, found.batch) == ("resize", 0, 2)
+    assert found.content == 0
     plain = prepare([target], config(preset="reference", width=4)).config
     assert (plain.noise, plain.learning_rate, plain.upsampling) == ("pixel", 2e-4, "transpose")
     mine = {"reconstruction_weight": 2.0, "adversarial_start": 0.25, "noise_channels": 3}

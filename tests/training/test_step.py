@@ -75,7 +75,7 @@ def test_steps_of_the_reference_equal_a_plain_loop(
 ) -> None:
     """From the golden weights; in float32 rounding decides after some steps."""
     config = TrainConfig(
-        preset="reference", depth=7, width=8, discriminator_width=8, dropout=0.0, patch=128, batch=2
+        preset="reference", depth=5, width=8, discriminator_width=8, dropout=0.0, patch=64, batch=2
     )
     dtype = {32: torch.float32, 64: torch.float64}[bits]
     ours, plain = make_state(config), make_state(config)
@@ -85,7 +85,7 @@ def test_steps_of_the_reference_equal_a_plain_loop(
     train_step = Pix2PixStep(ours, fabric, conditions=0)
     plain_step = PlainLoop(plain.generator, plain.discriminator)
     for number in range(steps):
-        x, y = (golden.ramp(2, 1, 128, 128, number + phase).to(dtype) for phase in (0, 1.5))
+        x, y = (golden.ramp(2, 1, 64, 64, number + phase).to(dtype) for phase in (0, 1.5))
         rate = 1.0 - number / 40
         batch = TensorBatch(x, y, None, torch.zeros(2, dtype=torch.long))
         got = train_step(batch, adversarial=True, adversarial_weight=1.0, rate=rate)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation import measuring
+from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.tiles import Box
 from napari_pix2pix.translator import Translator
 
@@ -189,9 +191,16 @@ def test_a_lazy_array_keeps_the_network_that_it_was_made_with(gray):
         gray.generator.eval()
 
 
+def test_the_weights_that_are_applied_go_alone_to_other_processes():
+    model = learn(noise(64, 64), noise(64, 64, seed=1), width=32, ema=0.9, adversarial_weight=1.0)
+    applied = sum(tensor.nbytes for tensor in model.generator.state_dict().values())
+    assert sum(tensor.nbytes for tensor in model.tensors.values()) > 2 * applied
+    assert len(pickle.dumps(model.twin())) < 1.5 * applied
+
+
 def test_one_chunk_at_a_time_is_in_the_network(gray, monkeypatch):
     busy, most = threading.Semaphore(), []
-    translate = Translator.translate_region
+    translate = FrameTranslator.translate_region
 
     def watched(*args, **kwargs):
         most.append(busy.acquire(blocking=False))
@@ -200,7 +209,7 @@ def test_one_chunk_at_a_time_is_in_the_network(gray, monkeypatch):
         finally:
             busy.release()
 
-    monkeypatch.setattr(Translator, "translate_region", watched)
+    monkeypatch.setattr(FrameTranslator, "translate_region", watched)
     with ThreadPoolExecutor(4) as pool:
         gray(da.from_array(noise(64, 64), chunks=16)).compute(pool=pool)
     assert len(most) > 1

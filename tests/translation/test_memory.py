@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import platform
+
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from napari_pix2pix.translation.memory import (
     choose_tile,
     estimate_bytes_per_pixel,
     fit_to_memory,
+    free_at_once,
     free_memory,
     is_out_of_memory,
 )
@@ -62,6 +66,21 @@ def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(
 
 def test_the_cpu_has_some_free_memory() -> None:
     assert 2**20 < free_memory("cpu") < 2**50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
+def test_freed_buffers_are_not_kept() -> None:
+    def held() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    free_at_once()
+    for _ in range(2):  # the first would teach the library to keep them
+        before = held()
+        buffers = [np.ones(1 << 23, np.uint8) for _ in range(16)]
+        above = bytes(1 << 17)
+        assert held() - before > 100e6
+        del buffers
+        assert held() - before < 20e6 + len(above)
 
 
 def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:

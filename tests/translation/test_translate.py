@@ -14,7 +14,7 @@ from torch import nn
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 from napari_pix2pix.translation import translate as module
-from napari_pix2pix.translation.translate import iter_tiles, translate
+from napari_pix2pix.translation.translate import iter_tiles, put_together
 
 GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
     "unet": lambda: UNet(2, 3, depth=3, width=4),
@@ -53,6 +53,11 @@ class Reader:
         assert 0 <= rows.start < rows.stop <= height
         assert 0 <= columns.start < columns.stop <= width
         return self.image[:, rows, columns]
+
+
+def translate(network, read, *, height: int, width: int, on_tile=None, **how) -> np.ndarray:
+    pieces = iter_tiles(network, read, height=height, width=width, **how)
+    return put_together(pieces, height, width, on_tile=on_tile)
 
 
 def run(network: UNet | ResNet, image: np.ndarray, **options: object) -> np.ndarray:

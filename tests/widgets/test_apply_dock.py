@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from napari.layers import Image, Labels
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import KEY
+from napari_pix2pix.pairs.lazy import LazyArray
+from napari_pix2pix.translation.frames import FrameTranslator
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
@@ -331,7 +334,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    monkeypatch.setattr(type(inverter), "iter_frame", fail)
+    monkeypatch.setattr(FrameTranslator, "iter_frame", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert words in said
@@ -359,6 +362,28 @@ def test_misfit_is_said_before_the_run(viewer, dock, inverter, two_channels):
     assert dock.check() == ""
     assert dock._view.apply.isEnabled()
     assert dock._view.estimate.text().startswith("0.0016 Mpx")
+
+
+class Watched(LazyArray):
+    """Zeros that remember in which threads they were read."""
+
+    def __init__(self) -> None:
+        super().__init__((300, 64), np.dtype(np.float32))
+        self.readers: list[threading.Thread] = []
+
+    def read_window(self, window):
+        self.readers.append(threading.current_thread())
+        return np.zeros([span.stop - span.start for span in window], self.dtype)
+
+
+def test_what_is_read_lazily_is_not_read_where_the_viewer_would_wait(viewer, dock, inverter):
+    data = Watched()
+    source = viewer.add_image(data, contrast_limits=(0, 1))
+    dock.set_model(models().remember(inverter, "m"))
+    dock.set_layers([source])
+    data.readers.clear()
+    assert dock.check() == ""
+    assert threading.main_thread() not in data.readers
 
 
 def test_foreign_dtype_is_noted(viewer, dock, qtbot, inverter):

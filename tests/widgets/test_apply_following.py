@@ -5,9 +5,13 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Labels
+from napari.utils import progress
+from qtpy.QtCore import QTimer
 
 from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.widgets import apply_following
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 
@@ -62,8 +66,13 @@ def look_at(viewer, row: int, column: int, zoom: float = 4.0) -> None:
     viewer.scene.camera.zoom = zoom
 
 
+# As napari reads to draw: only what is there.
+DRAW = eval("lambda array, *index: np.asarray(array[index] if index else array)",
+            {"__name__": "napari.layers.some", "np": np})  # fmt: skip
+
+
 def there(layer, row: int, column: int) -> bool:
-    return bool(layer.data[0][row : row + 8, column : column + 8].any())
+    return bool(DRAW(layer.data[0], slice(row, row + 8), slice(column, column + 8)).any())
 
 
 def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
@@ -89,6 +98,45 @@ def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
     assert len(set(read)) < 100
 
 
+def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_path):
+    stack = noise(5, 64, 70)
+    source = viewer.add_image(da.from_array(stack), name="stack", contrast_limits=(0, 255))
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    assert not DRAW(layer.data, 4).any()
+    dock.close_down()  # the layer outlives the dock
+    (path,) = layer.save(str(tmp_path / "made.tif"))
+    wanted = np.stack([inverter(one, tile=0) for one in stack]).astype(int)
+    assert np.abs(tifffile.imread(path) - wanted).max() <= 1
+    assert DRAW(layer.data, 4).any()
+
+
+def test_what_a_reader_cancels_is_said_and_closes_nothing(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 300, 300)
+    apply(dock, qtbot, source, inverter)
+    layer = dock.followed[0]
+
+    def cancel() -> None:
+        for one in list(progress._all_instances):
+            one.cancel()
+
+    QTimer.singleShot(300, cancel)
+    with pytest.raises(InputError, match="cancelled before all tiles"):
+        layer.data[0][:8192, :8192]
+    assert there(layer, 10, 10)
+
+
+def test_the_coarsest_level_is_shown_as_it_comes(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 16384, 16384, zoom=0.005)
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    middle = (16384, 16384)
+    qtbot.waitUntil(lambda: bool(layer.get_value(middle)[1]), timeout=20_000)
+    assert layer.get_value(middle)[0] == len(layer.data) - 1
+
+
 def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
     source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
     viewer.reset_view()  # all 4096 tiles
@@ -105,9 +153,11 @@ def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
     source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
     look_at(viewer, 300, 300)
     apply(dock, qtbot, source, inverter)
-    (layer,) = dock.followed
+    (layer,), (follower,) = dock.followed, dock._followers.all
     viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: not dock._followers.all[0].running, timeout=20_000)
+    qtbot.waitUntil(lambda: not dock._followers.all, timeout=20_000)  # nor are its tiles kept
+    assert dock.followed == []
+    assert not follower.running
 
 
 def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, qtbot, inverter):

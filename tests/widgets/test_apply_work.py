@@ -41,3 +41,24 @@ def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known: KnownMo
         if isinstance(event, Progress) and event.done == 3 * event.total // 4:
             control.stop()
     assert seen[-1] == JobDone(0, False, False)
+
+
+def test_two_docks_may_apply_one_model_at_once() -> None:
+    fields = {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
+    known = KnownModel("drops", train(STACK, 1 - STACK, **tiny.TINY | fields))
+
+    def begin(**options):
+        job = Job([snapshot(Image(STACK[0]))], [0])
+        options = CallOptions(device="cpu", tile=16, **options)
+        return apply_model(Control(), known, [job], options=options)
+
+    def end(events) -> np.ndarray:
+        *_, progress, _ = events
+        return progress.arrays[""]
+
+    alone = end(begin())
+    one, other = begin(), begin(dropout=True, seed=1)
+    for events in (one, other):
+        for _ in range(3):  # the model, and two tiles
+            next(events)
+    np.testing.assert_array_equal(end(one), alone)

@@ -20,6 +20,8 @@ def curves(make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot) -> tuple[
     viewer = make_napari_viewer_proxy()
     made = Curves(viewer)
     qtbot.addWidget(made)
+    made.clear()
+    made.show()
     return viewer, made
 
 
@@ -33,12 +35,26 @@ def test_losses_and_scores_are_drawn(curves: tuple[Any, Curves], qtbot: QtBot) -
     assert made.points("discriminator") == ([1], [0.6])
     assert made.points("score") == ([2], [0.5])
     assert made.points("trivial map") == ([0, 2], [0.4, 0.4])
-    qtbot.waitUntil(lambda: made._lines["L1"].getData()[0] is not None)
+    made.draw()
+    assert len(made._lines["L1"].getData()[0]) == 2
     assert made._lines["trivial map"].opts["pen"].style() == Qt.PenStyle.DashLine
     before = made._lines["L1"]
     made.add(step(3, G_L1=10.0))
-    qtbot.waitUntil(lambda: len(made._lines["L1"].getData()[0]) == 3)
+    made.draw()
+    assert len(made._lines["L1"].getData()[0]) == 3
     assert made._lines["L1"] is before
+
+
+def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(
+    curves: tuple[Any, Curves], qtbot: QtBot
+) -> None:
+    _, made = curves
+    made.hide()
+    made.add(step(1, G_L1=1.0))
+    made.draw()
+    assert made._lines["L1"].getData()[0] is None
+    made.show()
+    qtbot.waitUntil(lambda: made._lines["L1"].getData()[0] is not None)
 
 
 def test_long_runs_are_thinned_out(
@@ -67,13 +83,13 @@ def test_loss_of_wgan_below_zero_is_left_out(curves: tuple[Any, Curves], qtbot: 
     made.add(step(2, G_GAN=3.0, G_L1=1.0))
     values = made.points("generator")[1]
     assert str(values) == "[nan, 3.0]"
-    made._draw()
+    made.draw()
 
 
 def test_colours_follow_the_theme(curves: tuple[Any, Curves], qtbot: QtBot) -> None:
     viewer, made = curves
     made.add(step(1, G_L1=1.0))
-    made._draw()
+    made.draw()
     dark = made._plots[0].backgroundBrush().color().name()
     viewer.theme = "light"
     assert made._plots[0].backgroundBrush().color().name() != dark

@@ -8,6 +8,7 @@ import torch
 
 from napari_pix2pix import load
 from napari_pix2pix.formats.reference import ReferenceNetwork
+from napari_pix2pix.formats.reference_discriminator import ReferenceDiscriminator
 from napari_pix2pix.translation.options import CallOptions
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.evaluate_dock import EvaluateDock
@@ -67,12 +68,50 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     dock.set_layers([source])
     dock.set_model(weights)
     qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    described = dock._view.picker.description
+    assert "Intensities: the whole range of the layer's dtype." in described.text()
+    assert "U-Net's file does not say whether it was trained" in described.toolTip()
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     made = viewer.layers[1]
     assert made.data.dtype == np.uint16
     assert made.contrast_limits == [0, 65535]
     np.testing.assert_array_equal(made.data, load(weights, dtype="uint16")(image))
+
+
+def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden, tmp_path):
+    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(golden.fill_(shapes), path)
+    source = viewer.add_image(noise(), name="s")
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(path)
+    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert viewer.layers[1].rgb
+    np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
+
+
+def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
+    source = viewer.add_image(noise(), name="s")
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(weights)
+    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    dock.check()
+    assert not dock._view.verdict.isEnabled()
+    network = ReferenceDiscriminator(2, 4, "batch", 1)
+    torch.save(golden.fill_(network.build().state_dict()), weights.with_name("latest_net_D.pth"))
+    dock.set_model(models().remember(load(weights), "with D", path=weights))
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    made = viewer.layers[-1]
+    with qtbot.waitSignal(dock.ended, timeout=30_000):
+        dock._view.verdict.click()
+    expected = load(weights).verdict(source.data, made.data)
+    np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
 
 
 def test_unreadable_file_is_said_to_be_so(dock, qtbot, tmp_path):

@@ -3,13 +3,16 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QObject, QTimer
 
+from napari_pix2pix import garbage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Health, Step
@@ -209,3 +212,55 @@ def test_nothing_of_the_work_is_kept(runner: Runner, qtbot: QtBot, fails: bool) 
     qtbot.waitUntil(lambda: heard.ends == 1)
     gc.collect()
     assert seen[0]() is None
+
+
+@pytest.mark.parametrize("how", ["end", "close"])
+def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
+    runner: Runner, qtbot: QtBot, how: str
+) -> None:
+    deleted: list[threading.Thread] = []
+
+    def work(control: Control) -> None:
+        for _ in range(10 * gc.get_threshold()[0]):
+            cycle: list[Any] = []
+            cycle.append(cycle)
+
+    def leave() -> None:
+        timer = QTimer()
+        timer.itself = timer  # type: ignore[attr-defined]  # a cycle, which only a collection ends
+        timer.start(1)
+        weakref.finalize(timer, lambda: deleted.append(threading.current_thread()))
+
+    gc.enable()
+    runner.start(work)
+    assert not gc.isenabled()
+    leave()
+    if how == "close":
+        runner.close()
+    else:
+        qtbot.waitUntil(lambda: not runner.running)
+    assert gc.isenabled()
+    gc.collect()
+    assert deleted == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    monkeypatch.setattr(garbage, "collect_due", gc.collect)
+    stopped = threading.Event()
+
+    def work(control: Control) -> None:
+        while goes_on and not control.stopped:
+            time.sleep(0.001)
+        stopped.set()
+
+    def leave() -> None:
+        dock = QObject()
+        dock.itself = dock  # type: ignore[attr-defined]  # a cycle, which only a collection ends
+        dock.runner = Runner(dock)  # type: ignore[attr-defined]
+        dock.runner.start(work)
+
+    leave()
+    qtbot.waitUntil(lambda: stopped.is_set() and gc.isenabled())

@@ -608,6 +608,26 @@ def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
     assert dock.config == before
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"epochs": 2, "max_seconds": 60}, "one field for epochs and max_seconds, got 2 and 60"),
+        ({"devices": 2}, "devices is no field of the dock, got 2"),
+        ({"default_epochs": 7}, "default_epochs is no field of the dock"),
+    ],
+)
+def test_fields_that_the_form_can_not_hold_are_refused(
+    make_dock: MakeDock, fields: dict[str, Any], words: str
+) -> None:
+    _, dock = make_dock()
+    before = dock.config
+    with pytest.raises(ConfigError, match=words):
+        dock.set_fields(**fields)
+    assert dock.config == before
+    dock.set_fields(**TrainConfig(preset="reference", epochs=3).model_dump())
+    assert dock.config.epochs == 3
+
+
 def test_form_covers_every_field(make_dock: MakeDock) -> None:
     _, dock = make_dock()
     shown = {*FIELDS, *dock.view.form.basics.names, *dock.view.form.advanced.names}
@@ -629,3 +649,13 @@ def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
         dock.view.outcome.apply.click()
     assert told.args == [dock.translator]
     assert open_dock(viewer, "Apply").model.translator is dock.translator
+
+
+def test_half_a_pair_is_refused_in_words(make_dock: MakeDock) -> None:
+    viewer, dock = make_dock()
+    for names, side in (((["stain"], []), "target"), (([], ["dapi"]), "source")):
+        dock.clear_pairs()
+        dock.add_pair(*([viewer.layers[name] for name in side_names] for side_names in names))
+        with pytest.raises(InputError, match=f"Choose a layer as {side}"):
+            dock.train()
+        assert dock.state == "idle"
