@@ -173,9 +173,9 @@ class ApplyDock(ModelDock):
         if is_followed(order, planes):
             self._followers.begin(order)
             return
-        self._run.start(order)
         text = "Applying" if order.model.translator is not None else "Loading the model"
-        self._view.progress.begin(text)
+        self._view.progress.begin(text)  # napari handles events there, such as the end of a run
+        self._run.start(order)
         self._show_state()
 
     def ask_verdict(self) -> None:
@@ -309,8 +309,8 @@ class ApplyDock(ModelDock):
 
     def _begin_aside(self, text: str, work: Work, make: Callable[[Any], Any], said: str) -> None:
         self._view.say("")
-        self._side.start(work, make, said)
         self._view.progress.begin(text)
+        self._side.start(work, make, said)
         self._show_state()
 
     def _choices(self) -> Choices:

@@ -126,6 +126,24 @@ def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter)
     assert names(viewer) == ["stain"]
 
 
+def test_end_is_told_after_the_beginning(viewer, dock, qtbot, inverter, monkeypatch):
+    progress, ends = dock._view.progress, []
+    begin = progress.begin
+
+    def begin_slowly(text):
+        begin(text)
+        qtbot.wait(300)  # napari handles events while it makes a bar
+
+    monkeypatch.setattr(progress, "begin", begin_slowly)
+    dock.ended.connect(lambda *said: ends.append(said))
+    dock.set_layers([viewer.add_image(noise(16, 16), name="stain")])
+    dock.set_model(inverter)
+    dock.apply()
+    assert not ends
+    qtbot.waitUntil(lambda: len(ends) == 1)
+    assert not dock.running
+
+
 def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="stain")
     made = viewer.add_layer(inverter(source))
