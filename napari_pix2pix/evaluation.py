@@ -16,8 +16,8 @@ from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMap
 from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.pairs.class_codec import MOST_CLASSES
+from napari_pix2pix.pairs.gray import as_taken
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.pairs.sets import as_taken
 from napari_pix2pix.scoring import Evaluation, Exam, Measures, fit_to_scored, mark
 from napari_pix2pix.scoring.exams import read_some
 from napari_pix2pix.scoring.marks import Features

@@ -17,7 +17,8 @@ from napari_pix2pix.formats.headers import is_torch_file
 from napari_pix2pix.formats.paths import as_path
 from napari_pix2pix.formats.reference import ReferenceNetwork, read_reference
 from napari_pix2pix.formats.reference_discriminator import path_beside, read_discriminator
-from napari_pix2pix.pairs.codecs import ImageCodec, whole_range
+from napari_pix2pix.pairs.assumed import whole_range
+from napari_pix2pix.pairs.codecs import ImageCodec
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator

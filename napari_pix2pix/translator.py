@@ -25,7 +25,8 @@ from napari_pix2pix.layers import (
 )
 from napari_pix2pix.metrics.headline import headline
 from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.codecs import Output, takes_gray
+from napari_pix2pix.pairs.codecs import Output
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.oddness import known_intensities
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source

@@ -8,7 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec, for_dtype
+from napari_pix2pix.pairs.assumed import for_dtype
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
 from napari_pix2pix.pairs.kinds import find_kind
 from napari_pix2pix.pairs.planes import Planes

@@ -208,30 +208,6 @@ class ContextPlanes(Planes):
         return [start + min(max(z + step, 0), depth - 1) for step in reach]
 
 
-class GrayAsRGB(Planes):
-    """Planes of one channel, taken for three equal ones.
-
-    Examples
-    --------
-    >>> image = as_planes(np.eye(4, dtype=np.uint8))
-    >>> GrayAsRGB(image).read(0, slice(0, 2), slice(0, 3)).shape
-    (3, 2, 3)
-    """
-
-    def __init__(self, planes: Planes) -> None:
-        vars(self).update(vars(planes))
-        self.channels = 3
-        self._planes = planes
-
-    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window of a frame, ``(3, h, w)``."""
-        return np.repeat(self._planes.read(frame, rows, columns), 3, axis=0)
-
-    def on(self, arrays: Iterable[Any]) -> Planes:
-        """Return the same image on other arrays of the same shapes."""
-        return GrayAsRGB(self._planes.on(arrays))
-
-
 class NoPlanes(Planes):
     """The source of a pair that has none: a size, and no channel.
 

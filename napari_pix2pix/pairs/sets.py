@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from numbers import Number
 from typing import Any
 
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec, takes_gray
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec
+from napari_pix2pix.pairs.gray import GrayAsRGB
 from napari_pix2pix.pairs.labels import listed
 from napari_pix2pix.pairs.layouts import Layout, counted_channels
-from napari_pix2pix.pairs.pair import OpenPair, Pair
-from napari_pix2pix.pairs.planes import ContextPlanes, GrayAsRGB, Planes, as_planes
+from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.pairs.planes import ContextPlanes, Planes, as_planes
 
 _STRIP = 256  # rows
 
@@ -118,13 +118,6 @@ def lay_out_source(
     planes = ContextPlanes(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
     return planes
-
-
-def as_taken(opened: OpenPair, codec: Codec) -> OpenPair:
-    """Return a pair whose source a model takes: of one channel, where it takes that for three."""
-    if not takes_gray(codec) or opened.source.channels != 1:
-        return opened
-    return replace(opened, source=GrayAsRGB(opened.source))
 
 
 def check_finite(planes: Planes) -> None:

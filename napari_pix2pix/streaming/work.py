@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.errors import FileError, Pix2PixError
 from napari_pix2pix.formats.images import read_image
 from napari_pix2pix.formats.sets import image_planes
-from napari_pix2pix.pairs.codecs import takes_gray
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.translation.blocks import Block, Plan

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.metrics.maps import TrivialMaps
+from napari_pix2pix.pairs.assumed import codecs_for
 from napari_pix2pix.pairs.class_codec import ClassCodec
 from napari_pix2pix.pairs.class_values import Side
-from napari_pix2pix.pairs.codecs import Codec, codecs_for
+from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.interpret import find_set_kind
 from napari_pix2pix.pairs.labels import distinct_values, labelled
 from napari_pix2pix.pairs.layouts import counted_channels

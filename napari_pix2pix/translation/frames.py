@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.pairs.codecs import Codec, Output, codecs_for
+from napari_pix2pix.pairs.assumed import codecs_for
+from napari_pix2pix.pairs.codecs import Codec, Output
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_channels, says_nothing
 from napari_pix2pix.translation import calls

@@ -14,7 +14,8 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.headers import conditions_in, read_header
 from napari_pix2pix.formats.thumbnails import read_thumbnail
 from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict, codecs_for
+from napari_pix2pix.pairs.assumed import codecs_for
+from napari_pix2pix.pairs.codecs import Codec, ImageCodec, codec_from_dict
 from napari_pix2pix.pairs.intensities import Intensities
 from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.oddness import known_intensities

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import KEY, Snapshot, as_trained, planes_of, snapshot
-from napari_pix2pix.pairs.codecs import takes_gray
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
 from napari_pix2pix.pairs.sets import lay_out_source
 from napari_pix2pix.training.control import Control

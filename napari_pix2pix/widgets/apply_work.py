@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_pix2pix.layers import Snapshot, as_trained, planes_of
-from napari_pix2pix.pairs.codecs import Codec, takes_gray
+from napari_pix2pix.pairs.codecs import Codec
+from napari_pix2pix.pairs.gray import takes_gray
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.pairs.sets import check_finite, lay_out_source

@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.layers import Snapshot, planes_of
+from napari_pix2pix.pairs.gray import as_taken
 from napari_pix2pix.pairs.layouts import Layout
 from napari_pix2pix.pairs.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.pairs.sets import as_taken
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import load_known

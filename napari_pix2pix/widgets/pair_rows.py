@@ -90,7 +90,16 @@ class PairChoice:
         )
 
     def pair(self, *, copy: Copy) -> Pair:
-        """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`."""
+        """Open the layers as a pair; see `napari_pix2pix.layers.pair_of`.
+
+        Raises
+        ------
+        InputError
+            Also when there is no source or no target.
+        """
+        for side, layers in (("source", self.sources), ("target", self.targets)):
+            if not layers:
+                raise InputError(f"Choose a layer as {side}.")
         return pair_of(
             self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy
         )

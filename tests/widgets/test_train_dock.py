@@ -649,3 +649,13 @@ def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
         dock.view.outcome.apply.click()
     assert told.args == [dock.translator]
     assert open_dock(viewer, "Apply").model.translator is dock.translator
+
+
+def test_half_a_pair_is_refused_in_words(make_dock: MakeDock) -> None:
+    viewer, dock = make_dock()
+    for names, side in (((["stain"], []), "target"), (([], ["dapi"]), "source")):
+        dock.clear_pairs()
+        dock.add_pair(*([viewer.layers[name] for name in side_names] for side_names in names))
+        with pytest.raises(InputError, match=f"Choose a layer as {side}"):
+            dock.train()
+        assert dock.state == "idle"
