@@ -169,7 +169,7 @@ class TrainConfig(BaseModel):
     content: _Fraction = Field(
         0.5,
         description="Share of the patches that are drawn where the target has content; the others"
-        " are drawn uniformly.",
+        " are drawn uniformly. Without a source light draws all uniformly unless told otherwise.",
     )
     flips: bool = Field(True, description="Mirror patches at random.")
     vertical_flips: bool = Field(

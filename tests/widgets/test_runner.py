@@ -249,6 +249,7 @@ def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(
     qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, goes_on: bool
 ) -> None:
     monkeypatch.setattr(garbage, "collect_due", gc.collect)
+    gc.enable()  # as outside these tests, to see that it is given back
     stopped = threading.Event()
 
     def work(control: Control) -> None:
