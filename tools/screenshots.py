@@ -64,8 +64,10 @@ def picture(viewer: Any, name: str) -> None:
     path = IMAGES / f"{name}.png"
     QTest.qWait(600)
     shot = viewer.screenshot(canvas_only=False, flash=False)
-    # The colours of curves and controls are kept: what is lost is shades of the image in the canvas.
-    few = Image.fromarray(shot[..., :3]).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # Curves and controls keep their colours: what is lost is shades of the image in the canvas.
+    few = Image.fromarray(shot[..., :3]).quantize(
+        256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
     few.save(path, optimize=True)
     print(path, path.stat().st_size // 1000, "kB")
 
