@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from napari_pix2pix.core import ResNet, UNet, make_generator
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.formats.state_dicts import (
+    Described,
     Norm,
     Shapes,
     check_fit,
@@ -40,7 +40,7 @@ _EXPECTED = (
 
 
 @dataclass(frozen=True)
-class ReferenceNetwork:
+class ReferenceNetwork(Described):
     """A generator that the reference implementation has.
 
     Parameters
@@ -84,19 +84,9 @@ class ReferenceNetwork:
             dropout=0.5 * self.dropout,
         )
 
-    def own_shapes(self) -> Shapes:
-        """Return names and shapes of our network's weights, in their order."""
-        with torch.device("meta"):
-            return shapes_of(self.build().state_dict())
-
-    def shapes(self) -> Shapes:
-        """Return names and shapes of the reference's weights, in their order."""
-        shapes = self.own_shapes()
-        if self.norm != "none":
-            return shapes
-        # Without a norm the reference has no biases, but in the last layer.
-        last = list(shapes)[-1]
-        return {k: v for k, v in shapes.items() if k == last or not k.endswith(".bias")}
+    def biases_without_norm(self, names: list[str]) -> list[str]:
+        """Name that of the last layer."""
+        return names[-1:]
 
     @property
     def known_dropout(self) -> bool | None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import make_discriminator
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.state_dicts import (
+    Described,
     Norm,
     Shapes,
     check_fit,
@@ -29,7 +29,7 @@ _DEFAULT_LAYERS = 3  # of --netD basic
 
 
 @dataclass(frozen=True)
-class ReferenceDiscriminator:
+class ReferenceDiscriminator(Described):
     """A discriminator that the reference implementation has.
 
     Parameters
@@ -59,21 +59,11 @@ class ReferenceDiscriminator:
             self.in_channels, layers=self.layers, width=self.width, norm=self.norm
         )
 
-    def own_shapes(self) -> Shapes:
-        """Return names and shapes of our network's weights, in their order."""
-        with torch.device("meta"):
-            return shapes_of(self.build().state_dict())
-
-    def shapes(self) -> Shapes:
-        """Return names and shapes of the reference's weights, in their order."""
-        shapes = self.own_shapes()
-        if self.norm != "none":
-            return shapes
-        # Without a norm the reference has biases in the first and a PatchGAN's last layer alone.
-        convolutions = [name.removesuffix(".weight") for name in shapes if name.endswith("weight")]
+    def biases_without_norm(self, names: list[str]) -> list[str]:
+        """Name those of the first and of a PatchGAN's last layer."""
+        convolutions = [name.removesuffix(".weight") for name in names if name.endswith("weight")]
         kept = convolutions[:1] + (convolutions[-1:] if self.layers else [])
-        biases = {f"{name}.bias" for name in kept}
-        return {k: v for k, v in shapes.items() if k in biases or not k.endswith(".bias")}
+        return [f"{name}.bias" for name in kept]
 
     @property
     def flags(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.formats.torch_files import some
@@ -16,6 +17,33 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 Norm: TypeAlias = Literal["batch", "instance", "none"]
 
 _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+
+
+class Described(ABC):
+    """A network that the reference implementation has; its kinds say how ours is built."""
+
+    norm: Norm
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Build the network of ours that has these weights."""
+
+    @abstractmethod
+    def biases_without_norm(self, names: list[str]) -> Iterable[str]:
+        """Name the biases that the reference has where it has no norm, of all names of ours."""
+
+    def own_shapes(self) -> Shapes:
+        """Return names and shapes of our network's weights, in their order."""
+        with torch.device("meta"):
+            return shapes_of(self.build().state_dict())
+
+    def shapes(self) -> Shapes:
+        """Return names and shapes of the reference's weights, in their order."""
+        shapes = self.own_shapes()
+        if self.norm != "none":
+            return shapes
+        kept = set(self.biases_without_norm(list(shapes)))
+        return {k: v for k, v in shapes.items() if k in kept or not k.endswith(".bias")}
 
 
 def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
