@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import importlib.util
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+# Milliseconds to wait for what a window should come to; a busy machine may need many seconds.
+_PATIENCE = 60_000
 _REFERENCE = Path(__file__).parent / "reference"
 _WIDGETS = Path(__file__).parent / "widgets"
 
@@ -61,6 +64,34 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"NAPARI_PIX2PIX_DATA names {named!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture
+def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return pytest-qt's, which gives up after 5 s, with more patience."""
+    for name in ("waitUntil", "waitSignal"):
+        monkeypatch.setattr(qtbot, name, functools.partial(getattr(qtbot, name), timeout=_PATIENCE))
+    return qtbot
+
+
+class CountedClock:
+    """Stands for the module ``time``: only looking at it takes time, the same on every machine."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture
+def counted_clock(monkeypatch: pytest.MonkeyPatch) -> CountedClock:
+    """Let trainings count their seconds by a clock that moves 10 ms whenever it is looked at."""
+    clock = CountedClock()
+    for module in ("napari_pix2pix.training.loop", "napari_pix2pix.fitting"):
+        monkeypatch.setattr(importlib.import_module(module), "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -165,7 +165,9 @@ def test_a_finished_run_returns_at_once(images: np.ndarray, tmp_path: Path) -> N
     assert again.scores == first.scores
 
 
-def test_seconds_go_on_with_those_left(images: np.ndarray, tmp_path: Path) -> None:
+def test_seconds_go_on_with_those_left(
+    images: np.ndarray, tmp_path: Path, counted_clock: Any
+) -> None:
     path = tmp_path / "run.ckpt"
 
     def stop(event: Event) -> bool:
@@ -173,12 +175,12 @@ def test_seconds_go_on_with_those_left(images: np.ndarray, tmp_path: Path) -> No
 
     run(images, max_seconds=2.5, checkpoint=path, callback=stop)
     used = read_container(path)[1]["counters"]["seconds"]
-    assert used >= 1.5
+    assert 1.5 <= used <= 1.8
     _, events = run(images, max_seconds=2.5, checkpoint=path, resume=True)
-    assert next(e for e in events if isinstance(e, Step)).progress >= 0.6
+    assert 0.6 <= next(e for e in events if isinstance(e, Step)).progress <= 0.8
     done = events[-1]
     assert isinstance(done, Done)
-    assert done.seconds >= 2.2
+    assert 2.2 <= done.seconds <= 2.8
 
 
 def test_a_checkpoint_is_a_model_too(images: np.ndarray, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -170,18 +168,18 @@ def test_budgets_in_steps_and_epochs(
     assert len(of(Step, list(loop))) == steps == loop.state.step
 
 
-def test_budget_in_seconds_holds(make_loop: MakeLoop) -> None:
+def test_budget_in_seconds_holds(make_loop: MakeLoop, counted_clock: Any) -> None:
     loop = make_loop(max_seconds=2.0, seconds_before=0.5)
-    began = time.perf_counter()
+    began = counted_clock.now
     events = list(loop)
-    taken = time.perf_counter() - began
+    taken = counted_clock.now - began
     done = events[-1]
     assert isinstance(done, Done)
-    assert taken >= 1.2  # half a second was used before
-    assert done.seconds == pytest.approx(taken + 0.5, abs=0.5)
+    assert taken == pytest.approx(1.5, abs=0.2)  # half a second was used before
+    assert done.seconds == pytest.approx(taken + 0.5, abs=0.05)
     progress = [step.progress for step in of(Step, events)]
     assert progress == sorted(progress)
-    assert progress[0] > 0.25
+    assert 0.25 < progress[0] < 0.5
 
 
 @pytest.mark.parametrize(
@@ -261,20 +259,24 @@ def test_stop_before_the_first_step(make_loop: MakeLoop) -> None:
     assert of(Done, events)[0].reason == "stopped"
 
 
-def test_pause_costs_no_budget(make_loop: MakeLoop) -> None:
+def test_pause_costs_no_budget(
+    make_loop: MakeLoop, counted_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     control = Control()
     loop = make_loop(max_seconds=1.0, control=control)
-    began = time.perf_counter()
-    for event in loop:
-        if isinstance(event, Step) and event.step == 2:
-            control.pause()
-            threading.Timer(0.7, control.resume).start()
-        if isinstance(event, Done):
-            done = event
-    wall = time.perf_counter() - began
+
+    def wait() -> float:
+        pause = 7.0 if loop.state.step == 2 else 0.0
+        counted_clock.now += pause
+        return pause
+
+    monkeypatch.setattr(control, "wait", wait)
+    began = counted_clock.now
+    done = list(loop)[-1]
+    assert isinstance(done, Done)
     assert done.reason == "budget"
-    assert wall - done.seconds >= 0.65
-    assert done.seconds >= 0.8
+    assert done.seconds == pytest.approx(counted_clock.now - began - 7, abs=0.05)
+    assert 0.8 <= done.seconds <= 1.2
 
 
 def test_same_seed_same_weights(make_loop: MakeLoop) -> None:
@@ -401,29 +403,33 @@ def test_weights_that_are_not_finite_end_the_run_too(
     assert bool(unequal(first, loop.state.snapshot())) == (steps == 4)
 
 
-def test_checkpoints_keep_their_distance(make_loop: MakeLoop) -> None:
+def test_checkpoints_keep_their_distance(make_loop: MakeLoop, counted_clock: Any) -> None:
     saved: list[float] = []
 
     def save(_: TrainingState) -> str:
-        saved.append(time.perf_counter())
+        saved.append(counted_clock.now)
         return "here"
 
-    list(make_loop(max_seconds=1.5, checkpoint_seconds=0.4, save=save))
-    assert 2 <= len(saved) <= 4  # at 0.4, 0.8, 1.2 and at the end, if the machine is not busy
-    assert all(later - earlier >= 0.4 for earlier, later in pairwise(saved[:-1]))
+    list(make_loop(max_seconds=1.8, checkpoint_seconds=0.4, save=save))
+    between = [later - earlier for earlier, later in pairwise(saved)]
+    assert len(saved) >= 4
+    assert between[:-1] == pytest.approx([0.45] * (len(between) - 1), abs=0.06)
 
 
-def test_slow_checkpoints_take_a_tenth_of_the_time_at_most(make_loop: MakeLoop) -> None:
+def test_slow_checkpoints_take_a_tenth_of_the_time_at_most(
+    make_loop: MakeLoop, counted_clock: Any
+) -> None:
     saved: list[float] = []
 
     def save(_: TrainingState) -> str:
-        saved.append(time.perf_counter())
-        time.sleep(0.05)
+        saved.append(counted_clock.now)
+        counted_clock.now += 0.05
         return "here"
 
-    list(make_loop(max_seconds=1.4, checkpoint_seconds=1e-9, save=save))
-    assert len(saved) >= 2
-    assert all(later - earlier >= 0.5 for earlier, later in pairwise(saved[:-1]))
+    list(make_loop(max_seconds=1.8, checkpoint_seconds=1e-9, save=save))
+    between = [later - earlier for earlier, later in pairwise(saved)]
+    assert len(saved) >= 3
+    assert between[:-1] == pytest.approx([0.65] * (len(between) - 1), abs=0.1)
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop: MakeLoop) -> None:

@@ -124,7 +124,7 @@ def find(folder: Path, rank: int) -> None:
             np.save(folder / f"{name}.npy", translator(make_pair(1).source))
     batch_norm = {**two, "norm": "batch", "dropout": 0.5, "dropout_placement": "paper"}
     found["batch"] = tell(*run(**batch_norm))
-    found["seconds"] = tell(*run(**two, steps=None, max_seconds=1.0))
+    found["seconds"] = tell(*run(**two, steps=None, max_seconds=4.0))
     found["stopped"] = tell(*run(**two, steps=1000, stop_at=3 + 2 * rank))
     files: dict[str, Any] = {"checkpoint": folder / "run.ckpt"}
     found["half"] = tell(*run(**batch_norm, stop_at=3, files=files))

@@ -34,7 +34,7 @@ def gray():
 
 
 def end_of(work, dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         work()
     return tuple(ended.args)
 

@@ -72,7 +72,7 @@ def open_dock(viewer, qtbot) -> ApplyDock:
 
 
 def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     return tuple(ended.args)
 
@@ -357,7 +357,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     assert is_error
     assert words in said
     assert names(viewer) == ["s"]
-    qtbot.waitUntil(lambda: dock._view.apply.isEnabled(), timeout=5000)
+    qtbot.waitUntil(lambda: dock._view.apply.isEnabled())
     assert not dock._view.cancel.isEnabled()
 
 
@@ -500,7 +500,7 @@ def test_trial_tells_time_and_memory(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
-    qtbot.waitUntil(lambda: "network about" in dock._view.estimate.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "network about" in dock._view.estimate.text())
     assert "about" in dock._view.estimate.text().split(";")[0]
 
 
@@ -526,7 +526,7 @@ def test_keys_apply_the_last_model_and_undo(viewer, dock, qtbot, inverter):
     models().remember(inverter, "m")
     viewer.layers.selection.active = source
     keys = {str(key): function for key, function in viewer.keymap.items()}
-    with qtbot.waitSignal(dock.ended, timeout=30_000):
+    with qtbot.waitSignal(dock.ended):
         keys["Ctrl+Shift+A"](viewer)
     assert names(viewer) == ["s", "s [m]"]
     assert viewer.layers.selection.active.name == "s"

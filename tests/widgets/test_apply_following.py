@@ -56,7 +56,7 @@ def large(read: list, bad: bool = False):
 def apply(dock, qtbot, source, model) -> tuple[str, bool]:
     dock.set_model(model)
     dock.set_layers([source])
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     return tuple(ended.args)
 
@@ -86,10 +86,10 @@ def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
     assert layer.multiscale
     assert layer.data[0].shape == source.data[0].shape
     np.testing.assert_allclose(layer.scale, source.scale)
-    qtbot.waitUntil(lambda: there(layer, 8000, 8000), timeout=20_000)
+    qtbot.waitUntil(lambda: there(layer, 8000, 8000))
     assert not dock.running
     look_at(viewer, 12000, 2000)
-    qtbot.waitUntil(lambda: there(layer, 24000, 4000), timeout=20_000)
+    qtbot.waitUntil(lambda: there(layer, 24000, 4000))
     assert not there(layer, 16000, 16000)
     block = source.data[0][23900:24100, 3900:4100].compute()
     made = np.asarray(layer.data[0][23968:24032, 3968:4032]).astype(int)
@@ -133,7 +133,7 @@ def test_the_coarsest_level_is_shown_as_it_comes(viewer, dock, qtbot, inverter):
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
     middle = (16384, 16384)
-    qtbot.waitUntil(lambda: bool(layer.get_value(middle)[1]), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(layer.get_value(middle)[1]))
     assert layer.get_value(middle)[0] == len(layer.data) - 1
 
 
@@ -143,10 +143,10 @@ def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
     look_at(viewer, 300, 300)
-    qtbot.waitUntil(lambda: there(layer, 300, 300), timeout=20_000)
+    qtbot.waitUntil(lambda: there(layer, 300, 300))
     layer.visible = False
     follower = dock._followers.all[0]
-    qtbot.waitUntil(lambda: not follower._wishes._keys, timeout=5_000)
+    qtbot.waitUntil(lambda: not follower._wishes._keys)
 
 
 def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
@@ -155,7 +155,7 @@ def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
     apply(dock, qtbot, source, inverter)
     (layer,), (follower,) = dock.followed, dock._followers.all
     viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: not dock._followers.all, timeout=20_000)  # nor are its tiles kept
+    qtbot.waitUntil(lambda: not dock._followers.all)  # nor are its tiles kept
     assert dock.followed == []
     assert not follower.running
 
@@ -165,12 +165,12 @@ def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, 
     look_at(viewer, 300, 300)
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
-    with qtbot.waitSignal(dock.ended, timeout=20_000) as told:
+    with qtbot.waitSignal(dock.ended) as told:
         look_at(viewer, 32.5 * 512, 32.5 * 512, zoom=1.0)
     assert told.args[1]
     assert "no such chunk" in told.args[0]
     look_at(viewer, 3000, 3000)
-    qtbot.waitUntil(lambda: there(layer, 3000, 3000), timeout=20_000)
+    qtbot.waitUntil(lambda: there(layer, 3000, 3000))
 
 
 def test_classes_are_labels(viewer, dock, qtbot):

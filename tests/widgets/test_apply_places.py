@@ -39,7 +39,7 @@ def applied(viewer, qtbot, source, translator):
     qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
     dock.set_model(translator)
     dock.set_layers([source])
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     assert not ended.args[1], ended.args[0]
     (result,) = dock.results

@@ -27,7 +27,7 @@ def noisy():
 
 
 def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     return tuple(ended.args)
 

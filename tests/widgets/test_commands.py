@@ -50,7 +50,7 @@ def test_last_model_is_applied_to_the_active_layer(plugin, make_napari_viewer_pr
     viewer.add_image(image, name="s")
     plugin.commands.execute("napari-pix2pix.apply_last")
     dock = open_dock(viewer, "Apply")
-    qtbot.waitUntil(lambda: not dock.running, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock.running)
     assert [layer.name for layer in viewer.layers] == ["s", "s [m]"]
     viewer.layers.selection.clear()
     apply_last_model()

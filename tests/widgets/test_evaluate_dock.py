@@ -34,7 +34,7 @@ def dock(viewer, qtbot):
 
 
 def run(dock: EvaluateDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.evaluate()
     return tuple(ended.args)
 
@@ -92,7 +92,7 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
     assert dock.scores["trivial"]["pearson"] == pytest.approx(1)
     layers[0].name = "renamed since"
-    with qtbot.waitSignal(dock.ended, timeout=30_000):
+    with qtbot.waitSignal(dock.ended):
         dock.save_report(tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Evaluation of guess" in page
@@ -148,14 +148,14 @@ def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp
     dock.segments = True
     run(dock, qtbot)
     assert "segmented_f1" in dock.scores["trivial"]
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.save_report(tmp_path / "r.html")
     assert ended.args == [f"Written to {tmp_path / 'r.html'}.", False]
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "my model" in page
     assert model.digest in page
     assert page.count("data:image/png;base64,") >= 4
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.save_report(tmp_path / "none" / "r.html")
     assert "there is no folder" in ended.args[0]
 
@@ -182,7 +182,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
     said, is_error = run(dock, qtbot)
     assert is_error
     assert said
-    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled(), timeout=5000)
+    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())
 
 
 def test_layer_that_is_gone_is_no_longer_chosen(viewer, dock):
@@ -211,7 +211,7 @@ def test_viewer_closed_while_evaluating(make_napari_viewer_proxy, qtbot):
     dock = EvaluateDock(viewer)
     viewer.window.add_dock_widget(dock, name="Evaluate")
     dock.set_prediction(*layers)
-    with qtbot.waitSignal(dock._runner.reported, timeout=30_000):
+    with qtbot.waitSignal(dock._runner.reported):
         dock.evaluate()
     viewer.close()
     assert not dock.running
@@ -225,4 +225,4 @@ def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
     assert said.startswith("Cancelled")
     assert not is_error
     assert 0 < len(dock.scores["images"]) < 60
-    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled(), timeout=5000)
+    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())

@@ -30,7 +30,7 @@ def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
     source = RNG.random((96, 72)).astype(np.float32)
     dialog = PatchPreview([Pair(source, target)], CONFIG)
     qtbot.addWidget(dialog)
-    qtbot.waitUntil(lambda: dialog.patches is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: dialog.patches is not None)
     patches: Any = dialog.patches
     assert len(patches.sources) == len(patches.targets) == 6
     assert {picture.shape for picture in patches.sources + patches.targets} == {(32, 32, 3)}
@@ -39,14 +39,14 @@ def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
     assert len(shown) == 12
     qtbot.waitUntil(dialog._other.isEnabled)
     dialog._other.click()
-    qtbot.waitUntil(lambda: dialog.patches is not patches, timeout=30_000)
+    qtbot.waitUntil(lambda: dialog.patches is not patches)
     dialog.close()
 
 
 def test_what_is_wrong_is_said(qtbot: QtBot) -> None:
     dialog = PatchPreview([Pair(np.zeros((96, 72)), np.zeros((96, 72)))], CONFIG)
     qtbot.addWidget(dialog)
-    qtbot.waitUntil(dialog._other.isEnabled, timeout=30_000)
+    qtbot.waitUntil(dialog._other.isEnabled)
     assert dialog.patches is None
     assert dialog._said.text().endswith(".")
     dialog.close()

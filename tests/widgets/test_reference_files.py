@@ -30,7 +30,7 @@ def weights(golden, tmp_path):
 
 
 def run(dock, qtbot):
-    with qtbot.waitSignal(dock.ended, timeout=30_000) as ended:
+    with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     return tuple(ended.args)
 
@@ -46,7 +46,7 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     dock.set_model(weights)
     assert dock.model is None
     assert "Reading facades latest" in dock._view.picker.description.text()
-    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.card is not None)
     assert "U-Net-64 of width 4" in dock.card.summary
     assert models().recent_files() == (weights,)
     said, is_error = run(dock, qtbot)
@@ -67,7 +67,7 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(weights)
-    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.card is not None)
     described = dock._view.picker.description
     assert "Intensities: the whole range of the layer's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
@@ -87,7 +87,7 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(path)
-    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.card is not None)
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     assert viewer.layers[1].rgb
@@ -99,7 +99,7 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(weights)
-    qtbot.waitUntil(lambda: dock.card is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.card is not None)
     dock.check()
     assert not dock._view.verdict.isEnabled()
     network = ReferenceDiscriminator(2, 4, "batch", 1)
@@ -108,7 +108,7 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     made = viewer.layers[-1]
-    with qtbot.waitSignal(dock.ended, timeout=30_000):
+    with qtbot.waitSignal(dock.ended):
         dock._view.verdict.click()
     expected = load(weights).verdict(source.data, made.data)
     np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
@@ -118,7 +118,7 @@ def test_unreadable_file_is_said_to_be_so(dock, qtbot, tmp_path):
     path = tmp_path / "bad.pth"
     torch.save(torch.nn.Conv3d(1, 1, 4).state_dict(), path)
     dock.set_model(path)
-    qtbot.waitUntil(lambda: bool(dock._view.picker.error.text()), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(dock._view.picker.error.text()))
     assert "3D weights" in dock._view.picker.error.text()
     assert dock._view.picker.description.text() == ""
     assert dock.model is None
@@ -131,7 +131,7 @@ def test_another_file_chosen_meanwhile_is_read_too(dock, qtbot, weights, tmp_pat
     other.write_bytes(weights.read_bytes())
     dock.set_model(weights)
     dock.set_model(other)
-    qtbot.waitUntil(lambda: dock.model is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.model is not None)
     assert dock.model.path == other
 
 
@@ -143,6 +143,6 @@ def test_last_file_is_read_by_both_docks_as_one_model(viewer, qtbot, weights):
     for dock in docks:
         qtbot.addWidget(dock, before_close_func=type(dock).close_down)
     pickers = [dock._view.picker for dock in docks]
-    qtbot.waitUntil(lambda: all(one.card is not None for one in pickers), timeout=10_000)
-    qtbot.waitUntil(lambda: not any(one._reader.running for one in pickers), timeout=10_000)
+    qtbot.waitUntil(lambda: all(one.card is not None for one in pickers))
+    qtbot.waitUntil(lambda: not any(one._reader.running for one in pickers))
     assert len(models().known()) == 1

@@ -137,7 +137,7 @@ def test_pause_resume_and_stop(runner: Runner, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: len(heard.events) > 1)
     runner.pause()
     assert runner.paused
-    qtbot.wait(150)
+    qtbot.wait(1000)  # until what was under way is told
     before = heard.events[-1].step
     qtbot.wait(150)
     assert heard.events[-1].step == before

@@ -30,7 +30,6 @@ from napari_pix2pix.widgets.run_options import FIELDS
 from napari_pix2pix.widgets.train_dock import TrainDock
 
 TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1}
-SLOW = 30_000  # milliseconds that a run may take on a busy machine
 
 MakeDock = Callable[..., tuple[Any, TrainDock]]
 
@@ -66,7 +65,7 @@ def make_dock(make_napari_viewer_proxy: Callable[..., Any]) -> Generator[MakeDoc
 
 
 def wait_for(qtbot: QtBot, dock: TrainDock, *states: str) -> None:
-    qtbot.waitUntil(lambda: dock.state in states, timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.state in states)
 
 
 def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
@@ -75,7 +74,7 @@ def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
 
 
 def wait_until_ready(qtbot: QtBot, dock: TrainDock) -> None:
-    qtbot.waitUntil(lambda: dock.view.status.train.isEnabled(), timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.status.train.isEnabled())
 
 
 def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Path) -> None:
@@ -106,16 +105,16 @@ def test_pause_resume_and_stop(make_dock: MakeDock, qtbot: QtBot) -> None:
     dock.pause()
     assert dock.state == "paused"
     assert dock.view.status.pause.text() == "Resume"
-    qtbot.wait(200)
+    qtbot.wait(1000)  # until the step that was under way is shown
     steps = list(dock.view.curves.points("L1")[0])
     qtbot.wait(200)
     assert dock.view.curves.points("L1")[0] == steps
     dock.resume()
-    qtbot.waitUntil(lambda: len(dock.view.curves.points("L1")[0]) > len(steps), timeout=SLOW)
+    qtbot.waitUntil(lambda: len(dock.view.curves.points("L1")[0]) > len(steps))
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
-    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False), timeout=SLOW)
+    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
 
 
 def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -161,10 +160,10 @@ def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBo
 def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0, timeout=SLOW)
+    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
     viewer.layers.remove("preview [stain]")
     seen = len(dock.view.preview.steps)
-    qtbot.waitUntil(lambda: len(dock.view.preview.steps) > seen, timeout=SLOW)
+    qtbot.waitUntil(lambda: len(dock.view.preview.steps) > seen)
     assert [layer.name for layer in viewer.layers] == ["stain", "dapi"]
     dock.stop()
     wait_for(qtbot, dock, "stopped")
@@ -179,7 +178,7 @@ def test_layers_removed_renamed_and_changed_while_training(
     viewer.layers["stain"].name = "other"
     viewer.layers["dapi"].data = np.zeros((10, 10))
     viewer.layers.remove("other")
-    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0, timeout=SLOW)
+    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
@@ -241,7 +240,7 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
 ) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     viewer.close()
     assert "the next Train dock offers to go on" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
@@ -260,7 +259,7 @@ def test_viewer_that_a_user_closes_asks_first(
 ) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     button = getattr(QMessageBox.StandardButton, answer)
     asked: list[str] = []
     monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
@@ -279,7 +278,7 @@ def test_next_dock_offers_a_run_that_was_cut_off(
 ) -> None:
     viewer, dock = make_dock(steps=100_000, epochs=1000, seed=3)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer)
     assert other.view.offer.isVisibleTo(other)
@@ -287,7 +286,7 @@ def test_next_dock_offers_a_run_that_was_cut_off(
     other.view.offer.resume.click()
     wait_for(qtbot, other, "training")
     assert other.config.seed == 3
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
     assert other.view.curves.points("L1")[0][0] > 1
     other.stop()
     wait_for(qtbot, other, "stopped")
@@ -299,7 +298,7 @@ def test_run_is_not_resumed_without_its_layers(
 ) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     dock.close_work()
     viewer, other = make_dock()
     viewer.layers["dapi"].name = "renamed"
@@ -389,17 +388,17 @@ def test_model_that_does_not_fit_is_said_where_it_is_wrong(
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     said, width = dock.view.form.options.start_error, dock.view.form.advanced._rows["width"].error
     dock.start_from = tmp_path / "other.safetensors"
-    qtbot.waitUntil(lambda: "other.safetensors" in said.text(), timeout=SLOW)
+    qtbot.waitUntil(lambda: "other.safetensors" in said.text())
     assert not dock.view.status.train.isEnabled()
     dock.start_from = tmp_path / "model.safetensors"
     wait_until_ready(qtbot, dock)
     assert said.text() == ""
     dock.set_fields(width=6)
-    qtbot.waitUntil(lambda: "has width=4, got 6" in width.text(), timeout=SLOW)
+    qtbot.waitUntil(lambda: "has width=4, got 6" in width.text())
     dock.view.form.advanced.reset("width")
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.arange(96 * 80, dtype=np.uint16).reshape(96, 80)
-    qtbot.waitUntil(lambda: "was trained on 1 of float32" in said.text(), timeout=SLOW)
+    qtbot.waitUntil(lambda: "was trained on 1 of float32" in said.text())
     assert not dock.view.status.train.isEnabled()
     dock.train()  # what a script asks for is refused too
     wait_for(qtbot, dock, "failed")
@@ -413,11 +412,11 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot:
     dock.start_from = dock.translator
     dock.set_fields(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer, preset="light")
     other.view.offer.resume.click()
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
     assert other.view.curves.points("L1")[0][0] > 1
     other.stop()
     wait_for(qtbot, other, "stopped")
@@ -461,7 +460,7 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folde
     assert dock.translator is None
     assert models().last() is None
     assert list(own_folder.iterdir()) == []
-    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False), timeout=SLOW)
+    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
 
 
 def test_stop_breaks_off_the_reading_of_slow_layers(
@@ -483,7 +482,7 @@ def test_stop_breaks_off_the_reading_of_slow_layers(
     dock.add_pair(viewer.layers["stain"], viewer.layers["dapi"])
     read.clear()
     dock.train()
-    qtbot.waitUntil(lambda: len(read) > 4, timeout=SLOW)
+    qtbot.waitUntil(lambda: len(read) > 4)
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert len(read) < 128  # of 256, of which most are sampled
@@ -495,7 +494,7 @@ def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
 ) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     dock.close_work()
     _, other = make_dock()
     other.view.offer.resume.click()
@@ -510,7 +509,7 @@ def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
 def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]), timeout=SLOW)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     dock.pause()
     dock.stop()
     dock.resume()
@@ -544,7 +543,7 @@ def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot:
     made.data = np.zeros_like(made.data)
     apply = open_dock(viewer, "Apply")
     apply.set_layers([viewer.layers["stain"]])
-    with qtbot.waitSignal(apply.ended, timeout=SLOW):
+    with qtbot.waitSignal(apply.ended):
         apply.apply()
     assert [layer.name for layer in viewer.layers] == before
     assert made.data.any()
@@ -557,14 +556,14 @@ def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> N
     assert "96" in dock.view.form.summary.text()
     dock.view.form.basics.editor("patch").set_value(33)
     assert not dock.view.status.train.isEnabled()
-    qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip(), timeout=SLOW)
+    qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip())
     with pytest.raises(ConfigError, match="patch should be"):
         dock.train()
     dock.view.form.basics.reset("patch")
     dock.set_fields(patch=32)
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.zeros((50, 50))
-    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error(), timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
     assert not dock.view.status.train.isEnabled()
     viewer.layers["dapi"].data = np.arange(96 * 80).reshape(96, 80)
     wait_until_ready(qtbot, dock)
@@ -586,7 +585,7 @@ def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert not dock.view.status.train.isEnabled()
-    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error(), timeout=SLOW)
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
 
 
 def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:

@@ -41,7 +41,7 @@ def test_pairs_are_understood(checker: Understanding, qtbot: QtBot) -> None:
     )
     checker.touch()
     assert checker.is_busy
-    qtbot.waitUntil(lambda: bool(heard.understood), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(heard.understood))
     (told,) = heard.understood
     assert told.summary
     assert told.config.target_kind == "classes"
@@ -53,7 +53,7 @@ def test_pairs_are_understood(checker: Understanding, qtbot: QtBot) -> None:
 def test_what_is_wrong_is_told(checker: Understanding, qtbot: QtBot) -> None:
     heard = Heard(checker, [[Pair(SOURCE, SOURCE[:50], name="a -> b")]])
     checker.touch()
-    qtbot.waitUntil(lambda: bool(heard.wrong), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(heard.wrong))
     assert "a -> b" in heard.wrong[0]
     assert heard.understood == []
 
