@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -72,6 +73,29 @@ def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("waitUntil", "waitSignal"):
         monkeypatch.setattr(qtbot, name, functools.partial(getattr(qtbot, name), timeout=_PATIENCE))
     return qtbot
+
+
+@pytest.fixture
+def make_napari_viewer_proxy(make_napari_viewer_proxy: Any, qtbot: Any) -> Iterator[Any]:
+    """Return napari's maker of viewers, and give them time to go before it looks for leaks."""
+    made: list[Any] = []
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        made.append(make_napari_viewer_proxy(*arguments, **options))
+        return made[-1]
+
+    yield make
+    while made:
+        made.pop().close()
+    with contextlib.suppress(qtbot.TimeoutError):
+        qtbot.waitUntil(_no_viewer)
+
+
+def _no_viewer() -> bool:
+    from qtpy.QtWidgets import QApplication
+
+    gc.collect()
+    return not any(type(one).__name__ == "QtViewer" for one in QApplication.allWidgets())
 
 
 class CountedClock:
