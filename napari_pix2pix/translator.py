@@ -155,7 +155,6 @@ class Translator(FrameTranslator):
         statistics: Statistics = "stored",
         tile: int | None = None,
         batch: int | None = None,
-        halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
         compile: bool = False,
@@ -189,10 +188,6 @@ class Translator(FrameTranslator):
             tiles, which then nearly equal the whole.
         batch : int, optional
             Tiles at once; None chooses by memory.
-        halo : int, optional
-            Context in pixels that a tile sees beyond its border. None is what makes tiles equal
-            the whole, or less where windows would be more than eight times as large as their
-            tiles (U-Net-256, small tiles); with less, tiles are blended.
         device : str, optional
             ``cpu``, ``cuda``, ``mps``; the fastest that is found when not given.
         precision : {"32-true", "bf16-mixed"}
@@ -250,7 +245,6 @@ class Translator(FrameTranslator):
         how: dict[str, Any] = {
             "tile": tile,
             "batch": batch,
-            "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
             "precision": precision,
@@ -263,7 +257,6 @@ class Translator(FrameTranslator):
         planes, sources = self._open(image)
         how |= {"condition": condition, "device": device, "compile": compile}
         if is_lazy(planes):
-            calls.check_exact(how.pop("halo"), self.generator.halo)
             calls.check_lazy_call(self.conditions, condition, on_tile)
             calls.warn_of_dtype(self.source_codec, planes.dtype)
             drawn = [
@@ -296,7 +289,6 @@ class Translator(FrameTranslator):
         statistics: Statistics = "stored",
         tile: int | None = None,
         batch: int | None = None,
-        halo: int | None = None,
         device: str | None = None,
         precision: Precision = "32-true",
         compile: bool = False,
@@ -312,7 +304,7 @@ class Translator(FrameTranslator):
             How many draws, 2 or more: those that ``samples=n`` gives.
         quantiles : sequence of float
             Levels from 0 to 1. With any, the draws of one frame are kept in memory.
-        condition, seed, dropout, statistics, tile, batch, halo, device, precision, compile, on_tile
+        condition, seed, dropout, statistics, tile, batch, device, precision, compile, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True``.
 
         Returns
@@ -338,7 +330,6 @@ class Translator(FrameTranslator):
         how: dict[str, Any] = {
             "tile": tile,
             "batch": batch,
-            "halo": halo,
             "dropout": dropout,
             "statistics": statistics,
             "precision": precision,

@@ -56,7 +56,7 @@ def test_however_a_stack_is_cut_the_answer_is_the_same(model: Translator, data: 
     stack = noise(frames, height, width)
     whole = model(stack, tile=0, output="float")
     assert whole.std() > 1e-3 * model.target_codec.data_range[0]
-    tiles = model(stack, tile=data.draw(st.integers(1, 2 * stride)), halo=halo, output="float",
+    tiles = model(stack, tile=data.draw(st.integers(1, 2 * stride)), output="float",
                   batch=data.draw(st.integers(1, 3)))  # fmt: skip
     chunk = data.draw(st.integers(stride // 2, 2 * stride))
     chunks = np.asarray(model(da.from_array(stack, chunks=(1, chunk, chunk)), output="float"))

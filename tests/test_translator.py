@@ -286,7 +286,6 @@ def test_plane_for_a_model_of_channels():
         # All of them are in translation/test_calls.py.
         ({"samples": 2}, "all 2 samples would be the same"),
         ({"dropout": True}, "no dropout layers"),
-        ({"halo": 0}, "halo must be 1 or more, got 0"),
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
         ({"seed": "a"}, "seed must be an integer, got 'a'"),
         ({"tile": 3.5}, "tile must be an integer, got 3.5"),

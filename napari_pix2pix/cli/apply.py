@@ -60,9 +60,6 @@ if TYPE_CHECKING:
 )
 @click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
 @click.option("--batch", type=int, help="Tiles at once.  [by memory]")
-@click.option(
-    "--halo", type=int, help="Context of a tile in pixels; less than exact is blended.  [by cost]"
-)
 @device_option
 @click.option(
     "--precision",

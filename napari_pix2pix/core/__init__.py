@@ -36,6 +36,7 @@ from napari_pix2pix.core.losses import (
     reconstruction_loss,
 )
 from napari_pix2pix.core.norms import norm_layer
+from napari_pix2pix.core.parts import run_part
 from napari_pix2pix.core.shifting import align_target, shift_planes
 from napari_pix2pix.core.verdict import VerdictMap
 
@@ -65,6 +66,7 @@ __all__ = [
     "norm_layer",
     "r1_penalty",
     "reconstruction_loss",
+    "run_part",
     "shift_planes",
     "stack_planes",
 ]

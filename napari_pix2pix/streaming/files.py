@@ -45,7 +45,6 @@ _DEFAULTS: dict[str, Any] = {
     "statistics": "stored",
     "tile": None,
     "batch": None,
-    "halo": None,
     "device": None,
     "precision": "32-true",
     "compile": False,
@@ -143,7 +142,6 @@ def translate_file(
     calls.check_call(
         translator.generator, noise_channels=noise, samples=samples, seed=seed, **checked
     )
-    calls.check_exact(how.pop("halo"), translator.generator.halo)
     if how["compile"]:
         where = "cpu" if cluster else how["device"]  # what workers have, they will tell
         drawn = {name: how[name] for name in ("dropout", "statistics")}

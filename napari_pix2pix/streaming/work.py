@@ -98,7 +98,6 @@ class Work:
         """Measure a frame once a draw; raises `FileError` where it can't be read."""
         names = ("condition", "dropout", "statistics", "tile", "device")
         how: dict[str, Any] = {name: self._how[name] for name in names}
-        how["halo"] = self.translator.generator.halo
         try:
             return [
                 self.translator.measure_frame(self.planes, frame, seed=seed, **how)

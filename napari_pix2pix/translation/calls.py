@@ -26,7 +26,6 @@ def check_call(
     seed: Any,
     tile: Any,
     batch: Any,
-    halo: Any,
     dropout: bool,
     statistics: str,
     output: str,
@@ -43,7 +42,7 @@ def check_call(
         generator has no layers for; several samples that would be the same.
     """
     check_integer("samples", samples, 1)
-    lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1), "halo": (halo, 1)}
+    lowest = {"seed": (seed, 0), "tile": (tile, 0), "batch": (batch, 1)}
     for name, (value, least) in lowest.items():
         if value is not None:
             check_integer(name, value, least)
@@ -78,21 +77,6 @@ def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
         known = ", ".join(map(repr, conditions))
         raise InputError(f"condition must be one of {known}, got {condition!r}.")
     return conditions.index(condition) if conditions else 0
-
-
-def check_exact(halo: int | None, exact: int) -> None:
-    """Refuse a halo that would make chunks and blocks differ from the whole.
-
-    Raises
-    ------
-    InputError
-        When it is less than the exact one.
-    """
-    if halo is not None and halo < exact:
-        raise InputError(
-            f"Chunks and blocks equal the whole, with a halo of {exact} pixels; got halo={halo}: "
-            "leave halo out."
-        )
 
 
 def check_lazy_call(conditions: Sequence[Hashable], condition: Hashable, on_tile: Any) -> None:

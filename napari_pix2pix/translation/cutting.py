@@ -1,4 +1,4 @@
-"""How an image is cut: block, tile, halo, ramp and batch, by free memory and by cost."""
+"""How an image is cut: block, tile and batch, by the memory that is free."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from napari_pix2pix.translation.memory import (
 )
 from napari_pix2pix.translation.tiles import TileGrid
 
-# Windows that are larger than their tiles by more than this factor are too dear to be exact.
-DEAR = 8.0
 _BLOCK_BYTES = 1 << 30  # of which a block takes half: more would hardly be faster
 
 
@@ -28,39 +26,24 @@ def cut_image(
     device: torch.device | str,
     tile: int | None = None,
     batch: int | None = None,
-    halo: int | None = None,
 ) -> tuple[TileGrid, int]:
     """Choose what was left open of how an image is cut.
 
     Parameters
     ----------
-    network, channels, device, tile, batch
+    network, channels, grid, device, tile, batch
         As for `fit_to_memory`.
-    grid : TileGrid
-        The image, the stride, the exact halo and the least size.
-    halo : int, optional
-        Context of a tile in pixels; less than the exact one has tiles blended. None is the exact
-        one, halved until a window is no more than `DEAR` times as large as its tile.
 
     Returns
     -------
     grid : TileGrid
-        With tile, halo and ramp.
+        With its tile.
     batch : int
         Tiles at once.
     """
-    cuts = []
-    for trial in _halos(grid, halo):
-        side, at_once = fit_to_memory(
-            network, channels, trial, device=device, tile=tile, batch=batch
-        )
-        cut = replace(trial, tile=side)
-        if cut.whole:
-            return replace(grid, tile=0), at_once
-        if cut.cost <= DEAR:
-            return cut, at_once
-        cuts.append((cut, at_once))
-    return min(cuts, key=lambda one: one[0].cost)
+    side, at_once = fit_to_memory(network, channels, grid, device=device, tile=tile, batch=batch)
+    cut = replace(grid, tile=side)
+    return (replace(grid, tile=0) if cut.whole else cut), at_once
 
 
 def block_side(
@@ -91,15 +74,3 @@ def block_side(
     )
     enough = 2 * grid.halo
     return block if not 0 < block < enough else min(most or enough, enough)
-
-
-def _halos(grid: TileGrid, wanted: int | None) -> list[TileGrid]:
-    cells, exact = (-(-pixels // grid.stride) for pixels in (wanted or grid.halo, grid.halo))
-    tried = [min(cells, exact)]
-    while wanted is None and tried[-1] > 1:
-        tried.append(tried[-1] // 2)
-    return [grid if one == exact else _with_halo(grid, one * grid.stride) for one in tried]
-
-
-def _with_halo(grid: TileGrid, halo: int) -> TileGrid:
-    return replace(grid, halo=halo, ramp=halo)  # tiles fade over all that they overlap

@@ -147,8 +147,7 @@ class FrameTranslator:
         numpy.ndarray
             (C, h, w).
         """
-        exact: dict[str, Any] = {"region": region, "halo": self.generator.halo}
-        parts = list(self.iter_frame(planes, frame, condition, **how, **exact))
+        parts = list(self.iter_frame(planes, frame, condition, region=region, **how))
         if parts[-1].missing:
             calls.warn_of_missing(self.source_codec)
         done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
@@ -175,15 +174,14 @@ class FrameTranslator:
         pixel = self.for_dtypes(planes.dtype).target_like(how["output"])
         twin = self.twin()
         size, statistics = (planes.height, planes.width), how["statistics"]
-        cut = {"tile": how["tile"], "halo": self.generator.halo}
         measuring = None
         whole = self.is_translated_whole(statistics)
         if whole and self.target_codec.kind != "instances":
             model = twin._model(how["device"])
             whole = model.fits(*size, tile=how["tile"])
-            names = ("condition", "seed", "dropout", "statistics", "device")
-            measure = partial(twin.measure_frame, **cut, **{name: how[name] for name in names})
-            parts = model.measured_parts(*size, **cut)
+            names = ("condition", "seed", "dropout", "statistics", "tile", "device")
+            measure = partial(twin.measure_frame, **{name: how[name] for name in names})
+            parts = model.measured_parts(*size, tile=how["tile"])
             measuring = None if whole else Measuring(InTurn(measure), parts)
         return translate_lazily(
             planes,

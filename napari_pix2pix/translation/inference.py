@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.folding import folded
+from napari_pix2pix.core.parts import run_part
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.translation.compiling import compiled
@@ -34,7 +35,7 @@ from napari_pix2pix.translation.memory import fit_to_memory
 from napari_pix2pix.translation.options import Precision, Statistics
 from napari_pix2pix.translation.precision import run_network
 from napari_pix2pix.translation.tiles import Box, TileGrid
-from napari_pix2pix.translation.translate import iter_tiles, put_together, run_tiles
+from napari_pix2pix.translation.translate import Network, iter_tiles, put_together, run_tiles
 
 ReadWindow = Callable[[slice, slice], np.ndarray]
 
@@ -100,7 +101,6 @@ class Model:
         seed: int = 0,
         tile: int | None = None,
         batch: int | None = None,
-        halo: int | None = None,
         dropout: bool = False,
         statistics: Statistics = "stored",
         precision: Precision = "32-true",
@@ -125,8 +125,6 @@ class Model:
             Side of the tiles in pixels; 0 is the whole image, None chooses by memory.
         batch : int, optional
             Tiles at once; None chooses by memory.
-        halo : int, optional
-            Context of a tile in pixels, see `cut_image`.
         dropout : bool
             Let dropout drop, as pix2pix does at test time (Isola et al. 2017, 3.2.1); by seed and
             place, so that tiles drop what the whole drops.
@@ -152,7 +150,7 @@ class Model:
             (Q, h, w) float32, network range.
         """
         norms = norms_that_measure(self.generator, statistics)
-        cut, batch = self._cut(height, width, tile, batch, halo)
+        cut, batch = self._cut(height, width, tile, batch)
         wanted = None if region is None else cut.rounded(region)
         model = self if norms else replace(self, generator=folded(self.generator))
         run = partial(
@@ -194,13 +192,12 @@ class Model:
                 dropout=dropout,
                 statistics=statistics,
                 tile=cut.tile,
-                halo=halo,
             )
         yield from run(cut, fixed_norms(norms, measured), may_cut=True, region=wanted)
 
     def _run(
         self,
-        function: Callable[[Tensor], Tensor],
+        function: Network,
         reader: ReadWindow,
         cut: TileGrid,
         layers: Mapping[str, nn.Module],
@@ -229,13 +226,12 @@ class Model:
         dropout: bool = False,
         statistics: Statistics = "stored",
         tile: int | None = None,
-        halo: int | None = None,
     ) -> Measured:
         """Measure an image once for all its tiles, wherever these are computed.
 
         Parameters
         ----------
-        read, height, width, condition, seed, dropout, statistics, tile, halo
+        read, height, width, condition, seed, dropout, statistics, tile
             As for `iter_tiles`. The windows are no larger than those of the tiles.
 
         Returns
@@ -244,7 +240,7 @@ class Model:
             What norms are given, for `iter_tiles`; empty for a network of fixed statistics.
         """
         norms = norms_that_measure(self.generator, statistics)
-        cut = self._cut(height, width, tile, 1, halo)[0]
+        cut = self._cut(height, width, tile, 1)[0]
         device = next(self.generator.parameters()).device
         function, reader = self._function(condition), self._reader(read, seed)
         windows: TileGrid | None = sample_windows(cut)
@@ -264,16 +260,14 @@ class Model:
             raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
 
-    def measured_parts(
-        self, height: int, width: int, *, tile: int | None = None, halo: int | None = None
-    ) -> list[Box]:
+    def measured_parts(self, height: int, width: int, *, tile: int | None = None) -> list[Box]:
         """Return which parts of an image `measure` reads, if memory does not run out."""
-        cut = self._cut(height, width, tile, 1, halo)[0]
+        cut = self._cut(height, width, tile, 1)[0]
         return [cut.shown(one.window) for one in sample_tiles(sample_windows(cut))]
 
     def fits(self, height: int, width: int, *, tile: int | None = None) -> bool:
         """Whether an image is given to the network whole."""
-        return self._cut(height, width, tile, 1, None)[0].whole
+        return self._cut(height, width, tile, 1)[0].whole
 
     @property
     def _planes_in(self) -> int:
@@ -286,27 +280,33 @@ class Model:
         )[1]
 
     def _cut(
-        self, height: int, width: int, tile: int | None, batch: int | None, halo: int | None
+        self, height: int, width: int, tile: int | None, batch: int | None
     ) -> tuple[TileGrid, int]:
         generator = self.generator
         grid = TileGrid(height, width, **network_grid(generator))
         device = next(generator.parameters()).device
-        how = {"tile": tile, "batch": batch, "halo": halo}
-        return cut_image(generator, self._planes_in, grid, device=device, **how)
+        return cut_image(generator, self._planes_in, grid, device=device, tile=tile, batch=batch)
 
     def _function(
         self, condition: int, precision: Precision = "32-true", compile: bool = False
-    ) -> Callable[[Tensor], Tensor]:
-        run = compiled(self.generator) if compile else None
+    ) -> Network:
+        whole = compiled(self.generator) if compile else None
 
-        def function(read: Tensor) -> Tensor:
-            planes = read
+        def function(x: Tensor, rows: slice, columns: slice) -> Tensor:
+            planes = x
             if self.conditions:
-                size, _, height, width = read.shape
-                index = torch.full((size,), condition, device=read.device)
+                size, _, height, width = x.shape
+                index = torch.full((size,), condition, device=x.device)
                 wanted = condition_planes(index, self.conditions, height, width)
-                source, noise = read.tensor_split([self.source_codec.planes], dim=1)
+                source, noise = x.tensor_split([self.source_codec.planes], dim=1)
                 planes = stack_planes(source, wanted, noise)
+
+            def run(planes: Tensor) -> Tensor:
+                if whole is None:
+                    return run_part(self.generator, planes, rows, columns)
+                # Compiled for all sizes once; for parts it would be anew for each place of them.
+                return whole(planes)[..., rows, columns]
+
             return run_network(self.generator, planes, precision, run)
 
         return function

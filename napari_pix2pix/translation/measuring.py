@@ -90,7 +90,7 @@ def norms_that_measure(generator: nn.Module, statistics: Statistics = "stored") 
 def sample_windows(cut: TileGrid) -> TileGrid:
     """Return a grid of windows to measure an image in, no larger than those it is cut into."""
     height, width = cut.padded  # a norm that is given the whole image measures its padding, too
-    return replace(cut, height=height, width=width, tile=min(_SIDE, cut.side), ramp=0)
+    return replace(cut, height=height, width=width, tile=min(_SIDE, cut.side))
 
 
 def sample_tiles(windows: TileGrid) -> list[Tile]:

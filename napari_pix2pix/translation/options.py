@@ -34,11 +34,6 @@ class CallOptions(BaseModel):
     batch: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Tiles at once; faster on a GPU, and takes more memory."
     )
-    halo: Annotated[int, Field(ge=1)] | None = Field(
-        None,
-        description="Context that a tile sees beyond its border, in pixels; exact when not given, "
-        "or less where that would cost too much, with tiles that fade into each other.",
-    )
     device: str | None = Field(
         None, description="Where the network runs: the fastest that is found, cpu, cuda or mps."
     )

@@ -20,7 +20,7 @@ def run_network(
     network: nn.Module,
     planes: Tensor,
     precision: Precision,
-    run: Callable[[Tensor], Tensor] | None = None,
+    run: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Run a network on planes (B, P, h, w), and return float32.
 
@@ -28,8 +28,8 @@ def run_network(
     ----------
     network, planes, precision
         What is run, on what, and how.
-    run : callable, optional
-        The network compiled; itself when not given.
+    run : callable
+        Runs it: all of it or a part, compiled or not.
 
     Warns
     -----
@@ -41,7 +41,6 @@ def run_network(
     In half precision the first planes that a network is given go through it twice: where the
     results are further apart than `BOUND`, it stays in full precision.
     """
-    run = network if run is None else run
     if precision == "32-true" or _near.get(network) is False:
         return run(planes).float()
     with torch.autocast(planes.device.type, torch.bfloat16):

@@ -2,8 +2,7 @@
 
 A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
 output depends on the input up to `halo` pixels away. So every window that is read starts on that
-grid and reaches beyond the part that is kept by the halo, unless the image ends there. Where so
-large a halo is too dear, tiles with a smaller one overlap by a ramp, see `assembly`.
+grid and reaches beyond the part that is kept by the halo, unless the image ends there.
 """
 
 from __future__ import annotations
@@ -101,9 +100,6 @@ class TileGrid:
         as large as the image.
     least : int
         The smallest height and width that the network takes.
-    ramp : int
-        Pixels by which kept parts reach over the border between tiles, half a tile at most; 0
-        where the halo is exact.
 
     Raises
     ------
@@ -127,7 +123,6 @@ class TileGrid:
     halo: int
     tile: int = 0
     least: int = 0
-    ramp: int = 0
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -154,18 +149,12 @@ class TileGrid:
         return min(side, height), min(side, width)
 
     @property
-    def cost(self) -> float:
-        """Pixels that are computed for each pixel of a tile that has neighbours all around."""
-        height, width = self.window
-        return height * width / (min(self.side, self.height) * min(self.side, self.width))
-
-    @property
     def whole(self) -> bool:
         """Whether every window is the whole image."""
         return self.window == self.padded
 
     def tiles(self, region: Box | None = None) -> list[Tile]:
-        """List the tiles, row by row, whose kept parts cover a region once each, without ramps.
+        """List the tiles, row by row, whose kept parts cover a region once each.
 
         Parameters
         ----------
@@ -198,24 +187,6 @@ class TileGrid:
         """Return the pixels of the image that a box of the padded image shows."""
         down = _unmirrored((box.top, box.bottom), self.height)
         return Box(*down, *_unmirrored((box.left, box.right), self.width))
-
-    def overlapping(self, region: Box) -> Iterator[tuple[Box, list[Tile]]]:
-        """Cut a region at the borders of the tiles; with each part come the tiles it is made of.
-
-        The borders are multiples of the tile, whatever the region, so that parts of one image
-        that are translated apart fit together.
-        """
-        side, ramp = self.side, min(self.ramp, self.side // 2)
-        rows = list(self._parts(region.top, region.bottom, side, ramp, 0))
-        columns = list(self._parts(region.left, region.right, side, ramp, 1))
-        for down, above in rows:
-            for over, beside in columns:
-                tiles = [
-                    Tile(Box(*window_rows, *window_columns), Box(*kept_rows, *kept_columns))
-                    for window_rows, kept_rows in above
-                    for window_columns, kept_columns in beside
-                ]
-                yield Box(*down, *over), tiles
 
     def rounded(self, region: Box) -> Box:
         """Widen a region until it starts and ends on the grid of the stride or at the edge."""
@@ -261,30 +232,6 @@ class TileGrid:
         low = max(0, start - halo)
         high = min(padded, max(self._on_grid(stop) + halo, low + least))
         return max(0, min(low, high - least)), high
-
-    def _parts(
-        self, start: int, stop: int, side: int, ramp: int, axis: int
-    ) -> Iterator[tuple[_Span, list[tuple[_Span, _Span]]]]:
-        """Cut one axis at the borders of the tiles and next to them where ramps begin or end."""
-        size, padded, window = (
-            (self.height, self.width)[axis],
-            self.padded[axis],
-            self.window[axis],
-        )
-        for number in range(start // side, -(-stop // side)):
-            first, last = max(start, number * side), min(stop, (number + 1) * side)
-            spans = [
-                self._reaching(other * side, ramp, size, padded, window)
-                for other in range(max(0, number - 1), min(number + 2, -(-size // side)))
-            ]
-            yield (first, last), [s for s in spans if s[1][0] < last and s[1][1] > first]
-
-    def _reaching(
-        self, first: int, ramp: int, size: int, padded: int, window: int
-    ) -> tuple[_Span, _Span]:
-        begin = min(max(first - self._on_grid(self.halo), 0), padded - window)
-        kept = max(0, first - ramp), min(first + self.side + ramp, size)
-        return (begin, begin + window), kept
 
 
 def overlap(one: slice, other: slice) -> tuple[slice, slice]:

@@ -7,20 +7,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import ConfigError, DeviceError
-from napari_pix2pix.translation.assembly import Assembly, Planes
 from napari_pix2pix.translation.memory import is_out_of_memory
-from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
+from napari_pix2pix.translation.tiles import Box, Tile, TileGrid, overlap
 
-Network = Callable[[torch.Tensor], torch.Tensor]
+Planes = NDArray[np.float32]
 Read = Callable[[slice, slice], NDArray[Any]]
 Tell = Callable[[Sequence[Tile]], None]
+
+
+class Network(Protocol):
+    """What maps windows (B, P, h, w) to these rows and columns of (B, K, h, w)."""
+
+    def __call__(self, x: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+        """Return (B, K, rows, columns)."""
 
 
 def put_together(
@@ -88,7 +94,6 @@ def iter_tiles(
     tile: int = 0,
     batch: int = 1,
     least: int = 0,
-    ramp: int = 0,
     may_cut: bool = True,
     device: torch.device | str = "cpu",
     region: Box | None = None,
@@ -104,16 +109,17 @@ def iter_tiles(
     Parameters
     ----------
     network : callable
-        Takes (B, P, h, w) float32 tensors on `device`, h and w multiples of `stride`, and returns
-        (B, K, h, w). Planes that do not come from the image, such as a condition, are added here.
+        ``network(x, rows, columns)`` takes a (B, P, h, w) float32 tensor on `device`, h and w
+        multiples of `stride`, and returns these rows and columns of its (B, K, h, w). Planes that
+        do not come from the image, such as a condition, are added here.
     read : callable
         ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image. All
         but the first are read in a thread of their own, one at a time, while the network runs.
     height, width : int
         Size of the image in pixels. Where it is no multiple of the stride, it is continued by
         reflection at its bottom and right.
-    stride, halo, tile, least, ramp : int
-        See `TileGrid`; tile 0 runs the whole image at once. With a ramp, tiles are blended.
+    stride, halo, tile, least : int
+        See `TileGrid`; tile 0 runs the whole image at once.
     batch : int
         Windows given to the network at once.
     may_cut : bool
@@ -154,7 +160,7 @@ def iter_tiles(
     --------
     >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5)
     >>> pieces = iter_tiles(
-    ...     lambda x: 2 * x,
+    ...     lambda x, rows, columns: 2 * x[..., rows, columns],
     ...     lambda rows, columns: image[:, rows, columns],
     ...     height=3, width=5, stride=2, halo=0, tile=2,
     ... )
@@ -168,38 +174,38 @@ def iter_tiles(
             f"tile is {tile}, but this network measures the image and needs it whole; give tile 0."
         )
     device = torch.device(device)
-    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least, ramp=ramp)
-    work = Assembly(grid, [region or Box(0, height, 0, width)], first)
+    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least)
+    pending = _in_order(grid, [region or Box(0, height, 0, width)], first)
     warned = False
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[Planes] | None = None
-        while work.pending:
-            chosen = _alike(work.pending[:batch])
-            following = _alike(work.pending[len(chosen) : len(chosen) + batch])
-            windows = ahead.result if ahead else partial(_read_windows, read, chosen, work.grid)
+        while pending:
+            chosen = _alike(pending[:batch])
+            following = _alike(pending[len(chosen) : len(chosen) + batch])
+            windows = ahead.result if ahead else partial(_read_windows, read, chosen, grid)
             ahead = None
             if tell is not None:
                 tell(chosen)
             if following:
-                ahead = reader.submit(_read_windows, read, following, work.grid)
+                ahead = reader.submit(_read_windows, read, following, grid)
             outputs = _run(network, windows, chosen, device)
             if outputs is not None:
-                del work.pending[: len(chosen)]
+                del pending[: len(chosen)]
                 for piece, planes in zip(chosen, outputs, strict=True):
-                    for box, part in work.add(piece, planes):
-                        yield box.rows, box.columns, part
+                    yield piece.kept.rows, piece.kept.columns, planes
                 continue
             ahead = None
-            smaller = work.grid.smaller() if may_cut else None
+            smaller = grid.smaller() if may_cut else None
             if len(chosen) == 1 and smaller is None:
-                raise DeviceError(_too_large(device, work.grid))
+                raise DeviceError(_too_large(device, grid))
             if not warned:
-                warnings.warn(_going_on(device, len(chosen), work.grid), UserWarning, stacklevel=2)
+                warnings.warn(_going_on(device, len(chosen), grid), UserWarning, stacklevel=2)
                 warned = True
             if len(chosen) > 1:
                 batch = len(chosen) // 2
             elif smaller is not None:
-                work = work.recut(smaller)
+                grid = smaller
+                pending = _in_order(grid, [one.kept for one in pending], first)
 
 
 def run_tiles(
@@ -215,6 +221,11 @@ def run_tiles(
     return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
 
 
+def _in_order(grid: TileGrid, regions: Iterable[Box], first: Box | None) -> list[Tile]:
+    tiles = [tile for region in regions for tile in grid.tiles(region)]
+    return sorted(tiles, key=lambda tile: tile.kept.distance(first)) if first else tiles
+
+
 def _alike(tiles: Sequence[Tile]) -> list[Tile]:
     """Return the first tiles, as far as they can be stacked; all, but after memory ran out."""
     return list(takewhile(lambda tile: tile.window.size == tiles[0].window.size, tiles))
@@ -224,13 +235,18 @@ def _run(
     network: Network, windows: Callable[[], Planes], tiles: Sequence[Tile], device: torch.device
 ) -> list[Planes] | None:
     """Translate one batch and return the kept parts; None if memory ran out."""
+    crops = list(zip(*(tile.crop for tile in tiles), strict=True))
+    rows, columns = (slice(min(s.start for s in c), max(s.stop for s in c)) for c in crops)
     try:
         x = torch.from_numpy(windows())  # (B, P, h, w)
         x = x.to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            y = network(x)  # (B, K, h, w)
-        # A copy of the kept part: a view would hold the whole window for as long as it is used.
-        parts = [output[:, *tile.crop] for output, tile in zip(y, tiles, strict=True)]
+            y = network(x, rows, columns)
+        # Copies of the kept parts: views would hold the whole batch for as long as they are used.
+        parts = [
+            output[:, overlap(rows, down)[0], overlap(columns, over)[0]]
+            for output, down, over in zip(y, *crops, strict=True)
+        ]
         return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -276,10 +292,9 @@ def _too_large(device: torch.device, grid: TileGrid) -> str:
 
 def _going_on(device: torch.device, count: int, grid: TileGrid) -> str:
     height, width = grid.window
-    same = "nearly the same" if grid.ramp else "the same"
     return (
         f"{device} ran out of memory (batch {count}, windows of {height} x {width} pixels); going "
-        f"on in smaller pieces, with {same} result. Give a smaller batch or tile next time."
+        "on in smaller pieces, with the same result. Give a smaller batch or tile next time."
     )
 
 

@@ -91,7 +91,6 @@ class Judge:
             grid,
             device=device,
             tile=0 if measures else tile,
-            halo=halo,
         )
         pieces = iter_tiles(
             self._network,
@@ -104,8 +103,8 @@ class Judge:
         logits = put_together(pieces, *size, on_tile=on_tile)[0]
         return 2 * logits - 1 if self.adversarial == "lsgan" else logits
 
-    def _network(self, seen: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(seen)
+    def _network(self, x: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+        logits: torch.Tensor = self.network(x)[..., rows, columns]
         return logits.float()
 
     def _reader(

@@ -9,10 +9,10 @@ import numpy as np
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.widgets.apply_card import Card
-from napari_pix2pix.widgets.apply_work import TILE, Job, Speed
+from napari_pix2pix.widgets.apply_work import Job, Speed, tile_side
 from napari_pix2pix.widgets.pace import in_time_units
 
-_HALO = 1.5  # windows overlap: pixels that are computed for each that is kept, about
+_ENCODING = 0.3  # of the work, about, and what is done on the halo too
 
 
 def estimate(
@@ -58,12 +58,15 @@ def estimate(
     )
     said = f"{pixels / 1e6:.2g} Mpx" if pixels < 1e7 else f"{pixels / 1e6:.0f} Mpx"
     if measured is None and trial is not None:
-        measured = trial.pixels_per_second / (1 if whole else _HALO)
+        kept, window = _tile(trial)
+        cost = 1 + _ENCODING * (window / kept - 1)
+        measured = trial.pixels_per_second / (1 if whole else cost)
     if measured:
         said += f", about {in_time_units(samples * pixels / measured)}"
     said += f"; results {in_bytes(results)}"
     if trial is not None:
-        window = max(_window(one, whole) for one in planes)
+        most = max(one.height * one.width for one in planes)
+        window = most if whole else min(most, _tile(trial)[1])
         said += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
     return f"{said}."
 
@@ -85,6 +88,7 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
     return codec.channels * (np.dtype(codec.dtype).itemsize if samples == 1 else 8)
 
 
-def _window(planes: Planes, whole: bool) -> float:
-    pixels = planes.height * planes.width
-    return pixels if whole else min(pixels, _HALO * TILE**2)
+def _tile(trial: Speed) -> tuple[int, int]:
+    """Return the pixels of a tile, and of the window that it is computed from."""
+    side = tile_side(trial.translator)
+    return side**2, (side + 2 * trial.translator.generator.halo) ** 2

@@ -14,7 +14,7 @@ from napari_pix2pix.layers import KEY
 from napari_pix2pix.layers.output import trained_look
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply_jobs import frames_in_view, view_of
-from napari_pix2pix.widgets.apply_work import load_known
+from napari_pix2pix.widgets.apply_work import load_known, tile_side
 from napari_pix2pix.widgets.in_place import Made
 from napari_pix2pix.widgets.runner import Runner, in_a_sentence
 from napari_pix2pix.widgets.tile_store import TileKey, TileStore
@@ -33,7 +33,6 @@ _OPENED = (
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
 _IDLE = 0.2  # seconds between two looks at whether to stop
-_WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
 
 
 def is_followed(order: Order, planes: Sequence[Planes]) -> bool:
@@ -136,7 +135,7 @@ def follow(
         channels=len(pixel),
         dtype=pixel.dtype,
         make=lambda frame, box: own.translate_region(planes, frame, box, condition, **how),
-        side=512 if own.generator.halo <= _WIDE else 1024,
+        side=tile_side(own),
     )
     yield Opened(translator, digest, store)
     while not control.stopped:

@@ -98,7 +98,7 @@ class OptionsForm(QWidget):
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
         if isinstance(editor.widget, Number) and name != "samples":
-            automatic = name in ("batch", "halo")
+            automatic = name == "batch"
             editor.widget.setSpecialValueText("automatic" if automatic else "not set")
         self._editors[name] = editor
         return editor.widget

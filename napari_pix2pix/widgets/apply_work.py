@@ -24,12 +24,12 @@ from napari_pix2pix.translation.spread import Draws
 from napari_pix2pix.translation.tiles import Box, TileGrid
 
 if TYPE_CHECKING:
-    from napari_pix2pix.translation.frames import Part
+    from napari_pix2pix.translation.frames import FrameTranslator, Part
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.models import KnownModel
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
-TILE = 512  # small enough to see it coming and to cancel soon, large enough to cost little halo
+_WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
 _SIDE = 128  # pixels of the image that speed is tried on
 
 
@@ -221,6 +221,11 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=side))
 
 
+def tile_side(translator: FrameTranslator) -> int:
+    """Return the pixels of a tile: few, to see it come and to cancel soon; enough for its halo."""
+    return 512 if translator.generator.halo <= _WIDE else 1024
+
+
 def _draw(
     parts: Callable[..., Iterator[Part]], samples: int, how: dict[str, Any]
 ) -> Iterator[tuple[Part, int, dict[str, np.ndarray]]]:
@@ -306,14 +311,14 @@ def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
     how["seed"] = how["seed"] or 0
     measures = norms_that_measure(translator.generator, how["statistics"])
     if how["tile"] is None and not measures:
-        how["tile"] = TILE
+        how["tile"] = tile_side(translator)
     if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
         how["batch"] = 1  # more at once are no faster there
     return how
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("samples", "seed", "tile", "batch", "halo", "dropout", "statistics", "precision")
+    names = ("samples", "seed", "tile", "batch", "dropout", "statistics", "precision")
     return {name: how[name] for name in (*names, "output")}
 
 

@@ -226,7 +226,6 @@ def test_incomplete_header(folder, tmp_path, invoke, sentence):
         ("--seed -1", "seed must be 0 or more"),
         ("--tile -1", "tile must be 0 or more"),
         ("--dropout", "no dropout layers"),
-        ("--halo 0", "halo must be 1 or more"),
         ("--condition GFP", "has no conditions, got 'GFP'"),
         ("--device tpu", "no device 'tpu' here"),
     ],

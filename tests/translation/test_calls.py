@@ -34,7 +34,6 @@ PLAIN = {
     "seed": None,
     "tile": None,
     "batch": None,
-    "halo": None,
     "dropout": False,
     "statistics": "stored",
     "output": "target",
@@ -64,8 +63,6 @@ def check(how: dict[str, Any], **fields: Any) -> None:
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
         ({"statistics": "both"}, "'stored' or 'image', got 'both'"),
         ({"dropout": True}, "no dropout layers"),
-        ({"halo": 0}, "halo must be 1 or more, got 0"),
-        ({"halo": 1.5}, "halo must be an integer, got 1.5"),
     ],
 )
 def test_refused(how: dict[str, Any], words: str) -> None:

@@ -1,4 +1,4 @@
-"""How an image is cut: exact where it can be paid for, blended where not."""
+"""How an image is cut, by the memory that is free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from napari_pix2pix.core import UNet
 from napari_pix2pix.translation import cutting, memory
-from napari_pix2pix.translation.cutting import DEAR, block_side, cut_image
+from napari_pix2pix.translation.cutting import block_side, cut_image
 from napari_pix2pix.translation.memory import estimate_bytes_per_pixel
 from napari_pix2pix.translation.tiles import TileGrid
 
@@ -20,41 +20,18 @@ def cut(size: int = 2000, **how: Any) -> TileGrid:
     return cut_image(NETWORK, 1, grid, device="cpu", batch=1, **how)[0]
 
 
-@pytest.mark.parametrize(
-    ("how", "tile", "halo"),
-    [
-        ({"tile": 0}, 0, 64),
-        ({"tile": 256}, 256, 64),
-        ({"tile": 96}, 96, 64),  # windows of 224, 5.4 times as large
-        ({"tile": 64}, 64, 32),  # 192 would be 9 times as large, 128 is 4 times
-        ({"tile": 32}, 32, 32),  # dear in any case
-        ({"tile": 32, "halo": 64}, 32, 64),
-        ({"tile": 256, "halo": 1}, 256, 32),
-        ({"tile": 256, "halo": 33}, 256, 64),
-        ({"tile": 256, "halo": 999}, 256, 64),
-    ],
-)
-def test_halo(how: dict[str, Any], tile: int, halo: int) -> None:
-    chosen = cut(**how)
-    assert (chosen.tile, chosen.halo) == (tile, halo)
-    assert (chosen.ramp > 0) == (halo < NETWORK.halo)
-    assert chosen.ramp <= halo
-
-
 def test_windows_as_large_as_the_image_are_the_whole() -> None:
     chosen = cut(size=90, tile=32)
     assert chosen.whole
-    assert (chosen.tile, chosen.ramp) == (0, 0)
+    assert chosen.tile == 0
 
 
-def test_little_memory_makes_the_halo_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.MonkeyPatch) -> None:
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
-    for window, halo in ((640, 64), (192, 32)):
+    for window in (640, 192):
         monkeypatch.setattr(memory, "free_memory", lambda _, n=window: 2 * per_pixel * n**2)
-        chosen = cut()
-        assert chosen.window == (window, window)
-        assert chosen.halo == halo
-        assert chosen.cost <= DEAR
+        assert cut().window == (window, window)
+        assert cut().tile == window - 128
 
 
 @pytest.mark.parametrize(

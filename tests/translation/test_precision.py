@@ -17,7 +17,7 @@ def network() -> UNet:
 
 def ran(network: UNet, planes: torch.Tensor, how: str) -> np.ndarray:
     with torch.inference_mode():
-        made = run_network(network, planes, how)  # type: ignore[arg-type]
+        made = run_network(network, planes, how, network)  # type: ignore[arg-type]
     assert made.dtype == torch.float32
     return made.numpy()
 

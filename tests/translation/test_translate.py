@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_pix2pix.core.generators import ResNet, UNet
+from napari_pix2pix.core.parts import run_part
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 from napari_pix2pix.translation import translate as module
-from napari_pix2pix.translation.translate import iter_tiles, put_together
+from napari_pix2pix.translation.translate import Network, iter_tiles, put_together
 
 GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
     "unet": lambda: UNet(2, 3, depth=3, width=4),
@@ -55,8 +56,14 @@ class Reader:
         return self.image[:, rows, columns]
 
 
+def cropped(network: Callable[[torch.Tensor], torch.Tensor]) -> Network:
+    """Make a network that gives the wanted part of all that another one gives."""
+    return lambda x, rows, columns: network(x)[..., rows, columns]
+
+
 def translate(network, read, *, height: int, width: int, on_tile=None, **how) -> np.ndarray:
-    pieces = iter_tiles(network, read, height=height, width=width, **how)
+    part = partial(run_part, network) if isinstance(network, UNet | ResNet) else cropped(network)
+    pieces = iter_tiles(part, read, height=height, width=width, **how)
     return put_together(pieces, height, width, on_tile=on_tile)
 
 
@@ -125,7 +132,7 @@ def test_parts_arrive_one_by_one_and_progress_counts_pixels() -> None:
         reads += 1
         return image[:, rows, columns]
 
-    parts = iter_tiles(lambda x: x, read, **options)
+    parts = iter_tiles(cropped(lambda x: x), read, **options)
     rows, columns, planes = next(parts)
     np.testing.assert_array_equal(planes, image[:, rows, columns])
     parts.close()
@@ -164,34 +171,17 @@ def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
         return np.zeros((1, rows.stop - rows.start, columns.stop - columns.start))
 
     options = {"height": 60, "width": 20, "stride": 2, "halo": 0, "tile": 20}
-    parts = iter_tiles(lambda x: x, read, **options)
+    parts = iter_tiles(cropped(lambda x: x), read, **options)
     next(parts)
     with pytest.raises(OSError, match="disk is gone"):
         next(parts)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_blended_tiles_of_an_exact_halo_equal_the_whole(batch: int) -> None:
-    """Tiles that agree are blended into what they agree on."""
-    network, image = generator("unet"), image_of(150, 130)
-    result = run(network, image, tile=32, halo=network.halo + 16, ramp=16, batch=batch)
-    np.testing.assert_allclose(result, whole(network, image), rtol=0, atol=1e-5)
-
-
-def test_blended_tiles_are_smoother_than_cut_ones() -> None:
-    network, image = generator("unet"), image_of(160, 160)
-    expected = whole(network, image)
-    cut, blended = (
-        np.abs(np.diff(run(network, image, tile=32, halo=8, ramp=ramp) - expected, axis=2))
-        for ramp in (0, 4)
-    )
-    borders = slice(31, None, 32)
-    assert blended[..., borders].mean() < 0.8 * cut[..., borders].mean()
-
-
 def test_a_part_does_not_hold_its_window_in_memory() -> None:
     image = image_of(64, 64)
-    parts = iter_tiles(lambda x: x, Reader(image), height=64, width=64, stride=2, halo=8, tile=16)
+    parts = iter_tiles(
+        cropped(lambda x: x), Reader(image), height=64, width=64, stride=2, halo=8, tile=16
+    )
     for _, _, planes in parts:
         assert planes.base is None
         assert planes.flags.c_contiguous
@@ -219,13 +209,11 @@ def limited(pixels: int, error: Callable[[], Exception]) -> Callable[[torch.Tens
     ],
 )
 @pytest.mark.parametrize(("tile", "batch"), [(32, 8), (96, 2), (0, 1)])
-@pytest.mark.parametrize("ramp", [0, 8])
 def test_out_of_memory_goes_on_smaller_with_one_warning(
-    tile: int, batch: int, ramp: int, error: Callable[[], Exception]
+    tile: int, batch: int, error: Callable[[], Exception]
 ) -> None:
     network, image = generator("unet"), image_of(150, 130)
     options = {"height": 150, "width": 130, "stride": network.stride, "halo": network.halo}
-    options |= {"halo": network.halo + ramp, "ramp": ramp}
     with pytest.warns(UserWarning, match="ran out of memory") as caught:
         result = translate(limited(80 * 80, error), Reader(image), **options, tile=tile,
                            batch=batch)  # fmt: skip
@@ -244,7 +232,9 @@ def test_out_of_memory_in_the_middle_does_nothing_twice() -> None:
             raise MemoryError
         return x
 
-    pieces = iter_tiles(network, Reader(image), height=64, width=64, stride=8, halo=0, tile=32)
+    pieces = iter_tiles(
+        cropped(network), Reader(image), height=64, width=64, stride=8, halo=0, tile=32
+    )
     with pytest.warns(UserWarning, match="32 x 32 pixels"):
         parts = list(pieces)
     covered = np.zeros((64, 64), int)
