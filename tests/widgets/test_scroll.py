@@ -6,6 +6,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.widgets.scroll import Scroll
+from napari_pix2pix.widgets.sentence import Sentence
 
 
 class Column:
@@ -80,3 +81,21 @@ def test_what_the_user_does_ends_it(column: Column, qtbot: QtBot, does: str) -> 
     qtbot.waitUntil(lambda: column.filler.y() > 150)
     qtbot.wait(50)
     assert bar.value() == 0
+
+
+def test_sentences_take_the_lines_that_they_need(qtbot: QtBot) -> None:
+    inside, said, below = QWidget(), Sentence(), QLabel("below")
+    layout = QVBoxLayout(inside)
+    for widget in (said, below):
+        layout.addWidget(widget)
+    below.setFixedHeight(300)
+    said.say("words that do not fit into a line " * 4)
+    scroll = Scroll(inside)
+    qtbot.addWidget(scroll)
+    scroll.resize(400, 200)
+    with qtbot.waitExposed(scroll):
+        scroll.show()
+    needed = said.heightForWidth(said.width())
+    assert needed > said.fontMetrics().height()
+    assert said.height() == needed
+    assert inside.height() == layout.heightForWidth(inside.width())
