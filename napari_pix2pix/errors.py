@@ -27,3 +27,14 @@ class DeviceError(Pix2PixError):
 
 class StoppedError(Pix2PixError):
     """Work that was asked to stop before there was anything to keep."""
+
+
+def rounded(value: float) -> str:
+    """Return a number for a sentence: two digits of it, and no exponent where it is large.
+
+    Examples
+    --------
+    >>> rounded(0.0123), rounded(100.0), rounded(2137)
+    ('0.012', '100', '2100')
+    """
+    return f"{float(f'{value:.2g}'):.12g}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, rounded
 
 _BINS = 10
 _TELLS, _HINTS = 0.7, 0.3  # of the rank correlation that perfect samples would have
@@ -65,9 +65,9 @@ class Calibration:
         else:
             where = f"The spread does not tell where the error is ({how}): don't read it as doubt."
         if 1 / _FAR <= self.ratio <= _FAR:
-            return f"{where} Its size fits: errors are {self.ratio:.2g} times the spread."
+            return f"{where} Its size fits: errors are {rounded(self.ratio)} times the spread."
         size = "too small" if self.ratio > 1 else "too large"
-        return f"{where} Its size is {size}: errors are {self.ratio:.2g} times the spread."
+        return f"{where} Its size is {size}: errors are {rounded(self.ratio)} times the spread."
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""

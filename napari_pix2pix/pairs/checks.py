@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, rounded
 from napari_pix2pix.pairs.class_values import Side
 from napari_pix2pix.pairs.pair import OpenPair
 from napari_pix2pix.pairs.planes import Planes
@@ -177,8 +177,8 @@ def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:
         "infinite": sum(one.infinite for one in values.values()),
     }
     return [
-        f"{100 * count / pixels:.2g} % of the {side}'s values are {name}; these pixels count as "
-        "unlabelled."
+        f"{rounded(100 * count / pixels)} % of the {side}'s values are {name}; these pixels "
+        "count as unlabelled."
         for name, count in found.items()
         if count
     ]

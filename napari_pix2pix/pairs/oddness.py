@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import rounded
 from napari_pix2pix.pairs.assumed import for_dtype
 from napari_pix2pix.pairs.codecs import Codec, ImageCodec
 from napari_pix2pix.pairs.intensities import Intensities, sample_windows
@@ -99,7 +100,7 @@ def _narrow(planes: Planes, source: Codec) -> str:
     return (
         f"The model's file says nothing of intensities, so the whole range of {codec.dtype}, "
         f"{codec.low[0]:.0f} to {codec.high[0]:.0f}, is taken for -1 to 1. The image reaches from "
-        f"{low:.5g} to {high:.5g}, {100 * share:.2g} % of it: bring it to the range that the "
+        f"{low:.5g} to {high:.5g}, {rounded(100 * share)} % of it: bring it to the range that the "
         "training's images had."
     )
 
@@ -114,7 +115,7 @@ def _outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
     end, beyond = max(
         (known[0], low - known[0]), (known[-1], known[-1] - high), key=operator.itemgetter(1)
     )
-    times = f", {beyond / (high - low):.2g} times that range beyond it" if high > low else ""
+    times = f", {rounded(beyond / (high - low))} times that range beyond it" if high > low else ""
     where = f" in channel {channel}" if len(sources.quantiles) > 1 else ""
     return (
         f"{100 * share:.0f} % of the image{where} lies outside the intensities trained on, about "

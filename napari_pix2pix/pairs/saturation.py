@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import rounded
+
 # A larger share of the pixels at the highest value is said.
 _SHARE = 0.01
 # Fewer levels are labels, or light so dim that it is counted: their highest level is no plateau.
@@ -63,8 +65,8 @@ told apart there."
     where = f"the {what}" if len(images[0]) == 1 else f"{_channels(list(found))} of the {what}"
     most = "Up to " if len(found) > 1 else ""
     return (
-        f"{most}{100 * share:.2g} % of {where}'s values are {top:g}, the highest: saturated, so "
-        "what is brighter can't be told apart there."
+        f"{most}{rounded(100 * share)} % of {where}'s values are {top:g}, the highest: saturated, "
+        "so what is brighter can't be told apart there."
     )
 
 

@@ -210,6 +210,8 @@ def test_what_lies_outside_the_sources_is_said_with_numbers() -> None:
     two = np.concatenate([noise(0, 1000), noise(8000, 9000)])
     (said,) = said_of(two)
     assert said.startswith("100 % of the image in channel 1 lies outside")
+    (said,) = said_of(noise(0, 60_000), sources=(0, 300), targets=(0, 300))
+    assert re.search(r", 1\d0 times that range beyond it", said)
 
 
 def test_labels_in_place_of_a_source_are_said() -> None:
