@@ -1,4 +1,4 @@
-"""Time applying a model, and measure how tiles differ from the whole where they are not exact.
+"""Time applying a model, and measure how far tiles are from the whole.
 
 ``speed`` compares megapixels per second of ours, from uint8 to planes, with (a) the bare network
 on one large channels-last batch that is in memory, and (b) the plain way: 256 px tiles without
@@ -171,8 +171,7 @@ def work_of(network: UNet | ResNet, cut: TileGrid) -> float:
 
     total = 0
     for tile in cut.tiles():
-        rows, columns = tile.crop
-        total += count(*tile.window.size, rows.start, rows.stop, columns.start, columns.stop)
+        total += count(*tile.window.size, *tile.crop)
     height, width = cut.padded
     return total / count(height, width, 0, height, 0, width)
 

@@ -51,6 +51,11 @@ def after(milliseconds: int, action) -> None:
     QTimer.singleShot(milliseconds, action)
 
 
+def in_loop(desk: Desk, action) -> None:
+    """Let something happen in the main thread, when the loop that waits there is running."""
+    desk.call(lambda: after(0, action))
+
+
 class Ticks:
     """A timer of 20 ms that counts its ticks."""
 
@@ -195,26 +200,28 @@ def test_interrupt_in_the_console_of_napari_stops_the_work(viewer, qtbot):
         seen.append(console.custom_interrupt)
         console.custom_interrupt_requested.emit()
 
-    after(100, press)
-    assert keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
+    def work(desk):
+        in_loop(desk, press)
+        return until(asked, desk)
+
+    assert keep_alive(work, title="Work", stop=asked.set) == "so far"
     assert seen == [True]
     assert not console.custom_interrupt
 
 
 def test_second_work_is_refused_in_words_and_the_first_goes_on(viewer):
-    refused, tried = [], threading.Event()
+    refused = threading.Event()
 
     def second():
-        try:
+        with pytest.raises(InputError, match="Work is still going on"):
             keep_alive(lambda _: None, title="More")
-        except InputError as error:
-            refused.append(str(error))
-        tried.set()
+        refused.set()
 
-    after(60, second)
-    assert keep_alive(lambda desk: until(tried, desk), title="Work") == "so far"
-    assert len(refused) == 1
-    assert "Work is still going on" in refused[0]
+    def work(desk):
+        in_loop(desk, second)
+        return until(refused, desk)
+
+    assert keep_alive(work, title="Work") == "so far"
     assert keep_alive(lambda _: "again", title="Work") == "again"
 
 
@@ -227,9 +234,13 @@ def test_a_callback_may_do_work_of_its_own(viewer):
 
 def test_closing_the_viewer_stops_the_work(viewer):
     asked = threading.Event()
-    after(80, viewer.close)
+
+    def work(desk):
+        in_loop(desk, viewer.close)
+        return until(asked, desk)
+
     with pytest.warns(UserWarning, match="The viewer was closed: Work was stopped"):
-        done = keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set)
+        done = keep_alive(work, title="Work", stop=asked.set)
     assert done == "so far"
 
 
@@ -245,10 +256,10 @@ def test_quitting_the_application_stops_the_work_and_answers_its_questions(viewe
     asked = threading.Event()
 
     def work(desk):
+        in_loop(desk, quits)
         until(asked, desk)
         return desk.call(lambda: "answered")
 
-    after(80, quits)
     assert keep_alive(work, title="Work", stop=asked.set) == "answered"
 
 

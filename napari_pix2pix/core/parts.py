@@ -61,7 +61,7 @@ def run_part(network: UNet | ResNet, x: Tensor, rows: slice, columns: slice) -> 
     if (rows.stop - rows.start, columns.stop - columns.start) == x.shape[-2:]:
         return network(x)  # type: ignore[no-any-return]
     down, over = ((part.start, part.stop - 1) for part in (rows, columns))
-    return _run(network.model, _Piece(x, 0, 0), down, over).cropped(down, over).tensor
+    return _run(network.model, _Piece(x, 0, 0), down, over).tensor
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Piece:
 
 
 def _run(layer: nn.Module, piece: _Piece, rows: Span, columns: Span) -> _Piece:
-    """Run a layer so that of its output there are at least these rows and columns."""
+    """Run a layer and keep these rows and columns of its output, as far as there are such."""
     if isinstance(layer, nn.Sequential):
         return _run_all(list(layer), piece, rows, columns)
     if isinstance(layer, UNetLevel | ResidualBlock):
@@ -92,22 +92,23 @@ def _run(layer: nn.Module, piece: _Piece, rows: Span, columns: Span) -> _Piece:
         inside = _run(through, piece, rows, columns)
         if isinstance(layer, UNetLevel) and not layer.skip:
             return inside
-        inside, beside = (one.cropped(rows, columns) for one in (inside, piece))
+        beside = piece.cropped(rows, columns).tensor
         if isinstance(layer, UNetLevel):
-            return replace(inside, tensor=torch.cat([beside.tensor, inside.tensor], 1))
-        return replace(inside, tensor=beside.tensor + inside.tensor)
+            return replace(inside, tensor=torch.cat([beside, inside.tensor], 1))
+        return replace(inside, tensor=beside + inside.tensor)
     times = 2 if isinstance(layer, _DOUBLING) else 1
-    return _Piece(layer(piece.tensor), times * piece.top, times * piece.left)
+    given = _Piece(layer(piece.tensor), times * piece.top, times * piece.left)
+    return given.cropped(rows, columns)
 
 
 def _run_all(layers: list[nn.Module], piece: _Piece, rows: Span, columns: Span) -> _Piece:
     """Run layers one after the other, each on what those after it need."""
-    wanted = [(rows, columns)]  # of what each layer gives, from the last on
+    wanted = [(rows, columns)]  # of what each layer gives, from the last one back
     for layer in reversed(layers[1:]):
         down, over = wanted[-1]
         wanted.append((_needed(layer, down), _needed(layer, over)))
     for layer, spans in zip(layers, reversed(wanted), strict=True):
-        piece = _run(layer, piece, *spans).cropped(*spans)
+        piece = _run(layer, piece, *spans)
     return piece
 
 

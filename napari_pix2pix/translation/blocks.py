@@ -65,10 +65,8 @@ class Plan:
 
     def place(self, block: Block) -> tuple[int, slice, slice]:
         """Return frame, rows and columns of a block in what comes out."""
-        top, left = self.region.top, self.region.left
-        rows = slice(block.box.top - top, block.box.bottom - top)
-        columns = slice(block.box.left - left, block.box.right - left)
-        return self.frames.index(block.frame), rows, columns
+        box = block.box.within(self.region)
+        return self.frames.index(block.frame), box.rows, box.columns
 
     def _spans(self, start: int, stop: int) -> list[tuple[int, int]]:
         side = self.side or stop - start

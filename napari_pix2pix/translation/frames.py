@@ -152,9 +152,8 @@ class FrameTranslator:
             calls.warn_of_missing(self.source_codec)
         done = [(part.box, part.pixels) for part in parts if part.pixels is not None]
         box, pixels = mosaic(done)
-        rows = slice(region.top - box.top, region.bottom - box.top)
-        columns = slice(region.left - box.left, region.right - box.left)
-        return pixels[:, rows, columns]
+        wanted = region.within(box)
+        return pixels[:, wanted.rows, wanted.columns]
 
     def translate_lazily(self, planes: Planes, **how: Any) -> Any:
         """Lay out a dask array whose chunks are translated when they are computed.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core.norms import FixedNorm, Norm
 from napari_pix2pix.translation.options import Statistics
-from napari_pix2pix.translation.tiles import Tile, TileGrid
+from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
 
 _SIDE = 512  # pixels of a window that count along each axis
 _PIXELS = 2**22  # that count; of a larger image they are a sample
@@ -174,8 +174,8 @@ class _Probe(nn.Module):
         kept = []
         for one, tile in zip(x, self.tiles, strict=True):
             smaller = (tile.window.bottom - tile.window.top) // x.shape[2]
-            rows, columns = (slice(s.start // smaller, s.stop // smaller) for s in tile.crop)
-            kept.append(one[:, rows, columns].flatten(1))
+            crop = Box(*(edge // smaller for edge in tile.crop))
+            kept.append(one[:, crop.rows, crop.columns].flatten(1))
         found = Moments.of(torch.cat(kept, 1))
         self.found = self.found.joined(found) if self.found else found
         together = FixedNorm(self._norm, found.mean, found.variance).to(x.device)

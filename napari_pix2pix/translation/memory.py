@@ -62,8 +62,9 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
     """Estimate the memory that a network needs for each pixel of its input.
 
     The most that its layers' inputs and outputs occupy at one time, without the workspaces of the
-    convolutions: 0.6 to 1.05 of what processes were seen to grow by on the CPU. It is found by a
-    run on tensors that have a shape and no data, so that nothing is computed or allocated.
+    convolutions: 0.6 to 1.05 of what processes were seen to grow by on the CPU, when all of a
+    window was computed (for tiles of U-Net-256 they grew by half of that). It is found by a run on
+    tensors that have a shape and no data, so that nothing is computed or allocated.
 
     Parameters
     ----------

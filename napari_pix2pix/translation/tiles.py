@@ -7,7 +7,7 @@ grid and reaches beyond the part that is kept by the halo, unless the image ends
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import hypot
 from typing import NamedTuple
@@ -45,6 +45,23 @@ class Box(NamedTuple):
         """How many pixels there are in it."""
         return (self.bottom - self.top) * (self.right - self.left)
 
+    def within(self, other: Box) -> Box:
+        """Return this box, counted from another one's corner."""
+        top, left = other.top, other.left
+        return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
+
+    @classmethod
+    def around(cls, boxes: Iterable[Box]) -> Box:
+        """Return the least box that others lie in.
+
+        Examples
+        --------
+        >>> Box.around([Box(0, 8, 4, 8), Box(4, 16, 0, 8)])
+        Box(top=0, bottom=16, left=0, right=8)
+        """
+        tops, bottoms, lefts, rights = zip(*boxes, strict=True)
+        return cls(min(tops), max(bottoms), min(lefts), max(rights))
+
     def distance(self, other: Box) -> tuple[float, float]:
         """How far it is from another box: between their edges, 0 if they touch, and centres."""
         rows = max(other.top - self.bottom, self.top - other.bottom, 0)
@@ -70,13 +87,9 @@ class Tile:
     kept: Box
 
     @property
-    def crop(self) -> tuple[slice, slice]:
-        """Rows and columns of the kept part within the window."""
-        top, left = self.window.top, self.window.left
-        return (
-            slice(self.kept.top - top, self.kept.bottom - top),
-            slice(self.kept.left - left, self.kept.right - left),
-        )
+    def crop(self) -> Box:
+        """Where the kept part lies within the window."""
+        return self.kept.within(self.window)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import ConfigError, DeviceError
 from napari_pix2pix.translation.memory import is_out_of_memory
-from napari_pix2pix.translation.tiles import Box, Tile, TileGrid, overlap
+from napari_pix2pix.translation.tiles import Box, Tile, TileGrid
 
 Planes = NDArray[np.float32]
 Read = Callable[[slice, slice], NDArray[Any]]
@@ -73,14 +73,9 @@ def put_together(
 
 def mosaic(parts: Sequence[tuple[Box, Planes]]) -> tuple[Box, Planes]:
     """Put parts together that cover a rectangle; return where that is, and (K, h, w)."""
-    boxes = [box for box, _ in parts]
-    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
-    whole = Box(top, max(box.bottom for box in boxes), left, max(box.right for box in boxes))
-    shifted = (
-        (slice(b.top - top, b.bottom - top), slice(b.left - left, b.right - left), planes)
-        for b, planes in parts
-    )
-    return whole, put_together(shifted, whole.bottom - top, whole.right - left)
+    whole = Box.around(box for box, _ in parts)
+    shifted = ((box.within(whole), planes) for box, planes in parts)
+    return whole, put_together(((b.rows, b.columns, planes) for b, planes in shifted), *whole.size)
 
 
 def iter_tiles(
@@ -235,18 +230,15 @@ def _run(
     network: Network, windows: Callable[[], Planes], tiles: Sequence[Tile], device: torch.device
 ) -> list[Planes] | None:
     """Translate one batch and return the kept parts; None if memory ran out."""
-    crops = list(zip(*(tile.crop for tile in tiles), strict=True))
-    rows, columns = (slice(min(s.start for s in c), max(s.stop for s in c)) for c in crops)
+    wanted = Box.around(tile.crop for tile in tiles)
     try:
         x = torch.from_numpy(windows())  # (B, P, h, w)
         x = x.to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            y = network(x, rows, columns)
+            y = network(x, wanted.rows, wanted.columns)
         # Copies of the kept parts: views would hold the whole batch for as long as they are used.
-        parts = [
-            output[:, overlap(rows, down)[0], overlap(columns, over)[0]]
-            for output, down, over in zip(y, *crops, strict=True)
-        ]
+        kept = (tile.crop.within(wanted) for tile in tiles)
+        parts = (output[:, b.rows, b.columns] for output, b in zip(y, kept, strict=True))
         return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -86,11 +86,7 @@ class Judge:
         device = next(self.network.parameters()).device
         channels = self.network.discriminator.in_channels
         cut, batch = cut_image(
-            self.network,
-            channels,
-            grid,
-            device=device,
-            tile=0 if measures else tile,
+            self.network, channels, grid, device=device, tile=0 if measures else tile
         )
         pieces = iter_tiles(
             self._network,

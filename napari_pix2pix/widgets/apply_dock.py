@@ -351,7 +351,7 @@ class ApplyDock(ModelDock):
                 planes,
                 measured=measured,
                 trial=self._trial.speed(order.model),
-                whole=self._view.options.whole,
+                tile=0 if self._view.options.whole else order.options.tile,
                 samples=order.options.samples,
             )
         )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_pix2pix.pairs.codecs import Codec
 from napari_pix2pix.pairs.planes import Planes
+from napari_pix2pix.translation.tiles import TileGrid
 from napari_pix2pix.widgets.apply_card import Card
 from napari_pix2pix.widgets.apply_work import Job, Speed, tile_side
 from napari_pix2pix.widgets.pace import in_time_units
 
-_ENCODING = 0.3  # of the work, about, and what is done on the halo too
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+
+_ENCODING = 1 / 3  # of the work, about: what is done on the halo too
 
 
 def estimate(
@@ -22,7 +28,7 @@ def estimate(
     *,
     measured: float | None,
     trial: Speed | None,
-    whole: bool,
+    tile: int | None,
     samples: int = 1,
 ) -> str:
     """Say what a run will cost.
@@ -36,9 +42,9 @@ def estimate(
     measured : float, optional
         Pixels per second of the last run.
     trial : Speed, optional
-        What a trial told; its pixels are those of windows.
-    whole : bool
-        Whether images go through the network as a whole.
+        What a trial told.
+    tile : int, optional
+        Side of the tiles in pixels; 0 where images go through the network as a whole.
     samples : int
         How often they do; of several, mean and deviation are kept as float32.
 
@@ -48,25 +54,28 @@ def estimate(
         Such as "4.2 Mpx, about 12 s; results 8.4 MB, network about 600 MB."
     """
     pairs = list(zip(jobs, planes, strict=True))
-    pixels = sum(
+    pixels = [
         len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
         for job, one in pairs
-    )
+    ]
     results = sum(
         one.frames * one.height * one.width * _bytes_per_pixel(card.makes(one.dtype), samples)
         for one in planes
     )
-    said = f"{pixels / 1e6:.2g} Mpx" if pixels < 1e7 else f"{pixels / 1e6:.0f} Mpx"
-    if measured is None and trial is not None:
-        kept, window = _tile(trial)
-        cost = 1 + _ENCODING * (window / kept - 1)
-        measured = trial.pixels_per_second / (1 if whole else cost)
+    total = sum(pixels)
+    said = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
+    grids = [] if trial is None else [_grid(trial.translator, one, tile) for one in planes]
+    seconds = None
     if measured:
-        said += f", about {in_time_units(samples * pixels / measured)}"
+        seconds = total / measured
+    elif trial is not None:
+        work = sum(count * _cost(grid) for count, grid in zip(pixels, grids, strict=True))
+        seconds = work / trial.pixels_per_second
+    if seconds is not None:
+        said += f", about {in_time_units(samples * seconds)}"
     said += f"; results {in_bytes(results)}"
     if trial is not None:
-        most = max(one.height * one.width for one in planes)
-        window = most if whole else min(most, _tile(trial)[1])
+        window = max(prod(grid.window) for grid in grids)
         said += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
     return f"{said}."
 
@@ -88,7 +97,21 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
     return codec.channels * (np.dtype(codec.dtype).itemsize if samples == 1 else 8)
 
 
-def _tile(trial: Speed) -> tuple[int, int]:
-    """Return the pixels of a tile, and of the window that it is computed from."""
-    side = tile_side(trial.translator)
-    return side**2, (side + 2 * trial.translator.generator.halo) ** 2
+def _grid(translator: Translator, planes: Planes, tile: int | None) -> TileGrid:
+    network = translator.generator
+    return TileGrid(
+        planes.height,
+        planes.width,
+        stride=network.stride,
+        halo=network.halo,
+        least=network.least_size,
+        tile=tile_side(translator) if tile is None else tile,
+    )
+
+
+def _cost(grid: TileGrid) -> float:
+    """Return the work for a pixel in tiles, as a multiple of that in the whole."""
+    if grid.whole:
+        return 1.0
+    kept = min(grid.side, grid.height) * min(grid.side, grid.width)
+    return 1 + _ENCODING * (prod(grid.window) / kept - 1)

@@ -98,8 +98,7 @@ class OptionsForm(QWidget):
         editor = Editor(CallOptions.model_fields[name])
         editor.changed.connect(self.changed)
         if isinstance(editor.widget, Number) and name != "samples":
-            automatic = name == "batch"
-            editor.widget.setSpecialValueText("automatic" if automatic else "not set")
+            editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
         self._editors[name] = editor
         return editor.widget
 

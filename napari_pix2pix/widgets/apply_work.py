@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
 _WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
-_SIDE = 128  # pixels of the image that speed is tried on
+_SIDE = 128  # pixels of the image that speed is tried on, or the stride where it is more
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,8 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
     translator = load_known(known)
     own = translator.twin()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
-    shape = (codec.channels, _SIDE, _SIDE)
+    side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
+    shape = (codec.channels, side, side)
     planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
     condition = translator.conditions[0] if translator.conditions else None
     best = 0.0
@@ -217,8 +218,8 @@ def try_speed(known: KnownModel, device: str | None) -> Speed:
         parts = list(own.iter_frame(planes, 0, condition, device=device))
         best = max(best, parts[-1].done / (time.perf_counter() - began))
     planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
-    side = max(2 * network.stride, network.least_size)
-    return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=side))
+    least = max(2 * network.stride, network.least_size)
+    return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=least))
 
 
 def tile_side(translator: FrameTranslator) -> int:

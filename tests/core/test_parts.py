@@ -92,7 +92,7 @@ def pixels_computed(network: UNet | ResNet, size: int, kept: slice) -> dict[str,
 def test_a_decoder_computes_a_little_more_than_is_wanted() -> None:
     network = generator("unet")
     part = pixels_computed(network, 128, slice(32, 96))
-    # Sides from the innermost level on: two cells more than are wanted, at the most.
+    # Sides from the innermost level on: at each end at most two pixels more than are wanted.
     wanted = [64 // 2**level for level in (3, 2, 1, 0)]
     assert all(
         side**2 <= count <= (side + 4) ** 2

@@ -44,3 +44,10 @@ def test_what_is_too_far_stays_in_full_precision(
         first = ran(network, planes, "bf16-mixed")
     np.testing.assert_array_equal(first, ran(network, planes, "32-true"))
     np.testing.assert_array_equal(ran(network, planes, "bf16-mixed"), first)
+
+
+def test_a_single_column_at_the_bottom_is_computed_in_full_precision(network: UNet) -> None:
+    ran(network, torch.rand(1, 1, 32, 32), "bf16-mixed")  # near enough
+    planes = torch.rand(1, 1, 80, 8) * 2 - 1  # what the innermost level makes a column of ten
+    full, half = ran(network, planes, "32-true"), ran(network, planes, "bf16-mixed")
+    np.testing.assert_array_equal(half, full)
