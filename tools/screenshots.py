@@ -5,6 +5,7 @@ Run it with a folder of real pairs: python tools/screenshots.py /path/to/data [m
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import napari
 import numpy as np
 from PIL import Image
-from qtpy.QtCore import QSettings
+from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from tifffile import imread
 
@@ -63,13 +64,32 @@ def picture(viewer: Any, name: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     path = IMAGES / f"{name}.png"
     QTest.qWait(600)
-    shot = viewer.screenshot(canvas_only=False, flash=False)
-    # Curves and controls keep their colours: what is lost is shades of the image in the canvas.
-    few = Image.fromarray(shot[..., :3]).quantize(
-        256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    few_colours(viewer.screenshot(canvas_only=False, flash=False)[..., :3]).save(
+        path, optimize=True
     )
-    few.save(path, optimize=True)
     print(path, path.stat().st_size // 1000, "kB")
+
+
+def few_colours(shot: np.ndarray) -> Image.Image:
+    """Keep frequent colours as they are, such as those of controls; curves have rare ones."""
+    colours, which, counts = np.unique(
+        shot.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    frequent = colours[np.argsort(-counts)[:128]]
+    rare = Image.fromarray(shot).quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    few = np.concatenate([frequent, np.reshape(rare, (-1, 3))]).astype(np.float32)
+    # Pillow takes no more than nearly the nearest.
+    nearest = (np.square(few).sum(1) - 2 * (colours @ few.T)).argmin(1).astype(np.uint8)
+    image = Image.fromarray(nearest[which].reshape(shot.shape[:2]))
+    image.putpalette(few.astype(np.uint8).tobytes())
+    return image
+
+
+def forget(folder: str) -> None:
+    """Let docks remember nothing, neither of the user nor of an earlier picture."""
+    own = tempfile.mkdtemp(dir=folder)
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, own)
+    os.environ["XDG_DATA_HOME"] = own  # autosaves
 
 
 def train(data: Path, theme: str, minutes: float) -> None:
@@ -86,8 +106,10 @@ def train(data: Path, theme: str, minutes: float) -> None:
     viewer.layers["DAPI"].visible = False
     picture(viewer, f"train-running-{theme}")
     wait(lambda: not dock.view.status.state.is_busy)
+    wait(dock.view.status.train.isEnabled)
     picture(viewer, f"train-done-{theme}")
-    dock.view.form.advanced_section.set_open(True)
+    QTest.mouseClick(dock.view.form.advanced_section.heading, Qt.MouseButton.LeftButton)
+    QTest.qWait(600)
     dock.view.body.verticalScrollBar().setValue(dock.view.form.advanced_section.y() - 60)
     picture(viewer, f"train-advanced-{theme}")
     viewer.close()
@@ -140,15 +162,15 @@ def main() -> None:
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 2
     wanted = sys.argv[3:] or ("train", "use")
     with tempfile.TemporaryDirectory() as folder:
-        # Nothing that the user's docks remember should show.
-        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
         if "train" in wanted:
             for theme in THEMES:
+                forget(folder)
                 train(data, theme, minutes)
         if "use" in wanted:
             model = Path(folder) / "phase to DAPI.safetensors"
             learn(data, minutes, model)
             for theme in THEMES:
+                forget(folder)
                 use(data, theme, model)
 
 

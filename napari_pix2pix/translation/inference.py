@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -153,9 +154,12 @@ class Model:
         cut, batch = self._cut(height, width, tile, batch)
         wanted = None if region is None else cut.rounded(region)
         model = self if norms else replace(self, generator=folded(self.generator))
+        # What is compiled measures and drops nothing, and stays the same for all images.
+        own = _of_its_own(model.generator) if norms or dropout else model.generator
         run = partial(
-            model._run,
-            model._function(condition, precision, compile),
+            self._run,
+            own,
+            model._function(own, condition, precision, compile),
             self._reader(read, seed),
             seed=seed,
             statistics=statistics,
@@ -197,6 +201,7 @@ class Model:
 
     def _run(
         self,
+        generator: nn.Module,
         function: Network,
         reader: ReadWindow,
         cut: TileGrid,
@@ -209,9 +214,9 @@ class Model:
     ) -> Iterator[tuple[slice, slice, np.ndarray]]:
         device = next(self.generator.parameters()).device
         with (
-            applying(self.generator, statistics=statistics),
-            replaced(self.generator, layers),
-            dropping(self.generator, seed if dropout else None) as tell,
+            applying(generator, statistics=statistics),
+            replaced(generator, layers),
+            dropping(generator, seed if dropout else None) as tell,
         ):
             yield from iter_tiles(function, reader, **asdict(cut), device=device, tell=tell, **how)
 
@@ -242,16 +247,17 @@ class Model:
         norms = norms_that_measure(self.generator, statistics)
         cut = self._cut(height, width, tile, 1)[0]
         device = next(self.generator.parameters()).device
-        function, reader = self._function(condition), self._reader(read, seed)
+        own = _of_its_own(self.generator)
+        function, reader = self._function(own, condition), self._reader(read, seed)
         windows: TileGrid | None = sample_windows(cut)
-        with applying(self.generator, statistics=statistics):
+        with applying(own, statistics=statistics):
             while norms and windows is not None:
                 tiles = sample_tiles(windows)
                 batch = self._batch(windows, most=len(tiles))
                 while batch:
-                    with dropping(self.generator, seed if dropout else None) as tell:
+                    with dropping(own, seed if dropout else None) as tell:
                         run = partial(run_tiles, function, reader, cut, device, tell)
-                        measured = measure(self.generator, norms, run, tiles, batch)
+                        measured = measure(own, norms, run, tiles, batch)
                     if measured is not None:
                         return measured
                     batch //= 2
@@ -288,9 +294,13 @@ class Model:
         return cut_image(generator, self._planes_in, grid, device=device, tile=tile, batch=batch)
 
     def _function(
-        self, condition: int, precision: Precision = "32-true", compile: bool = False
+        self,
+        generator: UNet | ResNet,
+        condition: int,
+        precision: Precision = "32-true",
+        compile: bool = False,
     ) -> Network:
-        whole = compiled(self.generator) if compile else None
+        whole = compiled(generator) if compile else None
 
         def function(x: Tensor, rows: slice, columns: slice) -> Tensor:
             planes = x
@@ -303,7 +313,7 @@ class Model:
 
             def run(planes: Tensor) -> Tensor:
                 if whole is None:
-                    return run_part(self.generator, planes, rows, columns)
+                    return run_part(generator, planes, rows, columns)
                 # Compiled for all sizes once; for parts it would be anew for each place of them.
                 return whole(planes)[..., rows, columns]
 
@@ -320,6 +330,12 @@ class Model:
         return lambda rows, columns: np.concatenate(
             [encode(read(rows, columns)), draw(rows, columns)]
         )
+
+
+def _of_its_own(generator: UNet | ResNet) -> UNet | ResNet:
+    """Return a network with the same weights whose layers no other thread sees, to change them."""
+    tensors = [*generator.parameters(), *generator.buffers()]
+    return deepcopy(generator, {id(one): one for one in tensors})
 
 
 def network_grid(generator: UNet | ResNet) -> dict[str, int]:

@@ -127,9 +127,8 @@ class ApplyRun(QObject):
 
     def _remember(self, event: Loaded) -> None:
         assert self._order is not None
-        self._digest, self._translator = event.digest, event.translator
-        model = self._order.model
-        models().remember(event.translator, model.name, path=model.path, look=model.look)
+        self._digest = event.digest
+        self._translator = models().remember_read(event.translator, self._order.model).translator
 
     def _paint(self, event: Progress) -> None:
         assert self._order is not None

@@ -72,5 +72,5 @@ class SpeedTrial(QObject):
         model, speed = told
         self._speeds[speed.translator] = speed
         if model.translator is None:
-            models().remember(speed.translator, model.name, path=model.path, look=model.look)
+            models().remember_read(speed.translator, model)
         self.found.emit()

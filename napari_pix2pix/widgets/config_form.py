@@ -148,6 +148,9 @@ class ConfigForm(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
         width = _LONG_LABELS if headings else LABELS
+        # No gap before the buttons: while they are hidden, editors end where those of others do.
+        grid.setColumnMinimumWidth(0, width + grid.horizontalSpacing())
+        grid.setHorizontalSpacing(0)
         starts = _heading_of_each(list(self._rows)) if headings else {}
         for name, row in self._rows.items():
             if name in starts:

@@ -14,7 +14,7 @@ from napari_pix2pix.widgets.plots import ThemedPlots
 if TYPE_CHECKING:
     import napari.viewer
 
-_HEIGHT = 130
+_HEIGHT = 140
 _MOST = 4000  # points of a curve; beyond, every second one goes
 _COLOURS = {
     "generator": "#4c9be8",
@@ -65,7 +65,9 @@ class Curves(ThemedPlots):
                 self._append("trivial map", 0, trivial)  # so that the first score has its line
             self._append("trivial map", event.step, trivial)
             self._make_plots()
-            self._plots[1].setLabel("left", name)
+            axis = self._plots[1].getAxis("left")
+            axis.setLabel(name)
+            axis.resizeEvent()  # by itself it puts in the middle what it was called before
 
     def draw(self) -> None:
         """Draw the points that were added; while the plots can't be seen, that waits."""

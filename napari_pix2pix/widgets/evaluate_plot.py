@@ -46,7 +46,6 @@ class Scatter(ThemedPlots):
         import pyqtgraph as pg
 
         plot = self._add_plot(_HEIGHT)
-        plot.getPlotItem().setContentsMargins(0, 8, 8, 0)
         plot.setLabel("bottom", "truth")
         plot.setLabel("left", "prediction")
         self._points = pg.ScatterPlotItem(size=2, pen=None, brush=pg.mkBrush(76, 155, 232, 90))

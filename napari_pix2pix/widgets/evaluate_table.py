@@ -23,6 +23,8 @@ class ScoreTable(QTableWidget):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setToolTip("Scores on the pixels that count; the trivial map is what has to be beaten")
+        # A header that the style draws has its text lower than the cells beside it.
+        self.setStyleSheet("QHeaderView::section { border: none }")
         self.hide()
 
     def show_scores(self, scores: Mapping[str, Any]) -> None:

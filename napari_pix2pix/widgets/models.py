@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Models(QObject):
         name : str
             What it is called in lists and in names of layers.
         path : Path, optional
-            Where it is saved.
+            Where it is saved; a model that was saved there before has no file any more.
         look : mapping, optional
             See `KnownModel`.
         """
@@ -87,11 +87,27 @@ class Models(QObject):
             path, look = path or before.path, look or before.look
         path = None if path is None else path.absolute()
         known = KnownModel(name, translator, path, dict(look or {}))
-        self._models = [known, *self._models][:_MOST_MODELS]
+        others = [
+            replace(one, path=None) if path is not None and one.path == path else one
+            for one in self._models
+        ]
+        self._models = [known, *others][:_MOST_MODELS]
         if path is not None:
             self._remember_file(path)
         self.changed.emit()
         return known
+
+    def remember_read(self, translator: Translator, model: KnownModel) -> KnownModel:
+        """Make a model the last one that a thread has read, or found read.
+
+        Where another thread was faster, the model that it has read becomes the last.
+        """
+        holder = self._in_memory(model.path)
+        if model.translator is None and holder is not None and holder.translator is not None:
+            translator = holder.translator
+        is_its_own = holder is None or holder.translator is translator
+        path = model.path if is_its_own else None
+        return self.remember(translator, model.name, path=path, look=model.look)
 
     def known(self) -> tuple[KnownModel, ...]:
         """Return the models in memory, the last one first."""
@@ -107,8 +123,7 @@ class Models(QObject):
     def of_file(self, path: Path) -> KnownModel:
         """Return what is known of a file; it need not have been read."""
         path = path.absolute()
-        found = (model for model in self._models if model.path == path)
-        return next(found, KnownModel(_name_of(path), path=path))
+        return self._in_memory(path) or KnownModel(_name_of(path), path=path)
 
     def recent_files(self) -> tuple[Path, ...]:
         """Return the files used lately that are still there, the latest first."""
@@ -116,6 +131,10 @@ class Models(QObject):
 
     def _of(self, translator: Translator) -> KnownModel | None:
         return next((known for known in self._models if known.translator is translator), None)
+
+    def _in_memory(self, path: Path | None) -> KnownModel | None:
+        found = (known for known in self._models if known.path == path)
+        return None if path is None else next(found, None)
 
     def _remember_file(self, path: Path) -> None:
         others = [other for other in _recent() if other != path]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.metrics.names import name_of
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.model_saver import ModelSaver
 from napari_pix2pix.widgets.models import models
@@ -112,9 +113,12 @@ class Outcome(QWidget):
             self._table.addWidget(label, 0, column, _side(column))
         names = [name for name in prediction if name in trivial][:_MOST_ROWS]
         for row, name in enumerate(names, start=1):
-            cells = name.replace("_", " "), _number(prediction[name]), _number(trivial[name])
+            title, tip, better = name_of(name)
+            cells = title, _number(prediction[name]), _number(trivial[name])
             for column, text in enumerate(cells):
-                self._table.addWidget(QLabel(text), row, column, _side(column))
+                label = QLabel(text)
+                label.setToolTip(f"{tip}; {better} is better")
+                self._table.addWidget(label, row, column, _side(column))
 
 
 def _number(value: float) -> str:

@@ -39,6 +39,8 @@ class ThemedPlots(QWidget):
         plot.setMinimumWidth(0)
         plot.setMenuEnabled(False)
         plot.hideButtons()
+        # Numbers at the ends of an axis, and its name, reach beyond it.
+        plot.getPlotItem().setContentsMargins(0, 8, 8, 5)
         for side in ("left", "bottom"):
             plot.getAxis(side).enableAutoSIPrefix(False)
         self._plots.append(plot)

@@ -149,12 +149,14 @@ files._LARGEST = 32
 files.CHUNK = 32
 import napari_pix2pix.formats.omezarr as omezarr
 omezarr.CHUNK = 32
-translate = Work.translate
-def slow(*args):
-    import time
-    time.sleep(0.05)
+translate, begun = Work.translate, []
+def held(*args):
+    begun.append(args)
+    if len(begun) > 8:
+        import time
+        time.sleep(600)
     return translate(*args)
-Work.translate = slow
+Work.translate = held
 main()
 """
 
@@ -170,9 +172,12 @@ def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ},
     )  # fmt: skip
     journal = tmp_path / "out.zarr.part" / "done.txt"
-    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 3):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    try:
+        while not (journal.exists() and journal.read_text().count("\n") > 3):
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     finished = journal.read_text().count("\n")
     computed = []

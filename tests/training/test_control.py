@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import napari_pix2pix.training.control as control_module
 from napari_pix2pix.training.control import Control, interrupt_stops
 
 
@@ -18,22 +21,35 @@ def test_a_fresh_control_lets_run() -> None:
     assert control.wait() == 0.0
 
 
-def test_wait_lasts_until_resumed_and_says_how_long() -> None:
+def when_held(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Let another thread act once this one looks at the clock to wait."""
+    look = time.perf_counter
+
+    def begin() -> float:
+        monkeypatch.undo()
+        now = look()
+        threading.Thread(target=act).start()
+        return now
+
+    monkeypatch.setattr(control_module, "time", SimpleNamespace(perf_counter=begin))
+
+
+def test_wait_lasts_until_resumed_and_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     control = Control()
     control.pause()
     assert control.paused
-    threading.Timer(0.1, control.resume).start()
-    began = time.perf_counter()
+    before = time.perf_counter()
+    when_held(monkeypatch, lambda: time.sleep(0.1) or control.resume())
     waited = control.wait()
-    assert 0.09 <= waited <= time.perf_counter() - began
+    assert 0.09 <= waited <= time.perf_counter() - before
     assert not control.paused
     assert not control.stopped
 
 
-def test_stop_ends_a_pause() -> None:
+def test_stop_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     control = Control()
     control.pause()
-    threading.Timer(0.05, control.stop).start()
+    when_held(monkeypatch, control.stop)
     assert control.wait() > 0
     assert control.stopped
 

@@ -24,7 +24,7 @@ from napari_pix2pix.translation.devices import choose_device
 
 WORKER = Path(__file__).with_name("two_processes.py")
 TRAIN = "train --steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
-LIMIT = 120  # seconds, after which processes that wait for each other are ended
+LIMIT = 600  # seconds, after which processes that wait for each other are ended
 
 Found = tuple[dict[str, Any], dict[str, Any]]  # by the two processes
 

@@ -11,13 +11,15 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from napari_pix2pix import Pair, TrainConfig
+from napari_pix2pix import Pair, TrainConfig, fitting
 from napari_pix2pix.cli import main as command
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.fitting import training_events
+from napari_pix2pix.training import loop
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Health, Step, Validated
 from napari_pix2pix.translator import Translator
@@ -56,6 +58,16 @@ ALIKE: dict[str, dict[str, Any]] = {
         "shift_tolerance": 2,
     },
 }
+
+
+class Clock:
+    """Stands for the module ``time``: only looking at it takes time."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 0.01
+        return self.now
 
 
 def make_pair(seed: int = 0) -> Pair:
@@ -124,7 +136,8 @@ def find(folder: Path, rank: int) -> None:
             np.save(folder / f"{name}.npy", translator(make_pair(1).source))
     batch_norm = {**two, "norm": "batch", "dropout": 0.5, "dropout_placement": "paper"}
     found["batch"] = tell(*run(**batch_norm))
-    found["seconds"] = tell(*run(**two, steps=None, max_seconds=4.0))
+    with patch.object(loop, "time", Clock()), patch.object(fitting, "time", Clock()):
+        found["seconds"] = tell(*run(**two, steps=None, max_seconds=1.0))
     found["stopped"] = tell(*run(**two, steps=1000, stop_at=3 + 2 * rank))
     files: dict[str, Any] = {"checkpoint": folder / "run.ckpt"}
     found["half"] = tell(*run(**batch_norm, stop_at=3, files=files))

@@ -71,7 +71,9 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     assert name_device(CUDA[1]) == "NVIDIA H100 (cuda:1)"
     assert name_device(MPS) == "Apple GPU (mps)"
-    assert name_device(CPU) == f"CPU ({torch.get_num_threads()} threads)"
+    for threads, name in ((1, "CPU (1 thread)"), (2, "CPU (2 threads)")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert name_device(CPU) == name
 
 
 @pytest.mark.parametrize(

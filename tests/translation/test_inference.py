@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -322,6 +323,27 @@ def test_applying_puts_modes_back_after_an_error() -> None:
     with pytest.raises(KeyError), applying(generator, statistics="image"):
         raise KeyError
     assert same_state(before, state_of(generator))
+
+
+@pytest.mark.parametrize("how", [{"tile": 0}, {"tile": 64}, {"tile": 64, "dropout": True}])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_copy_that_another_thread_makes_meanwhile_is_whole(
+    norm: str, how: dict[str, Any]
+) -> None:
+    model = Model(unet(norm=norm, dropout=0.5), CODEC, CODEC)
+    before = state_of(model.generator)
+    copies: list[nn.Module] = []
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        copies.append(deepcopy(model.generator))
+        return IMAGE[:, rows, columns]
+
+    for statistics in ("stored", "image"):
+        model.translate(read, *IMAGE.shape[-2:], statistics=statistics, **how)
+    assert len(copies) > 1
+    for copy in copies:
+        assert same_state(before, state_of(copy))
+        assert str(copy) == str(model.generator)
 
 
 def test_progress_counts_all_pixels() -> None:

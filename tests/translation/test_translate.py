@@ -157,7 +157,7 @@ def test_the_next_windows_are_read_while_the_network_runs() -> None:
 
     def network(x: torch.Tensor) -> torch.Tensor:
         following = next(runs, None)
-        assert following is None or following.wait(10)
+        assert following is None or following.wait(60)
         return x
 
     options = {"height": 30, "width": 50, "stride": 2, "halo": 2, "tile": 20}

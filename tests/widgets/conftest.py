@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 import pytest
 
 pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_type=ImportError)
@@ -10,6 +13,7 @@ from qtpy.QtCore import QSettings
 
 from napari_pix2pix.widgets.apply_dock import ApplyDock
 from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.runner import _Job
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +23,25 @@ def own_memory(tmp_path):
     remembered = tmp_path / "remembered"
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(remembered))
     return remembered
+
+
+@pytest.fixture
+def in_step(monkeypatch):
+    """Let work wait until all that it says was heard, so that no answer comes too late."""
+    say, take, looks = _Job._say, _Job.take, Counter()
+
+    def look(job):
+        looks[job] += 1
+        return take(job)
+
+    def wait(job, event):
+        say(job, event)
+        heard = looks[job] + 2  # by the next look, and answered before the one after it
+        while looks[job] < heard and not job.control.stopped:
+            time.sleep(0.002)
+
+    monkeypatch.setattr(_Job, "take", look)
+    monkeypatch.setattr(_Job, "_say", wait)
 
 
 @pytest.fixture

@@ -300,6 +300,7 @@ def stop_at_first_tile(dock, qtbot, how) -> tuple[str, bool]:
     return run(dock, qtbot)
 
 
+@pytest.mark.usefixtures("in_step")
 def test_cancel_keeps_what_is_done_and_marks_it(viewer, dock, qtbot, inverter):
     source = many_tiles(viewer, dock, inverter)
     said, is_error = stop_at_first_tile(dock, qtbot, dock.cancel)

@@ -75,6 +75,7 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
         np.testing.assert_array_equal(layer.data, before)
 
 
+@pytest.mark.usefixtures("in_step")
 def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
     source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
     dock.reset_choices()

@@ -93,6 +93,17 @@ def test_every_field_shows_and_gives_its_value(form: ConfigForm, name: str) -> N
     assert form.editor(name).value() == TrainConfig.model_fields[name].default
 
 
+def test_editors_end_where_the_form_ends_unless_there_is_a_button(qtbot: QtBot) -> None:
+    form = ConfigForm(["patch", "batch"], headings=False)
+    qtbot.addWidget(form)
+    form.resize(300, 80)
+    with qtbot.waitExposed(form):
+        form.show()
+    assert form.editor("batch").widget.geometry().right() == form.rect().right()
+    form.set_value("patch", 64)
+    qtbot.waitUntil(lambda: form.editor("batch").widget.geometry().right() < form.rect().right())
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_says_what_it_is(form: ConfigForm, name: str) -> None:
     assert form.editor(name).widget.toolTip() == TrainConfig.model_fields[name].description

@@ -45,6 +45,24 @@ def test_losses_and_scores_are_drawn(curves: tuple[Any, Curves], qtbot: QtBot) -
     assert made._lines["L1"] is before
 
 
+def test_names_of_axes_lie_in_the_plot_and_in_the_middle(
+    curves: tuple[Any, Curves], qtbot: QtBot
+) -> None:
+    _, made = curves
+    made.add(step(1, G_L1=30.0))
+    made.draw()
+    qtbot.waitUntil(lambda: made._plots[1].getAxis("left").size().height() > 50)
+    made.add(Validated(1, 1, {"pearson": 0.5}, {"pearson": 0.4}, True))
+    made.draw()
+    losses, scores = made._plots
+    left, bottom = scores.getAxis("left"), scores.getAxis("bottom")
+    assert left.label.toPlainText().strip() == "Pearson"
+    name = left.label.mapRectToParent(left.label.boundingRect())
+    assert abs(name.center().y() - left.size().height() / 2) <= 1
+    assert bottom.label.sceneBoundingRect().bottom() <= scores.viewport().height()
+    assert losses.getAxis("left").mapToScene(0, 0).y() >= 7  # half a number
+
+
 def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(
     curves: tuple[Any, Curves], qtbot: QtBot
 ) -> None:

@@ -217,12 +217,13 @@ def test_viewer_closed_while_evaluating(make_napari_viewer_proxy, qtbot):
     assert not dock.running
 
 
+@pytest.mark.usefixtures("in_step")
 def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
-    layers = [viewer.add_image(noise(60, 256, 256, seed=n)) for n in range(2)]
+    layers = [viewer.add_image(noise(6, 64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
     dock._runner.reported.connect(lambda _: dock.cancel())
     said, is_error = run(dock, qtbot)
     assert said.startswith("Cancelled")
     assert not is_error
-    assert 0 < len(dock.scores["images"]) < 60
+    assert 0 < len(dock.scores["images"]) < 6
     qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.models import KnownModel, models
 
 
 class Model:
@@ -33,6 +33,30 @@ def test_path_and_look_are_kept(files):
     known = models().remember(model, "n")
     assert (known.path, known.look) == (files[0], {"colormap": "green"})
     assert models().of_file(files[0]) is known
+
+
+def test_file_that_two_threads_read_at_a_time_is_one_model(files):
+    first, second, chosen = Model(), Model(), models().of_file(files[0])
+    models().remember_read(first, chosen)
+    models().remember(Model(), "other")
+    known = models().remember_read(second, chosen)
+    assert (known.translator, known.path) == (first, files[0])
+    assert models().known()[0] is known
+    assert [one.name for one in models().known()] == ["0", "other"]
+
+
+def test_model_whose_file_was_written_over_has_none_any_more(files):
+    before, after = Model(), Model()
+    for model in (before, after):
+        models().remember(model, "trained")
+        models().remember(model, "saved", path=files[0])
+    found = [(one.translator, one.path) for one in models().known()]
+    assert found == [(after, files[0]), (before, None)]
+    assert models().of_file(files[0]).translator is after
+    # What is chosen in a dock is applied, whatever its file holds by now.
+    models().remember_read(before, KnownModel("saved", before, files[0]))
+    found = [(one.translator, one.path) for one in models().known()]
+    assert found == [(before, None), (after, files[0])]
 
 
 def test_recent_files_outlive_the_process(files):
