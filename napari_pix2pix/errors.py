@@ -29,12 +29,12 @@ class StoppedError(Pix2PixError):
     """Work that was asked to stop before there was anything to keep."""
 
 
-def rounded(value: float) -> str:
-    """Return a number for a sentence: two digits of it, and no exponent where it is large.
+def rounded(value: float, digits: int = 2) -> str:
+    """Return a number for people: its first digits, and no exponent where it is large.
 
     Examples
     --------
-    >>> rounded(0.0123), rounded(100.0), rounded(2137)
-    ('0.012', '100', '2100')
+    >>> rounded(0.0123), rounded(100.0), rounded(2137), rounded(2137, 3)
+    ('0.012', '100', '2100', '2140')
     """
-    return f"{float(f'{value:.2g}'):.12g}"
+    return f"{float(f'{value:.{digits}g}'):.12g}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, rounded
 from napari_pix2pix.formats.omezarr import is_zarr
 from napari_pix2pix.formats.paths import file_stem
 from napari_pix2pix.formats.writing import find_writer
@@ -121,7 +121,7 @@ def score_table(scores: dict[str, Any]) -> str:
     wide = max(12, *map(len, scores["prediction"]))
     rows = [" " * wide + "".join(f"{title:>13}" for title in columns)]
     for name in scores["prediction"]:
-        cells = [f"{side[name]:.4g}" if name in side else "" for side in columns.values()]
+        cells = [rounded(side[name], 4) if name in side else "" for side in columns.values()]
         rows.append(f"{name:>{wide}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
     return "\n".join(rows)
 

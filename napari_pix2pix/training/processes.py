@@ -8,6 +8,7 @@ pass, in the middle of a step that has several.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,16 @@ def join(fabric: Fabric, config: TrainConfig, *, may_start: bool = False) -> Non
             fabric.launch()
     except ValueError as error:  # SLURM's nodes and tasks are others
         raise ConfigError(f"The scheduler was told otherwise. {error}") from error
+
+
+@atexit.register
+def _leave() -> None:
+    """Leave the other processes before Python ends, or gloo's thread may abort what is done.
+
+    It lets go of its last tensors when it comes to it, and needs an interpreter for that.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def leading(fabric: Fabric, *values: float) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import name_of
 
 _SIDES = {"prediction": "Prediction", "trivial": "Trivial map"}
@@ -56,7 +57,7 @@ class ScoreTable(QTableWidget):
 
 
 def _cell(value: float, tip: str) -> QTableWidgetItem:
-    text = "–" if math.isnan(value) else f"{value:.4g}"
+    text = "–" if math.isnan(value) else rounded(value, 4)
     item = QTableWidgetItem(text)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     item.setToolTip(tip)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import name_of
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.model_saver import ModelSaver
@@ -122,7 +123,7 @@ class Outcome(QWidget):
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "–"
+    return rounded(value, 3) if math.isfinite(value) else "–"
 
 
 def _side(column: int) -> Qt.AlignmentFlag:
