@@ -63,7 +63,7 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_generator
 from napari_pix2pix.translation.compiling import compiled
 from napari_pix2pix.translation.cutting import block_side, cut_image
-from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.translation.inference import Model, network_grid
 from napari_pix2pix.translation.tiles import TileGrid
 
 SIZE = 4096  # side of the image in pixels
@@ -120,7 +120,7 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
     plain = build_generator(config, planes_in=1, planes_out=1).eval()
     model = Model(network, CODEC, CODEC)
     image = np.random.default_rng(0).integers(0, 255, (1, size, size), np.uint8)
-    grid = TileGrid(size, size, stride=network.stride, halo=network.halo, least=network.least_size)
+    grid = TileGrid(size, size, **network_grid(network))
     blocks = block_side(network, 1, grid, device="cpu") // CHUNK * CHUNK
     cuts = [
         cut_image(network, 1, grid, device="cpu",

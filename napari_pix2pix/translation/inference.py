@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core import ResNet, UNet, VerdictMap, condition_planes, stack_planes
 from napari_pix2pix.core.folding import folded
 from napari_pix2pix.core.parts import run_part
 from napari_pix2pix.errors import DeviceError
@@ -338,9 +338,9 @@ def _of_its_own(generator: UNet | ResNet) -> UNet | ResNet:
     return deepcopy(generator, {id(one): one for one in tensors})
 
 
-def network_grid(generator: UNet | ResNet) -> dict[str, int]:
-    """Return what a `TileGrid` is to know of a generator: stride, exact halo and least size."""
-    return {"stride": generator.stride, "halo": generator.halo, "least": generator.least_size}
+def network_grid(network: UNet | ResNet | VerdictMap) -> dict[str, int]:
+    """Return what a `TileGrid` is to know of a network: stride, exact halo and least size."""
+    return {"stride": network.stride, "halo": network.halo, "least": network.least_size}
 
 
 def needs_whole(generator: nn.Module, statistics: Statistics) -> bool:

@@ -15,6 +15,7 @@ from napari_pix2pix.pairs.layouts import counted_channels
 from napari_pix2pix.pairs.planes import Planes
 from napari_pix2pix.translation.calls import condition_index
 from napari_pix2pix.translation.cutting import cut_image
+from napari_pix2pix.translation.inference import network_grid
 from napari_pix2pix.translation.measuring import norms_that_measure
 from napari_pix2pix.translation.tiles import TileGrid
 from napari_pix2pix.translation.translate import iter_tiles, put_together
@@ -81,8 +82,7 @@ class Judge:
         index = condition_index(self.conditions, condition)
         size = prediction.height, prediction.width
         measures = bool(norms_that_measure(self.network))
-        stride, halo, least = self.network.stride, self.network.halo, self.network.least_size
-        grid = TileGrid(*size, stride=stride, halo=halo, least=least)
+        grid = TileGrid(*size, **network_grid(self.network))
         device = next(self.network.parameters()).device
         channels = self.network.discriminator.in_channels
         cut, batch = cut_image(

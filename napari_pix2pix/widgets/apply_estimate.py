@@ -98,15 +98,10 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
 
 
 def _grid(translator: Translator, planes: Planes, tile: int | None) -> TileGrid:
-    network = translator.generator
-    return TileGrid(
-        planes.height,
-        planes.width,
-        stride=network.stride,
-        halo=network.halo,
-        least=network.least_size,
-        tile=tile_side(translator) if tile is None else tile,
-    )
+    from napari_pix2pix.translation.inference import network_grid
+
+    side = tile_side(translator) if tile is None else tile
+    return TileGrid(planes.height, planes.width, tile=side, **network_grid(translator.generator))
 
 
 def _cost(grid: TileGrid) -> float:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import as_if_trained
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
@@ -31,12 +32,7 @@ GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
 def generator(name: str) -> UNet | ResNet:
     """Make a network with statistics as if it had been trained."""
     torch.manual_seed(len(name))
-    network = GENERATORS[name]().eval()
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_()
-            layer.running_var.uniform_(0.5, 2)
-    return network
+    return as_if_trained(GENERATORS[name]().eval())
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -23,6 +23,7 @@ from napari_pix2pix.training.processes import make_fabric
 from napari_pix2pix.translation.devices import choose_device
 
 WORKER = Path(__file__).with_name("two_processes.py")
+SHARED = WORKER.parents[1]  # what tests share by name
 TRAIN = "train --steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
 LIMIT = 600  # seconds, after which processes that wait for each other are ended
 
@@ -54,9 +55,10 @@ def found(folder: Path) -> Found:
     for name in files[:2]:
         tifffile.imwrite(name, rng.random((64, 64), np.float32))
     files.insert(2, "--out")
+    path = os.pathsep.join(filter(None, [str(SHARED), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         [sys.executable, str(WORKER), *TRAIN.split(), *files],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

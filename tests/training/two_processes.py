@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from stand_ins import CountedClock
 
 from napari_pix2pix import Pair, TrainConfig, fitting
 from napari_pix2pix.cli import main as command
@@ -58,16 +59,6 @@ ALIKE: dict[str, dict[str, Any]] = {
         "shift_tolerance": 2,
     },
 }
-
-
-class Clock:
-    """Stands for the module ``time``: only looking at it takes time."""
-
-    now = 0.0
-
-    def perf_counter(self) -> float:
-        self.now += 0.01
-        return self.now
 
 
 def make_pair(seed: int = 0) -> Pair:
@@ -136,7 +127,8 @@ def find(folder: Path, rank: int) -> None:
             np.save(folder / f"{name}.npy", translator(make_pair(1).source))
     batch_norm = {**two, "norm": "batch", "dropout": 0.5, "dropout_placement": "paper"}
     found["batch"] = tell(*run(**batch_norm))
-    with patch.object(loop, "time", Clock()), patch.object(fitting, "time", Clock()):
+    clock = CountedClock()
+    with patch.object(loop, "time", clock), patch.object(fitting, "time", clock):
         found["seconds"] = tell(*run(**two, steps=None, max_seconds=1.0))
     found["stopped"] = tell(*run(**two, steps=1000, stop_at=3 + 2 * rank))
     files: dict[str, Any] = {"checkpoint": folder / "run.ckpt"}

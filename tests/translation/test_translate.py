@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from stand_ins import as_if_trained
 
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.parts import run_part
@@ -30,12 +30,7 @@ GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
 def generator(name: str) -> UNet | ResNet:
     """Make a network with statistics as if it had been trained, and large enough weights."""
     torch.manual_seed(len(name))
-    network = GENERATORS[name]().eval()
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_()
-            layer.running_var.uniform_(0.5, 2)
-    return network
+    return as_if_trained(GENERATORS[name]().eval())
 
 
 def image_of(height: int, width: int, channels: int = 2) -> np.ndarray:
