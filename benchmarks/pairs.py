@@ -35,7 +35,7 @@ from napari_pix2pix.evaluation.evaluate import evaluate_pairs
 from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuMap
+from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuBaseline
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 HELD_OUT, GAP = 192, 16  # columns of the phase contrast
@@ -92,7 +92,7 @@ def nuclei(folder: Path, minutes: float, *, rgb: bool = False) -> Result:
     scores = evaluate_pairs(translator, testing)
     if rgb:
         scores["haematoxylin"] = haematoxylin(training, testing, translator.target_codec.smallest)
-    sides = ("prediction", "trivial", "haematoxylin")
+    sides = ("prediction", "baseline", "haematoxylin")
     return facts | {side: scores[side] for side in sides if side in scores}
 
 
@@ -112,7 +112,7 @@ def timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translat
 
 def haematoxylin(training: list[Pair], testing: list[Pair], smallest: int) -> dict[str, float]:
     """Score Otsu on the haematoxylin of the stain, where it is not the best channel itself."""
-    otsu = OtsuMap.fit(
+    otsu = OtsuBaseline.fit(
         whole(training), kind="instances", rgb=True, channel=HAEMATOXYLIN, smallest=smallest
     )
     counts = [
@@ -142,7 +142,7 @@ def phase_to_three(folder: Path, minutes: float) -> Result:
     unseen = source[..., edge:], target[..., edge:]
     scores = evaluate(translator, *unseen, channel_axis=0)
     prediction = translator(unseen[0], output="float")
-    linear = translator.trivial.predict(unseen[0])
+    linear = translator.baseline.predict(unseen[0])
     channels = {
         name: [
             round(float(np.corrcoef(made[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
@@ -151,7 +151,7 @@ def phase_to_three(folder: Path, minutes: float) -> Result:
         for i, name in enumerate(("DAPI", "MAP2", "NFH"))
     }
     return (
-        facts | {side: scores[side] for side in ("prediction", "trivial")} | {"channels": channels}
+        facts | {side: scores[side] for side in ("prediction", "baseline")} | {"channels": channels}
     )
 
 
@@ -269,7 +269,7 @@ def bars_met(results: dict[str, Result]) -> dict[str, bool]:
     """Say of each run that was made whether it passes its bar."""
     met: dict[str, bool] = {}
     if run := results.get("nuclei_fluorescence"):
-        ahead = run["prediction"]["f1"] - run["trivial"]["f1"]
+        ahead = run["prediction"]["f1"] - run["baseline"]["f1"]
         met["F1 of fluorescent nuclei 0.03 above Otsu"] = ahead >= 0.03
         met["Dice of fluorescent nuclei 0.92"] = run["prediction"]["dice"] >= 0.92
     if run := results.get("nuclei_histology"):
@@ -291,13 +291,13 @@ def as_table(results: dict[str, Result]) -> str:
         "Preset `light` with its defaults; scored on images that were never trained on.",
         f"{next(iter(results.values()))['device']}. Made by `python benchmarks/pairs.py`.",
         "",
-        "| pair | seconds | steps | score | network | best trivial map | others |",
+        "| pair | seconds | steps | score | network | baseline | others |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, run in results.items():
         if "prediction" not in run:
             continue
-        prediction, trivial = run["prediction"], run["trivial"]
+        prediction, baseline = run["prediction"], run["baseline"]
         names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
         for number, key in enumerate(names):
             head = f"{name} | {run['seconds']} | {run['steps']}" if number == 0 else "| |"
@@ -305,7 +305,7 @@ def as_table(results: dict[str, Result]) -> str:
             if "haematoxylin" in run:
                 other = f"Otsu on haematoxylin {run['haematoxylin'][key]:.3f}"
             lines.append(
-                f"| {head} | {key} | {prediction[key]:.3f} | {trivial[key]:.3f} | {other} |"
+                f"| {head} | {key} | {prediction[key]:.3f} | {baseline[key]:.3f} | {other} |"
             )
     if run := results.get("phase_to_three"):
         lines += ["", "Pearson of each channel of `phase_to_three`, network and linear map:", ""]

@@ -105,7 +105,7 @@ def one_run(
         "steps": translator.history[-1]["step"],
         "device": name_device(choose_device()),
         "prediction": scores["prediction"],
-        "trivial": scores["trivial"],
+        "baseline": scores["baseline"],
     }
     print({key: run[key] for key in ("preset", "minutes", "seed", "steps")}, file=sys.stderr)
     return run
@@ -132,10 +132,10 @@ def as_table(runs: list[dict[str, Any]]) -> str:
             cells.append(spread([r["prediction"]["psnr"] for r in chosen], digits=1))
             steps = statistics.mean(r["steps"] for r in chosen)
             lines.append(f"| {preset} | {minutes} | {steps:.0f} | {' | '.join(cells)} |")
-    trivial = runs[0]["trivial"]
+    baseline = runs[0]["baseline"]
     lines.append(
-        f"| best linear map | - | - | {trivial['pearson']:.3f} | {trivial['ssim']:.3f} | "
-        f"{trivial['psnr']:.1f} |"
+        f"| best linear map | - | - | {baseline['pearson']:.3f} | {baseline['ssim']:.3f} | "
+        f"{baseline['psnr']:.1f} |"
     )
     return "\n".join(lines) + "\n"
 

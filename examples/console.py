@@ -21,7 +21,7 @@ def translate(viewer: napari.Viewer, seconds: float = 30) -> napari.layers.Image
     result = translator(unseen)  # a layer that lies where its source does
     viewer.add_layer(result)
     scores = napari_pix2pix.evaluate(translator, unseen, viewer.layers["fluorescence unseen"])
-    print({side: scores[side]["pearson"] for side in ("prediction", "trivial")})
+    print({side: scores[side]["pearson"] for side in ("prediction", "baseline")})
     return result
 
 

@@ -52,5 +52,5 @@ def main(viewer: napari.Viewer, **fields) -> dict:
 if __name__ == "__main__":
     viewer = napari.Viewer()
     scores = main(viewer, max_seconds=30)
-    print({side: round(scores[side]["pearson"], 3) for side in ("prediction", "trivial")})
+    print({side: round(scores[side]["pearson"], 3) for side in ("prediction", "baseline")})
     napari.run()

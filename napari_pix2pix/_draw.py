@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Planes
-from napari_pix2pix.inference.discriminator_map import Judge
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
 from napari_pix2pix.inference.frames import FrameTranslator
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.uncertainty import Spread, draw_spread
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
 OnTile = Callable[[int, int], None]
 
 
 def draw_samples(
     translator: FrameTranslator,
-    planes: Planes,
+    planes: LazyImage,
     samples: int,
     seed: int,
     how: Mapping[str, Any],
@@ -51,7 +51,7 @@ def draw_samples(
     """
     layout = translator.target_codec.layout
 
-    def draw(desk: Desk) -> list[np.ndarray]:
+    def draw(desk: ProgressReporter) -> list[np.ndarray]:
         drawn = []
         for number in range(samples):
             own, frames = sample_seed(seed, number), []
@@ -64,12 +64,12 @@ def draw_samples(
             drawn.append(layout.assemble(np.stack(frames), planes.frame_shape))
         return drawn
 
-    return keep_alive(draw, title=title)
+    return run_responsive(draw, title=title)
 
 
 def spread_samples(
     translator: FrameTranslator,
-    planes: Planes,
+    planes: LazyImage,
     samples: int,
     seed: int,
     how: Mapping[str, Any],
@@ -88,7 +88,7 @@ def spread_samples(
     """
     layout = translator.target_codec.layout
 
-    def draw(desk: Desk) -> Spread:
+    def draw(desk: ProgressReporter) -> Spread:
         def translate(number: int, frame: int, step: int) -> np.ndarray:
             told = partial(_tell, desk, on_tile, step, planes.frames * samples)
             own = sample_seed(seed, number)
@@ -96,10 +96,12 @@ def spread_samples(
 
         return draw_spread(translate, samples, layout, planes.frame_shape, levels)
 
-    return keep_alive(draw, title="Translation")
+    return run_responsive(draw, title="Translation")
 
 
-def judge_frames(judge: Judge, source: Planes, prediction: Planes, **how: Any) -> np.ndarray:
+def judge_frames(
+    judge: DiscriminatorPredictor, source: LazyImage, prediction: LazyImage, **how: Any
+) -> np.ndarray:
     """Ask a discriminator about all frames of a prediction.
 
     Parameters
@@ -115,18 +117,18 @@ def judge_frames(judge: Judge, source: Planes, prediction: Planes, **how: Any) -
         (..., H, W) float32.
     """
 
-    def ask(desk: Desk) -> np.ndarray:
+    def ask(desk: ProgressReporter) -> np.ndarray:
         found = []
         for frame in range(prediction.frames):
             told = partial(_tell, desk, None, frame, prediction.frames)
             found.append(judge.judge(source, prediction, frame, on_tile=told, **how))
         return np.reshape(found, (*prediction.frame_shape, *found[0].shape))
 
-    return keep_alive(ask, title="Verdict")
+    return run_responsive(ask, title="Discriminator map")
 
 
 def _tell(
-    desk: Desk, on_tile: OnTile | None, frame: int, frames: int, done: int, every: int
+    desk: ProgressReporter, on_tile: OnTile | None, frame: int, frames: int, done: int, every: int
 ) -> None:
     """Say of all frames how far one frame is."""
     desk.show((frame + done / every) / frames)

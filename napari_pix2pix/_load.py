@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.data.dtype_range import whole_range
+from napari_pix2pix.data.dtype_range import range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
@@ -131,7 +131,7 @@ def _read_foreign(
         "source_codec": source.to_dict(),
         "target_codec": target.to_dict(),
         "conditions": [],
-        "trivial_map": {"maps": []},
+        "baseline": {"maps": []},
         "scores": {},
         "history": [],
         "summary": f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
@@ -210,7 +210,7 @@ def _codec(name: str | None, channels: int) -> ImageCodec:
             f"dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
             f"'uint16'; got {name!r}."
         ) from None
-    codec = whole_range(dtype, channels, _layout(channels))
+    codec = range_of_dtype(dtype, channels, _layout(channels))
     return replace(codec, assumed=name is None, gray=channels == _RGB)
 
 

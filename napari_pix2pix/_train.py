@@ -19,27 +19,27 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.io.model_header import thumbnail_header
 from napari_pix2pix.napari_layers import read_pair, read_pairs
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.checkpoints import (
     Checkpoint,
     checkpoint_paths,
-    go_on,
     model_header,
     read_checkpoint,
+    resume_run,
     write_checkpoint,
 )
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import (
-    check_alike,
+    broadcast_from_rank0,
+    check_same_on_all_ranks,
     join,
-    leading,
     make_fabric,
-    prepare_alike,
+    prepare_same_on_all_ranks,
 )
 from napari_pix2pix.training.events import Event, Health, Prepared, Region, Step
-from napari_pix2pix.training.fine_tuning import Start, origin_of
+from napari_pix2pix.training.fine_tuning import Pretrained, origin_of
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.thumbnail import make_thumbnail
 from napari_pix2pix.translator import Translator
@@ -130,7 +130,7 @@ def train(
     UserWarning
         What looks wrong with the pairs: a shift, values that are cut off or not finite, data held
         out that is trained on too ... And what goes wrong while training: losses that are not
-        finite, an output that is constant, scores below those of the best trivial map ... With a
+        finite, an output that is constant, scores below those of the baseline ... With a
         callback, `Prepared` and `Health` events say so instead. A class that nothing read before
         training held is warned of in any case.
 
@@ -175,7 +175,7 @@ def train(
         began=began,
     )
 
-    def drain(desk: Desk) -> Translator:
+    def drain(desk: ProgressReporter) -> Translator:
         with interrupt_stops(control):
             while True:
                 try:
@@ -191,7 +191,7 @@ def train(
                 if callback is not None and desk.call(partial(callback, event)):
                     control.stop()
 
-    return keep_alive(drain, title="Training", stop=control.stop)
+    return run_responsive(drain, title="Training", stop=control.stop)
 
 
 def training_events(
@@ -253,13 +253,13 @@ def training_events(
     fabric = make_fabric(config, choose_device(config.device))
     join(fabric, config)
     steps = 0 if before is None else before.header["counters"]["step"]
-    check_alike(fabric, steps, "another checkpoint")
+    check_same_on_all_ranks(fabric, steps, "another checkpoint")
     control = control or Control()
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.header.get("sampled_blocks")
         # Of several processes none may leave the others waiting.
         with stops_when(lambda: control.stopped and fabric.world_size == 1):
-            data = prepare_alike(
+            data = prepare_same_on_all_ranks(
                 fabric,
                 partial(prepare, pairs, config, held_out=held_out, start=model),
                 sampled=sampled,
@@ -267,7 +267,7 @@ def training_events(
             )
         state = build_state(data.config, data, fabric.device)
         if before is not None:
-            go_on(state, data, before)
+            resume_run(state, data, before)
         # Of several processes the first writes for all.
         save = None if path is None or fabric.global_rank else partial(write_checkpoint, path, data)
         loop = TrainingLoop(
@@ -281,7 +281,7 @@ def training_events(
             preview_first=preview_first,
         )
         yield from loop
-        leading(fabric, 0)  # no process goes on before the first has written
+        broadcast_from_rank0(fabric, 0)  # no process goes on before the first has written
         shown = make_thumbnail(loop.model(), data.validation, data.config.z_context)
     header = model_header(state, data) | thumbnail_header(shown)
     return Translator(_on_cpu(state.model_tensors()), header)
@@ -309,9 +309,11 @@ def _held_out(validation: Any) -> list[Pair] | None:
     )
 
 
-def _find_start(start: Translator | str | Path | None, before: Checkpoint | None) -> Start | None:
+def _find_start(
+    start: Translator | str | Path | None, before: Checkpoint | None
+) -> Pretrained | None:
     """Open the model to begin from; a run that is resumed remembers its own."""
-    model = None if start is None else open_start(start)
+    model = None if start is None else open_pretrained(start)
     if before is None:
         return model
     remembered = before.header.get("started_from")
@@ -320,10 +322,10 @@ def _find_start(start: Translator | str | Path | None, before: Checkpoint | None
             f"The checkpoint {before.path} did not begin from the model that start names: give the "
             "one that it began from, leave start out, or begin anew."
         )
-    return None if remembered is None else open_start(before.path).remembered_as(remembered)
+    return None if remembered is None else open_pretrained(before.path).remembered_as(remembered)
 
 
-def open_start(start: Translator | str | Path) -> Start:
+def open_pretrained(start: Translator | str | Path) -> Pretrained:
     """Open the model that a training is to begin from.
 
     Raises
@@ -332,13 +334,13 @@ def open_start(start: Translator | str | Path) -> Start:
         When there is no such file or it can't be read.
     """
     model = start if isinstance(start, Translator) else load(start)
-    return Start(
+    return Pretrained(
         model.tensors,
         model.config,
         model.source_codec,
         model.target_codec,
         model.conditions,
-        model.trivial,
+        model.baseline,
         origin_of(model.tensors, summary=model.summary, steps=model.steps),
     )
 

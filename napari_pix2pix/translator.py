@@ -12,34 +12,34 @@ import numpy as np
 
 from napari_pix2pix._draw import draw_samples, judge_frames, spread_samples
 from napari_pix2pix._stored_model import StoredModel
-from napari_pix2pix.core import VerdictMap
+from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.gray import takes_gray
 from napari_pix2pix.data.input_check import known_intensities
-from napari_pix2pix.data.inputs import check_finite, lay_out_source
-from napari_pix2pix.data.lazy_image import NoPlanes, Planes, as_planes
+from napari_pix2pix.data.inputs import check_finite, open_source_image
+from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference import calls
 from napari_pix2pix.inference.acceleration import check_can_be_compiled
 from napari_pix2pix.inference.dask_arrays import is_lazy
 from napari_pix2pix.inference.devices import choose_device
-from napari_pix2pix.inference.discriminator_map import Judge
+from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
 from napari_pix2pix.inference.frames import FrameTranslator
 from napari_pix2pix.inference.options import Precision, Statistics
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.uncertainty import Spread, check_spread
 from napari_pix2pix.io.model_header import read_thumbnail
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.metrics.baselines import TrivialMaps
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.baselines import Baselines
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.napari_layers import (
     Snapshot,
+    discriminator_layer,
     image_of,
     result_layer,
     result_record,
-    verdict_layer,
 )
-from napari_pix2pix.napari_layers.keep_responsive import keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import run_responsive
 from napari_pix2pix.training.networks import Discriminator
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Translator(FrameTranslator):
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
-    trivial : TrivialMaps
-        The best trivial map, fitted on the same training data; none without a source, or where
+    baseline : TrivialMaps
+        The baseline, fitted on the same training data; none without a source, or where
         another program trained the model.
     scores : dict
-        ``prediction`` and ``trivial``: scores of the applied weights and of the trivial map on
+        ``prediction`` and ``baseline``: scores of the applied weights and of the baseline on
         the held-out data; empty without validation.
     history : list of dict
         One entry per epoch: step, mean losses, validation scores.
@@ -98,7 +98,7 @@ class Translator(FrameTranslator):
     def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         self._stored = stored = StoredModel(tensors, header)
         self.config = stored.config
-        self.trivial = TrivialMaps.from_dict(header["trivial_map"])
+        self.baseline = Baselines.from_dict(header["baseline"])
         self.history: list[dict[str, Any]] = header["history"]
         self.scores: dict[str, dict[str, float]] = header["scores"]
         self.summary: str = header["summary"]
@@ -121,7 +121,7 @@ class Translator(FrameTranslator):
     def __repr__(self) -> str:
         held_out = ""
         if self.scores:
-            name, score = headline(self.scores["prediction"])
+            name, score = primary_metric(self.scores["prediction"])
             held_out = f", held-out {name} {score:.3f}"
         return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
 
@@ -398,11 +398,11 @@ class Translator(FrameTranslator):
         calls.check_integer("n", n, 1)
         calls.check_integer("seed", seed, 0)
         calls.check_output(output)
-        planes = NoPlanes(*calls.check_size(self.config.patch if size is None else size))
+        planes = EmptyImage(*calls.check_size(self.config.patch if size is None else size))
         how = {"condition": condition, "device": device, "output": output}
         return np.stack(draw_samples(self, planes, n, seed, how, title="Sampling"))
 
-    def verdict(
+    def discriminator_map(
         self,
         source: Any,
         prediction: Any,
@@ -433,9 +433,9 @@ class Translator(FrameTranslator):
         numpy.ndarray or napari layer
             (..., H, W) float32: positive where it looks real, negative where it looks false, 0
             where the discriminator can't tell; a layer where the prediction is one. Each logit is
-            on the pixels in the middle of the patch that it judges, see `VerdictMap`. It is in the
-            unit of the adversarial loss: the log odds of being real (``vanilla``), 1 for real and
-            -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``).
+            on the pixels in the middle of the patch that it judges, see `DiscriminatorMap`. Its
+            unit is that of the adversarial loss: the log odds of being real (``vanilla``), 1 for
+            real and -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``).
 
         Raises
         ------
@@ -449,18 +449,18 @@ class Translator(FrameTranslator):
         >>> from napari_pix2pix import train
         >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
         >>> model = train(image, 1 - image, steps=4, width=4, batch=2, patch=32)
-        >>> model.verdict(image, model(image)).shape
+        >>> model.discriminator_map(image, model(image)).shape
         (96, 96)
         """
         given, shown = image_of(prediction, self.target_codec.layout)
-        image = as_planes(given, like=self.target_codec.layout, what="prediction")
+        image = as_lazy_image(given, like=self.target_codec.layout, what="prediction")
         planes = self._open_beside(source, image)
         judge = self.for_dtypes(planes.dtype, image.dtype).judge(device)
         found = judge_frames(judge, planes, image, condition=condition, tile=tile)
-        return verdict_layer(found, shown[0]) if shown else found
+        return discriminator_layer(found, shown[0]) if shown else found
 
-    def judge(self, device: str | None = None) -> Judge:
-        """Return what `verdict` asks, frame by frame of opened images; errors are the same."""
+    def judge(self, device: str | None = None) -> DiscriminatorPredictor:
+        """Return what `discriminator_map` runs on each frame of opened images."""
         discriminator = self.discriminator
         if discriminator is None:
             raise InputError(
@@ -473,8 +473,8 @@ class Translator(FrameTranslator):
                 "The model's discriminator has learnt nothing: its training ended before "
                 f"adversarial_start={self.config.adversarial_start:g} of the budget."
             )
-        return Judge(
-            VerdictMap(discriminator).eval().to(choose_device(device or "auto")),
+        return DiscriminatorPredictor(
+            DiscriminatorMap(discriminator).eval().to(choose_device(device or "auto")),
             self.config.adversarial,
             self.config.conditional,
             self.source_codec,
@@ -514,17 +514,17 @@ class Translator(FrameTranslator):
                 "This model was trained without a source and takes no image: use sample."
             )
 
-    def _open(self, image: Any) -> tuple[Planes, list[Snapshot]]:
+    def _open(self, image: Any) -> tuple[LazyImage, list[Snapshot]]:
         """Open an image like those of the training; with it what its layers are, if they are."""
         codec = self.source_codec
         given, sources = image_of(image, codec.layout)
         z_context, gray = self.config.z_context, takes_gray(codec)
-        planes = lay_out_source(given, codec.layout, codec.channels, z_context, gray=gray)
+        planes = open_source_image(given, codec.layout, codec.channels, z_context, gray=gray)
         return planes, sources
 
-    def _look_at(self, planes: Planes) -> None:
+    def _look_at(self, planes: LazyImage) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
-        keep_alive(lambda _: check_finite(planes), title="Reading")
+        run_responsive(lambda _: check_finite(planes), title="Reading")
         calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
         codecs = self.source_codec, self.target_codec
         calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
@@ -543,10 +543,10 @@ class Translator(FrameTranslator):
             shown=shown,
         )
 
-    def _open_beside(self, source: Any, prediction: Planes) -> Planes:
+    def _open_beside(self, source: Any, prediction: LazyImage) -> LazyImage:
         """Open the source of a prediction."""
         if not self.source_codec.channels:
-            return NoPlanes(prediction.height, prediction.width, prediction.frame_shape)
+            return EmptyImage(prediction.height, prediction.width, prediction.frame_shape)
         if source is None:
             raise InputError("The model was trained with a source: give that of the prediction.")
         return self._open(source)[0]

@@ -15,7 +15,7 @@ from torch import nn
 
 from napari_pix2pix import evaluate, load, train
 from napari_pix2pix._load import foreign_header
-from napari_pix2pix.core import VerdictMap
+from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.inference.model import applying
 from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
@@ -197,17 +197,19 @@ def test_the_discriminator_beside_it_is_its(
     assert any(f"latest_net_D.pth: a {network}" in note for note in translator.notes)
     image, made = noise(64, 96, 3), noise(64, 96)
     seen = np.concatenate([image.transpose(2, 0, 1), made[None]]) if conditional else made[None]
-    weights, twin = torch.load(beside, weights_only=True), network.build()
-    twin.load_state_dict(weights, strict=norm != "none")  # where ours has biases of 0
+    weights, detached_copy = torch.load(beside, weights_only=True), network.build()
+    detached_copy.load_state_dict(weights, strict=norm != "none")  # where ours has biases of 0
     if norm == "none":
-        for name, bias in twin.named_parameters():
+        for name, bias in detached_copy.named_parameters():
             if name not in weights:
                 nn.init.zeros_(bias)
-    wide = translator.verdict(image.astype(np.uint16) * 257, made)
-    np.testing.assert_allclose(translator.verdict(image, made), wide, atol=1e-5)
+    wide = translator.discriminator_map(image.astype(np.uint16) * 257, made)
+    np.testing.assert_allclose(translator.discriminator_map(image, made), wide, atol=1e-5)
     with torch.no_grad():
-        logits = VerdictMap(twin.eval())(torch.from_numpy(seen)[None].float() / 127.5 - 1)[0, 0]
-    np.testing.assert_allclose(translator.verdict(image, made), logits, atol=1e-5)
+        logits = DiscriminatorMap(detached_copy.eval())(
+            torch.from_numpy(seen)[None].float() / 127.5 - 1
+        )[0, 0]
+    np.testing.assert_allclose(translator.discriminator_map(image, made), logits, atol=1e-5)
 
 
 def test_a_discriminator_learns_on(save: Any) -> None:

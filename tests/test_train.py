@@ -155,8 +155,8 @@ def test_validation_may_be_turned_off_or_given() -> None:
     assert off.scores == {}
     other = gray("float32", seed=2)
     given = tiny_train(source, 1 - source, validation=[Pair(other, 1 - other)])
-    assert set(given.scores) == {"prediction", "trivial"}
-    assert given.scores["trivial"]["pearson"] == pytest.approx(1, abs=1e-6)
+    assert set(given.scores) == {"prediction", "baseline"}
+    assert given.scores["baseline"]["pearson"] == pytest.approx(1, abs=1e-6)
     # All of the image was trained on, as without validation.
     assert np.array_equal(given(source), off(source))
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import load, train
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.io.model_file import read_container, write_container
@@ -317,7 +317,7 @@ def test_missing_device(translator, device):
 def test_parts_are_the_whole_those_in_view_first(translator):
     image = noise(96, 96)
     parts = list(
-        translator.iter_frame(Planes(image), 0, tile=32, batch=1, first=Box(64, 96, 64, 96))
+        translator.iter_frame(LazyImage(image), 0, tile=32, batch=1, first=Box(64, 96, 64, 96))
     )
     assert parts[0].box == Box(64, 96, 64, 96)
     assert [part.done for part in parts] == [1024 * n for n in range(1, 10)]
@@ -328,7 +328,7 @@ def test_parts_are_the_whole_those_in_view_first(translator):
 
 def test_region_is_that_of_the_whole(translator):
     image = noise(96, 96)
-    (part,) = translator.iter_frame(Planes(image), 0, region=Box(30, 50, 0, 20))
+    (part,) = translator.iter_frame(LazyImage(image), 0, region=Box(30, 50, 0, 20))
     assert part.box == Box(28, 52, 0, 20)
     np.testing.assert_array_equal(part.pixels[0], translator(image)[28:52, :20])
 
@@ -336,7 +336,7 @@ def test_region_is_that_of_the_whole(translator):
 def test_labels_come_with_the_last_tile():
     source = noise(64, 64)
     model = learn(source, (source > 0.5).astype(np.uint8), target_kind="classes")
-    parts = list(model.iter_frame(Planes(source), 0, tile=32, batch=1))
+    parts = list(model.iter_frame(LazyImage(source), 0, tile=32, batch=1))
     assert [part.pixels is None for part in parts] == [True, True, True, False]
     assert [part.done for part in parts] == [1024, 2048, 3072, 4096]
     np.testing.assert_array_equal(parts[-1].pixels[0], model(source))
@@ -353,7 +353,7 @@ def test_digest_is_that_of_the_applied_weights(translator, tmp_path):
 def test_region_of_a_network_that_measures_equals_the_whole(how: dict[str, str]) -> None:
     image = np.random.default_rng(5).random((150, 180)).astype(np.float32)
     translator = train(image, 1 - image, steps=1, validation=0, **TINY | how)
-    planes = Planes(image, channel_axis=None, rgb=False, what="image")
+    planes = LazyImage(image, channel_axis=None, rgb=False, what="image")
     whole = translator.translate_planes(planes, 0, output="float")
     part = translator.translate_region(planes, 0, Box(8, 40, 8, 40), output="float")
     np.testing.assert_allclose(part, whole[:, 8:40, 8:40], atol=1e-5)

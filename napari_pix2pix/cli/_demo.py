@@ -45,7 +45,7 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
     -------
     dict
         ``device``; of the stain ``seconds`` of training, ``validation.prediction`` and
-        ``validation.trivial``; ``labels``: the same of the labels, beside Otsu's threshold.
+        ``validation.baseline``; ``labels``: the same of the labels, beside Otsu's threshold.
     """
     stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)
@@ -77,14 +77,14 @@ def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, A
     seen = Pair(source, labels, name="training image")
     translator, report = _learn(seen, unseen, config, quiet=quiet)
     translator.save(out / "labels.safetensors")
-    otsu = translator.trivial.predict(np.moveaxis(unseen_source, -1, 0), 0)
+    otsu = translator.baseline.predict(np.moveaxis(unseen_source, -1, 0), 0)
     with replacing(out / "panel_labels.png") as fresh:
         _write_labels_panel(
             fresh,
             unseen,
             {
                 "prediction": translator(unseen_source),
-                "trivial": translator.target_codec.as_target(otsu)[0],
+                "baseline": translator.target_codec.as_target(otsu)[0],
             },
             report["validation"],
         )
@@ -102,7 +102,7 @@ def _learn(
     )
     seconds = time.perf_counter() - began
     scores = evaluate_pairs(translator, [unseen])
-    validation = {side: scores[side] for side in ("prediction", "trivial")}
+    validation = {side: scores[side] for side in ("prediction", "baseline")}
     return translator, {"seconds": round(seconds, 1), "validation": validation}
 
 
@@ -145,7 +145,7 @@ def _write_labels_panel(
     shown = {
         "truth": pair.target,
         f"prediction: {words['prediction']}": labels["prediction"],
-        f"Otsu's threshold: {words['trivial']}": labels["trivial"],
+        f"Otsu's threshold: {words['baseline']}": labels["baseline"],
     }
     figure = Figure(figsize=(11, 9.2), layout="constrained")
     first, *others = figure.subplots(2, 2).flat

@@ -1,4 +1,4 @@
-"""The command ``verdict``: where a prediction looks false to a model's discriminator."""
+"""The command ``discriminator-map``: where a prediction looks false to a model's discriminator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from napari_pix2pix.cli._output import check_output, say_result
 @device_option
 @overwrite_option
 @json_option
-def verdict(
+def discriminator_map(
     model: Path,
     prediction: Path,
     source: Path | None,
@@ -47,7 +47,7 @@ def verdict(
     it looks real, negative where it looks false, 0 where the discriminator can't tell.
 
     \b
-    napari-pix2pix verdict dapi.safetensors made.tif --source phase.tif -o verdict.tif
+    napari-pix2pix discriminator-map dapi.safetensors made.tif --source phase.tif -o map.tif
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
@@ -59,7 +59,7 @@ def verdict(
     made, layout = read_image(prediction, axes), Layout()
     check_translated(out, "float32", source=made, layout=layout)
     given = None if source is None else image_planes(read_image(source, axes))
-    found = translator.verdict(
+    found = translator.discriminator_map(
         given,
         image_planes(made),
         condition=condition_of(translator, condition),

@@ -68,11 +68,11 @@ def evaluate(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Score MODEL on SOURCE and TARGET that it has not seen, beside the best trivial map.
+    """Score MODEL on SOURCE and TARGET that it has not seen, beside the baseline.
 
     SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. Of a
-    table (--pairs) those of the set validation are scored, or all where it marks none. The trivial
-    map (a linear fit; Otsu for labels) is what one gets without any network.
+    table (--pairs) those of the set validation are scored, or all where it marks none. The baseline
+    (a linear fit; Otsu for labels) is what one gets without any network.
 
     \b
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --report report.html

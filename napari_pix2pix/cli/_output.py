@@ -109,13 +109,13 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def score_table(scores: dict[str, Any]) -> str:
-    """Lay out scores of the network beside the trivial map's, a row each.
+    """Lay out scores of the network beside the baseline's, a row each.
 
     Where a segmenter was compared with true labels, what it reaches on the truth stands beside.
     """
     if not scores:
         return "No validation."
-    columns = {"network": scores["prediction"], "trivial map": scores.get("trivial", {})}
+    columns = {"network": scores["prediction"], "baseline": scores.get("baseline", {})}
     if "truth" in scores:
         columns["truth"] = scores["truth"]
     wide = max(12, *map(len, scores["prediction"]))

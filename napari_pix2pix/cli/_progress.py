@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step, Validated
 
@@ -131,10 +131,10 @@ class _Display:
                 self._show_step(event)
             case Validated():
                 self._told = event.epoch
-                name, score = headline(event.prediction)
-                _, trivial = headline(event.trivial)
+                name, score = primary_metric(event.prediction)
+                _, baseline = primary_metric(event.baseline)
                 self._say(
-                    f"Epoch {event.epoch}: {name} {score:.3f}, trivial map {trivial:.3f}"
+                    f"Epoch {event.epoch}: {name} {score:.3f}, baseline {baseline:.3f}"
                     f"{self._time_left()}"
                 )
             case Health():

@@ -11,7 +11,7 @@ import click
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
 from napari_pix2pix.cli._convert import convert
-from napari_pix2pix.cli._discriminator_map import verdict
+from napari_pix2pix.cli._discriminator_map import discriminator_map
 from napari_pix2pix.cli._evaluate import evaluate
 from napari_pix2pix.cli._options import PATH, json_option
 from napari_pix2pix.cli._output import say_result, score_table
@@ -59,7 +59,7 @@ main.add_command(train)
 main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
-main.add_command(verdict)
+main.add_command(discriminator_map)
 main.add_command(convert)
 
 
@@ -99,9 +99,9 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
 
     report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
     lines = [
-        "Stain, where the network never looked; trivial map: a linear fit.",
+        "Stain, where the network never looked; baseline: a linear fit.",
         score_table(report["validation"]),
-        "Labels of nuclei, in an image that it never saw; trivial map: Otsu's threshold.",
+        "Labels of nuclei, in an image that it never saw; baseline: Otsu's threshold.",
         score_table(report["labels"]["validation"]),
         f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
     ]

@@ -16,7 +16,7 @@ Examples
 
 from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, Augmentation, augment
 from napari_pix2pix.core.conditioning import condition_planes, noise_planes, stack_planes
-from napari_pix2pix.core.discriminator_map import VerdictMap
+from napari_pix2pix.core.discriminator_map import DiscriminatorMap
 from napari_pix2pix.core.discriminators import (
     MultiScaleDiscriminator,
     PatchDiscriminator,
@@ -44,6 +44,7 @@ __all__ = [
     "AUGMENTATION_DRAWS",
     "AdversarialLoss",
     "Augmentation",
+    "DiscriminatorMap",
     "Features",
     "Logits",
     "MultiScaleDiscriminator",
@@ -51,7 +52,6 @@ __all__ = [
     "PixelDiscriminator",
     "ResNet",
     "UNet",
-    "VerdictMap",
     "align_target",
     "augment",
     "condition_planes",

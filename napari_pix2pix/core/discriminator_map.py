@@ -13,7 +13,7 @@ from napari_pix2pix.core.discriminators import (
 )
 
 
-class VerdictMap(nn.Module):
+class DiscriminatorMap(nn.Module):
     """Gives a discriminator an output as large as its input, so that it can be run in tiles.
 
     A logit of a PatchGAN of n layers comes every ``2**n`` pixels and sees a patch many times as
@@ -37,7 +37,7 @@ class VerdictMap(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> judge = VerdictMap(PatchDiscriminator(2, width=4))
+    >>> judge = DiscriminatorMap(PatchDiscriminator(2, width=4))
     >>> judge(torch.zeros(1, 2, 48, 64)).shape, judge.stride, judge.halo
     (torch.Size([1, 1, 48, 64]), 8, 32)
     """

@@ -16,8 +16,8 @@ from napari_pix2pix.errors import InputError
 _KINDS = "biuf"
 
 
-class Member:
-    """One array of an image: knows which of its axes is which; see `Planes` for parameters."""
+class ChannelArray:
+    """One array of an image: knows which of its axes is which; see `FloatPlanes` for parameters."""
 
     def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
         _check_array(array, what)
@@ -42,11 +42,11 @@ class Member:
         """The array itself."""
         return self._array
 
-    def on(self, array: Any) -> Member:
+    def on(self, array: Any) -> ChannelArray:
         """Return the same member with another array of the same shape."""
-        twin = copy(self)
-        twin._array = array
-        return twin
+        detached_copy = copy(self)
+        detached_copy._array = array
+        return detached_copy
 
     def in_plane(self, values: Sequence[Any]) -> list[Any]:
         """Return those of Y and X, of values one an axis."""
@@ -77,7 +77,7 @@ class Member:
         return np.moveaxis(window, before, 0)
 
 
-class AbsentMember:
+class MissingChannel:
     """A channel that an image lacks, beside those that it has; it is read as 0."""
 
     channels = 1
@@ -91,10 +91,10 @@ class AbsentMember:
         return np.zeros((1, *(len(range(*part.indices(length))) for part, length in spans)), bool)
 
 
-def absent_channels(members: Sequence[Member | AbsentMember]) -> tuple[int, ...]:
+def missing_channels(members: Sequence[ChannelArray | MissingChannel]) -> tuple[int, ...]:
     """Return the channels of an image that are absent."""
     lacking = [
-        isinstance(member, AbsentMember) for member in members for _ in range(member.channels)
+        isinstance(member, MissingChannel) for member in members for _ in range(member.channels)
     ]
     return tuple(channel for channel, lacks in enumerate(lacking) if lacks)
 
@@ -132,10 +132,10 @@ def _check_array(array: Any, what: str) -> None:
         )
 
 
-def check_same_place(first: Member, other: Member, what: str) -> None:
+def check_same_place(first: ChannelArray, other: ChannelArray, what: str) -> None:
     """Refuse arrays of different sizes as channels of one image."""
 
-    def place(member: Member) -> tuple[int, ...]:
+    def place(member: ChannelArray) -> tuple[int, ...]:
         return (*member.frame_shape, member.height, member.width)
 
     if place(first) != place(other):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
 # scipy's default: where a Gaussian is cut off, in standard deviations.
@@ -44,12 +44,12 @@ class Degradation(ABC):
         """Return the names of the options."""
         return [one.name for one in fields(cls) if one.init]
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Take dtype and seed, check the options, and measure levels on windows (C, h, w)."""
         self.seed, self.dtype = seed, planes.dtype
 
     @abstractmethod
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the window (C, h, w) of a frame, in the source's dtype."""
 
     def to_dtype(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -70,7 +70,7 @@ class Gray(Degradation):
 
     keeps_channels: ClassVar[bool] = False
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Refuse what has no colours."""
         super().fit(planes, sample, seed)
         if planes.channels != 3:
@@ -79,7 +79,7 @@ class Gray(Degradation):
                 "give a target with red, green and blue."
             )
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the luminance, (1, h, w)."""
         red, green, blue = planes.read(frame, rows, columns).astype(np.float64)
         weights = _LUMINANCE
@@ -93,12 +93,12 @@ class Blur(Degradation):
 
     sigma: float = 2.0
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Check sigma."""
         super().fit(planes, sample, seed)
         check_positive("sigma", self.sigma)
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the blurred window, (C, h, w)."""
         wide, inner = widen(planes, (rows, columns), gaussian_radius(self.sigma))
         return self.to_dtype(gaussian(planes.read(frame, *wide), self.sigma)[:, *inner])
@@ -111,13 +111,13 @@ class Downsample(Degradation):
     factor: int = 4
     interpolation: Literal["linear", "nearest"] = "linear"
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Check the factor and the interpolation."""
         super().fit(planes, sample, seed)
         check_whole("factor", self.factor, 2)
         check_choice("interpolation", self.interpolation, ("linear", "nearest"))
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the window as it is after going down and up, (C, h, w)."""
         factor = self.factor
         wide, _ = widen(planes, (rows, columns), factor)
@@ -169,7 +169,7 @@ def gaussian(window: NDArray[Any], sigma: float) -> NDArray[np.float64]:
     return gaussian_filter(window.astype(np.float64), (0, sigma, sigma), truncate=_TRUNCATE)
 
 
-def widen(planes: Planes, spans: Spans, margin: int) -> tuple[Spans, Spans]:
+def widen(planes: LazyImage, spans: Spans, margin: int) -> tuple[Spans, Spans]:
     """Return the spans with a margin, within the image, and where the old ones lie in it."""
     wide, inner = [], []
     for part, length in zip(spans, (planes.height, planes.width), strict=True):
@@ -228,7 +228,7 @@ class Edges(Degradation):
     thin: bool = True
     _strongest: float = field(default=1.0, init=False)
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Find which gradient is shown as white: the 99.5th percentile of the sample's ridges."""
         super().fit(planes, sample, seed)
         check_positive("sigma", self.sigma)
@@ -237,7 +237,7 @@ class Edges(Degradation):
         ridges = np.concatenate([one[one > 0] for one in strengths])
         self._strongest = float(np.quantile(ridges, 0.995)) if ridges.size else 1.0
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """Return the edges, (1, h, w)."""
         # One pixel for the gradient, one for its neighbours.
         wide, inner = widen(planes, (rows, columns), gaussian_radius(self.sigma) + 2)

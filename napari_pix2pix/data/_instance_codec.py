@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data._instance_planes import PLANES, instance_planes, take_apart
+from napari_pix2pix.data._instance_planes import PLANES, instance_planes, split_objects
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.label_codec import (
     LabelCodec,
@@ -175,7 +175,7 @@ class InstanceCodec(LabelCodec):
         stacks = planes.reshape(-1, PLANES, height, width)
         labels = np.empty((len(stacks), height, width), np.int32)
         for number, stack in enumerate(stacks):
-            labels[number] = take_apart(stack, self.smallest)
+            labels[number] = split_objects(stack, self.smallest)
         return self.as_target(labels.reshape(*frames, self.channels, height, width))
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:

@@ -72,7 +72,7 @@ def _depth(
     return np.minimum(distance / reach, 1)
 
 
-def take_apart(planes: NDArray[Any], smallest: int = 1) -> NDArray[np.int32]:
+def split_objects(planes: NDArray[Any], smallest: int = 1) -> NDArray[np.int32]:
     """Return the map that has these planes, or nearly these.
 
     Watershed on depth cuts the foreground into basins. They are cut further where planes 2 and 3

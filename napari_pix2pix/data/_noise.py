@@ -19,7 +19,7 @@ from napari_pix2pix.data._degradations import (
     moments,
     on_grid,
 )
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
 # Side of the squares that each have a random generator of their own.
@@ -34,14 +34,14 @@ class Holes(Degradation):
     cell: int = 128
     _mean: NDArray[Any] = field(default_factory=lambda: np.zeros(1), init=False)
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Measure each channel's mean."""
         super().fit(planes, sample, seed)
         check_choice("place", self.place, ("random", "centre"))
         check_whole("cell", self.cell, 4)
         self._mean = self.to_dtype(moments(sample)[0])
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the window with its holes, (C, h, w)."""
         window = planes.read(frame, rows, columns).copy()
         for hole in self._holes(planes, frame, rows, columns):
@@ -54,7 +54,7 @@ class Holes(Degradation):
         return window
 
     def _holes(
-        self, planes: Planes, frame: int, rows: slice, columns: slice
+        self, planes: LazyImage, frame: int, rows: slice, columns: slice
     ) -> Iterator[tuple[int, int, int, int]]:
         """Yield top, bottom, left and right of the holes that may touch the window."""
         if self.place == "centre":
@@ -79,7 +79,7 @@ class Noise(Degradation):
     _low: NDArray[Any] = field(default_factory=lambda: np.zeros(1), init=False)
     _scale: NDArray[Any] = field(default_factory=lambda: np.ones(1), init=False)
 
-    def fit(self, planes: Planes, sample: Sequence[NDArray[Any]], seed: int) -> None:
+    def fit(self, planes: LazyImage, sample: Sequence[NDArray[Any]], seed: int) -> None:
         """Measure each channel's spread, or its darkest and brightest level."""
         super().fit(planes, sample, seed)
         check_choice("model", self.model, ("gaussian", "poisson"))
@@ -98,7 +98,7 @@ class Noise(Degradation):
         high = np.nan_to_num(np.nanquantile(pixels, 0.999, axis=1))
         self._scale = np.where(high > self._low, high - self._low, 1) / photons
 
-    def read(self, planes: Planes, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def read(self, planes: LazyImage, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the noisy window, (C, h, w)."""
         # Whole blocks: what a random generator draws for a pixel depends on those before it.
         spans = (

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, uniform_filter
 
-from napari_pix2pix.data.kinds import Kind, find_kind
+from napari_pix2pix.data.kinds import Kind, infer_kind
 
 # Of many channels (13 planes, a spectrum) so many principal components are looked at.
 _COMPONENTS = 2
@@ -49,7 +49,7 @@ def structure_maps(
     """
     if kind is None:
         one_channel = windows[0].shape[0] == 1
-        kind = find_kind(windows[:_KIND_WINDOWS]) if one_channel else "image"
+        kind = infer_kind(windows[:_KIND_WINDOWS]) if one_channel else "image"
     if kind == "image":
         planes = _components(windows, valid)
         maps = [one for i in range(planes.shape[1]) for one in _strengths(planes[:, i])]

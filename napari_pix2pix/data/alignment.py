@@ -20,7 +20,7 @@ from napari_pix2pix.data._shift_correlation import (
     structure_maps,
 )
 from napari_pix2pix.data.kinds import Kind
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
@@ -313,17 +313,17 @@ def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
     mask = opened.mask
     return replace(
         pair,
-        source=_CroppedPlanes(opened.source, -down, -right),
-        target=_CroppedPlanes(opened.target, down, right),
-        mask=None if mask is None else _CroppedPlanes(mask, down, right),
+        source=_CroppedImage(opened.source, -down, -right),
+        target=_CroppedImage(opened.target, down, right),
+        mask=None if mask is None else _CroppedImage(mask, down, right),
         channel_axis=None,
     )
 
 
-class _CroppedPlanes(Planes):
+class _CroppedImage(LazyImage):
     """Planes without the rows and columns at one end: the first if positive, else the last."""
 
-    def __init__(self, planes: Planes, rows: int, columns: int) -> None:
+    def __init__(self, planes: LazyImage, rows: int, columns: int) -> None:
         vars(self).update(vars(planes))
         self.height, self.width = planes.height - abs(rows), planes.width - abs(columns)
         sizes = iter((self.height, self.width))

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_values import Side
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import InputError, rounded
 
 # Share of an image that has to be seen before it is said to hold nothing.
@@ -23,7 +23,7 @@ _ENOUGH = 0.5
 _MOST_NAMES = 3
 
 
-def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
+def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
     """Refuse what can't be learned from, and say what looks wrong.
 
     Parameters
@@ -87,7 +87,7 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> list[str]:
+def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
     """Name the pairs that have blocks, and no pixel in them that counts."""
     counting = {block.pair for block in blocks if block.valid.any()}
     bare = sorted({block.pair for block in blocks} - counting)
@@ -148,23 +148,25 @@ def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
     return ("source", "target") if pairs[0].source.channels else ("target",)
 
 
-def _measure(pairs: Sequence[OpenPair], blocks: Iterable[Block], side: Side) -> dict[int, _Values]:
+def _measure(
+    pairs: Sequence[OpenPair], blocks: Iterable[SampleBlock], side: Side
+) -> dict[int, _Values]:
     values: dict[int, _Values] = {}
     for block in blocks:
-        planes: Planes = getattr(pairs[block.pair], side)
+        planes: LazyImage = getattr(pairs[block.pair], side)
         values.setdefault(block.pair, _Values(planes.channels)).add(
             getattr(block, side), planes.absent
         )
     return values
 
 
-def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[Block]) -> None:
+def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> None:
     """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
     for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
         empty = [index for index, one in values.items() if one.empty]
         for index in empty:
-            planes: Planes = getattr(pairs[index], side)
+            planes: LazyImage = getattr(pairs[index], side)
             whole = planes.frames * planes.channels * planes.height * planes.width
             if len(empty) == len(values) or values[index].pixels >= _ENOUGH * whole:
                 raise InputError(
@@ -214,7 +216,7 @@ def _refuse_constant(levels: set[float], side: Side) -> None:
         )
 
 
-def _identical(block: Block) -> bool:
+def _identical(block: SampleBlock) -> bool:
     return block.source.shape == block.target.shape and bool(
         np.array_equal(block.source, block.target, equal_nan=block.source.dtype.kind == "f")
     )

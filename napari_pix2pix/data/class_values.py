@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.label_codec import distinct_values, listed
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 
 Side = Literal["source", "target"]
@@ -123,8 +123,8 @@ def unknown_note(unknown: Sequence[int], side: Side) -> str:
 
 
 def leave_out_of_blocks(
-    blocks: Sequence[Block], source: Codec, target: Codec
-) -> tuple[list[Block], list[str]]:
+    blocks: Sequence[SampleBlock], source: Codec, target: Codec
+) -> tuple[list[SampleBlock], list[str]]:
     """Leave pixels whose value is no class out of blocks that are held out, and say so.
 
     Returns
@@ -133,7 +133,7 @@ def leave_out_of_blocks(
     sentences : list of str
         One for the source, one for the target; none where all classes are known.
     """
-    left: list[Block] = list(blocks)
+    left: list[SampleBlock] = list(blocks)
     sentences = []
     sides: tuple[tuple[Side, Codec], ...] = (("source", source), ("target", target))
     for side, codec in sides:
@@ -150,7 +150,7 @@ def leave_out_of_blocks(
     return left, sentences
 
 
-def _in_memory(planes: Planes) -> bool:
+def _in_memory(planes: LazyImage) -> bool:
     return all(_holds_its_values(member.array) for member in planes.members)
 
 
@@ -168,7 +168,7 @@ def _holds_its_values(array: Any) -> bool:
     return not isinstance(array, mmap.mmap)
 
 
-def _parts(planes: Planes, mask: Planes | None, area: Area) -> Iterator[NDArray[Any]]:
+def _parts(planes: LazyImage, mask: LazyImage | None, area: Area) -> Iterator[NDArray[Any]]:
     """Read what counts of an area, some rows at a time, in one dimension."""
     height = max(1, _STRIP // area.width)
     columns = slice(area.left, area.right)

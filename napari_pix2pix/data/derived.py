@@ -12,7 +12,7 @@ from napari_pix2pix.data._degradations import Blur, Degradation, Downsample, Edg
 from napari_pix2pix.data._noise import Holes, Noise
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
-from napari_pix2pix.data.lazy_image import Planes, as_planes
+from napari_pix2pix.data.lazy_image import LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 
 DerivedKind = Literal["edges", "gray", "holes", "blur", "downsample", "noise"]
@@ -98,7 +98,7 @@ def derive_source(
     if unknown:
         takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
         raise InputError(f"{kind!r} has no option {unknown[0]!r}; {takes}.")
-    planes = as_planes(target, channel_axis=channel_axis, what="target")
+    planes = as_lazy_image(target, channel_axis=channel_axis, what="target")
     degradation = make(**options)
     degradation.fit(planes, _sample(planes, seed), seed)
     return DerivedArray(planes, degradation, kind)
@@ -107,7 +107,7 @@ def derive_source(
 class DerivedArray(LazyArray):
     """A source that is computed from its target where it is read; see `derive_source`."""
 
-    def __init__(self, planes: Planes, degradation: Degradation, kind: str) -> None:
+    def __init__(self, planes: LazyImage, degradation: Degradation, kind: str) -> None:
         self._planes, self._degradation, self.kind = planes, degradation, kind
         keeps = degradation.keeps_channels and planes.layout.channel_axis is not None
         self._layout = planes.layout if keeps else Layout()
@@ -145,7 +145,7 @@ class DerivedArray(LazyArray):
         return f"<DerivedArray {self.kind} {self.dtype} {self.shape}>"
 
 
-def _sample(planes: Planes, seed: int) -> list[NDArray[Any]]:
+def _sample(planes: LazyImage, seed: int) -> list[NDArray[Any]]:
     """Read a few windows (C, h, w) all over the image."""
     rng = np.random.default_rng([seed, 2])
     places = set()

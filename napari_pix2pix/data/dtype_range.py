@@ -11,14 +11,14 @@ from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 
 
-def whole_range(dtype: np.dtype[Any], channels: int, layout: Layout) -> ImageCodec:
+def range_of_dtype(dtype: np.dtype[Any], channels: int, layout: Layout) -> ImageCodec:
     """Map all that an integer dtype, or a boolean, holds to [-1, 1]."""
     ends = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     low, high = ((float(end),) * channels for end in ends)
     return ImageCodec("dtype", dtype.name, low, high, layout)
 
 
-def for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
+def codec_for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
     """Return the codec of images of a dtype: another one where intensities are assumed.
 
     Parameters
@@ -36,13 +36,13 @@ def for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
     """
     if not isinstance(codec, ImageCodec) or not codec.assumed or dtype.kind not in "biu":
         return codec
-    return replace(whole_range(dtype, codec.channels, codec.layout), gray=codec.gray)
+    return replace(range_of_dtype(dtype, codec.channels, codec.layout), gray=codec.gray)
 
 
-def codecs_for(
+def codecs_for_dtypes(
     source: Codec, target: Codec, given: np.dtype[Any], wanted: np.dtype[Any] | None = None
 ) -> tuple[Codec, Codec]:
-    """Return a model's two codecs for images of a dtype, see `for_dtype`.
+    """Return a model's two codecs for images of a dtype, see `codec_for_dtype`.
 
     Parameters
     ----------
@@ -55,4 +55,6 @@ def codecs_for(
     """
     if wanted is None and given.kind in "iu":
         wanted = given
-    return for_dtype(source, given), target if wanted is None else for_dtype(target, wanted)
+    return codec_for_dtype(source, given), target if wanted is None else codec_for_dtype(
+        target, wanted
+    )

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
 
 
-class GrayAsRGB(Planes):
+class GrayAsRGB(LazyImage):
     """Planes of one channel, taken for three equal ones.
 
     Examples
@@ -24,7 +24,7 @@ class GrayAsRGB(Planes):
     (3, 2, 3)
     """
 
-    def __init__(self, planes: Planes) -> None:
+    def __init__(self, planes: LazyImage) -> None:
         vars(self).update(vars(planes))
         self.channels = 3
         self._planes = planes
@@ -33,7 +33,7 @@ class GrayAsRGB(Planes):
         """Read one window of a frame, ``(3, h, w)``."""
         return np.repeat(self._planes.read(frame, rows, columns), 3, axis=0)
 
-    def on(self, arrays: Iterable[Any]) -> Planes:
+    def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same image on other arrays of the same shapes."""
         return GrayAsRGB(self._planes.on(arrays))
 

@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.data.dtype_range import for_dtype
+from napari_pix2pix.data.dtype_range import codec_for_dtype
 from napari_pix2pix.data.intensities import Intensities, sample_windows
-from napari_pix2pix.data.kinds import find_kind
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.kinds import infer_kind
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import rounded
 
 # A larger share of an image outside the intensities of the training is warned of.
@@ -31,8 +31,8 @@ def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensiti
     return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
 
 
-def odd_intensities(
-    planes: Planes, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
+def check_input(
+    planes: LazyImage, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
 ) -> str:
     """Say when an image looks like a target, or lies outside what was trained on.
 
@@ -66,7 +66,7 @@ def _like_target(
 ) -> str:
     sources, targets = known
     if target.kind != "image":
-        if len(windows[0]) > 1 or find_kind(windows) == "image":
+        if len(windows[0]) > 1 or infer_kind(windows) == "image":
             return ""
         return (
             "The image looks like labels, as the targets of the training were, and not like its "
@@ -86,9 +86,9 @@ def _like_target(
     )
 
 
-def _narrow(planes: Planes, source: Codec) -> str:
+def _narrow(planes: LazyImage, source: Codec) -> str:
     """Say that an image of many bits has few gray levels, where the whole range is assumed."""
-    codec = for_dtype(source, planes.dtype)
+    codec = codec_for_dtype(source, planes.dtype)
     if codec == source or planes.dtype.itemsize == 1:
         return ""
     assert isinstance(codec, ImageCodec)

@@ -14,7 +14,7 @@ from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.gray import GrayAsRGB
 from napari_pix2pix.data.label_codec import listed
 from napari_pix2pix.data.layouts import Layout, counted_channels
-from napari_pix2pix.data.lazy_image import ContextPlanes, Planes, as_planes
+from napari_pix2pix.data.lazy_image import ImageWithContext, LazyImage, as_lazy_image
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 
@@ -78,9 +78,9 @@ def make_pairs(
     ]
 
 
-def lay_out_source(
+def open_source_image(
     image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
-) -> Planes:
+) -> LazyImage:
     """Open an image that a model is to translate.
 
     Parameters
@@ -102,7 +102,7 @@ def lay_out_source(
         When it is no image, or lacks the channels.
     """
     shape = tuple(getattr(image, "shape", ()))
-    if isinstance(image, Planes) or layout.channel_axis is None:
+    if isinstance(image, LazyImage) or layout.channel_axis is None:
         has_axis = True
     else:
         has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
@@ -113,20 +113,20 @@ def lay_out_source(
             "the same channels on the same axis."
         )
     like = Layout() if gray and shape and not has_axis else layout
-    planes = as_planes(image, like=like, what="image")
+    planes = as_lazy_image(image, like=like, what="image")
     planes = GrayAsRGB(planes) if gray and planes.channels == 1 else planes
-    planes = ContextPlanes(planes, z_context) if z_context else planes
+    planes = ImageWithContext(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
     return planes
 
 
-def check_finite(planes: Planes) -> None:
+def check_finite(planes: LazyImage) -> None:
     """Refuse an image without a pixel that is neither NaN nor infinite; reads until the first."""
     if not _any_finite(planes):
         raise InputError("The image has no finite pixel, so there is nothing to translate.")
 
 
-def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
+def check_channels(planes: LazyImage, channels: int, z_context: int = 0) -> None:
     """Refuse a source whose channels are not as many as those of the training."""
     if planes.channels != channels:
         neighbours = 2 * z_context + 1
@@ -136,7 +136,7 @@ def check_channels(planes: Planes, channels: int, z_context: int = 0) -> None:
         )
 
 
-def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
+def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
     """Say that an image's dtype lets expect intensities that a model was not trained on.
 
     Parameters
@@ -170,7 +170,7 @@ def foreign_dtype(codec: Codec, given: np.dtype[Any]) -> str:
     )
 
 
-def says_nothing(codec: Codec, window: NDArray[Any]) -> bool:
+def has_invalid_pixels(codec: Codec, window: NDArray[Any]) -> bool:
     """Say whether pixels of a window (C, h, w) are not finite, or of a class without a plane.
 
     Parameters
@@ -184,8 +184,8 @@ def says_nothing(codec: Codec, window: NDArray[Any]) -> bool:
     return window.dtype.kind == "f" and not np.isfinite(window).all()
 
 
-def missing_note(codec: Codec) -> str:
-    """Say that an image has pixels of which `says_nothing` is true."""
+def invalid_pixels_note(codec: Codec) -> str:
+    """Say that an image has pixels of which `has_invalid_pixels` is true."""
     pixels = "are NaN or infinite"
     if isinstance(codec, ClassCodec):
         pixels = f"hold none of the classes trained on ({listed(codec.values)})"
@@ -195,7 +195,7 @@ def missing_note(codec: Codec) -> str:
     )
 
 
-def _any_finite(planes: Planes) -> bool:
+def _any_finite(planes: LazyImage) -> bool:
     """Look for a pixel that is neither NaN nor infinite, some rows at a time."""
     return planes.dtype.kind != "f" or any(
         np.isfinite(planes.read(frame, slice(top, top + _STRIP), slice(0, planes.width))).any()

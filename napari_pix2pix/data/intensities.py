@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError
 
 Quantiles: TypeAlias = tuple[tuple[float, ...], ...]
@@ -132,7 +132,7 @@ class Intensities:
 
 
 def sample_windows(
-    planes: Planes, *, most: int = 16, side: int = 128, seed: int = 0
+    planes: LazyImage, *, most: int = 16, side: int = 128, seed: int = 0
 ) -> list[NDArray[Any]]:
     """Read a few windows of an image: a seeded choice from its grid, all of a small one.
 

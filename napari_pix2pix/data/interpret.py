@@ -12,7 +12,7 @@ from napari_pix2pix.data._instance_codec import InstanceCodec
 from napari_pix2pix.data._ranges import Method
 from napari_pix2pix.data.class_codec import MOST_CLASSES, ClassCodec
 from napari_pix2pix.data.codecs import NO_SOURCE, Codec, ImageCodec
-from napari_pix2pix.data.kinds import Kind, describe_kind, find_kind
+from napari_pix2pix.data.kinds import Kind, describe_kind, infer_kind
 from napari_pix2pix.data.label_codec import distinct_values
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
@@ -21,16 +21,16 @@ from napari_pix2pix.errors import InputError
 _LARGEST = 2**31 - 1
 
 
-def find_set_kind(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
+def infer_set_kind(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
     """Say what the values of windows (C, h, w) mean; labels have one channel a plane.
 
     A layout without a channel axis is of one channel: C planes are then a z-context.
     """
     one_channel = layout.channel_axis is None or windows[0].shape[0] == 1
-    return find_kind(windows) if one_channel else "image"
+    return infer_kind(windows) if one_channel else "image"
 
 
-def interpret(
+def infer_codec(
     windows: Sequence[NDArray[Any]],
     valid: Sequence[NDArray[np.bool_]],
     *,
@@ -128,10 +128,10 @@ def interpret(
 def _find_kind(
     windows: Sequence[NDArray[Any]], layout: Layout, parts: Callable[[], Sequence[NDArray[Any]]]
 ) -> Kind:
-    kind = find_set_kind(windows, layout)
+    kind = infer_set_kind(windows, layout)
     if kind == "instances" and len(distinct_values(windows)) <= MOST_CLASSES:
         larger = parts()
-        if larger and find_set_kind(larger, layout) == "classes":
+        if larger and infer_set_kind(larger, layout) == "classes":
             return "classes"
     return kind
 
@@ -142,7 +142,7 @@ def _label_channels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) 
     plain = layout.channel_axis is None or layout.rgb or windows[0].dtype.kind == "b"
     if plain or channels == 1:
         return ""
-    if any(find_kind([one[channel] for one in windows]) == "image" for channel in range(channels)):
+    if any(infer_kind([one[channel] for one in windows]) == "image" for channel in range(channels)):
         return ""
     return (
         f"Each of the {channels} channels of the {what} looks like labels, and they are taken for "
@@ -158,7 +158,7 @@ def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) ->
     known = [np.where(np.isfinite(window), window, 0) for window in windows]
     if any((np.abs(one) > _LARGEST).any() or (one != np.rint(one)).any() for one in known):
         return ""
-    if find_set_kind([one.astype(np.int32) for one in known], layout) == "image":
+    if infer_set_kind([one.astype(np.int32) for one in known], layout) == "image":
         return ""
     return (
         f"The {what} holds {windows[0].dtype} values that look like labels, and is taken for an "

@@ -27,7 +27,7 @@ _SURE_INSTANCES = 8
 _SURE_CLASSES = 2.0
 
 
-def find_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
+def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
     """Say whether an array holds intensities, classes or instances.
 
     Parameters
@@ -108,7 +108,7 @@ def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | No
     >>> describe_kind(np.eye(8, dtype=bool))
     'bool -> 2 classes'
     """
-    kind = kind or find_kind(values)
+    kind = kind or infer_kind(values)
     arrays = [values] if isinstance(values, np.ndarray) else list(values)
     dtype = np.result_type(*arrays).name
     if kind == "image":
@@ -129,7 +129,7 @@ def _sure_kind(windows: Sequence[NDArray[Any]]) -> Kind | None:
     if any(window.dtype.kind not in "iu" for window in windows):
         return None
     foreground = np.count_nonzero(np.unique(np.concatenate([np.unique(one) for one in windows])))
-    kind = find_kind(windows)
+    kind = infer_kind(windows)
     if kind == "image":
         return kind if foreground > _MOST_CLASSES else None
     if kind == "instances":

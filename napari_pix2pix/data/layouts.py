@@ -84,7 +84,7 @@ def find_layout(
     rgb: bool | None,
     what: str,
 ) -> Layout:
-    """Find where an array keeps its channels; see `Planes` for parameters and errors."""
+    """Find where an array keeps its channels; see `FloatPlanes` for parameters and errors."""
     if rgb is None:
         rgb = channel_axis is None and _looks_rgb(shape, dtype)
     if rgb:

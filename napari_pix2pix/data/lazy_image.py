@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data._channel_arrays import (
-    AbsentMember,
-    Member,
-    absent_channels,
+    ChannelArray,
+    MissingChannel,
     check_lacking,
     check_same_place,
+    missing_channels,
 )
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
 
-__all__ = ["ContextPlanes", "Layout", "Planes", "as_planes"]
+__all__ = ["ImageWithContext", "Layout", "LazyImage", "as_lazy_image"]
 
 
-class Planes:
+class LazyImage:
     """An image, a stack or a set of channels, read window by window.
 
     Parameters
@@ -87,14 +87,14 @@ class Planes:
         if isinstance(array, tuple):
             check_lacking(array, may_lack, what)
         present = {
-            index: Member(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what)
+            index: ChannelArray(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what)
             for index, one in enumerate(arrays)
             if one is not None or len(arrays) == 1
         }
         first, *others = members = list(present.values())
         for other in others:
             check_same_place(first, other, what)
-        absent = AbsentMember(first.height, first.width)
+        absent = MissingChannel(first.height, first.width)
         self._members = [present.get(index, absent) for index in range(len(arrays))]
         self.what = what
         self.frame_shape = first.frame_shape
@@ -102,7 +102,7 @@ class Planes:
         self.height, self.width = first.height, first.width
         self.channels = sum(member.channels for member in self._members)
         self.dtype = np.result_type(*(member.dtype for member in members))
-        self.absent = absent_channels(self._members)
+        self.absent = missing_channels(self._members)
         self.shape, self.layout = first.shape, first.layout
         if len(self._members) > 1:
             self.shape = (*self.frame_shape, self.channels, self.height, self.width)
@@ -131,11 +131,11 @@ class Planes:
         return np.concatenate(parts, dtype=self.dtype)
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[ChannelArray, ...]:
         """The arrays that the image is made of, without channels that it lacks."""
-        return tuple(one for one in self._members if isinstance(one, Member))
+        return tuple(one for one in self._members if isinstance(one, ChannelArray))
 
-    def on(self, arrays: Iterable[Any]) -> Planes:
+    def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same image on other arrays of the same shapes, such as parts of them.
 
         Parameters
@@ -143,11 +143,11 @@ class Planes:
         arrays : iterable of array
             One for each of `members`.
         """
-        twin, others = copy(self), iter(arrays)
-        twin._members = [
-            one.on(next(others)) if isinstance(one, Member) else one for one in self._members
+        detached_copy, others = copy(self), iter(arrays)
+        detached_copy._members = [
+            one.on(next(others)) if isinstance(one, ChannelArray) else one for one in self._members
         ]
-        return twin
+        return detached_copy
 
     def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
         """Return the places, in `frame_shape`, of the frames that one is read from."""
@@ -161,7 +161,7 @@ class Planes:
         return f"<Planes {self.what}: {self.frames} frame(s) of {size}, {self.dtype}>"
 
 
-class ContextPlanes(Planes):
+class ImageWithContext(LazyImage):
     """Planes whose channels are a frame and its neighbours, for 2.5D (z_context).
 
     Parameters
@@ -178,7 +178,7 @@ class ContextPlanes(Planes):
     the next. `layout` stays that of one frame.
     """
 
-    def __init__(self, planes: Planes, z_context: int) -> None:
+    def __init__(self, planes: LazyImage, z_context: int) -> None:
         if z_context < 0:
             raise InputError(f"z_context is the number of neighbours, 0 or more; got {z_context}.")
         vars(self).update(vars(planes))
@@ -192,9 +192,9 @@ class ContextPlanes(Planes):
         windows = {index: self._planes.read(index, rows, columns) for index in set(near)}
         return np.concatenate([windows[index] for index in near])
 
-    def on(self, arrays: Iterable[Any]) -> Planes:
+    def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same image on other arrays of the same shapes."""
-        return ContextPlanes(self._planes.on(arrays), self._z_context)
+        return ImageWithContext(self._planes.on(arrays), self._z_context)
 
     def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
         """Return the places of a frame and its neighbours."""
@@ -208,7 +208,7 @@ class ContextPlanes(Planes):
         return [start + min(max(z + step, 0), depth - 1) for step in reach]
 
 
-class NoPlanes(Planes):
+class EmptyImage(LazyImage):
     """The source of a pair that has none: a size, and no channel.
 
     Parameters
@@ -240,28 +240,28 @@ class NoPlanes(Planes):
         return np.empty((0, *size), self.dtype)
 
 
-def as_planes(
+def as_lazy_image(
     array: Any,
     *,
     channel_axis: int | None = None,
     like: Layout | None = None,
     what: str = "source",
     may_lack: bool = False,
-) -> Planes:
-    """Return `array` as `Planes`; what is already planes is returned as it is.
+) -> LazyImage:
+    """Return `array` as `FloatPlanes`; what is already planes is returned as it is.
 
     Parameters
     ----------
     array : array, tuple of arrays or Planes
     channel_axis : int, optional
-        As for `Planes`.
+        As for `FloatPlanes`.
     like : Layout, optional
         How another image kept its channels, in place of `channel_axis`: this one is read the same
         way, whatever its frame axes.
     what : str
         What the image is called in errors.
     may_lack : bool
-        As for `Planes`.
+        As for `FloatPlanes`.
 
     Examples
     --------
@@ -269,16 +269,16 @@ def as_planes(
     >>> as_planes(rgba, like=Layout(channel_axis=-1, rgb=True)).channels
     3
     """
-    if isinstance(array, Planes):
+    if isinstance(array, LazyImage):
         return array
     if like is None:
-        return Planes(array, channel_axis=channel_axis, what=what, may_lack=may_lack)
+        return LazyImage(array, channel_axis=channel_axis, what=what, may_lack=may_lack)
     if isinstance(array, tuple):
-        return Planes(array, what=what)
+        return LazyImage(array, what=what)
     if like.rgb or like.channel_axis is None:
-        return Planes(array, rgb=like.rgb or None, what=what)
+        return LazyImage(array, rgb=like.rgb or None, what=what)
     ndim = len(getattr(array, "shape", ()))
-    return Planes(array, channel_axis=max(like.channel_axis, -ndim), what=what)
+    return LazyImage(array, channel_axis=max(like.channel_axis, -ndim), what=what)
 
 
 def _axis_in_tuple(array: Any, axis: int | None, arrays: tuple[Any, ...]) -> int | None:

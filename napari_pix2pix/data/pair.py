@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.interruption import stop_if_asked
-from napari_pix2pix.data.lazy_image import ContextPlanes, NoPlanes, Planes, as_planes
+from napari_pix2pix.data.lazy_image import EmptyImage, ImageWithContext, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 
 
@@ -68,9 +68,9 @@ class Pair:
 class OpenPair:
     """A pair that was checked and can be read window by window."""
 
-    source: Planes
-    target: Planes
-    mask: Planes | None
+    source: LazyImage
+    target: LazyImage
+    mask: LazyImage | None
     condition: Hashable | None
     name: str
 
@@ -151,17 +151,17 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
     source, target = _without_source(pair, name) if pair.source is None else _read_both(pair, name)
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
     if z_context and source.channels:
-        source = ContextPlanes(source, z_context)
+        source = ImageWithContext(source, z_context)
     return OpenPair(source, target, mask, pair.condition, name)
 
 
-def _without_source(pair: Pair, name: str) -> tuple[Planes, Planes]:
+def _without_source(pair: Pair, name: str) -> tuple[LazyImage, LazyImage]:
     axis = pair.channel_axis[1] if isinstance(pair.channel_axis, tuple) else pair.channel_axis
-    target = as_planes(pair.target, channel_axis=axis, what=f"target of {name}", may_lack=True)
-    return NoPlanes(target.height, target.width, target.frame_shape), target
+    target = as_lazy_image(pair.target, channel_axis=axis, what=f"target of {name}", may_lack=True)
+    return EmptyImage(target.height, target.width, target.frame_shape), target
 
 
-def _read_both(pair: Pair, name: str) -> tuple[Planes, Planes]:
+def _read_both(pair: Pair, name: str) -> tuple[LazyImage, LazyImage]:
     """Use the channel axis in both images, or in that one which then matches the other."""
     axis = pair.channel_axis
     choices: list[tuple[int | None, int | None]]
@@ -172,8 +172,8 @@ def _read_both(pair: Pair, name: str) -> tuple[Planes, Planes]:
     problems = []
     for source_axis, target_axis in choices:
         try:
-            source = as_planes(pair.source, channel_axis=source_axis, what=f"source of {name}")
-            target = as_planes(
+            source = as_lazy_image(pair.source, channel_axis=source_axis, what=f"source of {name}")
+            target = as_lazy_image(
                 pair.target, channel_axis=target_axis, what=f"target of {name}", may_lack=True
             )
             _check_same_field(source, target, name)
@@ -185,7 +185,7 @@ def _read_both(pair: Pair, name: str) -> tuple[Planes, Planes]:
     raise problems[0]
 
 
-def _check_same_field(source: Planes, target: Planes, name: str) -> None:
+def _check_same_field(source: LazyImage, target: LazyImage, name: str) -> None:
     if (source.height, source.width) != (target.height, target.width):
         raise InputError(
             f"The source of {name} is {source.height} x {source.width} pixels, the target "
@@ -199,8 +199,8 @@ def _check_same_field(source: Planes, target: Planes, name: str) -> None:
         )
 
 
-def _open_mask(array: Any, target: Planes, name: str) -> Planes:
-    mask = as_planes(array, what=f"mask of {name}")
+def _open_mask(array: Any, target: LazyImage, name: str) -> LazyImage:
+    mask = as_lazy_image(array, what=f"mask of {name}")
     if mask.dtype.kind not in "biu":
         raise InputError(f"The mask of {name} has dtype {mask.dtype}; give booleans or integers.")
     shape = (mask.channels, mask.height, mask.width)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.class_values import Side, leave_out_unknown, unknown_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
 
@@ -86,7 +86,7 @@ class PatchSampler:
         batch: int,
         seed: int,
         content: float = 0.5,
-        content_blocks: Sequence[Block] = (),
+        content_blocks: Sequence[SampleBlock] = (),
         flips: bool = True,
         vertical_flips: bool = True,
         quarter_turns: bool = True,
@@ -274,14 +274,14 @@ def _condition_indices(
     return np.array([known[pair.condition] for pair in pairs], np.int64)
 
 
-def _content(block: Block, codec: Codec) -> float:
+def _content(block: SampleBlock, codec: Codec) -> float:
     """Return how much a block's target varies where it is valid."""
     encoded = codec.encode(block.target)
     inside = np.broadcast_to(block.valid, encoded.shape)
     return float(encoded[inside].std()) if inside.any() else 0.0
 
 
-def _area_of(block: Block, areas: Sequence[Area]) -> Area:
+def _area_of(block: SampleBlock, areas: Sequence[Area]) -> Area:
     for area in areas:
         rows, columns = block.rows, block.columns
         inside = area.top <= rows.start and rows.stop <= area.bottom

@@ -19,7 +19,7 @@ _FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SampleBlock:
     """One window of one frame of a pair, as it is in the arrays.
 
     `source` is (C, h, w), `target` (D, h, w), `valid` a boolean (1 or D, h, w): inside the mask,
@@ -44,7 +44,7 @@ def sample_blocks(
     most: int = 256,
     seconds: float | None = None,
     count: int | None = None,
-) -> tuple[list[Block], str]:
+) -> tuple[list[SampleBlock], str]:
     """Read blocks of a training set: all of them, or a seeded choice.
 
     Parameters
@@ -90,7 +90,7 @@ def sample_blocks(
     if seconds is None:
         wanted.sort()  # as the pixels lie, which is faster to read
     ends = np.cumsum(counts)
-    blocks: dict[int, Block] = {}
+    blocks: dict[int, SampleBlock] = {}
     for number in until(seconds, wanted, fewest):
         which = int(np.searchsorted(ends, number, side="right"))
         inside = number - int(ends[which]) + counts[which]
@@ -144,7 +144,7 @@ def _read_block(
     index: int,
     grid: tuple[NDArray[np.int64], NDArray[np.int64]],
     number: int,
-) -> Block:
+) -> SampleBlock:
     row_edges, column_edges = grid
     shape = (pairs[index].frames, len(row_edges) - 1, len(column_edges) - 1)
     frame, i, j = (int(n) for n in np.unravel_index(number, shape))
@@ -153,4 +153,4 @@ def _read_block(
     source, target, valid = pairs[index].read(frame, rows, columns)
     if valid is None:
         valid = np.ones((1, *target.shape[1:]), bool)
-    return Block(index, frame, rows, columns, source, target, valid)
+    return SampleBlock(index, frame, rows, columns, source, target, valid)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from skimage.color import label2rgb
 
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.evaluation._uncertainty import Doubt
-from napari_pix2pix.evaluation.cases import Array, Exam, Frame, difference
+from napari_pix2pix.evaluation._uncertainty import UncertaintyCheck
+from napari_pix2pix.evaluation.cases import Array, EvaluationCase, Frame, difference
 from napari_pix2pix.metrics.frequencies import SMALLEST, radial_spectrum
 from napari_pix2pix.metrics.labels import THRESHOLDS
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.evaluation.result import Evaluation
 
-COLOURS = {"truth": "black", "prediction": "#0072b2", "trivial": "#e69f00"}  # Okabe & Ito
-WORDS = {"truth": "truth", "prediction": "prediction", "trivial": "trivial map"}
+COLOURS = {"truth": "black", "prediction": "#0072b2", "baseline": "#e69f00"}  # Okabe & Ito
+WORDS = {"truth": "truth", "prediction": "prediction", "baseline": "baseline"}
 # What only the prediction has, what only the truth has, what is another class: said in the report.
 _DIFFERENCES = ("#d55e00", "#0072b2", "#cc79a7")
 
@@ -34,7 +34,7 @@ _MOST_PIXELS = 1024  # of a side; of larger images every n-th pixel is shown
 _GREY = "0.85"  # what does not count
 
 
-def show_frame(frame: Frame, exam: Exam) -> Figure:
+def show_frame(frame: Frame, exam: EvaluationCase) -> Figure:
     """Show source, prediction, truth and difference side by side, a row for each channel."""
     step = max(1, -(-max(frame.truth.shape[-2:]) // _MOST_PIXELS))
     thin = np.s_[:, ::step, ::step]
@@ -59,19 +59,19 @@ def show_frame(frame: Frame, exam: Exam) -> Figure:
 
 
 def show_ranks(evaluation: Evaluation) -> Figure:
-    """Show the score of every image, from the best to the worst, beside the trivial map's."""
+    """Show the score of every image, from the best to the worst, beside the baseline's."""
     from matplotlib.ticker import MaxNLocator
 
     ranked = evaluation.ranked
     figure = _figure(2.6)
     axes = figure.subplots()
     for side in reversed(evaluation.sides):
-        values = [headline(one.sides[side].scores)[1] for one in ranked]
+        values = [primary_metric(one.sides[side].scores)[1] for one in ranked]
         numbers = range(1, len(ranked) + 1)
         axes.plot(numbers, values, "o", ms=4, color=COLOURS[side], label=WORDS[side])
     axes.set_xlabel("images, best first")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylabel(headline(evaluation["prediction"])[0])
+    axes.set_ylabel(primary_metric(evaluation["prediction"])[0])
     return _finished(figure, axes)
 
 
@@ -85,7 +85,7 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
         return None
     figure = _figure(3.2)
     for axes, (title, frame) in zip(figure.subplots(1, 3).flat, large, strict=False):
-        sides = {"truth": frame.truth, "trivial": frame.trivial, "prediction": frame.prediction}
+        sides = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
         valid = np.broadcast_to(frame.valid, frame.truth.shape)
         channel = int(valid.any(axis=(1, 2)).argmax())
         for side, image in sides.items():
@@ -119,7 +119,7 @@ def show_thresholds(evaluation: Evaluation) -> Figure:
     return _finished(figure, axes)
 
 
-def show_doubt(doubt: Doubt) -> Figure:
+def show_uncertainty(doubt: UncertaintyCheck) -> Figure:
     """Show a map of the spread, one of the error, and how they go together."""
     height, width = doubt.spread.shape
     figure = _figure(min(6.0, max(3.2, 4 * height / width)))
@@ -161,7 +161,7 @@ def _finished(figure: Figure, axes: Axes) -> Figure:
     return figure
 
 
-def _source_layout(exam: Exam) -> Layout:
+def _source_layout(exam: EvaluationCase) -> Layout:
     opened = exam.pair if exam.translate is not None else exam.source
     assert opened is not None
     return opened.source.layout

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from napari_pix2pix import __version__
 from napari_pix2pix.evaluation._figures import (
     WORDS,
-    show_doubt,
     show_frame,
     show_ranks,
     show_spectra,
     show_thresholds,
+    show_uncertainty,
 )
-from napari_pix2pix.evaluation._uncertainty import describe, draw_doubt
+from napari_pix2pix.evaluation._uncertainty import check_uncertainty, describe
 from napari_pix2pix.evaluation.cases import Frame
-from napari_pix2pix.evaluation.scoring import Mark
-from napari_pix2pix.metrics.names import headline, name_of
+from napari_pix2pix.evaluation.scoring import ImageScores
+from napari_pix2pix.metrics.names import name_of, primary_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def report_html(
     tell = on_part or (lambda part: None)
     share = 0.5 if samples and any(exam.draw for exam in evaluation.exams) else 1.0
     shown = _chosen(evaluation.ranked)
-    frames: list[tuple[str, Mark, Frame]] = []
+    frames: list[tuple[str, ImageScores, Frame]] = []
     for done, (word, mark) in enumerate(shown.items(), start=1):
         frame = evaluation.exams[mark.exam].read(mark.frame)
         assert frame is not None  # it was scored
@@ -96,7 +96,7 @@ def report_html(
     )
 
 
-def _chosen(ranked: Sequence[Mark]) -> dict[str, Mark]:
+def _chosen(ranked: Sequence[ImageScores]) -> dict[str, ImageScores]:
     """Choose what is shown: best, median and worst, or as many as there are."""
     if len(ranked) == 1:
         return {"The image": ranked[0]}
@@ -111,11 +111,11 @@ def _title(evaluation: Evaluation) -> str:
 
 
 def _opening(evaluation: Evaluation) -> str:
-    name, score = headline(evaluation["prediction"])
+    name, score = primary_metric(evaluation["prediction"])
     count = len(evaluation["images"])
     text = f"{_scored(name, score)} over {count} image{'s' if count > 1 else ''}"
-    if "trivial" in evaluation:
-        text += f"; the best trivial map has {_scored(*headline(evaluation['trivial']))}"
+    if "baseline" in evaluation:
+        text += f"; the baseline has {_scored(*primary_metric(evaluation['baseline']))}"
         better, known = _wins(evaluation)
         text += f". The prediction is better in {better} of {known} scores"
     return f"<h1>Evaluation of {escape(_title(evaluation))}</h1>\n<p>{text}.</p>"
@@ -126,7 +126,7 @@ def _scored(name: str, score: float) -> str:
 
 
 def _wins(evaluation: Evaluation) -> tuple[int, int]:
-    sides = evaluation["prediction"], evaluation["trivial"]
+    sides = evaluation["prediction"], evaluation["baseline"]
     best = [_better(key, *(side.get(key, math.nan) for side in sides)) for key in sides[0]]
     return best.count(0), len(best) - best.count(None)
 
@@ -163,7 +163,7 @@ def _scores(evaluation: Evaluation) -> str:
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
-        '<p class="note">The better one is bold. The trivial map is what one gets without any '
+        '<p class="note">The better one is bold. The baseline is what one gets without any '
         "network: a linear fit, or Otsu's threshold for labels. – stands where a score is not "
         f"defined.{reached}</p>"
     )
@@ -174,18 +174,23 @@ def _cell(value: float, *, is_best: bool = False) -> str:
     return f'<td class="number{" best" if is_best else ""}">{text}</td>'
 
 
-def _pictures(evaluation: Evaluation, frames: Iterable[tuple[str, Mark, Frame]]) -> Iterable[str]:
+def _pictures(
+    evaluation: Evaluation, frames: Iterable[tuple[str, ImageScores, Frame]]
+) -> Iterable[str]:
     yield "<h2>Pictures</h2>"
     yield f'<p class="note">{_LEGENDS[evaluation.exams[0].codec.kind]}</p>'
     for word, mark, frame in frames:
         said = "; ".join(
-            f"{WORDS[side]}: {_scored(*headline(mark.sides[side].scores))}" for side in mark.sides
+            f"{WORDS[side]}: {_scored(*primary_metric(mark.sides[side].scores))}"
+            for side in mark.sides
         )
         yield f"<h3>{word}: {escape(mark.name)}</h3>\n<p>{said}.</p>"
         yield _image(show_frame(frame, evaluation.exams[mark.exam]), word)
 
 
-def _curves(evaluation: Evaluation, frames: Sequence[tuple[str, Mark, Frame]]) -> Iterable[str]:
+def _curves(
+    evaluation: Evaluation, frames: Sequence[tuple[str, ImageScores, Frame]]
+) -> Iterable[str]:
     if len(evaluation["images"]) > 1:
         yield "<h2>Image by image</h2>"
         yield _image(show_ranks(evaluation), "Scores of all images")
@@ -213,12 +218,12 @@ def _doubt(evaluation: Evaluation, samples: int, on_part: Callable[[float], None
         )
         return
     yield "<h2>Do several samples tell where the error is?</h2>"
-    doubt = draw_doubt(evaluation.exams, evaluation.ranked, samples, on_part)
+    doubt = check_uncertainty(evaluation.exams, evaluation.ranked, samples, on_part)
     assert doubt is not None  # something can be drawn
     kind = evaluation.exams[0].codec.kind
-    yield f"<p>{escape(doubt.calibration.verdict)}</p>"
+    yield f"<p>{escape(doubt.calibration.conclusion)}</p>"
     yield f'<p class="note">{escape(describe(doubt, kind))} Shown: {escape(doubt.name)}.</p>'
-    yield _image(show_doubt(doubt), "Spread and error")
+    yield _image(show_uncertainty(doubt), "Spread and error")
 
 
 def _images(evaluation: Evaluation) -> str:

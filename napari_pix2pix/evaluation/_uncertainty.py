@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.evaluation.cases import Array, Exam, read_whole
-from napari_pix2pix.evaluation.scoring import Mark
+from napari_pix2pix.evaluation.cases import Array, EvaluationCase, read_whole
+from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.metrics.calibration import Calibration, calibrate
 
@@ -20,7 +20,7 @@ _DRAWN = 2**24  # pixels that are drawn of all images, for it is done many times
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
+class UncertaintyCheck:
     """What the samples of some images say.
 
     Attributes
@@ -44,12 +44,12 @@ class Doubt:
     images: int
 
 
-def draw_doubt(
-    exams: Sequence[Exam],
-    marks: Sequence[Mark],
+def check_uncertainty(
+    exams: Sequence[EvaluationCase],
+    marks: Sequence[ImageScores],
     samples: int,
     on_part: Callable[[float], None] | None = None,
-) -> Doubt | None:
+) -> UncertaintyCheck | None:
     """Draw samples of some images; None where no model has any.
 
     Parameters
@@ -82,10 +82,10 @@ def draw_doubt(
     found = calibrate(np.concatenate(spreads), np.concatenate(errors), samples=samples)
     middle = len(few) // 2
     spread, error = maps[middle]
-    return Doubt(found, spread, error, few[middle].name, len(few))
+    return UncertaintyCheck(found, spread, error, few[middle].name, len(few))
 
 
-def _choose(exams: Sequence[Exam], marks: Sequence[Mark]) -> list[Mark]:
+def _choose(exams: Sequence[EvaluationCase], marks: Sequence[ImageScores]) -> list[ImageScores]:
     drawn = [mark for mark in marks if exams[mark.exam].draw is not None]
     if not drawn:
         return []
@@ -97,7 +97,7 @@ def _choose(exams: Sequence[Exam], marks: Sequence[Mark]) -> list[Mark]:
     return [drawn[round(place)] for place in places]
 
 
-def _spread_and_error(exam: Exam, frame: int, samples: int) -> tuple[Array, Array, Array]:
+def _spread_and_error(exam: EvaluationCase, frame: int, samples: int) -> tuple[Array, Array, Array]:
     """Return the samples' standard deviation, their mean minus the truth, and what counts."""
     assert exam.draw is not None
     draws = Draws()
@@ -111,14 +111,14 @@ def _spread_and_error(exam: Exam, frame: int, samples: int) -> tuple[Array, Arra
     return found.std, found.mean - _numbers(known, exam), counted
 
 
-def _numbers(image: Array, exam: Exam) -> NDArray[np.float32]:
+def _numbers(image: Array, exam: EvaluationCase) -> NDArray[np.float32]:
     if exam.codec.kind != "image":
         return (image != 0).astype(np.float32)
     ranges = np.asarray(exam.codec.data_range, dtype=np.float64)
     return (image / ranges[:, np.newaxis, np.newaxis]).astype(np.float32)
 
 
-def describe(doubt: Doubt, kind: Any) -> str:
+def describe(doubt: UncertaintyCheck, kind: Any) -> str:
     """Say what was compared with what."""
     found = doubt.calibration
     of = "the samples' share of foreground" if kind != "image" else "the samples"

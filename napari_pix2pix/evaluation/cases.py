@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.metrics.baselines import Triple, TrivialMap, fit_trivial
+from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 
 Array = NDArray[Any]
 
-_SAMPLE = 16  # frames at most that the trivial map is fitted to
+_SAMPLE = 16  # frames at most that the baseline is fitted to
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Frame:
     source : array (C, H, W) or None
         None where it is not known what the prediction was made of.
     truth, prediction : array (D, H, W)
-    trivial : array (D, H, W) or None
-        What the best trivial map makes of the source.
+    baseline : array (D, H, W) or None
+        What the baseline makes of the source.
     valid : bool array (1 or D, H, W)
         The pixels that count.
     labels : int array (1, H, W) or None
@@ -41,13 +41,13 @@ class Frame:
     source: Array | None
     truth: Array
     prediction: Array
-    trivial: Array | None
+    baseline: Array | None
     valid: NDArray[np.bool_]
     labels: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
+class EvaluationCase:
     """A pair, and how it is predicted.
 
     Attributes
@@ -63,7 +63,7 @@ class Exam:
         takes it, it returns the prediction (D, H, W).
     source : OpenPair, optional
         Source and truth, where `pair` holds the prediction.
-    trivial : TrivialMap, optional
+    baseline : TrivialMap, optional
     labels : OpenPair, optional
         As target the true labels for a segmenter.
     draw : callable, optional
@@ -76,7 +76,7 @@ class Exam:
     codec: Codec
     translate: Callable[..., Array] | None = None
     source: OpenPair | None = None
-    trivial: TrivialMap | None = None
+    baseline: Baseline | None = None
     labels: OpenPair | None = None
     draw: Callable[[int, int], Array] | None = None
 
@@ -101,12 +101,12 @@ class Exam:
             prediction, source = self.translate(number, on_tile=on_tile), given
         elif self.source is not None:
             source = read_whole(self.source, number)[0]
-        trivial = None
-        if self.trivial is not None and source is not None:
+        baseline = None
+        if self.baseline is not None and source is not None:
             # Through the codec, so that it is rounded and clipped as a model's output is.
-            trivial = self.codec.as_target(self.trivial.predict(source))
+            baseline = self.codec.as_target(self.baseline.predict(source))
         labels = None if self.labels is None else read_whole(self.labels, number)[1]
-        return Frame(source, truth, prediction, trivial, valid, labels)
+        return Frame(source, truth, prediction, baseline, valid, labels)
 
 
 def read_whole(pair: OpenPair, number: int) -> Triple:
@@ -121,14 +121,14 @@ def read_some(pair: OpenPair, most: int = _SAMPLE) -> Iterator[Triple]:
         yield read_whole(pair, int(number))
 
 
-def fit_to_scored(pairs: Sequence[OpenPair], kind: Any) -> TrivialMap:
-    """Fit the best trivial map to what is scored, where no training left one.
+def fit_to_scored(pairs: Sequence[OpenPair], kind: Any) -> Baseline:
+    """Fit the baseline to what is scored, where no training left one.
 
     It has then seen the answers, so it is harder to beat.
     """
     each = max(1, _SAMPLE // len(pairs))
     triples = [triple for pair in pairs[:_SAMPLE] for triple in read_some(pair, each)]
-    return fit_trivial(triples, kind=kind, rgb=pairs[0].source.layout.rgb)
+    return fit_baseline(triples, kind=kind, rgb=pairs[0].source.layout.rgb)
 
 
 def difference(prediction: Array, truth: Array, kind: str) -> Array:

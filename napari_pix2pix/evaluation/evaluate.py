@@ -1,4 +1,4 @@
-"""How good a translator is on pairs that it was not trained on, beside the best trivial map."""
+"""How good a translator is on pairs that it was not trained on, beside the baseline."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from napari_pix2pix.data.class_codec import MOST_CLASSES
 from napari_pix2pix.data.gray import as_taken
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation import Evaluation, Exam, Measures, fit_to_scored, mark
+from napari_pix2pix.evaluation import (
+    Evaluation,
+    EvaluationCase,
+    Measures,
+    fit_to_scored,
+    score_images,
+)
 from napari_pix2pix.evaluation.cases import read_some
 from napari_pix2pix.evaluation.scoring import Features
 from napari_pix2pix.inference.stochastic import sample_seed
-from napari_pix2pix.metrics.baselines import TrivialMap
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.baselines import Baseline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.napari_layers import read_pairs
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.translator import Translator
 
 
@@ -61,11 +67,11 @@ def evaluate(
     Returns
     -------
     Evaluation
-        A dictionary: ``prediction`` and ``trivial`` hold the scores of all images together,
+        A dictionary: ``prediction`` and ``baseline`` hold the scores of all images together,
         ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``; with
         `labels` ``truth`` holds what the segmenter reaches on the true images. See
         `docs/scores.md` for what they mean. ``to_csv(path)`` writes them as a table and
-        ``report(path)`` with pictures. The trivial map is that of the training.
+        ``report(path)`` with pictures. The baseline is that of the training.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def evaluate(
     >>> from napari_pix2pix import train
     >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
     >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
-    >>> round(evaluate(model, image, 1 - image)["trivial"]["pearson"], 3)
+    >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
     1.0
     """
     pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
@@ -86,7 +92,7 @@ def evaluate(
     if labels is not None:
         true_labels = [pair.target for pair in read_pairs(None, labels)]
 
-    def score_all(desk: Desk) -> Evaluation:
+    def score_all(desk: ProgressReporter) -> Evaluation:
         return evaluate_pairs(
             translator,
             pairs,
@@ -95,7 +101,7 @@ def evaluate(
             measures=Measures(segmenter, features),
         )
 
-    return keep_alive(score_all, title="Evaluation")
+    return run_responsive(score_all, title="Evaluation")
 
 
 def evaluate_pairs(
@@ -125,33 +131,33 @@ def evaluate_pairs(
         )
     z_context, codec = translator.config.z_context, translator.source_codec
     opened = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
-    trivial = (
-        None if translator.trivial.maps else fit_to_scored(opened, translator.target_codec.kind)
+    baseline = (
+        None if translator.baseline.maps else fit_to_scored(opened, translator.target_codec.kind)
     )
     exams = [
-        exam_of(
+        case_of(
             translator,
             one,
             name=pair.name or f"pair {number}",
             labels=None if labels is None else labels[number - 1],
-            trivial=trivial,
+            baseline=baseline,
         )
         for number, (pair, one) in enumerate(zip(pairs, opened, strict=True), start=1)
     ]
-    marks = [made for _, made in mark(exams, measures, on_part) if made is not None]
+    marks = [made for _, made in score_images(exams, measures, on_part) if made is not None]
     return Evaluation(exams, marks, facts_of(translator, name))
 
 
-def exam_of(
+def case_of(
     translator: Translator,
     opened: OpenPair,
     *,
     name: str,
     labels: Any = None,
-    trivial: TrivialMap | None = None,
+    baseline: Baseline | None = None,
     device: str | None = None,
     copies: bool = False,
-) -> Exam:
+) -> EvaluationCase:
     """Let a translator predict a pair.
 
     Parameters
@@ -163,7 +169,7 @@ def exam_of(
         What the images are called.
     labels : array_like or Planes, optional
         For a segmenter.
-    trivial : TrivialMap, optional
+    baseline : TrivialMap, optional
         In place of the one of the training.
     device : str, optional
     copies : bool
@@ -176,7 +182,7 @@ def exam_of(
     """
     _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
-    condition, by = opened.condition, translator.twin() if copies else translator
+    condition, by = opened.condition, translator.detached_copy() if copies else translator
 
     def translate(frame: int, **how: Any) -> NDArray[Any]:
         planes = opened.source
@@ -186,15 +192,15 @@ def exam_of(
         drops = not translator.config.noise_channels
         return translate(frame, seed=sample_seed(0, number), dropout=drops)
 
-    if trivial is None:
+    if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
-        trivial = translator.trivial.maps[index]
-    return Exam(
+        baseline = translator.baseline.maps[index]
+    return EvaluationCase(
         name,
         opened,
         translator.target_codec,
         translate,
-        trivial=trivial,
+        baseline=baseline,
         labels=None if labels is None else _open_labels(labels, opened),
         draw=draw if _has_samples(translator) else None,
     )
@@ -214,12 +220,12 @@ def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
     if translator.started_from is not None:
         facts["Started from"] = str(translator.started_from["summary"])
     if translator.scores:
-        (key, score), (_, trivial) = (
-            headline(translator.scores[s]) for s in ("prediction", "trivial")
+        (key, score), (_, baseline) = (
+            primary_metric(translator.scores[s]) for s in ("prediction", "baseline")
         )
-        facts["Held out in training"] = f"{key} {score:.3f}; trivial map {trivial:.3f}"
-    if not translator.trivial.maps:
-        facts["Trivial map"] = "fitted to the very images that are scored, so harder to beat"
+        facts["Held out in training"] = f"{key} {score:.3f}; baseline {baseline:.3f}"
+    if not translator.baseline.maps:
+        facts["Baseline"] = "fitted to the very images that are scored, so harder to beat"
     return {title: text for title, text in facts.items() if text}
 
 

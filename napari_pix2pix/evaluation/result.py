@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation.cases import Exam
-from napari_pix2pix.evaluation.scoring import Mark
+from napari_pix2pix.evaluation.cases import EvaluationCase
+from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.atomic import replacing
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.metrics.frechet import frechet_distance
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import segmented_scores, summarise
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
-SIDES = ("prediction", "trivial")
+SIDES = ("prediction", "baseline")
 SAMPLES = 8  # that a report draws when not told otherwise
 
 
 class Evaluation(dict[str, Any]):
     """Scores of a set of images, as a dictionary that JSON can hold.
 
-    ``prediction`` and ``trivial`` hold the scores of all images together (``trivial`` where there
+    ``prediction`` and ``baseline`` hold the scores of all images together (``baseline`` where there
     is such a map), ``images`` a dictionary for each with ``name`` and the same. Where a segmenter
     is compared with true labels, ``truth`` holds what it reaches on the true images.
 
@@ -46,7 +46,10 @@ class Evaluation(dict[str, Any]):
     """
 
     def __init__(
-        self, exams: Sequence[Exam], marks: Sequence[Mark], facts: Mapping[str, str]
+        self,
+        exams: Sequence[EvaluationCase],
+        marks: Sequence[ImageScores],
+        facts: Mapping[str, str],
     ) -> None:
         super().__init__(summarise([(one.name, one.sides) for one in marks]))
         self.exams, self.marks, self.facts = tuple(exams), tuple(marks), dict(facts)
@@ -64,11 +67,11 @@ class Evaluation(dict[str, Any]):
 
     @property
     def sides(self) -> list[str]:
-        """Whose scores there are: of the prediction, and of the trivial map if there is one."""
+        """Whose scores there are: of the prediction, and of the baseline if there is one."""
         return [side for side in SIDES if side in self]
 
     @property
-    def ranked(self) -> list[Mark]:
+    def ranked(self) -> list[ImageScores]:
         """Images from the best to the worst, by the score that a set is judged by."""
         known = [one for one in self.marks if not np.isnan(_rank(one)[0])]
         return sorted(known, key=_rank, reverse=True) or list(self.marks)
@@ -113,10 +116,10 @@ class Evaluation(dict[str, Any]):
             When it can't be written; what was there is intact.
         """
 
-        def write(desk: Desk) -> None:
+        def write(desk: ProgressReporter) -> None:
             self.write_report(path, samples=samples, on_part=desk.show)
 
-        keep_alive(write, title="Report")
+        run_responsive(write, title="Report")
 
     def write_report(
         self,
@@ -146,7 +149,7 @@ def check_samples(samples: int) -> None:
         raise InputError(f"Spread needs 2 samples or more, or 0 for none; got {samples}.")
 
 
-def _rank(mark: Mark) -> tuple[float, float]:
+def _rank(mark: ImageScores) -> tuple[float, float]:
     """Judge an image: where no object is found, by its pixels."""
     scores = mark.sides["prediction"].scores
-    return headline(scores)[1], scores.get("dice", 0.0)
+    return primary_metric(scores)[1], scores.get("dice", 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation.cases import Array, Exam, Frame
+from napari_pix2pix.evaluation.cases import Array, EvaluationCase, Frame
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
 from napari_pix2pix.metrics.summary import Scored, score, with_segmented
@@ -51,7 +51,7 @@ class Measures:
 
 
 @dataclass(frozen=True, eq=False)
-class Mark:
+class ImageScores:
     """Scores of one image.
 
     Attributes
@@ -60,7 +60,7 @@ class Mark:
     exam, frame : int
         Which pair, and which of its images.
     sides : dict of str to Scored
-        ``prediction``, and ``trivial`` where there is one.
+        ``prediction``, and ``baseline`` where there is one.
     features : dict of str to array (1, D)
         Of the sides and of ``truth``; empty without.
     found : LabelCounts or None
@@ -76,11 +76,11 @@ class Mark:
     found: LabelCounts | None = None
 
 
-def mark(
-    exams: Sequence[Exam],
+def score_images(
+    exams: Sequence[EvaluationCase],
     measures: Measures,
     on_part: Callable[[float], None] | None = None,
-) -> Iterator[tuple[Frame | None, Mark | None]]:
+) -> Iterator[tuple[Frame | None, ImageScores | None]]:
     """Score one image after the other.
 
     Parameters
@@ -121,10 +121,12 @@ def _shares(
 
 def _sides(frame: Frame) -> dict[str, Array]:
     sides = {"prediction": frame.prediction}
-    return sides if frame.trivial is None else {**sides, "trivial": frame.trivial}
+    return sides if frame.baseline is None else {**sides, "baseline": frame.baseline}
 
 
-def _mark(frame: Frame, exam: Exam, measures: Measures, number: int, index: int) -> Mark:
+def _mark(
+    frame: Frame, exam: EvaluationCase, measures: Measures, number: int, index: int
+) -> ImageScores:
     codec = exam.codec
     how: dict[str, Any] = {
         "kind": codec.kind,
@@ -138,7 +140,7 @@ def _mark(frame: Frame, exam: Exam, measures: Measures, number: int, index: int)
         side: with_segmented(scored, found[side]) if found else scored
         for side, scored in sides.items()
     }
-    return Mark(
+    return ImageScores(
         exam.frame_name(index),
         number,
         index,
@@ -148,7 +150,9 @@ def _mark(frame: Frame, exam: Exam, measures: Measures, number: int, index: int)
     )
 
 
-def _segment_all(frame: Frame, exam: Exam, segmenter: Segmenter) -> dict[str, LabelCounts]:
+def _segment_all(
+    frame: Frame, exam: EvaluationCase, segmenter: Segmenter
+) -> dict[str, LabelCounts]:
     """Compare what is found in each side with the true labels, or what is found in the truth."""
     images = {**_sides(frame), "truth": frame.truth}
     found = {side: _segment(segmenter, image, frame, exam) for side, image in images.items()}
@@ -160,11 +164,13 @@ def _segment_all(frame: Frame, exam: Exam, segmenter: Segmenter) -> dict[str, La
     }
 
 
-def _segment(segmenter: Segmenter, image: Array, frame: Frame, exam: Exam) -> Array:
+def _segment(segmenter: Segmenter, image: Array, frame: Frame, exam: EvaluationCase) -> Array:
     return run_segmenter(segmenter, _laid_out(image, frame, exam), image.shape[-2:])
 
 
-def _features(frame: Frame, exam: Exam, measures: Measures) -> dict[str, NDArray[np.float64]]:
+def _features(
+    frame: Frame, exam: EvaluationCase, measures: Measures
+) -> dict[str, NDArray[np.float64]]:
     if measures.features is None:
         return {}
     images = {**_sides(frame), "truth": frame.truth}
@@ -180,7 +186,7 @@ def _features(frame: Frame, exam: Exam, measures: Measures) -> dict[str, NDArray
     return rows
 
 
-def _laid_out(image: Array, frame: Frame, exam: Exam) -> Array:
+def _laid_out(image: Array, frame: Frame, exam: EvaluationCase) -> Array:
     """Lay an image out as a target; what does not count gets the median of what does."""
     valid = np.broadcast_to(frame.valid, image.shape)
     if not valid.all():

@@ -17,7 +17,7 @@ from napari_pix2pix.errors import ConfigError, DeviceError
 from napari_pix2pix.inference.memory import is_out_of_memory
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
-Planes = NDArray[np.float32]
+FloatPlanes = NDArray[np.float32]
 Read = Callable[[slice, slice], NDArray[Any]]
 Tell = Callable[[Sequence[Tile]], None]
 
@@ -71,7 +71,7 @@ def put_together(
     return result
 
 
-def mosaic(parts: Sequence[tuple[Box, Planes]]) -> tuple[Box, Planes]:
+def mosaic(parts: Sequence[tuple[Box, FloatPlanes]]) -> tuple[Box, FloatPlanes]:
     """Put parts together that cover a rectangle; return where that is, and (K, h, w)."""
     whole = Box.around(box for box, _ in parts)
     shifted = ((box.within(whole), planes) for box, planes in parts)
@@ -94,7 +94,7 @@ def iter_tiles(
     region: Box | None = None,
     first: Box | None = None,
     tell: Tell | None = None,
-) -> Iterator[tuple[slice, slice, Planes]]:
+) -> Iterator[tuple[slice, slice, FloatPlanes]]:
     """Translate an image and yield each part as soon as it is finished.
 
     However it is cut, the result is the same, where the network's statistics are fixed (a network
@@ -173,7 +173,7 @@ def iter_tiles(
     pending = _in_order(grid, [region or Box(0, height, 0, width)], first)
     warned = False
     with ThreadPoolExecutor(1) as reader:
-        ahead: Future[Planes] | None = None
+        ahead: Future[FloatPlanes] | None = None
         while pending:
             chosen = _alike(pending[:batch])
             following = _alike(pending[len(chosen) : len(chosen) + batch])
@@ -227,8 +227,11 @@ def _alike(tiles: Sequence[Tile]) -> list[Tile]:
 
 
 def _run(
-    network: Network, windows: Callable[[], Planes], tiles: Sequence[Tile], device: torch.device
-) -> list[Planes] | None:
+    network: Network,
+    windows: Callable[[], FloatPlanes],
+    tiles: Sequence[Tile],
+    device: torch.device,
+) -> list[FloatPlanes] | None:
     """Translate one batch and return the kept parts; None if memory ran out."""
     wanted = Box.around(tile.crop for tile in tiles)
     try:
@@ -249,11 +252,11 @@ def _run(
     return None
 
 
-def _read_windows(read: Read, tiles: Sequence[Tile], grid: TileGrid) -> Planes:
+def _read_windows(read: Read, tiles: Sequence[Tile], grid: TileGrid) -> FloatPlanes:
     return np.stack([_read_window(read, tile.window, grid) for tile in tiles])
 
 
-def _read_window(read: Read, window: Box, grid: TileGrid) -> Planes:
+def _read_window(read: Read, window: Box, grid: TileGrid) -> FloatPlanes:
     rows = _reflected(window.top, window.bottom, grid.height)
     columns = _reflected(window.left, window.right, grid.width)
     top, left = int(rows.min()), int(columns.min())

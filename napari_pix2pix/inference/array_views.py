@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.lazy_array import LazyArray
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference.tiling import Box, overlap
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dask.array import Array
 
 
-def read_part(planes: Planes, frame: int, box: Box) -> Planes:
+def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
     """Read what a part of a frame consists of, its neighbours in a stack too.
 
     Parameters

@@ -11,10 +11,10 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.input_check import odd_intensities
-from napari_pix2pix.data.inputs import foreign_dtype, missing_note
+from napari_pix2pix.data.input_check import check_input
+from napari_pix2pix.data.inputs import dtype_note, invalid_pixels_note
 from napari_pix2pix.data.intensities import Intensities
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
 
@@ -112,12 +112,12 @@ def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> No
     UserWarning
         When the kind of number differs from that of the training, or the size of an integer.
     """
-    if note := foreign_dtype(codec, given):
+    if note := dtype_note(codec, given):
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_intensities(
-    planes: Planes,
+    planes: LazyImage,
     source: Codec,
     target: Codec,
     known: tuple[Intensities, Intensities] | None,
@@ -125,20 +125,20 @@ def warn_of_intensities(
 ) -> None:
     """Warn when an image looks like a target, or lies outside what was trained on.
 
-    Parameters are those of `odd_intensities`, and the `stacklevel` of `warn_of_dtype`.
+    Parameters are those of `check_input`, and the `stacklevel` of `warn_of_dtype`.
 
     Warns
     -----
     UserWarning
         What that says, if anything.
     """
-    if sentence := odd_intensities(planes, source, target, known):
+    if sentence := check_input(planes, source, target, known):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_missing(codec: Codec) -> None:
     """Warn that an image has pixels that say nothing."""
-    warnings.warn(missing_note(codec), UserWarning, stacklevel=3)
+    warnings.warn(invalid_pixels_note(codec), UserWarning, stacklevel=3)
 
 
 def check_output(output: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.array_views import Excerpt, Scattered, find_chunks, find_excerpt
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.tiling import Box, TileGrid
@@ -40,18 +40,18 @@ class Measuring(NamedTuple):
         What it reads of a frame.
     """
 
-    measure: Callable[[Planes, int], Measured]
+    measure: Callable[[LazyImage, int], Measured]
     parts: list[Box]
 
 
-def is_lazy(planes: Planes) -> bool:
+def is_lazy(planes: LazyImage) -> bool:
     """Tell whether an image is made of dask arrays, wholly or partly."""
     dask = sys.modules.get("dask.array")
     return dask is not None and any(isinstance(one.array, dask.Array) for one in planes.members)
 
 
 def translate_lazily(
-    planes: Planes,
+    planes: LazyImage,
     translate: Translate,
     *,
     grid: TileGrid,
@@ -174,7 +174,7 @@ class _Place:
 class _Chunk:
     """The task of one chunk."""
 
-    shell: Planes = field(repr=False)
+    shell: LazyImage = field(repr=False)
     frame: int
     region: Box
     place: _Place
@@ -196,9 +196,9 @@ class _Chunk:
 class _Frame:
     """The task of measuring a frame."""
 
-    shell: Planes = field(repr=False)
+    shell: LazyImage = field(repr=False)
     frame: int
-    measure: Callable[[Planes, int], Measured]
+    measure: Callable[[LazyImage, int], Measured]
     parts: list[tuple[tuple[int, ...], list[tuple[slice, ...]]]] = field(repr=False)
 
     def __call__(self, blocks: list[list[NDArray[Any]]]) -> Measured:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from napari_pix2pix.core import AdversarialLoss, VerdictMap
+from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.layouts import counted_channels
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._run_tiles import iter_tiles, put_together
 from napari_pix2pix.inference.calls import condition_index
@@ -22,12 +22,12 @@ from napari_pix2pix.inference.tiling import TileGrid
 
 
 @dataclass(frozen=True)
-class Judge:
+class DiscriminatorPredictor:
     """A discriminator with the codecs of what it sees.
 
     Attributes
     ----------
-    network : VerdictMap
+    network : DiscriminatorMap
         In ``eval`` mode, on its device.
     adversarial : {"vanilla", "lsgan", "hinge", "wgan"}
         What it was trained with.
@@ -38,7 +38,7 @@ class Judge:
         Their names; empty without any.
     """
 
-    network: VerdictMap
+    network: DiscriminatorMap
     adversarial: AdversarialLoss
     conditional: bool
     source_codec: Codec
@@ -47,8 +47,8 @@ class Judge:
 
     def judge(
         self,
-        source: Planes,
-        prediction: Planes,
+        source: LazyImage,
+        prediction: LazyImage,
         frame: int,
         condition: Hashable = None,
         tile: int | None = None,
@@ -64,7 +64,7 @@ class Judge:
         condition : hashable, optional
             One of the conditions; needed when there are any.
         tile : int, optional
-            Side of the tiles in pixels, see `Translator.verdict`.
+            Side of the tiles in pixels, see `Translator.discriminator_map`.
         on_tile : callable, optional
             Called with the number of pixels done and of all.
 
@@ -104,7 +104,7 @@ class Judge:
         return logits.float()
 
     def _reader(
-        self, source: Planes, prediction: Planes, frame: int, condition: int
+        self, source: LazyImage, prediction: LazyImage, frame: int, condition: int
     ) -> Callable[[slice, slice], np.ndarray]:
         """Return what reads the planes of a window in the order of the training."""
         image = _encoded(prediction, frame, self.target_codec)
@@ -122,7 +122,7 @@ class Judge:
         return read
 
 
-def _check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
+def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) -> None:
     """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
@@ -137,7 +137,7 @@ def _check_same_size(source: Planes, prediction: Planes, channels: int) -> None:
         )
 
 
-def _encoded(image: Planes, frame: int, codec: Codec) -> Callable[[slice, slice], np.ndarray]:
+def _encoded(image: LazyImage, frame: int, codec: Codec) -> Callable[[slice, slice], np.ndarray]:
     """Return what reads an image's planes; objects are encoded on the whole, where they end."""
     if codec.kind != "instances":
         return lambda rows, columns: codec.encode(image.read(frame, rows, columns))

@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.codecs import Codec, Output
-from napari_pix2pix.data.dtype_range import codecs_for
-from napari_pix2pix.data.inputs import check_channels, says_nothing
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.dtype_range import codecs_for_dtypes
+from napari_pix2pix.data.inputs import check_channels, has_invalid_pixels
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference import calls
 from napari_pix2pix.inference._run_tiles import mosaic, put_together
 from napari_pix2pix.inference.dask_arrays import InTurn, Measuring, translate_lazily
@@ -86,7 +86,7 @@ class FrameTranslator:
 
     def translate_planes(
         self,
-        planes: Planes,
+        planes: LazyImage,
         frame: int,
         condition: Hashable = None,
         *,
@@ -125,7 +125,7 @@ class FrameTranslator:
 
     def translate_region(
         self,
-        planes: Planes,
+        planes: LazyImage,
         frame: int,
         region: Box,
         condition: Hashable = None,
@@ -155,7 +155,7 @@ class FrameTranslator:
         wanted = region.within(box)
         return pixels[:, wanted.rows, wanted.columns]
 
-    def translate_lazily(self, planes: Planes, **how: Any) -> Any:
+    def translate_lazily(self, planes: LazyImage, **how: Any) -> Any:
         """Lay out a dask array whose chunks are translated when they are computed.
 
         Parameters
@@ -171,20 +171,20 @@ class FrameTranslator:
             All frames, laid out as the targets of the training were.
         """
         pixel = self.for_dtypes(planes.dtype).target_like(how["output"])
-        twin = self.twin()
+        detached_copy = self.detached_copy()
         size, statistics = (planes.height, planes.width), how["statistics"]
         measuring = None
         whole = self.is_translated_whole(statistics)
         if whole and self.target_codec.kind != "instances":
-            model = twin._model(how["device"])
+            model = detached_copy._model(how["device"])
             whole = model.fits(*size, tile=how["tile"])
             names = ("condition", "seed", "dropout", "statistics", "tile", "device")
-            measure = partial(twin.measure_frame, **{name: how[name] for name in names})
+            measure = partial(detached_copy.measure_frame, **{name: how[name] for name in names})
             parts = model.measured_parts(*size, tile=how["tile"])
             measuring = None if whole else Measuring(InTurn(measure), parts)
         return translate_lazily(
             planes,
-            InTurn(partial(twin.translate_region, **how)),
+            InTurn(partial(detached_copy.translate_region, **how)),
             grid=TileGrid(*size, **network_grid(self.generator)),
             layout=self.target_codec.layout,
             channels=len(pixel),
@@ -224,14 +224,14 @@ class FrameTranslator:
             range of these dtypes as -1 to 1.
         """
         own = self.source_codec, self.target_codec
-        codecs = codecs_for(*own, source, target)
+        codecs = codecs_for_dtypes(*own, source, target)
         if codecs == own:
             return self
         other = copy(self)
         other.source_codec, other.target_codec = codecs
         return other
 
-    def twin(self) -> FrameTranslator:
+    def detached_copy(self) -> FrameTranslator:
         """Return what translates alike, with a network of its own that no one else changes.
 
         Nothing else of a model goes with it where it is sent to another process.
@@ -248,7 +248,7 @@ class FrameTranslator:
 
     def iter_frame(
         self,
-        planes: Planes,
+        planes: LazyImage,
         frame: int,
         condition: Hashable = None,
         *,
@@ -283,7 +283,7 @@ class FrameTranslator:
         def read(rows: slice, columns: slice) -> np.ndarray:
             nonlocal missing
             window = planes.read(frame, rows, columns)
-            missing = missing or says_nothing(self.source_codec, window)
+            missing = missing or has_invalid_pixels(self.source_codec, window)
             return window
 
         at_once = self.target_codec.kind != "image"
@@ -306,7 +306,7 @@ class FrameTranslator:
 
     def measure_frame(
         self,
-        planes: Planes,
+        planes: LazyImage,
         frame: int,
         condition: Hashable = None,
         *,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core import ResNet, UNet, VerdictMap, condition_planes, stack_planes
+from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.folding import folded
 from napari_pix2pix.core.partial_forward import run_part
 from napari_pix2pix.data.codecs import Codec
@@ -335,7 +335,7 @@ def _of_its_own(generator: UNet | ResNet) -> UNet | ResNet:
     return deepcopy(generator, {id(one): one for one in tensors})
 
 
-def network_grid(network: UNet | ResNet | VerdictMap) -> dict[str, int]:
+def network_grid(network: UNet | ResNet | DiscriminatorMap) -> dict[str, int]:
     """Return what a `TileGrid` is to know of a network: stride, exact halo and least size."""
     return {"stride": network.stride, "halo": network.halo, "least": network.least_size}
 

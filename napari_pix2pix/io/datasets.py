@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Layout, Planes
+from napari_pix2pix.data.lazy_image import Layout, LazyImage
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io.image_file import ImageFile
@@ -77,11 +77,11 @@ def read_pairs(
     return pairs, notes
 
 
-def image_planes(image: ImageFile) -> Planes:
+def image_planes(image: ImageFile) -> LazyImage:
     """Open an image by what its axes say, whatever a bare array of that shape would pass for."""
     # Counted from the end, so that it holds for any number of frame axes.
     axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
-    return Planes(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+    return LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
 
 
 def write_translated(

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import lay_out_source
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.inputs import open_source_image
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, Pix2PixError
 from napari_pix2pix.inference.array_views import read_part
 from napari_pix2pix.inference.memory import free_at_once
@@ -77,7 +77,7 @@ class Work:
         Whether each frame is measured before its blocks are made.
     """
 
-    def __init__(self, translator: Translator, planes: Planes, job: Job) -> None:
+    def __init__(self, translator: Translator, planes: LazyImage, job: Job) -> None:
         free_at_once()
         self.translator, self.planes, self.job = translator, planes, job
         self._how: dict[str, Any] = dict(job.options)
@@ -111,14 +111,14 @@ class Work:
                 f"be read ({reason_of(error)}): mend it and go on with --resume."
             ) from error
 
-    def read(self, block: Block) -> Planes:
+    def read(self, block: Block) -> LazyImage:
         """Read what a block is computed from."""
         whole = Box(0, self.planes.height, 0, self.planes.width)
         part = self._grid.seen(self._grid.rounded(block.box))
         seen = whole if self._reads_whole else part
         return read_part(self.planes, block.frame, seen)
 
-    def translate(self, read: Planes, block: Block, measured: Sequence[Measured] = ()) -> Pixels:
+    def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Pixels:
         """Translate a block, (C, h, w), with what was measured of its frame for each draw."""
 
         def draw(number: int) -> Pixels:
@@ -147,11 +147,11 @@ class Work:
         return tuple(index[axis] for axis in self.job.axes), laid_out
 
 
-def open_planes(translator: Translator, planes: Planes) -> Planes:
+def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:
     """Lay an image out as a model takes it; raises `InputError` where it does not fit."""
     codec, z_context = translator.source_codec, translator.config.z_context
     gray = takes_gray(codec)
-    return lay_out_source(planes, codec.layout, codec.channels, z_context, gray=gray)
+    return open_source_image(planes, codec.layout, codec.channels, z_context, gray=gray)
 
 
 def frame_axes(axes: str) -> str:
@@ -159,7 +159,7 @@ def frame_axes(axes: str) -> str:
     return "".join(axis for axis in axes if axis not in "CSYX")
 
 
-def frame_shape(planes: Planes, frames: range) -> tuple[int, ...]:
+def frame_shape(planes: LazyImage, frames: range) -> tuple[int, ...]:
     """Return the lengths of the frame axes of what comes out."""
     if not planes.frame_shape:
         return ()
@@ -167,7 +167,7 @@ def frame_shape(planes: Planes, frames: range) -> tuple[int, ...]:
     return (len(frames) * first // planes.frames, *rest)
 
 
-def mark_of(read: Planes) -> int:
+def block_checksum(read: LazyImage) -> int:
     """Return a checksum of what a block was computed from."""
     mark = 0
     for member in read.members:

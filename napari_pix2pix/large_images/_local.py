@@ -10,7 +10,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
 from napari_pix2pix.io.resumable import GrowingImage, part_of
 from napari_pix2pix.large_images._blocks import Block
-from napari_pix2pix.large_images._job import Work, mark_of, reason_of
+from napari_pix2pix.large_images._job import Work, block_checksum, reason_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ class Unread(NamedTuple):
     why: str
 
 
-class Hands(Protocol):
+class BlockWorker(Protocol):
     """Whoever makes blocks."""
 
     def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
@@ -40,7 +40,7 @@ class Hands(Protocol):
         """Make blocks, write and note them; tell after each."""
 
 
-class Here:
+class LocalWorker:
     """The hands of this process: one block is read and one written while another is computed.
 
     Parameters
@@ -80,7 +80,7 @@ class Here:
                 if writing is not None:
                     writing.result()
                 window, laid_out = work.lay_out(block, pixels)
-                mark = mark_of(read)
+                mark = block_checksum(read)
                 writing = writer.submit(growing.write, block.number, window, laid_out, mark)
                 tell()
             if writing is not None:
@@ -89,7 +89,10 @@ class Here:
 
 
 def complete(
-    work: Work, growing: GrowingImage, hands: Hands, on_tile: Callable[[int, int], None] | None
+    work: Work,
+    growing: GrowingImage,
+    hands: BlockWorker,
+    on_tile: Callable[[int, int], None] | None,
 ) -> None:
     """Make the blocks that are left.
 
@@ -123,7 +126,7 @@ def complete(
         raise FileError(_sentence(unread, len(blocks), growing))
 
 
-def _measure(growing: GrowingImage, hands: Hands, frames: set[int]) -> OfFrames:
+def _measure(growing: GrowingImage, hands: BlockWorker, frames: set[int]) -> OfFrames:
     """Measure frames once: a run that goes on has the same statistics for all their blocks."""
     kept = {frame: growing.kept(f"measured_{frame}") for frame in sorted(frames)}
     found = {

@@ -23,7 +23,7 @@ from napari_pix2pix.errors import DeviceError, FileError
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import GrowingImage, part_of, write_apart
 from napari_pix2pix.large_images._blocks import Block
-from napari_pix2pix.large_images._job import Job, Work, mark_of, reason_of
+from napari_pix2pix.large_images._job import Job, Work, block_checksum, reason_of
 from napari_pix2pix.large_images._local import OfFrames, Unread
 from napari_pix2pix.translator import Translator
 
@@ -81,7 +81,7 @@ class Cluster:
         self._client, self._address, self._name = client, address, name
         self.threads = sum(client.nthreads().values())
 
-    def hands(self, job: Job) -> There:
+    def hands(self, job: Job) -> ClusterWorker:
         """Return what makes the blocks of one image.
 
         Raises
@@ -97,11 +97,11 @@ class Cluster:
                     f"The worker {worker} {missing}: all workers need the same folders as this "
                     "process, under the same names."
                 )
-        return There(self._client, self._address, self._name, job)
+        return ClusterWorker(self._client, self._address, self._name, job)
 
 
-class There:
-    """The workers of a cluster, at one image; see `Hands`."""
+class ClusterWorker:
+    """The workers of a cluster, at one image; see `BlockWorker`."""
 
     def __init__(self, client: Client, address: str, name: str, job: Job) -> None:
         self._client, self._address = client, address
@@ -207,7 +207,7 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
         pixels = work.translate(read, block, measured)
     write_apart(job.out, *work.lay_out(block, pixels))
     texts = (str(one.message) for one in said if issubclass(one.category, UserWarning))
-    return Made(block, mark_of(read), said=tuple(texts))
+    return Made(block, block_checksum(read), said=tuple(texts))
 
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:

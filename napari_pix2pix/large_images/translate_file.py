@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference import calls
 from napari_pix2pix.inference.acceleration import check_can_be_compiled
@@ -31,13 +31,13 @@ from napari_pix2pix.large_images._blocks import Plan, parse_frames, parse_region
 from napari_pix2pix.large_images._job import (
     Job,
     Work,
+    block_checksum,
     frame_axes,
     frame_shape,
-    mark_of,
     open_planes,
     options_of,
 )
-from napari_pix2pix.large_images._local import Here, complete
+from napari_pix2pix.large_images._local import LocalWorker, complete
 from napari_pix2pix.large_images.cluster import Cluster
 from napari_pix2pix.translator import Translator
 
@@ -179,7 +179,7 @@ def translate_file(
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, growing, source)
     try:
-        hands = cluster.hands(job) if cluster else Here(work)
+        hands = cluster.hands(job) if cluster else LocalWorker(work)
     except FileError:
         growing.give_up()
         raise
@@ -191,7 +191,7 @@ def _outline(
     translator: Translator,
     image: ImageFile,
     out: Path,
-    planes: Planes,
+    planes: LazyImage,
     plan: Plan,
     output: Any,
     record: Mapping[str, Any],
@@ -221,7 +221,7 @@ def _outline(
 
 def _side(
     translator: Translator,
-    planes: Planes,
+    planes: LazyImage,
     region: Box,
     how: Mapping[str, Any],
     cluster: Cluster | None = None,
@@ -248,7 +248,7 @@ def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
         if block.number not in growing.done:
             continue
         try:
-            same = mark_of(work.read(block)) == growing.done[block.number]
+            same = block_checksum(work.read(block)) == growing.done[block.number]
         except Exception:  # which errors these are is up to the format's library
             same = False
         if not same:
@@ -258,7 +258,7 @@ def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
             )
 
 
-def _warn(translator: Translator, planes: Planes) -> None:
+def _warn(translator: Translator, planes: LazyImage) -> None:
     """Warn of an image that is unlike those of the training, from a few windows of it."""
     calls.warn_of_dtype(translator.source_codec, planes.dtype)
     codecs = translator.source_codec, translator.target_codec

@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: how good a prediction is, and how good the best trivial map would be."""
+"""Arrays in, numbers out: how good a prediction is, and how good the baseline would be."""

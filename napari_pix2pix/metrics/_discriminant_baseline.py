@@ -1,4 +1,4 @@
-"""The best trivial map for several classes: what a pixel's own values tell, without neighbours."""
+"""The baseline for several classes: what a pixel's own values tell, without neighbours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Triple = tuple[Array, Array, Array | None]
 
 
 @dataclass(frozen=True)
-class ClassMap:
+class DiscriminantBaseline:
     """Linear discriminant analysis of single pixels (Fisher, 1936).
 
     Least squares to one plane a class would never choose a class that lies between two others, as
@@ -45,7 +45,7 @@ class ClassMap:
     offsets: tuple[float, ...]
 
     @classmethod
-    def fit(cls, pairs: Iterable[Triple]) -> ClassMap:
+    def fit(cls, pairs: Iterable[Triple]) -> DiscriminantBaseline:
         """Fit to the valid pixels of all pairs.
 
         Of the two usual choices, all classes equally likely or as likely as they are frequent,
@@ -72,7 +72,7 @@ class ClassMap:
             raise InputError("No pixel is valid to fit a map of classes to; give at least one.")
         candidates = _discriminants(pixels)
 
-        def mean_dice(candidate: ClassMap) -> float:
+        def mean_dice(candidate: DiscriminantBaseline) -> float:
             counts = [
                 label_counts(candidate._choose(source), labels, kind="classes")
                 for source, labels in pixels
@@ -118,7 +118,7 @@ class ClassMap:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ClassMap:
+    def from_dict(cls, values: Mapping[str, Any]) -> DiscriminantBaseline:
         """Rebuild a map from what `to_dict` gave."""
         return cls(
             values=tuple(map(int, values["values"])),
@@ -140,7 +140,7 @@ def _pixels(source: Array, target: Array, valid: Array | None) -> tuple[Array, A
     return source[:, counted].T, target[0][counted].astype(np.int64)
 
 
-def _discriminants(pixels: list[tuple[Array, Array]]) -> list[ClassMap]:
+def _discriminants(pixels: list[tuple[Array, Array]]) -> list[DiscriminantBaseline]:
     """Return the discriminants for equal and for measured frequencies."""
     values = np.unique(np.concatenate([np.unique(labels) for _, labels in pixels]))
     channels = pixels[0][0].shape[1]
@@ -165,7 +165,7 @@ def _discriminants(pixels: list[tuple[Array, Array]]) -> list[ClassMap]:
     constants = -0.5 * (weights * means).sum(axis=1) - weights @ (origin + centre)
     priors = (np.zeros(len(values)), np.log(counts / counts.sum()))
     return [
-        ClassMap(
+        DiscriminantBaseline(
             values=tuple(int(value) for value in values),
             weights=tuple(tuple(float(w) for w in row) for row in weights),
             offsets=tuple(float(offset) for offset in constants + prior),

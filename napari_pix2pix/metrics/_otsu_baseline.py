@@ -1,4 +1,4 @@
-"""The best trivial map for labels: the score that a network has to beat.
+"""The baseline for labels: the score that a network has to beat.
 
 For a foreground or for objects it is what users do by hand: Otsu's threshold of each image, on the
 channel that serves best, and watershed on the distance transform. More classes than two have
@@ -32,7 +32,7 @@ _MOST_BLOCKS = 32  # watershed is slow, and the best distance is soon known
 
 
 @dataclass(frozen=True)
-class OtsuMap:
+class OtsuBaseline:
     """Otsu's threshold of each image, and watershed for instances.
 
     Attributes
@@ -78,7 +78,7 @@ class OtsuMap:
         rgb: bool = False,
         channel: int | None = None,
         smallest: int = 1,
-    ) -> OtsuMap:
+    ) -> OtsuBaseline:
         """Choose channel, polarity and distance by their scores on the training pixels.
 
         Channel and polarity are those of the best Dice of the foreground; then, for instances,
@@ -166,7 +166,7 @@ class OtsuMap:
         return {"map": "otsu", **asdict(self), "values": list(self.values)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> OtsuMap:
+    def from_dict(cls, values: Mapping[str, Any]) -> OtsuBaseline:
         """Rebuild a map from what `to_dict` gave."""
         low, high = map(int, values["values"])
         return cls(

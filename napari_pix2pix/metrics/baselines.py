@@ -1,10 +1,10 @@
-"""The best trivial map: the score that a network has to beat.
+"""The baseline: the score that a network has to beat.
 
 Often the source nearly tells the target pixel by pixel, and a high correlation then says little
 about the network. So every score stands beside that of a least-squares fit from the source's
 channels to each target channel, which knows nothing of a pixel's neighbours.
 
-The best trivial map for each kind of target: what any network has to beat.
+The baseline for each kind of target: what any network has to beat.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._discriminant_baseline import ClassMap
-from napari_pix2pix.metrics._otsu_baseline import OtsuMap
+from napari_pix2pix.metrics._discriminant_baseline import DiscriminantBaseline
+from napari_pix2pix.metrics._otsu_baseline import OtsuBaseline
 
 Array = NDArray[Any]
 
@@ -27,7 +27,7 @@ _RANK_TOLERANCE = 1e-10  # directions this much weaker than the strongest are ro
 
 
 @dataclass(frozen=True)
-class LinearMap:
+class LinearBaseline:
     """A weighted sum of the source's channels and a constant, for each target channel.
 
     Attributes
@@ -50,7 +50,7 @@ class LinearMap:
     offsets: tuple[float, ...]
 
     @classmethod
-    def fit(cls, pairs: Iterable[tuple[Array, Array, Array | None]]) -> LinearMap:
+    def fit(cls, pairs: Iterable[tuple[Array, Array, Array | None]]) -> LinearBaseline:
         """Fit by least squares over the valid pixels of all pairs.
 
         The pairs are seen once, one at a time. Constant or collinear source channels are no
@@ -124,7 +124,7 @@ class LinearMap:
         return {"weights": [list(row) for row in self.weights], "offsets": list(self.offsets)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LinearMap:
+    def from_dict(cls, values: Mapping[str, Any]) -> LinearBaseline:
         """Rebuild a map from what `to_dict` gave."""
         return cls(
             weights=tuple(tuple(map(float, row)) for row in values["weights"]),
@@ -179,18 +179,18 @@ def _solve(triangle: NDArray[np.float64], channel: int) -> tuple[list[float], fl
     return weights, float(mean - np.dot(weights, means))
 
 
-TrivialMap: TypeAlias = LinearMap | OtsuMap | ClassMap
+Baseline: TypeAlias = LinearBaseline | OtsuBaseline | DiscriminantBaseline
 Triple: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def fit_trivial(
+def fit_baseline(
     triples: Sequence[Triple],
     *,
     kind: Literal["image", "classes", "instances"],
     rgb: bool = False,
     smallest: int = 1,
-) -> TrivialMap:
-    """Fit the best trivial map on training pixels.
+) -> Baseline:
+    """Fit the baseline on training pixels.
 
     Parameters
     ----------
@@ -205,15 +205,15 @@ def fit_trivial(
         Smaller objects are dropped, as the network's are.
     """
     if kind == "image":
-        return LinearMap.fit(triples)
+        return LinearBaseline.fit(triples)
     if kind == "classes" and len({value for _, t, v in triples for value in np.unique(t[v])}) > 2:
-        return ClassMap.fit(triples)
-    return OtsuMap.fit(triples, kind=kind, rgb=rgb, smallest=smallest)
+        return DiscriminantBaseline.fit(triples)
+    return OtsuBaseline.fit(triples, kind=kind, rgb=rgb, smallest=smallest)
 
 
 @dataclass(frozen=True)
-class TrivialMaps:
-    """The best trivial map of each condition; of the only one, where a model has none.
+class Baselines:
+    """The baseline of each condition; of the only one, where a model has none.
 
     Attributes
     ----------
@@ -221,7 +221,7 @@ class TrivialMaps:
         In the order of the model's conditions; empty where nothing was fitted.
     """
 
-    maps: tuple[TrivialMap, ...]
+    maps: tuple[Baseline, ...]
 
     def predict(self, source: np.ndarray, condition: int = 0) -> np.ndarray:
         """Predict (K, H, W) from a source (C, H, W) under a condition's index."""
@@ -232,15 +232,15 @@ class TrivialMaps:
         return {"maps": [one.to_dict() for one in self.maps]}
 
     @classmethod
-    def from_dict(cls, parts: Mapping[str, Any]) -> TrivialMaps:
+    def from_dict(cls, parts: Mapping[str, Any]) -> Baselines:
         """Build the maps whose `to_dict` returned ``parts``."""
         return cls(tuple(_map_from_dict(one) for one in parts["maps"]))
 
 
-def _map_from_dict(parts: Mapping[str, Any]) -> TrivialMap:
+def _map_from_dict(parts: Mapping[str, Any]) -> Baseline:
     match parts.get("map"):
         case "otsu":
-            return OtsuMap.from_dict(parts)
+            return OtsuBaseline.from_dict(parts)
         case "classes":
-            return ClassMap.from_dict(parts)
-    return LinearMap.from_dict(parts)
+            return DiscriminantBaseline.from_dict(parts)
+    return LinearBaseline.from_dict(parts)

@@ -49,7 +49,7 @@ class Calibration:
     pixels: int
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """What it says, in sentences."""
         if not any(self.spreads):
             return "All samples are alike: they say nothing of where the error is."
@@ -71,7 +71,7 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "conclusion": self.conclusion}
 
 
 def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Calibration:
@@ -93,7 +93,7 @@ def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Cal
     --------
     >>> spread = np.linspace(1, 2, 1000)
     >>> error = spread * np.random.default_rng(0).choice([-1, 1], 1000)
-    >>> calibrate(spread, error, samples=8).verdict.split(" (")[0]
+    >>> calibrate(spread, error, samples=8).conclusion.split(" (")[0]
     'The spread tells where the error is'
     """
     spread, error = (np.asarray(one, np.float64).ravel() for one in (spread, error))

@@ -12,12 +12,12 @@ from typing import Literal, NamedTuple
 _HEADLINES = {"pearson": "Pearson", "f1": "F1", "dice": "Dice"}
 
 
-def headline(scores: Mapping[str, float]) -> tuple[str, float]:
+def primary_metric(scores: Mapping[str, float]) -> tuple[str, float]:
     """Return the name and value of the score that a set is judged by.
 
     Examples
     --------
-    >>> headline({"dice": 0.9, "f1": 0.8})
+    >>> primary_metric({"dice": 0.9, "f1": 0.8})
     ('F1', 0.8)
     """
     key = next(key for key in _HEADLINES if key in scores)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._otsu_baseline import OtsuMap
+from napari_pix2pix.metrics._otsu_baseline import OtsuBaseline
 
 Segmenter = Callable[[NDArray[Any]], Any]
 
-_DEFAULT = OtsuMap(kind="instances", channel=0, bright=True, min_distance=5, smallest=16)
+_DEFAULT = OtsuBaseline(kind="instances", channel=0, bright=True, min_distance=5, smallest=16)
 
 
 def segment_otsu(image: NDArray[Any]) -> NDArray[Any]:

@@ -106,7 +106,7 @@ def summarise(scored: Sequence[tuple[str, Mapping[str, Scored]]]) -> dict[str, A
     Parameters
     ----------
     scored : sequence of (str, mapping of str to Scored)
-        Name of each image, and the scores of each side, such as ``prediction`` and ``trivial``.
+        Name of each image, and the scores of each side, such as ``prediction`` and ``baseline``.
 
     Returns
     -------

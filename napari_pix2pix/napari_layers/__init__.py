@@ -8,15 +8,16 @@ from napari_pix2pix.napari_layers.pairs import (
     image_of,
     layers_in,
     mask_of,
-    misplaced,
     pair_of,
     read_pair,
     read_pairs,
+    transforms_differ,
 )
 from napari_pix2pix.napari_layers.results import (
     KEY,
     answer_in,
     as_shown,
+    discriminator_layer,
     is_result_of,
     made_layer,
     output_layer,
@@ -24,7 +25,6 @@ from napari_pix2pix.napari_layers.results import (
     result_name,
     result_record,
     trained_look,
-    verdict_layer,
     visible_region,
 )
 from napari_pix2pix.napari_layers.snapshots import (
@@ -35,27 +35,26 @@ from napari_pix2pix.napari_layers.snapshots import (
     planes_of,
     snapshot,
 )
-from napari_pix2pix.napari_layers.transforms import Place, place_of
+from napari_pix2pix.napari_layers.transforms import LayerTransform, transform_of
 
 __all__ = [
     "KEY",
     "Copy",
-    "Place",
+    "LayerTransform",
     "Snapshot",
     "answer_in",
     "as_shown",
     "as_trained",
     "copied_pair",
+    "discriminator_layer",
     "image_of",
     "is_layer",
     "is_result_of",
     "layers_in",
     "made_layer",
     "mask_of",
-    "misplaced",
     "output_layer",
     "pair_of",
-    "place_of",
     "planes_of",
     "read_pair",
     "read_pairs",
@@ -64,6 +63,7 @@ __all__ = [
     "result_record",
     "snapshot",
     "trained_look",
-    "verdict_layer",
+    "transform_of",
+    "transforms_differ",
     "visible_region",
 ]

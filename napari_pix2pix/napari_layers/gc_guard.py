@@ -38,7 +38,7 @@ def collect_due() -> None:
         gc.collect(due[-1])
 
 
-def settle() -> None:
+def freeze() -> None:
     """Collect all, and leave what there is now out of later collections until `release`.
 
     Looking through all objects stalls a viewer for a tenth of a second.

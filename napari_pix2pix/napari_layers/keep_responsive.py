@@ -28,7 +28,7 @@ _PERIOD = 10  # milliseconds between two looks at the work; Ctrl+C is seen then 
 _NAME = "pix2pix console"  # of the thread
 
 
-class Desk:
+class ProgressReporter:
     """What work is given to speak to the user; this one is silent."""
 
     def show(self, progress: float, text: str = "") -> None:
@@ -52,15 +52,15 @@ class Desk:
         return function()
 
 
-def keep_alive(
-    work: Callable[[Desk], T], *, title: str, stop: Callable[[], None] | None = None
+def run_responsive(
+    work: Callable[[ProgressReporter], T], *, title: str, stop: Callable[[], None] | None = None
 ) -> T:
     """Do work while the viewer, if one is open, stays alive.
 
     Parameters
     ----------
     work : callable
-        Given a `Desk`. With a viewer it runs in a thread of its own.
+        Given a `ProgressReporter`. With a viewer it runs in a thread of its own.
     title : str
         Of the bar in napari's activity dock, whose Cancel stops the work, as Ctrl+C does, and as
         closing the last viewer does.
@@ -80,10 +80,10 @@ def keep_alive(
         When work without `stop` was stopped, or Ctrl+C was given twice.
     """
     if not _viewer_is_open():
-        return work(Desk())
+        return work(ProgressReporter())
     if _Beside.active is not None:
         if _Beside.active.answering:
-            return work(Desk())
+            return work(ProgressReporter())
         raise InputError(
             f"{_Beside.active.title} is still going on: wait for its end, or stop it in the "
             "activity dock, at the lower right of the viewer."
@@ -96,7 +96,7 @@ def keep_alive(
         _Beside.active = None
 
 
-class _Beside(Desk):
+class _Beside(ProgressReporter):
     """Work in a thread of its own, and a nested event loop that waits for it."""
 
     active: ClassVar[_Beside | None] = None
@@ -125,7 +125,7 @@ class _Beside(Desk):
                 return answer.result()
         raise KeyboardInterrupt(f"{self.title} was broken off.")
 
-    def run(self, work: Callable[[Desk], T]) -> T:
+    def run(self, work: Callable[[ProgressReporter], T]) -> T:
         """Do the work; called in the main thread."""
         # What is set for the caller holds for the work too.
         run = contextvars.copy_context().run
@@ -156,7 +156,7 @@ class _Beside(Desk):
     def _over(self) -> bool:
         return self._result.done() or self._broken_off
 
-    def _work(self, work: Callable[[Desk], Any]) -> None:
+    def _work(self, work: Callable[[ProgressReporter], Any]) -> None:
         try:
             self._result.set_result(work(self))
         except BaseException as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.inputs import make_pairs
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.snapshots import (
@@ -27,7 +27,7 @@ from napari_pix2pix.napari_layers.snapshots import (
     size_of,
     snapshot,
 )
-from napari_pix2pix.napari_layers.transforms import Place, place_of
+from napari_pix2pix.napari_layers.transforms import LayerTransform, transform_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -56,7 +56,7 @@ def pair_of(
     Returns
     -------
     Pair
-        Named by its layers. `misplaced` says whether they lie at different places.
+        Named by its layers. `transforms_differ` says whether they lie at different places.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def copied_pair(pair: Pair) -> Pair:
     )
 
 
-def _copied_planes(planes: Planes) -> Planes:
+def _copied_planes(planes: LazyImage) -> LazyImage:
     return planes.on([copied(member.array) for member in planes.members])
 
 
@@ -139,7 +139,7 @@ def read_pairs(
     read = []
     for pair in pairs:
         layers = [*(layers_in(pair.source) or ()), *(layers_in(pair.target) or ())]
-        note = misplaced(layers)
+        note = transforms_differ(layers)
         if note:
             warnings.warn(note, UserWarning, stacklevel=3)
         if layers_in(pair.source) and layers_in(pair.target):
@@ -187,7 +187,7 @@ def image_of(value: Any, layout: Layout) -> tuple[Any, list[Snapshot]]:
     return (planes_of(shown) if shown else value), shown
 
 
-def misplaced(layers: Sequence[Layer]) -> str:
+def transforms_differ(layers: Sequence[Layer]) -> str:
     """Say in a sentence that layers lie at different places; empty if they don't.
 
     Layers are paired pixel by pixel, whatever their transforms.
@@ -256,7 +256,7 @@ def _drawn(layer: Any, like: Snapshot) -> NDArray[np.bool_]:
     from napari.layers import Shapes
 
     count = layer.ndim if layer.ndim == len(like.field_shape) else 2
-    there, here = place_of(layer).last(count).matrix, like.field_place.last(count).matrix
+    there, here = transform_of(layer).last(count).matrix, like.field_place.last(count).matrix
     move = np.linalg.inv(here) @ there
     data = [np.asarray(one)[:, -count:] @ move[:-1, :-1].T + move[:-1, -1] for one in layer.data]
     shape = like.field_shape[-count:]
@@ -281,8 +281,8 @@ def _check_same_size(source: Snapshot, target: Snapshot) -> None:
         )
 
 
-def _field_place(layer: Layer) -> Place:
-    place = place_of(layer)
+def _field_place(layer: Layer) -> LayerTransform:
+    place = transform_of(layer)
     axis = labelled_channels(place)
     return place if axis is None else place.without(axis)
 

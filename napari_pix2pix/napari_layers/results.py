@@ -126,8 +126,8 @@ def made_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> 
     return Image(array, rgb=layout.rgb, **keywords, **trained_look(codec))
 
 
-def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
-    """Make the layer of a discriminator's verdict: what looks false in one colour, real in another.
+def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
+    """Make the layer of a discriminator's map: what looks false in one colour, real in another.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def verdict_layer(array: NDArray[Any], like: Snapshot) -> Layer:
         like,
         layout=Layout(),
         kind="image",
-        name=f"{like.name} [verdict]",
+        name=f"{like.name} [discriminator map]",
         look={"colormap": "PiYG", "contrast_limits": (-most, most)},
     )
     layer.opacity = 0.6  # what is judged shows through
@@ -223,7 +223,7 @@ def result_record(
     trained_on : str
         The summary of the model's training.
     scores : mapping
-        Of the training, for prediction and trivial map.
+        Of the training, for prediction and baseline.
     samples : int
         How often the model was asked.
     shown : str

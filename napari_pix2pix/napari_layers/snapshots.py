@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers.transforms import Place, place_of
+from napari_pix2pix.napari_layers.transforms import LayerTransform, transform_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -49,7 +49,7 @@ class Snapshot:
 
     data: Any = field(repr=False)
     name: str
-    place: Place = field(repr=False)
+    place: LayerTransform = field(repr=False)
     rgb: bool = False
     labels: bool = False
     channel_axis: int | None = None
@@ -57,7 +57,7 @@ class Snapshot:
     layer_id: str = field(default="", repr=False)
 
     @property
-    def field_place(self) -> Place:
+    def field_place(self) -> LayerTransform:
         """The place without the axis of the channels."""
         return self.place if self.channel_axis is None else self.place.without(self.channel_axis)
 
@@ -105,7 +105,7 @@ def snapshot(layer: Layer, *, copy: Copy = True) -> Snapshot:
     if not isinstance(layer, Image | Labels):
         raise InputError(f"{named(layer)}; give an Image or a Labels layer.")
     rgb = bool(getattr(layer, "rgb", False))
-    place = place_of(layer)
+    place = transform_of(layer)
     data = layer.data[0] if layer.multiscale else layer.data
     one_colour = isinstance(layer, Image) and not rgb
     return Snapshot(
@@ -143,7 +143,7 @@ def as_trained(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
     return list(snapshots)
 
 
-def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> Planes:
+def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
     """Open layers as one image: several are its channels, in their order.
 
     Parameters
@@ -167,9 +167,9 @@ def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> Planes:
                 "channels of one image need the same frames, height and width."
             )
     if len(snapshots) == 1:
-        return Planes(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
+        return LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
     arrays = tuple(channel for one in snapshots for channel in _channels(one))
-    return Planes(arrays, rgb=False, what=what)
+    return LazyImage(arrays, rgb=False, what=what)
 
 
 def copied(array: Any) -> Any:
@@ -193,7 +193,7 @@ def _kept(data: Any, *, copy: Copy) -> Any:
     return kept
 
 
-def labelled_channels(place: Place) -> int | None:
+def labelled_channels(place: LayerTransform) -> int | None:
     """Find the negative axis that its label says is the channels'."""
     labels = [label.lower() for label in place.axis_labels]
     found = [axis for axis, label in enumerate(labels) if label in _CHANNEL_LABELS]

@@ -15,7 +15,7 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerTransform:
     """Where a layer lies: its transforms, and unit and label of each axis, RGB not among them.
 
     Attributes
@@ -56,15 +56,15 @@ class Place:
         matrices = {name: np.array(getattr(self, name)) for name in ("rotate", "shear", "affine")}
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | matrices
 
-    def without(self, axis: int) -> Place:
+    def without(self, axis: int) -> LayerTransform:
         """Leave an axis out, such as that of the channels."""
         return self._of([i for i in range(self.ndim) if i != axis % self.ndim])
 
-    def last(self, count: int) -> Place:
+    def last(self, count: int) -> LayerTransform:
         """Keep the last axes only."""
         return self._of(list(range(self.ndim - count, self.ndim)))
 
-    def with_axis_in_front(self, label: str) -> Place:
+    def with_axis_in_front(self, label: str) -> LayerTransform:
         """Add a first axis that changes nothing, with a label of its own."""
 
         def grown(matrix: Matrix) -> Matrix:
@@ -72,7 +72,7 @@ class Place:
             larger[1:, 1:] = matrix
             return _frozen(larger)
 
-        return Place(
+        return LayerTransform(
             scale=(1.0, *self.scale),
             translate=(0.0, *self.translate),
             rotate=grown(self.rotate),
@@ -82,14 +82,14 @@ class Place:
             axis_labels=(label, *self.axis_labels),
         )
 
-    def _of(self, axes: list[int]) -> Place:
+    def _of(self, axes: list[int]) -> LayerTransform:
         def part(values: Any) -> tuple[Any, ...]:
             return tuple(values[axis] for axis in axes)
 
         def block(matrix: Matrix, axes: list[int] = axes) -> Matrix:
             return _frozen(np.array(matrix)[np.ix_(axes, axes)])
 
-        return Place(
+        return LayerTransform(
             scale=part(self.scale),
             translate=part(self.translate),
             rotate=block(self.rotate),
@@ -100,7 +100,7 @@ class Place:
         )
 
 
-def place_of(layer: Layer) -> Place:
+def transform_of(layer: Layer) -> LayerTransform:
     """Read where a layer lies."""
     _, told, _ = layer.as_layer_data_tuple()
     shear = np.asarray(told["shear"], float)
@@ -108,7 +108,7 @@ def place_of(layer: Layer) -> Place:
         matrix = np.eye(layer.ndim)
         matrix[np.triu_indices(layer.ndim, 1)] = shear
         shear = matrix
-    return Place(
+    return LayerTransform(
         scale=tuple(map(float, told["scale"])),
         translate=tuple(map(float, told["translate"])),
         rotate=_frozen(told["rotate"]),

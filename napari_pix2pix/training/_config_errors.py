@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-if TYPE_CHECKING:
-    from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training._config_fields import ConfigFields
 
 
 def in_words(error: ValidationError, fields: Mapping[str, Any], known: Collection[str]) -> str:
@@ -39,7 +38,7 @@ def in_words(error: ValidationError, fields: Mapping[str, Any], known: Collectio
     return f"{name} should {wanted}, got {first['input']!r}."
 
 
-def find_conflict(config: TrainConfig) -> str | None:
+def find_conflict(config: ConfigFields) -> str | None:
     """Say which fields, each right in itself, do not go together; None when all do."""
     if config.adversarial_weight == 0 and config.reconstruction_weight == 0:
         return (
@@ -88,7 +87,7 @@ def find_conflict(config: TrainConfig) -> str | None:
     return _stale_conflict(config) or _patch_conflict(config)
 
 
-def _stale_conflict(config: TrainConfig) -> str | None:
+def _stale_conflict(config: ConfigFields) -> str | None:
     """Say what the Torch original's order of updates does not go with."""
     if not config.stale_discriminator:
         return None
@@ -106,7 +105,7 @@ def _stale_conflict(config: TrainConfig) -> str | None:
     return None
 
 
-def _patch_conflict(config: TrainConfig) -> str | None:
+def _patch_conflict(config: ConfigFields) -> str | None:
     """Say why the networks can't take patches of this size."""
     multiple = 4 if config.generator == "resnet" else 2**config.depth
     if config.patch % multiple:

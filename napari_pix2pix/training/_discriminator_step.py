@@ -20,7 +20,7 @@ from napari_pix2pix.core import (
     stack_planes,
 )
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.distributed import average_gradients, own_part
+from napari_pix2pix.training.distributed import average_gradients, local_slice
 from napari_pix2pix.training.networks import Discriminator
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Losses = dict[str, Tensor]
 
 
-class Critic:
+class DiscriminatorStep:
     """A discriminator with its optimizer.
 
     Parameters
@@ -102,7 +102,7 @@ class Critic:
         objective = self.weight * (losses["D_fake"] + losses["D_real"])
         if config.gradient_penalty:
             drawn = torch.rand(self.fabric.world_size * len(fake), 1, 1, 1, device=fake.device)
-            alpha = own_part(self.fabric, drawn)
+            alpha = local_slice(self.fabric, drawn)
             # In full precision: the gradient of a gradient has no room for less.
             penalty = gradient_penalty(self.discriminator, real_pair, fake_pair.float(), alpha)
             losses["D_penalty"] = config.gradient_penalty * penalty
@@ -152,7 +152,7 @@ class Critic:
             return None
         count = self.fabric.world_size * len(image)
         drawn = torch.rand(count, AUGMENTATION_DRAWS, device=image.device)
-        return own_part(self.fabric, drawn)
+        return local_slice(self.fabric, drawn)
 
     def _augmented(self, seen: Tensor, image: Tensor, numbers: Tensor | None = None) -> Tensor:
         """Augment what is seen of ``image``, by numbers that are drawn where none are given."""

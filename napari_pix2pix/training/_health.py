@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 
 _MEMORY = 0.98  # of a running mean over some 50 steps
 _WINNING = 1e-2
@@ -47,7 +47,7 @@ class HealthWatch:
         prediction: np.ndarray,
         truth: np.ndarray,
         scores: Mapping[str, float],
-        trivial: Mapping[str, float],
+        baseline: Mapping[str, float],
         progress: float,
     ) -> list[str]:
         """Look at a validation; return what there is to say.
@@ -56,8 +56,8 @@ class HealthWatch:
         ----------
         prediction, truth : numpy.ndarray
             The first block that is held out; a truth without content asks for no other output.
-        scores, trivial : mapping of str to float
-            Of the network and of the best trivial map, on all blocks.
+        scores, baseline : mapping of str to float
+            Of the network and of the baseline, on all blocks.
         progress : float
             Part of the budget that is used, 0 to 1.
         """
@@ -70,9 +70,11 @@ class HealthWatch:
                 "Check that source and target show the same field, or train for longer.",
             ),
             self._say_once(
-                "trivial",
-                progress >= 0.5 and not constant and headline(scores)[1] < headline(trivial)[1],
-                "Past half of the budget the network is still below the best trivial map: train "
+                "baseline",
+                progress >= 0.5
+                and not constant
+                and primary_metric(scores)[1] < primary_metric(baseline)[1],
+                "Past half of the budget the network is still below the baseline: train "
                 "for longer, or lower adversarial_weight where it is not 0.",
             ),
         ]

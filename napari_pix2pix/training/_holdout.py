@@ -13,7 +13,7 @@ from napari_pix2pix.data.alignment import Alignment, check_alignment, correct_sh
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.data.split import Area, Split, split, whole_areas
-from napari_pix2pix.training._pair_checks import OpenSet
+from napari_pix2pix.training._pair_checks import ValidatedPairs
 from napari_pix2pix.training._sourceless import sourceless_note
 from napari_pix2pix.training.config import TrainConfig
 
@@ -23,7 +23,7 @@ _UNSEEN = Alignment(
 
 
 @dataclass(frozen=True)
-class PlacedSet:
+class SplitPairs:
     """Pairs as they are trained on, and which parts of them are.
 
     Attributes
@@ -46,20 +46,20 @@ class PlacedSet:
         return (0, 0) if self.correction is None else self.correction.origin
 
 
-def place_set(given: OpenSet, config: TrainConfig) -> PlacedSet:
+def split_pairs(given: ValidatedPairs, config: TrainConfig) -> SplitPairs:
     """Split a set, and take a shift out of it if the config asks for that."""
     parts = _split(given.opened, given, config)
     correction = (
         find_correction(given.opened, parts.train, config) if config.correct_shift else None
     )
     if correction is None or not correction.found.shifted:
-        return PlacedSet(given.opened, parts, correction)
+        return SplitPairs(given.opened, parts, correction)
     opened = tuple(correction.open(given.pairs, config.z_context))
-    return PlacedSet(opened, _split(opened, given, config), correction)
+    return SplitPairs(opened, _split(opened, given, config), correction)
 
 
 def look_at_alignment(
-    placed: PlacedSet, config: TrainConfig, source: Codec, target: Codec, *, quick: bool
+    placed: SplitPairs, config: TrainConfig, source: Codec, target: Codec, *, quick: bool
 ) -> tuple[Alignment, str]:
     """Measure how the pairs lie, and say it.
 
@@ -88,7 +88,7 @@ def look_at_alignment(
     return alignment, describe_alignment(alignment, correction)
 
 
-def _split(opened: Sequence[OpenPair], given: OpenSet, config: TrainConfig) -> Split:
+def _split(opened: Sequence[OpenPair], given: ValidatedPairs, config: TrainConfig) -> Split:
     if given.held_out:
         areas = whole_areas(opened)
         return Split(

@@ -19,22 +19,22 @@ from napari_pix2pix.data.checks import named, saturation_note
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.class_values import Side, held_values, large_parts
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.interpret import interpret
+from napari_pix2pix.data.interpret import infer_codec
 from napari_pix2pix.data.kinds import other_kinds
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.fine_tuning import Start
+from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
 
 _SIDES: tuple[Side, Side] = ("source", "target")
 
 
 @dataclass(frozen=True)
-class Understanding:
+class InferredCodecs:
     """What the values of sources and targets mean.
 
     Attributes
@@ -59,13 +59,13 @@ class Understanding:
     warnings: list[str]
 
 
-def understand(
+def infer_codecs(
     opened: Sequence[OpenPair],
     areas: Sequence[Area],
-    blocks: Sequence[Block],
+    blocks: Sequence[SampleBlock],
     config: TrainConfig,
-    start: Start | None,
-) -> Understanding:
+    start: Pretrained | None,
+) -> InferredCodecs:
     """Find out what values mean.
 
     Parameters
@@ -98,7 +98,7 @@ def understand(
         start.check_values(blocks, config, held)
         source, target = start.codecs
         words, doubts = (start.note(config),), []
-    return Understanding(
+    return InferredCodecs(
         source,
         target,
         _resolve(config, source, target),
@@ -112,11 +112,11 @@ def _fit_codec(
     what: Side,
     opened: Sequence[OpenPair],
     areas: Sequence[Area],
-    blocks: Sequence[Block],
+    blocks: Sequence[SampleBlock],
     config: TrainConfig,
 ) -> tuple[Codec, str]:
     """Return the codec of source or target, and what there is to say of it."""
-    return interpret(
+    return infer_codec(
         [getattr(block, what) for block in blocks],
         _valid(what, blocks),
         kind=getattr(config, f"{what}_kind"),
@@ -132,7 +132,7 @@ def _fit_codec(
 def _mixed(
     what: Side,
     opened: Sequence[OpenPair],
-    blocks: Sequence[Block],
+    blocks: Sequence[SampleBlock],
     config: TrainConfig,
     codec: Codec,
 ) -> str:
@@ -152,7 +152,7 @@ def _mixed(
     )
 
 
-def _valid(what: str, blocks: Sequence[Block]) -> list[NDArray[np.bool_]]:
+def _valid(what: str, blocks: Sequence[SampleBlock]) -> list[NDArray[np.bool_]]:
     """Return which pixels count: of the source those where any channel of the target does."""
     if what == "target":
         return [block.valid for block in blocks]
@@ -170,7 +170,7 @@ def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
     return config.model_copy(update=found)
 
 
-def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
+def _class_weights(codec: Codec, blocks: Sequence[SampleBlock]) -> tuple[float, ...]:
     if not isinstance(codec, ClassCodec):
         raise InputError(
             f"class_weights weighs classes, and the target is taken for {codec.kind}: leave "
@@ -179,7 +179,7 @@ def _class_weights(codec: Codec, blocks: Sequence[Block]) -> tuple[float, ...]:
     return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
 
 
-def _saturation(what: Side, codec: Codec, blocks: Sequence[Block]) -> str:
+def _saturation(what: Side, codec: Codec, blocks: Sequence[SampleBlock]) -> str:
     if codec.kind != "image":
         return ""
     images = [getattr(block, what) for block in blocks]
@@ -236,7 +236,7 @@ def _labels(codec: Codec) -> str:
     return "instances" if codec.kind == "instances" else ""
 
 
-def _side(planes: Planes, codec: Codec) -> str:
+def _side(planes: LazyImage, codec: Codec) -> str:
     """Say an image's dtype and channels, or what its labels are."""
     if not planes.channels:
         return "no source"

@@ -12,11 +12,11 @@ from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.training._sourceless import has_source, without_source
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.fine_tuning import Start
+from napari_pix2pix.training.fine_tuning import Pretrained
 
 
 @dataclass(frozen=True)
-class OpenSet:
+class ValidatedPairs:
     """Pairs that go together: those to train on, then those that were given to validate on.
 
     Attributes
@@ -48,12 +48,12 @@ class OpenSet:
         return len(self.opened) - self.count
 
 
-def open_set(
+def validate_pairs(
     pairs: Sequence[Pair],
     held_out: Sequence[Pair],
     config: TrainConfig,
-    start: Start | None,
-) -> tuple[OpenSet, TrainConfig]:
+    start: Pretrained | None,
+) -> tuple[ValidatedPairs, TrainConfig]:
     """Open pairs and refuse what does not go together.
 
     Parameters
@@ -89,7 +89,7 @@ def open_set(
     conditions = _conditions(opened, len(pairs))
     if start is not None:
         conditions = start.check_pairs(opened, conditions)
-    return OpenSet(together, opened, len(pairs), conditions), config
+    return ValidatedPairs(together, opened, len(pairs), conditions), config
 
 
 def _check_channels(opened: Sequence[OpenPair]) -> None:

@@ -23,11 +23,11 @@ from napari_pix2pix.core import (
     stack_planes,
 )
 from napari_pix2pix.training._batches import TensorBatch
-from napari_pix2pix.training._discriminator_step import Critic, Losses, set_up
+from napari_pix2pix.training._discriminator_step import DiscriminatorStep, Losses, set_up
 from napari_pix2pix.training.distributed import (
     average_gradients,
-    own_draws,
-    own_part,
+    local_slice,
+    rank_specific_draws,
     share_of_valid,
 )
 from napari_pix2pix.training.state import TrainingState
@@ -71,7 +71,9 @@ class Pix2PixStep:
         self.optimizer = set_up(fabric, state.optimizer_g)
         self.critic = None
         if state.discriminator is not None and state.optimizer_d is not None:
-            self.critic = Critic(state.discriminator, state.optimizer_d, fabric, self.config)
+            self.critic = DiscriminatorStep(
+                state.discriminator, state.optimizer_d, fabric, self.config
+            )
 
     def __call__(
         self, batch: TensorBatch, *, adversarial: bool, adversarial_weight: float, rate: float
@@ -98,7 +100,7 @@ class Pix2PixStep:
         self._set_rates(rate)
         condition = self._condition_planes(batch)
         planes = stack_planes(batch.source, condition, self._noise(batch))
-        with own_draws(self.fabric):  # of dropout
+        with rank_specific_draws(self.fabric):  # of dropout
             fake = self.generator(planes)
         losses: Losses = {}
         logits = matching = None
@@ -179,6 +181,6 @@ class Pix2PixStep:
         shape = self.fabric.world_size * size, self.config.noise_channels
         device = batch.source.device
         if self.config.noise == "pixel":
-            return own_part(self.fabric, torch.randn(*shape, height, width, device=device))
-        vectors = own_part(self.fabric, torch.randn(shape, device=device))
+            return local_slice(self.fabric, torch.randn(*shape, height, width, device=device))
+        vectors = local_slice(self.fabric, torch.randn(shape, device=device))
         return noise_planes(vectors, height, width)

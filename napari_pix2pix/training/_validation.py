@@ -1,6 +1,6 @@
-"""The best trivial map of each condition, fitted on sampled blocks.
+"""The baseline of each condition, fitted on sampled blocks.
 
-Held-out data: predicted, scored, and put beside the best trivial map.
+Held-out data: predicted, scored, and put beside the baseline.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.inference.model import Model
-from napari_pix2pix.metrics.baselines import Triple, TrivialMap, TrivialMaps, fit_trivial
+from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.summary import pool, score
-from napari_pix2pix.training.fine_tuning import Start
+from napari_pix2pix.training.fine_tuning import Pretrained
 
 
-def fit_trivial_maps(
+def fit_baselines(
     opened: Sequence[OpenPair],
-    blocks: Sequence[Block],
+    blocks: Sequence[SampleBlock],
     conditions: Sequence[Hashable],
     source: Codec,
     target: Codec,
-    start: Start | None,
-) -> TrivialMaps:
+    start: Pretrained | None,
+) -> Baselines:
     """Fit the map of each condition, or keep that of the model to start from.
 
     Parameters
@@ -42,26 +42,26 @@ def fit_trivial_maps(
         Its map stands for a condition of which there is no block.
     """
     if not source.channels:
-        return TrivialMaps(())
-    maps: list[TrivialMap] = []
+        return Baselines(())
+    maps: list[Baseline] = []
     for index, condition in enumerate(conditions or (None,)):
         triples = _triples(opened, blocks, condition)
         if start is not None and not triples:
-            maps.append(start.trivial.maps[index])
+            maps.append(start.baseline.maps[index])
             continue
         maps.append(
-            fit_trivial(
+            fit_baseline(
                 triples,
                 kind=target.kind,
                 rgb=source.layout.rgb,
                 smallest=getattr(target, "smallest", 1),
             )
         )
-    return TrivialMaps(tuple(maps))
+    return Baselines(tuple(maps))
 
 
 def _triples(
-    opened: Sequence[OpenPair], blocks: Sequence[Block], condition: Hashable
+    opened: Sequence[OpenPair], blocks: Sequence[SampleBlock], condition: Hashable
 ) -> list[Triple]:
     """Return a condition's blocks, and for target channels that none of them shows all others."""
     its = [block for block in blocks if opened[block.pair].condition == condition]
@@ -80,7 +80,7 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Validation:
-    """Held-out blocks, and what the best trivial map scores on them.
+    """Held-out blocks, and what the baseline scores on them.
 
     Attributes
     ----------
@@ -88,13 +88,13 @@ class Validation:
         Raw source and target windows.
     conditions : tuple of int
         Index of each block's condition.
-    trivial : dict of str to float
-        Scores of the best trivial map.
+    baseline : dict of str to float
+        Scores of the baseline.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[SampleBlock, ...]
     conditions: tuple[int, ...]
-    trivial: Scores
+    baseline: Scores
 
     def predict(self, model: Model, position: int) -> np.ndarray:
         """Translate the source of one block: (C, h, w) in the target's dtype."""
@@ -115,23 +115,23 @@ class Validation:
 
 def make_validation(
     opened: Sequence[OpenPair],
-    windows: Sequence[Block],
+    windows: Sequence[SampleBlock],
     conditions: Sequence[Hashable],
-    trivial: TrivialMaps,
+    baseline: Baselines,
     codec: Codec,
 ) -> Validation | None:
-    """Put the best trivial map beside held-out windows; None where no pixel of them counts."""
+    """Put the baseline beside held-out windows; None where no pixel of them counts."""
     blocks = tuple(block for block in windows if block.valid.any())
     if not blocks:
         return None
     indices = tuple(
         conditions.index(opened[block.pair].condition) if conditions else 0 for block in blocks
     )
-    return Validation(blocks, indices, trivial_scores(trivial, blocks, indices, codec))
+    return Validation(blocks, indices, baseline_scores(baseline, blocks, indices, codec))
 
 
 def score_blocks(
-    predictions: Sequence[np.ndarray], blocks: Sequence[Block], codec: Codec
+    predictions: Sequence[np.ndarray], blocks: Sequence[SampleBlock], codec: Codec
 ) -> Scores:
     """Score predictions of blocks, pooled over them."""
     return pool(
@@ -148,13 +148,13 @@ def score_blocks(
     )
 
 
-def trivial_scores(
-    trivial: TrivialMaps, blocks: Sequence[Block], conditions: Sequence[int], codec: Codec
+def baseline_scores(
+    baseline: Baselines, blocks: Sequence[SampleBlock], conditions: Sequence[int], codec: Codec
 ) -> Scores:
-    """Score the best trivial map on blocks, as a model would be scored."""
+    """Score the baseline on blocks, as a model would be scored."""
     # Through the codec, so that it is rounded and clipped as a model's output is.
     predictions = [
-        codec.as_target(trivial.predict(block.source, condition))
+        codec.as_target(baseline.predict(block.source, condition))
         for block, condition in zip(blocks, conditions, strict=True)
     ]
     return score_blocks(predictions, blocks, codec)

@@ -15,7 +15,7 @@ import torch
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container, write_container
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.state import TrainingState
@@ -88,7 +88,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, tensors, header, TrainConfig(**header["config"]))
 
 
-def go_on(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
+def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
     """Load a checkpoint into a fresh state, if it is one of the same run."""
     if before.header["fingerprint"] != data.fingerprint:
         raise InputError(
@@ -126,7 +126,7 @@ def model_header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
         "source_codec": data.source_codec.to_dict(),
         "target_codec": data.target_codec.to_dict(),
         "conditions": list(data.conditions),
-        "trivial_map": data.trivial.to_dict(),
+        "baseline": data.baseline.to_dict(),
         "scores": _scores(state, data),
         "history": state.history,
         "summary": data.summary,
@@ -149,13 +149,13 @@ def model_header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
 
 
 def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, float]]:
-    """Scores of the weights that are applied, beside the trivial map's."""
+    """Scores of the weights that are applied, beside the baseline's."""
     validated = [record["validation"] for record in state.history if "validation" in record]
     if not validated or data.validation is None:
         return {}
     prediction = validated[-1]
     if state.config.keep == "best":
         # As TrainingState.keep_best has it: NaN, of a constant prediction, is never the best.
-        known = [scores for scores in validated if not math.isnan(headline(scores)[1])]
-        prediction = max(known or validated[-1:], key=lambda scores: headline(scores)[1])
-    return {"prediction": prediction, "trivial": data.validation.trivial}
+        known = [scores for scores in validated if not math.isnan(primary_metric(scores)[1])]
+        prediction = max(known or validated[-1:], key=lambda scores: primary_metric(scores)[1])
+    return {"prediction": prediction, "baseline": data.validation.baseline}

@@ -1,4 +1,4 @@
-"""From pairs to all that the loop needs: codecs, patches, held-out blocks, the trivial map.
+"""From pairs to all that the loop needs: codecs, patches, held-out blocks, the baseline.
 
 How much is read before training: of a budget in seconds, most is left for training.
 """
@@ -17,15 +17,15 @@ from napari_pix2pix.data.interruption import stop_if_asked
 from napari_pix2pix.data.leaks import leak_note
 from napari_pix2pix.data.pair import OpenPair, Pair
 from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
-from napari_pix2pix.data.sample import Block, sample_blocks
+from napari_pix2pix.data.sample import SampleBlock, sample_blocks
 from napari_pix2pix.data.split import Split
-from napari_pix2pix.metrics.baselines import TrivialMaps
-from napari_pix2pix.training._holdout import PlacedSet, look_at_alignment, place_set
-from napari_pix2pix.training._infer_codecs import Understanding, summarise, understand
-from napari_pix2pix.training._pair_checks import open_set
-from napari_pix2pix.training._validation import Validation, fit_trivial_maps, make_validation
+from napari_pix2pix.metrics.baselines import Baselines
+from napari_pix2pix.training._holdout import SplitPairs, look_at_alignment, split_pairs
+from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs, summarise
+from napari_pix2pix.training._pair_checks import validate_pairs
+from napari_pix2pix.training._validation import Validation, fit_baselines, make_validation
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.fine_tuning import Start
+from napari_pix2pix.training.fine_tuning import Pretrained
 
 # Where fewer blocks could be read in time, the alignment is not looked at.
 _FEW_BLOCKS = 48
@@ -47,8 +47,8 @@ class TrainingData:
         Names of the conditions; empty without any.
     config : TrainConfig
         With what was left open for the pairs to tell: kinds, adversarial weight.
-    trivial : TrivialMaps
-        The best trivial map of each condition, fitted on the training part; none without a source.
+    baseline : TrivialMaps
+        The baseline of each condition, fitted on the training part; none without a source.
     validation : Validation or None
         None when nothing is held out.
     class_weights : tuple of float or None
@@ -82,7 +82,7 @@ class TrainingData:
     target_codec: Codec
     conditions: tuple[Hashable, ...]
     config: TrainConfig
-    trivial: TrivialMaps
+    baseline: Baselines
     validation: Validation | None
     class_weights: tuple[float, ...] | None
     origin: tuple[int, int]
@@ -93,7 +93,7 @@ class TrainingData:
     fingerprint: str
     intensities: tuple[Intensities, Intensities]
     sampled: tuple[int, int]
-    start: Start | None
+    start: Pretrained | None
 
 
 def prepare(
@@ -101,7 +101,7 @@ def prepare(
     config: TrainConfig,
     *,
     held_out: Sequence[Pair] | None = None,
-    start: Start | None = None,
+    start: Pretrained | None = None,
     sampled: Sequence[int] | None = None,
 ) -> TrainingData:
     """Open pairs, hold data out, check what is left and measure its intensities.
@@ -129,15 +129,15 @@ def prepare(
     StoppedError
         Within `stops_when`, once that is asked.
     """
-    given, config = open_set(pairs, held_out or (), config, start)
+    given, config = validate_pairs(pairs, held_out or (), config, start)
     start = None if start is None else start.for_pairs(given.opened)
-    placed = place_set(given, config)
+    placed = split_pairs(given, config)
     opened, parts = placed.opened, placed.parts
     count, validation_count = sampled or (None, None)
     blocks, sample_note = sample_training(opened, parts, config, count)
     warnings = check_blocks(opened, blocks)
     stop_if_asked()
-    known = understand(opened, parts.train, blocks, config, start)
+    known = infer_codecs(opened, parts.train, blocks, config, start)
     config, codecs = known.config, (known.source_codec, known.target_codec)
     warnings += [*known.warnings, look_for_leaks(opened, parts, config)]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
@@ -145,13 +145,13 @@ def prepare(
     if alignment.shifted:
         warnings.append(aligned)
     stop_if_asked()
-    trivial = fit_trivial_maps(opened, blocks, given.conditions, *codecs, start)
+    baseline = fit_baselines(opened, blocks, given.conditions, *codecs, start)
     windows, unknown = leave_out_of_blocks(
         sample_validation(opened, parts, config, validation_count), *codecs
     )
     warnings += unknown
     stop_if_asked()
-    validation = make_validation(opened, windows, given.conditions, trivial, known.target_codec)
+    validation = make_validation(opened, windows, given.conditions, baseline, known.target_codec)
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
     patches = patch_count(opened, parts.train, config.patch)
@@ -164,7 +164,7 @@ def prepare(
         target_codec=known.target_codec,
         conditions=given.conditions,
         config=config,
-        trivial=trivial,
+        baseline=baseline,
         validation=validation,
         class_weights=known.class_weights,
         origin=placed.origin,
@@ -182,9 +182,9 @@ def prepare(
 
 
 def _make_sampler(
-    placed: PlacedSet,
-    blocks: Sequence[Block],
-    known: Understanding,
+    placed: SplitPairs,
+    blocks: Sequence[SampleBlock],
+    known: InferredCodecs,
     conditions: Sequence[Hashable],
 ) -> PatchSampler:
     config = known.config
@@ -207,7 +207,7 @@ def _make_sampler(
     )
 
 
-def _measure(blocks: Sequence[Block]) -> tuple[Intensities, Intensities]:
+def _measure(blocks: Sequence[SampleBlock]) -> tuple[Intensities, Intensities]:
     """Return the intensities of sources and targets."""
     targets, valid = [block.target for block in blocks], [block.valid for block in blocks]
     return (
@@ -216,7 +216,7 @@ def _measure(blocks: Sequence[Block]) -> tuple[Intensities, Intensities]:
     )
 
 
-def _fingerprint(placed: PlacedSet, blocks: Sequence[Block]) -> str:
+def _fingerprint(placed: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
     conditions = [pair.condition for pair in placed.opened]
     parts = placed.parts
     digest = hashlib.sha256(repr((parts.train, parts.validation, conditions)).encode())
@@ -235,7 +235,7 @@ _VALIDATION_SIZE = 512
 
 def sample_training(
     opened: Sequence[OpenPair], parts: Split, config: TrainConfig, count: int | None
-) -> tuple[list[Block], str]:
+) -> tuple[list[SampleBlock], str]:
     """Read the blocks that all statistics are of, and say how many there are of how many.
 
     Parameters
@@ -259,7 +259,7 @@ def sample_training(
 
 def sample_validation(
     opened: Sequence[OpenPair], parts: Split, config: TrainConfig, count: int | None
-) -> list[Block]:
+) -> list[SampleBlock]:
     """Read the held-out windows that are scored; parameters as in `sample_training`."""
     if not parts.validation:
         return []

@@ -104,7 +104,7 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-def leading(fabric: Fabric, *values: float) -> list[float]:
+def broadcast_from_rank0(fabric: Fabric, *values: float) -> list[float]:
     """Return the first process's ``values`` in all processes, so that all decide alike."""
     if fabric.world_size == 1:
         return list(values)
@@ -114,9 +114,9 @@ def leading(fabric: Fabric, *values: float) -> list[float]:
         return shared.tolist()
 
 
-def check_alike(fabric: Fabric, number: int, what: str) -> None:
+def check_same_on_all_ranks(fabric: Fabric, number: int, what: str) -> None:
     """Refuse a process whose ``number`` is not the first's, since it was given ``what``."""
-    if leading(fabric, number) != [number]:
+    if broadcast_from_rank0(fabric, number) != [number]:
         raise InputError(
             f"Process {fabric.global_rank} was given {what} than the first: give all the same."
         )
@@ -148,12 +148,12 @@ def average_statistics(fabric: Fabric, networks: Iterable[nn.Module]) -> None:
     _average(fabric, (tensor for pair in both for tensor in pair if tensor is not None))
 
 
-def own_part(fabric: Fabric, drawn: Tensor) -> Tensor:
+def local_slice(fabric: Fabric, drawn: Tensor) -> Tensor:
     """Return this process's part of what all drew alike for the images of all, (B, ...)."""
     return drawn.chunk(fabric.world_size)[fabric.global_rank]
 
 
-def prepare_alike(
+def prepare_same_on_all_ranks(
     fabric: Fabric,
     prepare: Callable[..., TrainingData],
     *,
@@ -181,15 +181,15 @@ def prepare_alike(
     data = None
     if in_time and sampled is None and fabric.world_size > 1:
         data = prepare(sampled=None) if fabric.global_rank == 0 else None
-        shared = leading(fabric, *((0, 0) if data is None else data.sampled))
+        shared = broadcast_from_rank0(fabric, *((0, 0) if data is None else data.sampled))
         sampled = [int(count) for count in shared]
     data = data or prepare(sampled=sampled)
-    check_alike(fabric, int(data.fingerprint[:12], 16), "other pairs")
+    check_same_on_all_ranks(fabric, int(data.fingerprint[:12], 16), "other pairs")
     return data
 
 
 @contextmanager
-def own_draws(fabric: Fabric) -> Iterator[None]:
+def rank_specific_draws(fabric: Fabric) -> Iterator[None]:
     """Draw otherwise than the other processes, what is not drawn for the images of all."""
     if fabric.global_rank == 0:
         yield

@@ -46,13 +46,13 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Validated(Event):
-    """Scores on the held-out data, each beside the same score of the best trivial map.
+    """Scores on the held-out data, each beside the same score of the baseline.
 
     Attributes
     ----------
     step, epoch : int
         When.
-    prediction, trivial : mapping of str to float
+    prediction, baseline : mapping of str to float
         ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``; for labels ``dice``, ``iou``,
         ``f1`` and more.
     best : bool
@@ -62,7 +62,7 @@ class Validated(Event):
     step: int
     epoch: int
     prediction: Mapping[str, float]
-    trivial: Mapping[str, float]
+    baseline: Mapping[str, float]
     best: bool
 
 

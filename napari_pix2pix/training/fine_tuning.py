@@ -14,14 +14,14 @@ from torch import Tensor
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.class_values import Side
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.dtype_range import codecs_for
-from napari_pix2pix.data.interpret import find_set_kind
+from napari_pix2pix.data.dtype_range import codecs_for_dtypes
+from napari_pix2pix.data.interpret import infer_set_kind
 from napari_pix2pix.data.label_codec import distinct_values, labelled
 from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.metrics.baselines import TrivialMaps
+from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState, Weights, part_of
 
@@ -74,7 +74,7 @@ _DISCRIMINATOR = {
 
 
 @dataclass(frozen=True)
-class Start:
+class Pretrained:
     """The model that a training begins from.
 
     Attributes
@@ -87,7 +87,7 @@ class Start:
         Kept as they are: intensity belongs to the model.
     conditions : tuple of hashable
         Kept, too.
-    trivial : TrivialMaps
+    baseline : TrivialMaps
         For the conditions that the new pairs lack.
     origin : mapping
         What the new model's file says of it: ``summary``, ``steps``, ``discriminator`` (whether
@@ -99,7 +99,7 @@ class Start:
     source_codec: Codec
     target_codec: Codec
     conditions: tuple[Hashable, ...]
-    trivial: TrivialMaps
+    baseline: Baselines
     origin: Mapping[str, Any]
 
     @property
@@ -114,7 +114,7 @@ class Start:
     def for_pairs(self, opened: Sequence[OpenPair]) -> Self:
         """Return the model for the dtypes of the pairs, where its file did not say of which."""
         dtypes = opened[0].source.dtype, opened[0].target.dtype
-        source, target = codecs_for(*self.codecs, *dtypes)
+        source, target = codecs_for_dtypes(*self.codecs, *dtypes)
         return replace(self, source_codec=source, target_codec=target)
 
     def fill(self, config: TrainConfig) -> TrainConfig:
@@ -188,7 +188,7 @@ class Start:
 
     def check_values(
         self,
-        blocks: Sequence[Block],
+        blocks: Sequence[SampleBlock],
         config: TrainConfig,
         held: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
     ) -> None:
@@ -214,7 +214,7 @@ class Start:
         for what, codec in sides:
             windows = [getattr(block, what) for block in blocks]
             given = getattr(config, f"{what}_kind")
-            kind = find_set_kind(windows, codec.layout) if given == "auto" else given
+            kind = infer_set_kind(windows, codec.layout) if given == "auto" else given
             if kind != codec.kind:
                 raise InputError(
                     f"The {what} is taken for {kind}, and the model to start from was trained on "

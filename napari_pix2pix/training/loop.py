@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import name_device
 from napari_pix2pix.inference.model import Model
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
 from napari_pix2pix.training._health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
 from napari_pix2pix.training._schedule import Schedule
@@ -24,7 +24,7 @@ from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.distributed import (
     average_statistics,
-    leading,
+    broadcast_from_rank0,
     mean_over_processes,
 )
 from napari_pix2pix.training.events import (
@@ -223,12 +223,12 @@ class TrainingLoop:
         if not used:
             self.clock.skip(self.control.wait())
         known = used, self.control.stopped, self.clock.seconds()
-        *flags, seconds = leading(self.fabric, *known)
+        *flags, seconds = broadcast_from_rank0(self.fabric, *known)
         return _Turn(bool(flags[0]), bool(flags[1]), seconds)
 
     def _save_now(self) -> bool:
         due = self.save is not None and self.clock.seconds() >= self.next_save
-        return any(leading(self.fabric, due))
+        return any(broadcast_from_rank0(self.fabric, due))
 
     def _is_finite(self) -> bool:
         average_statistics(self.fabric, self.state.networks().values())
@@ -299,7 +299,7 @@ class TrainingLoop:
             return
         began = self.clock.seconds()
         too_dear = self.config.max_seconds and self.validation_total > _OVERHEAD * began
-        if any(leading(self.fabric, bool(too_dear))) and not force:
+        if any(broadcast_from_rank0(self.fabric, bool(too_dear))) and not force:
             return
         epoch = self.schedule.epoch(max(state.step - 1, 0))
         record: dict[str, Any] = {
@@ -314,20 +314,20 @@ class TrainingLoop:
             return
         scores, preview = validation.scores(self.model())
         record["validation"] = scores
-        best = state.keep_best(headline(scores)[1])
-        yield Validated(state.step, epoch, scores, validation.trivial, best)
+        best = state.keep_best(primary_metric(scores)[1])
+        yield Validated(state.step, epoch, scores, validation.baseline, best)
         block = validation.blocks[0]
         if self.preview is None:
             yield self._preview(block, preview)
         progress = self.schedule.progress(state.step, began)
         for sentence in self.health.after_validation(
-            preview, block.target, scores, validation.trivial, progress
+            preview, block.target, scores, validation.baseline, progress
         ):
             yield Health(state.step, sentence)
         self.validation_seconds = self.clock.seconds() - began
         self.validation_total += self.validation_seconds
 
-    def _preview(self, where: Block | Region, image: np.ndarray) -> Preview:
+    def _preview(self, where: SampleBlock | Region, image: np.ndarray) -> Preview:
         top, left = self.data.origin
         return Preview(
             self.state.step,

@@ -109,9 +109,9 @@ def test_its_discriminator_is_asked(
         write(tmp_path / name, one, "YX") for name, one in (("s.tif", image), ("p.tif", made))
     )
     model, out = tmp_path / "5_net_G.pth", tmp_path / "v.tif"
-    result = invoke("verdict", model, prediction, "--source", source, "-o", out)
+    result = invoke("discriminator-map", model, prediction, "--source", source, "-o", out)
     assert result.exit_code == 0, result.stderr
-    np.testing.assert_array_equal(tifffile.imread(out), load(model).verdict(image, made))
+    np.testing.assert_array_equal(tifffile.imread(out), load(model).discriminator_map(image, made))
     result = invoke("convert", model, tmp_path / "again_net_G.pth")
     assert "again_net_D.pth is its discriminator" in result.stdout
     one, other = (

@@ -26,10 +26,10 @@ def test_report(made):
     assert report["device"] == "cpu" or ":" in report["device"]
     assert 0 < report["seconds"] < 60
     validation = report["validation"]
-    assert set(validation) == {"prediction", "trivial"}
+    assert set(validation) == {"prediction", "baseline"}
     assert all(set(scores) >= SCORES for scores in validation.values())
     # The source nearly tells the target: a demo that shows less than this shows nothing.
-    assert 0.9 < validation["trivial"]["pearson"] < 0.97
+    assert 0.9 < validation["baseline"]["pearson"] < 0.97
 
 
 def test_report_of_the_labels(made):
@@ -37,11 +37,11 @@ def test_report_of_the_labels(made):
     assert set(labels) == {"seconds", "validation"}
     assert 0 < labels["seconds"] < 60
     scores = labels["validation"]
-    assert set(scores) == {"prediction", "trivial"}
+    assert set(scores) == {"prediction", "baseline"}
     assert all(0 <= scores[side][key] <= 1 for side in scores for key in ("f1", "dice"))
     # What Otsu's threshold finds alone: a change of the samples or of the map shows here.
-    assert scores["trivial"]["f1"] == pytest.approx(0.72, abs=0.02)
-    assert scores["trivial"]["dice"] == pytest.approx(0.88, abs=0.02)
+    assert scores["baseline"]["f1"] == pytest.approx(0.72, abs=0.02)
+    assert scores["baseline"]["dice"] == pytest.approx(0.88, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["panel.png", "panel_labels.png"])
@@ -62,8 +62,8 @@ def test_panel_paints_labels_and_leaves_the_background(tmp_path):
     labels = np.zeros((40, 40), np.uint16)
     labels[:, 20:] = 1
     pair = Pair(source, labels)
-    scores = {"prediction": {"f1": 0.25, "dice": 0.5}, "trivial": {"f1": 0.0, "dice": 0.0}}
-    images = {"prediction": labels, "trivial": np.zeros_like(labels)}
+    scores = {"prediction": {"f1": 0.25, "dice": 0.5}, "baseline": {"f1": 0.0, "dice": 0.0}}
+    images = {"prediction": labels, "baseline": np.zeros_like(labels)}
     _demo._write_labels_panel(tmp_path / "a.png", pair, images, scores)
     panel = imageio.imread(tmp_path / "a.png")[..., :3].astype(int)
     coloured = np.ptp(panel, axis=-1) > 50

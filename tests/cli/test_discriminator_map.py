@@ -21,7 +21,7 @@ TINY = tiny.TINY | {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, write):
-    folder = tmp_path_factory.mktemp("verdict")
+    folder = tmp_path_factory.mktemp("discriminator-map")
     image = np.random.default_rng(0).integers(0, 255, (2, 40, 48), np.uint8)
     train(image, 255 - image, **TINY).save(folder / "m.safetensors")
     train(image, 255 - image, **TINY).save(folder / "slim.safetensors", slim=True)
@@ -33,11 +33,11 @@ def place(tmp_path_factory, write):
 
 def test_the_file_is_what_python_gives(place, tmp_path, invoke):
     out = tmp_path / "verdict.ome.tif"
-    result = invoke("verdict", place / "m.safetensors", place / "made.tif", "--source",
+    result = invoke("discriminator-map", place / "m.safetensors", place / "made.tif", "--source",
                     place / "source.tif", "-o", out, "--tile 16 --json")  # fmt: skip
     assert result.exit_code == 0, result.stderr
     source, made = (np.asarray(read_image(place / f"{n}.tif").data) for n in ("source", "made"))
-    wanted = load(place / "m.safetensors").verdict(source, made)
+    wanted = load(place / "m.safetensors").discriminator_map(source, made)
     written = read_image(out)
     np.testing.assert_allclose(written.data, wanted, atol=1e-5)
     assert (written.axes, written.scale["Z"]) == ("ZYX", 2.0)
@@ -47,17 +47,23 @@ def test_the_file_is_what_python_gives(place, tmp_path, invoke):
 
 def test_without_a_source(place, tmp_path, invoke):
     out = tmp_path / "v.tif"
-    result = invoke("verdict", place / "made.safetensors", place / "made.tif", "-o", out)
+    result = invoke("discriminator-map", place / "made.safetensors", place / "made.tif", "-o", out)
     assert result.exit_code == 0, result.stderr
     assert "falsest" in result.stdout
     assert out.exists()
 
 
 def test_refused(place, tmp_path, invoke, sentence):
-    command = ("verdict", place / "m.safetensors", place / "made.tif", "-o", tmp_path / "v.tif")
+    command = (
+        "discriminator-map",
+        place / "m.safetensors",
+        place / "made.tif",
+        "-o",
+        tmp_path / "v.tif",
+    )
     assert "give that of the prediction" in sentence(invoke(*command))
     png = (*command[:-1], tmp_path / "v.png", "--source", place / "source.tif")
     assert "PNG can't hold float32" in sentence(invoke(*png))
-    slim = ("verdict", place / "slim.safetensors", place / "made.tif", "--source",
+    slim = ("discriminator-map", place / "slim.safetensors", place / "made.tif", "--source",
             place / "source.tif", "-o", tmp_path / "v.tif")  # fmt: skip
     assert "no discriminator to ask: it was saved slim" in sentence(invoke(*slim))

@@ -19,7 +19,7 @@ def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
     scored = invoke("evaluate", folder / "gray.safetensors", folder / "source.tif",
                     folder / "target.tif", "--json")  # fmt: skip
     answer = strict(scored.stdout)
-    assert answer["trivial"]["psnr"] is None
+    assert answer["baseline"]["psnr"] is None
     assert answer["images"][0]["name"] == "source.tif"
     assert strict(invoke("info", folder / "gray.safetensors", "--json").stdout)["step"] == 2
 
@@ -27,7 +27,7 @@ def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
 def test_tables_and_info(folder, invoke):
     model = folder / "gray.safetensors"
     table = invoke("evaluate", model, folder / "source.tif", folder / "target.tif").stdout
-    assert re.search(r"network\s+trivial map", table)
+    assert re.search(r"network\s+baseline", table)
     assert re.search(r"pearson\s+\S+\s+1\n", table)
     said = invoke("info", model).stdout
     assert "uint8 96x80 -> uint8 image; 5 patches; alignment" in said
@@ -60,7 +60,7 @@ def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_pat
     [
         ("train", ["SOURCE", "TARGET", "--out", "matched by name", "--axes", "--resume"]),
         ("apply", ["MODEL", "INPUT", "--out", "pixel size", "--condition"]),
-        ("evaluate", ["MODEL", "SOURCE", "TARGET", "trivial map"]),
+        ("evaluate", ["MODEL", "SOURCE", "TARGET", "baseline"]),
         ("info", ["MODEL"]),
         ("demo", ["--out", "report.json", "--max-seconds"]),
     ],

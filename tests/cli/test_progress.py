@@ -16,7 +16,7 @@ LINES = [
     "Nothing is held out.",
     "Training on CPU (2 threads).",
     "Epoch 1: 9 s left, G_L1 0.5, D_real 1.25e-05",
-    "Epoch 2: Pearson 0.500, trivial map 0.250, 8 s left",
+    "Epoch 2: Pearson 0.500, baseline 0.250, 8 s left",
     "It stands still.",
     "Epoch 3: 7 s left, G_L1 0.5, D_real 1.25e-05",
 ]
@@ -58,7 +58,7 @@ def test_terminal_has_a_bar_below_its_lines(monkeypatch):
     show_progress(training, quiet=False)
     shown = sys.stderr.getvalue()
     assert "\r" in shown
-    assert "Epoch 2: Pearson 0.500, trivial map 0.250" in shown
+    assert "Epoch 2: Pearson 0.500, baseline 0.250" in shown
     last = shown.rstrip().rpartition("\r")[2]
     assert last.startswith("Epoch 3 100%")
     assert ", 7 s left, G_L1 0.5" in last

@@ -32,7 +32,7 @@ def test_demo(tmp_path, run):
 
 def test_demo_says_both_parts(tmp_path, monkeypatch, invoke):
     def sides(**scores: float) -> dict[str, Any]:
-        return {"validation": {"prediction": scores, "trivial": scores}}
+        return {"validation": {"prediction": scores, "baseline": scores}}
 
     report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
     monkeypatch.setattr("napari_pix2pix.cli._demo.run_demo", lambda *_, **__: report)
@@ -50,7 +50,7 @@ def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
     assert trained.returncode == 0, trained.stderr
     assert "Wrote m.safetensors." in trained.stdout
     assert "\r" not in trained.stderr
-    assert re.search(r"Epoch 1: Pearson \S+, trivial map 1\.000", trained.stderr)
+    assert re.search(r"Epoch 1: Pearson \S+, baseline 1\.000", trained.stderr)
     applied = run("apply", "m.safetensors", source, "-o", "out.tif", cwd=tmp_path)
     assert (applied.returncode, applied.stdout, applied.stderr) == (0, "Wrote out.tif\n", "")
     assert tifffile.imread(tmp_path / "out.tif").shape == (96, 80)

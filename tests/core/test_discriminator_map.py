@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_pix2pix.core import VerdictMap, make_discriminator
+from napari_pix2pix.core import DiscriminatorMap, make_discriminator
 
 
-def judge(**fields: object) -> VerdictMap:
+def judge(**fields: object) -> DiscriminatorMap:
     torch.manual_seed(0)
-    return VerdictMap(make_discriminator(1, width=2, norm="none", **fields)).eval().double()
+    return DiscriminatorMap(make_discriminator(1, width=2, norm="none", **fields)).eval().double()
 
 
-def seen_by(network: VerdictMap, row: int, column: int, size: int) -> Tensor:
+def seen_by(network: DiscriminatorMap, row: int, column: int, size: int) -> Tensor:
     """Return where pixels change the verdict of one."""
     x = torch.rand(1, 1, size, size, dtype=torch.double, requires_grad=True)
     network(x)[0, 0, row, column].backward()

@@ -18,7 +18,7 @@ from napari_pix2pix.data.class_values import (
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area, whole_areas
 
 DTYPES = ["bool", "uint8", "int16", "uint16", "int32", "int64"]
@@ -93,7 +93,7 @@ def test_blocks_lose_unknown_pixels_and_it_is_said_once_a_side():
     labels = np.array([[[0, 1, 7, 9]]], np.uint8)
     codec = ClassCodec("uint8", (0, 1, 9), Layout())
     whole = slice(0, 1), slice(0, 4)
-    block = Block(0, 0, *whole, labels, labels, np.ones((1, 1, 4), bool))
+    block = SampleBlock(0, 0, *whole, labels, labels, np.ones((1, 1, 4), bool))
     blocks, said = leave_out_of_blocks([block, block], IMAGE, codec)
     assert all(one.valid.tolist() == [[[True, True, False, True]]] for one in blocks)
     assert len(said) == 1

@@ -10,7 +10,7 @@ from skimage.color import rgb2gray
 from skimage.filters import gaussian
 
 from napari_pix2pix.data.derived import derive_source
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.errors import InputError
 
@@ -76,7 +76,7 @@ def test_layout_and_dtype_are_the_targets(number, name):
     pair = Pair(derive(*KINDS[number], name), target, channel_axis=axis)
     opened = open_pair(pair)
     source, _, _ = opened.read(opened.frames - 1, slice(5, 40), slice(3, 30))
-    expected = Planes(whole, channel_axis=axis if whole.ndim == target.ndim else None)
+    expected = LazyImage(whole, channel_axis=axis if whole.ndim == target.ndim else None)
     wanted = expected.read(opened.frames - 1, slice(5, 40), slice(3, 30))
     np.testing.assert_array_equal(source, wanted)
 

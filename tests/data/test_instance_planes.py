@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import label
 
-from napari_pix2pix.data._instance_planes import instance_planes, take_apart
+from napari_pix2pix.data._instance_planes import instance_planes, split_objects
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 
@@ -45,7 +45,7 @@ def test_any_map_of_connected_objects_comes_back(seed, height, width, count, rea
     planes = instance_planes(labels, reach)
     assert planes.dtype == np.float32
     assert np.abs(planes).max() <= 1
-    assert same_partition(take_apart(planes), labels)
+    assert same_partition(split_objects(planes), labels)
 
 
 @pytest.mark.parametrize("density", [0.3, 0.7, 1.0])
@@ -53,13 +53,13 @@ def test_single_pixels_and_their_neighbours_come_back(density):
     rng = np.random.default_rng(0)
     # Three labels at random on each pixel: thin, branched, ringed and touching objects.
     labels = label(rng.integers(1, 4, (40, 50)) * (rng.random((40, 50)) < density), connectivity=1)
-    assert same_partition(take_apart(instance_planes(labels, 3)), labels)
+    assert same_partition(split_objects(instance_planes(labels, 3)), labels)
 
 
 def test_an_object_that_is_narrow_in_the_middle_stays_one():
     labels = np.zeros((30, 50), int)
     labels[5:25, 2:20] = labels[5:25, 30:48] = labels[15, 20:30] = 1
-    assert take_apart(instance_planes(labels, 3)).max() == 1
+    assert split_objects(instance_planes(labels, 3)).max() == 1
 
 
 def test_depth_counts_from_whatever_is_another_object_up_to_the_reach():
@@ -87,7 +87,7 @@ def test_specks_vanish_or_join_what_they_touch():
     labels[2:10, 2:10] = 1
     labels[2:4, 10] = 2  # touches 1
     labels[15, 15] = 3  # alone
-    cleaned = take_apart(instance_planes(labels, 3), smallest=3)
+    cleaned = split_objects(instance_planes(labels, 3), smallest=3)
     np.testing.assert_array_equal(cleaned, (labels == 1) | (labels == 2))
 
 
@@ -95,7 +95,7 @@ def test_specks_vanish_or_join_what_they_touch():
 @pytest.mark.parametrize("value", [0, 1])
 def test_constant_maps_come_back(shape, value):
     labels = np.full(shape, value)
-    np.testing.assert_array_equal(take_apart(instance_planes(labels, 3)), labels)
+    np.testing.assert_array_equal(split_objects(instance_planes(labels, 3)), labels)
 
 
 def discs(side: int, spacing: int, radius: float) -> np.ndarray:
@@ -110,7 +110,7 @@ def test_touching_discs_survive_blur_and_noise():
     labels = discs(160, 16, 8.5)[:, :128]
     rng = np.random.default_rng(0)
     planes = ndimage.gaussian_filter(instance_planes(labels, 3), (0, 1, 1))
-    found = take_apart(planes + rng.normal(0, 0.2, planes.shape), smallest=5)
+    found = split_objects(planes + rng.normal(0, 0.2, planes.shape), smallest=5)
     assert abs(found.max() - 80) <= 2
     counts = label_counts(found, labels, kind="instances")
     assert pool_label_scores([counts])["f1"] > 0.95
@@ -126,14 +126,14 @@ def test_real_nuclei_survive_blur_and_noise(name):
     for path in sorted(Path(folder, name, "train", "target").iterdir())[::4]:
         labels = label(tifffile.imread(path), background=0, connectivity=1)
         planes = instance_planes(labels, 3)
-        assert same_partition(take_apart(planes), labels)
+        assert same_partition(split_objects(planes), labels)
         blurred = ndimage.gaussian_filter(planes, (0, 1, 1))
         true += labels.max()
-        found += take_apart(blurred + rng.normal(0, 0.2, planes.shape), smallest=5).max()
+        found += split_objects(blurred + rng.normal(0, 0.2, planes.shape), smallest=5).max()
     assert abs(found / true - 1) < 0.04
 
 
 def test_all_of_many_objects_are_found():
     labels = discs(1024, 44, 20)
-    assert same_partition(take_apart(instance_planes(labels, 3), 5), labels)
+    assert same_partition(split_objects(instance_planes(labels, 3), 5), labels)
     assert labels.max() > 500

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage import io
 
 from napari_pix2pix.data.intensities import LEVELS, Intensities, sample_windows
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError
 
 rng = np.random.default_rng(0)
@@ -76,9 +76,9 @@ def test_they_survive_json_and_damage_is_refused():
 
 def test_small_images_are_seen_whole_and_large_ones_in_part():
     image = rng.integers(0, 9, (2, 100, 300)).astype(np.uint8)
-    windows = sample_windows(Planes(image), side=64)
+    windows = sample_windows(LazyImage(image), side=64)
     assert sum(window.size for window in windows) > 0.3 * image.size
-    assert sum(window.size for window in sample_windows(Planes(image), side=256)) == image.size
+    assert sum(window.size for window in sample_windows(LazyImage(image), side=256)) == image.size
     reads = []
 
     class Huge:
@@ -89,7 +89,7 @@ def test_small_images_are_seen_whole_and_large_ones_in_part():
             size = [len(range(*part.indices(99_999_999))) for part in index[1:]]
             return np.zeros(size, np.uint16)
 
-    assert len(sample_windows(Planes(Huge()))) == len(reads) == 16
+    assert len(sample_windows(LazyImage(Huge()))) == len(reads) == 16
     assert len({index[0] for index in reads}) > 2
 
 

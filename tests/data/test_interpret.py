@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pix2pix.data.interpret import interpret
+from napari_pix2pix.data.interpret import infer_codec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
 
@@ -14,7 +14,7 @@ VALID = [np.ones((1, 48, 48), bool)]
 
 
 def fit(window, kind="auto"):
-    return interpret([window], VALID, kind=kind, method="minmax", layout=Layout(), what="target")
+    return infer_codec([window], VALID, kind=kind, method="minmax", layout=Layout(), what="target")
 
 
 def test_values_tell_their_kind():
@@ -34,7 +34,7 @@ def test_a_kind_that_is_given_wins():
 
 
 def test_more_classes_may_be_stated_than_were_met():
-    codec, words = interpret(
+    codec, words = infer_codec(
         [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", classes=7
     )
     assert codec.kind == "classes"  # stating them says what they are
@@ -42,12 +42,12 @@ def test_more_classes_may_be_stated_than_were_met():
 
 
 def test_specks_are_of_instances():
-    codec, _ = interpret(
+    codec, _ = infer_codec(
         [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", smallest=99
     )
     assert codec.smallest == 99
     with pytest.raises(InputError, match=r"smallest=99 is about objects, .* taken for classes"):
-        interpret(
+        infer_codec(
             [LABELS], VALID, kind="classes", method="minmax", layout=Layout(), what="target",
             smallest=99,
         )  # fmt: skip
@@ -56,7 +56,7 @@ def test_specks_are_of_instances():
 def test_floats_that_look_like_labels_are_an_image_with_a_word():
     labels = LABELS.astype(np.float32)
     labels[0, 0, 0] = np.nan
-    codec, words = interpret(
+    codec, words = infer_codec(
         [labels],
         [np.isfinite(labels)],
         kind="auto",
@@ -73,7 +73,7 @@ def test_floats_that_look_like_labels_are_an_image_with_a_word():
 
 def test_several_channels_of_labels_are_an_image_with_a_word():
     def words(windows, layout=Layout(-3), kind="auto"):  # noqa: B008
-        return interpret(
+        return infer_codec(
             [windows],
             [np.ones((1, *windows.shape[1:]), bool)],
             kind=kind,
@@ -100,7 +100,7 @@ def test_labels_with_their_neighbours_are_labels():
     """Planes of a z-context have no channel axis; those of channels do."""
     stack = np.concatenate([LABELS, LABELS, LABELS])
     assert fit(stack)[0].kind == "instances"
-    channels = interpret(
+    channels = infer_codec(
         [stack], VALID, kind="auto", method="minmax", layout=Layout(channel_axis=-3), what="source"
     )
     assert channels[0].kind == "image"

@@ -13,8 +13,8 @@ from napari_pix2pix.data._instance_codec import InstanceCodec
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.evaluation import Evaluation, Exam, Measures, mark
-from napari_pix2pix.metrics.baselines import LinearMap
+from napari_pix2pix.evaluation import Evaluation, EvaluationCase, Measures, score_images
+from napari_pix2pix.metrics.baselines import LinearBaseline
 
 
 def texture(*shape: int, seed: int = 0) -> np.ndarray:
@@ -30,7 +30,7 @@ def exam_of_images(
     name: str = "field",
     noise: float = 0,
     mask: Any = None,
-) -> Exam:
+) -> EvaluationCase:
     """An exam whose model adds noise, where it draws, to what ``predict`` makes of the truth."""
     opened = open_pair(Pair(truth, truth, mask=mask))
     block = truth[:1] if truth.ndim == 3 else truth[np.newaxis]
@@ -46,19 +46,19 @@ def exam_of_images(
         return made + noise * np.random.default_rng(number).normal(0, 1, made.shape)
 
     codec = ImageCodec.fit([block[np.isfinite(block)].reshape(1, 1, -1)], layout=Layout())
-    trivial = LinearMap(weights=((0.5,),), offsets=(100.0,))
+    baseline = LinearBaseline(weights=((0.5,),), offsets=(100.0,))
     draws = draw if noise else None
-    return Exam(name, opened, codec, translate, trivial=trivial, draw=draws)
+    return EvaluationCase(name, opened, codec, translate, baseline=baseline, draw=draws)
 
 
-def exam_of_labels(truth: np.ndarray, found: np.ndarray) -> Exam:
+def exam_of_labels(truth: np.ndarray, found: np.ndarray) -> EvaluationCase:
     """An exam of two label images, whose source is not known."""
     codec = InstanceCodec.fit([truth[np.newaxis]], layout=Layout())
-    return Exam("nuclei", open_pair(Pair(found, truth)), codec)
+    return EvaluationCase("nuclei", open_pair(Pair(found, truth)), codec)
 
 
-def evaluated(*exams: Exam, measures: Measures | None = None) -> Evaluation:
-    marks = [made for _, made in mark(exams, measures or Measures()) if made is not None]
+def evaluated(*exams: EvaluationCase, measures: Measures | None = None) -> Evaluation:
+    marks = [made for _, made in score_images(exams, measures or Measures()) if made is not None]
     return Evaluation(exams, marks, {"Model": "a <model>", "Digest": "0123"})
 
 
@@ -68,12 +68,12 @@ def _texture() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(name="exam_of_images")
-def _exam_of_images() -> Callable[..., Exam]:
+def _exam_of_images() -> Callable[..., EvaluationCase]:
     return exam_of_images
 
 
 @pytest.fixture(name="exam_of_labels")
-def _exam_of_labels() -> Callable[..., Exam]:
+def _exam_of_labels() -> Callable[..., EvaluationCase]:
     return exam_of_labels
 
 

@@ -28,21 +28,21 @@ def translator():
 def test_keys_and_values(translator):
     source, target = noise(30, 20, seed=1), 1 - noise(30, 20, seed=1)
     scores = evaluate(translator, source, target)
-    assert set(scores) == {"prediction", "trivial", "images"}
-    assert set(scores["prediction"]) == set(scores["trivial"]) == SCORES
+    assert set(scores) == {"prediction", "baseline", "images"}
+    assert set(scores["prediction"]) == set(scores["baseline"]) == SCORES
     span = translator.target_codec.data_range
     expected = image_scores(translator(source), target, data_range=span, full=True)
     assert scores["prediction"] == pytest.approx(expected, nan_ok=True)
     assert scores["images"] == [
-        {"name": "pair 1", "prediction": scores["prediction"], "trivial": scores["trivial"]}
+        {"name": "pair 1", "prediction": scores["prediction"], "baseline": scores["baseline"]}
     ]
 
 
-def test_trivial_map_is_that_of_the_training(translator):
+def test_baseline_is_that_of_the_training(translator):
     source = noise(30, 20, seed=1)
-    assert evaluate(translator, source, 1 - source)["trivial"]["l1"] == pytest.approx(0, abs=1e-5)
+    assert evaluate(translator, source, 1 - source)["baseline"]["l1"] == pytest.approx(0, abs=1e-5)
     # The map is not fitted anew: where the relation is another one, it fails.
-    assert evaluate(translator, source, source)["trivial"]["pearson"] == pytest.approx(-1)
+    assert evaluate(translator, source, source)["baseline"]["pearson"] == pytest.approx(-1)
 
 
 def test_images_weigh_by_their_labelled_pixels(translator):
@@ -61,8 +61,8 @@ def test_mask_leaves_pixels_out(translator):
     target[:10] = 1000
     mask = np.ones((30, 30), bool)
     mask[:10] = False
-    assert evaluate(translator, source, target, mask=mask)["trivial"]["l1"] < 1e-4
-    assert evaluate(translator, source, target)["trivial"]["l1"] > 100
+    assert evaluate(translator, source, target, mask=mask)["baseline"]["l1"] < 1e-4
+    assert evaluate(translator, source, target)["baseline"]["l1"] > 100
 
 
 def test_each_frame_is_an_image(translator):
@@ -114,7 +114,7 @@ def test_a_segmenter_is_compared_with_true_labels(translator):
         return image < 0.5  # of the target, which is the negative
 
     scores = evaluate(translator, source, 1 - source, segmenter=segmenter, labels=labels)
-    assert scores["trivial"]["segmented_dice"] == pytest.approx(1, abs=1e-3)
+    assert scores["baseline"]["segmented_dice"] == pytest.approx(1, abs=1e-3)
     assert scores["prediction"]["segmented_dice"] < 1
     assert scores["truth"]["segmented_dice"] == 1
     own = evaluate(translator, source, 1 - source, segmenter=segmenter)
@@ -143,7 +143,7 @@ def test_features_give_a_frechet_distance(translator):
     scores = evaluate(
         translator, source, 1 - source, features=lambda images: [[np.mean(i)] for i in images]
     )
-    assert scores["trivial"]["frechet"] == pytest.approx(0, abs=1e-6)
+    assert scores["baseline"]["frechet"] == pytest.approx(0, abs=1e-6)
     assert scores["prediction"]["frechet"] > 1e-5
 
 

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.evaluation._figures import show_spectra
 from napari_pix2pix.evaluation._report import report_html
-from napari_pix2pix.evaluation._uncertainty import draw_doubt
+from napari_pix2pix.evaluation._uncertainty import check_uncertainty
 from napari_pix2pix.evaluation.cases import difference
 
 
@@ -59,7 +59,7 @@ def test_one_image_without_source_or_samples(exam_of_labels, evaluated, tmp_path
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
-    assert "Trivial map" not in page
+    assert "Baseline" not in page
 
 
 def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, exam_of_images, evaluated):
@@ -67,8 +67,8 @@ def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, exam_of_im
     exam = replace(exam_of_images(made, lambda p: p), pair=open_pair(Pair(made, flat)))
     evaluation = evaluated(exam)
     page = report_html(evaluation, 0)
-    assert "<p>no Pearson over 1 image; the best trivial map has no Pearson. The pred" in page
-    assert "<p>prediction: no Pearson; trivial map: no Pearson.</p>" in page
+    assert "<p>no Pearson over 1 image; the baseline has no Pearson. The pred" in page
+    assert "<p>prediction: no Pearson; baseline: no Pearson.</p>" in page
     assert "nan" not in re.sub("src=[^>]*", "", page)
     (axes, *_) = show_spectra([("one", exam.read(0))]).axes
     assert axes.get_ylim()[0] > 1e-30  # not stretched down to a power of 0
@@ -102,7 +102,7 @@ def test_long_images_are_thinned_and_fit_the_page(
 def test_spread_is_that_of_the_samples(texture, exam_of_images, evaluated):
     truth = texture(48, 64)
     evaluation = evaluated(exam_of_images(truth, lambda planes: planes, noise=30))
-    doubt = draw_doubt(evaluation.exams, evaluation.marks, 40)
+    doubt = check_uncertainty(evaluation.exams, evaluation.marks, 40)
     (span,) = evaluation.exams[0].codec.data_range
     assert np.median(doubt.spread) == pytest.approx(30 / span, rel=0.05)
     # The mean of 40 draws is that much nearer to the truth.
@@ -115,7 +115,7 @@ def test_of_labels_the_share_of_foreground_is_compared(exam_of_labels, evaluated
     found[found == 2] = 0
     exam = exam_of_labels(disks(), found)
     exam = replace(exam, draw=lambda _, number: (found if number % 2 else disks())[np.newaxis])
-    doubt = draw_doubt([exam], evaluated(exam).marks, 4)
+    doubt = check_uncertainty([exam], evaluated(exam).marks, 4)
     unsure = disks() == 2
     np.testing.assert_allclose(doubt.spread, unsure * 3**-0.5, atol=1e-6)
     np.testing.assert_allclose(doubt.error, unsure * -0.5, atol=1e-6)
@@ -124,7 +124,7 @@ def test_of_labels_the_share_of_foreground_is_compared(exam_of_labels, evaluated
 
 def test_a_model_with_one_answer_has_no_doubt(texture, exam_of_images, evaluated):
     evaluation = evaluated(exam_of_images(texture(48, 64), lambda planes: planes))
-    assert draw_doubt(evaluation.exams, evaluation.marks, 3) is None
+    assert check_uncertainty(evaluation.exams, evaluation.marks, 3) is None
 
 
 def test_differences_of_labels():

@@ -28,7 +28,7 @@ def test_images_are_ranked_by_the_score_that_counts(texture, exam_of_images, eva
 def test_it_is_a_dictionary_of_pooled_scores(texture, exam_of_images, evaluated):
     truth = texture(40, 48)
     evaluation = evaluated(*(exam_of_images(truth, lambda p, n=n: p + n) for n in (10, 30)))
-    assert set(evaluation) == {"prediction", "trivial", "images"}
+    assert set(evaluation) == {"prediction", "baseline", "images"}
     assert evaluation["prediction"]["l1"] == pytest.approx(20, rel=1e-3)
     with pytest.raises(InputError, match="No pixel is left"):
         Evaluation([], [], {})
@@ -39,7 +39,7 @@ def test_frechet_distance_of_features_belongs_to_the_set(texture, exam_of_images
     measures = Measures(features=lambda images: [[image.mean(), image.std()] for image in images])
     evaluation = evaluated(*exams, measures=measures)
     assert evaluation["prediction"]["frechet"] == pytest.approx(0, abs=1e-6)
-    assert evaluation["trivial"]["frechet"] > 1
+    assert evaluation["baseline"]["frechet"] > 1
     assert "frechet" not in evaluation["images"][0]["prediction"]
     with pytest.raises(InputError, match="2 images or more"):
         evaluated(exams[0], measures=measures)
@@ -51,7 +51,7 @@ def test_csv_has_a_line_for_each_image(texture, exam_of_images, evaluated, tmp_p
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == ["all", "field, frame 0", "field, frame 1"]
-    assert float(rows[2]["trivial ssim"]) == evaluation["images"][1]["trivial"]["ssim"]
+    assert float(rows[2]["baseline ssim"]) == evaluation["images"][1]["baseline"]["ssim"]
     assert rows[0]["prediction ms_ssim"] == "nan"
     with pytest.raises(FileError, match="no folder"):
         evaluation.to_csv(tmp_path / "none" / "s.csv")

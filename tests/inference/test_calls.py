@@ -15,7 +15,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.calls import (
     check_call,
@@ -182,7 +182,7 @@ def said_of(
     )
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        warn_of_intensities(Planes(image, channel_axis=0), source, target, known)
+        warn_of_intensities(LazyImage(image, channel_axis=0), source, target, known)
     return [str(one.message) for one in seen]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import train
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference.frames import FrameTranslator
@@ -181,8 +181,8 @@ def test_samples_and_threads():
 def test_a_lazy_array_keeps_the_network_that_it_was_made_with(gray):
     image = noise(40, 40)
     lazy, before = gray(da.from_array(image, chunks=16)), gray(image, tile=0)
-    twin = gray.twin()
-    for weights in twin.generator.parameters():
+    detached_copy = gray.detached_copy()
+    for weights in detached_copy.generator.parameters():
         weights.data.zero_()
     gray.generator.train()
     try:
@@ -195,7 +195,7 @@ def test_the_weights_that_are_applied_go_alone_to_other_processes():
     model = learn(noise(64, 64), noise(64, 64, seed=1), width=32, ema=0.9, adversarial_weight=1.0)
     applied = sum(tensor.nbytes for tensor in model.generator.state_dict().values())
     assert sum(tensor.nbytes for tensor in model.tensors.values()) > 2 * applied
-    assert len(pickle.dumps(model.twin())) < 1.5 * applied
+    assert len(pickle.dumps(model.detached_copy())) < 1.5 * applied
 
 
 def test_one_chunk_at_a_time_is_in_the_network(gray, monkeypatch):
@@ -249,6 +249,6 @@ def test_any_region_is_that_of_the_whole(gray, data):
     region = Box(top, data.draw(st.integers(top + 1, height)),
                  left, data.draw(st.integers(left + 1, width)))  # fmt: skip
     image = noise(height, width, seed=width)
-    part = gray.translate_region(Planes(image), 0, region, output="float")
+    part = gray.translate_region(LazyImage(image), 0, region, output="float")
     whole = gray(image, tile=0, output="float")
     assert apart(gray, part[0], whole[region.rows, region.columns]) < 1e-5

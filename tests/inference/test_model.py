@@ -15,7 +15,7 @@ from torch import nn
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import NoPlanes
+from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference.model import Model, applying
@@ -134,7 +134,7 @@ def test_tiles_equal_the_whole_without_a_source() -> None:
     size = (150, 117)
 
     def sample(seed: int, tile: int, shape: tuple[int, int] = size) -> np.ndarray:
-        nothing = NoPlanes(*shape)
+        nothing = EmptyImage(*shape)
         return model.translate(partial(nothing.read, 0), *shape, condition=1, seed=seed, tile=tile)
 
     whole = sample(3, 0)

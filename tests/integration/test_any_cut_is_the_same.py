@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import Translator, train
-from napari_pix2pix.data.inputs import lay_out_source
+from napari_pix2pix.data.inputs import open_source_image
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.training.config import Preset
 
@@ -40,7 +40,7 @@ def model(request: pytest.FixtureRequest) -> Translator:
 
 def cut(model: Translator, stack: np.ndarray, box: Box, frame: int) -> np.ndarray:
     codec = model.source_codec
-    planes = lay_out_source(stack, codec.layout, codec.channels, model.config.z_context)
+    planes = open_source_image(stack, codec.layout, codec.channels, model.config.z_context)
     return model.translate_region(planes, frame, box, output="float")[0]
 
 

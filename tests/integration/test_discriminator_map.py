@@ -43,12 +43,12 @@ def test_tiles_equal_the_whole(fields: dict[str, Any]) -> None:
     image = noise(64, 64)
     model = train(image, 1 - image, **{**TINY, **fields})
     source, prediction = noise(149, 103, seed=1), noise(149, 103, seed=2)
-    whole = model.verdict(source, prediction, tile=0)
+    whole = model.discriminator_map(source, prediction, tile=0)
     assert whole.shape == source.shape
     assert whole.dtype == np.float32
     assert whole.std() > 0
-    assert np.abs(model.verdict(source, prediction, tile=16) - whole).max() <= 1e-5
-    sees_source = np.abs(model.verdict(noise(149, 103), prediction) - whole).max() > 0
+    assert np.abs(model.discriminator_map(source, prediction, tile=16) - whole).max() <= 1e-5
+    sees_source = np.abs(model.discriminator_map(noise(149, 103), prediction) - whole).max() > 0
     assert sees_source == fields.get("conditional", True)
 
 
@@ -59,9 +59,9 @@ def test_it_tells_the_truth_from_what_is_made() -> None:
     model = train(image, 1 - image, **{**TINY, **rates})
     mixed = 1 - image
     mixed[:, 48:] = model(image)[:, 48:]
-    verdict = model.verdict(image, mixed)
-    assert verdict[:, :32].mean() > 0.5
-    assert verdict[:, 64:].mean() < -0.5
+    discriminator_map = model.discriminator_map(image, mixed)
+    assert discriminator_map[:, :32].mean() > 0.5
+    assert discriminator_map[:, 64:].mean() < -0.5
 
 
 def test_frames_and_conditions_and_channels() -> None:
@@ -70,13 +70,13 @@ def test_frames_and_conditions_and_channels() -> None:
     model = train(sources, targets, condition=["a", "b"], **TINY)
     stack = noise(2, 30, 33, 3, seed=5)
     prediction = model(stack, condition="a")
-    verdicts = {name: model.verdict(stack, prediction, condition=name) for name in "ab"}
+    verdicts = {name: model.discriminator_map(stack, prediction, condition=name) for name in "ab"}
     assert verdicts["a"].shape == (2, 30, 33)
     assert not np.allclose(verdicts["a"], verdicts["b"])
-    one = model.verdict(stack[1], prediction[1], condition="a")
+    one = model.discriminator_map(stack[1], prediction[1], condition="a")
     np.testing.assert_allclose(verdicts["a"][1], one, atol=1e-6)
     with pytest.raises(InputError, match="condition must be one of 'a', 'b', got None"):
-        model.verdict(stack, prediction)
+        model.discriminator_map(stack, prediction)
 
 
 @pytest.mark.parametrize("kind", ["classes", "instances"])
@@ -85,58 +85,60 @@ def test_labels(kind: str) -> None:
     labels[4:30, 4:30], labels[34:60, 20:60] = 1, 2
     source = labels / 2 + 0.1 * noise(64, 64)
     model = train(source, labels, target_kind=kind, adversarial_weight=1.0, **TINY)
-    whole = model.verdict(source, labels, tile=0)
-    assert np.abs(model.verdict(source, labels, tile=16) - whole).max() <= 1e-5
+    whole = model.discriminator_map(source, labels, tile=0)
+    assert np.abs(model.discriminator_map(source, labels, tile=16) - whole).max() <= 1e-5
 
 
 def test_without_a_source() -> None:
     fields = {**TINY, "noise_channels": 2}
     model = train(None, noise(64, 64), **fields)
-    assert model.verdict(None, model.sample(size=40)[0]).shape == (40, 40)
+    assert model.discriminator_map(None, model.sample(size=40)[0]).shape == (40, 40)
 
 
 def test_a_discriminator_that_measures_its_input_is_given_the_whole() -> None:
     image = noise(64, 64)
     model = train(image, 1 - image, discriminator_norm="instance", **TINY)
-    whole = model.verdict(image, image)
-    np.testing.assert_array_equal(model.verdict(image, image, tile=16), whole)
+    whole = model.discriminator_map(image, image)
+    np.testing.assert_array_equal(model.discriminator_map(image, image, tile=16), whole)
 
 
 def test_a_model_from_a_file_says_the_same(gray: Translator, tmp_path: Any) -> None:
     image = noise(40, 40)
     gray.save(tmp_path / "m.safetensors")
-    again = load(tmp_path / "m.safetensors").verdict(image, image)
-    np.testing.assert_array_equal(again, gray.verdict(image, image))
+    again = load(tmp_path / "m.safetensors").discriminator_map(image, image)
+    np.testing.assert_array_equal(again, gray.discriminator_map(image, image))
 
 
 def test_refused(gray: Translator, tmp_path: Any) -> None:
     image = noise(40, 40)
     with pytest.raises(InputError, match=r"frames, height and width \(40, 40\), the prediction"):
-        gray.verdict(image, image[:30])
+        gray.discriminator_map(image, image[:30])
     with pytest.raises(InputError, match="makes 1 channel, the prediction has 3"):
-        gray.verdict(image, noise(40, 40, 3))
+        gray.discriminator_map(image, noise(40, 40, 3))
     with pytest.raises(InputError, match="trained with a source: give that"):
-        gray.verdict(None, image)
+        gray.discriminator_map(None, image)
     gray.save(tmp_path / "slim.safetensors", slim=True)
     with pytest.raises(InputError, match="no discriminator to ask: it was saved slim"):
-        load(tmp_path / "slim.safetensors").verdict(image, image)
+        load(tmp_path / "slim.safetensors").discriminator_map(image, image)
     plain = train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0})
     with pytest.raises(InputError, match="trained without an adversarial term"):
-        plain.verdict(image, image)
+        plain.discriminator_map(image, image)
     late = train(image, 1 - image, callback=lambda _: True,
                  **{**TINY, "adversarial_start": 0.9, "steps": 50})  # fmt: skip
     with pytest.raises(InputError, match="learnt nothing: its training ended before"):
-        late.verdict(image, image)
+        late.discriminator_map(image, image)
 
 
 def test_layers_become_a_layer_where_they_lie(gray: Translator) -> None:
     layers = pytest.importorskip("napari.layers")
     image = layers.Image(noise(40, 48), name="stain", scale=(0.5, 0.5), translate=(3, 4))
     made = layers.Image(noise(40, 48, seed=1), name="made", scale=(0.5, 0.5), translate=(3, 4))
-    verdict = gray.verdict(image, made)
-    assert verdict.name == "made [verdict]"
-    assert verdict.data.shape == (40, 48)
-    assert list(verdict.scale) == [0.5, 0.5]
-    low, high = verdict.contrast_limits
+    discriminator_map = gray.discriminator_map(image, made)
+    assert discriminator_map.name == "made [discriminator map]"
+    assert discriminator_map.data.shape == (40, 48)
+    assert list(discriminator_map.scale) == [0.5, 0.5]
+    low, high = discriminator_map.contrast_limits
     assert low == -high < 0
-    np.testing.assert_array_equal(verdict.data, gray.verdict(image.data, made.data))
+    np.testing.assert_array_equal(
+        discriminator_map.data, gray.discriminator_map(image.data, made.data)
+    )

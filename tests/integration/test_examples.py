@@ -36,5 +36,5 @@ def test_console(make_napari_viewer_proxy, capsys):
 def test_docks(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy()
     scores = script("docks").main(viewer, steps=2, width=4, patch=32, batch=2)
-    assert set(scores) == {"prediction", "trivial", "images"}
+    assert set(scores) == {"prediction", "baseline", "images"}
     assert "fluorescence unseen [difference]" in [layer.name for layer in viewer.layers]

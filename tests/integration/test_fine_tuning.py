@@ -96,7 +96,7 @@ def test_intensities_are_the_models_and_the_rest_is_new(model: Translator) -> No
     brighter = learn(source + 5, 3 * source**2, start=model)
     assert brighter.source_codec == model.source_codec
     assert brighter.target_codec == model.target_codec
-    assert brighter.trivial != model.trivial
+    assert brighter.baseline != model.baseline
     assert [record["step"] for record in on.history] == [4]
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     assert on.started_from is not None
@@ -195,8 +195,8 @@ def test_conditions_are_the_models() -> None:
     model = learn([SOURCE, SOURCE], [TARGET, -TARGET], condition=["a", "b"])
     on = learn(SOURCE, 2 * TARGET, condition="b", start=model)
     assert on.conditions == ("a", "b")
-    assert on.trivial.maps[0] == model.trivial.maps[0]
-    assert on.trivial.maps[1] != model.trivial.maps[1]
+    assert on.baseline.maps[0] == model.baseline.maps[0]
+    assert on.baseline.maps[1] != model.baseline.maps[1]
     with pytest.raises(InputError, match=r"condition 'c', .* has 'a', 'b' alone"):
         learn(SOURCE, TARGET, condition="c", start=model)
     with pytest.raises(InputError, match="has the conditions 'a', 'b': give each pair one"):

@@ -36,7 +36,7 @@ def test_round_trip_is_bit_identical(translator, tmp_path):
     again = load(tmp_path / "m.safetensors")
     for name, tensor in translator.generator.state_dict().items():
         assert torch.equal(again.generator.state_dict()[name], tensor), name
-    for part in ("config", "history", "scores", "summary", "conditions", "trivial"):
+    for part in ("config", "history", "scores", "summary", "conditions", "baseline"):
         assert getattr(again, part) == getattr(translator, part), part
     assert again.source_codec == translator.source_codec
     assert again.target_codec == translator.target_codec
@@ -201,7 +201,7 @@ def test_newer_version(translator, tmp_path, monkeypatch):
         ("source_codec", {"kind": "image"}),
         ("source_codec", {"kind": "holograms"}),
         ("target_codec", None),
-        ("trivial_map", {}),
+        ("baseline", {}),
         ("conditions", None),
         ("conditions", ["one too many"]),
         ("scores", ...),

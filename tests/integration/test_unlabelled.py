@@ -59,12 +59,12 @@ def test_a_lacking_channel_is_left_out_of_an_evaluation():
 
 
 @pytest.mark.filterwarnings("ignore:The image has pixels that are NaN:UserWarning")
-def test_pixels_without_a_number_have_a_trivial_map_of_integers_too():
+def test_pixels_without_a_number_have_a_baseline_of_integers_too():
     source = smooth(0)
     target = (source**2).clip(0, 25).astype(np.uint8)
     model = train(source, target, **TINY)
     source[3:5, 7] = np.nan
-    assert 0 < evaluate(model, source, target)["trivial"]["l1"] < 25
+    assert 0 < evaluate(model, source, target)["baseline"]["l1"] < 25
 
 
 def test_conditions_may_each_lack_what_the_other_has():
@@ -73,9 +73,9 @@ def test_conditions_may_each_lack_what_the_other_has():
     model = train([source, source], targets, condition=["a", "b"], **TINY)
     for condition in "ab":
         assert model(source, condition=condition).shape == (2, *source.shape)
-    # The best trivial map of what a condition lacks is that of the others.
-    trivial = model.trivial.predict(source[np.newaxis], 0)
-    np.testing.assert_allclose(trivial[1], 3 - source, atol=1e-4)
+    # The baseline of what a condition lacks is that of the others.
+    baseline = model.baseline.predict(source[np.newaxis], 0)
+    np.testing.assert_allclose(baseline[1], 3 - source, atol=1e-4)
 
 
 def test_integers_may_lack_channels_too():

@@ -17,8 +17,8 @@ def test_calibrated_samples_lie_on_the_diagonal() -> None:
     assert list(found.spreads) == sorted(found.spreads)
     assert found.ratio == pytest.approx(1, rel=0.03)
     assert found.correlation == pytest.approx(found.possible, abs=0.03)
-    assert found.verdict.startswith("The spread tells where the error is")
-    assert "Its size fits" in found.verdict
+    assert found.conclusion.startswith("The spread tells where the error is")
+    assert "Its size fits" in found.conclusion
     assert found.pixels == 40_000
 
 
@@ -33,24 +33,24 @@ def test_calibrated_samples_lie_on_the_diagonal() -> None:
         (lambda spread, rng: np.full(999, 2.0), "nothing for the spread to tell"),
     ],
 )
-def test_the_verdict_is_said_plainly(error, words) -> None:
+def test_the_conclusion_is_said_plainly(error, words) -> None:
     rng = np.random.default_rng(1)
     spread = rng.uniform(0.2, 3, 999)
-    assert words in calibrate(spread, error(spread, rng), samples=4).verdict
+    assert words in calibrate(spread, error(spread, rng), samples=4).conclusion
 
 
 def test_samples_that_are_alike_say_nothing() -> None:
     found = calibrate(np.zeros(50), np.arange(50.0), samples=4)
     assert math.isnan(found.correlation)
     assert math.isinf(found.ratio)
-    assert "All samples are alike" in found.verdict
+    assert "All samples are alike" in found.conclusion
 
 
 def test_an_even_spread_cannot_tell() -> None:
     rng = np.random.default_rng(0)
     spread = rng.uniform(1, 1.05, 5000)
-    verdict = calibrate(spread, rng.normal(0, spread), samples=4).verdict
-    assert "nearly the same everywhere" in verdict
+    conclusion = calibrate(spread, rng.normal(0, spread), samples=4).conclusion
+    assert "nearly the same everywhere" in conclusion
 
 
 def test_few_pixels_make_few_bins() -> None:

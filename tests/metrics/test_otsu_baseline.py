@@ -11,7 +11,7 @@ from skimage import io
 from skimage.color import hed2rgb
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuMap
+from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuBaseline
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 
@@ -31,7 +31,7 @@ def test_the_channel_and_polarity_that_tell_most_are_taken(bright):
     rng = np.random.default_rng(0)
     source = rng.random((3, 48, 64)).astype(np.float32)
     source[1] += np.where((LABELS[0] > 0) == bright, 3, 0)
-    otsu = OtsuMap.fit([(source, LABELS, None)], kind="instances")
+    otsu = OtsuBaseline.fit([(source, LABELS, None)], kind="instances")
     assert (otsu.channel, otsu.bright) == (1, bright)
     assert np.mean((otsu.predict(source) > 0) == (LABELS > 0)) > 0.99
 
@@ -39,7 +39,7 @@ def test_the_channel_and_polarity_that_tell_most_are_taken(bright):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "float32", "bool"])
 def test_touching_objects_are_parted(dtype):
     source = (LABELS > 0).astype(dtype)
-    otsu = OtsuMap.fit([(source, LABELS, None)], kind="instances")
+    otsu = OtsuBaseline.fit([(source, LABELS, None)], kind="instances")
     counts = label_counts(otsu.predict(source), LABELS, kind="instances")
     assert (counts.matched[0], counts.predicted) == (3, 3)
 
@@ -51,13 +51,13 @@ def test_haematoxylin_is_a_candidate_of_colours():
     stains[..., 2] = rng.random((48, 64)) * 0.2  # a brown stain hides it in each colour
     source = np.moveaxis((hed2rgb(stains) * 255).astype(np.uint8), -1, 0)
     pair = (source, LABELS, None)
-    otsu = OtsuMap.fit([pair], kind="instances", rgb=True)
+    otsu = OtsuBaseline.fit([pair], kind="instances", rgb=True)
     assert (otsu.channel, otsu.white) == (HAEMATOXYLIN, 255)
     assert otsu.bright
     scaled = (source / np.float32(255), LABELS, None)
-    assert OtsuMap.fit([scaled], kind="instances", rgb=True).white == 1
-    assert OtsuMap.fit([pair], kind="instances").channel != HAEMATOXYLIN
-    assert OtsuMap.fit([pair], kind="instances", rgb=True, channel=0).channel == 0
+    assert OtsuBaseline.fit([scaled], kind="instances", rgb=True).white == 1
+    assert OtsuBaseline.fit([pair], kind="instances").channel != HAEMATOXYLIN
+    assert OtsuBaseline.fit([pair], kind="instances", rgb=True, channel=0).channel == 0
 
 
 def test_masked_pixels_do_not_count():
@@ -66,25 +66,25 @@ def test_masked_pixels_do_not_count():
     valid = np.zeros(LABELS.shape, bool)
     valid[:, :24] = True
     source[1, 30:36] = 1
-    assert OtsuMap.fit([(source, LABELS, valid)], kind="instances").channel == 0
+    assert OtsuBaseline.fit([(source, LABELS, valid)], kind="instances").channel == 0
 
 
 def test_small_objects_are_left_out():
     source = (discs((20, 16), (20, 48)) + discs((40, 40), radius=1)).astype(float)
-    kept = OtsuMap("instances", 0, True, min_distance=3).predict(source > 0)
+    kept = OtsuBaseline("instances", 0, True, min_distance=3).predict(source > 0)
     assert kept.max() == 3
-    cleaned = OtsuMap("instances", 0, True, min_distance=3, smallest=6).predict(source > 0)
+    cleaned = OtsuBaseline("instances", 0, True, min_distance=3, smallest=6).predict(source > 0)
     np.testing.assert_array_equal(np.unique(cleaned), [0, 1, 2])
 
 
 def test_two_classes_keep_their_values():
     target = np.where(LABELS > 0, 7, 2)
-    otsu = OtsuMap.fit([(target.astype(float), target, None)], kind="classes")
+    otsu = OtsuBaseline.fit([(target.astype(float), target, None)], kind="classes")
     np.testing.assert_array_equal(otsu.predict(target.astype(float)), target)
 
 
 def test_a_constant_or_unknown_image_holds_nothing():
-    otsu = OtsuMap("instances", 0, True, min_distance=3)
+    otsu = OtsuBaseline("instances", 0, True, min_distance=3)
     assert not otsu.predict(np.full((1, 8, 8), 5)).any()
     assert not otsu.predict(np.full((1, 8, 8), np.nan)).any()
 
@@ -92,18 +92,18 @@ def test_a_constant_or_unknown_image_holds_nothing():
 def test_unfit_pairs_are_refused():
     source = np.zeros((1, 4, 4))
     with pytest.raises(InputError, match="no source channel"):
-        OtsuMap.fit([], kind="instances")
+        OtsuBaseline.fit([], kind="instances")
     with pytest.raises(InputError, match="no source channel"):
-        OtsuMap.fit([(source[:0], source.astype(int), None)], kind="instances")
+        OtsuBaseline.fit([(source[:0], source.astype(int), None)], kind="instances")
     with pytest.raises(InputError, match="3 classes"):
-        OtsuMap.fit([(source, np.arange(16).reshape(1, 4, 4) % 3, None)], kind="classes")
+        OtsuBaseline.fit([(source, np.arange(16).reshape(1, 4, 4) % 3, None)], kind="classes")
     with pytest.raises(InputError, match="needs 2 channels"):
-        OtsuMap("instances", 1, True).predict(source)
+        OtsuBaseline("instances", 1, True).predict(source)
 
 
 def test_a_map_survives_json():
-    otsu = OtsuMap("classes", HAEMATOXYLIN, False, (3, 9), 0, 1, 255.0)
-    assert OtsuMap.from_dict(json.loads(json.dumps(otsu.to_dict()))) == otsu
+    otsu = OtsuBaseline("classes", HAEMATOXYLIN, False, (3, 9), 0, 1, 255.0)
+    assert OtsuBaseline.from_dict(json.loads(json.dumps(otsu.to_dict()))) == otsu
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_real_nuclei_reach_what_others_measured(name, rgb, channel, f1, dice):
     if not folder:
         pytest.skip("NAPARI_PIX2PIX_DATA names no folder of real pairs")
     train, test = (_pairs(Path(folder, name, part)) for part in ("train", "test"))
-    otsu = OtsuMap.fit(train[::2], kind="instances", rgb=rgb, channel=channel)
+    otsu = OtsuBaseline.fit(train[::2], kind="instances", rgb=rgb, channel=channel)
     scores = pool_label_scores(
         label_counts(otsu.predict(source), target, kind="instances") for source, target, _ in test
     )

@@ -5,7 +5,7 @@ import pytest
 
 from napari_pix2pix.metrics._images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import pool, score, with_segmented
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
@@ -45,8 +45,8 @@ def test_images_are_weighted_by_their_pixels():
 
 
 def test_headline_is_what_a_kind_is_judged_by():
-    assert headline({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
-    assert headline({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
+    assert primary_metric({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
+    assert primary_metric({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
 
 
 def test_what_a_segmenter_finds_is_counted_over_the_set():

@@ -71,7 +71,7 @@ def test_nothing_is_collected_before_it_is_due(taken: list[threading.Thread]) ->
 def test_the_last_to_release_lets_python_collect_again(taken: list[threading.Thread]) -> None:
     gc_guard.hold()
     gc_guard.hold()
-    gc_guard.settle()
+    gc_guard.freeze()
     gc_guard.release()
     assert not gc.isenabled()
     assert gc.get_freeze_count() > 0
@@ -81,7 +81,7 @@ def test_the_last_to_release_lets_python_collect_again(taken: list[threading.Thr
 def test_what_is_settled_is_collected_after_the_release(taken: list[threading.Thread]) -> None:
     gc_guard.hold()
     cycle = Cycle(taken)
-    gc_guard.settle()
+    gc_guard.freeze()
     del cycle
     gc.collect()
     assert not taken

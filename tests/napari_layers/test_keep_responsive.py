@@ -19,7 +19,7 @@ from tiny import TINY
 
 from napari_pix2pix import Pair, evaluate, train
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.events import Prepared, Step
 
 
@@ -39,7 +39,7 @@ def pair(viewer):
     ]
 
 
-def until(asked: threading.Event, desk: Desk) -> str:
+def until(asked: threading.Event, desk: ProgressReporter) -> str:
     """Work that goes on until it is asked to stop."""
     while not asked.is_set():
         desk.show(0.5, "half")
@@ -51,7 +51,7 @@ def after(milliseconds: int, action) -> None:
     QTimer.singleShot(milliseconds, action)
 
 
-def in_loop(desk: Desk, action) -> None:
+def in_loop(desk: ProgressReporter, action) -> None:
     """Let something happen in the main thread, when the loop that waits there is running."""
     desk.call(lambda: after(0, action))
 
@@ -68,7 +68,7 @@ class Ticks:
     def tick(self) -> None:
         self.count += 1
 
-    def wait(self, _: Desk) -> None:
+    def wait(self, _: ProgressReporter) -> None:
         """Work that goes on until the timer has ticked, if it ever does."""
         end = time.perf_counter() + 60
         while self.count < 9 and time.perf_counter() < end:
@@ -76,15 +76,17 @@ class Ticks:
 
 
 def test_without_a_viewer_work_is_simply_done(qapp):
-    asked_in = keep_alive(lambda desk: desk.call(threading.current_thread), title="Work")
-    worked_in = keep_alive(lambda _: threading.current_thread(), title="Work")
+    asked_in = run_responsive(lambda desk: desk.call(threading.current_thread), title="Work")
+    worked_in = run_responsive(lambda _: threading.current_thread(), title="Work")
     assert asked_in is worked_in is threading.main_thread()
 
 
 def test_in_another_thread_work_is_simply_done(viewer):
     found = []
     thread = threading.Thread(
-        target=lambda: found.append(keep_alive(lambda _: threading.current_thread(), title="Work"))
+        target=lambda: found.append(
+            run_responsive(lambda _: threading.current_thread(), title="Work")
+        )
     )
     thread.start()
     thread.join()
@@ -95,7 +97,7 @@ def test_with_a_viewer_work_is_done_beside_and_questions_are_answered_in_the_mai
     def work(desk):
         return threading.current_thread(), desk.call(threading.current_thread)
 
-    worked, asked = keep_alive(work, title="Work")
+    worked, asked = run_responsive(work, title="Work")
     assert worked is not threading.main_thread()
     assert asked is threading.main_thread()
 
@@ -108,7 +110,7 @@ def test_errors_come_out_as_they_were_raised(viewer, error, seconds):
         raise error
 
     with pytest.raises(type(error)) as caught:
-        keep_alive(work, title="Work")
+        run_responsive(work, title="Work")
     assert caught.value is error
 
 
@@ -117,7 +119,7 @@ def test_an_error_of_what_the_user_gave_comes_out_too(viewer):
         raise ZeroDivisionError("by a user")
 
     with pytest.raises(ZeroDivisionError, match="by a user"):
-        keep_alive(lambda desk: desk.call(fail), title="Work")
+        run_responsive(lambda desk: desk.call(fail), title="Work")
 
 
 def test_warnings_reach_the_caller(viewer):
@@ -127,14 +129,14 @@ def test_warnings_reach_the_caller(viewer):
         return 3
 
     with pytest.warns(UserWarning, match="mind the gap"):
-        assert keep_alive(work, title="Work") == 3
+        assert run_responsive(work, title="Work") == 3
     with pytest.raises(UserWarning, match="mind the gap"):
-        keep_alive(work, title="Work")  # where warnings are errors
+        run_responsive(work, title="Work")  # where warnings are errors
 
 
 def test_viewer_stays_alive_while_it_works(viewer):
     ticks = Ticks()
-    keep_alive(ticks.wait, title="Work")
+    run_responsive(ticks.wait, title="Work")
     assert ticks.count >= 9
 
 
@@ -153,7 +155,7 @@ def test_cancel_in_the_activity_dock_stops_the_work(viewer):
         after(20, cancel)
 
     after(20, cancel)
-    assert keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
+    assert run_responsive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
     assert len(seen) == 1
 
 
@@ -164,14 +166,14 @@ def interrupt() -> None:
 def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer, interruptible):
     asked = threading.Event()
     after(100, interrupt)
-    assert keep_alive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
+    assert run_responsive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
 def test_interrupt_breaks_off_what_can_not_end_with_a_result(viewer):
     after(100, interrupt)
     with pytest.raises(KeyboardInterrupt, match="Work was stopped"):
-        keep_alive(lambda desk: until(threading.Event(), desk), title="Work")
+        run_responsive(lambda desk: until(threading.Event(), desk), title="Work")
 
 
 def test_second_interrupt_leaves_work_that_does_not_stop(viewer):
@@ -179,7 +181,7 @@ def test_second_interrupt_leaves_work_that_does_not_stop(viewer):
     after(80, interrupt)
     after(160, interrupt)
     with pytest.raises(KeyboardInterrupt, match="Work was broken off"):
-        keep_alive(lambda desk: until(end, desk), title="Work", stop=asked.set)
+        run_responsive(lambda desk: until(end, desk), title="Work", stop=asked.set)
     assert asked.is_set()
     end.set()
 
@@ -204,7 +206,7 @@ def test_interrupt_in_the_console_of_napari_stops_the_work(viewer, qtbot):
         in_loop(desk, press)
         return until(asked, desk)
 
-    assert keep_alive(work, title="Work", stop=asked.set) == "so far"
+    assert run_responsive(work, title="Work", stop=asked.set) == "so far"
     assert seen == [True]
     assert not console.custom_interrupt
 
@@ -214,22 +216,22 @@ def test_second_work_is_refused_in_words_and_the_first_goes_on(viewer):
 
     def second():
         with pytest.raises(InputError, match="Work is still going on"):
-            keep_alive(lambda _: None, title="More")
+            run_responsive(lambda _: None, title="More")
         refused.set()
 
     def work(desk):
         in_loop(desk, second)
         return until(refused, desk)
 
-    assert keep_alive(work, title="Work") == "so far"
-    assert keep_alive(lambda _: "again", title="Work") == "again"
+    assert run_responsive(work, title="Work") == "so far"
+    assert run_responsive(lambda _: "again", title="Work") == "again"
 
 
 def test_a_callback_may_do_work_of_its_own(viewer):
     def inner():
-        return keep_alive(lambda _: threading.current_thread(), title="Inner")
+        return run_responsive(lambda _: threading.current_thread(), title="Inner")
 
-    assert keep_alive(lambda desk: desk.call(inner), title="Outer") is threading.main_thread()
+    assert run_responsive(lambda desk: desk.call(inner), title="Outer") is threading.main_thread()
 
 
 def test_closing_the_viewer_stops_the_work(viewer):
@@ -240,7 +242,7 @@ def test_closing_the_viewer_stops_the_work(viewer):
         return until(asked, desk)
 
     with pytest.warns(UserWarning, match="The viewer was closed: Work was stopped"):
-        done = keep_alive(work, title="Work", stop=asked.set)
+        done = run_responsive(work, title="Work", stop=asked.set)
     assert done == "so far"
 
 
@@ -260,13 +262,13 @@ def test_quitting_the_application_stops_the_work_and_answers_its_questions(viewe
         until(asked, desk)
         return desk.call(lambda: "answered")
 
-    assert keep_alive(work, title="Work", stop=asked.set) == "answered"
+    assert run_responsive(work, title="Work", stop=asked.set) == "answered"
 
 
 def test_viewer_stays_alive_after_an_earlier_quit(viewer, quits):
     quits()
     ticks = Ticks()
-    keep_alive(ticks.wait, title="Work")
+    run_responsive(ticks.wait, title="Work")
     assert ticks.count >= 9
 
 

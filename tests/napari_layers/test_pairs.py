@@ -9,12 +9,12 @@ from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     mask_of,
-    misplaced,
     pair_of,
-    place_of,
     read_pair,
     read_pairs,
     snapshot,
+    transform_of,
+    transforms_differ,
 )
 
 ALL = slice(None)
@@ -110,15 +110,15 @@ def test_layers_at_different_places_are_paired_with_a_warning():
 def test_misplaced_layers_are_said(keywords, said):
     one = image(scale=(1, 1), units=("um", "um"))
     other = image(**{"units": ("um", "um")} | keywords)
-    assert bool(misplaced([one, other])) == said
+    assert bool(transforms_differ([one, other])) == said
 
 
 def test_places_are_compared_on_the_axes_that_both_have():
     stack = image(4, 20, 30, scale=(7, 2, 2))
-    assert misplaced([stack, image(scale=(2, 2))]) == ""
+    assert transforms_differ([stack, image(scale=(2, 2))]) == ""
     channels = image(4, 20, 30, axis_labels=("c", "y", "x"), scale=(7, 2, 2))
-    assert misplaced([stack, channels]) == ""
-    assert misplaced([stack, image()]) != ""
+    assert transforms_differ([stack, channels]) == ""
+    assert transforms_differ([stack, image()]) != ""
 
 
 def test_labels_mask_what_is_not_zero():
@@ -208,4 +208,4 @@ def test_pair_reads_the_source_as_it_was():
     pair = pair_of([layer], [image()])
     layer.data[:] = 0
     np.testing.assert_array_equal(open_pair(pair).read(0, ALL, ALL)[0][0], before)
-    assert place_of(layer).ndim == 2
+    assert transform_of(layer).ndim == 2

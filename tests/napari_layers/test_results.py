@@ -15,11 +15,11 @@ from napari_pix2pix.napari_layers import (
     as_trained,
     is_result_of,
     output_layer,
-    place_of,
     planes_of,
     result_name,
     result_record,
     snapshot,
+    transform_of,
     visible_region,
 )
 
@@ -69,7 +69,7 @@ def test_channels_come_in_front_on_an_axis_of_their_own(layer):
         output = translated(layer, Layout(channel_axis=channel_axis), channels=4)
         assert output.data.shape == (4, *snapshot(layer).field_shape)
         assert output.axis_labels == ("channel", *layer.axis_labels)
-        assert place_of(output).without(0) == place_of(translated(layer))
+        assert transform_of(output).without(0) == transform_of(translated(layer))
         assert snapshot(output).channel_axis == -output.ndim
         assert planes_of([snapshot(output)]).channels == 4
 

@@ -17,10 +17,10 @@ from napari_pix2pix.napari_layers import (
     copied_pair,
     is_layer,
     pair_of,
-    place_of,
     planes_of,
     snapshot,
     snapshots,
+    transform_of,
 )
 
 ALL = slice(None)
@@ -54,7 +54,7 @@ def test_snapshot_says_what_the_layer_says(layer):
     taken = snapshot(layer)
     data = layer.data[0] if layer.multiscale else layer.data
     assert taken.name == "source"
-    assert taken.place == place_of(layer)
+    assert taken.place == transform_of(layer)
     assert taken.rgb == getattr(layer, "rgb", False)
     assert taken.labels == isinstance(layer, Labels)
     assert taken.field_shape == tuple(data.shape[: layer.ndim])
@@ -144,7 +144,7 @@ def test_channels_of_a_lazy_layer_are_split_lazily():
             reads.append(index)
             return np.zeros(self.shape, self.dtype)[index]
 
-    colours = Snapshot(Counted(), "colours", place_of(image(6, 7)), rgb=True)
+    colours = Snapshot(Counted(), "colours", transform_of(image(6, 7)), rgb=True)
     planes = planes_of([snapshot(image(6, 7)), colours])
     assert not reads
     assert planes.read(0, slice(2, 4), slice(0, 3)).shape == (4, 2, 3)

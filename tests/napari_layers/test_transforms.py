@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Image
 
-from napari_pix2pix.napari_layers import place_of
+from napari_pix2pix.napari_layers import transform_of
 
 
 def test_matrix_is_the_layers(layer):
-    place = place_of(layer)
+    place = transform_of(layer)
     assert place.ndim == layer.ndim
     for point in np.vstack([np.zeros(layer.ndim), np.eye(layer.ndim), np.full(layer.ndim, 3.5)]):
         world = place.matrix @ [*point, 1]
@@ -15,14 +15,14 @@ def test_matrix_is_the_layers(layer):
 
 
 def test_a_layer_given_the_keywords_lies_there(layer):
-    place = place_of(layer)
+    place = transform_of(layer)
     other = Image(np.zeros((4,) * place.ndim), rgb=False, **place.keywords())
-    assert place_of(other).units == place.units
-    np.testing.assert_allclose(place_of(other).matrix, place.matrix, atol=1e-12)
+    assert transform_of(other).units == place.units
+    np.testing.assert_allclose(transform_of(other).matrix, place.matrix, atol=1e-12)
 
 
 def test_an_axis_left_out_and_one_added_leave_the_others(layer):
-    place = place_of(layer)
+    place = transform_of(layer)
     grown = place.with_axis_in_front("channel")
     assert grown.axis_labels == ("channel", *place.axis_labels)
     assert grown.without(0) == place
@@ -37,7 +37,7 @@ def test_an_axis_in_the_middle_is_left_out():
         units=("s", "pixel", "um", "um"),
         axis_labels=("t", "c", "y", "x"),
     )
-    place = place_of(layer).without(-3)
+    place = transform_of(layer).without(-3)
     assert (place.scale, place.translate) == ((2, 4, 5), (6, 8, 9))
     assert place.axis_labels == ("t", "y", "x")
     assert place.units == ("second", "micrometer", "micrometer")

@@ -211,13 +211,13 @@ def test_fingerprint_knows_the_pairs(make_pair: MakePair, tiny: Tiny) -> None:
     assert len({first, *prints}) == len(prints) + 1
 
 
-def test_a_rare_condition_has_a_trivial_map_of_its_own(make_pair: MakePair, tiny: Tiny) -> None:
+def test_a_rare_condition_has_a_baseline_of_its_own(make_pair: MakePair, tiny: Tiny) -> None:
     pairs = [make_pair(0, (32, 16 * 300), condition="common")]
     pairs.append(replace(make_pair(1, (16, 16)), condition="rare"))
     pairs[1] = replace(pairs[1], target=7 - 2 * pairs[1].source)
     data = prepare(pairs, tiny(validation=0, patch=16))
     assert any("256 of 601 blocks" in note for note in data.notes)
-    rare = data.trivial.predict(pairs[1].source[np.newaxis], data.conditions.index("rare"))
+    rare = data.baseline.predict(pairs[1].source[np.newaxis], data.conditions.index("rare"))
     np.testing.assert_allclose(rare[0], pairs[1].target, atol=1e-4)
 
 
@@ -266,7 +266,7 @@ def test_a_run_that_goes_on_reads_as_much_as_before(
         "fingerprint",
         "source_codec",
         "target_codec",
-        "trivial",
+        "baseline",
         "intensities",
         "sampled",
     ):

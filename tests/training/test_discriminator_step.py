@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from napari_pix2pix.core import generator_loss, gradient_penalty, r1_penalty
-from napari_pix2pix.training._discriminator_step import Critic
+from napari_pix2pix.training._discriminator_step import DiscriminatorStep
 from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState
@@ -20,10 +20,10 @@ MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]
 
 
-def make_critic(state: TrainingState, fabric: Fabric) -> Critic:
+def make_critic(state: TrainingState, fabric: Fabric) -> DiscriminatorStep:
     assert state.discriminator is not None
     assert state.optimizer_d is not None
-    return Critic(state.discriminator, state.optimizer_d, fabric, state.config)
+    return DiscriminatorStep(state.discriminator, state.optimizer_d, fabric, state.config)
 
 
 def images(seed: int = 0) -> list[Tensor]:
@@ -33,7 +33,7 @@ def images(seed: int = 0) -> list[Tensor]:
     return [given, real, fake.requires_grad_()]
 
 
-def weights(critic: Critic) -> list[Tensor]:
+def weights(critic: DiscriminatorStep) -> list[Tensor]:
     return [p.detach().clone() for p in critic.discriminator.parameters()]
 
 
@@ -195,7 +195,7 @@ def test_features_are_compared_with_the_target_s(
     assert critic.compare(given, real, real, None)[1].item() == 0
 
 
-def seen_by(critic: Critic) -> list[Tensor]:
+def seen_by(critic: DiscriminatorStep) -> list[Tensor]:
     """Return a list that grows with all that the discriminator is shown."""
     shown: list[Tensor] = []
     critic.discriminator.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0]))
@@ -246,7 +246,7 @@ def test_the_generator_learns_through_the_augmentation(
 Layer = tuple[Tensor, Tensor]
 
 
-def layers(critic: Critic) -> list[Layer]:
+def layers(critic: DiscriminatorStep) -> list[Layer]:
     """Weights (out, in) and biases of a PixelGAN's three 1x1 convolutions."""
     found = [m for m in critic.discriminator.modules() if isinstance(m, nn.Conv2d)]
     assert len(found) == 3

@@ -42,10 +42,10 @@ def test_without_a_discriminator_there_is_nothing_to_say() -> None:
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
 def test_a_constant_output_is_said(dtype: type) -> None:
-    watch, trivial = HealthWatch(), {"pearson": 0.5}
+    watch, baseline = HealthWatch(), {"pearson": 0.5}
     constant, varied = np.ones((1, 2, 2), dtype), VARIED.astype(dtype)
-    assert watch.after_validation(varied, varied, {"pearson": 0.9}, trivial, 1.0) == []
-    (sentence,) = watch.after_validation(constant, varied, {"pearson": 0.9}, trivial, 1.0)
+    assert watch.after_validation(varied, varied, {"pearson": 0.9}, baseline, 1.0) == []
+    (sentence,) = watch.after_validation(constant, varied, {"pearson": 0.9}, baseline, 1.0)
     assert "The output is constant" in sentence
 
 
@@ -61,14 +61,12 @@ def test_missing_pixels_do_not_hide_the_content_of_a_truth() -> None:
 
 
 @pytest.mark.parametrize(("progress", "score", "said"), [(0.4, 0.1, 0), (0.5, 0.1, 1), (1, 0.6, 0)])
-def test_below_the_trivial_map_counts_from_half_time(
-    progress: float, score: float, said: int
-) -> None:
+def test_below_the_baseline_counts_from_half_time(progress: float, score: float, said: int) -> None:
     watch = HealthWatch()
     validation = (VARIED, VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
     sentences = watch.after_validation(*validation)
     assert len(sentences) == said
-    assert all("best trivial map" in sentence for sentence in sentences)
+    assert all("baseline" in sentence for sentence in sentences)
     again = watch.after_validation(*validation)
     assert again == []
 

@@ -117,7 +117,7 @@ def test_validation_keeps_the_best(
         assert one.best == (score > best)
         best = max(best, score)
     assert loop.state.best_score == best
-    assert all(one.trivial == loop.data.validation.trivial for one in validated)
+    assert all(one.baseline == loop.data.validation.baseline for one in validated)
 
 
 def test_preview_lies_where_it_says(make_loop: MakeLoop) -> None:

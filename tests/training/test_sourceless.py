@@ -49,10 +49,10 @@ def test_labels_are_learnt_from_the_discriminator_too() -> None:
     assert data.config.adversarial_weight == 1
 
 
-def test_there_is_no_validation_and_no_trivial_map(target: Pair) -> None:
+def test_there_is_no_validation_and_no_baseline(target: Pair) -> None:
     data = prepare([target, target], config(validation=0.5))
     assert data.validation is None
-    assert data.trivial.maps == ()
+    assert data.baseline.maps == ()
     assert data.notes[0].startswith("No validation: without a source")
     assert "repeats" not in data.notes[0]
     repeated = prepare([target], config(noise="image")).notes[0]
@@ -113,4 +113,4 @@ def test_pairs_to_validate_on(target: Pair, make_pair: MakePair) -> None:
 def test_noise_per_pixel_needs_planes(make_pair: MakePair) -> None:
     with pytest.raises(ConfigError, match="noise='pixel' needs noise planes: set noise_channels"):
         prepare([make_pair()], config(noise="pixel"))
-    assert prepare([make_pair()], config(noise="pixel", noise_channels=1)).trivial.maps
+    assert prepare([make_pair()], config(noise="pixel", noise_channels=1)).baseline.maps

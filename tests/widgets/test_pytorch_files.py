@@ -101,7 +101,7 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     dock.set_model(weights)
     qtbot.waitUntil(lambda: dock.card is not None)
     dock.check()
-    assert not dock._view.verdict.isEnabled()
+    assert not dock._view.discriminator_map.isEnabled()
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     torch.save(golden.fill_(network.build().state_dict()), weights.with_name("latest_net_D.pth"))
     dock.set_model(models().remember(load(weights), "with D", path=weights))
@@ -109,8 +109,8 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     assert not is_error, said
     made = viewer.layers[-1]
     with qtbot.waitSignal(dock.ended):
-        dock._view.verdict.click()
-    expected = load(weights).verdict(source.data, made.data)
+        dock._view.discriminator_map.click()
+    expected = load(weights).discriminator_map(source.data, made.data)
     np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.input_check import odd_intensities
-from napari_pix2pix.data.inputs import foreign_dtype
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.input_check import check_input
+from napari_pix2pix.data.inputs import dtype_note
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
-from napari_pix2pix.widgets.common.known_models import KnownModel, models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.pace import in_time_units
 from napari_pix2pix.widgets.common.runner import Runner
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
 
-class OddnessCheck(QObject):
+class InputCheck(QObject):
     """Always looks at the newest choice; the same choice is looked at once.
 
     Parameters
@@ -47,13 +47,13 @@ class OddnessCheck(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._wanted: tuple[Card, tuple[Planes, ...]] | None = None
+        self._wanted: tuple[Card, tuple[LazyImage, ...]] | None = None
         self._seen: tuple[object, ...] = ()
         self._runner = Runner(self)
         self._runner.finished.connect(self._on_finished)
         self._runner.ended.connect(self._begin)
 
-    def look(self, card: Card, images: Sequence[Planes]) -> None:
+    def look(self, card: Card, images: Sequence[LazyImage]) -> None:
         """Look at images for a model."""
         seen = (card, *(_place(one.array) for image in images for one in image.members))
         if seen == self._seen:
@@ -91,10 +91,10 @@ def _place(array: Any) -> object:
     return where, array.shape, str(array.dtype)
 
 
-def _odd(card: Card, images: Sequence[Planes]) -> str:
+def _odd(card: Card, images: Sequence[LazyImage]) -> str:
     codecs = card.source_codec, card.target_codec
-    said = [foreign_dtype(card.source_codec, image.dtype) for image in images]
-    said += [odd_intensities(image, *codecs, card.intensities) for image in images]
+    said = [dtype_note(card.source_codec, image.dtype) for image in images]
+    said += [check_input(image, *codecs, card.intensities) for image in images]
     return " ".join(dict.fromkeys(filter(None, said)))
 
 
@@ -104,7 +104,7 @@ _ENCODING = 1 / 3  # of the work, about: what is done on the halo too
 def estimate(
     card: Card,
     jobs: Sequence[Job],
-    planes: Sequence[Planes],
+    planes: Sequence[LazyImage],
     *,
     measured: float | None,
     trial: Speed | None,
@@ -177,7 +177,7 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
     return codec.channels * (np.dtype(codec.dtype).itemsize if samples == 1 else 8)
 
 
-def _grid(translator: Translator, planes: Planes, tile: int | None) -> TileGrid:
+def _grid(translator: Translator, planes: LazyImage, tile: int | None) -> TileGrid:
     from napari_pix2pix.inference.model import network_grid
 
     side = tile_side(translator) if tile is None else tile
@@ -210,7 +210,7 @@ class SpeedTrial(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._speeds: WeakKeyDictionary[Translator, Speed] = WeakKeyDictionary()
-        self._next: tuple[KnownModel, str | None] | None = None
+        self._next: tuple[ModelEntry, str | None] | None = None
         self._runner = Runner(self)
         self._runner.finished.connect(self._take)
         self._runner.ended.connect(self._go_on)
@@ -220,11 +220,11 @@ class SpeedTrial(QObject):
         """Whether a model is being tried."""
         return self._runner.running
 
-    def speed(self, model: KnownModel) -> Speed | None:
+    def speed(self, model: ModelEntry) -> Speed | None:
         """Return what is known of a model; None before its trial."""
         return None if model.translator is None else self._speeds.get(model.translator)
 
-    def begin(self, model: KnownModel, device: str | None) -> None:
+    def begin(self, model: ModelEntry, device: str | None) -> None:
         """Try a model that was not tried yet, after the one that is being tried.
 
         A model that is not in memory is read from its file, and then known to all docks.
@@ -245,7 +245,7 @@ class SpeedTrial(QObject):
         if self.speed(model) is None:
             self._runner.start(lambda _control: (model, try_speed(model, device)))
 
-    def _take(self, told: tuple[KnownModel, Speed]) -> None:
+    def _take(self, told: tuple[ModelEntry, Speed]) -> None:
         model, speed = told
         self._speeds[speed.translator] = speed
         if model.translator is None:

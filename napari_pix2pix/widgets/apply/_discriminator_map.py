@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import lay_out_source
-from napari_pix2pix.data.lazy_image import NoPlanes, Planes, as_planes
+from napari_pix2pix.data.inputs import open_source_image
+from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY, Snapshot, as_trained, planes_of, snapshot
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply._generate import Made
 from napari_pix2pix.widgets.apply.work import load_known
-from napari_pix2pix.widgets.common.known_models import KnownModel
+from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class MapRequest:
     """What is judged.
 
     Attributes
@@ -39,7 +39,7 @@ class Subject:
 
 def find_subject(
     viewer: Any, groups: Sequence[list[Any]], condition: Hashable, *, of_nothing: bool
-) -> Subject:
+) -> MapRequest:
     """Find the layers that are meant.
 
     Parameters
@@ -69,7 +69,7 @@ def find_subject(
     prediction = meant[0]
     record = prediction.metadata.get(KEY, {})
     sources = [] if of_nothing else _sources_of(record, layers, groups)
-    return Subject(
+    return MapRequest(
         snapshot(prediction, copy="small"),
         [snapshot(layer, copy="small") for layer in sources],
         record.get("condition", condition),
@@ -77,18 +77,18 @@ def find_subject(
 
 
 def ask(
-    control: Control, known: KnownModel, subject: Subject, device: str | None
+    control: Control, known: ModelEntry, subject: MapRequest, device: str | None
 ) -> Generator[Made, None, np.ndarray | None]:
     """Judge frame by frame, and yield how far it is; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
     target, source = translator.target_codec, translator.source_codec
     layers = as_trained([subject.prediction], target.layout)
-    image = as_planes(planes_of(layers), like=target.layout, what="prediction")
-    planes: Planes = NoPlanes(image.height, image.width, image.frame_shape)
+    image = as_lazy_image(planes_of(layers), like=target.layout, what="prediction")
+    planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:
         given = planes_of(as_trained(subject.sources, source.layout))
         z_context, gray = translator.config.z_context, takes_gray(source)
-        planes = lay_out_source(given, source.layout, source.channels, z_context, gray=gray)
+        planes = open_source_image(given, source.layout, source.channels, z_context, gray=gray)
     judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
     found = []
     for frame in range(image.frames):

@@ -10,13 +10,13 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_pix2pix.data.lazy_image import NoPlanes
+from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.fields import Number
-from napari_pix2pix.widgets.common.known_models import KnownModel
+from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 _FIELDS = {
     "images": ("Images", 1, "How many images: frames of one layer"),
@@ -27,7 +27,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class GenerateRequest:
     """What is to be made; as `Translator.sample` is called with."""
 
     images: int
@@ -72,7 +72,7 @@ class GenerateForm(QWidget):
         self.set_values(images=4, height=256, width=256, seed=0)
 
     def set_values(self, **values: int) -> None:
-        """Show other numbers; names are those of `Wish`."""
+        """Show other numbers; names are those of `GenerateRequest`."""
         for name, value in values.items():
             self._numbers[name].setValue(value)
 
@@ -80,19 +80,19 @@ class GenerateForm(QWidget):
         """Begin with images twice as large as the patches of the training."""
         self.set_values(height=2 * card.config.patch, width=2 * card.config.patch)
 
-    def wish(self, condition: Hashable, device: str | None) -> Wish:
+    def wish(self, condition: Hashable, device: str | None) -> GenerateRequest:
         """Return what is asked for."""
         numbers = {name: int(number.value()) for name, number in self._numbers.items()}
-        return Wish(**numbers, condition=condition, device=device)
+        return GenerateRequest(**numbers, condition=condition, device=device)
 
 
 def generate(
-    control: Control, known: KnownModel, wish: Wish
+    control: Control, known: ModelEntry, wish: GenerateRequest
 ) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
     """Make images, and yield how far it is; returns those that are done and the model's hash."""
     translator = load_known(known)
-    own = translator.twin()  # another dock may use the model meanwhile
-    planes, made = NoPlanes(wish.height, wish.width), []
+    own = translator.detached_copy()  # another dock may use the model meanwhile
+    planes, made = EmptyImage(wish.height, wish.width), []
     how: dict[str, Any] = {"condition": wish.condition, "device": wish.device}
     for number in range(wish.images):
         if control.stopped:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import CallOptions
 from napari_pix2pix.inference.tiling import Box
@@ -26,13 +26,13 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import Job
-from napari_pix2pix.widgets.common.known_models import KnownModel
-from napari_pix2pix.widgets.common.result_layers import Made, results_of
+from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.result_layers import ResultSpec, results_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_pix2pix.data.lazy_image import Planes
+    from napari_pix2pix.data.lazy_image import LazyImage
 
 
 def make_job(
@@ -44,7 +44,7 @@ def make_job(
     current_frame: bool = False,
     visible_only: bool = False,
     copy: Copy = "small",
-) -> tuple[Job, Planes]:
+) -> tuple[Job, LazyImage]:
     """Make an image of a layer, or of several that are its channels.
 
     Parameters
@@ -116,7 +116,7 @@ def frames_in_view(
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
+class FormState:
     """What is chosen in the dock.
 
     Attributes
@@ -136,7 +136,7 @@ class Choices:
         Whether results take the places of their sources.
     """
 
-    model: KnownModel | None
+    model: ModelEntry | None
     card: Card | None
     groups: Sequence[list[Any]]
     by_channel: bool
@@ -146,7 +146,9 @@ class Choices:
     visible_only: bool
     replaces: bool
 
-    def order(self, viewer: napari.viewer.Viewer, *, copy: Copy) -> tuple[Order, list[Planes]]:
+    def order(
+        self, viewer: napari.viewer.Viewer, *, copy: Copy
+    ) -> tuple[ApplyRequest, list[LazyImage]]:
         """Say what is to be done, and open the images.
 
         Parameters
@@ -182,7 +184,7 @@ class Choices:
             )
             for group in self.groups
         ]
-        order = Order(
+        order = ApplyRequest(
             model=model,
             card=card,
             sources=[group[0] for group in self.groups],
@@ -208,7 +210,7 @@ class Choices:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class ApplyRequest:
     """What is to be done.
 
     Attributes
@@ -225,7 +227,7 @@ class Order:
         Whether results take the places of their sources.
     """
 
-    model: KnownModel
+    model: ModelEntry
     card: Card
     sources: Sequence[Any]
     jobs: Sequence[Job]
@@ -233,7 +235,7 @@ class Order:
     options: CallOptions
     replaces: bool
 
-    def made(self, number: int, shown: str, digest: str) -> Made:
+    def made(self, number: int, shown: str, digest: str) -> ResultSpec:
         """Say what a result of a job will be; ``shown`` as in a `Progress`."""
         job = self.jobs[number]
         given = np.result_type(*(source.data.dtype for source in job.sources))
@@ -247,7 +249,7 @@ class Order:
             samples=self.options.samples,
             shown=shown,
         )
-        return Made(
+        return ResultSpec(
             self.sources[number],
             job.sources[0],
             self.card.makes(given),

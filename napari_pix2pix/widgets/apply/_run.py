@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pix2pix.data.inputs import missing_note
+from napari_pix2pix.data.inputs import invalid_pixels_note
 from napari_pix2pix.widgets.apply._generate import Made
-from napari_pix2pix.widgets.apply._request import Order
+from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
@@ -43,7 +43,7 @@ class NewLayer:
             self._viewer.layers.remove(self.layer)
 
 
-class SideRun(QObject):
+class ExtraTask(QObject):
     """Does work in a thread and adds what it returns as a layer.
 
     Parameters
@@ -128,7 +128,7 @@ class ApplyRun(QObject):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._order: Order | None = None
+        self._order: ApplyRequest | None = None
         self._digest = ""
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
@@ -159,7 +159,7 @@ class ApplyRun(QObject):
         results = self._history[-1] if self._history else []
         return [result.layer for result in results if result.layer is not None]
 
-    def start(self, order: Order) -> None:
+    def start(self, order: ApplyRequest) -> None:
         """Apply a model in a thread."""
         self._order, self._last, self._missing = order, None, False
         self._results, self._finished = {}, set()
@@ -238,14 +238,14 @@ class ApplyRun(QObject):
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
         if self._missing and self._translator is not None:
-            said += f" {missing_note(self._translator.source_codec)}"
+            said += f" {invalid_pixels_note(self._translator.source_codec)}"
         self.ended.emit(said, False)
 
     def _fail(self, sentence: str) -> None:
         self._close_books()
         self.ended.emit(sentence, True)
 
-    def _close_books(self) -> tuple[Order, Progress | None]:
+    def _close_books(self) -> tuple[ApplyRequest, Progress | None]:
         """Mark what an error or a cancel has left undone, and make it all undoable."""
         assert self._order is not None
         for (job, _), result in self._results.items():

@@ -23,7 +23,7 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.tiling import Box
-from napari_pix2pix.napari_layers.keep_responsive import Desk, keep_alive
+from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
 
 class Filed(NamedTuple):
@@ -186,7 +186,9 @@ class TileStore:
             self._overview[:, rows, columns] = made[-1]
         return made
 
-    def read(self, level: int, window: tuple[slice, ...], desk: Desk | None = None) -> NDArray[Any]:
+    def read(
+        self, level: int, window: tuple[slice, ...], desk: ProgressReporter | None = None
+    ) -> NDArray[Any]:
         """Read a window of a level, along its axes.
 
         Parameters
@@ -221,7 +223,7 @@ class TileStore:
         return data if self._in_front else data[0]
 
     def _pieces(
-        self, level: int, frame: int, rows: slice, columns: slice, desk: Desk | None
+        self, level: int, frame: int, rows: slice, columns: slice, desk: ProgressReporter | None
     ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
         """List what there is of a window, or all: where in it, and (C, h, w)."""
         step = self.side >> level
@@ -289,7 +291,7 @@ class _Level(LazyArray):
         _check_room(math.prod(span.stop - span.start for span in window) * self.dtype.itemsize)
         title = "Translating what is read"
         try:
-            return keep_alive(lambda desk: store.read(number, window, desk), title=title)
+            return run_responsive(lambda desk: store.read(number, window, desk), title=title)
         except KeyboardInterrupt:  # which would close napari
             raise InputError(
                 "Reading was cancelled before all tiles were translated: read or save a part of "

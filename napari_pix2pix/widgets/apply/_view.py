@@ -14,7 +14,7 @@ from napari_pix2pix.widgets.common.model_dock import ModelView
 
 _APPLY = "Translate the layers; the result appears beside them"
 _GENERATE = "Make images of noise and the condition: a layer, one image a frame"
-_VERDICT = (
+_DISCRIMINATOR_MAP = (
     "Ask the model's discriminator where the selected layer, or else the last result, looks "
     "false: green looks real, pink looks false"
 )
@@ -50,7 +50,7 @@ class ApplyView(ModelView):
         self.undo = push_button(
             "Undo", "Take the last results out again, or put back what was there"
         )
-        self.verdict = push_button("Verdict", _VERDICT)
+        self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self._fill_form()
         self.lay_out(
             parent,
@@ -67,7 +67,7 @@ class ApplyView(ModelView):
                 self._advanced,
             ],
             [self.estimate],
-            [self.apply, self.cancel, self.undo, self.verdict],
+            [self.apply, self.cancel, self.undo, self.discriminator_map],
         )
 
     def fit(self, card: Card) -> None:
@@ -87,8 +87,8 @@ class ApplyView(ModelView):
         self._heading.setText(_bold("Layers" if takes_layers else "Images"))
         self.apply.setText("Apply" if takes_layers else "Generate")
         self.apply.setToolTip(_APPLY if takes_layers else _GENERATE)
-        self.verdict.setToolTip(
-            _VERDICT if card.judges else "This model has no discriminator to ask."
+        self.discriminator_map.setToolTip(
+            _DISCRIMINATOR_MAP if card.judges else "This model has no discriminator to ask."
         )
 
     def _fill_form(self) -> None:

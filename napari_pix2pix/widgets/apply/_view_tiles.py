@@ -16,15 +16,15 @@ from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
 from napari_pix2pix.widgets.apply.work import load_known, tile_side
-from napari_pix2pix.widgets.common.result_layers import Made
+from napari_pix2pix.widgets.common.result_layers import ResultSpec
 from napari_pix2pix.widgets.common.runner import Runner, in_a_sentence
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_pix2pix.data.lazy_image import Planes
+    from napari_pix2pix.data.lazy_image import LazyImage
     from napari_pix2pix.translator import Translator
-    from napari_pix2pix.widgets.apply._request import Order
+    from napari_pix2pix.widgets.apply._request import ApplyRequest
 
 _OPENED = (
     "{name!r} is too large for the memory as a whole: its tiles are translated where you look, and "
@@ -35,7 +35,7 @@ _WAIT = 50  # milliseconds after the view moved
 _IDLE = 0.2  # seconds between two looks at whether to stop
 
 
-def is_followed(order: Order, planes: Sequence[Planes]) -> bool:
+def is_followed(order: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
     """Whether results are translated where they are looked at.
 
     Parameters
@@ -63,7 +63,7 @@ def is_followed(order: Order, planes: Sequence[Planes]) -> bool:
     return apart and wanted and lazy and large
 
 
-class Wishes:
+class TileQueue:
     """Which tiles are wanted, told by one thread and taken by another."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Unread(NamedTuple):
 
 
 def follow(
-    control: Control, order: Order, number: int, wishes: Wishes
+    control: Control, order: ApplyRequest, number: int, wishes: TileQueue
 ) -> Generator[Any, None, None]:
     """Translate the tiles of a job that are wanted, until it is stopped.
 
@@ -121,7 +121,7 @@ def follow(
     Opened, Painted or Unread
     """
     translator, condition = load_known(order.model), order.condition
-    digest, own, codec = translator.digest, translator.twin(), translator.source_codec
+    digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
     planes = order.jobs[number].planes(codec, translator.config.z_context)
     pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
     names = ("tile", "batch", "device", "dropout", "precision", "output")
@@ -150,7 +150,7 @@ def follow(
             yield Painted(key)
 
 
-class Follower(QObject):
+class ViewportTranslator(QObject):
     """Keeps a layer translated where it is looked at.
 
     Parameters
@@ -175,11 +175,11 @@ class Follower(QObject):
     gone = Signal(object)
 
     def __init__(
-        self, viewer: napari.viewer.Viewer, order: Order, number: int, parent: QObject
+        self, viewer: napari.viewer.Viewer, order: ApplyRequest, number: int, parent: QObject
     ) -> None:
         super().__init__(parent)
         self._viewer, self._order, self._number = viewer, order, number
-        self._wishes = Wishes()
+        self._wishes = TileQueue()
         self._store: TileStore | None = None
         self.layer: Any = None
         self._later = QTimer(self)
@@ -281,12 +281,12 @@ class Followers(QObject):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.all: list[Follower] = []
+        self.all: list[ViewportTranslator] = []
 
-    def begin(self, order: Order) -> None:
+    def begin(self, order: ApplyRequest) -> None:
         """Begin with each job of an order."""
         for number in range(len(order.sources)):
-            follower = Follower(self._viewer, order, number, self)
+            follower = ViewportTranslator(self._viewer, order, number, self)
             follower.said.connect(self.said)
             follower.gone.connect(self._forget)
             self.all.append(follower)
@@ -296,13 +296,13 @@ class Followers(QObject):
         for follower in self.all:
             follower.close()
 
-    def _forget(self, follower: Follower) -> None:
+    def _forget(self, follower: ViewportTranslator) -> None:
         """Let the tiles of a layer that was taken away go."""
         self.all.remove(follower)
         follower.deleteLater()
 
 
-def _layer(made: Made, store: TileStore) -> Any:
+def _layer(made: ResultSpec, store: TileStore) -> Any:
     from napari.layers import Image, Labels
 
     levels = list(store.levels)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import CallOptions
-from napari_pix2pix.napari_layers import made_layer, result_record, verdict_layer
-from napari_pix2pix.widgets.apply._checks import OddnessCheck, SpeedTrial, estimate
+from napari_pix2pix.napari_layers import discriminator_layer, made_layer, result_record
+from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import ask, find_subject
 from napari_pix2pix.widgets.apply._generate import generate
-from napari_pix2pix.widgets.apply._request import Choices, Order
-from napari_pix2pix.widgets.apply._run import ApplyRun, SideRun
+from napari_pix2pix.widgets.apply._request import ApplyRequest, FormState
+from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.known_models import KnownModel, models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Work
@@ -27,7 +27,7 @@ from napari_pix2pix.widgets.common.shortcuts import bind_shortcuts
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_pix2pix.data.lazy_image import Planes
+    from napari_pix2pix.data.lazy_image import LazyImage
 
 
 class ApplyDock(ModelDock):
@@ -46,10 +46,10 @@ class ApplyDock(ModelDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
-        self._side = SideRun(napari_viewer, self)
+        self._side = ExtraTask(napari_viewer, self)
         self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
-        self._oddness = OddnessCheck(self)
+        self._oddness = InputCheck(self)
         self._view = ApplyView(self)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
@@ -60,12 +60,12 @@ class ApplyDock(ModelDock):
     # What is chosen.
 
     @property
-    def model(self) -> KnownModel | None:
+    def model(self) -> ModelEntry | None:
         """The model; None where there is none or its file can't be read."""
         return self._view.picker.model
 
     def set_model(self, model: Any) -> None:
-        """Choose a `KnownModel`, the path of a file, or a `Translator`."""
+        """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
         if hasattr(model, "translate_planes"):
             known = [one for one in models().known() if one.translator is model]
             model = known[0] if known else models().remember(model, "model")
@@ -175,7 +175,7 @@ class ApplyDock(ModelDock):
         self._run.start(order)
         self._show_state()
 
-    def ask_verdict(self) -> None:
+    def ask_discriminator_map(self) -> None:
         """Show where the selected layer, or else the last result, looks false to the model.
 
         Raises
@@ -194,7 +194,7 @@ class ApplyDock(ModelDock):
         self._begin_aside(
             "Judging",
             lambda control: ask(control, model, subject, device),
-            lambda found: verdict_layer(found, subject.prediction),
+            lambda found: discriminator_layer(found, subject.prediction),
             "Done. Green looks real to the discriminator, pink looks false.",
         )
 
@@ -256,7 +256,7 @@ class ApplyDock(ModelDock):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
-        view.verdict.clicked.connect(self._try_to_ask)
+        view.discriminator_map.clicked.connect(self._try_to_ask)
         for run in (self._run, self._side):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
@@ -269,7 +269,7 @@ class ApplyDock(ModelDock):
         self._try_to(self.apply)
 
     def _try_to_ask(self) -> None:
-        self._try_to(self.ask_verdict)
+        self._try_to(self.ask_discriminator_map)
 
     def _check_free(self) -> None:
         if self.running:
@@ -310,8 +310,8 @@ class ApplyDock(ModelDock):
         self._side.start(work, make, said)
         self._show_state()
 
-    def _choices(self) -> Choices:
-        return Choices(
+    def _choices(self) -> FormState:
+        return FormState(
             model=self.model,
             card=self.card,
             groups=self.layers,
@@ -337,7 +337,7 @@ class ApplyDock(ModelDock):
             return options
         return options.model_copy(update={"device": preferred})
 
-    def _describe(self, order: Order, planes: list[Planes]) -> None:
+    def _describe(self, order: ApplyRequest, planes: list[LazyImage]) -> None:
         """Say what a run will cost, and what is odd about the images."""
         translator = order.model.translator
         measured = None if translator is None else self._run.speeds.get(translator)
@@ -388,7 +388,7 @@ class ApplyDock(ModelDock):
         stopping = self._run.runner.stopping or self._side.runner.stopping
         self._view.cancel.setEnabled(running and not stopping)
         judges = self.card is not None and self.card.judges
-        self._view.verdict.setEnabled(judges and not running)
+        self._view.discriminator_map.setEnabled(judges and not running)
         self._view.undo.setEnabled(self._run.can_undo)
 
     def _end(self, said: str, is_error: bool = False) -> None:

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict
-from napari_pix2pix.data.dtype_range import codecs_for
+from napari_pix2pix.data.dtype_range import codecs_for_dtypes
 from napari_pix2pix.data.input_check import known_intensities
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.model_header import conditions_in, read_header, read_thumbnail
-from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
-    from napari_pix2pix.widgets.common.known_models import KnownModel
+    from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Card:
     thumbnail: NDArray[np.uint8] | None = None
 
     @classmethod
-    def of(cls, known: KnownModel) -> Card:
+    def of(cls, known: ModelEntry) -> Card:
         """Read the card of a model in memory, or else of its file.
 
         Raises
@@ -70,7 +70,7 @@ class Card:
 
     def makes(self, given: np.dtype[Any]) -> Codec:
         """Return the codec of what is made of images of a dtype."""
-        return codecs_for(self.source_codec, self.target_codec, given)[1]
+        return codecs_for_dtypes(self.source_codec, self.target_codec, given)[1]
 
     def lines(self) -> list[str]:
         """Describe the model in short lines."""
@@ -85,9 +85,9 @@ class Card:
         if self.conditions:
             lines.append(f"Conditions: {', '.join(map(str, self.conditions))}.")
         if self.scores:
-            name, score = headline(self.scores["prediction"])
-            _, trivial = headline(self.scores["trivial"])
-            lines.append(f"Held-out {name} {score:.3f}; trivial map {trivial:.3f}.")
+            name, score = primary_metric(self.scores["prediction"])
+            _, baseline = primary_metric(self.scores["baseline"])
+            lines.append(f"Held-out {name} {score:.3f}; baseline {baseline:.3f}.")
         elif self.steps:
             lines.append("No scores: nothing was held out.")
         return lines

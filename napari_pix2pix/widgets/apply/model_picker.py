@@ -28,7 +28,7 @@ from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import Sentence, pixmap
 from napari_pix2pix.widgets.common.fields import Choice
-from napari_pix2pix.widgets.common.known_models import MODEL_FILES, KnownModel, models
+from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
 
@@ -84,12 +84,12 @@ class ModelPicker(QWidget):
     def __init__(self, nothing: str = "none yet") -> None:
         super().__init__()
         self._nothing = nothing
-        self._offered: list[KnownModel] = []
-        self._model: KnownModel | None = None
+        self._offered: list[ModelEntry] = []
+        self._model: ModelEntry | None = None
         self._card: Card | None = None
         self._follows = True  # the last model, until another is chosen
         self._reader = Runner(self)  # of files that need PyTorch to be read
-        self._being_read: KnownModel | None = None
+        self._being_read: ModelEntry | None = None
         self.combo = Choice()
         self.combo.setToolTip("The model: those just trained or used, then files used lately")
         self.button = QPushButton("Open…")
@@ -108,7 +108,7 @@ class ModelPicker(QWidget):
         self._show(models().last())
 
     @property
-    def model(self) -> KnownModel | None:
+    def model(self) -> ModelEntry | None:
         """The model that is chosen; None where there is none or its file can't be read."""
         return self._model if self._card is not None else None
 
@@ -122,9 +122,9 @@ class ModelPicker(QWidget):
         """What the model is."""
         return self._card
 
-    def choose(self, model: KnownModel | str | os.PathLike[str] | None) -> None:
+    def choose(self, model: ModelEntry | str | os.PathLike[str] | None) -> None:
         """Choose a model, or a file by its path; a file that can't be read is said to be so."""
-        if model is not None and not isinstance(model, KnownModel):
+        if model is not None and not isinstance(model, ModelEntry):
             model = models().of_file(as_path(model))
         self._follows = False
         self._show(model)
@@ -144,7 +144,7 @@ class ModelPicker(QWidget):
         else:
             self.refresh()
 
-    def _show(self, model: KnownModel | None) -> None:
+    def _show(self, model: ModelEntry | None) -> None:
         self._model, self._card = model, None
         error = said = ""
         try:
@@ -242,12 +242,12 @@ class ModelPicker(QWidget):
         layout.addWidget(self.error)
 
 
-def _needs_reading(model: KnownModel) -> bool:
+def _needs_reading(model: ModelEntry) -> bool:
     """Whether nothing can be said of a model before its file was read with PyTorch."""
     return model.translator is None and model.path is not None and is_torch_file(model.path)
 
 
-def _same(one: KnownModel, other: KnownModel) -> bool:
+def _same(one: ModelEntry, other: ModelEntry) -> bool:
     """Whether two entries are of one model: the same in memory, or the same file."""
     if one.translator is not None and other.translator is not None:
         return one.translator is other.translator

@@ -13,9 +13,9 @@ import numpy as np
 
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import check_finite, lay_out_source
+from napari_pix2pix.data.inputs import check_finite, open_source_image
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.options import CallOptions
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.tiling import Box, TileGrid
@@ -26,7 +26,7 @@ from napari_pix2pix.training.control import Control
 if TYPE_CHECKING:
     from napari_pix2pix.inference.frames import FrameTranslator, Part
     from napari_pix2pix.translator import Translator
-    from napari_pix2pix.widgets.common.known_models import KnownModel
+    from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
 _WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
@@ -62,11 +62,11 @@ class Job:
         """Return the same with data that no one else can change; in any thread."""
         return replace(self, sources=[one.copied() for one in self.sources])
 
-    def planes(self, codec: Codec, z_context: int) -> Planes:
+    def planes(self, codec: Codec, z_context: int) -> LazyImage:
         """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
         opened = planes_of(as_trained(self.sources, codec.layout), "image")
         gray = takes_gray(codec)
-        return lay_out_source(opened, codec.layout, codec.channels, z_context, gray=gray)
+        return open_source_image(opened, codec.layout, codec.channels, z_context, gray=gray)
 
 
 class Loaded(NamedTuple):
@@ -123,7 +123,7 @@ class Speed(NamedTuple):
     bytes_per_pixel: float  # of a window
 
 
-def load_known(known: KnownModel) -> Translator:
+def load_known(known: ModelEntry) -> Translator:
     """Return the model, read from its file where it is not in memory."""
     if known.translator is not None:
         return known.translator
@@ -135,7 +135,7 @@ def load_known(known: KnownModel) -> Translator:
 
 def apply_model(
     control: Control,
-    known: KnownModel,
+    known: ModelEntry,
     jobs: Sequence[Job],
     *,
     condition: Hashable = None,
@@ -166,7 +166,7 @@ def apply_model(
     calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
     samples = how.pop("samples")
     yield Loaded(translator, translator.digest)
-    own = translator.twin()  # another dock may use the model meanwhile
+    own = translator.detached_copy()  # another dock may use the model meanwhile
     codec, z_context = translator.source_codec, translator.config.z_context
     opened = [job.planes(codec, z_context) for job in jobs]
     for planes in opened:
@@ -201,16 +201,16 @@ def apply_model(
         yield JobDone(number, True, missing)
 
 
-def try_speed(known: KnownModel, device: str | None) -> Speed:
+def try_speed(known: ModelEntry, device: str | None) -> Speed:
     """Translate a small image to learn how fast a model is, and how much memory it takes."""
     from napari_pix2pix.inference.memory import estimate_bytes_per_pixel
 
     translator = load_known(known)
-    own = translator.twin()  # a run may begin meanwhile
+    own = translator.detached_copy()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
     side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
     shape = (codec.channels, side, side)
-    planes = Planes(np.zeros(shape, codec.dtype), channel_axis=0)
+    planes = LazyImage(np.zeros(shape, codec.dtype), channel_axis=0)
     condition = translator.conditions[0] if translator.conditions else None
     best = 0.0
     for _ in range(2):  # the first warms up
@@ -269,7 +269,7 @@ class Canvas:
         None as long as nothing was painted. Booleans are kept as uint8, as Labels need them.
     """
 
-    def __init__(self, layout: Layout, planes: Planes, before: Any = None) -> None:
+    def __init__(self, layout: Layout, planes: LazyImage, before: Any = None) -> None:
         self._layout = layout
         self._frame_shape = planes.frame_shape
         self._size = (planes.height, planes.width)

@@ -30,7 +30,7 @@ _KEY = "models/recent"
 
 
 @dataclass(frozen=True, eq=False)
-class KnownModel:
+class ModelEntry:
     """A model that can be applied.
 
     Attributes
@@ -64,7 +64,7 @@ class Models(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._models: list[KnownModel] = []  # the last one first
+        self._models: list[ModelEntry] = []  # the last one first
 
     def remember(
         self,
@@ -73,7 +73,7 @@ class Models(QObject):
         *,
         path: Path | None = None,
         look: Mapping[str, Any] | None = None,
-    ) -> KnownModel:
+    ) -> ModelEntry:
         """Make a model the last one, as after training or loading.
 
         Parameters
@@ -85,14 +85,14 @@ class Models(QObject):
         path : Path, optional
             Where it is saved; a model that was saved there before has no file any more.
         look : mapping, optional
-            See `KnownModel`.
+            See `ModelEntry`.
         """
         before = self._of(translator)
         if before is not None:
             self._models.remove(before)
             path, look = path or before.path, look or before.look
         path = None if path is None else path.absolute()
-        known = KnownModel(name, translator, path, dict(look or {}))
+        known = ModelEntry(name, translator, path, dict(look or {}))
         others = [
             replace(one, path=None) if path is not None and one.path == path else one
             for one in self._models
@@ -103,7 +103,7 @@ class Models(QObject):
         self.changed.emit()
         return known
 
-    def remember_read(self, translator: Translator, model: KnownModel) -> KnownModel:
+    def remember_read(self, translator: Translator, model: ModelEntry) -> ModelEntry:
         """Make a model the last one that a thread has read, or found read.
 
         Where another thread was faster, the model that it has read becomes the last.
@@ -115,30 +115,30 @@ class Models(QObject):
         path = model.path if is_its_own else None
         return self.remember(translator, model.name, path=path, look=model.look)
 
-    def known(self) -> tuple[KnownModel, ...]:
+    def known(self) -> tuple[ModelEntry, ...]:
         """Return the models in memory, the last one first."""
         return tuple(self._models)
 
-    def last(self) -> KnownModel | None:
+    def last(self) -> ModelEntry | None:
         """Return the model that was trained or loaded last, or else the most recent file."""
         if self._models:
             return self._models[0]
         files = self.recent_files()
         return self.of_file(files[0]) if files else None
 
-    def of_file(self, path: Path) -> KnownModel:
+    def of_file(self, path: Path) -> ModelEntry:
         """Return what is known of a file; it need not have been read."""
         path = path.absolute()
-        return self._in_memory(path) or KnownModel(_name_of(path), path=path)
+        return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
 
     def recent_files(self) -> tuple[Path, ...]:
         """Return the files used lately that are still there, the latest first."""
         return tuple(path for path in _recent() if path.is_file())
 
-    def _of(self, translator: Translator) -> KnownModel | None:
+    def _of(self, translator: Translator) -> ModelEntry | None:
         return next((known for known in self._models if known.translator is translator), None)
 
-    def _in_memory(self, path: Path | None) -> KnownModel | None:
+    def _in_memory(self, path: Path | None) -> ModelEntry | None:
         found = (known for known in self._models if known.path == path)
         return None if path is None else next(found, None)
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.napari_layers import (
     KEY,
-    Place,
+    LayerTransform,
     Snapshot,
     answer_in,
     as_shown,
@@ -29,7 +29,7 @@ _SHARE = 0.2  # of the time at most goes into drawing
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class ResultSpec:
     """What is known of a result before it is there.
 
     Attributes
@@ -59,7 +59,7 @@ class Made:
     is_part: bool = False
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LayerTransform:
         """Where the result lies."""
         layout, place = self.codec.layout, self.like.field_place
         moves = layout.channel_axis is not None and not layout.rgb
@@ -91,7 +91,7 @@ def results_of(
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return what models made of a source earlier, laid out like the targets.
 
-    The keys are a model's hash and what is shown of its samples, see `Made`.
+    The keys are a model's hash and what is shown of its samples, see `ResultSpec`.
     """
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     found = {}
@@ -113,7 +113,7 @@ class Result:
         Whether it takes the source's place when it is complete.
     """
 
-    def __init__(self, viewer: Any, made: Made, *, replaces: bool) -> None:
+    def __init__(self, viewer: Any, made: ResultSpec, *, replaces: bool) -> None:
         self._viewer = viewer
         self._made = made
         self._replaces = replaces
@@ -228,7 +228,7 @@ class Result:
             self._viewer.layers.remove(layer)
 
 
-def _earlier(viewer: Any, made: Made) -> Any:
+def _earlier(viewer: Any, made: ResultSpec) -> Any:
     """Return the layer that holds what the same model made of the same source; None without."""
     for layer, record in _results_of(viewer, made.source, made.record["condition"]):
         if answer_in(record) == answer_in(made.record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
@@ -11,20 +11,28 @@ from napari_pix2pix.widgets.common.layer_choice import unwrapped
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_pix2pix.widgets.apply.dock import ApplyDock
-
 APPLY_LAST = "Control-Shift-A"
 UNDO = "Control-Z"  # a Labels layer that is active has its own, which comes first
 
 
-def bind_shortcuts(viewer: napari.viewer.Viewer, dock: ApplyDock) -> Callable[[], None]:
+class Applies(Protocol):
+    """What the keys act on."""
+
+    def apply_last(self) -> None:
+        """Apply the last model to the active layer."""
+
+    def undo(self) -> None:
+        """Take the last results back."""
+
+
+def bind_shortcuts(viewer: napari.viewer.Viewer, dock: Applies) -> Callable[[], None]:
     """Let keys apply the last model to the active layer, and undo.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-    dock : ApplyDock
-        What the keys act on; it is not kept alive.
+    dock : Applies
+        The Apply dock; the keys hold no reference that keeps it alive.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """The prediction's intensities over the truth's, pixel by pixel.
 
-Scores as a table, those of the prediction beside those of the trivial map.
+Scores as a table, those of the prediction beside those of the baseline.
 
 What the Evaluate dock looks like.
 """
@@ -76,7 +76,7 @@ class Scatter(ThemedPlots):
         plot.addItem(self._diagonal)
 
 
-_SIDES = {"prediction": "Prediction", "trivial": "Trivial map"}
+_SIDES = {"prediction": "Prediction", "baseline": "Baseline"}
 
 
 class ScoreTable(QTableWidget):
@@ -87,7 +87,7 @@ class ScoreTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setToolTip("Scores on the pixels that count; the trivial map is what has to be beaten")
+        self.setToolTip("Scores on the pixels that count; the baseline is what has to be beaten")
         # A header that the style draws has its text lower than the cells beside it.
         self.setStyleSheet("QHeaderView::section { border: none }")
         self.hide()
@@ -199,7 +199,7 @@ class EvaluateView(ModelView):
         self.sources.setToolTip(
             "The layer that the model translates; several are its channels"
             if model
-            else "What the prediction was made of: with it, the best trivial map is scored too, "
+            else "What the prediction was made of: with it, the baseline is scored too, "
             "fitted on these very pixels"
         )
 

@@ -20,14 +20,14 @@ from napari_pix2pix.widgets.apply.work import load_known
 
 if TYPE_CHECKING:
     # What scores needs half a second to be imported, so the functions do that.
-    from napari_pix2pix.evaluation import Evaluation, Exam, Frame
-    from napari_pix2pix.widgets.common.known_models import KnownModel
+    from napari_pix2pix.evaluation import Evaluation, EvaluationCase, Frame
+    from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 _POINTS = 20_000  # of the scatter: more are drawn slowly and tell nothing new
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class EvaluationRequest:
     """What is evaluated.
 
     Attributes
@@ -41,7 +41,7 @@ class Subject:
         Of the model; None beside a prediction.
     sources : list of Snapshot
         A layer, or several that are its channels. With a prediction they are there for the
-        trivial map, or empty.
+        baseline, or empty.
     mask : bool array, optional
     condition : hashable, optional
     kind : {"auto", "image", "classes", "instances"}
@@ -54,7 +54,7 @@ class Subject:
 
     truth: Snapshot
     prediction: Snapshot | None = None
-    model: KnownModel | None = None
+    model: ModelEntry | None = None
     card: Card | None = None
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
@@ -63,7 +63,7 @@ class Subject:
     segments: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
 
-    def copied(self) -> Subject:
+    def copied(self) -> EvaluationRequest:
         """Return the same with data that no one else can change; in any thread."""
         return replace(
             self,
@@ -111,7 +111,7 @@ class Subject:
         }
         if self.sources:
             facts["Source"] = " + ".join(one.name for one in self.sources)
-            facts["Trivial map"] = "fitted to the very pixels that are scored, so harder to beat"
+            facts["Baseline"] = "fitted to the very pixels that are scored, so harder to beat"
         return facts
 
     def other(self) -> OpenPair | None:
@@ -136,7 +136,7 @@ class Result:
     Attributes
     ----------
     scores : Evaluation
-        As `napari_pix2pix.evaluate` returns it; without ``trivial`` where there is no source.
+        As `napari_pix2pix.evaluate` returns it; without ``baseline`` where there is no source.
     kind : str
         What the truth's values mean.
     difference : array
@@ -158,7 +158,7 @@ class Result:
 
 
 def evaluate_subject(
-    control: Control, subject: Subject, device: str | None = None
+    control: Control, subject: EvaluationRequest, device: str | None = None
 ) -> Generator[Evaluated, None, Result]:
     """Score a prediction, or a model, frame by frame; stopped, it keeps the frames that are done.
 
@@ -167,7 +167,7 @@ def evaluate_subject(
     InputError
         When the layers don't fit each other or the model, or no pixel is left to score.
     """
-    from napari_pix2pix.evaluation import Evaluation, Measures, mark
+    from napari_pix2pix.evaluation import Evaluation, Measures, score_images
     from napari_pix2pix.evaluation.cases import difference
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
@@ -182,7 +182,7 @@ def evaluate_subject(
     random = np.random.default_rng(0)
     size = (opened.target.channels, opened.height, opened.width)
     blank = np.zeros(size, np.float32 if kind == "image" else np.uint8)
-    for done, (frame, made) in enumerate(mark([exam], measures), start=1):
+    for done, (frame, made) in enumerate(score_images([exam], measures), start=1):
         if frame is None or made is None:
             differences.append(blank)
         else:
@@ -224,28 +224,30 @@ class _StoppedError(Exception):
     """Breaks a report off."""
 
 
-def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]]:
+def _examine(
+    subject: EvaluationRequest, device: str | None
+) -> tuple[EvaluationCase, dict[str, str]]:
     """Say how the subject is predicted, and what a report says of the model."""
-    from napari_pix2pix.evaluation import Exam, fit_to_scored
+    from napari_pix2pix.evaluation import EvaluationCase, fit_to_scored
     from napari_pix2pix.evaluation.cases import read_some
 
     opened = subject.pair()
     name = "" if opened.frames > 1 else subject.truth.name
     if subject.prediction is None:
-        from napari_pix2pix.evaluation.evaluate import exam_of, facts_of
+        from napari_pix2pix.evaluation.evaluate import case_of, facts_of
 
         assert subject.model is not None
         translator = load_known(subject.model)
-        trivial = None
-        if not translator.trivial.maps:
-            trivial = fit_to_scored([opened], translator.target_codec.kind)
-        how: dict[str, Any] = {"name": name, "trivial": trivial, "device": device}
-        exam = exam_of(translator, opened, copies=True, **how)
+        baseline = None
+        if not translator.baseline.maps:
+            baseline = fit_to_scored([opened], translator.target_codec.kind)
+        how: dict[str, Any] = {"name": name, "baseline": baseline, "device": device}
+        exam = case_of(translator, opened, copies=True, **how)
         return exam, facts_of(translator, subject.model.name)
-    from napari_pix2pix.data.interpret import interpret
+    from napari_pix2pix.data.interpret import infer_codec
 
     truths = [(truth, valid) for _, truth, valid in read_some(opened)]
-    codec, _ = interpret(
+    codec, _ = infer_codec(
         [truth for truth, _ in truths],
         [valid for _, valid in truths],
         kind=subject.kind,
@@ -254,8 +256,8 @@ def _examine(subject: Subject, device: str | None) -> tuple[Exam, dict[str, str]
         what="target",
     )
     source = subject.other()
-    trivial = None if source is None else fit_to_scored([source], codec.kind)
-    return Exam(name, opened, codec, source=source, trivial=trivial), subject.facts()
+    baseline = None if source is None else fit_to_scored([source], codec.kind)
+    return EvaluationCase(name, opened, codec, source=source, baseline=baseline), subject.facts()
 
 
 def _sample(frame: Frame, count: int, random: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import KEY, Copy, as_trained, mask_of, output_layer, snapshot
-from napari_pix2pix.widgets.common.known_models import KnownModel
+from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner
@@ -19,8 +19,8 @@ from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
+    EvaluationRequest,
     Result,
-    Subject,
     evaluate_subject,
     report_result,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class EvaluateDock(ModelDock):
-    """Choose a prediction and the truth, and get scores beside those of the trivial map.
+    """Choose a prediction and the truth, and get scores beside those of the baseline.
 
     All that the mouse does is a property or a method here.
 
@@ -46,7 +46,7 @@ class EvaluateDock(ModelDock):
         super().__init__(napari_viewer)
         self._view = EvaluateView(self, napari_viewer)
         self._runner = Runner(self, latest=(Evaluated,))
-        self._subject: Subject | None = None
+        self._subject: EvaluationRequest | None = None
         self._result: Result | None = None
         self._layer: Any = None  # of the difference
         self._connect()
@@ -57,7 +57,7 @@ class EvaluateDock(ModelDock):
     # What is chosen.
 
     def set_prediction(self, prediction: Any, truth: Any, source: Any = None) -> None:
-        """Compare two layers; with the source's, the trivial map is scored too."""
+        """Compare two layers; with the source's, the baseline is scored too."""
         self._view.what.setCurrentIndex(0)
         self._view.prediction.choose(prediction)
         self._view.truth.choose(truth)
@@ -87,7 +87,7 @@ class EvaluateDock(ModelDock):
         self._check_soon()
 
     @property
-    def model(self) -> KnownModel | None:
+    def model(self) -> ModelEntry | None:
         """The model that is evaluated; None where a layer is."""
         return self._view.picker.model if self._view.what.currentData() else None
 
@@ -239,7 +239,7 @@ class EvaluateDock(ModelDock):
     def _check(self) -> None:
         self._plan(copy=False).pair()
 
-    def _plan(self, *, copy: Copy) -> Subject:
+    def _plan(self, *, copy: Copy) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
         truth, sources = view.truth.layer, view.sources.layers
@@ -257,7 +257,7 @@ class EvaluateDock(ModelDock):
         if card is not None:
             like = as_trained(like, card.target_codec.layout)
             given = as_trained(given, card.source_codec.layout)
-        return Subject(
+        return EvaluationRequest(
             truth=like[0],
             prediction=None if by_model else snapshot(view.prediction.layer, copy=copy),
             model=self.model,

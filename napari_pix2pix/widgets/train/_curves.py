@@ -21,7 +21,7 @@ _COLOURS = {
     "discriminator": "#e8834c",
     "L1": "#5fb87a",
     "score": "#4c9be8",
-    "trivial map": "#9a9a9a",
+    "baseline": "#9a9a9a",
 }
 
 
@@ -56,14 +56,14 @@ class Curves(ThemedPlots):
             for name, value in _losses(event).items():
                 self._append(name, event.step, value)
         elif isinstance(event, Validated):
-            from napari_pix2pix.metrics.names import headline
+            from napari_pix2pix.metrics.names import primary_metric
 
-            name, score = headline(event.prediction)
+            name, score = primary_metric(event.prediction)
             self._append("score", event.step, score)
-            trivial = headline(event.trivial)[1]
-            if not self.points("trivial map")[0]:
-                self._append("trivial map", 0, trivial)  # so that the first score has its line
-            self._append("trivial map", event.step, trivial)
+            baseline = primary_metric(event.baseline)[1]
+            if not self.points("baseline")[0]:
+                self._append("baseline", 0, baseline)  # so that the first score has its line
+            self._append("baseline", event.step, baseline)
             self._make_plots()
             axis = self._plots[1].getAxis("left")
             axis.setLabel(name)
@@ -82,7 +82,7 @@ class Curves(ThemedPlots):
             self._soon.start()
 
     def points(self, name: str) -> tuple[list[float], list[float]]:
-        """Return steps and values of a curve: generator, discriminator, L1, score, trivial map."""
+        """Return steps and values of a curve: generator, discriminator, L1, score, baseline."""
         return self._points.get(name, ([], []))
 
     def _append(self, name: str, step: int, value: float) -> None:
@@ -111,7 +111,7 @@ class Curves(ThemedPlots):
             return
         import pyqtgraph as pg
 
-        for names in (("generator", "discriminator", "L1"), ("score", "trivial map")):
+        for names in (("generator", "discriminator", "L1"), ("score", "baseline")):
             self._column.addWidget(_legend(names))
             plot = self._add_plot(_HEIGHT)
             # By itself each scene would draw the window anew.
@@ -120,7 +120,7 @@ class Curves(ThemedPlots):
             plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
             plot.getAxis("left").setWidth(52)
             for name in names:
-                dashed = Qt.PenStyle.DashLine if name == "trivial map" else Qt.PenStyle.SolidLine
+                dashed = Qt.PenStyle.DashLine if name == "baseline" else Qt.PenStyle.SolidLine
                 pen = pg.mkPen(_COLOURS[name], width=1.5, style=dashed)
                 symbol = "o" if name == "score" else None
                 self._lines[name] = plot.plot(
@@ -136,7 +136,7 @@ class Curves(ThemedPlots):
 
 def _legend(names: tuple[str, ...]) -> QLabel:
     """Name the curves above the plot, where they hide nothing."""
-    marks = {"trivial map": "╌╌"}
+    marks = {"baseline": "╌╌"}
     return QLabel(
         "&nbsp;&nbsp; ".join(
             f'<span style="color:{_COLOURS[name]}">{marks.get(name, "━━")}</span> {name}'

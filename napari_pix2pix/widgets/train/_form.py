@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.napari_layers import Copy, misplaced
+from napari_pix2pix.napari_layers import Copy, transforms_differ
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence
 from napari_pix2pix.widgets.common.pace import expected_seconds, in_time_units
@@ -18,7 +18,7 @@ from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import memory, read_settings
 from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._pair_rows import PairRows
-from napari_pix2pix.widgets.train._pair_summary import Understanding, Understood
+from napari_pix2pix.widgets.train._pair_summary import PairSummary, Understood
 from napari_pix2pix.widgets.train._patch_preview import PatchPreview
 from napari_pix2pix.widgets.train._run_options import FIELDS, RunOptions
 
@@ -135,7 +135,7 @@ class TrainForm(QWidget):
         self._finder.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
-        self._understanding = Understanding(self)
+        self._understanding = PairSummary(self)
         self._finder = Runner(self)
         self._find_soon = QTimer(self)
         self._find_soon.setSingleShot(True)
@@ -231,7 +231,7 @@ class TrainForm(QWidget):
                 self.wrong.say(sentence)
 
     def _on_understood(self, understood: Understood) -> None:
-        places = [misplaced((*c.sources, *c.targets)) for c in self.pairs.choices()]
+        places = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
         notes = [*filter(None, places), *understood.notes]
         self.summary.say(understood.summary)
         self.notes.say("\n".join(notes))

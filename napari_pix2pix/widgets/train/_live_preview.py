@@ -12,7 +12,14 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.napari_layers import Place, Snapshot, as_shown, mask_of, output_layer, snapshot
+from napari_pix2pix.napari_layers import (
+    LayerTransform,
+    Snapshot,
+    as_shown,
+    mask_of,
+    output_layer,
+    snapshot,
+)
 from napari_pix2pix.training.events import Preview, Region
 from napari_pix2pix.widgets.common.fields import Slider
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
@@ -265,7 +272,7 @@ class LivePreview(QWidget):
         layout.addWidget(self._below)
 
 
-def _moved(place: Place, offset: Sequence[int]) -> Place:
+def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:
     """Return the place of a part that begins ``offset`` pixels into what lies at ``place``."""
     inner = np.array(place.rotate) @ np.array(place.shear) @ np.diag(place.scale)
     moved = np.array(place.translate) + inner @ np.array(offset, float)

@@ -1,4 +1,4 @@
-"""What came out of a training: scores beside the trivial map's, Save, Apply to."""
+"""What came out of a training: scores beside the baseline's, Save, Apply to."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Outcome(QWidget):
         self.hide()
 
     def show_model(self, translator: Translator) -> None:
-        """Offer a model, and show its scores beside those of the trivial map."""
+        """Offer a model, and show its scores beside those of the baseline."""
         self._translator = translator
         self._show_scores(translator.scores)
         self.show()
@@ -103,18 +103,18 @@ class Outcome(QWidget):
                 old.setParent(None)
                 old.deleteLater()
         if scores:
-            self._fill(scores["prediction"], scores["trivial"])
+            self._fill(scores["prediction"], scores["baseline"])
         self.said.say("" if scores else "Nothing was held out, so there are no scores.")
 
-    def _fill(self, prediction: Mapping[str, float], trivial: Mapping[str, float]) -> None:
-        for column, title in enumerate(("held-out score", "network", "trivial map")):
+    def _fill(self, prediction: Mapping[str, float], baseline: Mapping[str, float]) -> None:
+        for column, title in enumerate(("held-out score", "network", "baseline")):
             label = QLabel(title)
             label.setEnabled(False)
             self._table.addWidget(label, 0, column, _side(column))
-        names = [name for name in prediction if name in trivial][:_MOST_ROWS]
+        names = [name for name in prediction if name in baseline][:_MOST_ROWS]
         for row, name in enumerate(names, start=1):
             title, tip, better = name_of(name)
-            cells = title, _number(prediction[name]), _number(trivial[name])
+            cells = title, _number(prediction[name]), _number(baseline[name])
             for column, text in enumerate(cells):
                 label = QLabel(text)
                 label.setToolTip(f"{tip}; {better} is better")

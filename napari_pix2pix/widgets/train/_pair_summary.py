@@ -44,7 +44,7 @@ class Understood:
     memory: int
 
 
-class Understanding(QObject):
+class PairSummary(QObject):
     """Checks pairs again and again, always the newest, and never in the GUI thread.
 
     Parameters
@@ -119,13 +119,13 @@ def _understand(
     control: Control, pairs: Sequence[Pair], config: TrainConfig, start: Any
 ) -> Understood:
     # torch comes with these: only a thread may wait for it.
-    from napari_pix2pix._train import open_start
+    from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
     from napari_pix2pix.training.dataset import prepare
     from napari_pix2pix.training.hardware import training_memory
 
     choose_device(config.device)
-    model = None if start is None else open_start(start)
+    model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stops_when(lambda: control.stopped):

@@ -109,10 +109,10 @@ class PatchPreview(QDialog):
 
 
 def _draw(pairs: Sequence[Pair], config: TrainConfig, start: Any, step: int) -> Patches:
-    from napari_pix2pix._train import open_start
+    from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.training.dataset import prepare
 
-    model = None if start is None else open_start(start)
+    model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
     data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
     drawn = data.sampler.batch(step)

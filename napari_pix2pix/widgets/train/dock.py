@@ -260,7 +260,7 @@ class TrainDock(QWidget):
     def _go(self) -> None:
         """Let the first step begin, unless the user holds the run by now."""
         if self.view.status.state is State.TRAINING:
-            gc_guard.settle()
+            gc_guard.freeze()
             self._runner.resume()
 
     def _on_finished(self, translator: Translator | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from napari_pix2pix.core import UNet
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.widgets.apply._checks import estimate
 from napari_pix2pix.widgets.apply.work import Job, Speed
 
@@ -22,7 +22,7 @@ def said(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
     translator: Any = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
     card: Any = SimpleNamespace(makes=lambda _dtype: CODEC)
-    planes = Planes(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
+    planes = LazyImage(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
     how = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
     return estimate(card, [Job([], [0])], [planes], **how)
 

@@ -37,7 +37,7 @@ def inverter():
     """Gray float32 to gray uint16."""
     image = noise(64, 64)
     target = (60000 * (1 - image)).astype(np.uint16)
-    # With a callback nothing is warned of: two steps are below the trivial map.
+    # With a callback nothing is warned of: two steps are below the baseline.
     return train(image, target, callback=lambda _: None, **{**TINY, "validation": 0.2})
 
 

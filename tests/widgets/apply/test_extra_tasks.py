@@ -85,14 +85,16 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     end_of(dock.apply, dock, qtbot)
     (made,) = dock.results
     viewer.layers.selection.active = image
-    said, is_error = end_of(dock._view.verdict.click, dock, qtbot)
+    said, is_error = end_of(dock._view.discriminator_map.click, dock, qtbot)
     assert said.startswith("Done. Green looks real")
     assert not is_error
     assert viewer.layers.selection.active.name == "s"
-    verdict = viewer.layers[-1]
-    assert verdict.name == f"{made.name} [verdict]"
-    np.testing.assert_array_equal(verdict.scale, (1, 2, 2))
-    np.testing.assert_allclose(verdict.data, gray.verdict(image.data, made.data), atol=1e-5)
+    discriminator_map = viewer.layers[-1]
+    assert discriminator_map.name == f"{made.name} [discriminator map]"
+    np.testing.assert_array_equal(discriminator_map.scale, (1, 2, 2))
+    np.testing.assert_allclose(
+        discriminator_map.data, gray.discriminator_map(image.data, made.data), atol=1e-5
+    )
     dock.undo()
     assert list(viewer.layers) == [image, made]
 
@@ -104,9 +106,9 @@ def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
     dock.set_model(models().remember(gray, "g"))
     dock.set_layers([image])
     viewer.layers.selection.active = other
-    end_of(dock.ask_verdict, dock, qtbot)
-    assert viewer.layers[-1].name == "other [verdict]"
-    expected = gray.verdict(image.data, other.data)
+    end_of(dock.ask_discriminator_map, dock, qtbot)
+    assert viewer.layers[-1].name == "other [discriminator map]"
+    expected = gray.discriminator_map(image.data, other.data)
     np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
 
 
@@ -116,12 +118,12 @@ def test_no_verdict(viewer, dock, qtbot, gray):
     dock.set_model(models().remember(gray, "g"))
     dock.set_layers([image])
     with pytest.raises(InputError, match="Apply the model first, or select the layer"):
-        dock.ask_verdict()
+        dock.ask_discriminator_map()
     viewer.add_image(noise(30, 48), name="smaller")
-    said, is_error = end_of(dock.ask_verdict, dock, qtbot)
+    said, is_error = end_of(dock.ask_discriminator_map, dock, qtbot)
     assert is_error
     assert "give a prediction of this source" in said
     plain = train(noise(64, 64), 1 - noise(64, 64), adversarial_weight=0.0, **TINY)
     dock.set_model(models().remember(plain, "p"))
     dock.check()
-    assert not dock._view.verdict.isEnabled()
+    assert not dock._view.discriminator_map.isEnabled()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_pix2pix.widgets.common.known_models import KnownModel, models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 
 
 class Model:
@@ -54,7 +54,7 @@ def test_model_whose_file_was_written_over_has_none_any_more(files):
     assert found == [(after, files[0]), (before, None)]
     assert models().of_file(files[0]).translator is after
     # What is chosen in a dock is applied, whatever its file holds by now.
-    models().remember_read(before, KnownModel("saved", before, files[0]))
+    models().remember_read(before, ModelEntry("saved", before, files[0]))
     found = [(one.translator, one.path) for one in models().known()]
     assert found == [(before, None), (after, files[0])]
 

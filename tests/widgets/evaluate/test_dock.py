@@ -49,13 +49,13 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     expected = evaluate(model, stack, 1 - stack)
-    for side in ("prediction", "trivial"):
+    for side in ("prediction", "baseline"):
         assert dock.scores[side] == pytest.approx(expected[side], nan_ok=True)
     for one, other in zip(dock.scores["images"], expected["images"], strict=True):
         assert one["prediction"] == pytest.approx(other["prediction"], nan_ok=True)
     np.testing.assert_allclose(dock.difference.data, model(stack) - (1 - stack), atol=1e-6)
     np.testing.assert_allclose(dock.difference.scale, (3, 2, 2))
-    assert dock._view.table.item(0, 1) is not None  # the trivial map's column
+    assert dock._view.table.item(0, 1) is not None  # the baseline's column
 
 
 def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
@@ -90,7 +90,7 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
         full=True,
     )
     assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
-    assert dock.scores["trivial"]["pearson"] == pytest.approx(1)
+    assert dock.scores["baseline"]["pearson"] == pytest.approx(1)
     layers[0].name = "renamed since"
     with qtbot.waitSignal(dock.ended):
         dock.save_report(tmp_path / "r.html")
@@ -108,7 +108,7 @@ def test_labels_are_compared_as_labels(viewer, dock, qtbot):
     dock.set_prediction(*layers)
     run(dock, qtbot)
     assert dock.scores["prediction"]["f1"] == pytest.approx(2 * 12 / 28)
-    assert "trivial" not in dock.scores
+    assert "baseline" not in dock.scores
     assert set(np.unique(dock.difference.data)) == {0, 2}
     assert not dock._view.scatter.isVisibleTo(dock)
 
@@ -147,7 +147,7 @@ def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp
     dock.set_model(models().remember(model, "my model"), layers[:1], layers[1])
     dock.segments = True
     run(dock, qtbot)
-    assert "segmented_f1" in dock.scores["trivial"]
+    assert "segmented_f1" in dock.scores["baseline"]
     with qtbot.waitSignal(dock.ended) as ended:
         dock.save_report(tmp_path / "r.html")
     assert ended.args == [f"Written to {tmp_path / 'r.html'}.", False]

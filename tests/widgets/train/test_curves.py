@@ -34,10 +34,10 @@ def test_losses_and_scores_are_drawn(curves: tuple[Any, Curves], qtbot: QtBot) -
     assert made.points("L1") == ([1, 2], [30.0, 20.0])
     assert made.points("discriminator") == ([1], [0.6])
     assert made.points("score") == ([2], [0.5])
-    assert made.points("trivial map") == ([0, 2], [0.4, 0.4])
+    assert made.points("baseline") == ([0, 2], [0.4, 0.4])
     made.draw()
     assert len(made._lines["L1"].getData()[0]) == 2
-    assert made._lines["trivial map"].opts["pen"].style() == Qt.PenStyle.DashLine
+    assert made._lines["baseline"].opts["pen"].style() == Qt.PenStyle.DashLine
     before = made._lines["L1"]
     made.add(step(3, G_L1=10.0))
     made.draw()

@@ -95,7 +95,7 @@ def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Pat
     assert dock.view.preview.steps == [0, 5]
     assert dock.view.outcome.isVisibleTo(dock)
     shown = {label.text() for label in dock.view.outcome.findChildren(QLabel)}
-    assert {"L1", "PSNR (dB)", "Pearson", "trivial map"} <= shown
+    assert {"L1", "PSNR (dB)", "Pearson", "baseline"} <= shown
     assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
 
 

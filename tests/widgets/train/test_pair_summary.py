@@ -11,7 +11,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.train import _pair_summary
-from napari_pix2pix.widgets.train._pair_summary import Understanding
+from napari_pix2pix.widgets.train._pair_summary import PairSummary
 
 CONFIG = TrainConfig(patch=32, depth=3, discriminator_layers=1, width=4, device="cpu")
 SOURCE = np.random.default_rng(0).random((96, 72)).astype(np.float32)
@@ -20,7 +20,7 @@ SOURCE = np.random.default_rng(0).random((96, 72)).astype(np.float32)
 class Heard:
     """Collects what is understood, and hands out pairs when it is time."""
 
-    def __init__(self, checker: Understanding, pairs: list[list[Pair]]) -> None:
+    def __init__(self, checker: PairSummary, pairs: list[list[Pair]]) -> None:
         self.understood: list[Any] = []
         self.wrong: list[str] = []
         checker.understood.connect(self.understood.append)
@@ -30,12 +30,12 @@ class Heard:
 
 @pytest.fixture
 def checker(qtbot: QtBot) -> Any:
-    made = Understanding()
+    made = PairSummary()
     yield made
     made.close()
 
 
-def test_pairs_are_understood(checker: Understanding, qtbot: QtBot) -> None:
+def test_pairs_are_understood(checker: PairSummary, qtbot: QtBot) -> None:
     heard = Heard(
         checker, [[Pair(SOURCE, np.kron(np.arange(12).reshape(4, 3) % 3, np.ones((24, 24), int)))]]
     )
@@ -50,7 +50,7 @@ def test_pairs_are_understood(checker: Understanding, qtbot: QtBot) -> None:
     assert not checker.is_busy
 
 
-def test_what_is_wrong_is_told(checker: Understanding, qtbot: QtBot) -> None:
+def test_what_is_wrong_is_told(checker: PairSummary, qtbot: QtBot) -> None:
     heard = Heard(checker, [[Pair(SOURCE, SOURCE[:50], name="a -> b")]])
     checker.touch()
     qtbot.waitUntil(lambda: bool(heard.wrong))
@@ -59,7 +59,7 @@ def test_what_is_wrong_is_told(checker: Understanding, qtbot: QtBot) -> None:
 
 
 def test_stale_answer_is_dropped_and_many_changes_are_one(
-    checker: Understanding, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    checker: PairSummary, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
     seen: list[int] = []
