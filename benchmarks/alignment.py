@@ -16,10 +16,10 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import Pair
-from napari_pix2pix.formats.sets import read_pairs
-from napari_pix2pix.pairs.alignment import Alignment, check_alignment
-from napari_pix2pix.pairs.pair import open_pair
-from napari_pix2pix.pairs.split import whole_areas
+from napari_pix2pix.data.alignment import Alignment, check_alignment
+from napari_pix2pix.data.pair import open_pair
+from napari_pix2pix.data.split import whole_areas
+from napari_pix2pix.io.datasets import read_pairs
 
 MARGIN = 12
 DISTANCES = (3, 5, 10)

@@ -54,17 +54,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_pix2pix import load, train
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.folding import folded
-from napari_pix2pix.core.parts import run_part
-from napari_pix2pix.formats.images import read_image
-from napari_pix2pix.pairs.codecs import ImageCodec
-from napari_pix2pix.pairs.layouts import Layout
-from napari_pix2pix.streaming.files import translate_file
+from napari_pix2pix.core.partial_forward import run_part
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.inference.acceleration import compiled
+from napari_pix2pix.inference.memory import block_side, cut_image
+from napari_pix2pix.inference.model import Model, network_grid
+from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.large_images.translate_file import translate_file
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_generator
-from napari_pix2pix.translation.compiling import compiled
-from napari_pix2pix.translation.cutting import block_side, cut_image
-from napari_pix2pix.translation.inference import Model, network_grid
-from napari_pix2pix.translation.tiles import TileGrid
 
 SIZE = 4096  # side of the image in pixels
 TILES = {"light": ["blocks", "1024", "512"], "reference": ["0", "2048", "1024", "512"]}

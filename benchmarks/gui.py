@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from napari_pix2pix.samples import phase_fluorescence
+from napari_pix2pix.napari_layers.samples import phase_fluorescence
 
 PAIRS = 5  # of runs, dock and script in turns
 STEPS = 60  # of a run, of which the first ones are left out
@@ -170,7 +170,7 @@ def in_dock() -> Result:
 
 def step_seconds(viewer: Any, dock: Any) -> float:
     """Train in the dock and time the steps where they are done."""
-    from napari_pix2pix.training.step import Pix2PixStep
+    from napari_pix2pix.training._step import Pix2PixStep
 
     times = timed_steps(Pix2PixStep)
     dock.set_fields(steps=STEPS, **SAME)
@@ -183,7 +183,7 @@ def step_seconds(viewer: Any, dock: Any) -> float:
 def in_script() -> Result:
     """Seconds of the same step in a script."""
     from napari_pix2pix import train
-    from napari_pix2pix.training.step import Pix2PixStep
+    from napari_pix2pix.training._step import Pix2PixStep
 
     times = timed_steps(Pix2PixStep)
     source, target = (layer[0] for layer in phase_fluorescence()[:2])

@@ -30,13 +30,13 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import Pair, Translator, evaluate, load, train
-from napari_pix2pix.evaluation import evaluate_pairs
-from napari_pix2pix.formats.images import read_image
-from napari_pix2pix.formats.sets import read_pairs
+from napari_pix2pix.data.pair import open_pair
+from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+from napari_pix2pix.inference.devices import choose_device, name_device
+from napari_pix2pix.io.datasets import read_pairs
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuMap
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.otsu import HAEMATOXYLIN, OtsuMap
-from napari_pix2pix.pairs.pair import open_pair
-from napari_pix2pix.translation.devices import choose_device, name_device
 
 HELD_OUT, GAP = 192, 16  # columns of the phase contrast
 

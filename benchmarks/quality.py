@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix import evaluate, train
-from napari_pix2pix.formats.images import read_image
-from napari_pix2pix.translation.devices import choose_device, name_device
+from napari_pix2pix.inference.devices import choose_device, name_device
+from napari_pix2pix.io.reading import read_image
 
 MINUTES = (2, 5)
 SEEDS = (0, 1, 2)

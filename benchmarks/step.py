@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.data import prepare
+from napari_pix2pix.training.dataset import prepare
+from napari_pix2pix.training.distributed import make_fabric
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.networks import build_discriminator, build_generator
-from napari_pix2pix.training.processes import make_fabric
-from napari_pix2pix.translation.devices import choose_device, name_device
 
 BARS = {1: 1.0, 4: 0.9}  # on a CPU, by batch
 

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_pix2pix.conversion import convert
+    from napari_pix2pix._convert import convert
+    from napari_pix2pix._load import load
+    from napari_pix2pix._train import train
+    from napari_pix2pix.data.pair import Pair
     from napari_pix2pix.errors import Pix2PixError
-    from napari_pix2pix.evaluation import evaluate
-    from napari_pix2pix.fitting import train
-    from napari_pix2pix.loading import load
-    from napari_pix2pix.pairs.pair import Pair
+    from napari_pix2pix.evaluation.evaluate import evaluate
     from napari_pix2pix.training.config import TrainConfig
     from napari_pix2pix.translator import Translator
 
@@ -34,14 +34,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Pair": "pairs.pair",
+    "Pair": "data.pair",
     "Pix2PixError": "errors",
     "TrainConfig": "training.config",
     "Translator": "translator",
-    "convert": "conversion",
-    "evaluate": "evaluation",
-    "load": "loading",
-    "train": "fitting",
+    "convert": "_convert",
+    "evaluate": "evaluation.evaluate",
+    "load": "_load",
+    "train": "_train",
 }
 
 

@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pix2pix.console import keep_alive
+from napari_pix2pix._draw import draw_samples, judge_frames, spread_samples
+from napari_pix2pix._stored_model import StoredModel
 from napari_pix2pix.core import VerdictMap
-from napari_pix2pix.drawing import draw_samples, judge_frames, spread_samples
+from napari_pix2pix.data.codecs import Output
+from napari_pix2pix.data.gray import takes_gray
+from napari_pix2pix.data.input_check import known_intensities
+from napari_pix2pix.data.inputs import check_finite, lay_out_source
+from napari_pix2pix.data.lazy_image import NoPlanes, Planes, as_planes
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.formats.paths import as_path
-from napari_pix2pix.formats.thumbnails import read_thumbnail
-from napari_pix2pix.layers import (
+from napari_pix2pix.inference import calls
+from napari_pix2pix.inference.acceleration import check_can_be_compiled
+from napari_pix2pix.inference.dask_arrays import is_lazy
+from napari_pix2pix.inference.devices import choose_device
+from napari_pix2pix.inference.discriminator_map import Judge
+from napari_pix2pix.inference.frames import FrameTranslator
+from napari_pix2pix.inference.options import Precision, Statistics
+from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.uncertainty import Spread, check_spread
+from napari_pix2pix.io.model_header import read_thumbnail
+from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.metrics.baselines import TrivialMaps
+from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.napari_layers import (
     Snapshot,
     image_of,
     result_layer,
     result_record,
     verdict_layer,
 )
-from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.pairs.codecs import Output
-from napari_pix2pix.pairs.gray import takes_gray
-from napari_pix2pix.pairs.oddness import known_intensities
-from napari_pix2pix.pairs.planes import NoPlanes, Planes, as_planes
-from napari_pix2pix.pairs.sets import check_finite, lay_out_source
-from napari_pix2pix.stored import StoredModel
+from napari_pix2pix.napari_layers.keep_responsive import keep_alive
 from napari_pix2pix.training.networks import Discriminator
-from napari_pix2pix.translation import calls
-from napari_pix2pix.translation.compiling import check_can_be_compiled
-from napari_pix2pix.translation.devices import choose_device
-from napari_pix2pix.translation.draws import sample_seed
-from napari_pix2pix.translation.frames import FrameTranslator
-from napari_pix2pix.translation.lazy import is_lazy
-from napari_pix2pix.translation.options import Precision, Statistics
-from napari_pix2pix.translation.spread import Spread, check_spread
-from napari_pix2pix.translation.verdict import Judge
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,54 +19,28 @@ import napari_pix2pix
 PACKAGE = Path(__file__).parents[1] / "napari_pix2pix"
 SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.parts)
 
-LOW = {"errors"}
-MIDDLE = LOW | {"core", "pairs", "metrics", "translation", "training", "formats"}
-DESK = {"activity", "garbage", "layers", "console"}
-MODELS = {"translator", "loading", "conversion", "fitting", "scoring", "evaluation", "streaming"}
-HIGH = MIDDLE | DESK | {"checkpoints", "stored", "drawing"} | MODELS
-
-# The rooms that each room may import, beside itself; "" is the package's own public names.
-ROOMS: dict[str, set[str]] = {
-    "errors": set(),
-    "core": set(),
-    "pairs": LOW,
-    "metrics": LOW,
-    "translation": LOW | {"core", "pairs"},
-    "training": LOW | {"core", "pairs", "metrics", "translation"},
-    "formats": LOW | {"core", "pairs"},
-    "layers": LOW | {"pairs"},
-    "activity": set(),
-    "garbage": set(),
-    "console": LOW | {"activity", "garbage"},
-    "checkpoints": MIDDLE,
-    "stored": LOW | {"core", "pairs", "training", "formats"},
-    "drawing": LOW | {"pairs", "translation", "console"},
-    "translator": MIDDLE | {"layers", "console", "stored", "drawing"},
-    "loading": LOW | {"pairs", "training", "formats", "translator"},
-    "conversion": LOW | {"pairs", "formats", "translator", "loading"},
-    "fitting": MIDDLE | {"layers", "console", "checkpoints", "translator", "loading"},
-    "scoring": LOW | {"pairs", "metrics", "translation", "formats", "console"},
-    "evaluation": LOW
-    | {"pairs", "metrics", "translation", "layers", "console", "translator", "scoring"},
-    "streaming": LOW | {"pairs", "translation", "formats", "translator", "loading"},
-    "": HIGH,
-    "samples": HIGH,
-    "progress": HIGH,
-    "demo": HIGH | {"samples", "progress"},
-    "cli": HIGH | {"samples", "progress", "demo", ""},
-    "widgets": HIGH | {"samples", "demo", "cli", ""},
-}
+# errors < core, data, metrics < inference, io < training < what a user calls < cli, widgets:
+# a room imports rooms of its own level and below, and no two modules import each other in a circle.
+LEVELS = [
+    {"errors"},
+    {"core", "data", "metrics"},
+    {"inference", "io", "napari_layers"},
+    {"training"},
+    {"_stored_model", "_draw", "translator", "_train", "_load", "_convert"},
+    {"evaluation", "large_images", ""},  # "" is the package's own public names
+    {"cli", "widgets"},
+]
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+ALONE = {"core"}  # rooms that import no other
 
 # Rooms that keep to few libraries. The others may use any but those of the desktop.
 LIBRARIES: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
     "core": {"torch"},
-    "pairs": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
+    "data": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
     "metrics": {"numpy", "scipy", "skimage"},
-    "layers": {"numpy"},
-    "activity": set(),
-    "console": set(),
+    "napari_layers": {"numpy", "tifffile"},
 }
 
 DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy"}
@@ -116,7 +91,7 @@ def find_imports(
 def room_of(module: str) -> str:
     """Room of a dotted name within the package; "" for the package's own names."""
     second = module.split(".")[1] if "." in module else ""
-    return second if second in ROOMS else ""
+    return second if second in LEVEL_OF else ""
 
 
 def find_faults(room: str, source: str) -> list[str]:
@@ -128,17 +103,14 @@ def find_faults(room: str, source: str) -> list[str]:
             continue
         if found.top == "napari_pix2pix":
             other = room_of(found.module)
-            is_version = found.module == "napari_pix2pix.__version__" and room != "core"
-            if other != room and other not in ROOMS[room] and not is_version:
+            is_version = found.module == "napari_pix2pix.__version__" and room not in ALONE
+            upward = LEVEL_OF[other] > LEVEL_OF[room] or room in ALONE
+            if other != room and upward and not is_version:
                 faults.append(f"{where}: the arrow runs upward")
         elif found.top in DESKTOP:
-            late = room in {"layers", "activity", "console"} and (
-                found.in_function or found.for_types
-            )
+            late = room == "napari_layers" and (found.in_function or found.for_types)
             if room != "widgets" and not late:
-                faults.append(
-                    f"{where}: only widgets, and functions of three rooms, know the desktop"
-                )
+                faults.append(f"{where}: only widgets, and functions of napari_layers, may")
         elif found.top not in LIBRARIES.get(room, {found.top}):
             faults.append(f"{where}: not one of its libraries")
         elif found.top in NOT_BEFORE_NEEDED and not (found.in_function or found.for_types):
@@ -154,8 +126,49 @@ def room_of_file(path: Path) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_module_keeps_the_contract(path: Path) -> None:
     room = room_of_file(path)
-    assert room in ROOMS, f"{room} is no room: give it a place in ROOMS"
+    assert room in LEVEL_OF, f"{room} is no room: give it a place in LEVELS"
     assert find_faults(room, path.read_text(encoding="utf-8")) == []
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("napari_pix2pix", *parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of the package that a module imports, for types and in functions too."""
+    found = {one.module for one in find_imports(ast.parse(path.read_text(encoding="utf-8")))}
+    found = {name if name in MODULES else name.rpartition(".")[0] for name in found}
+    # The package itself is left out: all may ask for its version, and it imports its names late.
+    return (found & MODULES.keys()) - {"napari_pix2pix", module_of(path)}
+
+
+IMPORTS = {name: own_imports(path) for name, path in MODULES.items()}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: found for name, found in IMPORTS.items() if name != "napari_pix2pix"}
+    list(TopologicalSorter(graph).static_order())  # raises a CycleError that names them
+
+
+def importers(module: str) -> set[str]:
+    """Return which modules import one, less the face of its own room."""
+    return {name for name, found in IMPORTS.items() if module in found}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.count(".") > 1])
+def test_module_of_its_room_alone_has_an_underscore(name: str) -> None:
+    room, _, own = name.rpartition(".")
+    users = importers(name)
+    outside = {user for user in users if user != room and user.rpartition(".")[0] != room}
+    if own.startswith("_"):
+        assert not outside, "another room imports it: give it a name without an underscore"
+    else:
+        is_face = not users or room in users or outside  # nobody's, or offered by its room
+        assert is_face, "only its own room imports it: let its name begin with an underscore"
 
 
 def test_imported_libraries_are_dependencies() -> None:
@@ -175,19 +188,19 @@ def test_imported_libraries_are_dependencies() -> None:
         ("core", "import numpy"),
         ("core", "from napari_pix2pix.errors import InputError"),
         ("core", "from napari_pix2pix import __version__"),
-        ("pairs", "import torch"),
-        ("pairs", "from napari_pix2pix.core.generators import UNet"),
-        ("metrics", "def f():\n    from napari_pix2pix.pairs.pair import Pair"),
-        ("translation", "from napari_pix2pix.training.config import TrainConfig"),
-        ("formats", "if TYPE_CHECKING:\n    from napari_pix2pix.translator import Translator"),
+        ("data", "import torch"),
+        ("data", "from napari_pix2pix.inference.memory import free_memory"),
+        ("metrics", "def f():\n    from napari_pix2pix.training.config import TrainConfig"),
+        ("inference", "from napari_pix2pix.training.config import TrainConfig"),
+        ("io", "if TYPE_CHECKING:\n    from napari_pix2pix.translator import Translator"),
         ("training", "from napari_pix2pix import Translator"),
-        ("layers", "import napari"),
-        ("console", "import qtpy"),
-        ("layers", "class A:\n    from napari.layers import Image"),
+        ("napari_layers", "import napari"),
+        ("napari_layers", "import qtpy"),
+        ("napari_layers", "class A:\n    from napari.layers import Image"),
         ("translator", "def f():\n    import qtpy"),
-        ("cli", "from napari_pix2pix.widgets import train"),
-        ("formats", "from ome_zarr.io import parse_url"),
-        ("demo", "import matplotlib.pyplot as plt"),
+        ("cli", "from napari.layers import Image"),
+        ("io", "from ome_zarr.io import parse_url"),
+        ("evaluation", "import matplotlib.pyplot as plt"),
     ],
 )
 def test_fault_is_seen(room: str, source: str) -> None:
@@ -198,11 +211,11 @@ def test_fault_is_seen(room: str, source: str) -> None:
     ("room", "source"),
     [
         ("core", "from torch import nn\nfrom napari_pix2pix.core.norms import norm_layer"),
-        ("layers", "def f():\n    from napari.layers import Image"),
-        ("layers", "if TYPE_CHECKING:\n    import napari"),
-        ("console", "def f():\n    from qtpy.QtCore import QEventLoop"),
-        ("training", "import lightning_fabric\nfrom napari_pix2pix.pairs import Pair"),
-        ("formats", "from napari_pix2pix import __version__"),
+        ("napari_layers", "def f():\n    from napari.layers import Image"),
+        ("napari_layers", "if TYPE_CHECKING:\n    import napari"),
+        ("napari_layers", "def f():\n    from qtpy.QtCore import QEventLoop"),
+        ("training", "import lightning_fabric\nfrom napari_pix2pix.data import Pair"),
+        ("io", "from napari_pix2pix import __version__"),
         ("widgets", "from qtpy.QtWidgets import QWidget\nfrom napari_pix2pix import train"),
     ],
 )
@@ -238,7 +251,7 @@ def test_core_loads_no_other_room() -> None:
 
 
 def test_sample_data_needs_neither_torch_nor_qt() -> None:
-    loaded = modules_after("import napari_pix2pix.samples")
+    loaded = modules_after("import napari_pix2pix.napari_layers.samples")
     assert not loaded & (DESKTOP | {"torch", "lightning_fabric"})
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import load, train
+from napari_pix2pix.data.lazy_image import Planes
 from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.formats.container import read_container, write_container
-from napari_pix2pix.pairs.planes import Planes
-from napari_pix2pix.translation.tiles import Box
+from napari_pix2pix.inference.tiling import Box
+from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.translator import Translator
 
 TINY = tiny.TINY | {"dropout": 0.0}

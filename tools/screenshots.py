@@ -19,7 +19,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from tifffile import imread
 
-from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.common.known_models import models
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = 1366, 768  # a small laptop's screen

@@ -16,6 +16,7 @@ Examples
 
 from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, Augmentation, augment
 from napari_pix2pix.core.conditioning import condition_planes, noise_planes, stack_planes
+from napari_pix2pix.core.discriminator_map import VerdictMap
 from napari_pix2pix.core.discriminators import (
     MultiScaleDiscriminator,
     PatchDiscriminator,
@@ -36,9 +37,8 @@ from napari_pix2pix.core.losses import (
     reconstruction_loss,
 )
 from napari_pix2pix.core.norms import norm_layer
-from napari_pix2pix.core.parts import run_part
-from napari_pix2pix.core.shifting import align_target, shift_planes
-from napari_pix2pix.core.verdict import VerdictMap
+from napari_pix2pix.core.partial_forward import run_part
+from napari_pix2pix.core.registration import align_target, shift_planes
 
 __all__ = [
     "AUGMENTATION_DRAWS",

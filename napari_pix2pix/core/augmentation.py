@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core.shifting import shift_planes
+from napari_pix2pix.core.registration import shift_planes
 
 Augmentation = Literal["none", "translation", "translation+cutout", "colour+translation+cutout"]
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core.layers import needed_span
+from napari_pix2pix.core._layers import needed_span
 from napari_pix2pix.core.losses import Features
 from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.otsu import OtsuMap
+from napari_pix2pix.metrics._otsu_baseline import OtsuMap
 
 Segmenter = Callable[[NDArray[Any]], Any]
 

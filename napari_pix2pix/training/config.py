@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config_errors import find_conflict, in_words
+from napari_pix2pix.training._config_errors import find_conflict, in_words
 from napari_pix2pix.training.presets import PRESETS
 
 Preset = Literal["light", "reference", "paper"]

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_pix2pix.inference.devices import available_devices, name_device
+from napari_pix2pix.inference.memory import free_memory
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.data import TrainingData
+from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.networks import build_discriminator, build_generator
-from napari_pix2pix.translation.devices import available_devices, name_device
-from napari_pix2pix.translation.memory import free_memory
 
 _GB = 2**30
 _FLOAT = 4  # bytes

@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_pix2pix.data.sample import Block
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.metrics.headline import headline
-from napari_pix2pix.pairs.sample import Block
-from napari_pix2pix.training.batches import BatchFeed, TensorBatch
+from napari_pix2pix.inference.devices import name_device
+from napari_pix2pix.inference.model import Model
+from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
+from napari_pix2pix.training._health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
+from napari_pix2pix.training._schedule import Schedule
+from napari_pix2pix.training._step import Pix2PixStep
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.data import TrainingData
+from napari_pix2pix.training.dataset import TrainingData
+from napari_pix2pix.training.distributed import (
+    average_statistics,
+    leading,
+    mean_over_processes,
+)
 from napari_pix2pix.training.events import (
     Checkpoint,
     Done,
@@ -28,19 +38,8 @@ from napari_pix2pix.training.events import (
     Step,
     Validated,
 )
-from napari_pix2pix.training.health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
 from napari_pix2pix.training.networks import build_discriminator, build_generator
-from napari_pix2pix.training.processes import (
-    average_statistics,
-    leading,
-    mean_over_processes,
-)
-from napari_pix2pix.training.schedule import Schedule
-from napari_pix2pix.training.seeding import seeded
 from napari_pix2pix.training.state import TrainingState
-from napari_pix2pix.training.step import Pix2PixStep
-from napari_pix2pix.translation.devices import name_device
-from napari_pix2pix.translation.inference import Model
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

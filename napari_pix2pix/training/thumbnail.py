@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.pairs.pictures import picture
-from napari_pix2pix.training.validation import Validation
-from napari_pix2pix.translation.inference import Model
+from napari_pix2pix.data.pictures import picture
+from napari_pix2pix.inference.model import Model
+from napari_pix2pix.training._validation import Validation
 
 _SIDE = 96  # pixels
 

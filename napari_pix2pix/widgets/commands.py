@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_pix2pix.widgets.settings import PLUGIN
+from napari_pix2pix.widgets.common.settings import PLUGIN
 
 if TYPE_CHECKING:
     import napari.viewer

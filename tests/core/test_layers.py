@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_pix2pix.core.layers import ResizeConvolution, needed_span
+from napari_pix2pix.core._layers import ResizeConvolution, needed_span
 
 LAYERS = {
     "convolution": lambda: nn.Conv2d(1, 1, 4, stride=2, padding=1),

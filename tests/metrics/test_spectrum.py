@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_pix2pix.metrics.spectrum import radial_spectrum, spectrum_distance
+from napari_pix2pix.metrics.frequencies import radial_spectrum, spectrum_distance
 
 
 def noise(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:

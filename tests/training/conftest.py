@@ -12,10 +12,10 @@ from lightning_fabric import Fabric
 from scipy.ndimage import gaussian_filter
 from tiny import TINY
 
-from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.data import TrainingData, prepare
+from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 from napari_pix2pix.training.state import TrainingState

@@ -12,16 +12,16 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from napari_pix2pix._train import train
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.fitting import train
-from napari_pix2pix.pairs.class_codec import ClassCodec
-from napari_pix2pix.pairs.layouts import Layout
-from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.data import prepare
+from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.networks import build_generator
 from napari_pix2pix.training.state import TrainingState
-from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
 
 Tiny = Callable[..., TrainConfig]
 OBJECTIVE = {"adversarial_weight": 0.0, "reconstruction_weight": 1.0}

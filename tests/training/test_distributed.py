@@ -19,8 +19,8 @@ import tifffile
 
 from napari_pix2pix import TrainConfig, load
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
-from napari_pix2pix.training.processes import make_fabric
-from napari_pix2pix.translation.devices import choose_device
+from napari_pix2pix.inference.devices import choose_device
+from napari_pix2pix.training.distributed import make_fabric
 
 WORKER = Path(__file__).with_name("two_processes.py")
 SHARED = WORKER.parents[1]  # what tests share by name

@@ -5,16 +5,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from napari_pix2pix.pairs.pair import Pair
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.inference.devices import available_devices
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.data import prepare
+from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.hardware import (
     Device,
     find_devices,
     suggest_fields,
     training_memory,
 )
-from napari_pix2pix.translation.devices import available_devices
 
 
 def test_devices_have_names_and_memory() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pix2pix.training.health import HealthWatch, not_finite
+from napari_pix2pix.training._health import HealthWatch, not_finite
 
 WINNING = {"D_real": 1e-3, "D_fake": 1e-3, "G_L1": 5.0}
 EVEN = {"D_real": 0.7, "D_fake": 0.7, "G_L1": 5.0}

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
+import napari_pix2pix.training._step as step_module
 import napari_pix2pix.training.loop as loop_module
-import napari_pix2pix.training.step as step_module
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.data import TrainingData, prepare
+from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.events import (
     Checkpoint,
     Done,

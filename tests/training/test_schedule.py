@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_pix2pix.training._schedule import Schedule
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.schedule import Schedule
 
 
 def test_reference_decay_is_the_published_one() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.pairs.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.data import prepare
+from napari_pix2pix.training.dataset import prepare
 
 MakePair = Callable[..., Pair]
 

@@ -11,10 +11,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from napari_pix2pix.formats.container import read_container, write_container
+from napari_pix2pix.io.model_file import read_container, write_container
+from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState
-from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
 
 MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]

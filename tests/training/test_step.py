@@ -11,9 +11,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState
-from napari_pix2pix.training.step import Pix2PixStep, TensorBatch
 
 MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]

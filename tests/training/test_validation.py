@@ -7,16 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_pix2pix.metrics.maps import TrivialMaps
-from napari_pix2pix.metrics.scores import image_scores
-from napari_pix2pix.metrics.trivial import LinearMap
-from napari_pix2pix.pairs.codecs import ImageCodec
-from napari_pix2pix.pairs.layouts import Layout
-from napari_pix2pix.pairs.pair import Pair
-from napari_pix2pix.pairs.sample import Block
-from napari_pix2pix.training.data import prepare
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.sample import Block
+from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.baselines import LinearMap, TrivialMaps
+from napari_pix2pix.training._validation import score_blocks, trivial_scores
+from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.loop import TrainingLoop
-from napari_pix2pix.training.validation import score_blocks, trivial_scores
 
 
 @pytest.fixture

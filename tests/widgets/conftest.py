@@ -11,9 +11,9 @@ pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_
 
 from qtpy.QtCore import QSettings
 
-from napari_pix2pix.widgets.apply_dock import ApplyDock
-from napari_pix2pix.widgets.models import models
-from napari_pix2pix.widgets.runner import _Job
+from napari_pix2pix.widgets.apply.dock import ApplyDock
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.runner import _Job
 
 
 @pytest.fixture(autouse=True)

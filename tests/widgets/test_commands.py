@@ -10,7 +10,7 @@ from npe2 import PluginManifest
 import napari_pix2pix
 from napari_pix2pix import train
 from napari_pix2pix.widgets.commands import apply_last_model, open_dock
-from napari_pix2pix.widgets.models import models
+from napari_pix2pix.widgets.common.known_models import models
 
 MANIFEST = PluginManifest.from_file(Path(napari_pix2pix.__file__).parent / "napari.yaml")
 TINY = tiny.TINY | {"steps": 2, "validation": 0.0}

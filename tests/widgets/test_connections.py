@@ -9,7 +9,7 @@ import pytest
 
 import napari_pix2pix.widgets
 
-SOURCES = sorted(Path(napari_pix2pix.widgets.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(napari_pix2pix.widgets.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)

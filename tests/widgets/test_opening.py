@@ -29,7 +29,7 @@ def test_open_train_dock_waits_for_a_thread_to_import_pytorch():
     code = (
         "import sys, napari\n"
         "viewer = napari.Viewer(show=False)\n"
-        "from napari_pix2pix.widgets.train_dock import TrainDock\n"
+        "from napari_pix2pix.widgets.train.dock import TrainDock\n"
         "dock = TrainDock(viewer)\n"
         "viewer.window.add_dock_widget(dock)\n"
         "print(*({'torch', 'pyqtgraph', 'lightning_fabric'} & set(sys.modules)), 'end')\n"

@@ -1,0 +1,223 @@
+"""Models from one kind of file to another: ours, and the PyTorch reference implementation's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from napari_pix2pix._load import load
+from napari_pix2pix.data.codecs import Codec, ImageCodec
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.model_header import TORCH_ENDINGS
+from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.io.pytorch_discriminators import (
+    ReferenceDiscriminator,
+    path_beside,
+    write_discriminator,
+)
+from napari_pix2pix.io.pytorch_files import foreign_weights, some
+from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, write_reference
+from napari_pix2pix.translator import Translator
+
+_LEAST_DEPTH = 5  # of the reference's U-Net
+_DROPOUT = 0.5  # in all of the reference's layers that have any
+_GAN_MODES = {"vanilla": "vanilla", "lsgan": "lsgan", "wgan": "wgangp"}
+
+
+def convert(
+    model: Translator | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+) -> tuple[str, ...]:
+    """Write a model into a file of the other kind.
+
+    Parameters
+    ----------
+    model : Translator or path-like
+        A model, or a file that `load` reads.
+    path : path-like
+        A name that ends in ``.pth`` (or ``.pt``) gets the weights of the generator that is applied,
+        as the PyTorch implementation of pix2pix loads them; any other name a model of
+        napari-pix2pix. Beside ``latest_net_G.pth`` the discriminator is written as
+        ``latest_net_D.pth``, where that implementation has such a one.
+    overwrite : bool
+        Whether files that are there are replaced.
+
+    Returns
+    -------
+    tuple of str
+        What the file does not hold, and how it is loaded there, a sentence each.
+
+    Raises
+    ------
+    InputError
+        When the PyTorch implementation has no such network; the sentence says what it lacks.
+    FileError
+        When a file can't be read or written.
+    """
+    path = as_path(path)
+    translator = model if isinstance(model, Translator) else load(model)
+    if path.suffix.lower() not in TORCH_ENDINGS:
+        translator.save(path, overwrite=overwrite)
+        return ()
+    network = _reference_network(translator)
+    beside = path_beside(path)
+    judge = _reference_discriminator(translator, beside)
+    for file in (path, *([judge.path] if isinstance(judge, _Discriminator) else [])):
+        if file.exists() and not overwrite:
+            raise FileError(
+                f"{file} exists: choose another name, or pass overwrite=True (--overwrite)."
+            )
+    write_reference(path, network, translator.generator.state_dict())
+    if isinstance(judge, _Discriminator):
+        write_discriminator(*judge)
+    elif beside is not None and beside.exists():
+        judge += f" The {beside.name} that is there is of another model: remove it."
+    return (*_notes(translator, network), _note_on(judge, translator))
+
+
+class _Discriminator(NamedTuple):
+    """What is written beside the generator."""
+
+    path: Path
+    network: ReferenceDiscriminator
+    weights: Mapping[str, Tensor]
+
+
+def _reference_network(translator: Translator) -> ReferenceNetwork:
+    """Describe a generator as one of the reference's, or say why it is none."""
+    if foreign := list(_foreign_parts(translator)):
+        raise InputError(
+            f"The PyTorch implementation can't hold this model, which has {', '.join(foreign)}: "
+            "train one with preset='reference', or keep this one in a file of napari-pix2pix."
+        )
+    config = translator.config
+    assert config.generator != "encoder_decoder"
+    assert config.norm != "group"
+    return ReferenceNetwork(
+        config.generator,
+        translator.source_codec.planes,
+        translator.target_codec.planes,
+        config.width,
+        config.norm,
+        depth=config.depth,
+        blocks=config.blocks,
+        dropout=config.dropout > 0,
+    )
+
+
+def _foreign_parts(translator: Translator) -> Iterator[str]:
+    """Name what the reference has nothing for."""
+    config = translator.config
+    if not translator.source_codec.channels:
+        yield "no source"
+    if translator.conditions:
+        yield f"conditions ({', '.join(map(str, translator.conditions))})"
+    if config.noise_channels:
+        yield f"{config.noise_channels} noise planes"
+    if config.z_context:
+        yield f"neighbouring planes (z_context={config.z_context})"
+    for what, codec in (("source", translator.source_codec), ("target", translator.target_codec)):
+        if codec.kind != "image":
+            yield f"labels as {what} ({codec.kind})"
+    if config.generator == "encoder_decoder":
+        yield "an encoder-decoder (generator='encoder_decoder')"
+    if config.generator == "unet" and config.depth < _LEAST_DEPTH:
+        yield f"a U-Net of {config.depth} halvings (depth), where {_LEAST_DEPTH} are the least"
+    if config.norm == "group":
+        yield "group norm (norm='group')"
+    if config.upsampling != "transpose":
+        yield f"another upsampling (upsampling={config.upsampling!r})"
+    if config.activation != "tanh":
+        yield f"another last layer (activation={config.activation!r})"
+
+
+def _reference_discriminator(translator: Translator, beside: Path | None) -> _Discriminator | str:
+    """Describe a discriminator as one of the reference's, or say why none is written."""
+    if beside is None:
+        return "No discriminator is written: only beside a name like latest_net_G.pth."
+    config = translator.config
+    try:
+        judged = translator.judge("cpu").network.discriminator
+    except InputError as error:
+        return f"There is no {beside.name}. {error}"
+    norm = config.discriminator_norm or config.norm
+    if foreign := ", ".join(_foreign_to_discriminators(translator)):
+        return f"There is no {beside.name}: no discriminator there has {foreign}."
+    assert norm != "group"
+    network = ReferenceDiscriminator(
+        judged.in_channels, config.discriminator_width, norm, config.discriminator_layers
+    )
+    weights = judged.state_dict()
+    if biases := foreign_weights(network.shapes(), weights):
+        return (
+            f"There is no {beside.name}: the discriminator has biases where the PyTorch "
+            f"implementation has none ({some(biases)}); train with bias=False or with a norm."
+        )
+    return _Discriminator(beside, network, weights)
+
+
+def _foreign_to_discriminators(translator: Translator) -> Iterator[str]:
+    """Name what the reference's discriminators have not."""
+    config = translator.config
+    if config.discriminator_scales > 1:
+        yield f"several scales (discriminator_scales={config.discriminator_scales})"
+    if config.spectral_norm:
+        yield "spectral norm"
+    if (config.discriminator_norm or config.norm) == "group":
+        yield "group norm"
+
+
+def _note_on(judge: _Discriminator | str, translator: Translator) -> str:
+    """Say which discriminator is written, and how it is made there; or why none is."""
+    if isinstance(judge, str):
+        return judge
+    config, written = translator.config, f"{judge.path.name} is its discriminator"
+    if not config.conditional:
+        return f"{written}, which sees the image alone: pix2pix there shows it the source, too."
+    if judge.network.norm != config.norm:
+        return f"{written}; the commands there have one --norm for both networks, and these differ."
+    mode = _GAN_MODES.get(config.adversarial)
+    loss = f" --gan_mode {mode}" if mode else f"; the loss is {config.adversarial}, unlike there"
+    return f"{written}; its options there: {judge.network.flags}{loss}."
+
+
+def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
+    """Say what is lost, and how the file is used."""
+    config = translator.config
+    codecs = {"source": translator.source_codec, "target": translator.target_codec}
+    ranges = [f"{what} {_range(codec)}" for what, codec in codecs.items() if not _is_usual(codec)]
+    if ranges:
+        yield (
+            "Intensities are left out: there -1 to 1 goes in and comes out, which is "
+            f"{', '.join(ranges)} here."
+        )
+    if translator.history:
+        yield "Of the generators the one that is applied is written; no history, no scores."
+    if network.kind == "unet" and config.dropout and config.dropout_placement != "reference":
+        yield "Dropout, where it drops, stands in other blocks of the U-Net there."
+    if config.dropout not in (0.0, _DROPOUT):
+        yield f"Dropout is {_DROPOUT} there and {config.dropout} here."
+    if network.has_flags:
+        yield f"Its options there: {network.flags}."
+    else:
+        name = "UnetGenerator" if network.kind == "unet" else "ResnetGenerator"
+        yield f"The commands there have no {network}: make it from the class {name}."
+
+
+def _is_usual(codec: Codec) -> bool:
+    """Whether intensities mean what the reference takes them for: 0 to 255."""
+    if not isinstance(codec, ImageCodec) or codec.dtype != "uint8":
+        return False
+    return set(codec.low) == {0.0} and set(codec.high) == {255.0}
+
+
+def _range(codec: Codec) -> str:
+    assert isinstance(codec, ImageCodec)
+    ends = zip(codec.low, codec.high, strict=True)
+    return " and ".join(f"{low:.6g} to {high:.6g}" for low, high in ends)

@@ -1,0 +1,186 @@
+"""The main jobs without any data of one's own: learn, translate what was never seen, show how good.
+
+First a stain, on a real image: the immunohistochemistry section that scikit-image ships. Its source
+is the RGB image, its target the DAB stain by colour deconvolution (Ruifrok and Johnston 2001). Then
+labels, on the generated sample pair: a stained tissue and the instances of its nuclei.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix._train import training_events
+from napari_pix2pix.cli._progress import show_progress, to_json
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+from napari_pix2pix.io.atomic import replacing
+from napari_pix2pix.io.paths import make_folder
+from napari_pix2pix.napari_layers.samples import stain_nuclei
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.translator import Translator
+
+_HELD_OUT = 160  # columns on the right
+_GAP = 16  # columns between them and the training part
+_LABELS_SHARE = 0.75  # of the time that the stain takes
+
+
+def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str, Any]:
+    """Train, translate, score, and write ``report.json``, two panels and two models.
+
+    Parameters
+    ----------
+    out : Path
+        Folder, made when it is not there; its files are replaced.
+    max_seconds : float
+        Time to train on the stain; the labels take three quarters of it.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    dict
+        ``device``; of the stain ``seconds`` of training, ``validation.prediction`` and
+        ``validation.trivial``; ``labels``: the same of the labels, beside Otsu's threshold.
+    """
+    stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
+    labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)
+    make_folder(out)
+    report = _learn_stain(out, stain_config, quiet=quiet)
+    report["labels"] = _learn_labels(out, labels_config, quiet=quiet)
+    with replacing(out / "report.json") as fresh:
+        fresh.write_text(to_json(report) + "\n")
+    return report
+
+
+def _learn_stain(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
+    """Learn the stain on the left of the section; write the model, and the right as a panel."""
+    tissue, stain = _tissue_and_stain()
+    edge = tissue.shape[1] - _HELD_OUT
+    seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
+    unseen = Pair(tissue[:, edge:], stain[:, edge:], name="right part")
+    translator, report = _learn(seen, unseen, config, quiet=quiet)
+    translator.save(out / "model.safetensors")
+    with replacing(out / "panel.png") as fresh:
+        _write_stain_panel(fresh, unseen, translator(unseen.source))
+    return {"device": str(next(translator.generator.parameters()).device), **report}
+
+
+def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
+    """Learn the labels of the sample's training image; write the model, and the unseen image."""
+    source, labels, unseen_source, unseen_labels = (layer[0] for layer in stain_nuclei())
+    unseen = Pair(unseen_source, unseen_labels, name="unseen image")
+    seen = Pair(source, labels, name="training image")
+    translator, report = _learn(seen, unseen, config, quiet=quiet)
+    translator.save(out / "labels.safetensors")
+    otsu = translator.trivial.predict(np.moveaxis(unseen_source, -1, 0), 0)
+    with replacing(out / "panel_labels.png") as fresh:
+        _write_labels_panel(
+            fresh,
+            unseen,
+            {
+                "prediction": translator(unseen_source),
+                "trivial": translator.target_codec.as_target(otsu)[0],
+            },
+            report["validation"],
+        )
+    return report
+
+
+def _learn(
+    seen: Pair, unseen: Pair, config: TrainConfig, *, quiet: bool
+) -> tuple[Translator, dict[str, Any]]:
+    """Train on one pair and score on another."""
+    began = time.perf_counter()
+    translator = show_progress(
+        lambda control: training_events([seen], config, held_out=[unseen], control=control),
+        quiet=quiet,
+    )
+    seconds = time.perf_counter() - began
+    scores = evaluate_pairs(translator, [unseen])
+    validation = {side: scores[side] for side in ("prediction", "trivial")}
+    return translator, {"seconds": round(seconds, 1), "validation": validation}
+
+
+def _tissue_and_stain() -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Return the RGB image (512, 512, 3) uint8 and its DAB stain (512, 512) uint16."""
+    from skimage.color import rgb2hed
+    from skimage.data import immunohistochemistry
+
+    tissue = immunohistochemistry()
+    stain = rgb2hed(tissue)[..., 2].clip(min=0)
+    return tissue, np.rint(stain / stain.max() * 65535).astype(np.uint16)
+
+
+def _write_stain_panel(path: Path, pair: Pair, prediction: NDArray[Any]) -> None:
+    from matplotlib.figure import Figure
+
+    truth = pair.target
+    difference = prediction.astype(float) - truth
+    high = float(np.percentile(truth, 99.9))
+    figure = Figure(figsize=(11, 8.5), layout="constrained")
+    shown = {
+        "source (never seen)": (pair.source, {}),
+        "prediction": (prediction, {"cmap": "magma", "vmin": 0, "vmax": high}),
+        "truth": (truth, {"cmap": "magma", "vmin": 0, "vmax": high}),
+        "prediction - truth": (difference, {"cmap": "RdBu_r", "vmin": -high / 2, "vmax": high / 2}),
+    }
+    for axes, (title, (image, how)) in zip(figure.subplots(1, 4), shown.items(), strict=True):
+        axes.imshow(image, interpolation="none", **how)
+        axes.set_title(title)
+        axes.set_axis_off()
+    figure.savefig(path, dpi=100)
+
+
+def _write_labels_panel(
+    path: Path, pair: Pair, labels: dict[str, NDArray[Any]], scores: dict[str, Any]
+) -> None:
+    from matplotlib.figure import Figure
+
+    words = {side: f"F1 {one['f1']:.2f}, Dice {one['dice']:.2f}" for side, one in scores.items()}
+    shown = {
+        "truth": pair.target,
+        f"prediction: {words['prediction']}": labels["prediction"],
+        f"Otsu's threshold: {words['trivial']}": labels["trivial"],
+    }
+    figure = Figure(figsize=(11, 9.2), layout="constrained")
+    first, *others = figure.subplots(2, 2).flat
+    first.imshow(pair.source, interpolation="none")
+    first.set_title("source (never seen)")
+    for axes, (title, image) in zip(others, shown.items(), strict=True):
+        painted = _painted(pair.source, image, _numbered_alike(image, pair.target))
+        axes.imshow(painted, interpolation="none")
+        axes.set_title(title)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    figure.savefig(path, dpi=100)
+
+
+def _painted(
+    source: NDArray[Any], labels: NDArray[Any], numbers: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Paint objects by their numbers, with an outline each, over the tissue in gray."""
+    from matplotlib import colormaps
+    from skimage.color import gray2rgb, rgb2gray
+    from skimage.segmentation import mark_boundaries
+
+    palette = np.delete(colormaps["tab10"](range(10))[:, :3], 7, axis=0)  # but for its gray
+    tissue = 0.4 + 0.6 * gray2rgb(rgb2gray(source))
+    colours = 0.4 * tissue + 0.6 * palette[numbers % len(palette)]
+    painted = np.where(labels[..., np.newaxis] > 0, colours, tissue)
+    outlined: NDArray[np.float64] = mark_boundaries(painted, labels, (0, 0, 0), mode="inner")
+    return outlined
+
+
+def _numbered_alike(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+    """Give each object the number of the true one that it shares most with, for its colour."""
+    numbers = np.zeros(int(labels.max()) + 1, np.int64)
+    for number in np.unique(labels[labels > 0]):
+        below = truth[labels == number]
+        shared = np.bincount(below[below > 0], minlength=1)
+        numbers[number] = shared.argmax() if shared.any() else int(truth.max()) + number
+    return numbers[labels]

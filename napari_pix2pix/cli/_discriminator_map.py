@@ -1,0 +1,72 @@
+"""The command ``verdict``: where a prediction looks false to a model's discriminator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from napari_pix2pix.cli._options import (
+    PATH,
+    axes_option,
+    condition_of,
+    condition_option,
+    device_option,
+    json_option,
+    overwrite_option,
+)
+from napari_pix2pix.cli._output import check_output, say_result
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("prediction", type=PATH)
+@click.option("--source", type=PATH, help="What the prediction is made of, if of anything.")
+@click.option("--out", "-o", required=True, type=PATH, help="File.")
+@axes_option
+@condition_option
+@click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
+@device_option
+@overwrite_option
+@json_option
+def verdict(
+    model: Path,
+    prediction: Path,
+    source: Path | None,
+    out: Path,
+    axes: str | None,
+    condition: str | None,
+    tile: int | None,
+    device: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Ask MODEL's discriminator where PREDICTION looks false, patch by patch.
+
+    PREDICTION is an image of this model or another. OUT is float32, as large as it: positive where
+    it looks real, negative where it looks false, 0 where the discriminator can't tell.
+
+    \b
+    napari-pix2pix verdict dapi.safetensors made.tif --source phase.tif -o verdict.tif
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix._load import load
+    from napari_pix2pix.data.layouts import Layout
+    from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
+    from napari_pix2pix.io.reading import read_image
+
+    check_output(out, overwrite=overwrite)
+    translator = load(model)
+    made, layout = read_image(prediction, axes), Layout()
+    check_translated(out, "float32", source=made, layout=layout)
+    given = None if source is None else image_planes(read_image(source, axes))
+    found = translator.verdict(
+        given,
+        image_planes(made),
+        condition=condition_of(translator, condition),
+        tile=tile,
+        device=device,
+    )
+    write_translated(out, found, source=made, layout=layout, overwrite=overwrite)
+    mean, falsest = float(found.mean()), float(found.min())
+    text = f"Wrote {out}: mean {mean:.3g}, falsest {falsest:.3g}"
+    say_result({"written": str(out), "mean": mean, "falsest": falsest}, text, as_json=as_json)

@@ -1,0 +1,181 @@
+"""Progress in a terminal as bars, and in a log as lines; results as text for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tqdm import tqdm
+
+from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.training.control import Control, interrupt_stops
+from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step, Validated
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+
+T = TypeVar("T")
+
+
+def show_progress(
+    start: Callable[[Control], Generator[Event, None, Translator]], *, quiet: bool
+) -> Translator:
+    """Drain a training and show it on standard error; the first Ctrl+C stops it.
+
+    Parameters
+    ----------
+    start : callable
+        Takes a `Control` and returns the events of a training.
+    quiet : bool
+        Show nothing.
+
+    Returns
+    -------
+    Translator
+        The model.
+    """
+    control = Control()
+    events = start(control)
+    with _Display(quiet=quiet) as display, interrupt_stops(control):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                return stop.value
+            display.show(event)
+
+
+def bar(items: Iterable[T], *, total: int, quiet: bool) -> Iterable[T]:
+    """Iterate over ``total`` items with a bar on standard error, if that is a terminal."""
+    return tqdm(items, total=total, disable=quiet or total < 2 or not sys.stderr.isatty())
+
+
+@contextmanager
+def pixel_bar(frames: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how much of an image is translated, on standard error, if that is a terminal.
+
+    Parameters
+    ----------
+    frames : int
+        Frames of the image.
+    quiet : bool
+        Show nothing.
+
+    Yields
+    ------
+    callable or None
+        What the translator is to call as its ``on_tile``; None where nothing is shown.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    before = 0  # frames that are finished
+    form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=float(frames), bar_format=form, dynamic_ncols=True) as shown:
+
+        def on_tile(done: int, every: int) -> None:
+            nonlocal before
+            shown.n = before + done / every
+            shown.update(0)
+            before += done == every
+
+        yield on_tile
+
+
+def to_json(result: Any) -> str:
+    """Write a result as strict JSON, which has no NaN and no infinities: they become null.
+
+    Examples
+    --------
+    >>> print(to_json([1.5, float("inf")]))
+    [
+      1.5,
+      null
+    ]
+    """
+    return json.dumps(_strict(result), indent=2)
+
+
+class _Display:
+    """Shows events: sentences as lines; steps as a bar in a terminal, a line an epoch elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: tqdm | None = None
+        self._last: Step | None = None
+        self._told = 0  # the last epoch that had a line
+
+    def __enter__(self) -> _Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        match event:
+            case Prepared():
+                for line in (event.summary, *event.notes, f"Training on {event.device}."):
+                    self._say(line)
+                if sys.stderr.isatty():
+                    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+                    self._bar = tqdm(total=1.0, bar_format=form, dynamic_ncols=True)
+            case Step():
+                self._show_step(event)
+            case Validated():
+                self._told = event.epoch
+                name, score = headline(event.prediction)
+                _, trivial = headline(event.trivial)
+                self._say(
+                    f"Epoch {event.epoch}: {name} {score:.3f}, trivial map {trivial:.3f}"
+                    f"{self._time_left()}"
+                )
+            case Health():
+                self._say(event.message)
+            case Done():
+                self._show_epoch()
+                if event.reason == "stopped":
+                    self._say(f"Stopped after {event.step} steps; the model so far is kept.")
+
+    def _show_step(self, step: Step) -> None:
+        if self._last is not None and self._last.epoch != step.epoch:
+            self._show_epoch()
+        self._last = step
+        if self._bar is not None:
+            self._bar.n = step.progress
+            self._bar.set_description_str(f"Epoch {step.epoch}", refresh=False)
+            self._bar.set_postfix_str(_left_and_losses(step), refresh=False)
+            self._bar.update(0)
+
+    def _show_epoch(self) -> None:
+        """Say what an epoch came to that nothing was said of, where there is no bar."""
+        step = self._last
+        if self._bar is None and step is not None and step.epoch != self._told:
+            self._told = step.epoch
+            self._say(f"Epoch {step.epoch}: {_left_and_losses(step)}")
+
+    def _time_left(self) -> str:
+        return f", {self._last.seconds_left:.0f} s left" if self._last else ""
+
+    def _say(self, line: str) -> None:
+        tqdm.write(line, file=sys.stderr)
+
+
+def _left_and_losses(step: Step) -> str:
+    losses = ", ".join(f"{name} {value:.3g}" for name, value in step.losses.items())
+    return f"{step.seconds_left:.0f} s left, {losses}"
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strict(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,134 @@
+"""The commands: each reads its files, calls what Python users call, and says the result."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_pix2pix import __version__
+from napari_pix2pix.cli._apply import apply
+from napari_pix2pix.cli._convert import convert
+from napari_pix2pix.cli._discriminator_map import verdict
+from napari_pix2pix.cli._evaluate import evaluate
+from napari_pix2pix.cli._options import PATH, json_option
+from napari_pix2pix.cli._output import say_result, score_table
+from napari_pix2pix.cli._sample import sample
+from napari_pix2pix.cli._train import train
+from napari_pix2pix.errors import FileError, Pix2PixError
+
+# Other modules are imported by the command that needs them: --help does not wait for torch.
+
+
+class _Group(click.Group):
+    """Commands whose bad input ends in one sentence and exit code 2, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with warnings.catch_warnings():
+                # The sentence alone, without file and line of the code.
+                warnings.showwarning = lambda message, *_, **__: click.echo(
+                    f"Warning: {message}", err=True
+                )
+                return super().invoke(ctx)
+        except Pix2PixError as error:
+            sentence = str(error)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else ctx.command_path
+            sentence = f"{error.format_message().rstrip('.')}; see {command} --help."
+        click.echo(f"Error: {sentence}", err=True)
+        ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Learn a translation between images of the same field, and apply it to new ones.
+
+    \b
+    napari-pix2pix demo
+    napari-pix2pix train stain/ nuclei/ --out nuclei.safetensors --epochs 20
+    napari-pix2pix apply nuclei.safetensors new/ --out translated/
+    napari-pix2pix evaluate nuclei.safetensors test/stain/ test/nuclei/
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+
+
+main.add_command(train)
+main.add_command(apply)
+main.add_command(evaluate)
+main.add_command(sample)
+main.add_command(verdict)
+main.add_command(convert)
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@json_option
+def info(model: Path, as_json: bool) -> None:
+    """Say what MODEL (a checkpoint, or a .pth file) was trained on, how, and how good it is."""
+    header = _header_of(model)
+    try:
+        lines = [*_described(header), score_table(header["scores"])]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(
+            f"The header of {model} is incomplete ({error}): take another copy of it."
+        ) from error
+    say_result(header, "\n".join(lines), as_json=as_json)
+
+
+@main.command()
+@click.option("--out", "-o", type=PATH, default=Path("demo"), help="Folder.  [default: demo]")
+@click.option(
+    "--max-seconds",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Training time of the stain; the labels take three quarters of it.",
+)
+@json_option
+def demo(out: Path, max_seconds: float, as_json: bool) -> None:
+    """Learn a stain and labels of nuclei, translate images never seen, and show how good it is.
+
+    Needs no data: scikit-image ships the tissue of the stain, and the labels are those of the
+    generated sample. Writes into OUT report.json, panel.png, panel_labels.png,
+    model.safetensors and labels.safetensors.
+    """
+    from napari_pix2pix.cli._demo import run_demo
+
+    report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
+    lines = [
+        "Stain, where the network never looked; trivial map: a linear fit.",
+        score_table(report["validation"]),
+        "Labels of nuclei, in an image that it never saw; trivial map: Otsu's threshold.",
+        score_table(report["labels"]["validation"]),
+        f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
+    ]
+    say_result(report, "\n".join(lines), as_json=as_json)
+
+
+def _header_of(model: Path) -> dict[str, Any]:
+    """Read what is known of a model; only files of the PyTorch implementation need PyTorch."""
+    from napari_pix2pix.io.model_header import is_torch_file, read_header
+
+    if not is_torch_file(model):
+        return read_header(model)
+    from napari_pix2pix._load import foreign_header
+
+    return foreign_header(model)
+
+
+def _described(header: dict[str, Any]) -> list[str]:
+    """Say in lines what a model's header holds."""
+    lines = [header["summary"], *header["notes"]]
+    if header["step"]:  # else it was trained by another program
+        versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
+        how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
+        lines.append(f"{how}, {versions}")
+    if header["conditions"]:
+        lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
+    if origin := header.get("started_from"):
+        steps = f", {origin['steps']} steps" if origin["steps"] else ""
+        lines.append(f"started from: {origin['summary']}{steps}")
+    return lines

@@ -1,0 +1,299 @@
+"""Training patches, drawn lazily: every draw follows from seed, step and index alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.data.class_values import Side, leave_out_unknown, unknown_note
+from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.sample import Block
+from napari_pix2pix.data.split import Area
+from napari_pix2pix.errors import InputError
+
+_FEWEST_STEPS, _MOST_STEPS = 100, 1000
+# A window without one valid pixel teaches nothing; after some tries it is taken as it is.
+_TRIES = 8
+
+Planes32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchBatch:
+    """What one training step sees.
+
+    `source` is float32 (B, P, h, w), `target` float32 (B, Q, h, w), `valid` boolean (B, 1 or Q,
+    h, w) or None where every pixel counts, `condition` int64 (B,).
+    """
+
+    source: Planes32
+    target: Planes32
+    valid: NDArray[np.bool_] | None
+    condition: NDArray[np.int64]
+
+
+class PatchSampler:
+    """Draws batches of square patches from the training areas.
+
+    Parameters
+    ----------
+    pairs : sequence of OpenPair
+    areas : sequence of Area
+        Windows lie inside them. Where one is smaller than a window, all of it is read and padded
+        by reflection.
+    source_codec, target_codec : Codec
+    patch : int
+        Side of a patch in pixels.
+    batch : int
+        Patches a step.
+    seed : int
+    content : float
+        Share of the patches whose centre lies in a block drawn by its target's content (the
+        standard deviation of its encoded target); the rest is drawn uniformly.
+    content_blocks : sequence of Block
+        Blocks inside `areas`; without any, all patches are drawn uniformly.
+    flips, vertical_flips, quarter_turns : bool
+        Mirror (also top to bottom) and turn source, target and mask alike.
+    zoom : pair of float
+        Range of a uniform factor: a window of ``patch / factor`` pixels is read and resized to
+        `patch`, as 286 -> 256 in Isola et al., CVPR 2017.
+    intensity_jitter : float
+        j multiplies the encoded source by a number in 1 - j to 1 + j, and adds one in -j to j.
+    conditions : sequence of hashable
+        All conditions of the model, in order; empty where there are none.
+
+    Raises
+    ------
+    InputError
+        If there is no area, or a pair's condition is not among `conditions`.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[OpenPair],
+        areas: Sequence[Area],
+        source_codec: Codec,
+        target_codec: Codec,
+        *,
+        patch: int,
+        batch: int,
+        seed: int,
+        content: float = 0.5,
+        content_blocks: Sequence[Block] = (),
+        flips: bool = True,
+        vertical_flips: bool = True,
+        quarter_turns: bool = True,
+        zoom: tuple[float, float] = (1.0, 1.0),
+        intensity_jitter: float = 0.0,
+        conditions: Sequence[Hashable] = (),
+    ) -> None:
+        if not areas:
+            raise InputError("There is nothing to train on; give at least one training image.")
+        self._pairs = pairs
+        self._areas = areas
+        self._codecs = source_codec, target_codec
+        self._patch, self._batch, self._seed = patch, batch, seed
+        self._flips = vertical_flips and flips, flips
+        self._quarter_turns = quarter_turns
+        self._zoom, self._jitter = zoom, intensity_jitter
+        self._conditions = _condition_indices(pairs, conditions)
+        self._ends = np.cumsum([_pixels(pairs, area) for area in areas])
+        # Not the blocks themselves: their pixels would stay in memory.
+        self._blocks = [
+            (_area_of(block, areas), block.frame, block.rows, block.columns)
+            for block in content_blocks
+        ]
+        weights = np.cumsum([_content(block, target_codec) for block in content_blocks])
+        self._content_ends = weights
+        self._said: set[Side] = set()
+        self._content = content if weights.size and weights[-1] > 0 else 0.0
+
+    def batch(self, step: int, part: int = 0) -> PatchBatch:
+        """Draw the batch of a step: always the same, whatever was drawn before.
+
+        Where several processes share a step, each draws another `part` of it. Together they are
+        what one process draws whose batch is as large as all of theirs.
+        """
+        drawn = [
+            self._draw(np.random.default_rng([self._seed, step, index]))
+            for index in range(part * self._batch, (part + 1) * self._batch)
+        ]
+        sources, targets, valids, pairs = zip(*drawn, strict=True)
+        return PatchBatch(
+            np.ascontiguousarray(np.stack(sources)),
+            np.ascontiguousarray(np.stack(targets)),
+            _join_valid(valids, self._patch),
+            self._conditions[list(pairs)],
+        )
+
+    def _draw(
+        self, rng: np.random.Generator
+    ) -> tuple[Planes32, Planes32, NDArray[np.bool_] | None, int]:
+        side = max(1, round(self._patch / rng.uniform(*self._zoom)))
+        for _ in range(_TRIES):
+            area, frame, top, left = self._place(rng, side)
+            rows = slice(top, top + min(side, area.height))
+            columns = slice(left, left + min(side, area.width))
+            raw_source, raw_target, valid = self._pairs[area.pair].read(frame, rows, columns)
+            if valid is None or valid.any():
+                break
+        geometry = self._geometry(rng, side, area)
+        source_codec, target_codec = self._codecs
+        valid = self._known("source", raw_source, source_codec, valid)
+        valid = self._known("target", raw_target, target_codec, valid)
+        source = _encoded(raw_source, source_codec, geometry)
+        target = _encoded(raw_target, target_codec, geometry)
+        if self._jitter and source_codec.kind == "image":
+            gain, offset = 1 + rng.uniform(-1, 1) * self._jitter, rng.uniform(-1, 1) * self._jitter
+            source = source * np.float32(gain) + np.float32(offset)
+        if valid is not None:
+            # Interpolation mixes neighbours: only what is valid through and through stays so.
+            valid = geometry.apply(valid.astype(np.float32), 1) > 0.999
+        return source, target, valid, area.pair
+
+    def _place(self, rng: np.random.Generator, side: int) -> tuple[Area, int, int, int]:
+        """Draw area, frame, and the window's first row and column."""
+        if self._content and rng.random() < self._content:
+            number = _pick(rng.random() * self._content_ends[-1], self._content_ends)
+            area, frame, rows, columns = self._blocks[number]
+            y = int(rng.integers(rows.start, rows.stop))
+            x = int(rng.integers(columns.start, columns.stop))
+            top = max(area.top, min(y - side // 2, area.bottom - side))
+            left = max(area.left, min(x - side // 2, area.right - side))
+            return area, frame, top, left
+        area = self._areas[_pick(rng.integers(self._ends[-1]), self._ends)]
+        frame = int(rng.integers(self._pairs[area.pair].frames))
+        top = int(rng.integers(area.top, max(area.bottom - side, area.top) + 1))
+        left = int(rng.integers(area.left, max(area.right - side, area.left) + 1))
+        return area, frame, top, left
+
+    def _known(
+        self, side: Side, raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """Leave out pixels of a class that no block read before training held, and say so once."""
+        valid, unknown = leave_out_unknown(raw, codec, valid, side)
+        if unknown and side not in self._said:
+            self._said.add(side)
+            warnings.warn(unknown_note(unknown, side), UserWarning, stacklevel=2)
+        return valid
+
+    def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
+        missing = (max(side - area.height, 0), max(side - area.width, 0))
+        before = [int(rng.integers(number + 1)) for number in missing]
+        turns = int(rng.integers(4)) if self._quarter_turns else 0
+        vertical, horizontal = (bool(rng.integers(2)) and wanted for wanted in self._flips)
+        pad = tuple((b, number - b) for b, number in zip(before, missing, strict=True))
+        return _Geometry(pad, self._patch, (vertical, horizontal), turns)
+
+
+def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> int:
+    """Return the steps of an epoch: one draw a patch area, but 100 to 1000 steps."""
+    draws = sum(_pixels(pairs, area) for area in areas) / patch**2
+    return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
+
+
+def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) -> int:
+    """Return how many patches have as many pixels as the areas, rounded up."""
+    return math.ceil(sum(_pixels(pairs, area) for area in areas) / patch**2)
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """The same for source, target and mask: pad, resize, mirror, turn."""
+
+    pad: tuple[tuple[int, int], ...]
+    patch: int
+    flips: tuple[bool, bool]
+    turns: int
+
+    def apply(self, planes: Planes32, order: int) -> Planes32:
+        if any(map(any, self.pad)):
+            # Reflection; numpy repeats the edge where an axis has a single pixel.
+            planes = np.pad(planes, ((0, 0), *self.pad), mode="reflect")
+        if planes.shape[-1] != self.patch:
+            planes = _resize(planes, self.patch, order)
+        vertical, horizontal = self.flips
+        planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
+        return np.rot90(planes, self.turns, axes=(1, 2))
+
+
+def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:
+    """Encode a window and give it its place; the planes of labels have directions and distances."""
+    if codec.kind == "image":
+        return geometry.apply(codec.encode(raw), 1)
+    return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
+
+
+def _resize(planes: Planes32, side: int, order: int) -> Planes32:
+    """Resize square planes (P, n, n) to (P, side, side), pixel centres to pixel centres."""
+    length = planes.shape[-1]
+    position = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
+    if order == 0:
+        nearest = np.rint(position).astype(int)
+        return planes[:, nearest[:, None], nearest]
+    # Not as a product with a matrix of weights: the threads of numpy's BLAS go on spinning after
+    # it, and the training step that follows has a core less.
+    before = np.minimum(position.astype(int), max(length - 2, 0))
+    after = np.minimum(before + 1, length - 1)
+    part = (position - before).astype(np.float32)
+    rows = planes[:, before] * (1 - part)[:, None] + planes[:, after] * part[:, None]
+    mixed: Planes32 = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
+    return mixed
+
+
+def _join_valid(valids: Sequence[NDArray[np.bool_] | None], patch: int) -> NDArray[np.bool_] | None:
+    known = [valid for valid in valids if valid is not None]
+    if all(valid.all() for valid in known):
+        return None
+    joined = np.ones((len(valids), max(len(valid) for valid in known), patch, patch), bool)
+    for row, valid in zip(joined, valids, strict=True):
+        if valid is not None:
+            row[:] = valid
+    return joined
+
+
+def _condition_indices(
+    pairs: Sequence[OpenPair], conditions: Sequence[Hashable]
+) -> NDArray[np.int64]:
+    if not conditions:
+        return np.zeros(len(pairs), np.int64)
+    known = {condition: index for index, condition in enumerate(conditions)}
+    for pair in pairs:
+        if pair.condition not in known:
+            raise InputError(
+                f"The condition of {pair.name} is {pair.condition!r}, which is not among "
+                f"{list(conditions)}."
+            )
+    return np.array([known[pair.condition] for pair in pairs], np.int64)
+
+
+def _content(block: Block, codec: Codec) -> float:
+    """Return how much a block's target varies where it is valid."""
+    encoded = codec.encode(block.target)
+    inside = np.broadcast_to(block.valid, encoded.shape)
+    return float(encoded[inside].std()) if inside.any() else 0.0
+
+
+def _area_of(block: Block, areas: Sequence[Area]) -> Area:
+    for area in areas:
+        rows, columns = block.rows, block.columns
+        inside = area.top <= rows.start and rows.stop <= area.bottom
+        inside = inside and area.left <= columns.start and columns.stop <= area.right
+        if inside and area.pair == block.pair:
+            return area
+    raise InputError("A content block lies outside the training areas; sample it inside them.")
+
+
+def _pixels(pairs: Sequence[OpenPair], area: Area) -> int:
+    return pairs[area.pair].frames * area.height * area.width
+
+
+def _pick(number: Any, ends: NDArray[Any]) -> int:
+    return min(int(np.searchsorted(ends, number, side="right")), len(ends) - 1)

@@ -1,0 +1,156 @@
+"""A seeded sample of blocks, for statistics, checks and whatever else can't read everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.split import Area
+from napari_pix2pix.errors import InputError
+
+# However slow the reading is, so many blocks are needed for statistics.
+_FEWEST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One window of one frame of a pair, as it is in the arrays.
+
+    `source` is (C, h, w), `target` (D, h, w), `valid` a boolean (1 or D, h, w): inside the mask,
+    and finite in target and source.
+    """
+
+    pair: int
+    frame: int
+    rows: slice
+    columns: slice
+    source: NDArray[Any]
+    target: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+def sample_blocks(
+    pairs: Sequence[OpenPair],
+    areas: Sequence[Area],
+    *,
+    size: int,
+    seed: int,
+    most: int = 256,
+    seconds: float | None = None,
+    count: int | None = None,
+) -> tuple[list[Block], str]:
+    """Read blocks of a training set: all of them, or a seeded choice.
+
+    Parameters
+    ----------
+    pairs : sequence of OpenPair
+    areas : sequence of Area
+        Nothing outside them is read.
+    size : int
+        Largest side of a block in pixels. An area is cut into equal blocks of at most that size.
+    seed : int
+    most : int
+        Largest number of blocks; one of each condition is read in any case.
+    seconds : float, optional
+        Reading ends after so long, but not before 8 blocks, nor one of each condition.
+    count : int, optional
+        Read as many as an earlier call with the same seed did: the same blocks, however long it
+        takes.
+
+    Returns
+    -------
+    blocks : list of Block
+        In the order of areas, frames, rows and columns.
+    note : str
+        A sentence about what was read; empty where that is everything.
+
+    Raises
+    ------
+    InputError
+        If there is no area to read from.
+    """
+    if not areas:
+        raise InputError("There is nothing to sample; give at least one training image.")
+    grids = [
+        (_edges(area.top, area.bottom, size), _edges(area.left, area.right, size)) for area in areas
+    ]
+    counts = [
+        pairs[area.pair].frames * (len(rows) - 1) * (len(columns) - 1)
+        for area, (rows, columns) in zip(areas, grids, strict=True)
+    ]
+    conditions = [pairs[area.pair].condition for area in areas]
+    order, fewest = _reading_order(conditions, counts, most, seed)
+    wanted, total = order[:count], sum(counts)
+    if seconds is None:
+        wanted.sort()  # as the pixels lie, which is faster to read
+    ends = np.cumsum(counts)
+    blocks: dict[int, Block] = {}
+    for number in until(seconds, wanted, fewest):
+        which = int(np.searchsorted(ends, number, side="right"))
+        inside = number - int(ends[which]) + counts[which]
+        blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
+    read = [blocks[number] for number in sorted(blocks)]
+    if len(read) == total:
+        return read, ""
+    cut = f"; no more could be read in {seconds:.3g} s" if len(read) < len(wanted) else ""
+    note = f"Statistics from {len(read)} of {total} blocks of up to {size} px (seed {seed}){cut}."
+    return read, note
+
+
+def until(seconds: float | None, numbers: Sequence[int], fewest: int = 0) -> Iterator[int]:
+    """Yield numbers until the time is over, but at least the fewest."""
+    began = time.perf_counter()
+    for index, number in enumerate(numbers):
+        late = seconds is not None and time.perf_counter() - began > seconds
+        if late and index >= fewest:
+            return
+        yield number
+
+
+def _reading_order(
+    conditions: Sequence[Hashable], counts: Sequence[int], most: int, seed: int
+) -> tuple[list[int], int]:
+    """Draw the numbers of the blocks to read, and say how many have to be."""
+    rng = np.random.default_rng(seed)
+    ends, total = np.cumsum(counts), sum(counts)
+    drawn = rng.choice(total, min(most, total), replace=False)
+    first = []
+    for condition in dict.fromkeys(conditions):
+        its = [area for area, other in enumerate(conditions) if other == condition]
+        within = np.cumsum([counts[area] for area in its])
+        place = int(rng.integers(within[-1]))
+        which = int(np.searchsorted(within, place, side="right"))
+        first.append(int(ends[its[which]]) - int(within[which]) + place)
+    # A single condition is in any sample.
+    first = first if len(first) > 1 else []
+    order = list(dict.fromkeys([*first, *drawn.tolist()]))
+    return order[: max(most, len(first))], max(_FEWEST, len(first))
+
+
+def _edges(start: int, stop: int, size: int) -> NDArray[np.int64]:
+    """Return the edges of equal pieces of at most `size` pixels."""
+    pieces = -(-(stop - start) // size)
+    return start + np.arange(pieces + 1) * (stop - start) // pieces
+
+
+def _read_block(
+    pairs: Sequence[OpenPair],
+    index: int,
+    grid: tuple[NDArray[np.int64], NDArray[np.int64]],
+    number: int,
+) -> Block:
+    row_edges, column_edges = grid
+    shape = (pairs[index].frames, len(row_edges) - 1, len(column_edges) - 1)
+    frame, i, j = (int(n) for n in np.unravel_index(number, shape))
+    rows = slice(int(row_edges[i]), int(row_edges[i + 1]))
+    columns = slice(int(column_edges[j]), int(column_edges[j + 1]))
+    source, target, valid = pairs[index].read(frame, rows, columns)
+    if valid is None:
+        valid = np.ones((1, *target.shape[1:]), bool)
+    return Block(index, frame, rows, columns, source, target, valid)

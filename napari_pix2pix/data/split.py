@@ -1,0 +1,179 @@
+"""Held-out parts: whole images, or a strip with a gap, so that no training patch sees them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.errors import ConfigError
+
+# Fewer than this many images are split inside; frames of one stack are not separate images.
+_ENOUGH_IMAGES = 4
+# Scores such as SSIM need some room to mean anything.
+_SMALLEST_STRIP = 16
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle of a pair, the same in all its frames (pixels; bottom and right are outside)."""
+
+    pair: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows of the area."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns of the area."""
+        return self.right - self.left
+
+    @property
+    def rows(self) -> slice:
+        """The area's rows, ready for `OpenPair.read`."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """The area's columns."""
+        return slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where to train, where to validate, and a sentence about it."""
+
+    train: tuple[Area, ...]
+    validation: tuple[Area, ...]
+    note: str
+
+
+def whole_areas(pairs: Sequence[OpenPair]) -> tuple[Area, ...]:
+    """Return for each pair the area that covers all of it."""
+    return tuple(Area(i, 0, pair.height, 0, pair.width) for i, pair in enumerate(pairs))
+
+
+def split(
+    pairs: Sequence[OpenPair], *, fraction: float, patch: int, seed: int, gap: int = 16
+) -> Split:
+    """Hold out a part of a training set.
+
+    Parameters
+    ----------
+    pairs : sequence of OpenPair
+    fraction : float
+        Share to hold out, at least 0 and below 1; 0 holds out nothing.
+    patch : int
+        Side of a training patch in pixels: at least half of it must remain to train on.
+    seed : int
+        Decides which images, or which end of an image.
+    gap : int
+        Pixels between the training rectangle and the held-out strip, at least 16.
+
+    Returns
+    -------
+    Split
+        From four images on, whole images are held out, never the last one of a condition;
+        otherwise a strip at one end of the longer axis of each image that is large enough, the
+        same in all its frames. `validation` is empty where no image is, and `note` says so.
+
+    Raises
+    ------
+    ConfigError
+        If the fraction or the gap is out of range.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"validation must be a fraction from 0 to below 1, got {fraction}.")
+    if gap < 16:
+        raise ConfigError(f"The gap to held-out pixels must be at least 16, got {gap}.")
+    whole = whole_areas(pairs)
+    if fraction == 0:
+        return Split(whole, (), "Nothing is held out, as asked: no validation.")
+    rng = np.random.default_rng(seed)
+    if len(pairs) >= _ENOUGH_IMAGES:
+        chosen = _choose_images([pair.condition for pair in pairs], fraction, rng)
+        if chosen:
+            return _hold_out_images(whole, chosen)
+    return _hold_out_strips(whole, fraction, patch, gap, rng)
+
+
+def _choose_images(
+    conditions: Sequence[Hashable], fraction: float, rng: np.random.Generator
+) -> set[int]:
+    """Choose images to hold out, never the last one of a condition."""
+    wanted = max(round(fraction * len(conditions)), 1)
+    left = Counter(conditions)
+    chosen: set[int] = set()
+    for index in rng.permutation(len(conditions)).tolist():
+        if len(chosen) < wanted and left[conditions[index]] > 1:
+            left[conditions[index]] -= 1
+            chosen.add(index)
+    return chosen
+
+
+def _hold_out_images(areas: Sequence[Area], chosen: Collection[int]) -> Split:
+    count = len(chosen)
+    return Split(
+        tuple(area for area in areas if area.pair not in chosen),
+        tuple(area for area in areas if area.pair in chosen),
+        f"{count} of {len(areas)} images are held out ({100 * count / len(areas):.0f} %).",
+    )
+
+
+def _hold_out_strips(
+    areas: Sequence[Area], fraction: float, patch: int, gap: int, rng: np.random.Generator
+) -> Split:
+    train, validation, notes = [], [], []
+    for area in areas:
+        parts = _cut(area, fraction, patch, gap, at_end=bool(rng.integers(2)))
+        if parts is None:
+            train.append(area)
+            continue
+        train.append(parts[0])
+        validation.append(parts[1])
+        notes.append(f"the {_describe(area, parts[1])}")
+    if not validation:
+        note = (
+            f"No validation: the images are too small to hold out {100 * fraction:.0f} % with a "
+            f"gap of {gap} px and to train on the rest in patches of {patch} px."
+        )
+        return Split(tuple(train), (), note)
+    held_out = " or ".join(dict.fromkeys(notes))
+    if len(areas) > 1:
+        held_out = f"of {len(notes)} of {len(areas)} images {held_out}"
+    note = f"{held_out[0].upper()}{held_out[1:]} are held out, with a gap of {gap} px."
+    return Split(tuple(train), tuple(validation), note)
+
+
+def _cut(
+    area: Area, fraction: float, patch: int, gap: int, *, at_end: bool
+) -> tuple[Area, Area] | None:
+    """Return training rectangle and held-out strip, or None where they don't fit."""
+    long, short = max(area.height, area.width), min(area.height, area.width)
+    strip = max(round(fraction * long), _SMALLEST_STRIP)
+    rest = long - strip - gap
+    if short < _SMALLEST_STRIP or 2 * rest < patch or rest < _SMALLEST_STRIP:
+        return None
+    spans = [(0, rest), (rest + gap, long)] if at_end else [(strip + gap, long), (0, strip)]
+    if area.height >= area.width:
+        parts = [Area(area.pair, *span, area.left, area.right) for span in spans]
+    else:
+        parts = [Area(area.pair, area.top, area.bottom, *span) for span in spans]
+    return parts[0], parts[1]
+
+
+def _describe(area: Area, strip: Area) -> str:
+    if strip.height < area.height:
+        side = "top" if strip.top == area.top else "bottom"
+        return f"{side} {strip.height} rows of {area.height}"
+    side = "left" if strip.left == area.left else "right"
+    return f"{side} {strip.width} columns of {area.width}"

@@ -1,0 +1,182 @@
+"""What norms would measure over a whole image: measured in windows, then fixed for all tiles.
+
+What a norm is given depends on what the norms before it measured. Windows that go through the
+network together are measured together, norm by norm; if they are all of the image and see their
+halo, that is what the whole would give. Where memory holds only groups of them, the groups'
+statistics are put together. (To go through again with these does not help: in a ResNet small
+errors grow from norm to norm.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_pix2pix.core.norms import FixedNorm, Norm
+from napari_pix2pix.inference.options import Statistics
+from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+
+_SIDE = 512  # pixels of a window that count along each axis
+_PIXELS = 2**22  # that count; of a larger image they are a sample
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean and variance of each channel, (C,) float64 on the CPU, over ``count`` pixels."""
+
+    count: int
+    mean: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, pixels: Tensor) -> Moments:
+        """Measure (C, N)."""
+        variance, mean = torch.var_mean(pixels, dim=1, correction=0)
+        return cls(pixels.shape[1], mean.cpu().double(), variance.cpu().double())
+
+    def joined(self, other: Moments) -> Moments:
+        """Return those of the pixels of both (Chan et al. 1979)."""
+        count = self.count + other.count
+        share = other.count / count
+        apart = other.mean - self.mean
+        variance = self.variance + share * (other.variance - self.variance)
+        spread = share * (1 - share) * apart.square()
+        return Moments(count, self.mean + share * apart, variance + spread)
+
+
+Measured = Mapping[str, Moments]  # by the name of the norm in its generator
+
+
+def measured_to_json(measured: Measured) -> dict[str, Any]:
+    """Return as JSON what was measured; `measured_from_json` reads the same floats again."""
+    return {
+        name: [one.count, one.mean.tolist(), one.variance.tolist()]
+        for name, one in measured.items()
+    }
+
+
+def measured_from_json(value: Mapping[str, Any]) -> Measured:
+    """Read what `measured_to_json` made."""
+    return {
+        name: Moments(count, *(torch.tensor(one, dtype=torch.float64) for one in both))
+        for name, (count, *both) in value.items()
+    }
+
+
+def norms_that_measure(generator: nn.Module, statistics: Statistics = "stored") -> dict[str, Norm]:
+    """Return by name the norms that measure what they are given, so that tiles would differ.
+
+    Parameters
+    ----------
+    generator : torch.nn.Module
+    statistics : {"stored", "image"}
+        Whether batch norm is among them.
+    """
+    batch = statistics == "image"
+    return {
+        name: module
+        for name, module in generator.named_modules()
+        if isinstance(module, nn.InstanceNorm2d | nn.GroupNorm)
+        or (batch and isinstance(module, nn.BatchNorm2d))
+    }
+
+
+def sample_windows(cut: TileGrid) -> TileGrid:
+    """Return a grid of windows to measure an image in, no larger than those it is cut into."""
+    height, width = cut.padded  # a norm that is given the whole image measures its padding, too
+    return replace(cut, height=height, width=width, tile=min(_SIDE, cut.side))
+
+
+def sample_tiles(windows: TileGrid) -> list[Tile]:
+    """Return tiles to measure: all of a small image, of a larger one the same always."""
+    tiles, most = windows.tiles(), max(1, _PIXELS // windows.side**2)
+    drawn = np.random.default_rng(0).permutation(len(tiles))[:most]
+    return [tiles[index] for index in drawn]
+
+
+def measure(
+    generator: nn.Module,
+    norms: Mapping[str, Norm],
+    run: Callable[[Sequence[Tile]], bool],
+    tiles: Sequence[Tile],
+    batch: int,
+) -> Measured | None:
+    """Measure what norms are given.
+
+    Parameters
+    ----------
+    generator : torch.nn.Module
+        Where the norms are.
+    norms : mapping
+        See `norms_that_measure`.
+    run : callable
+        Runs the generator on the windows of tiles, and says whether there was memory for them.
+    tiles : sequence of Tile
+        Windows, of which the kept parts count.
+    batch : int
+        How many go through together.
+
+    Returns
+    -------
+    mapping of str to Moments, or None
+        None where memory ran out.
+    """
+    probes = {name: _Probe(norm) for name, norm in norms.items()}
+    with replaced(generator, probes):
+        groups = -(-len(tiles) // batch)
+        for number in range(groups):
+            group = tiles[number::groups]
+            for probe in probes.values():
+                probe.tiles = group
+            if not run(group):
+                return None
+    return {name: probe.found for name, probe in probes.items() if probe.found}
+
+
+def fixed_norms(norms: Mapping[str, Norm], measured: Measured) -> dict[str, FixedNorm]:
+    """Return norms that have for statistics what was measured, by name."""
+    return {
+        name: FixedNorm(norm, measured[name].mean, measured[name].variance)
+        for name, norm in norms.items()
+    }
+
+
+@contextmanager
+def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Put other layers, by name, into a network, and in the end those back that were there."""
+    before = {name: generator.get_submodule(name) for name in layers}
+    device = next((weight.device for weight in generator.parameters()), None)
+    for name, layer in layers.items():
+        generator.set_submodule(name, layer.to(device))
+    try:
+        yield
+    finally:
+        for name, layer in before.items():
+            generator.set_submodule(name, layer)
+
+
+class _Probe(nn.Module):
+    """Stands in for a norm and measures what of its input belongs to the kept parts of tiles."""
+
+    def __init__(self, norm: Norm) -> None:
+        super().__init__()
+        self._norm = norm
+        self.tiles: Sequence[Tile] = ()
+        self.found: Moments | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = []
+        for one, tile in zip(x, self.tiles, strict=True):
+            smaller = (tile.window.bottom - tile.window.top) // x.shape[2]
+            crop = Box(*(edge // smaller for edge in tile.crop))
+            kept.append(one[:, crop.rows, crop.columns].flatten(1))
+        found = Moments.of(torch.cat(kept, 1))
+        self.found = self.found.joined(found) if self.found else found
+        together = FixedNorm(self._norm, found.mean, found.variance).to(x.device)
+        return together(x)

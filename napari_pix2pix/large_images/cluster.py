@@ -1,0 +1,318 @@
+"""The same blocks on the workers of a dask.distributed scheduler.
+
+The model goes to each worker once, as a plugin that late workers are given too, and not by the
+name of its file. Workers read the source and write the blocks themselves; the journal is kept
+here. A block that a dying worker leaves behind is made by another one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from napari_pix2pix import __version__
+from napari_pix2pix._load import load
+from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.inference.norm_statistics import Measured
+from napari_pix2pix.io.resumable import GrowingImage, part_of, write_apart
+from napari_pix2pix.large_images._blocks import Block
+from napari_pix2pix.large_images._job import Job, Work, mark_of, reason_of
+from napari_pix2pix.large_images._local import OfFrames, Unread
+from napari_pix2pix.translator import Translator
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_PATIENCE = 30  # seconds that a scheduler is given to answer, and again to have a worker
+_JOBS = 8  # sources that a worker keeps open
+_ONE_AT_A_TIME = threading.Lock()  # in a worker: a network's mode and device are its own state
+
+
+@contextmanager
+def connect(address: str, translator: Translator) -> Iterator[Cluster]:
+    """Give a model to the workers of a scheduler, and take it back in the end.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+    translator : Translator
+
+    Yields
+    ------
+    Cluster
+
+    Raises
+    ------
+    DeviceError
+        When dask.distributed is not installed, nothing answers there, or there is no worker that
+        has napari-pix2pix in this version.
+    """
+    client, name = _client(address), f"pix2pix-{uuid4().hex}"
+    try:
+        _check_workers(client, address)
+        client.register_plugin(_plugin(Held(_packed(translator))), name)
+        try:
+            yield Cluster(client, address, name)
+        finally:
+            if client.status == "running":  # and not the scheduler gone
+                client.unregister_worker_plugin(name)
+    finally:
+        client.close()
+
+
+class Cluster:
+    """Workers that hold a model; made by `connect`.
+
+    Attributes
+    ----------
+    threads : int
+        How many blocks are in work at once.
+    """
+
+    def __init__(self, client: Client, address: str, name: str) -> None:
+        self._client, self._address, self._name = client, address, name
+        self.threads = sum(client.nthreads().values())
+
+    def hands(self, job: Job) -> There:
+        """Return what makes the blocks of one image.
+
+        Raises
+        ------
+        FileError
+            When a worker does not see the source, or the folder in which the image grows.
+        """
+        with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
+            told = self._client.run(_not_seen, job, on_error="ignore")
+        for worker, missing in told.items():
+            if missing:
+                raise FileError(
+                    f"The worker {worker} {missing}: all workers need the same folders as this "
+                    "process, under the same names."
+                )
+        return There(self._client, self._address, self._name, job)
+
+
+class There:
+    """The workers of a cluster, at one image; see `Hands`."""
+
+    def __init__(self, client: Client, address: str, name: str, job: Job) -> None:
+        self._client, self._address = client, address
+        self._same: dict[str, Any] = {"name": name, "job": job}
+
+    def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
+        """Measure frames, once a draw."""
+        return self._each(_measure, [frames])
+
+    def fill(
+        self,
+        blocks: Sequence[Block],
+        measured: OfFrames,
+        growing: GrowingImage,
+        tell: Callable[[], None],
+    ) -> list[Unread]:
+        """Make blocks, write and note them; tell after each."""
+        unread: list[Unread] = []
+        said: set[str] = set()
+        of_frames = [measured.get(block.frame, ()) for block in blocks]
+        for made in self._each(_make, [blocks, of_frames]):
+            for sentence in sorted(set(made.said) - said):
+                warnings.warn(sentence, UserWarning, stacklevel=2)
+            said.update(made.said)
+            if made.mark is None:
+                unread.append(Unread(made.block, made.why))
+                continue
+            growing.note(made.block.number, made.mark)
+            tell()
+        return sorted(unread, key=lambda one: one.block.number)
+
+    def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
+        """Yield results as they come; what is not done when the loop is left is cancelled."""
+        from distributed import as_completed
+
+        futures = self._client.map(function, *lists, **self._same, pure=False)
+        try:
+            for future in as_completed(futures, loop=self._client.loop):
+                with _in_words(self._address):
+                    result = future.result()
+                yield result
+        finally:
+            if self._client.status == "running":
+                self._client.cancel(futures, force=True)
+
+
+class Made(NamedTuple):
+    """What a worker tells of a block.
+
+    Attributes
+    ----------
+    block : Block
+    mark : int or None
+        Checksum of what it was computed from; None where that can't be read.
+    why : str
+        Why not.
+    said : tuple of str
+        Warnings.
+    """
+
+    block: Block
+    mark: int | None
+    why: str = ""
+    said: tuple[str, ...] = ()
+
+
+class Held:
+    """A model in a worker, and the images that it is applied to.
+
+    Parameters
+    ----------
+    packed : bytes
+        A model's file.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._translator: Translator | None = None
+        self._works: dict[Job, Work] = {}
+
+    def work(self, job: Job) -> Work:
+        """Return what is to be done to an image, which is opened when it is first asked for."""
+        if self._translator is None:
+            self._translator, self._packed = _unpacked(self._packed), b""
+        if job not in self._works:
+            for old in list(self._works)[: 1 - _JOBS]:
+                del self._works[old]
+            self._works[job] = Work.open(self._translator, job)
+        return self._works[job]
+
+
+def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) -> Made:
+    """Make a block in a worker, and write it."""
+    work = _work(name, job)
+    try:
+        read = work.read(block)
+    except MemoryError:
+        raise
+    except Exception as error:  # which errors these are is up to the format's library
+        return Made(block, None, reason_of(error))
+    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        pixels = work.translate(read, block, measured)
+    write_apart(job.out, *work.lay_out(block, pixels))
+    texts = (str(one.message) for one in said if issubclass(one.category, UserWarning))
+    return Made(block, mark_of(read), said=tuple(texts))
+
+
+def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
+    work = _work(name, job)
+    with _ONE_AT_A_TIME:
+        return frame, work.measure(frame)
+
+
+def _work(name: str, job: Job) -> Work:
+    from distributed import get_worker
+
+    with _ONE_AT_A_TIME:
+        plugin: Any = get_worker().plugins[name]
+        held: Held = plugin.held
+        return held.work(job)
+
+
+def _plugin(held: Held) -> Any:
+    from distributed import WorkerPlugin
+
+    class Model(WorkerPlugin):
+        """Brings a model to each worker, also to those that come later."""
+
+        def __init__(self) -> None:
+            self.held = held
+
+    return Model()
+
+
+def _client(address: str) -> Client:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise DeviceError(
+            "A scheduler needs dask.distributed, which is not installed: "
+            "pip install 'napari-pix2pix[distributed]'."
+        ) from None
+    try:
+        return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise DeviceError(
+            f"No scheduler answers at {address} ({reason_of(error)}): start one with "
+            "`dask scheduler`, or see to the address, such as tcp://10.0.0.1:8786."
+        ) from error
+
+
+def _check_workers(client: Client, address: str) -> None:
+    """Refuse a cluster without workers, or whose workers are not like this process."""
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:
+        raise DeviceError(
+            f"The scheduler at {address} has no workers: start some with `dask worker {address}`."
+        ) from None
+    for worker, version in client.run(_version, on_error="return").items():
+        if version != __version__:
+            got = reason_of(version) if isinstance(version, Exception) else version
+            raise DeviceError(
+                f"The worker {worker} has another napari-pix2pix or none ({got}; here "
+                f"{__version__}): install the same everywhere."
+            )
+
+
+def _version() -> str:
+    return __version__
+
+
+def _not_seen(job: Job) -> str:
+    """Say in a worker what it does not see."""
+    part = part_of(job.out)
+    if not job.source.exists():
+        return f"does not see {job.source}"
+    return "" if os.access(part, os.W_OK) else f"can't write to {part}"
+
+
+@contextmanager
+def _in_words(address: str) -> Iterator[None]:
+    from concurrent.futures import CancelledError
+
+    from distributed.comm.core import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise DeviceError(
+            f"{error.allowed_failures + 1} workers died one after another at the same block: it "
+            "may be too large for their memory. Give a smaller --tile, or workers more memory, and "
+            "go on with --resume."
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise DeviceError(
+            f"The scheduler at {address} has gone; what is finished is kept: go on with --resume."
+        ) from error
+
+
+def _packed(translator: Translator) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        translator.save(path, slim=True)
+        return path.read_bytes()
+
+
+def _unpacked(packed: bytes) -> Translator:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        path.write_bytes(packed)
+        return load(path)

@@ -1,0 +1,114 @@
+"""Where a prediction looks false: which layers are meant, and the work of asking."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_pix2pix.data.gray import takes_gray
+from napari_pix2pix.data.inputs import lay_out_source
+from napari_pix2pix.data.lazy_image import NoPlanes, Planes, as_planes
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.napari_layers import KEY, Snapshot, as_trained, planes_of, snapshot
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.widgets.apply._generate import Made
+from napari_pix2pix.widgets.apply.work import load_known
+from napari_pix2pix.widgets.common.known_models import KnownModel
+from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is judged.
+
+    Attributes
+    ----------
+    prediction : Snapshot
+    sources : list of Snapshot
+        What it was made of: a layer, or several that are its channels; empty of nothing.
+    condition : hashable
+    """
+
+    prediction: Snapshot
+    sources: list[Snapshot]
+    condition: Hashable
+
+
+def find_subject(
+    viewer: Any, groups: Sequence[list[Any]], condition: Hashable, *, of_nothing: bool
+) -> Subject:
+    """Find the layers that are meant.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Its active layer is judged, unless it is a source that is chosen; then the uppermost layer
+        that a model made.
+    groups : sequence of lists of layers
+        The sources that are chosen in the dock.
+    condition : hashable
+        That is chosen there; a layer that a model made has its own.
+    of_nothing : bool
+        Whether the model takes no source.
+
+    Raises
+    ------
+    InputError
+        When no layer is meant, or its source is not known.
+    """
+    chosen = [layer for group in groups for layer in group]
+    layers = [unwrapped(layer) for layer in viewer.layers]
+    active = unwrapped(viewer.layers.selection.active)
+    made = [layer for layer in reversed(layers) if KEY in layer.metadata]
+    meant = [active] if active is not None and active not in chosen else made
+    if not meant or not is_image(meant[0]):
+        raise InputError("Apply the model first, or select the layer that is to be judged.")
+    prediction = meant[0]
+    record = prediction.metadata.get(KEY, {})
+    sources = [] if of_nothing else _sources_of(record, layers, groups)
+    return Subject(
+        snapshot(prediction, copy="small"),
+        [snapshot(layer, copy="small") for layer in sources],
+        record.get("condition", condition),
+    )
+
+
+def ask(
+    control: Control, known: KnownModel, subject: Subject, device: str | None
+) -> Generator[Made, None, np.ndarray | None]:
+    """Judge frame by frame, and yield how far it is; returns (..., H, W), or None if stopped."""
+    translator = load_known(known)
+    target, source = translator.target_codec, translator.source_codec
+    layers = as_trained([subject.prediction], target.layout)
+    image = as_planes(planes_of(layers), like=target.layout, what="prediction")
+    planes: Planes = NoPlanes(image.height, image.width, image.frame_shape)
+    if source.channels:
+        given = planes_of(as_trained(subject.sources, source.layout))
+        z_context, gray = translator.config.z_context, takes_gray(source)
+        planes = lay_out_source(given, source.layout, source.channels, z_context, gray=gray)
+    judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
+    found = []
+    for frame in range(image.frames):
+        if control.stopped:
+            return None
+        found.append(judge.judge(planes, image, frame, subject.condition))
+        yield Made(frame + 1, image.frames)
+    return np.reshape(found, (*image.frame_shape, *found[0].shape))
+
+
+def _sources_of(
+    record: dict[str, Any], layers: Sequence[Any], groups: Sequence[list[Any]]
+) -> list[Any]:
+    """Return what a layer was made of: by its record, or what is chosen."""
+    for group in groups:
+        if str(group[0].unique_id) == record.get("source_id"):
+            return group
+    for layer in layers:
+        if str(layer.unique_id) == record.get("source_id"):
+            return [layer]
+    if len(groups) != 1:
+        raise InputError("Choose the one layer under Layers that this was made of.")
+    return groups[0]

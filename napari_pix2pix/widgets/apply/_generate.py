@@ -1,0 +1,105 @@
+"""Images of noise and a condition, for models without a source: what is asked, and the work."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QWidget
+
+from napari_pix2pix.data.lazy_image import NoPlanes
+from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.widgets.apply.work import load_known
+from napari_pix2pix.widgets.common.fields import Number
+from napari_pix2pix.widgets.common.known_models import KnownModel
+
+_FIELDS = {
+    "images": ("Images", 1, "How many images: frames of one layer"),
+    "height": ("Height", 1, "Height of each image in pixels"),
+    "width": ("Width", 1, "Width of each image in pixels"),
+    "seed": ("Seed", 0, "The same seed gives the same images, however many there are"),
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be made; as `Translator.sample` is called with."""
+
+    images: int
+    height: int
+    width: int
+    seed: int
+    condition: Hashable = None
+    device: str | None = None
+
+
+class Made(NamedTuple):
+    """How far it is: images or frames that are done, and all."""
+
+    done: int
+    total: int
+
+
+class GenerateForm(QWidget):
+    """Fields for what is to be made.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Another number is shown.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        self._numbers = {}
+        for name, (label, least, tip) in _FIELDS.items():
+            number = Number(integer=True)
+            number.setMinimum(least)
+            number.setObjectName(name)
+            number.setToolTip(tip)
+            number.valueChanged.connect(self.changed)
+            form.addRow(label, number)
+            self._numbers[name] = number
+        self.set_values(images=4, height=256, width=256, seed=0)
+
+    def set_values(self, **values: int) -> None:
+        """Show other numbers; names are those of `Wish`."""
+        for name, value in values.items():
+            self._numbers[name].setValue(value)
+
+    def fit(self, card: Card) -> None:
+        """Begin with images twice as large as the patches of the training."""
+        self.set_values(height=2 * card.config.patch, width=2 * card.config.patch)
+
+    def wish(self, condition: Hashable, device: str | None) -> Wish:
+        """Return what is asked for."""
+        numbers = {name: int(number.value()) for name, number in self._numbers.items()}
+        return Wish(**numbers, condition=condition, device=device)
+
+
+def generate(
+    control: Control, known: KnownModel, wish: Wish
+) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
+    """Make images, and yield how far it is; returns those that are done and the model's hash."""
+    translator = load_known(known)
+    own = translator.twin()  # another dock may use the model meanwhile
+    planes, made = NoPlanes(wish.height, wish.width), []
+    how: dict[str, Any] = {"condition": wish.condition, "device": wish.device}
+    for number in range(wish.images):
+        if control.stopped:
+            break
+        made.append(own.translate_planes(planes, 0, seed=sample_seed(wish.seed, number), **how))
+        yield Made(number + 1, wish.images)
+    if not made:
+        return None
+    layout = translator.target_codec.layout
+    return layout.assemble(np.stack(made), (len(made),)), translator.digest

@@ -1,0 +1,259 @@
+"""What a dock does beside applying: work that ends in one new layer.
+
+One dock's runs: from jobs to results in the viewer, and back out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pix2pix.data.inputs import missing_note
+from napari_pix2pix.widgets.apply._generate import Made
+from napari_pix2pix.widgets.apply._request import Order
+from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.pace import in_time_units
+from napari_pix2pix.widgets.common.result_layers import Result
+from napari_pix2pix.widgets.common.runner import Runner, Work
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pix2pix.translator import Translator
+
+
+class NewLayer:
+    """A layer that was added, and how to undo it."""
+
+    def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
+        self._viewer, self.layer = viewer, layer
+        active = unwrapped(viewer.layers.selection.active)
+        viewer.add_layer(layer)
+        if active is not None:  # so that what is done next is done with it again
+            viewer.layers.selection.active = active
+
+    def undo(self) -> None:
+        """Take the layer out again."""
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+
+
+class SideRun(QObject):
+    """Does work in a thread and adds what it returns as a layer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    parent : QObject
+
+    Attributes
+    ----------
+    progressed : Signal(float, str)
+        How far it is, from 0 to 1.
+    added : Signal(object)
+        The `NewLayer`.
+    ended : Signal(str, bool)
+        What to tell, and whether it is an error.
+    """
+
+    progressed = Signal(float, str)
+    added = Signal(object)
+    ended = Signal(str, bool)
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._make: Callable[[Any], Any] | None = None
+        self._said = ""
+        self.runner = Runner(self, latest=(Made,))
+        self.runner.reported.connect(self._take)
+        self.runner.finished.connect(self._finish)
+        self.runner.failed.connect(self._fail)
+
+    def start(self, work: Work, make: Callable[[Any], Any], said: str) -> None:
+        """Work in a thread; ``make`` makes the layer of what comes back, in the main thread."""
+        self._make, self._said = make, said
+        self.runner.start(work)
+
+    def _take(self, made: Made) -> None:
+        part = made.done / made.total
+        self.progressed.emit(part, f"{part:.0%}")
+
+    def _finish(self, found: Any) -> None:
+        assert self._make is not None
+        if found is None:
+            self.ended.emit("Cancelled.", False)
+            return
+        self.added.emit(NewLayer(self._viewer, self._make(found)))
+        self.ended.emit(self._said, False)
+
+    def _fail(self, sentence: str) -> None:
+        self.ended.emit(sentence, True)
+
+
+class Undoable(Protocol):
+    """A layer that came into a viewer."""
+
+    layer: Any
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
+
+
+class ApplyRun(QObject):
+    """Applies models one after another, and remembers how to undo it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where results go.
+    parent : QObject
+
+    Attributes
+    ----------
+    progressed : Signal(float, str)
+        How far it is, from 0 to 1, and the time left.
+    ended : Signal(str, bool)
+        What to tell, and whether it is an error.
+    """
+
+    progressed = Signal(float, str)
+    ended = Signal(str, bool)
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._order: Order | None = None
+        self._digest = ""
+        self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
+        self._finished: set[int] = set()
+        self._missing = False
+        self._last: Progress | None = None
+        self._history: list[list[Undoable]] = []
+        self._translator: Translator | None = None
+        # Pixels per second that a model's last run measured.
+        self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
+        self.runner = Runner(self, latest=(Progress,))
+        self.runner.reported.connect(self._take)
+        self.runner.finished.connect(self._finish)
+        self.runner.failed.connect(self._fail)
+
+    @property
+    def running(self) -> bool:
+        """Whether a model is being applied."""
+        return self.runner.running
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a run to be undone."""
+        return bool(self._history) and not self.running
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers that the last run made, updated or replaced."""
+        results = self._history[-1] if self._history else []
+        return [result.layer for result in results if result.layer is not None]
+
+    def start(self, order: Order) -> None:
+        """Apply a model in a thread."""
+        self._order, self._last, self._missing = order, None, False
+        self._results, self._finished = {}, set()
+        self.runner.start(
+            lambda control: apply_model(
+                control,
+                order.model,
+                order.jobs,
+                condition=order.condition,
+                options=order.options,
+            )
+        )
+
+    def cancel(self) -> None:
+        """Stop after the tile that is being done; what is done stays, marked as partial."""
+        self.runner.stop()
+
+    def undo(self) -> None:
+        """Take the last run's results out of the viewer, or put back what was there."""
+        if self.can_undo:
+            for result in reversed(self._history.pop()):
+                result.undo()
+
+    def add_to_history(self, result: Undoable) -> None:
+        """Take a layer that was made otherwise for a run of its own."""
+        self._history.append([result])
+
+    def close(self) -> None:
+        """Stop and wait; no signal comes afterwards."""
+        self.runner.close()
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, Loaded):
+            self._remember(event)
+        elif isinstance(event, Progress):
+            self._paint(event)
+        elif isinstance(event, JobDone):
+            self._missing = self._missing or event.missing
+            self._complete(event.job, complete=event.complete)
+
+    def _remember(self, event: Loaded) -> None:
+        assert self._order is not None
+        self._digest = event.digest
+        self._translator = models().remember_read(event.translator, self._order.model).translator
+
+    def _paint(self, event: Progress) -> None:
+        assert self._order is not None
+        self._last = event
+        for shown, array in event.arrays.items():
+            key = event.job, shown
+            if key not in self._results:
+                made = self._order.made(*key, self._digest)
+                self._results[key] = Result(self._viewer, made, replaces=self._order.replaces)
+            self._results[key].paint(array)
+            if self._results[key].gone:
+                self.cancel()
+        part = event.done / event.total
+        left = event.seconds * (1 / part - 1) if part > 0 else 0.0
+        self.progressed.emit(part, f"{part:.0%}, {in_time_units(left)} left")
+
+    def _complete(self, number: int, *, complete: bool) -> None:
+        self._finished.add(number)
+        for (job, _), result in self._results.items():
+            if job == number:
+                result.finish(complete=complete)
+
+    def _finish(self, _: object) -> None:
+        done = len({job for job, _ in self._results})
+        order, last = self._close_books()
+        if last is None or last.done < last.total or done < len(order.jobs):
+            said = "Cancelled."
+            if done:
+                said += " What was done is kept and marked as partial."
+        else:
+            said = f"Done in {in_time_units(last.seconds)}."
+            if last.seconds > 0 and self._translator is not None:
+                self.speeds[self._translator] = last.total / last.seconds
+        if self._missing and self._translator is not None:
+            said += f" {missing_note(self._translator.source_codec)}"
+        self.ended.emit(said, False)
+
+    def _fail(self, sentence: str) -> None:
+        self._close_books()
+        self.ended.emit(sentence, True)
+
+    def _close_books(self) -> tuple[Order, Progress | None]:
+        """Mark what an error or a cancel has left undone, and make it all undoable."""
+        assert self._order is not None
+        for (job, _), result in self._results.items():
+            if job not in self._finished:
+                result.finish(complete=False)
+        if self._results:
+            self._history.append(list(self._results.values()))
+        order, last = self._order, self._last
+        self._order = self._last = None
+        self._results = {}
+        return order, last

@@ -1,0 +1,114 @@
+"""What the Apply dock looks like."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
+
+from napari_pix2pix.widgets.apply._generate import GenerateForm
+from napari_pix2pix.widgets.apply._layers_form import LayersForm
+from napari_pix2pix.widgets.apply._options_form import OptionsForm
+from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.widgets.common.elements import Section, Sentence
+from napari_pix2pix.widgets.common.fields import Choice, push_button
+from napari_pix2pix.widgets.common.model_dock import ModelView
+
+_APPLY = "Translate the layers; the result appears beside them"
+_GENERATE = "Make images of noise and the condition: a layer, one image a frame"
+_VERDICT = (
+    "Ask the model's discriminator where the selected layer, or else the last result, looks "
+    "false: green looks real, pink looks false"
+)
+
+
+class ApplyView(ModelView):
+    """The controls of the dock, laid out in a widget; the buttons stay while the rest scrolls.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__("Applying a model")
+        self.layers = LayersForm(self.form)
+        self.frames = _choice("Which frames of a stack are translated", "all", "the one shown")
+        self.part = _choice("Which part of each frame is translated", "all", "what is in view")
+        self.replaces = QCheckBox("Replace the source")
+        self.replaces.setToolTip(
+            "When it is done, the result takes the source's data where kind and channels match; "
+            "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
+        )
+        self.options = OptionsForm()
+        self._advanced = Section("Advanced", self.options)
+        self._heading = _heading("Layers")
+        self.generate = GenerateForm()
+        self.generate.hide()
+        self.note, self.estimate = Sentence(is_warning=True), Sentence()
+        self.apply = push_button("Apply", _APPLY)
+        self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
+        self.undo = push_button(
+            "Undo", "Take the last results out again, or put back what was there"
+        )
+        self.verdict = push_button("Verdict", _VERDICT)
+        self._fill_form()
+        self.lay_out(
+            parent,
+            # The problem above the fields: a model of many channels has a long list of them.
+            [
+                _heading("Model"),
+                self.picker,
+                self._heading,
+                self.problem,
+                self.form,
+                self.generate,
+                self.replaces,
+                self.note,
+                self._advanced,
+            ],
+            [self.estimate],
+            [self.apply, self.cancel, self.undo, self.verdict],
+        )
+
+    def fit(self, card: Card) -> None:
+        """Show what a model has to choose from."""
+        takes_layers = bool(card.channels)
+        self.layers.fit(card, visible=takes_layers)
+        self.options.fit(card)
+        self.condition.offer(card.conditions)
+        self.show_row(self.condition, bool(card.conditions))
+        for field in (self.frames, self.part):
+            self.show_row(field, takes_layers)
+        for one in (self.replaces, self._advanced):
+            one.setVisible(takes_layers)
+        self.generate.setVisible(not takes_layers)
+        if not takes_layers:
+            self.generate.fit(card)
+        self._heading.setText(_bold("Layers" if takes_layers else "Images"))
+        self.apply.setText("Apply" if takes_layers else "Generate")
+        self.apply.setToolTip(_APPLY if takes_layers else _GENERATE)
+        self.verdict.setToolTip(
+            _VERDICT if card.judges else "This model has no discriminator to ask."
+        )
+
+    def _fill_form(self) -> None:
+        self.form.addRow("Condition", self.condition)
+        self.form.addRow("Frames", self.frames)
+        self.form.addRow("Part", self.part)
+        self.show_row(self.condition, False)
+
+
+def _heading(text: str) -> QLabel:
+    return QLabel(_bold(text))
+
+
+def _bold(text: str) -> str:
+    return f"<b>{text}</b>"
+
+
+def _choice(tip: str, *texts: str) -> Choice:
+    choice = Choice()
+    for number, text in enumerate(texts):
+        choice.addItem(text, bool(number))
+    choice.setToolTip(tip)
+    return choice

@@ -1,0 +1,210 @@
+"""The models that this napari knows: those just trained or loaded, and files used lately.
+
+Writes models into the files that the user names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.settings import memory, read_settings
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
+
+# What file dialogs offer: ours, and those of the PyTorch implementation.
+MODEL_FILES = "Models (*.safetensors *.pth *.pt)"
+
+_MOST_FILES = 10
+_MOST_MODELS = 4  # in memory at a time
+_KEY = "models/recent"
+
+
+@dataclass(frozen=True, eq=False)
+class KnownModel:
+    """A model that can be applied.
+
+    Attributes
+    ----------
+    name : str
+        What layers are named after.
+    translator : Translator or None
+        None as long as the file was not read, which is done in a worker.
+    path : Path or None
+        The file; None for a model that was not saved.
+    look : mapping of str to object
+        How the targets were shown: ``colormap``, ``contrast_limits``, ``gamma``; may be empty.
+    """
+
+    name: str
+    translator: Translator | None = None
+    path: Path | None = None
+    look: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Models(QObject):
+    """What all docks of one napari share; see `models`.
+
+    Signals
+    -------
+    changed
+        Emitted when a model or a file was added, or another one became the last.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._models: list[KnownModel] = []  # the last one first
+
+    def remember(
+        self,
+        translator: Translator,
+        name: str,
+        *,
+        path: Path | None = None,
+        look: Mapping[str, Any] | None = None,
+    ) -> KnownModel:
+        """Make a model the last one, as after training or loading.
+
+        Parameters
+        ----------
+        translator : Translator
+            Remembered again, it takes the new name, and keeps file and look where none is given.
+        name : str
+            What it is called in lists and in names of layers.
+        path : Path, optional
+            Where it is saved; a model that was saved there before has no file any more.
+        look : mapping, optional
+            See `KnownModel`.
+        """
+        before = self._of(translator)
+        if before is not None:
+            self._models.remove(before)
+            path, look = path or before.path, look or before.look
+        path = None if path is None else path.absolute()
+        known = KnownModel(name, translator, path, dict(look or {}))
+        others = [
+            replace(one, path=None) if path is not None and one.path == path else one
+            for one in self._models
+        ]
+        self._models = [known, *others][:_MOST_MODELS]
+        if path is not None:
+            self._remember_file(path)
+        self.changed.emit()
+        return known
+
+    def remember_read(self, translator: Translator, model: KnownModel) -> KnownModel:
+        """Make a model the last one that a thread has read, or found read.
+
+        Where another thread was faster, the model that it has read becomes the last.
+        """
+        holder = self._in_memory(model.path)
+        if model.translator is None and holder is not None and holder.translator is not None:
+            translator = holder.translator
+        is_its_own = holder is None or holder.translator is translator
+        path = model.path if is_its_own else None
+        return self.remember(translator, model.name, path=path, look=model.look)
+
+    def known(self) -> tuple[KnownModel, ...]:
+        """Return the models in memory, the last one first."""
+        return tuple(self._models)
+
+    def last(self) -> KnownModel | None:
+        """Return the model that was trained or loaded last, or else the most recent file."""
+        if self._models:
+            return self._models[0]
+        files = self.recent_files()
+        return self.of_file(files[0]) if files else None
+
+    def of_file(self, path: Path) -> KnownModel:
+        """Return what is known of a file; it need not have been read."""
+        path = path.absolute()
+        return self._in_memory(path) or KnownModel(_name_of(path), path=path)
+
+    def recent_files(self) -> tuple[Path, ...]:
+        """Return the files used lately that are still there, the latest first."""
+        return tuple(path for path in _recent() if path.is_file())
+
+    def _of(self, translator: Translator) -> KnownModel | None:
+        return next((known for known in self._models if known.translator is translator), None)
+
+    def _in_memory(self, path: Path | None) -> KnownModel | None:
+        found = (known for known in self._models if known.path == path)
+        return None if path is None else next(found, None)
+
+    def _remember_file(self, path: Path) -> None:
+        others = [other for other in _recent() if other != path]
+        memory().setValue(_KEY, [str(one) for one in [path, *others][:_MOST_FILES]])
+
+
+@cache
+def models() -> Models:
+    """Return the one registry of this process."""
+    return Models()
+
+
+def _name_of(path: Path) -> str:
+    """Name a model by its file; the PyTorch implementation names its folder: facades/latest_net_G.
+
+    >>> _name_of(Path("facades/latest_net_G.pth"))
+    'facades latest'
+    """
+    if not path.stem.endswith("_net_G"):
+        return path.stem
+    return f"{path.parent.name} {path.stem.removesuffix('_net_G')}"
+
+
+def _recent() -> list[Path]:
+    value = memory().value(_KEY, [])
+    # A list of one comes back as its only entry.
+    return [Path(one) for one in ([value] if isinstance(value, str) else value or [])]
+
+
+class ModelSaver(Runner):
+    """Asks where to, and writes in a thread.
+
+    Attributes
+    ----------
+    saved : Signal(object, object)
+        A `Translator` and the `Path` of its file.
+    """
+
+    saved = Signal(object, object)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        # A lambda would hold the dock, and with PySide6 for ever.
+        self.finished.connect(self._on_finished)
+
+    def ask(self, translator: Translator) -> None:
+        """Let the user choose a file, and write the model into it."""
+        folder, window = read_settings().models_folder, self.parent()
+        assert isinstance(window, QWidget)
+        name, _ = QFileDialog.getSaveFileName(
+            window,
+            "Save the model",
+            str(folder / "model.safetensors"),
+            "Models (*.safetensors)",
+        )
+        if not name or self.running:
+            return
+        path = Path(name) if Path(name).suffix else Path(name).with_suffix(".safetensors")
+
+        def write(control: Control) -> tuple[Translator, Path]:
+            translator.save(path)
+            return translator, path
+
+        self.start(write)
+
+    def _on_finished(self, told: tuple[Translator, Path]) -> None:
+        self.saved.emit(*told)

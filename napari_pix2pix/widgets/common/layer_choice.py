@@ -1,0 +1,205 @@
+"""Combo boxes of layers that keep the layers themselves, not their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QMouseEvent, QStandardItem, QStandardItemModel
+from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+
+from napari_pix2pix.widgets.common.fields import Choice
+
+PREVIEW = "napari-pix2pix preview"  # key in the metadata of layers that no one trains on
+_TICK_WIDTH = 26  # pixels at the left of an entry that belong to its box
+
+
+def unwrapped(layer: Any) -> Any:
+    """Return the layer itself: napari hands plugins a new proxy each time."""
+    return getattr(layer, "__wrapped__", layer)
+
+
+def is_image(layer: Any) -> bool:
+    """Whether a layer can be a source or a target."""
+    from napari.layers import Image, Labels
+
+    return isinstance(layer, Image | Labels) and PREVIEW not in layer.metadata
+
+
+def is_mask(layer: Any) -> bool:
+    """Whether a layer can be a mask."""
+    from napari.layers import Labels, Shapes
+
+    return isinstance(layer, Labels | Shapes) and PREVIEW not in layer.metadata
+
+
+def is_shapes(layer: Any) -> bool:
+    """Whether a layer can mark a region."""
+    from napari.layers import Shapes
+
+    return isinstance(layer, Shapes)
+
+
+class LayerChoice(Choice):
+    """Combo box of one layer, or of none.
+
+    Parameters
+    ----------
+    takes : callable
+        Whether a layer is offered.
+    nothing : str
+        How no layer is called.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Another layer is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, takes: Callable[[Any], bool], nothing: str = "none") -> None:
+        super().__init__()
+        self._takes = takes
+        self._nothing = nothing
+        self._layers: list[Any] = []
+        self._chosen: Any = None
+        self.offer([])
+        self.currentIndexChanged.connect(self._take)
+
+    @property
+    def layer(self) -> Any:
+        """The layer that is chosen, or None."""
+        return self._chosen
+
+    def choose(self, layer: Any) -> None:
+        """Choose a layer that is offered, or None."""
+        layer = unwrapped(layer)
+        index = self._layers.index(layer) + 1 if layer in self._layers else 0
+        self.setCurrentIndex(index)
+
+    def offer(self, layers: Iterable[Any]) -> None:
+        """Offer other layers; the choice stays as long as it is among them."""
+        self._layers = [layer for layer in map(unwrapped, layers) if self._takes(layer)]
+        before = self._chosen
+        self.blockSignals(True)
+        self.clear()
+        self.addItems([self._nothing, *(layer.name for layer in self._layers)])
+        self.setCurrentIndex(self._layers.index(before) + 1 if before in self._layers else 0)
+        self.blockSignals(False)
+        if before is not None and before not in self._layers:
+            self._take(0)
+
+    def _take(self, index: int) -> None:
+        self._chosen = self._layers[index - 1] if index > 0 else None
+        self.changed.emit()
+
+
+class LayersChoice(Choice):
+    """Combo box of several layers: a click on a name takes it alone, one on its box adds it.
+
+    Parameters
+    ----------
+    takes : callable
+        Whether a layer is offered.
+    nothing : str
+        What is shown while none is chosen.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Other layers are chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, takes: Callable[[Any], bool], nothing: str) -> None:
+        super().__init__()
+        self._takes = takes
+        self._nothing = nothing
+        self._layers: list[Any] = []
+        self._chosen: list[Any] = []
+        self._items = QStandardItemModel(self)
+        self.setModel(self._items)
+        # The combo's own delegate draws no boxes.
+        self.setItemDelegate(_Delegate(self))
+        view = self.view()
+        assert view is not None
+        viewport = view.viewport()
+        assert viewport is not None
+        viewport.installEventFilter(self)
+        self.activated.connect(self._take_alone)
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """The layers that are chosen, in the order in which they were."""
+        return tuple(self._chosen)
+
+    def choose(self, layers: Sequence[Any]) -> None:
+        """Choose layers that are offered."""
+        chosen = [layer for layer in map(unwrapped, layers) if layer in self._layers]
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self._show()
+            self.changed.emit()
+
+    def offer(self, layers: Iterable[Any]) -> None:
+        """Offer other layers; those chosen stay so as long as they are among them."""
+        self._layers = [layer for layer in map(unwrapped, layers) if self._takes(layer)]
+        self._items.clear()
+        for layer in self._layers:
+            item = QStandardItem(layer.name)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setData(Qt.CheckState.Unchecked, Qt.ItemDataRole.CheckStateRole)
+            self._items.appendRow(item)
+        kept = [layer for layer in self._chosen if layer in self._layers]
+        lost = len(kept) < len(self._chosen)
+        self._chosen = kept
+        self._show()
+        if lost:
+            self.changed.emit()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Tick a box without closing the list."""
+        if isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:
+            view = self.view()
+            assert view is not None
+            index = view.indexAt(event.position().toPoint())
+            if index.isValid() and event.position().x() < _TICK_WIDTH:
+                self.toggle(self._layers[index.row()])
+                return True
+        return super().eventFilter(watched, event)
+
+    def toggle(self, layer: Any) -> None:
+        """Add a layer as the last channel, or leave it out."""
+        layer = unwrapped(layer)
+        others = [one for one in self._chosen if one is not layer]
+        self.choose(others if layer in self._chosen else [*others, layer])
+
+    def text(self) -> str:
+        """Return what the closed box says."""
+        return " + ".join(layer.name for layer in self._chosen) or self._nothing
+
+    def _take_alone(self, row: int) -> None:
+        self.choose([self._layers[row]])
+
+    def _show(self) -> None:
+        for row, layer in enumerate(self._layers):
+            ticked = layer in self._chosen
+            state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+            item = self._items.item(row)
+            assert item is not None
+            item.setData(state, Qt.ItemDataRole.CheckStateRole)
+        self.setCurrentIndex(self._layers.index(self._chosen[0]) if self._chosen else -1)
+        self.update()
+
+
+class _Delegate(QStyledItemDelegate):
+    """Draws entries with their boxes."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Any) -> Any:  # noqa: N802
+        """Leave some air around the boxes."""
+        size = super().sizeHint(option, index)
+        size.setHeight(size.height() + 4)
+        return size

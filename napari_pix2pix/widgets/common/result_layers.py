@@ -1,0 +1,259 @@
+"""Results put into a viewer where their sources lie: added, updated, replaced, undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.napari_layers import (
+    KEY,
+    Place,
+    Snapshot,
+    answer_in,
+    as_shown,
+    is_result_of,
+    output_layer,
+    trained_look,
+)
+from napari_pix2pix.widgets.common.layer_choice import unwrapped
+
+_PARTIAL = " (partial)"
+# What is not translated yet is 0: added to the source, it lets the source show.
+_OVERLAY, _SOLID = "additive", "translucent_no_depth"
+_SHARE = 0.2  # of the time at most goes into drawing
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What is known of a result before it is there.
+
+    Attributes
+    ----------
+    source : Layer
+        Of several channels the first.
+    like : Snapshot
+        The same as it was when the work began.
+    codec : Codec
+        Of the model's targets.
+    name : str
+        The layer's, such as ``stain [nuclei]``.
+    record : dict
+        See `result_record`; of several samples "mean" or "deviation" is ``shown``.
+    look : mapping
+        As for `output_layer`; empty for the range of the training.
+    is_part : bool
+        Whether only a part of each frame is translated.
+    """
+
+    source: Any
+    like: Snapshot
+    codec: Codec
+    name: str
+    record: dict[str, Any]
+    look: Mapping[str, Any] = field(default_factory=dict)
+    is_part: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where the result lies."""
+        layout, place = self.codec.layout, self.like.field_place
+        moves = layout.channel_axis is not None and not layout.rgb
+        return place.with_axis_in_front("channel") if moves else place
+
+    def _shown_as(self, array: np.ndarray) -> dict[str, Any]:
+        if self.record["shown"] == "deviation":
+            return {"colormap": "magma"}
+        return {**trained_look(self.codec), **self.look}
+
+    def layer(self, array: np.ndarray) -> Any:
+        """Make the layer."""
+        layer = output_layer(
+            array,
+            self.like,
+            layout=self.codec.layout,
+            kind=self.codec.kind,
+            name=self.name,
+            metadata={KEY: self.record},
+            look=self._shown_as(array),
+        )
+        if self.codec.kind == "image":
+            layer.blending = _OVERLAY
+        return layer
+
+
+def results_of(
+    viewer: Any, source: Any, condition: Any, codec: Codec
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return what models made of a source earlier, laid out like the targets.
+
+    The keys are a model's hash and what is shown of its samples, see `Made`.
+    """
+    axis = None if codec.layout.rgb else codec.layout.channel_axis
+    found = {}
+    for layer, record in _results_of(viewer, source, condition):
+        data = layer.data
+        moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
+        found[answer_in(record)] = moved
+    return found
+
+
+class Result:
+    """One result in a viewer, from its first tile to its undoing.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    made : Made
+    replaces : bool
+        Whether it takes the source's place when it is complete.
+    """
+
+    def __init__(self, viewer: Any, made: Made, *, replaces: bool) -> None:
+        self._viewer = viewer
+        self._made = made
+        self._replaces = replaces
+        self._array: np.ndarray | None = None
+        self._undo: list[Callable[[], None]] = []
+        self._drawn, self._cost = 0.0, 0.0
+        self._overlays = False  # the source shows where nothing is done yet
+        self.layer: Any = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the user took the layer out of the viewer."""
+        return self.layer is not None and self.layer not in self._viewer.layers
+
+    def paint(self, array: np.ndarray) -> None:
+        """Show what there is by now; the layer is added or found when it is first called."""
+        if self.layer is None:
+            self._begin(array)
+        elif self.gone:
+            return
+        elif array is not self._array:
+            self.layer.data = as_shown(array, self._made.codec.layout)
+        elif time.perf_counter() - self._drawn > self._cost / _SHARE:
+            began = time.perf_counter()
+            self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+            self._drawn = time.perf_counter()
+            self._cost = self._drawn - began
+        self._array = array
+
+    def finish(self, *, complete: bool) -> None:
+        """Draw all of it, say whether it is complete, and let it replace the source if wanted."""
+        if self.layer is None or self.gone:
+            return
+        record = {**self._made.record, "partial": not complete}
+        self.layer.metadata = {**self.layer.metadata, KEY: record}
+        if complete and not self._made.is_part and self._overlays:
+            self.layer.blending = _SOLID
+        if self.layer.name.removesuffix(_PARTIAL) == self._made.name:
+            self.layer.name = self._made.name + ("" if complete else _PARTIAL)
+        self.layer.refresh()
+        if complete and self._replaces and self._made.source in self._viewer.layers:
+            self._replace()
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _begin(self, array: np.ndarray) -> None:
+        self.layer = _earlier(self._viewer, self._made)
+        if self.layer is not None:
+            self._update(array)
+        else:
+            self._overlays = self._made.codec.kind == "image"
+            self.layer = added = self._made.layer(array)
+            self._insert(added, above=self._made.source)
+            self._undo.append(lambda: self._remove(added))
+
+    def _update(self, array: np.ndarray) -> None:
+        layer, place = self.layer, self._made.place.keywords()
+        self._overlays = layer.metadata[KEY].get("partial", False)
+        self._remember(layer, ["data", "metadata", "name", "blending", *place])
+        layer.data = as_shown(array, self._made.codec.layout)
+        for name, value in place.items():
+            setattr(layer, name, value)
+
+    def _replace(self) -> None:
+        """Give the source the result's data, or the result the source's index and name."""
+        source, result, layers = self._made.source, self.layer, self._viewer.layers
+        if _same_kind(source, result):
+            look = ["contrast_limits", "colormap", "gamma"] if _is_gray(source) else []
+            index = layers.index(result)
+            self._remove(result)
+            self._undo.append(lambda: layers.insert(min(index, len(layers)), result))
+            self._remember(source, ["data", "metadata", *look])
+            source.metadata = {**source.metadata, **result.metadata}
+            for name in ("data", *look):
+                setattr(source, name, getattr(result, name))
+            self.layer = source
+        else:
+            # Undone in the opposite order, so that the name is free again.
+            self._remember(source, ["name", "visible"])
+            self._remember(result, ["name"])
+            name, source.visible = source.name, False
+            source.name = f"{name} (before)"  # first: no two layers have one name
+            result.name = name
+            layers.move(layers.index(result), layers.index(source))
+
+    def _remember(self, layer: Any, names: Sequence[str]) -> None:
+        """Undo will give a layer's attributes the values that they have now."""
+        values = {name: getattr(layer, name) for name in names}
+        # napari writes new metadata into the old dictionary.
+        values |= {"metadata": dict(layer.metadata)} if "metadata" in values else {}
+
+        def put_back() -> None:
+            for name, value in values.items():
+                setattr(layer, name, value)
+
+        self._undo.append(put_back)
+
+    def _insert(self, layer: Any, *, above: Any) -> None:
+        layers = self._viewer.layers
+        active = unwrapped(layers.selection.active)
+        index = layers.index(above) + 1 if above in layers else len(layers)
+        layers.insert(index, layer)
+        # The source stays active, so that the next run translates it and not its result.
+        if active is not None:
+            layers.selection.active = active
+
+    def _remove(self, layer: Any) -> None:
+        if layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+
+def _earlier(viewer: Any, made: Made) -> Any:
+    """Return the layer that holds what the same model made of the same source; None without."""
+    for layer, record in _results_of(viewer, made.source, made.record["condition"]):
+        if answer_in(record) == answer_in(made.record):
+            return layer
+    return None
+
+
+def _results_of(viewer: Any, source: Any, condition: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Find what models made of a source, each with its record."""
+    source_id = str(source.unique_id)
+    for layer in map(unwrapped, viewer.layers):
+        record = layer.metadata.get(KEY)
+        if layer is not source and is_result_of(record, source_id, condition):
+            yield layer, record
+
+
+def _same_kind(source: Any, result: Any) -> bool:
+    """Whether a result's data may stand in the source's layer."""
+    return (
+        type(source) is type(result)
+        and not source.multiscale
+        and getattr(source, "rgb", False) == getattr(result, "rgb", False)
+        and tuple(source.data.shape) == tuple(result.data.shape)
+    )
+
+
+def _is_gray(layer: Any) -> bool:
+    return hasattr(layer, "contrast_limits") and not layer.rgb

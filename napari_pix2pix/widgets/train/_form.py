@@ -1,0 +1,329 @@
+"""What a training is given: pairs, options, all fields of the config; checked while they change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.napari_layers import Copy, misplaced
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.common.elements import Section, Sentence
+from napari_pix2pix.widgets.common.pace import expected_seconds, in_time_units
+from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.settings import memory, read_settings
+from napari_pix2pix.widgets.train._config_form import ConfigForm
+from napari_pix2pix.widgets.train._pair_rows import PairRows
+from napari_pix2pix.widgets.train._pair_summary import Understanding, Understood
+from napari_pix2pix.widgets.train._patch_preview import PatchPreview
+from napari_pix2pix.widgets.train._run_options import FIELDS, RunOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import napari.viewer
+
+    from napari_pix2pix.training.hardware import Device
+
+_BASICS = ("patch", "batch")
+# Those of several processes are for shells: a viewer is one process.
+_SHELL = ("devices", "num_nodes", "strategy")
+_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
+_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
+_REMEMBERED = "train/fields"
+_FIND_AFTER = 100  # milliseconds; looking for devices imports torch, in a thread
+
+
+class TrainForm(QWidget):
+    """All that is chosen before a run.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+
+    Attributes
+    ----------
+    ready_changed : Signal(bool, str)
+        Whether the choices can be trained on, and if not, why not.
+    """
+
+    ready_changed = Signal(bool, str)
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._remembers = False
+        self._is_held = False
+        self._is_touched = False  # since the layers were last looked at
+        self._build(viewer)
+        self._lay_out()
+        self._connect()
+        self._recall()
+        self._find_soon.start(_FIND_AFTER)
+        self.touch()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of `TrainConfig` that are set; all others are the preset's."""
+        return self.options.values() | self.basics.values() | self.advanced.values()
+
+    def set_fields(self, fields: Mapping[str, Any]) -> None:
+        """Set fields; those that are not given stay as they are.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such field, its value is out of range, or the form can't hold it;
+            nothing is then changed.
+        """
+        _check_held(TrainConfig(**fields))
+        self.options.set_values(dict(fields))
+        for form in (self.basics, self.advanced):
+            form.set_values({**form.values(), **fields})
+
+    def reset_fields(self) -> None:
+        """Let all fields of the forms be the preset's."""
+        for form in (self.basics, self.advanced):
+            form.set_values({})
+
+    def open_pairs(self, *, copy: Copy) -> list[Pair]:
+        """Open the layers of all rows; what is wrong stands below its row.
+
+        Raises
+        ------
+        InputError
+            For the first row that can't be used.
+        """
+        self.pairs.clear_errors()
+        opened = []
+        for index, choice in enumerate(self.pairs.choices()):
+            try:
+                opened.append(choice.pair(copy=copy))
+            except InputError as error:
+                if choice.layers:  # an empty row is no mistake
+                    self.pairs.show_error(index, str(error))
+                raise
+        return opened
+
+    def touch(self) -> None:
+        """Something has changed: look at it again soon, and don't train until then."""
+        self.ready_changed.emit(False, "The layers are being looked at.")
+        self._is_touched = True
+        if not self._is_held:
+            self._understanding.touch()
+
+    def hold(self, is_held: bool) -> None:
+        """While a run needs the processor, don't look at the layers."""
+        released = self._is_held and not is_held
+        self._is_held = is_held
+        if is_held and self._is_touched:
+            self.estimate.say("")  # it is of other choices
+        if released and self._is_touched:
+            self._understanding.touch()
+
+    def remember(self) -> None:
+        """Let the fields be the first choice at the next start."""
+        memory().setValue(_REMEMBERED, json.dumps(self.fields))
+
+    def close_work(self) -> None:
+        """Wait for the threads, and say nothing more."""
+        self._find_soon.stop()
+        self._understanding.close()
+        self._finder.close()
+
+    def _build(self, viewer: napari.viewer.Viewer) -> None:
+        self._understanding = Understanding(self)
+        self._finder = Runner(self)
+        self._find_soon = QTimer(self)
+        self._find_soon.setSingleShot(True)
+        self._pairs_looked_at: list[Pair] = []
+        self.pairs = PairRows(viewer)
+        self.wrong = Sentence(is_error=True)
+        self.summary = Sentence()
+        self.notes = Sentence()
+        self.notes_section = Section("Notes", self.notes)
+        self.options = RunOptions()
+        self.basics = ConfigForm(_BASICS, headings=False)
+        self.advanced = ConfigForm(_ADVANCED)
+        self.advanced_section = Section("Advanced", self.advanced)
+        self.patches = QPushButton("Preview patches")
+        self.patches.setToolTip("See patches as the network will see them.")
+        self.estimate = Sentence()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for widget in (
+            self.pairs,
+            self.wrong,
+            self.summary,
+            self.notes_section,
+            self.options,
+            self.basics,
+            self.advanced_section,
+            self.estimate,
+            self.patches,
+        ):
+            layout.addWidget(widget)
+        self.notes_section.hide()
+
+    def _connect(self) -> None:
+        for part in (self.pairs, self.options, self.basics, self.advanced):
+            part.changed.connect(self.touch)
+        for form in (self.basics, self.advanced):
+            self.options.preset_changed.connect(form.set_preset)
+        self.patches.clicked.connect(self._on_patches)
+        self._understanding.due.connect(self._on_due)
+        self._understanding.understood.connect(self._on_understood)
+        self._understanding.wrong.connect(self._on_wrong)
+        self._find_soon.timeout.connect(self._find_devices)
+        self._finder.finished.connect(self._on_devices)
+        self._finder.failed.connect(self.wrong.say)
+
+    def _on_due(self) -> None:
+        if self._is_held:
+            return
+        self._is_touched = False
+        self.wrong.say("")
+        self.options.say_start_error("")
+        for form in (self.basics, self.advanced):
+            form.clear_error()
+        try:
+            pairs = self.open_pairs(copy=False)
+            config = TrainConfig(**self.fields)
+        except (InputError, ConfigError) as error:
+            self._on_wrong(str(error))
+            return
+        self._pairs_looked_at = pairs
+        self._understanding.check(pairs, config, self.options.start_from)
+
+    def _on_wrong(self, sentence: str) -> None:
+        self.summary.say("")
+        self.notes_section.hide()
+        self.estimate.say("")
+        self.patches.setEnabled(False)
+        self._complain(sentence)
+        self.ready_changed.emit(False, sentence)
+
+    def _complain(self, sentence: str) -> None:
+        """Say what is wrong where it is wrong."""
+        rows = self.pairs.choices()
+        if len(rows) == 1 and not rows[0].layers:
+            self.summary.say("Choose two layers that show the same field: a source and a target.")
+            return
+        if self.basics.show_error(sentence):
+            return
+        if self.advanced.show_error(sentence):
+            self.advanced_section.set_open(True)
+            return
+        if self.options.start_from is not None and _is_of_start(sentence):
+            self.options.say_start_error(sentence)
+            return
+        if not self.pairs.has_error():
+            named = [pair.name in sentence for pair in self._pairs_looked_at]
+            if sum(named) == 1 and len(named) == len(rows):
+                self.pairs.show_error(named.index(True), sentence)
+            else:
+                self.wrong.say(sentence)
+
+    def _on_understood(self, understood: Understood) -> None:
+        places = [misplaced((*c.sources, *c.targets)) for c in self.pairs.choices()]
+        notes = [*filter(None, places), *understood.notes]
+        self.summary.say(understood.summary)
+        self.notes.say("\n".join(notes))
+        self.notes_section.heading.setText(f"Notes ({len(notes)})")
+        self.notes_section.setVisible(bool(notes))
+        self.notes.setVisible(self.notes_section.is_open)
+        found = {} if understood.model is None else understood.model.model_dump()
+        if understood.model is None and understood.config.target_kind != "image":
+            found = {"adversarial_weight": understood.config.adversarial_weight}
+        if "adversarial_weight" in self.fields:
+            found.pop("adversarial_weight", None)
+        for form in (self.basics, self.advanced):
+            form.set_found(found)
+        self.estimate.say(_estimate(understood))
+        self.patches.setEnabled(True)
+        self.ready_changed.emit(True, "")
+
+    def _on_patches(self) -> None:
+        try:
+            pairs, config = self.open_pairs(copy=False), TrainConfig(**self.fields)
+        except (InputError, ConfigError) as error:
+            self._complain(str(error))
+            return
+        PatchPreview(pairs, config, self.options.start_from, self).show()
+
+    def _find_devices(self) -> None:
+        if not self._finder.running:
+            self._finder.start(lambda control: _devices())
+
+    def _on_devices(self, found: Sequence[Device]) -> None:
+        from napari_pix2pix.training.hardware import suggest_fields
+
+        self.options.show_devices(found)
+        if not self._remembers:
+            suggested = suggest_fields(found[0], self.options.preset.currentData())
+            self.basics.set_values({**suggested, **self.basics.values()})
+
+    def _recall(self) -> None:
+        """Show the fields of the last training, as far as this version knows them."""
+        try:
+            fields = json.loads(str(memory().value(_REMEMBERED, "{}")))
+            self.set_fields(fields)
+        except (ValueError, TypeError, ConfigError):
+            fields = {}
+        self._remembers = bool(fields)
+        precision = read_settings().precision
+        if not fields and precision != "auto":
+            self.advanced.set_value("precision", precision)
+
+
+def _check_held(config: TrainConfig) -> None:
+    """Refuse what no field of the form would show."""
+    if config.epochs and config.max_seconds:
+        raise ConfigError(
+            f"The dock has one field for epochs and max_seconds, got {config.epochs} and "
+            f"{config.max_seconds:g}: give one of the two."
+        )
+    plain = TrainConfig(preset=config.preset)
+    for name in ("default_epochs", *_SHELL):
+        if getattr(config, name) != getattr(plain, name):
+            raise ConfigError(
+                f"{name} is no field of the dock, got {getattr(config, name)!r}: leave it out, or "
+                "train in a shell."
+            )
+
+
+def _devices() -> list[Device]:
+    from napari_pix2pix.training.hardware import find_devices
+
+    return find_devices()
+
+
+def _is_of_start(sentence: str) -> bool:
+    """Whether what is wrong is wrong with the model to begin from, or with its file."""
+    return any(words in sentence for words in ("start from", "starts from", ".safetensors", ".pth"))
+
+
+def _estimate(understood: Understood) -> str:
+    """Say what a run will take, as far as that is known."""
+    config = understood.config
+    gigabytes = understood.memory / 2**30
+    amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
+    memory_words = f"about {amount} of the device's memory"
+    steps = config.steps or 0
+    if config.epochs:
+        of_epochs = config.epochs * understood.steps_per_epoch
+        steps = min(steps, of_epochs) if steps else of_epochs
+    if not steps:
+        return f"Takes {in_time_units(config.max_seconds or 0)} and {memory_words}."
+    seconds = expected_seconds(config, steps)
+    if seconds is None:
+        return f"{steps} steps, {memory_words}; the time is known after the first steps."
+    if config.max_seconds:
+        seconds = min(seconds, config.max_seconds)
+    return f"{steps} steps in about {in_time_units(seconds)}, {memory_words}."

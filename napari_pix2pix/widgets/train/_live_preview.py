@@ -1,0 +1,272 @@
+"""A layer that shows in place what the network makes of a held-out region while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.napari_layers import Place, Snapshot, as_shown, mask_of, output_layer, snapshot
+from napari_pix2pix.training.events import Preview, Region
+from napari_pix2pix.widgets.common.fields import Slider
+from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
+from napari_pix2pix.widgets.train._pair_rows import PairChoice
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_MEMORY = 2**27  # bytes of history; beyond, every second picture goes
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What is known of a pair when the training begins; none of its pixels."""
+
+    source: Snapshot
+    target: Snapshot
+    frame_shape: tuple[int, ...]
+    layout: Layout
+
+
+class LivePreview(QWidget):
+    """Adds the layer, keeps it up to date, and scrubs through its history.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._pairs: list[_Shown] = []
+        self._history: list[Preview] = []
+        self._layer: Any = None
+        self._wanted = QCheckBox("Live preview of")
+        self._wanted.setChecked(True)
+        self._wanted.setToolTip(
+            "Show in the viewer, in its place, what the network makes of a part of the image that "
+            "it is not trained on."
+        )
+        self._where = LayerChoice(is_shapes, "a held-out part")
+        self._where.setToolTip(
+            "What is shown: a part that is not trained on, or where you drew shapes, in the first "
+            "pair. Another choice holds from the next training on."
+        )
+        self._where.offer(viewer.layers)
+        self._step = QLabel()
+        self._slider = Slider(Qt.Orientation.Horizontal)
+        self._slider.setToolTip("Look back at earlier pictures; at its right end it follows.")
+        self._go = QPushButton("Go to")
+        self._go.setToolTip("Show the preview's frame and centre it.")
+        self._keep = QPushButton("Keep")
+        self._keep.setToolTip("Let the layer be yours: the next training makes another.")
+        self._remove = QPushButton("Remove")
+        self._remove.setToolTip("Remove the layer; the next training does so otherwise.")
+        self._lay_out()
+        self._wanted.toggled.connect(self._on_wanted)
+        self._slider.valueChanged.connect(self._on_slider)
+        self._go.clicked.connect(self.go_to)
+        self._keep.clicked.connect(self.keep)
+        self._remove.clicked.connect(self.remove)
+        self._update_controls()
+
+    @property
+    def layer(self) -> Any:
+        """The layer, or None while there is none."""
+        return self._layer
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of which there are pictures."""
+        return [event.step for event in self._history]
+
+    def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
+        """Forget the last training, and take the places of new pairs."""
+        self.remove()
+        self._history = []
+        self._pairs = [
+            _Shown(
+                replace(snapshot(choice.sources[0], copy=False), data=None),
+                replace(snapshot(choice.targets[0], copy=False), data=None),
+                pair.source.frame_shape,
+                pair.target.layout,
+            )
+            for choice, pair in zip(choices, pairs, strict=True)
+        ]
+        self._update_controls()
+
+    def add(self, event: Preview) -> None:
+        """Take a new picture."""
+        follows = self._slider.value() == self._slider.maximum()
+        self._history.append(event)
+        size = sum(one.image.nbytes for one in self._history)
+        if size > _MEMORY and len(self._history) > 3:
+            del self._history[1:-1:2]
+        self._slider.blockSignals(True)
+        self._slider.setMaximum(len(self._history) - 1)
+        if follows:
+            self._slider.setValue(len(self._history) - 1)
+        self._slider.blockSignals(False)
+        if self._wanted.isChecked() and len(self._history) == 1:
+            self._add_layer(event)
+        elif follows:
+            self._show(event)
+        self._update_controls()
+
+    def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
+        """Return the region that the user drew, in the first pair; None without any.
+
+        Raises
+        ------
+        InputError
+            When nothing is drawn over the source.
+        """
+        drawn = self._where.layer
+        if drawn is None:
+            return None
+        layer, planes = choices[0].sources[0], pairs[0].source
+        like = snapshot(layer, copy=False)
+        mask = mask_of(drawn, like)
+        position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
+        if like.channel_axis is not None:
+            del position[like.channel_axis]
+        axes = len(planes.frame_shape)
+        frame = [
+            int(np.clip(round(at), 0, length - 1))
+            for at, length in zip(position[:axes], planes.frame_shape, strict=True)
+        ]
+        if mask.ndim > 2:
+            frame = [int(n) for n in np.argwhere(mask)[0][:axes]]
+            mask = mask[tuple(frame)]
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        return Region(
+            pair=0,
+            frame=int(np.ravel_multi_index(frame, planes.frame_shape)) if axes else 0,
+            rows=slice(int(rows[0]), int(rows[-1]) + 1),
+            columns=slice(int(columns[0]), int(columns[-1]) + 1),
+        )
+
+    def remove(self) -> None:
+        """Take the layer out of the viewer."""
+        # First: `reset_choices`, which removing calls, would think that the user did it.
+        layer, self._layer = self._layer, None
+        if any(unwrapped(one) is layer for one in self._viewer.layers):
+            self._viewer.layers.remove(layer)
+        self._update_controls()
+
+    def keep(self) -> None:
+        """Let the layer be the user's: it is neither updated nor removed any more."""
+        self._layer = None
+        self._update_controls()
+
+    def reset_choices(self) -> None:
+        """Notice that the user removed the layer; it does not come back by itself."""
+        self._where.offer(self._viewer.layers)
+        if self._layer is not None and not self._in_viewer():
+            self._layer = None
+            self._wanted.blockSignals(True)
+            self._wanted.setChecked(False)
+            self._wanted.blockSignals(False)
+            self._update_controls()
+
+    def go_to(self) -> None:
+        """Bring the preview into view."""
+        if not self._in_viewer():
+            return
+        low, high = np.asarray(self._layer.extent.world)
+        centre = (low + high) / 2
+        dims = self._viewer.dims
+        for axis in dims.not_displayed:
+            position = axis - (dims.ndim - len(centre))
+            if position >= 0:
+                dims.set_point(axis, centre[position])
+        self._viewer.scene.camera.center = tuple(centre[-2:])
+
+    def _in_viewer(self) -> bool:
+        return any(unwrapped(layer) is self._layer for layer in self._viewer.layers)
+
+    def _on_wanted(self, wanted: bool) -> None:
+        if not wanted:
+            self.remove()
+        elif self._history and self._layer is None:
+            self._add_layer(self._history[self._slider.value()])
+        self._update_controls()
+
+    def _on_slider(self, index: int) -> None:
+        self._show(self._history[index])
+        self._update_controls()
+
+    def _show(self, event: Preview) -> None:
+        if self._in_viewer():
+            layout = self._pairs[event.pair].layout
+            self._layer.data = as_shown(self._assemble(event), layout)
+
+    def _add_layer(self, event: Preview) -> None:
+        self._layer = self._make(event)
+        layers = self._viewer.layers
+        selected = {unwrapped(layer) for layer in layers.selection}
+        self._viewer.add_layer(self._layer)
+        layers.selection = selected  # a layer that comes by itself takes no one's place
+
+    def _assemble(self, event: Preview) -> np.ndarray:
+        """Lay a picture out like the target."""
+        shown = self._pairs[event.pair]
+        return shown.layout.assemble(event.image[np.newaxis], (1,) * len(shown.frame_shape))
+
+    def _make(self, event: Preview) -> Any:
+        """Make the layer of a picture, where its pixels lie."""
+        shown = self._pairs[event.pair]
+        frame = np.unravel_index(event.frame, shown.frame_shape)
+        offset = [*(int(n) for n in frame), event.top, event.left]
+        place = _moved(shown.source.field_place, offset)
+        return output_layer(
+            self._assemble(event),
+            replace(shown.source, place=place, channel_axis=None, rgb=False),
+            layout=shown.layout,
+            kind=event.kind,
+            name=f"preview [{shown.source.name}]",
+            metadata={PREVIEW: True},
+            look=shown.target.look,
+        )
+
+    def _update_controls(self) -> None:
+        index = self._slider.value()
+        has_history = bool(self._history)
+        self._step.setText(f"step {self._history[index].step}" if has_history else "")
+        self._slider.setEnabled(len(self._history) > 1)
+        self._below.setVisible(has_history)
+        self._go.setEnabled(self._layer is not None)
+        self._keep.setEnabled(self._layer is not None)
+        self._remove.setEnabled(self._layer is not None)
+
+    def _lay_out(self) -> None:
+        self._below = QWidget()
+        row = QHBoxLayout(self._below)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._slider, 1)
+        row.addWidget(self._step)
+        for button in (self._go, self._keep, self._remove):
+            button.setMaximumWidth(70)
+            row.addWidget(button)
+        above = QHBoxLayout()
+        above.addWidget(self._wanted)
+        above.addWidget(self._where, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(above)
+        layout.addWidget(self._below)
+
+
+def _moved(place: Place, offset: Sequence[int]) -> Place:
+    """Return the place of a part that begins ``offset`` pixels into what lies at ``place``."""
+    inner = np.array(place.rotate) @ np.array(place.shear) @ np.diag(place.scale)
+    moved = np.array(place.translate) + inner @ np.array(offset, float)
+    return replace(place, translate=tuple(map(float, moved)))

@@ -1,0 +1,348 @@
+"""Rows of pairs: source layers -> target layers, a mask, a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.napari_layers import Copy, pair_of
+from napari_pix2pix.widgets.common.elements import Sentence
+from napari_pix2pix.widgets.common.layer_choice import (
+    LayerChoice,
+    LayersChoice,
+    is_image,
+    is_mask,
+    unwrapped,
+)
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pix2pix.data.pair import Pair
+
+
+@dataclass(frozen=True, eq=False)
+class PairChoice:
+    """The layers of one pair.
+
+    Attributes
+    ----------
+    sources, targets : tuple of Image or Labels
+        Several are channels of one image.
+    mask : Labels or Shapes, optional
+    condition : str, optional
+    """
+
+    sources: tuple[Any, ...]
+    targets: tuple[Any, ...]
+    mask: Any = None
+    condition: str | None = None
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """All layers of the pair."""
+        return (*self.sources, *self.targets, *([] if self.mask is None else [self.mask]))
+
+    def names(self) -> dict[str, Any]:
+        """Return the names of the layers, to find them again by `named`."""
+        return {
+            "sources": [layer.name for layer in self.sources],
+            "targets": [layer.name for layer in self.targets],
+            "mask": None if self.mask is None else self.mask.name,
+            "condition": self.condition,
+        }
+
+    @classmethod
+    def named(cls, names: Mapping[str, Any], layers: Iterable[Any]) -> PairChoice:
+        """Find layers by their names.
+
+        Raises
+        ------
+        InputError
+            When there are layers missing.
+        """
+        by_name = {layer.name: unwrapped(layer) for layer in layers}
+        mask = names["mask"]
+        wanted = [*names["sources"], *names["targets"], *([mask] if mask else [])]
+        missing = [name for name in wanted if name not in by_name]
+        if missing:
+            raise InputError(f"To go on, open these layers first: {', '.join(missing)}.")
+        return cls(
+            tuple(by_name[name] for name in names["sources"]),
+            tuple(by_name[name] for name in names["targets"]),
+            by_name[mask] if mask else None,
+            names["condition"],
+        )
+
+    def pair(self, *, copy: Copy) -> Pair:
+        """Open the layers as a pair; see `napari_pix2pix.napari_layers.pair_of`.
+
+        Raises
+        ------
+        InputError
+            Also when there is no source or no target.
+        """
+        for side, layers in (("source", self.sources), ("target", self.targets)):
+            if not layers:
+                raise InputError(f"Choose a layer as {side}.")
+        return pair_of(
+            self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy
+        )
+
+
+class PairRows(QWidget):
+    """All pairs of a training set.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Its layers are offered.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Rows were added or removed, other layers chosen, or a chosen layer has other data.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._rows: list[_Row] = []
+        self._watched: list[Any] = []
+        self._add = QPushButton("Add pair")
+        self._add.setToolTip("Add a row; it takes the two layers that are selected.")
+        self._box = QVBoxLayout()
+        self._box.setSpacing(4)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._box)
+        layout.addWidget(self._add)
+        self._add.clicked.connect(self._on_add)
+        self.add_default()
+
+    def add(
+        self,
+        sources: Sequence[Any] = (),
+        targets: Sequence[Any] = (),
+        mask: Any = None,
+        condition: str | None = None,
+    ) -> None:
+        """Add a row; an empty one is filled first."""
+        empty = [row for row in self._rows if not row.choice().layers]
+        row = empty[0] if empty else self._new_row()
+        row.set(PairChoice(tuple(sources), tuple(targets), mask, condition))
+        self._touch()
+
+    def add_default(self) -> None:
+        """Add a row of the two layers that are selected, or else that there are."""
+        sources, targets = self._two_layers()
+        row = self._new_row()
+        row.set(PairChoice(sources, targets))
+        self._touch()
+
+    def remove(self, index: int) -> None:
+        """Remove a row; the last one is emptied."""
+        if len(self._rows) == 1:
+            self._rows[0].set(PairChoice((), ()))
+        else:
+            row = self._rows.pop(index)
+            self._box.removeWidget(row)
+            row.setParent(None)
+            row.deleteLater()
+        self._touch()
+
+    def clear(self) -> None:
+        """Leave one empty row."""
+        while len(self._rows) > 1:
+            self.remove(len(self._rows) - 1)
+        self.remove(0)
+
+    def choices(self) -> list[PairChoice]:
+        """Return the layers of each row."""
+        return [row.choice() for row in self._rows]
+
+    def reset_choices(self) -> None:
+        """Follow the list of layers."""
+        layers = list(self._viewer.layers)
+        for row in self._rows:
+            row.offer(layers)
+        first = self._rows[0]
+        if len(self._rows) == 1 and not first.choice().layers:
+            first.set(PairChoice(*self._two_layers()))
+
+    def show_error(self, index: int, sentence: str) -> None:
+        """Say below a row what is wrong with it."""
+        self._rows[index].error.say(sentence)
+
+    def has_error(self) -> bool:
+        """Whether something is said below a row."""
+        return any(row.error.text() for row in self._rows)
+
+    def clear_errors(self) -> None:
+        """Say nothing."""
+        for row in self._rows:
+            row.error.say("")
+
+    def _new_row(self) -> _Row:
+        row = _Row()
+        row.offer(self._viewer.layers)
+        row.changed.connect(self._touch)
+        row.removed.connect(self._on_remove)
+        self._rows.append(row)
+        self._box.addWidget(row)
+        return row
+
+    def _on_add(self) -> None:
+        self.add_default()
+
+    def _on_remove(self, row: _Row) -> None:
+        self.remove(self._rows.index(row))
+
+    def _two_layers(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Find a source and a target; labels are the target, else the layer above."""
+        from napari.layers import Labels
+
+        used = {id(layer) for choice in self.choices() for layer in choice.layers}
+        every = [layer for layer in map(unwrapped, self._viewer.layers) if is_image(layer)]
+        selection = {id(unwrapped(layer)) for layer in self._viewer.layers.selection}
+        selected = [layer for layer in every if id(layer) in selection]
+        unused = [layer for layer in every if id(layer) not in used]
+        chosen = selected if len(selected) == 2 else unused
+        if len(chosen) != 2 or any(id(layer) in used for layer in chosen):
+            return (), ()
+        source, target = sorted(chosen, key=lambda layer: isinstance(layer, Labels))
+        return (source,), (target,)
+
+    def _touch(self) -> None:
+        self._watch()
+        self.changed.emit()
+
+    def _watch(self) -> None:
+        """Listen to what changes in the chosen layers."""
+        for layer in self._watched:
+            for emitter in _emitters(layer):
+                emitter.disconnect(self._on_data)
+        chosen = {id(layer): layer for choice in self.choices() for layer in choice.layers}
+        self._watched = list(chosen.values())
+        for layer in self._watched:
+            for emitter in _emitters(layer):
+                emitter.connect(self._on_data)
+
+    def _on_data(self) -> None:
+        self.changed.emit()
+
+
+class _Row(QFrame):
+    """One pair."""
+
+    changed = Signal()
+    removed = Signal(object)  # itself
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = LayersChoice(is_image, "choose a source")
+        self.source.setToolTip(
+            "What the network is given: a click takes one layer, ticks take several, which become "
+            "channels."
+        )
+        self.target = LayersChoice(is_image, "choose a target")
+        self.target.setToolTip("What the network learns to make of it, chosen in the same way.")
+        self.inside = LayerChoice(is_mask, "none")
+        self.inside.setToolTip("Train and score only inside of these labels or shapes.")
+        self.condition = QLineEdit()
+        self.condition.setPlaceholderText("none")
+        self.condition.setToolTip(
+            "What this pair was made with, such as a stain, for one model with several targets; "
+            "give one to each pair or to none."
+        )
+        self.more = QToolButton()
+        self.more.setText("⋯")
+        self.more.setCheckable(True)
+        self.more.setAutoRaise(True)
+        self.more.setToolTip("Show mask and condition.")
+        self.less = QToolButton()
+        self.less.setText("✕")
+        self.less.setAutoRaise(True)
+        self.less.setToolTip("Remove this pair.")
+        self.error = Sentence(is_error=True)
+        self._lay_out()
+        for signal in (self.source.changed, self.target.changed, self.inside.changed):
+            signal.connect(self.changed)
+        self.condition.editingFinished.connect(self.changed)
+        self.more.toggled.connect(self.extra.setVisible)
+        self.less.clicked.connect(self._on_less)
+
+    def choice(self) -> PairChoice:
+        """Return what is chosen."""
+        return PairChoice(
+            self.source.layers,
+            self.target.layers,
+            self.inside.layer,
+            self.condition.text().strip() or None,
+        )
+
+    def set(self, choice: PairChoice) -> None:
+        """Choose layers."""
+        self.source.choose(choice.sources)
+        self.target.choose(choice.targets)
+        self.inside.choose(choice.mask)
+        self.condition.setText(choice.condition or "")
+        self.more.setChecked(choice.mask is not None or bool(choice.condition))
+
+    def offer(self, layers: Iterable[Any]) -> None:
+        """Offer other layers."""
+        layers = list(layers)
+        for combo in (self.source, self.target, self.inside):
+            combo.offer(layers)
+
+    def _on_less(self) -> None:
+        self.removed.emit(self)
+
+    def _lay_out(self) -> None:
+        first = QHBoxLayout()
+        first.setSpacing(3)
+        first.addWidget(self.source, 1)
+        first.addWidget(QLabel("→"))
+        first.addWidget(self.target, 1)
+        first.addWidget(self.more)
+        first.addWidget(self.less)
+        self.extra = QWidget()
+        second = QGridLayout(self.extra)
+        second.setContentsMargins(0, 0, 0, 0)
+        second.setColumnStretch(1, 1)
+        second.setColumnStretch(3, 1)
+        for column, (text, widget) in enumerate(
+            (("mask", self.inside), ("condition", self.condition))
+        ):
+            second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
+            second.addWidget(widget, 0, 2 * column + 1)
+        self.extra.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(first)
+        layout.addWidget(self.extra)
+        layout.addWidget(self.error)
+
+
+def _emitters(layer: Any) -> list[Any]:
+    """Return the events that tell of other pixels or names."""
+    names = ("data", "labels_update", "name")
+    return [getattr(layer.events, name) for name in names if hasattr(layer.events, name)]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.io.model_header import read_header
+from napari_pix2pix.io.reading import read_image
+
+
+def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
+    top = 255 if dtype == np.uint8 else 60000
+    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
+
+
+@pytest.fixture
+def sets(tmp_path, write):
+    for side, names in (("source", ["a1", "a2", "b1"]), ("target", ["a1", "a2", "c1"])):
+        (tmp_path / side).mkdir()
+        for seed, name in enumerate(names):
+            array = noise(40, 40, seed=seed)
+            write(tmp_path / side / f"{name}.tif", array if side == "source" else 255 - array, "YX")
+    return tmp_path
+
+
+def test_folders_are_matched_by_name(sets, invoke, tiny):
+    result = invoke("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert ", 2 pairs ->" in answer["summary"]
+    unmatched = answer["notes"][:2]
+    assert [note.split(":")[1].strip() for note in unmatched] == ["b1.tif.", "c1.tif."]
+    assert result.stderr.splitlines() == unmatched
+    # What the training had to say of its pairs is there, too.
+    assert any(note.startswith("Alignment") for note in answer["notes"])
+
+
+def test_patterns(sets, invoke, tiny):
+    result = invoke(
+        "train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny
+    )
+    assert result.exit_code == 0, result.stderr
+    assert ", 2 pairs ->" in read_header(sets / "m.st")["summary"]
+
+
+def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):
+    (sets / "source" / "a2.tif").write_bytes(b"II*\0 cut short")
+    (sets / "out").mkdir()
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, sets / "source", "-o", sets / "out", "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert [Path(path).name for path in answer["written"]] == ["a1.tif", "b1.tif"]
+    assert [Path(path).name for path in answer["failed"]] == ["a2.tif"]
+    assert sorted(path.name for path in (sets / "out").iterdir()) == ["a1.tif", "b1.tif"]
+    plain = invoke("apply", model, sets / "source", "-o", sets / "out", "--overwrite")
+    assert plain.exit_code == 1
+    assert re.search(r"Failed .*a2\.tif: .*can't be read", plain.stdout)
+
+
+def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, invoke):
+    (sets / "out").mkdir()
+    pattern = sets / "source" / "b*.tif"
+    for out in ("out", "single.tif"):
+        result = invoke("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
+        assert result.exit_code == 0, result.stderr
+    assert (sets / "out" / "b1.tif").is_file()
+    assert (sets / "single.tif").is_file()
+
+
+def test_zarr_in_and_out(folder, tmp_path, invoke):
+    from napari_pix2pix.io.writing import write_image
+
+    write_image(tmp_path / "in.zarr", noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
+    result = invoke("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
+                    tmp_path / "out.zarr")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = read_image(tmp_path / "out.zarr")
+    assert (found.axes, found.shape, found.scale["Z"]) == ("ZYX", (3, 20, 20), 2.0)
+
+
+@pytest.mark.parametrize("pattern", ["", "a*.tif"], ids=["folder", "pattern"])
+def test_folder_of_the_output_is_made(sets, folder, invoke, pattern):
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, sets / "source" / pattern, "-o", sets / "new")
+    assert result.exit_code == 0, result.stderr
+    names = ["a1.tif", "a2.tif"] if pattern else ["a1.tif", "a2.tif", "b1.tif"]
+    assert sorted(path.name for path in (sets / "new").iterdir()) == names
+
+
+def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, invoke, write):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.tif", noise(8, 8), "YX")
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, tmp_path / "in", "-o", tmp_path / "new")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "a.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "bar"), [("", True), ("--tile 16", True), ("--json", False)], ids=str
+)
+def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, invoke, words, bar):
+    terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("napari_pix2pix.cli._progress.sys", terminal)
+    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+                    tmp_path / "out.tif", words)  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert ("100%" in result.stderr) == bar
+
+
+@pytest.mark.parametrize(
+    ("names", "out", "words"),
+    [
+        (["a.1.tif", "a.2.tif"], "file", "names 2 files, so .*file must be a folder: name one"),
+        (["a.1.tif", "a.2.tif"], "new.tif", "names 2 files, so .*new.tif must be a folder"),
+        (["a.1.tif", "a.2.tif"], "none/new", "Can't make the folder .*new: "),
+        (["a.tif", "a.png"], "there", "Two inputs would both be written to"),
+        (["a.tif", "a.png"], "new", "Two inputs would both be written to"),
+        (["a.tif"], "in", "is the input itself"),
+        (["a.tif"], "file", "names 1 file, so"),
+    ],
+)
+def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invoke, sentence):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(b"never read")
+    model = folder / "gray.safetensors"
+    said = sentence(invoke("apply", model, tmp_path / "in", "-o", tmp_path / out, "--overwrite"))
+    assert re.search(words, said)
+    assert not list((tmp_path / "there").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in", "there"]
+
+
+def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):
+    for number in (1, 2):
+        write(tmp_path / f"a.{number}.tif", noise(8, 8, seed=number), "YX")
+    (tmp_path / "out").mkdir()
+    model = folder / "gray.safetensors"
+    result = invoke("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.1.tif", "a.2.tif"]

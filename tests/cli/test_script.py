@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+
+from napari_pix2pix.io.model_header import read_header
+
+
+def strict(text: str) -> Any:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_demo(tmp_path, run):
+    done = run("demo", "--max-seconds", "0.5", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert strict(done.stdout) == strict((tmp_path / "demo" / "report.json").read_text())
+    assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
+
+
+def test_demo_says_both_parts(tmp_path, monkeypatch, invoke):
+    def sides(**scores: float) -> dict[str, Any]:
+        return {"validation": {"prediction": scores, "trivial": scores}}
+
+    report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
+    monkeypatch.setattr("napari_pix2pix.cli._demo.run_demo", lambda *_, **__: report)
+    result = invoke("demo -o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    words = ["Stain, ", "pearson", "0.75", "Labels of nuclei", "dice", "0.5", "f1", "0.25"]
+    places = [result.stdout.find(word) for word in [*words, "panel_labels.png"]]
+    assert min(places) >= 0
+    assert places == sorted(places)
+
+
+def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
+    source, target = folder / "source.tif", folder / "target.tif"
+    trained = run("train", source, target, "-o", "m.safetensors", *tiny.split(), cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "Wrote m.safetensors." in trained.stdout
+    assert "\r" not in trained.stderr
+    assert re.search(r"Epoch 1: Pearson \S+, trivial map 1\.000", trained.stderr)
+    applied = run("apply", "m.safetensors", source, "-o", "out.tif", cwd=tmp_path)
+    assert (applied.returncode, applied.stdout, applied.stderr) == (0, "Wrote out.tif\n", "")
+    assert tifffile.imread(tmp_path / "out.tif").shape == (96, 80)
+    refused = run("train", source, "none.tif", "-o", "new.safetensors", cwd=tmp_path)
+    assert "no file or folder none.tif" in sentence(refused)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_killed_run_goes_on(folder, tmp_path, invoke, sentence, tiny):
+    files = folder / "source.tif", folder / "target.tif"
+    out, checkpoint = tmp_path / "m.safetensors", tmp_path / "m.ckpt"
+    options = tiny.replace("--steps 2", "--checkpoint-seconds 0.1")
+    endless = [*map(str, files), "-o", str(out), *options.split(), "--epochs", "100000"]
+    script = Path(sys.executable).with_name("napari-pix2pix")
+    process = subprocess.Popen([script, "train", *endless], stderr=subprocess.DEVNULL)
+    try:
+        ends = time.monotonic() + 120
+        while not checkpoint.exists():
+            assert process.poll() is None
+            assert time.monotonic() < ends, "no checkpoint was written"
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    assert not out.exists()
+    done = read_header(checkpoint)["step"]
+    assert done > 0
+    plain = ["train", *files, "-o", out, options]
+    assert "of an earlier run exists" in sentence(invoke(*plain, "--steps 3"))
+    went_on = invoke(*plain, "--resume --steps", str(done + 3))
+    assert went_on.exit_code == 0, went_on.stderr
+    assert read_header(out)["step"] == done + 3
+
+
+def test_resume_without_a_checkpoint_begins_anew_and_says_so(folder, tmp_path, invoke, tiny):
+    files, out = (folder / "source.tif", folder / "target.tif"), tmp_path / "m.safetensors"
+    result = invoke("train", *files, "-o", out, tiny, "--resume --json")
+    assert result.exit_code == 0, result.stderr
+    missing = tmp_path / "m.ckpt"
+    assert result.stderr == f"There is no checkpoint at {missing}: the run begins anew.\n"
+    again = invoke("train", *files, "-o", out, tiny, "--resume --json")
+    assert (again.exit_code, again.stderr) == (0, "")
+
+
+def test_resume_without_a_checkpoint_does_not_replace_a_model(
+    folder, tmp_path, invoke, sentence, tiny
+):
+    model = tmp_path / "m.safetensors"
+    model.write_bytes(before := (folder / "gray.safetensors").read_bytes())
+    files = folder / "source.tif", folder / "target.tif"
+    assert "exists" in sentence(invoke("train", *files, "-o", model, tiny, "--resume"))
+    assert model.read_bytes() == before

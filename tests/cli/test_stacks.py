@@ -1,0 +1,124 @@
+"""Stacks from file to file: what tifffile and zarr find in the output is what was in the source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_pix2pix import load
+from napari_pix2pix.io.model_file import read_header
+
+SIZES = {"T": 30.0, "Z": 2.0, "Y": 0.5, "X": 0.25}  # as the fixture `write` states them
+UNITS = {"T": "second", "Z": "micrometer", "Y": "micrometer", "X": "micrometer"}
+REAL = {
+    "timelapse_two_channels": ("TYX", ""),
+    "volume_nuclei": ("ZYX", "--z-context 1 --target-kind instances"),
+}
+
+
+def found_in_ome(xml: str) -> dict[str, tuple[float, str]]:
+    pixels = tifffile.xml2dict(xml)["OME"]["Image"]["Pixels"]
+    keys = {"T": "TimeIncrement"} | {axis: f"PhysicalSize{axis}" for axis in "ZYX"}
+    names = {"s": "second", "µm": "micrometer"}
+    return {
+        axis: (pixels[key], names[pixels[f"{key}Unit"]])
+        for axis, key in keys.items()
+        if key in pixels
+    }
+
+
+def found_in_imagej(tiff: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
+    metadata: Any = tiff.imagej_metadata
+    unit = {"micron": "micrometer"}[metadata["unit"]]
+    across, down = tiff.pages.first.resolution
+    found = {"Y": (1 / down, unit), "X": (1 / across, unit)}
+    if "spacing" in metadata:
+        found["Z"] = metadata["spacing"], unit
+    if "finterval" in metadata:
+        found["T"] = metadata["finterval"], "second"
+    return found
+
+
+def found_in_zarr(path: Path) -> tuple[str, Any, dict[str, tuple[float, str]]]:
+    group: Any = zarr.open(path, mode="r")
+    image = group.attrs["ome"]["multiscales"][0]
+    level = image["datasets"][0]
+    sizes = level["coordinateTransformations"][0]["scale"]
+    axes = "".join(axis["name"].upper() for axis in image["axes"])
+    units = [axis["unit"] for axis in image["axes"]]
+    found = dict(zip(axes, zip(sizes, units, strict=True), strict=True))
+    return axes, group[level["path"]], found
+
+
+@pytest.fixture(scope="module", params=REAL)
+def real(request, real_data, tmp_path_factory, invoke, tiny, write):
+    """A real stack as OME-TIFF and as ImageJ-TIFF, and a model that was trained on each."""
+    axes, options = REAL[request.param]
+    place = tmp_path_factory.mktemp(request.param)
+    for ome, name in ((False, "imagej.tif"), (True, "ome.ome.tif")):
+        for side in ("source", "target"):
+            array = tifffile.imread(real_data / request.param / f"{side}_{axes}.tif")
+            write(place / f"{side}_{name}", array, axes, ome=ome)
+        result = invoke(
+            "train", place / f"source_{name}", place / f"target_{name}", "-o", place / f"{name}.st",
+            tiny, options,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+    return place, axes, array.shape
+
+
+@pytest.mark.parametrize("name", ["imagej.tif", "ome.ome.tif"])
+@pytest.mark.parametrize("out", ["out.tif", "out.ome.tif", "out.zarr"])
+def test_real_stack_keeps_its_geometry(real, name, out, tmp_path, invoke):
+    place, axes, shape = real
+    result = invoke("apply", place / f"{name}.st", place / f"source_{name}", "-o", tmp_path / out)
+    assert result.exit_code == 0, result.stderr
+    if out.endswith(".zarr"):
+        found_axes, image, found = found_in_zarr(tmp_path / out)
+    else:
+        with tifffile.TiffFile(tmp_path / out) as tiff:
+            assert tiff.is_ome == out.endswith(".ome.tif")
+            image = tiff.series[0]
+            found_axes = image.axes
+            found = found_in_ome(tiff.ome_metadata) if tiff.is_ome else found_in_imagej(tiff)
+    assert (found_axes, image.shape, image.dtype) == (axes, shape, np.uint16)
+    assert {axis: unit for axis, (_, unit) in found.items()} == {a: UNITS[a] for a in axes}
+    sizes = {axis: size for axis, (size, _) in found.items()}
+    assert sizes == pytest.approx({axis: SIZES[axis] for axis in axes})
+
+
+def test_both_formats_are_the_same_training(real):
+    place, axes, _ = real
+    first, second = (read_header(place / f"{name}.st") for name in ("imagej.tif", "ome.ome.tif"))
+    assert first["fingerprint"] == second["fingerprint"]
+    assert first["scores"] == second["scores"]
+    kind, context = ("instances", 1) if axes == "ZYX" else ("image", 0)
+    assert (first["config"]["target_kind"], first["config"]["z_context"]) == (kind, context)
+
+
+def test_planes_see_their_neighbours(tmp_path, invoke, sentence, tiny, write):
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 255, (5, 40, 48)).astype(np.uint8)
+    write(tmp_path / "source.tif", stack, "ZYX")
+    write(tmp_path / "target.tif", 255 - stack, "ZYX")
+    model = tmp_path / "m.st"
+    result = invoke("train", tmp_path / "source.tif", tmp_path / "target.tif", "-o", model, tiny,
+                    "--z-context 2")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    for name, array in (("a", stack), ("b", np.roll(stack, 1, axis=0))):
+        write(tmp_path / f"{name}.tif", array, "ZYX")
+        applied = invoke(
+            "apply", model, tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}_out.tif"
+        )
+        assert applied.exit_code == 0, applied.stderr
+    first, second = (tifffile.imread(tmp_path / f"{name}_out.tif") for name in "ab")
+    np.testing.assert_array_equal(first[2], load(model)(stack)[2])
+    assert (first[0] != second[1]).any()  # the same plane, but other neighbours
+    write(tmp_path / "flat.tif", stack[0], "YX")
+    flat = ("train", tmp_path / "flat.tif", tmp_path / "flat.tif", "-o", model, tiny)
+    assert "images have one plane each" in sentence(invoke(*flat, "--overwrite --z-context 2"))

@@ -1,0 +1,97 @@
+"""Parts of a generator's output equal those of all of it, and no layer does more than it must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stand_ins import as_if_trained
+from torch import nn
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.core.folding import folded
+from napari_pix2pix.core.partial_forward import run_part
+
+GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
+    "unet": lambda: UNet(2, 3, depth=4, width=4),
+    "folded": lambda: folded(UNet(2, 3, depth=3, width=4).eval()),
+    "resize": lambda: UNet(2, 3, depth=3, width=4, upsampling="resize", norm="none"),
+    "encoder_decoder": lambda: UNet(2, 3, depth=3, width=4, skips=False),
+    "instance": lambda: UNet(2, 3, depth=3, width=4, norm="instance"),
+    "group": lambda: ResNet(2, 3, blocks=2, width=4, norm="group"),
+    "resnet": lambda: ResNet(2, 3, blocks=2, width=4, norm="batch", dropout=0.5),
+    "resnet resize": lambda: ResNet(2, 3, blocks=1, width=4, norm="none", upsampling="resize"),
+}
+
+
+@cache
+def generator(name: str) -> UNet | ResNet:
+    """Make a network with statistics as if it had been trained."""
+    torch.manual_seed(len(name))
+    return as_if_trained(GENERATORS[name]().eval())
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data(), cells=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_a_part_is_that_part_of_the_whole(
+    name: str, data: st.DataObject, cells: tuple[int, int]
+) -> None:
+    network = generator(name)
+    sizes = [16 * n for n in cells]
+    starts = [data.draw(st.integers(0, n - 1)) for n in sizes]
+    rows, columns = (
+        slice(first, data.draw(st.integers(first + 1, n)))
+        for first, n in zip(starts, sizes, strict=True)
+    )
+    x = noise(2, 2, *sizes).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        whole = network(x)[..., rows, columns]
+        part = run_part(network, x, rows, columns)
+    torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
+
+
+def test_weights_and_input_stay_as_they_were() -> None:
+    network, x = generator("unet"), noise(1, 2, 64, 64)
+    before, given = {k: v.clone() for k, v in network.state_dict().items()}, x.clone()
+    with torch.inference_mode():
+        run_part(network, x, slice(16, 32), slice(16, 32))
+    assert torch.equal(x, given)
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def pixels_computed(network: UNet | ResNet, size: int, kept: slice) -> dict[str, int]:
+    """Count the output pixels of each layer that upsamples."""
+    counted: dict[str, int] = {}
+    hooks = [
+        layer.register_forward_hook(
+            lambda _layer, _x, y, name=name: counted.update({name: y[0, 0].numel()})
+        )
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.ConvTranspose2d)
+    ]
+    with torch.inference_mode():
+        run_part(network, noise(1, 2, size, size), kept, kept)
+    for hook in hooks:
+        hook.remove()
+    return counted
+
+
+def test_a_decoder_computes_a_little_more_than_is_wanted() -> None:
+    network = generator("unet")
+    part = pixels_computed(network, 128, slice(32, 96))
+    # Sides from the innermost level on: at each end at most two pixels more than are wanted.
+    wanted = [64 // 2**level for level in (3, 2, 1, 0)]
+    assert all(
+        side**2 <= count <= (side + 4) ** 2
+        for count, side in zip(part.values(), wanted, strict=True)
+    )
+    assert sum(part.values()) < 0.4 * sum(pixels_computed(network, 128, slice(0, 128)).values())

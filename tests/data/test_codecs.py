@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_pix2pix.data._ranges import METHODS
+from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError
+
+INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
+FLOATS = ["float16", "float32", "float64"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(dtype=st.sampled_from([*INTEGERS, "bool"]), method=st.sampled_from(METHODS), data=st.data())
+def test_integers_come_back_within_a_grey_level(dtype, method, data):
+    limits = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    # float64 holds integers below 2**53, float32 planes tell 2**24 levels apart.
+    start = data.draw(st.integers(max(limits[0], -(2**52)), min(limits[1] - 1, 2**52)))
+    stop = data.draw(st.integers(start + 1, min(limits[1], start + 2**23)))
+    raw = data.draw(
+        hnp.arrays(np.int64, (2, 3, 4), elements=st.integers(start, stop)).filter(
+            lambda values: (np.ptp(values, axis=(1, 2)) > 0).all()
+        )
+    ).astype(dtype)
+    codec = ImageCodec.fit([raw], method=method, layout=Layout(-3))
+    planes = codec.encode(raw)
+    if method == "dtype" and np.dtype(dtype).itemsize > 2:
+        tolerance = (limits[1] - limits[0]) * 2.0**-24
+    else:
+        tolerance = 1
+    back = codec.decode(planes)
+    assert planes.dtype == np.float32
+    assert back.dtype == raw.dtype
+    assert np.abs(back.astype(float) - raw.astype(float)).max() <= tolerance
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    dtype=st.sampled_from(FLOATS),
+    offset=st.sampled_from([-1000.0, 0.0, 0.5, 30000.0]),
+    span=st.sampled_from([0.01, 1.0, 4000.0]),
+    method=st.sampled_from(METHODS),
+    seed=st.integers(0, 99),
+)
+def test_floats_come_back_to_their_own_precision(dtype, offset, span, method, seed):
+    values = np.random.default_rng(seed).random((2, 6, 7)) * span + offset
+    raw = values.astype(dtype)
+    if (np.ptp(raw, axis=(1, 2)) == 0).any():
+        return
+    codec = ImageCodec.fit([raw], method=method, layout=Layout(-3))
+    back = codec.decode(codec.encode(raw))
+    assert back.dtype == raw.dtype
+    step = float(np.spacing(np.abs(raw).max())) + max(codec.data_range) * 2.0**-24
+    assert np.abs(back.astype(float) - raw.astype(float)).max() <= step
+
+
+def test_low_and_high_become_minus_and_plus_one_and_nothing_is_clipped():
+    codec = ImageCodec("minmax", "uint8", (50.0,), (150.0,), Layout())
+    raw = np.array([[[0, 50, 100, 150, 200]]], np.uint8)
+    np.testing.assert_allclose(codec.encode(raw).ravel(), [-2, -1, 0, 1, 2], atol=1e-6)
+    planes = np.array([[[-9, -2, 0, 2, 9]]], np.float32)
+    assert codec.decode(planes).ravel().tolist() == [0, 0, 100, 200, 255]
+    assert codec.decode(planes, "float").ravel().tolist() == [-350, 0, 100, 200, 550]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("method", METHODS)
+def test_narrow_integers_come_back_exactly(dtype, method):
+    limits = np.iinfo(dtype)
+    raw = np.arange(limits.min, limits.max + 1).astype(dtype).reshape(1, 16, -1)
+    codec = ImageCodec.fit([raw], method=method, layout=Layout())
+    np.testing.assert_array_equal(codec.decode(codec.encode(raw)), raw)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "float16"])
+def test_predictions_beyond_the_dtype_stop_at_its_ends(dtype):
+    limits = np.finfo(dtype) if dtype == "float16" else np.iinfo(dtype)
+    high = float(limits.max) / 2
+    codec = ImageCodec("minmax", dtype, (0.0,), (high,), Layout())
+    low_end, high_end = codec.decode(np.array([[[-9.0, 9.0]]])).ravel()
+    assert float(low_end) == float(limits.min)
+    assert float(high_end) == pytest.approx(float(limits.max), rel=1e-12)
+    assert high_end > 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("uint8", "float32"), ("float32", "float32"), ("int32", "float64"), ("float64", "float64")],
+)
+def test_float_output_is_wide_enough_for_its_dtype(dtype, expected):
+    codec = ImageCodec("minmax", dtype, (0.0,), (9.0,), Layout())
+    assert codec.decode(np.zeros((1, 2, 2), np.float32), "float").dtype == expected
+
+
+def test_booleans_come_back_by_threshold():
+    raw = np.zeros((1, 40, 40), bool)
+    raw[0, 0, 0] = True
+    codec = ImageCodec.fit([raw], layout=Layout())
+    assert (codec.low, codec.high) == ((0.0,), (1.0,))
+    np.testing.assert_array_equal(codec.decode(codec.encode(raw)), raw)
+    assert codec.decode(np.array([[[-0.2, 0.2]]])).ravel().tolist() == [False, True]
+
+
+def test_unlabelled_pixels_become_the_middle():
+    codec = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout())
+    raw = np.array([[[np.nan, np.inf, -np.inf, 1]]], np.float32)
+    assert codec.encode(raw).ravel().tolist() == [0, 0, 0, 1]
+    assert np.isnan(raw[0, 0, 0])
+
+
+def test_stacks_of_frames_decode_at_once():
+    codec = ImageCodec("minmax", "uint8", (0.0, 10.0), (10.0, 30.0), Layout(-3))
+    assert codec.decode(np.ones((5, 2, 3, 4)))[4, :, 0, 0].tolist() == [10, 30]
+
+
+def test_encode_wants_the_channels_of_the_training():
+    codec = ImageCodec("minmax", "uint8", (0.0,) * 3, (9.0,) * 3, Layout(-1, rgb=True))
+    with pytest.raises(InputError, match="has 1 channels, the training images had 3"):
+        codec.encode(np.zeros((1, 4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout(-3), Layout(-1, rgb=True)])
+def test_a_codec_survives_json_exactly(layout):
+    low, high = (0.1, 1 / 3, -1e300), (np.pi, 2 / 3, 1e300)
+    codec = ImageCodec("percentile", "float64", low, high, layout)
+    assert codec_from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kind": "spectra"}, "'spectra'"),
+        ({"low": [1.0, 2.0]}, "values make no sense"),
+        ({"low": [9.0]}, "values make no sense"),
+        ({"low": [float("nan")]}, "values make no sense"),
+        ({"high": "many"}, "damaged"),
+        ({"dtype": "uint7"}, "damaged"),
+        ({"dtype": "complex64"}, "values make no sense"),
+        ({"method": "magic"}, "values make no sense"),
+        ({"channel_axis": "first"}, "damaged"),
+    ],
+)
+def test_damaged_parts_are_refused(change, sentence):
+    parts = ImageCodec("minmax", "uint8", (0.0,), (9.0,), Layout()).to_dict() | change
+    with pytest.raises(FileError, match=sentence):
+        codec_from_dict(parts)
+
+
+def test_missing_parts_are_refused():
+    with pytest.raises(FileError, match="damaged: 'low'"):
+        codec_from_dict({"kind": "image", "method": "minmax"})

@@ -1,0 +1,82 @@
+"""Pairs that are predicted without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_pix2pix.data._instance_codec import InstanceCodec
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair, open_pair
+from napari_pix2pix.evaluation import Evaluation, Exam, Measures, mark
+from napari_pix2pix.metrics.baselines import LinearMap
+
+
+def texture(*shape: int, seed: int = 0) -> np.ndarray:
+    rough = np.random.default_rng(seed).random(shape)
+    smooth = [0] * (len(shape) - 2) + [2, 2]
+    return (2000 * ndimage.gaussian_filter(rough, smooth)).astype(np.float32)
+
+
+def exam_of_images(
+    truth: np.ndarray,
+    predict: Callable[[np.ndarray], np.ndarray],
+    *,
+    name: str = "field",
+    noise: float = 0,
+    mask: Any = None,
+) -> Exam:
+    """An exam whose model adds noise, where it draws, to what ``predict`` makes of the truth."""
+    opened = open_pair(Pair(truth, truth, mask=mask))
+    block = truth[:1] if truth.ndim == 3 else truth[np.newaxis]
+
+    def translate(frame: int, on_tile: Any = None) -> np.ndarray:
+        if on_tile is not None:
+            on_tile(1, 1)
+        planes = opened.target.read(frame, slice(0, opened.height), slice(0, opened.width))
+        return predict(planes)
+
+    def draw(frame: int, number: int) -> np.ndarray:
+        made = translate(frame)
+        return made + noise * np.random.default_rng(number).normal(0, 1, made.shape)
+
+    codec = ImageCodec.fit([block[np.isfinite(block)].reshape(1, 1, -1)], layout=Layout())
+    trivial = LinearMap(weights=((0.5,),), offsets=(100.0,))
+    draws = draw if noise else None
+    return Exam(name, opened, codec, translate, trivial=trivial, draw=draws)
+
+
+def exam_of_labels(truth: np.ndarray, found: np.ndarray) -> Exam:
+    """An exam of two label images, whose source is not known."""
+    codec = InstanceCodec.fit([truth[np.newaxis]], layout=Layout())
+    return Exam("nuclei", open_pair(Pair(found, truth)), codec)
+
+
+def evaluated(*exams: Exam, measures: Measures | None = None) -> Evaluation:
+    marks = [made for _, made in mark(exams, measures or Measures()) if made is not None]
+    return Evaluation(exams, marks, {"Model": "a <model>", "Digest": "0123"})
+
+
+@pytest.fixture(name="texture")
+def _texture() -> Callable[..., np.ndarray]:
+    return texture
+
+
+@pytest.fixture(name="exam_of_images")
+def _exam_of_images() -> Callable[..., Exam]:
+    return exam_of_images
+
+
+@pytest.fixture(name="exam_of_labels")
+def _exam_of_labels() -> Callable[..., Exam]:
+    return exam_of_labels
+
+
+@pytest.fixture(name="evaluated")
+def _evaluated() -> Callable[..., Evaluation]:
+    return evaluated

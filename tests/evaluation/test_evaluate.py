@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_pix2pix import evaluate, train
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+from napari_pix2pix.metrics._images import image_scores
+
+SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "spectrum"}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def translator():
+    source = noise(48, 48)
+    return train(
+        source, 1 - source, steps=2, width=4, depth=2, patch=32, batch=2, validation=0.0,
+        adversarial_weight=0.0, device="cpu",
+    )  # fmt: skip
+
+
+def test_keys_and_values(translator):
+    source, target = noise(30, 20, seed=1), 1 - noise(30, 20, seed=1)
+    scores = evaluate(translator, source, target)
+    assert set(scores) == {"prediction", "trivial", "images"}
+    assert set(scores["prediction"]) == set(scores["trivial"]) == SCORES
+    span = translator.target_codec.data_range
+    expected = image_scores(translator(source), target, data_range=span, full=True)
+    assert scores["prediction"] == pytest.approx(expected, nan_ok=True)
+    assert scores["images"] == [
+        {"name": "pair 1", "prediction": scores["prediction"], "trivial": scores["trivial"]}
+    ]
+
+
+def test_trivial_map_is_that_of_the_training(translator):
+    source = noise(30, 20, seed=1)
+    assert evaluate(translator, source, 1 - source)["trivial"]["l1"] == pytest.approx(0, abs=1e-5)
+    # The map is not fitted anew: where the relation is another one, it fails.
+    assert evaluate(translator, source, source)["trivial"]["pearson"] == pytest.approx(-1)
+
+
+def test_images_weigh_by_their_labelled_pixels(translator):
+    sources = [noise(40, 40, seed=1), noise(10, 20, seed=2)]
+    targets = [1 - sources[0], sources[1] * 3]
+    targets[0][:, 20:] = np.nan
+    scores = evaluate(translator, sources, targets)
+    first, second = (image["prediction"]["l1"] for image in scores["images"])
+    assert scores["prediction"]["l1"] == pytest.approx((800 * first + 200 * second) / 1000)
+    assert [image["name"] for image in scores["images"]] == ["pair 1", "pair 2"]
+
+
+def test_mask_leaves_pixels_out(translator):
+    source = noise(30, 30, seed=1)
+    target = 1 - source
+    target[:10] = 1000
+    mask = np.ones((30, 30), bool)
+    mask[:10] = False
+    assert evaluate(translator, source, target, mask=mask)["trivial"]["l1"] < 1e-4
+    assert evaluate(translator, source, target)["trivial"]["l1"] > 100
+
+
+def test_each_frame_is_an_image(translator):
+    source = noise(3, 20, 20, seed=1)
+    pair = Pair(source, 1 - source, name="film.tif")
+    images = evaluate_pairs(translator, [pair])["images"]
+    assert [image["name"] for image in images] == [f"film.tif, frame {i}" for i in range(3)]
+    alone = evaluate(translator, source[2], 1 - source[2])["prediction"]
+    assert images[2]["prediction"] == pytest.approx(alone, nan_ok=True)
+
+
+def test_unlabelled_frame_is_left_out(translator):
+    source = noise(2, 20, 20, seed=1)
+    target = 1 - source
+    target[0] = np.nan
+    images = evaluate(translator, source, target)["images"]
+    assert [image["name"] for image in images] == ["pair 1, frame 1"]
+
+
+def test_nothing_to_score(translator):
+    with pytest.raises(InputError, match="No pixel is left to score"):
+        evaluate(translator, noise(8, 8), np.full((8, 8), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "axis", "words"),
+    [
+        ((2, 20, 20), (20, 20), (0, None), "trained on images of 1 channel, got 2"),
+        ((20, 20), (2, 20, 20), (None, 0), "makes 1 channels, the target of .* has 2"),
+        ((20, 20), (20, 21), None, "20 x 20 pixels, the target 20 x 21"),
+    ],
+)
+def test_images_that_do_not_fit(translator, source, target, axis, words):
+    with pytest.raises(InputError, match=words):
+        evaluate(translator, noise(*source), noise(*target), channel_axis=axis)
+
+
+def test_as_many_targets_as_sources(translator):
+    with pytest.raises(InputError, match="2 sources and 1 targets"):
+        evaluate(translator, [noise(8, 8)] * 2, noise(8, 8))
+
+
+def test_a_segmenter_is_compared_with_true_labels(translator):
+    source = noise(2, 48, 48, seed=1)
+    labels = (source > 0.5).astype(np.uint8)
+
+    def segmenter(image):
+        assert image.shape == (48, 48)
+        return image < 0.5  # of the target, which is the negative
+
+    scores = evaluate(translator, source, 1 - source, segmenter=segmenter, labels=labels)
+    assert scores["trivial"]["segmented_dice"] == pytest.approx(1, abs=1e-3)
+    assert scores["prediction"]["segmented_dice"] < 1
+    assert scores["truth"]["segmented_dice"] == 1
+    own = evaluate(translator, source, 1 - source, segmenter=segmenter)
+    assert "truth" not in own
+    assert own["prediction"]["segmented_dice"] == pytest.approx(
+        scores["prediction"]["segmented_dice"], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "segmenter", "words"),
+    [
+        (np.zeros((48, 48), int), None, "there is no segmenter"),
+        (np.zeros((48, 47), int), np.isnan, r"48 x 47 pixels.*target has 48 x 48"),
+        (np.zeros((48, 48)), np.isnan, "float64"),
+        ([np.zeros((48, 48), int)] * 2, np.isnan, "1 targets and 2 label images"),
+    ],
+)
+def test_labels_that_do_not_fit(translator, labels, segmenter, words):
+    with pytest.raises(InputError, match=words):
+        evaluate(translator, noise(48, 48), noise(48, 48), labels=labels, segmenter=segmenter)
+
+
+def test_features_give_a_frechet_distance(translator):
+    source = noise(4, 30, 20, seed=1)
+    scores = evaluate(
+        translator, source, 1 - source, features=lambda images: [[np.mean(i)] for i in images]
+    )
+    assert scores["trivial"]["frechet"] == pytest.approx(0, abs=1e-6)
+    assert scores["prediction"]["frechet"] > 1e-5
+
+
+def test_report_names_model_and_draws_samples_where_there_are_any(translator, tmp_path):
+    source = noise(40, 40, seed=1)
+    evaluate(translator, source, 1 - source).report(tmp_path / "r.html", samples=2)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for said in (translator.digest, translator.summary.split(" -> ")[0], "2 steps in", "seed 0"):
+        assert said in page
+    has_dropout = translator.config.dropout > 0
+    assert ("Do several samples tell" in page) == has_dropout
+    assert ("neither dropout nor noise" in page) != has_dropout
+    noisy = train(
+        source, 1 - source, steps=1, width=4, depth=2, patch=32, batch=2, validation=0.0,
+        adversarial_weight=0.0, dropout=0.0, noise_channels=1, device="cpu",
+    )  # fmt: skip
+    evaluate(noisy, source, 1 - source).report(tmp_path / "n.html", samples=2)
+    assert "2 samples of 1 image," in (tmp_path / "n.html").read_text(encoding="utf-8")
+
+
+def test_a_target_that_lacks_a_channel_is_reported(tmp_path):
+    source = noise(48, 48)
+    model = train(
+        source, (1 - source, source**2), steps=1, width=4, depth=2, patch=32, batch=2,
+        validation=0.0, adversarial_weight=0.0, noise_channels=1, device="cpu",
+    )  # fmt: skip
+    scores = evaluate(model, source, (None, source**2))
+    assert scores["prediction"]["l1"] > 0
+    scores.report(tmp_path / "r.html", samples=2)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 3  # the image, its spectrum, its doubt
+
+
+def test_condition_is_passed_on():
+    source = noise(48, 48)
+    model = train(
+        [source, source], [source, 1 - source], condition=["a", "b"], steps=1, width=4, depth=2,
+        patch=32, batch=2, validation=0.0, adversarial_weight=0.0, device="cpu",
+    )  # fmt: skip
+    scored = evaluate(model, source, source, condition="b")["prediction"]
+    expected = image_scores(
+        model(source, condition="b"), source, data_range=model.target_codec.data_range, full=True
+    )
+    assert scored == pytest.approx(expected, nan_ok=True)
+    with pytest.raises(InputError, match="one of 'a', 'b', got None"):
+        evaluate(model, source, source)

@@ -1,0 +1,234 @@
+"""Files of the PyTorch reference implementation: which network they are of, if of any."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bombs import Bomb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from napari_pix2pix.core import make_discriminator
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, read_reference, write_reference
+
+UNET = ReferenceNetwork("unet", 1, 1, 2, "batch", depth=5)
+RESNET = ReferenceNetwork("resnet", 1, 1, 2, "instance", blocks=2)
+
+
+def weights_of(network: ReferenceNetwork) -> dict[str, Tensor]:
+    """Make random weights with the reference's names."""
+    rng = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(shape, generator=rng) if not name.endswith("tracked") else torch.tensor(7)
+        for name, shape in network.shapes().items()
+    }
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return list(one) == list(other) and all(
+        torch.equal(one[name], other[name]) and one[name].dtype == other[name].dtype for name in one
+    )
+
+
+@st.composite
+def networks(draw: Any) -> ReferenceNetwork:
+    kind = draw(st.sampled_from(["unet", "resnet"]))
+    size = {"depth": draw(st.integers(2, 6))} if kind == "unet" else {}
+    if kind == "resnet":
+        size = {"blocks": draw(st.integers(1, 3)), "dropout": draw(st.booleans())}
+    channels = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    norm = draw(st.sampled_from(["batch", "instance", "none"]))
+    return ReferenceNetwork(kind, *channels, draw(st.integers(1, 3)), norm, **size)
+
+
+@settings(deadline=None, max_examples=25)
+@given(network=networks())
+def test_network_follows_from_names_and_shapes(
+    network: ReferenceNetwork, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("reference")
+    given_, path = weights_of(network), folder / "latest_net_G.pth"
+    torch.save(OrderedDict(given_), path)
+    found, weights = read_reference(path)
+    assert found == network
+    network.build().load_state_dict(weights)  # strict: all names, all shapes
+    assert not any(weights[name].any() for name in weights if name not in given_)
+    write_reference(folder / "again.pth", found, weights)
+    assert same(torch.load(folder / "again.pth", weights_only=True), given_)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_names_and_order_are_the_golden_ones(index: int, golden_values: dict[str, Any]) -> None:
+    entry = golden_values["generators"][index]
+    kind, _, size = entry["net"].partition("_")
+    network = ReferenceNetwork(
+        kind,
+        entry["in"],
+        entry["out"],
+        entry["width"],
+        entry["norm"],
+        depth=int(size).bit_length() - 1 if kind == "unet" else 8,
+        blocks=int(size[0]) if kind == "resnet" else 9,
+        dropout=kind == "resnet",
+    )
+    expected = [(name, tuple(shape)) for name, shape in entry["state_dict"].items()]
+    assert list(network.shapes().items()) == expected
+
+
+def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
+    """Make of weights what other versions of PyTorch and of the reference wrote."""
+    if how == "several GPUs":
+        return {f"module.{name}": value for name, value in weights.items()}
+    if how == "compiled":
+        return {f"module._orig_mod.{name}": value for name, value in weights.items()}
+    if how == "counts no batches":
+        return {k: v for k, v in weights.items() if not k.endswith("tracked")}
+    made = dict(weights)
+    for name in [name for name in weights if name.endswith("1.bias")]:
+        layer = name.removesuffix("1.bias") + "2."
+        made |= {f"{layer}running_mean": torch.zeros(2), f"{layer}running_var": torch.ones(2)}
+        made[f"{layer}num_batches_tracked"] = torch.tensor(3)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("network", "how"),
+    [
+        (UNET, "several GPUs"),
+        (RESNET, "several GPUs"),
+        (RESNET, "compiled"),
+        (UNET, "counts no batches"),
+        (RESNET, "instance norm has statistics"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_older_files(network: ReferenceNetwork, how: str, tmp_path: Path, *, zipped: bool) -> None:
+    weights, path = weights_of(network), tmp_path / "200_net_G.pth"
+    old = changed(weights, how)
+    assert set(old) != set(weights)
+    torch.save(old, path, _use_new_zipfile_serialization=zipped)
+    found, read = read_reference(path)
+    assert found == network
+    counts = {name for name in read if name.endswith("tracked")} - set(old)
+    assert all(torch.equal(read[k], weights[k]) for k in set(weights) - counts if k in read)
+    assert not any(read[name] for name in counts if how == "counts no batches")
+
+
+def save_bad(what: str, path: Path) -> None:
+    weights: dict[str, Any] = weights_of(UNET)
+    if what == "code":
+        weights["model.model.0.weight"] = Bomb(path.with_name("mark"))
+    elif what == "nested":
+        weights = {"state_dict": weights, "epoch": 3}
+    elif what == "discriminator":
+        weights = make_discriminator(2, width=2).state_dict()
+    elif what == "pixel discriminator":
+        weights = make_discriminator(2, width=2, layers=0).state_dict()
+    elif what == "3D":
+        weights = {k: v[..., None] if v.ndim == 4 else v for k, v in weights.items()}
+    elif what == "classifier":
+        weights = torch.nn.Sequential(torch.nn.Linear(1, 1)).state_dict()
+    elif what == "lacks one":
+        del weights["model.model.1.model.3.model.1.weight"]
+    elif what == "has more":
+        weights["model.model.4.weight"] = torch.zeros(1)
+    elif what == "other width":
+        weights["model.model.1.model.2.weight"] = torch.zeros(5)
+    elif what == "no skips":
+        shape = list(weights["model.model.3.weight"].shape)
+        weights["model.model.3.weight"] = torch.zeros(shape[0] // 2, *shape[1:])
+    elif what == "a tensor":
+        torch.save(torch.zeros(3), path)
+        return
+    elif what == "nothing":
+        weights = {}
+    torch.save(weights, path)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("code", r"more than weights \(\w+\), which could run code; it was refused unexecuted"),
+        ("nested", r"more than the weights of one network: found state_dict, epoch; expected"),
+        (
+            "discriminator",
+            r"holds a discriminator: found model\.0\.weight.*expected a U-Net.*net_G",
+        ),
+        ("pixel discriminator", r"holds a discriminator: found net\.0\.weight"),
+        ("3D", r"3D weights: model\.model\.0\.weight has shape \(2, 1, 4, 4, 1\), expected 4 axes"),
+        ("classifier", r"no generator of pix2pix: found 0\.weight, 0\.bias; expected a U-Net"),
+        ("lacks one", r"model\.model\.1\.model\.3\.model\.1\.weight expected and not found\.$"),
+        ("has more", r"begins like a U-Net-32.*model\.model\.4\.weight found and not expected"),
+        ("other width", r"model\.2\.weight of shape \(5,\) found, \(4,\) expected"),
+        ("no skips", r"model\.model\.3\.weight of shape \(2, 1, 4, 4\) found, \(4, 1, 4, 4\)"),
+        ("a tensor", r"no weights but a Tensor"),
+        ("nothing", r"no weights but nothing"),
+    ],
+)
+def test_what_it_is_not_is_said(what: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    save_bad(what, path)
+    with pytest.raises(FileError, match=words) as caught:
+        read_reference(path)
+    assert str(path) in str(caught.value)
+    assert not (tmp_path / "mark").exists()
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_any_other_weights_are_refused_in_words(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weights = weights_of(data.draw(networks()))
+    for name in data.draw(st.lists(st.sampled_from(sorted(weights)), min_size=1, max_size=5)):
+        changes = [torch.zeros(shape) for shape in [(), (0,), (0, 1, 4, 4), (3, 3, 4, 4)]]
+        change = data.draw(st.sampled_from([*changes, torch.zeros(1, dtype=torch.complex64), None]))
+        if change is None:
+            weights.pop(name, None)
+        else:
+            weights[name] = change
+    path = tmp_path_factory.getbasetemp() / "odd_net_G.pth"
+    torch.save(weights, path)
+    try:
+        network, read = read_reference(path)
+    except FileError as error:
+        assert str(error).endswith(".")  # noqa: PT017
+    else:  # what was changed does not matter: a count, or a shape that is the right one
+        network.build().load_state_dict(read)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_no_pickle_is_run(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    path.write_bytes(pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol))
+    with pytest.raises(FileError, match=r"refused unexecuted|nothing in it was run"):
+        read_reference(path)
+    assert not (tmp_path / "mark").exists()
+    pickle.loads(path.read_bytes())  # it would have been
+    assert (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_damaged_file(share: float, tmp_path: Path, *, zipped: bool) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(weights_of(RESNET), path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(FileError, match="cut short or damaged; nothing in it was run"):
+        read_reference(path)
+
+
+def test_biases_without_a_norm_are_refused(tmp_path: Path) -> None:
+    network = ReferenceNetwork("unet", 1, 1, 2, "none", depth=5)
+    weights = network.build().state_dict()
+    with pytest.raises(InputError, match=r"no biases beside norm='none'.*model\.model\.0\.bias"):
+        write_reference(tmp_path / "G.pth", network, weights)
+    assert not list(tmp_path.iterdir())

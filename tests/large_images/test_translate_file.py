@@ -1,0 +1,440 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import tiny
+import zarr
+
+from napari_pix2pix import train
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.inference import memory
+from napari_pix2pix.io import resumable, writing
+from napari_pix2pix.io.image_file import ImageFile
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.writing import write_image
+from napari_pix2pix.io.zarr_file import create_zarr
+from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.large_images._job import Work
+from napari_pix2pix.translator import Translator
+
+TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
+SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
+UNITS = dict.fromkeys(SCALE, "micrometer")
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def gray() -> Translator:
+    return train(noise(48, 48), 255 - noise(48, 48), **TINY)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.zarr"
+    write_image(path, noise(2, 70, 90), "ZYX", SCALE, UNITS)
+    return path
+
+
+def apply(translator: Translator, source: Path, out: Path, **how: Any) -> Path:
+    return translate_file(translator, source, read_image(source), out, **how)
+
+
+def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect the blocks that are computed from now on."""
+    computed: list[Any] = []
+    translate = Work.translate
+
+    def counted(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
+        computed.append(block)
+        return translate(self, read, block, *measured)
+
+    monkeypatch.setattr(Work, "translate", counted)
+    return computed
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Break off as a kill would, when so many blocks have been computed."""
+    translate, seen = Work.translate, []
+
+    def broken(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
+        seen.append(block)
+        if len(seen) > count:
+            raise KeyboardInterrupt
+        return translate(self, read, block, *measured)
+
+    monkeypatch.setattr(Work, "translate", broken)
+
+
+def near(one: Any, other: Any) -> bool:
+    """Equal but for rounding between two gray levels."""
+    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max()) <= 1
+
+
+# --- what comes out ----------------------------------------------------------------------------
+
+
+def test_ome_zarr_is_that_of_the_whole_with_its_geometry(gray, source, tmp_path):
+    out = apply(gray, source, tmp_path / "out.zarr")
+    found = read_image(out)
+    assert (found.axes, dict(found.scale), dict(found.units)) == ("ZYX", SCALE, UNITS)
+    assert near(found.data, gray(noise(2, 70, 90), tile=0))
+    assert not (tmp_path / "out.zarr.part").exists()
+
+
+def test_pyramid_halves_until_it_is_small(gray, tmp_path):
+    source = tmp_path / "in.zarr"
+    write_image(source, noise(601, 300), "YX", SCALE, UNITS)
+    group = zarr.open_group(apply(gray, source, tmp_path / "out.zarr"), mode="r")
+    assert [group[str(level)].shape for level in range(3)] == [(601, 300), (301, 150), (151, 75)]
+    np.testing.assert_array_equal(group["2"][...], group["0"][::4, ::4])
+    (image,) = group.attrs["ome"]["multiscales"]
+    assert [axis["unit"] for axis in image["axes"]] == ["micrometer"] * 2
+    scales = [level["coordinateTransformations"][0]["scale"] for level in image["datasets"]]
+    assert scales == [[0.5, 0.25], [1.0, 0.5], [2.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.tif", "out.npy"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
+    if tiled:
+        monkeypatch.setattr(writing, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(writing, "_TILE", 32)
+    out = apply(gray, source, tmp_path / name)
+    whole = gray(noise(2, 70, 90), tile=0)
+    if name.endswith(".npy"):
+        assert near(np.load(out), whole)
+        return
+    found = read_image(out)
+    assert (found.axes, dict(found.scale), dict(found.units)) == ("ZYX", SCALE, UNITS)
+    assert near(found.data, whole)
+    with tifffile.TiffFile(out) as tiff:
+        assert tiff.pages[0].is_tiled == tiled
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_colours_and_channels(tmp_path, monkeypatch, tiled):
+    monkeypatch.setattr(writing, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
+    monkeypatch.setattr(writing, "_TILE", 48)
+    two, colours = noise(2, 70, 40), noise(70, 40, 3)
+    paint = train(two[:, :40], colours[:40], channel_axis=(0, None), **TINY)
+    image = ImageFile(data=two, axes="CYX", channel_names=("a", "b"))
+    np.save(tmp_path / "in.npy", two)
+    out = translate_file(paint, tmp_path / "in.npy", image, tmp_path / "out.tif")
+    assert near(read_image(out).data, paint(two, tile=0))
+    with pytest.raises(InputError, match="OME-Zarr can't hold the axes YXS"):
+        translate_file(paint, tmp_path / "in.npy", image, tmp_path / "out.zarr")
+    assert not (tmp_path / "out.zarr.part").exists()
+    back = train(two[:, :40], 255 - two[:, :40], channel_axis=0, **TINY)
+    image = ImageFile(data=np.stack([two] * 3), axes="ZCYX", channel_names=("a", "b"))
+    out = translate_file(back, tmp_path / "in.npy", image, tmp_path / "names.zarr")
+    found = read_image(out)
+    assert (found.axes, found.shape, found.channel_names) == ("CZYX", (2, 3, 70, 40), ("a", "b"))
+    assert near(found.data, np.moveaxis(back(np.stack([two] * 3), tile=0), 1, 0))
+
+
+def test_a_part_is_that_of_the_whole_and_lies_in_its_place(gray, source, tmp_path):
+    out = apply(gray, source, tmp_path / "out.zarr", region="5:64,33:", frames="1:2")
+    whole = gray(noise(2, 70, 90), tile=0)
+    group = zarr.open_group(out, mode="r")
+    assert near(group["0"][...], whole[1:2, 5:64, 33:])
+    level = group.attrs["ome"]["multiscales"][0]["datasets"][0]
+    place = level["coordinateTransformations"][1]
+    assert place == {"type": "translation", "translation": [2.0, 2.5, 8.25]}
+
+
+def test_neighbours_lie_beyond_the_chosen_frames(tmp_path):
+    stack = noise(4, 40, 40)
+    model = train(stack, 255 - stack, z_context=1, **TINY)
+    image = ImageFile(data=stack, axes="ZYX")
+    np.save(tmp_path / "in.npy", stack)
+    out = translate_file(model, tmp_path / "in.npy", image, tmp_path / "o.npy", frames="2:3")
+    assert near(np.load(out), model(stack, tile=0)[2:3])
+
+
+def test_networks_that_measure_the_image_take_frames_whole(tmp_path, monkeypatch, source):
+    model = train(noise(48, 48), 255 - noise(48, 48), norm="instance", **TINY)
+    blocks = count_blocks(monkeypatch)
+    out = apply(model, source, tmp_path / "out.npy", region="0:20,0:20")
+    assert len(blocks) == 2
+    assert near(np.load(out), model(noise(2, 70, 90))[:, :20, :20])
+
+
+# --- bounded memory ----------------------------------------------------------------------------
+
+
+def test_only_what_a_region_needs_is_read_of_a_huge_image(gray, tmp_path):
+    array = create_zarr(tmp_path / "huge.zarr", (32768, 32768), np.dtype("uint8"), "YX")
+    read = []
+
+    class Watched:
+        shape, dtype = array.shape, array.dtype
+
+        def __getitem__(self, window):
+            read.append(tuple(span.stop - span.start for span in window))
+            return array[window]
+
+    image = ImageFile(data=Watched(), axes="YX")
+    region = "16000:16064,32700:32768"
+    gray.intensities, known = None, gray.intensities
+    try:
+        out = translate_file(gray, tmp_path / "huge.zarr", image, tmp_path / "o.npy", region=region)
+    finally:
+        gray.intensities = known
+    assert np.load(out).shape == (64, 68)
+    assert len(read) == 6
+    halo = gray.generator.halo + gray.generator.stride
+    assert max(max(size) for size in read) <= 32 + 2 * halo + gray.generator.stride
+
+
+def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
+    from napari_pix2pix.data.lazy_image import Planes
+    from napari_pix2pix.inference.tiling import Box
+
+    monkeypatch.setattr(translate_file, "_LARGEST", 4096)
+    planes = Planes(np.broadcast_to(np.uint8(0), (32768, 32768)))
+    how = {"dropout": False, "statistics": "stored", "device": "cpu"}
+    sides = []
+    for free in (1 << 22, 1 << 24, 1 << 40):
+        monkeypatch.setattr(memory, "free_memory", lambda _, free=free: free)
+        sides.append(translate_file._side(gray, planes, Box(0, 32768, 0, 32768), how))
+    assert sides == sorted(sides)
+    assert sides[0] < sides[-1] <= 4096
+    assert all(side % 32 == 0 for side in sides)
+
+
+# --- broken off and resumed --------------------------------------------------------------------
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    return {p.relative_to(path).as_posix(): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def test_resumed_is_identical_and_does_nothing_twice(gray, source, tmp_path, monkeypatch):
+    whole = apply(gray, source, tmp_path / "whole.zarr")
+    out = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            apply(gray, source, out)
+    assert not out.exists()
+    journal = tmp_path / "out.zarr.part" / "done.txt"
+    with journal.open("a") as file:
+        file.write("17 123")  # cut short
+    finished = len(journal.read_text().splitlines()) - 1
+    blocks = count_blocks(monkeypatch)
+    apply(gray, source, out, resume=True)
+    assert len(blocks) + finished == 18
+    assert finished >= 6
+    assert files_of(out) == files_of(whole)
+
+
+def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
+    gray, source, tmp_path, monkeypatch
+):
+    out = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            apply(gray, source, out)
+    with pytest.raises(FileError, match=r"out\.zarr\.part holds what an earlier run.*--resume"):
+        apply(gray, source, out)
+    with pytest.raises(FileError, match="begun with another region or frames"):
+        apply(gray, source, out, resume=True, region="0:10,0:10")
+    with pytest.raises(FileError, match="begun with another options"):
+        apply(gray, source, out, resume=True, output="float")
+    other = train(noise(48, 48, seed=5), noise(48, 48), **TINY)
+    with pytest.raises(FileError, match="begun with another model"):
+        apply(other, source, out, resume=True)
+    assert (tmp_path / "out.zarr.part" / "done.txt").read_text()
+    apply(gray, source, out, overwrite=True)
+    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+
+
+def test_a_source_that_changed_is_refused(gray, source, tmp_path, monkeypatch):
+    out = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            apply(gray, source, out)
+    level = zarr.open_array(source / "0", mode="r+")
+    level[1, 69, 89] ^= 1  # where nothing is finished: what there is stays right
+    stop_after(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        apply(gray, source, out, resume=True)
+    level[0, 3, 3] ^= 1
+    with pytest.raises(FileError, match="has changed since the run that is resumed, at rows 0 to"):
+        apply(gray, source, out, resume=True)
+
+
+def test_a_file_that_is_there_is_kept(gray, source, tmp_path):
+    (tmp_path / "out.npy").write_bytes(b"mine")
+    for resume in (False, True):
+        with pytest.raises(FileError, match=r"out\.npy exists: choose another name"):
+            apply(gray, source, tmp_path / "out.npy", resume=resume)
+    assert (tmp_path / "out.npy").read_bytes() == b"mine"
+    apply(gray, source, tmp_path / "out.npy", overwrite=True)
+    assert np.load(tmp_path / "out.npy").shape == (2, 70, 90)
+
+
+def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
+    (tmp_path / "out.npy.part").mkdir()
+    out = apply(gray, source, tmp_path / "out.npy", resume=True)
+    assert np.load(out).shape == (2, 70, 90)
+
+
+# --- networks that measure each image ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measuring() -> Translator:
+    return train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
+
+
+def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
+    measuring, source, tmp_path, monkeypatch
+):
+    whole = apply(measuring, source, tmp_path / "whole.zarr")  # it fits: one block a frame
+    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    blocks = count_blocks(monkeypatch)
+    out = apply(measuring, source, tmp_path / "out.zarr", output="float")
+    assert len(blocks) == 18
+    made, wanted = (np.asarray(read_image(path).data, float) for path in (out, whole))
+    assert np.abs(made - wanted).max() < 3  # of 255: measured in windows, and not rounded
+    assert np.abs(made - wanted).mean() < 0.6
+
+
+def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    whole = apply(measuring, source, tmp_path / "whole.zarr")
+    out = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            apply(measuring, source, out)
+    monkeypatch.setattr(Work, "measure", lambda *_: pytest.fail("measured again"))
+    apply(measuring, source, out, resume=True)
+    assert files_of(out) == files_of(whole)
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, monkeypatch):
+    fields = {"norm": "instance", "noise_channels": 4, "noise": "pixel"}
+    model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, **fields})
+    whole = getattr(model.spread(noise(2, 70, 90), 3, seed=1, tile=0), name)
+    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    blocks = count_blocks(monkeypatch)
+    out = apply(model, source, tmp_path / "out.zarr", summary=name, samples=3, seed=1)
+    assert len(blocks) == 18
+    np.testing.assert_allclose(np.asarray(read_image(out).data), whole, atol=0.01)
+
+
+def test_a_frame_that_can_not_be_measured_is_named(measuring, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    (source / "0" / "c" / "1" / "2" / "0").write_bytes(b"no chunk")
+    with pytest.raises(FileError, match=r"Frame 1 of .*in\.zarr can't be measured, since a part"):
+        apply(measuring, source, tmp_path / "out.zarr")
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
+    gray, source, tmp_path, monkeypatch
+):
+    chunk = source / "0" / "c" / "1" / "2" / "0"
+    good, out = chunk.read_bytes(), tmp_path / "out.zarr"
+    chunk.write_bytes(b"no chunk")
+    words = r"can't be read at rows 32 to 64, columns 0 to 32 of frame 1 and \d other blocks"
+    with pytest.raises(FileError, match=words) as caught:
+        apply(gray, source, out)
+    assert "--resume" in str(caught.value)
+    chunk.write_bytes(good)
+    blocks = count_blocks(monkeypatch)
+    apply(gray, source, out, resume=True)
+    assert 0 < len(blocks) < 9
+    assert {block.frame for block in blocks} == {1}
+    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+
+
+def test_a_chunk_of_nan_is_warned_of(tmp_path):
+    image = np.random.default_rng(0).random((70, 90), dtype=np.float32)
+    model = train(image, 1 - image, **TINY)
+    image[:32, :32] = np.nan
+    np.save(tmp_path / "in.npy", image)
+    made = ImageFile(data=image, axes="YX")
+    with pytest.warns(UserWarning, match="NaN or infinite"):
+        out = translate_file(model, tmp_path / "in.npy", made, tmp_path / "out.npy")
+    assert np.isfinite(np.load(out)).all()
+
+
+def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch):
+    out, write = tmp_path / "out.zarr", zarr.Array.__setitem__
+    written: list[Any] = []
+
+    def full(self: Any, window: Any, pixels: Any) -> None:
+        if len(written) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if self.shape == (2, 70, 90):  # and not a trial of the format
+            written.append(window)
+        write(self, window, pixels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.Array, "__setitem__", full)
+        with pytest.raises(FileError, match=r"No space left on device; what is finished is kept"):
+            apply(gray, source, out)
+    blocks = count_blocks(monkeypatch)
+    apply(gray, source, out, resume=True)
+    assert len(blocks) == 18 - 5
+    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+
+
+def test_a_full_disk_at_the_end_keeps_all(gray, source, tmp_path, monkeypatch):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable, "finish_zarr", full)
+        with pytest.raises(FileError, match="No space left"):
+            apply(gray, source, tmp_path / "out.zarr")
+    blocks = count_blocks(monkeypatch)
+    apply(gray, source, tmp_path / "out.zarr", resume=True)
+    assert not blocks
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"region": "5:3,0:9"}, "rows of the region 5:3 are not within 0:70"),
+        ({"region": "0:9"}, "TOP:BOTTOM,LEFT:RIGHT"),
+        ({"region": "a:9,0:9"}, "rows of the region are FIRST:END"),
+        ({"frames": "0:3"}, "frames 0:3 are not within 0:2"),
+        ({"frames": "1"}, "frames are FIRST:END"),
+        ({"samples": 2}, "all 2 samples would be the same"),
+        ({"condition": "x"}, "no conditions"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_before_work(gray, source, tmp_path, how, words):
+    with pytest.raises(InputError, match=words):
+        apply(gray, source, tmp_path / "out.zarr", **how)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.zarr"]
+
+
+def test_the_record_says_what_a_run_is_made_of(gray, source, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        apply(gray, source, tmp_path / "out.zarr", seed=3)
+    run = json.loads((tmp_path / "out.zarr.part" / "run.json").read_text())
+    assert run["model"] == gray.digest
+    assert run["options"]["seed"] == 3
+    assert run["source"] == [[2, 70, 90], "uint8", "ZYX"]
+    shutil.rmtree(tmp_path / "out.zarr.part")

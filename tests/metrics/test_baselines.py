@@ -1,0 +1,176 @@
+""" """
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics import baselines
+from napari_pix2pix.metrics._discriminant_baseline import ClassMap
+from napari_pix2pix.metrics._otsu_baseline import OtsuMap
+from napari_pix2pix.metrics.baselines import LinearMap, TrivialMaps, fit_trivial
+
+
+def triples(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    source = 50 * values + rng.normal(0, 5, values.shape)
+    return [(source[None], values[None], np.ones((1, *values.shape), bool))]
+
+
+BLOBS = np.zeros((48, 48), np.uint16)
+BLOBS[6:20, 6:20] = 1
+BLOBS[26:42, 24:44] = 2
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "wanted"),
+    [
+        (BLOBS.astype(float), "image", LinearMap),
+        (BLOBS, "instances", OtsuMap),
+        (np.minimum(BLOBS, 1), "classes", OtsuMap),
+        (BLOBS, "classes", ClassMap),
+    ],
+)
+def test_each_kind_has_its_map_and_a_file_brings_it_back(values, kind, wanted):
+    fitted = fit_trivial(triples(values), kind=kind)
+    assert isinstance(fitted, wanted)
+    source = triples(values)[0][0]
+    again = TrivialMaps.from_dict(TrivialMaps((fitted,)).to_dict())
+    np.testing.assert_array_equal(again.predict(source), fitted.predict(source))
+
+
+def test_each_condition_has_its_own_map():
+    rng = np.random.default_rng(0)
+    source = rng.random((1, 32, 32))
+    valid = np.ones((1, 32, 32), bool)
+    maps = TrivialMaps(
+        tuple(fit_trivial([(source, sign * source, valid)], kind="image") for sign in (1.0, -1.0))
+    )
+    again = TrivialMaps.from_dict(maps.to_dict())
+    np.testing.assert_allclose(again.predict(source, 0), source, atol=1e-9)
+    np.testing.assert_allclose(again.predict(source, 1), -source, atol=1e-9)
+
+
+def least_squares(source: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return the best prediction of numpy's own solver, on all pixels."""
+    columns = np.stack([*source, np.ones(source.shape[1:])], axis=-1).astype(np.float64)
+    planes = [
+        columns @ np.linalg.lstsq(columns[keep], plane[keep], rcond=1e-12)[0]
+        for plane, keep in zip(target.astype(np.float64), valid, strict=True)
+    ]
+    return np.stack(planes)
+
+
+def random_pair(channels: int, targets: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    source = rng.normal(5, 2, (channels, 12, 15))
+    mixing = rng.normal(size=(targets, channels))
+    return source, np.tensordot(mixing, source, axes=1) + rng.normal(size=(targets, 12, 15))
+
+
+@settings(deadline=None, max_examples=30)
+@given(channels=st.integers(0, 5), targets=st.integers(1, 3), seed=st.integers(0, 999))
+def test_it_is_the_least_squares_fit(channels: int, targets: int, seed: int) -> None:
+    source, target = random_pair(channels, targets, seed)
+    valid = np.random.default_rng(seed).random(target.shape) < 0.7
+    fitted = LinearMap.fit([(source, target, valid)])
+    np.testing.assert_allclose(fitted.predict(source), least_squares(source, target, valid),
+                               atol=1e-9)  # fmt: skip
+
+
+def test_pairs_and_chunks_add_up_to_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = random_pair(3, 2)
+    whole = LinearMap.fit([(source, target, None)])
+    monkeypatch.setattr(baselines, "_CHUNK", 17)
+    pieces = [(source[:, i : i + 5], target[:, i : i + 5], None) for i in range(0, 12, 5)]
+    parts = LinearMap.fit(iter(pieces))
+    np.testing.assert_allclose(parts.weights, whole.weights, rtol=1e-10)
+    np.testing.assert_allclose(parts.offsets, whole.offsets, rtol=1e-10)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 30000.0])
+def test_a_constant_source_channel_is_no_harm(constant: float) -> None:
+    source, target = random_pair(2, 1)
+    source[1] = constant
+    everywhere = np.ones(target.shape, bool)
+    fitted = LinearMap.fit([(source, target, None)])
+    expected = least_squares(source[:1], target, everywhere)
+    np.testing.assert_allclose(fitted.predict(source), expected, atol=1e-9)
+    assert fitted.weights[0][1] == 0  # else an image with another constant would be shifted
+
+
+def test_collinear_source_channels_share_the_weight() -> None:
+    source, _ = random_pair(1, 1)
+    twins = np.concatenate([source, source, 3 * source + 1])
+    fitted = LinearMap.fit([(twins, 2 * source + 7, None)])
+    np.testing.assert_allclose(fitted.predict(twins), 2 * source + 7, atol=1e-9)
+    assert np.abs(fitted.weights).max() < 2.1
+
+
+def test_a_small_signal_on_a_large_offset_is_found() -> None:
+    rng = np.random.default_rng(0)
+    source = (60000 + rng.integers(0, 5, (1, 64, 64))).astype(np.uint16)
+    target = (source.astype(np.float32) - 60000) * 1e-4
+    fitted = LinearMap.fit([(source, target, None)])
+    np.testing.assert_allclose(fitted.weights, [[1e-4]], rtol=1e-6)
+
+
+def test_units_of_a_channel_do_not_matter() -> None:
+    source, target = random_pair(2, 1)
+    scaled = source * np.array([1e-9, 1e9])[:, None, None]
+    np.testing.assert_allclose(
+        LinearMap.fit([(scaled, target, None)]).predict(scaled),
+        LinearMap.fit([(source, target, None)]).predict(source),
+        rtol=1e-9,
+    )
+
+
+def test_pixels_that_are_not_finite_never_count() -> None:
+    source, target = random_pair(2, 2)
+    clean = LinearMap.fit([(source[:, 2:], target[:, 2:], None)])
+    source[0, 0], target[:, 1] = np.nan, np.inf
+    spoilt = LinearMap.fit([(source, target, None)])
+    np.testing.assert_allclose(spoilt.weights, clean.weights, rtol=1e-9)
+
+
+def test_without_a_source_it_is_the_mean() -> None:
+    _, target = random_pair(1, 2)
+    fitted = LinearMap.fit([(np.empty((0, 12, 15)), target, None)])
+    np.testing.assert_allclose(fitted.offsets, target.mean(axis=(1, 2)))
+    assert fitted.predict(np.empty((0, 4, 4))).shape == (2, 4, 4)
+
+
+def test_it_goes_through_json_unchanged() -> None:
+    source, target = random_pair(3, 2)
+    fitted = LinearMap.fit([(source, target, None)])
+    assert LinearMap.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sentence"),
+    [
+        ([], "no pair"),
+        ([(np.zeros((1, 3, 4)), np.zeros((1, 4, 3)), None)], r"\(1, 3, 4\).*\(1, 4, 3\)"),
+        ([(np.zeros((3, 4)), np.zeros((1, 3, 4)), None)], r"\(3, 4\)"),
+        ([(np.zeros((1, 3, 4)), np.full((1, 3, 4), np.nan), None)], "channel 0 has no valid"),
+        (
+            [(np.zeros((1, 3, 4)), np.zeros((1, 3, 4)), None),
+             (np.zeros((2, 3, 4)), np.zeros((1, 3, 4)), None)],
+            "2 source and 1 target channels",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_fitted_is_refused(pairs: list, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        LinearMap.fit(pairs)
+
+
+def test_another_number_of_channels_is_refused() -> None:
+    fitted = LinearMap(weights=((1.0, 2.0),), offsets=(0.0,))
+    with pytest.raises(InputError, match="fitted to 2 channels"):
+        fitted.predict(np.zeros((3, 4, 4)))

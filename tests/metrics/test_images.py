@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics._images import channel_scores, image_scores, mean_scores
+
+KEYS = ["l1", "psnr", "ssim", "pearson", "nrmse"]
+
+
+def noisy_pair(*shape: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0, 1, shape)
+    return truth + rng.normal(0, 0.1, shape), truth
+
+
+def test_unmasked_scores_are_the_libraries_own() -> None:
+    prediction, truth = noisy_pair(20, 31)
+    scores = image_scores(prediction, truth, data_range=1.0)
+    expected = {
+        "l1": np.abs(prediction - truth).mean(),
+        "psnr": peak_signal_noise_ratio(truth, prediction, data_range=1.0),
+        "ssim": structural_similarity(truth, prediction, data_range=1.0),
+        "pearson": pearsonr(prediction.ravel(), truth.ravel())[0],
+        "nrmse": normalized_root_mse(truth, prediction, normalization="min-max"),
+    }
+    assert list(scores) == KEYS
+    assert scores == pytest.approx(expected, rel=1e-10)
+
+
+def test_full_scores_are_the_quick_ones_and_more() -> None:
+    prediction, truth = noisy_pair(2, 180, 190)
+    scores = image_scores(prediction, truth, data_range=1.0, full=True)
+    assert list(scores) == [*KEYS, "ms_ssim", "spectrum"]
+    quick = image_scores(prediction, truth, data_range=1.0)
+    assert {key: scores[key] for key in KEYS} == quick
+    assert 0 < scores["ms_ssim"] < 1
+    assert scores["spectrum"] > 0
+    spoilt = np.full(truth.shape, np.nan)
+    assert set(image_scores(spoilt, truth, data_range=1.0, full=True)) == set(scores)
+
+
+def test_identical_images_score_perfectly() -> None:
+    _, truth = noisy_pair(2, 12, 12)
+    scores = image_scores(truth, truth, data_range=1.0)
+    perfect = {"l1": 0.0, "psnr": math.inf, "ssim": 1.0, "pearson": 1.0, "nrmse": 0.0}
+    assert scores == pytest.approx(perfect)
+
+
+def test_image_scores_are_means_over_channels_with_their_own_ranges() -> None:
+    prediction, truth = noisy_pair(3, 16, 16)
+    both = channel_scores(prediction, truth, data_range=[1.0, 2.0, 4.0])
+    alone = [
+        image_scores(prediction[i], truth[i], data_range=r) for i, r in enumerate([1.0, 2.0, 4.0])
+    ]
+    assert both == alone
+    means = image_scores(prediction, truth, data_range=[1.0, 2.0, 4.0])
+    assert means == pytest.approx({key: np.mean([s[key] for s in alone]) for key in KEYS})
+
+
+def test_integers_do_not_wrap_around() -> None:
+    truth = np.zeros((8, 8), np.uint8)
+    truth[::2] = 255
+    scores = image_scores(255 - truth, truth, data_range=255)
+    assert scores["l1"] == 255
+    assert scores["psnr"] == 0
+    assert scores["pearson"] == pytest.approx(-1)
+
+
+def test_bool_images_are_numbers() -> None:
+    truth = np.eye(9, dtype=bool)
+    assert image_scores(truth, truth, data_range=1)["ssim"] == pytest.approx(1)
+
+
+def test_masked_pixels_and_nan_truth_do_not_count_whatever_they_hold() -> None:
+    prediction, truth = noisy_pair(24, 40)
+    valid = np.zeros((24, 40), bool)
+    valid[:, 5:30] = True
+    spoilt_prediction, spoilt_truth = prediction.copy(), truth.copy()
+    spoilt_prediction[:, :5] = np.nan
+    spoilt_prediction[:, 30:] = 1e6
+    spoilt_truth[:, :5] = -7
+    spoilt_truth[:, 30:] = np.nan
+    masked = image_scores(spoilt_prediction, spoilt_truth, data_range=1.0, valid=valid)
+    cropped = image_scores(prediction[:, 5:30], truth[:, 5:30], data_range=1.0)
+    assert masked == pytest.approx(cropped, rel=1e-9)
+
+
+def test_a_mask_of_one_plane_serves_all_channels() -> None:
+    prediction, truth = noisy_pair(2, 10, 10)
+    valid = np.zeros((1, 10, 10), bool)
+    valid[..., :8] = True
+    scores = image_scores(prediction, truth, data_range=1.0, valid=valid)
+    expected = image_scores(prediction[..., :8], truth[..., :8], data_range=1.0)
+    assert scores == pytest.approx(expected, rel=1e-9)
+
+
+def test_scattered_pixels_have_no_ssim_but_all_else() -> None:
+    prediction, truth = noisy_pair(16, 16)
+    valid = np.indices((16, 16)).sum(axis=0) % 2 == 0
+    scores = image_scores(prediction, truth, data_range=1.0, valid=valid)
+    assert [key for key in KEYS if math.isnan(scores[key])] == ["ssim"]
+
+
+@pytest.mark.parametrize(("constant", "lacking"), [("truth", ["pearson", "nrmse"]),
+                                                   ("prediction", ["pearson"])])  # fmt: skip
+def test_constant_images_have_no_correlation(constant: str, lacking: list[str]) -> None:
+    _, varied = noisy_pair(10, 10)
+    flat = np.full((10, 10), 0.1)
+    pair = (varied, flat) if constant == "truth" else (flat, varied)
+    scores = image_scores(*pair, data_range=1.0)
+    assert [key for key in KEYS if math.isnan(scores[key])] == lacking
+
+
+def test_a_channel_without_a_correlation_is_left_out_of_the_mean() -> None:
+    prediction, truth = noisy_pair(2, 10, 10)
+    truth[0] = 0.5
+    scores = image_scores(prediction, truth, data_range=1.0)
+    assert scores["pearson"] == channel_scores(prediction, truth, data_range=1.0)[1]["pearson"]
+
+
+def test_a_prediction_that_is_not_finite_has_no_scores() -> None:
+    prediction, truth = noisy_pair(10, 10)
+    prediction[3, 3] = np.inf
+    assert all(map(math.isnan, image_scores(prediction, truth, data_range=1.0).values()))
+
+
+@settings(deadline=None, max_examples=40)
+@given(height=st.integers(1, 16), width=st.integers(1, 16), seed=st.integers(0, 99))
+def test_every_size_has_scores_without_a_warning(height: int, width: int, seed: int) -> None:
+    prediction, truth = noisy_pair(height, width, seed=seed)
+    scores = image_scores(prediction, truth, data_range=1.0)
+    assert math.isnan(scores["ssim"]) == (min(height, width) < 3)
+    assert math.isnan(scores["pearson"]) == (height * width == 1)
+    assert math.isfinite(scores["psnr"])
+    assert -1 <= np.nan_to_num(scores["ssim"]) <= 1
+
+
+def test_mean_scores_weights_and_skips_nan() -> None:
+    scores = [{"l1": 1.0, "ssim": 0.2}, {"l1": 4.0, "ssim": math.nan}, {"l1": 10.0, "ssim": 0.6}]
+    pooled = mean_scores(scores, weights=[1, 2, 1])
+    assert pooled == pytest.approx({"l1": (1 + 8 + 10) / 4, "ssim": 0.4})
+    assert math.isnan(mean_scores([{"ssim": math.nan}])["ssim"])
+    assert mean_scores([{"psnr": math.inf}, {"psnr": 3.0}], weights=[0, 1]) == {"psnr": 3.0}
+
+
+def test_pooling_by_pixels_equals_scoring_at_once() -> None:
+    prediction, truth = noisy_pair(10, 30)
+    parts = [(np.s_[:, :9]), (np.s_[:, 9:])]
+    sets = [image_scores(prediction[p], truth[p], data_range=1.0) for p in parts]
+    whole = image_scores(prediction, truth, data_range=1.0)
+    assert mean_scores(sets, weights=[90, 210])["l1"] == pytest.approx(whole["l1"])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "keywords", "sentence"),
+    [
+        (np.zeros((4, 5)), np.zeros((5, 4)), {}, r"\(4, 5\).*\(5, 4\)"),
+        (np.zeros((1, 4, 5)), np.zeros((4, 5)), {}, r"\(1, 4, 5\).*\(4, 5\)"),
+        (np.zeros((4, 5)), np.full((4, 5), np.nan), {}, "no valid pixel"),
+        (np.zeros((4, 5)), np.zeros((4, 5)), {"valid": np.zeros((4, 5))}, "no valid pixel"),
+        (np.zeros((4, 5)), np.zeros((4, 5)), {"valid": np.ones((4, 4))}, r"mask.*\(4, 4\)"),
+        (np.zeros((4, 0)), np.zeros((4, 0)), {}, r"\(4, 0\)"),
+        (np.zeros(4), np.zeros(4), {}, r"\(4,\)"),
+        (np.array([["a"]]), np.zeros((1, 1)), {}, "prediction holds"),
+        (np.zeros((4, 5)), np.zeros((4, 5)), {"data_range": 0}, "data range is 0"),
+        (np.zeros((4, 5)), np.zeros((4, 5)), {"data_range": math.nan}, "data range is nan"),
+        (np.zeros((4, 5)), np.zeros((4, 5)), {"data_range": [1, 1]}, "data range"),
+    ],
+)
+def test_bad_input_is_refused_in_words(
+    prediction: np.ndarray, truth: np.ndarray, keywords: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        image_scores(prediction, truth, **{"data_range": 1.0, **keywords})
+
+
+@pytest.mark.parametrize(("scores", "weights"), [([], None), ([{"l1": 1.0}], [1, 2])])
+def test_pooling_needs_scores_and_their_weights(
+    scores: list[dict[str, float]], weights: list[float] | None
+) -> None:
+    with pytest.raises(InputError, match=r"one weight|at least one"):
+        mean_scores(scores, weights)

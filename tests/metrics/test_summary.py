@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.names import headline
+from napari_pix2pix.metrics.summary import pool, score, with_segmented
+
+TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
+FOUND = np.array([[[1, 1, 0, 2, 2, 0, 0, 0]]], np.uint16)
+ALL = np.ones((1, 1, 8), bool)
+
+
+def test_one_image_has_its_own_scores():
+    labels = score(FOUND, TRUTH, kind="instances", valid=ALL)
+    counts = label_counts(FOUND, TRUTH, kind="instances")
+    assert labels.scores == pool_label_scores([counts])
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 1, 16, 16))
+    valid = np.ones((1, 16, 16), bool)
+    image = score(a, b, kind="image", valid=valid, data_range=(1.0,))
+    assert image.scores == image_scores(a, b, data_range=1.0)
+    assert image.weight == 256
+
+
+def test_objects_of_a_set_are_counted_together():
+    alone = score(TRUTH, TRUTH, kind="instances", valid=ALL)
+    worse = score(FOUND, TRUTH, kind="instances", valid=ALL)
+    # 3 + 2 found of 6, none too many.
+    assert pool([alone, worse])["f1"] == pytest.approx(2 * 5 / (5 + 6))
+
+
+def test_images_are_weighted_by_their_pixels():
+    rng = np.random.default_rng(0)
+    small, large = rng.random((1, 8, 8)), rng.random((1, 16, 16))
+    scored = [
+        score(
+            image + offset, image, kind="image", valid=np.ones(image.shape, bool), data_range=(1,)
+        )
+        for image, offset in ((small, 1.0), (large, 0.0))
+    ]
+    assert pool(scored)["l1"] == pytest.approx(64 / (64 + 256))
+
+
+def test_headline_is_what_a_kind_is_judged_by():
+    assert headline({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
+    assert headline({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
+
+
+def test_what_a_segmenter_finds_is_counted_over_the_set():
+    image = np.random.default_rng(0).random((1, 8, 8))
+    plain = score(image, image, kind="image", valid=np.ones((1, 8, 8), bool), data_range=(1,))
+    all_, few = (label_counts(one, TRUTH, kind="instances") for one in (TRUTH, FOUND))
+    pooled = pool([with_segmented(plain, all_), with_segmented(plain, few)])
+    assert pooled["segmented_f1"] == pytest.approx(2 * 5 / (5 + 6))
+    assert pooled["l1"] == 0
+    assert with_segmented(plain, few).scores["segmented_f1"] == pytest.approx(0.8)

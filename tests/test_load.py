@@ -1,0 +1,341 @@
+"""Generators of the PyTorch reference implementation as translators."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bombs import Bomb
+from torch import nn
+
+from napari_pix2pix import evaluate, load, train
+from napari_pix2pix._load import foreign_header
+from napari_pix2pix.core import VerdictMap
+from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.inference.model import applying
+from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
+from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
+
+UNET = ReferenceNetwork("unet", 1, 1, 4, "batch", depth=6)
+COLOURS = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5)
+RESNET = ReferenceNetwork("resnet", 1, 2, 4, "instance", blocks=1)
+
+
+@pytest.fixture
+def save(golden: Any, tmp_path: Path) -> Any:
+    """Return what writes weights as the reference does."""
+
+    def write(shapes: Any, name: str = "latest_net_G.pth") -> Path:
+        state = {
+            name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
+            for name, shape in shapes.items()
+        }
+        path = tmp_path / name
+        torch.save(golden.fill_(state), path)
+        return path
+
+    return write
+
+
+def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_golden_outputs(index: int, golden: Any, golden_values: dict[str, Any], save: Any) -> None:
+    entry = golden_values["generators"][index]
+    generator = load(save(entry["state_dict"])).generator
+    assert sum(p.numel() for p in generator.parameters()) == entry["parameters"]
+    assert any(isinstance(module, nn.Dropout) for module in generator.modules())
+    modes = {"eval": "stored", "train_statistics": "image"}
+    for mode in set(modes) & set(entry):
+        with torch.no_grad(), applying(generator, statistics=modes[mode]):
+            got = golden.probe(generator(golden.ramp(*entry["input"])))
+        assert got["shape"] == entry[mode]["shape"]
+        for key in ("mean", "std", "values"):
+            assert got[key] == pytest.approx(entry[mode][key], abs=1e-4)
+
+
+@pytest.mark.parametrize("statistics", ["stored", "image"])
+@pytest.mark.parametrize("network", [UNET, COLOURS])
+def test_bytes_become_the_network_s_range(
+    network: ReferenceNetwork, statistics: Any, save: Any
+) -> None:
+    translator = load(save(network.shapes()))
+    shape = (64, 128, 3) if network is COLOURS else (64, 128)
+    image = noise(*shape)
+    planes = torch.from_numpy(np.atleast_3d(image)).movedim(-1, 0)[None].float() / 127.5 - 1
+    with torch.no_grad(), applying(translator.generator, statistics=statistics):
+        made = (translator.generator(planes)[0].movedim(0, -1).numpy() + 1) * 127.5
+    translated = translator(image, statistics=statistics)
+    assert translated.dtype == np.uint8
+    assert np.abs(translated - made.reshape(shape)).max() < 0.51
+    exact = translator(image, statistics=statistics, output="float")
+    np.testing.assert_allclose(exact, made.reshape(shape), atol=1e-2)
+
+
+def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
+    path = save(UNET.shapes())
+    translator, image = load(path), noise(64, 64)
+    assert any("trained with dropout" in note for note in translator.notes)
+    one, same, other = (translator(image, dropout=True, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+    assert (one != translator(image)).any()
+    assert translator(image, dropout=True, samples=3).shape == (3, 64, 64)
+    np.testing.assert_array_equal(load(path, dropout=True)(image), translator(image))
+    without = load(path, dropout=False)
+    np.testing.assert_array_equal(without(image), translator(image))
+    with pytest.raises(InputError, match="no dropout layers"):
+        without(image, dropout=True)
+
+
+def test_a_resnet_s_dropout_is_in_its_names(save: Any) -> None:
+    path = save(RESNET.shapes())
+    assert load(path).config.dropout == 0
+    assert load(path, dropout=False).config.dropout == 0
+    with pytest.raises(InputError, match=r"ResNet-1 of .* without dropout, got dropout=True"):
+        load(path, dropout=True)
+
+
+def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
+    path = save(COLOURS.shapes())
+    translator = load(path)
+    assert translator.config.dropout == 0
+    assert not any("whether it was trained with dropout" in one for one in translator.notes)
+    with pytest.raises(InputError, match=r"U-Net-32 of .* without dropout, got dropout=True"):
+        load(path, dropout=True)
+
+
+def test_channels_and_dtypes(save: Any) -> None:
+    path = save(RESNET.shapes())
+    translator = load(path, dtype="uint16")
+    image = noise(20, 24, dtype=np.uint16)
+    translated = translator(image)
+    assert (translated.shape, translated.dtype) == ((2, 20, 24), np.uint16)
+    bytes_ = load(path)((image // 257).astype(np.uint8), output="float")
+    assert np.abs(translated / 257 - bytes_).mean() < 3
+    assert load(path, dtype="int16").source_codec.low == (-32768.0,)
+    for wrong in ("float32", "colour"):
+        with pytest.raises(InputError, match=f"must be an integer dtype.*got '{wrong}'"):
+            load(path, dtype=wrong)
+
+
+@pytest.mark.parametrize("dtype", [None, "uint8"])
+def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
+    da = pytest.importorskip("dask.array")
+    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).shapes()
+    translator, image = load(save(shapes), dtype=dtype), noise(2, 40, 50)
+    colours = np.stack([image] * 3, axis=-1)
+    translated = translator(colours)
+    np.testing.assert_array_equal(translator(image), translated)
+    np.testing.assert_array_equal(translator(image[1]), translated[1])
+    np.testing.assert_array_equal(translator(da.from_array(image, chunks=32)), translated)
+    assert any("taken for three equal ones" in note for note in translator.notes)
+    one, other = (evaluate(translator, s, 255 - colours)["prediction"] for s in (image, colours))
+    assert one == pytest.approx(other, nan_ok=True)
+    with pytest.raises(InputError, match="on images of 3 channels, got 2"):
+        translator((image, image))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8])
+def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
+    path, image = save(UNET.shapes()), noise(64, 64, dtype=dtype)
+    translated = load(path)(image)
+    assert translated.dtype == dtype
+    np.testing.assert_array_equal(translated, load(path, dtype=np.dtype(dtype).name)(image))
+    one_level = np.iinfo(dtype).max / 127
+    same = load(path)(image, output="float", statistics="image")
+    stated = load(path, dtype=np.dtype(dtype).name)(image, output="float", statistics="image")
+    assert np.abs(same - stated).max() < one_level / 100
+
+
+def test_a_mask_is_the_whole_range_and_gives_bytes(save: Any) -> None:
+    path, mask = save(UNET.shapes()), noise(64, 64) > 127
+    translated = load(path)(mask)
+    assert translated.dtype == np.uint8
+    np.testing.assert_array_equal(translated, load(path)(np.where(mask, 255, 0).astype(np.uint8)))
+
+
+def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
+    translator, image = load(save(UNET.shapes())), noise(64, 64)
+    with pytest.warns(UserWarning, match="float32 has no range to take for -1 to 1: 0 to 255"):
+        floats = translator(image.astype(np.float32))
+    np.testing.assert_array_equal(floats, translator(image))
+    with pytest.warns(UserWarning, match=r"0 to 65535, is taken.*reaches from 0 to 4080, 6.2 % of"):
+        translator(image.astype(np.uint16) * 16)
+
+
+def test_dask_layers_and_verdict_take_the_dtype_too(save: Any) -> None:
+    da = pytest.importorskip("dask.array")
+    layers = pytest.importorskip("napari.layers")
+    translator, image = load(save(UNET.shapes())), noise(96, 96, dtype=np.uint16)
+    whole = translator(image)
+    lazy = translator(da.from_array(image, chunks=64))
+    assert lazy.dtype == np.uint16
+    np.testing.assert_array_equal(lazy.compute(), whole)
+    layer = translator(layers.Image(image))
+    np.testing.assert_array_equal(layer.data, whole)
+    assert layer.contrast_limits == [0, 65535]
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("layers", [0, 2])
+def test_the_discriminator_beside_it_is_its(
+    layers: int, norm: Any, save: Any, *, conditional: bool
+) -> None:
+    network = ReferenceDiscriminator(1 + 3 * conditional, 2, norm, layers)
+    shapes = ReferenceNetwork("unet", 3, 1, 2, "batch", depth=5).shapes()
+    path, beside = save(shapes), save(network.shapes(), "latest_net_D.pth")
+    translator = load(path)
+    assert any(f"latest_net_D.pth: a {network}" in note for note in translator.notes)
+    image, made = noise(64, 96, 3), noise(64, 96)
+    seen = np.concatenate([image.transpose(2, 0, 1), made[None]]) if conditional else made[None]
+    weights, twin = torch.load(beside, weights_only=True), network.build()
+    twin.load_state_dict(weights, strict=norm != "none")  # where ours has biases of 0
+    if norm == "none":
+        for name, bias in twin.named_parameters():
+            if name not in weights:
+                nn.init.zeros_(bias)
+    wide = translator.verdict(image.astype(np.uint16) * 257, made)
+    np.testing.assert_allclose(translator.verdict(image, made), wide, atol=1e-5)
+    with torch.no_grad():
+        logits = VerdictMap(twin.eval())(torch.from_numpy(seen)[None].float() / 127.5 - 1)[0, 0]
+    np.testing.assert_allclose(translator.verdict(image, made), logits, atol=1e-5)
+
+
+def test_a_discriminator_learns_on(save: Any) -> None:
+    save(ReferenceDiscriminator(2, 2, "batch", 2).shapes(), "latest_net_D.pth")
+    path, source = save(UNET.shapes()), noise(80, 80)
+    model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
+    assert not any("no discriminator" in note for note in model.notes)
+    assert (model.config.discriminator_width, model.config.discriminator_layers) == (2, 2)
+    assert model.discriminator is not None
+    learnt, weights = model.discriminator.state_dict(), load(path).discriminator.state_dict()
+    for name in ("model.0.weight", "model.8.weight"):
+        assert 0 < (learnt[name] - weights[name]).abs().max() < 1e-3  # one step away
+    with pytest.raises(ConfigError, match="has discriminator_layers=2, got 3"):
+        train(source, source, start=path, steps=1, discriminator_layers=3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (ReferenceDiscriminator(9, 2, "batch", 1).shapes(), "takes 9 channels, where.* have 2 and"),
+        ({"model.0.weight": (2, 2, 4, 4)}, "holds no discriminator of pix2pix"),
+        (UNET.shapes(), "holds no discriminator of pix2pix"),
+        (None, "is no PyTorch file of weights"),
+    ],
+)
+def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, save: Any) -> None:
+    path = save(UNET.shapes())
+    if weights is None:
+        path.with_name("latest_net_D.pth").touch()
+    else:
+        save(weights, "latest_net_D.pth")
+    translator = load(path)
+    assert translator.discriminator is None
+    (said,) = (note for note in translator.notes if note.startswith("The discriminator is left"))
+    assert re.search(words, said), said
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_no_pickle_beside_it_is_run(protocol: int, save: Any, tmp_path: Path) -> None:
+    path = save(UNET.shapes())
+    bomb = pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol)
+    path.with_name("latest_net_D.pth").write_bytes(bomb)
+    translator = load(path)
+    assert translator.discriminator is None
+    assert re.search("refused unexecuted|nothing in it was run", " ".join(translator.notes))
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_discriminator_s_file_is_no_model(save: Any) -> None:
+    with pytest.raises(FileError, match=r"holds a discriminator.*such as latest_net_G\.pth"):
+        load(save(ReferenceDiscriminator(2, 2, "batch").shapes(), "latest_net_D.pth"))
+
+
+def test_it_says_what_it_is(save: Any) -> None:
+    path = save(COLOURS.shapes())
+    translator = load(path)
+    assert repr(translator).startswith("<Translator RGB -> RGB image; U-Net-32")
+    assert any("the whole range of the image's integer dtype" in note for note in translator.notes)
+    stated = load(path, dtype="uint8")
+    assert repr(stated).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
+    assert any("0 to 255, the range of uint8" in note for note in stated.notes)
+    assert foreign_header(path)["summary"] == translator.summary
+    assert translator.discriminator is None
+
+
+def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
+    translator = load(save(UNET.shapes()))
+    translator.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    assert (again.digest, again.config, again.notes) == (
+        translator.digest,
+        translator.config,
+        translator.notes,
+    )
+    image = noise(64, 64, dtype=np.uint16)
+    np.testing.assert_array_equal(again(image), translator(image))
+    for option in ({"dtype": "uint16"}, {"dropout": True}):
+        with pytest.raises(InputError, match="for files of the PyTorch implementation"):
+            load(tmp_path / "m.safetensors", **option)
+
+
+def test_a_training_starts_from_it(save: Any) -> None:
+    path, source = save(UNET.shapes()), noise(80, 80)
+    translator = load(path)
+    tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
+    model = train(source, 255 - source, start=path, steps=1, **tiny)
+    assert model.source_codec == load(path, dtype="uint8").source_codec
+    assert (model.config.depth, model.config.activation) == (6, "tanh")
+    before, after = (m.generator.state_dict() for m in (translator, model))
+    first = "model.model.0.weight"
+    assert (after[first] - before[first]).abs().max() < 1e-3  # one step away
+    with pytest.raises(InputError, match="was trained on 1 of uint8"):
+        train(noise(80, 80, dtype=np.uint16), source, start=model, steps=1, **tiny)
+
+
+def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
+    source = noise(80, 80, dtype=np.uint16)
+    tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
+    model = train(
+        source, (source // 257).astype(np.uint8), start=save(UNET.shapes()), steps=1, **tiny
+    )
+    assert (model.source_codec.high, model.target_codec.high) == ((65535.0,), (255.0,))
+    assert model(source).dtype == np.uint8
+    with pytest.warns(UserWarning, match="on uint16 images, got uint8|like the targets of"):
+        model((source // 257).astype(np.uint8))
+
+
+def test_it_is_evaluated_without_training_data(save: Any) -> None:
+    source = noise(40, 40)
+    scores = evaluate(load(save(UNET.shapes())), source, 255 - source)
+    assert 0 < scores["prediction"]["l1"] < 255
+
+
+def test_it_is_evaluated_in_the_dtypes_of_the_pair(save: Any) -> None:
+    path, source, target = save(UNET.shapes()), noise(40, 40), noise(40, 40)[::-1]
+    bytes_ = evaluate(load(path), source, target)["prediction"]
+    mixed = evaluate(load(path), source.astype(np.uint16) * 257, target)["prediction"]
+    assert mixed["l1"] == pytest.approx(bytes_["l1"], abs=0.1)
+    assert mixed["psnr"] == pytest.approx(bytes_["psnr"], abs=0.1)
+
+
+def test_an_unusable_file_is_said_to_be_so(tmp_path: Path) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    path.touch()
+    with pytest.raises(FileError, match="is empty"):
+        load(path)
+    torch.save(nn.Conv3d(1, 1, 4).state_dict(), path)
+    with pytest.raises(FileError, match="3D weights"):
+        load(path)
+    with pytest.raises(FileError, match="no file"):
+        load(tmp_path / "none.pth")

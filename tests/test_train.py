@@ -1,0 +1,362 @@
+"""`train`: what it takes, what it refuses in words, and how it is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import tiny
+import zarr
+from scipy.ndimage import gaussian_filter
+
+from napari_pix2pix._train import train
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputError, Pix2PixError
+from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step
+from napari_pix2pix.translator import Translator
+
+TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1, "steps": 2}
+
+
+def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Smooth noise in [0, 1], blurred along the last two axes."""
+    noise = np.random.default_rng(seed).normal(size=shape)
+    noise = gaussian_filter(noise, [0] * (len(shape) - 2) + [2, 2])
+    low, high = noise.min(), noise.max()
+    return (noise - low) / (high - low)
+
+
+def tiny_train(source: Any, target: Any, **fields: Any) -> Translator:
+    return train(source, target, **{**TINY, **fields})
+
+
+def gray(dtype: str, shape: tuple[int, ...] = (72, 64), seed: int = 0) -> np.ndarray:
+    image = smooth(shape, seed)
+    if dtype == "bool":
+        return image > 0.5
+    if dtype.startswith("float"):
+        return image.astype(dtype)
+    return np.rint(image * 200 + np.random.default_rng(1).integers(0, 9, shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("target_dtype", ["bool", "uint8", "uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("source_dtype", ["bool", "uint16", "float32"])
+def test_dtypes(source_dtype: str, target_dtype: str) -> None:
+    source, target = gray(source_dtype), gray(target_dtype, seed=1)
+    translator = tiny_train(source, target, source_kind="image", target_kind="image")
+    result = translator(source)
+    assert result.shape == source.shape
+    assert result.dtype == target.dtype
+    assert np.isfinite(result).all()
+
+
+def test_rgb_to_gray_and_back() -> None:
+    rgb = (np.moveaxis(smooth((3, 72, 64)), 0, -1) * 255).astype(np.uint8)
+    plane = gray("uint16", seed=1)
+    forth = tiny_train(rgb, plane)(rgb)
+    assert (forth.shape, forth.dtype) == ((72, 64), np.uint16)
+    back = tiny_train(plane, rgb)(plane)
+    assert (back.shape, back.dtype) == ((72, 64, 3), np.uint8)
+
+
+def test_channel_axis_is_used_where_there_are_channels() -> None:
+    source = smooth((3, 72, 64)).astype(np.float32)
+    result = tiny_train(source, source[0], channel_axis=0)(source)
+    assert result.shape == (72, 64)
+    assert tiny_train(source, source[::-1], channel_axis=0)(source).shape == (3, 72, 64)
+
+
+@pytest.mark.parametrize("kind", ["dask", "zarr"])
+def test_lazy_arrays_train_to_the_same_weights(kind: str, tmp_path: Path) -> None:
+    source, target = gray("uint16"), gray("float32", seed=1)
+
+    def lazy(array: np.ndarray, name: str) -> Any:
+        if kind == "dask":
+            return da.from_array(array, chunks=(20, 30))
+        made = zarr.create_array(
+            store=tmp_path / name, shape=array.shape, chunks=(20, 30), dtype=array.dtype
+        )
+        made[...] = array
+        return made
+
+    eager = tiny_train(source, target)
+    other = tiny_train(lazy(source, "source"), lazy(target, "target"))
+    assert np.array_equal(eager(source), other(source))
+
+
+def test_stacks_and_lists() -> None:
+    stack = smooth((3, 72, 64)).astype(np.float32)
+    assert tiny_train(stack, 1 - stack)(stack).shape == stack.shape
+    images = [gray("float32", (72, 64)), gray("float32", (48, 96), seed=1)]
+    translator = tiny_train(images, [1 - image for image in images])
+    assert "2 pairs" in translator.summary
+    assert translator(images[1]).shape == (48, 96)
+
+
+def test_conditions_choose_what_is_translated_to() -> None:
+    image = gray("float32")
+    translator = tiny_train([image, image], [image, 1 - image], condition=["same", "negative"])
+    assert translator.conditions == ("same", "negative")
+    one, other = (translator(image, condition=name) for name in translator.conditions)
+    assert not np.array_equal(one, other)
+
+
+def test_a_mask_leaves_the_rest_out() -> None:
+    """What lies outside the mask changes nothing, whatever it is."""
+    source, target = gray("float32"), gray("float32", seed=1)
+    mask = np.zeros((72, 64), bool)
+    mask[:, 8:50] = True
+    spoilt = np.where(mask, target, 1e6)
+    one, other = (
+        tiny_train(source, truth, mask=mask, validation=0)(source) for truth in (target, spoilt)
+    )
+    assert np.array_equal(one, other)
+
+
+def test_nan_pixels_count_as_unlabelled() -> None:
+    source, target = gray("float32"), gray("float32", seed=1)
+    target[10:20, 10:20] = np.nan
+    seen: list[Event] = []
+    translator = tiny_train(source, target, callback=seen.append)
+    notes = next(event.notes for event in seen if isinstance(event, Prepared))
+    assert any("NaN" in note for note in notes)
+    assert np.isfinite(translator(source)).all()
+
+
+def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it() -> None:
+    target = 1 - OK
+    target[10:20, 10:20] = np.nan
+    with pytest.warns(UserWarning, match="% of the target's values are NaN"):
+        translator = tiny_train(OK, target)
+    assert any("values are NaN" in note for note in translator.notes)
+    with pytest.warns(UserWarning, match="values that look like labels"):
+        tiny_train(OK, (OK > 0.5).astype(np.float32))
+
+
+def test_images_smaller_than_a_patch_are_trained_on() -> None:
+    source = gray("float32", (20, 27))
+    seen: list[Event] = []
+    translator = tiny_train(source, 1 - source, callback=seen.append)
+    assert translator(source).shape == (20, 27)
+    assert translator.scores == {}
+    notes = next(event.notes for event in seen if isinstance(event, Prepared))
+    assert any("No validation" in note for note in notes)
+
+
+def test_validation_may_be_turned_off_or_given() -> None:
+    source = gray("float32")
+    off = tiny_train(source, 1 - source, validation=0)
+    assert off.scores == {}
+    other = gray("float32", seed=2)
+    given = tiny_train(source, 1 - source, validation=[Pair(other, 1 - other)])
+    assert set(given.scores) == {"prediction", "trivial"}
+    assert given.scores["trivial"]["pearson"] == pytest.approx(1, abs=1e-6)
+    # All of the image was trained on, as without validation.
+    assert np.array_equal(given(source), off(source))
+
+
+def test_callback_true_stops_and_keeps_the_model() -> None:
+    image, seen = gray("float32"), []
+
+    def callback(event: Event) -> bool:
+        seen.append(event)
+        return isinstance(event, Step) and event.step == 3
+
+    translator = tiny_train(image, 1 - image, steps=100, callback=callback)
+    assert seen[-1].reason == "stopped"
+    assert translator.history[-1]["step"] == 3
+    assert translator(image).shape == image.shape
+
+
+def test_interrupt_stops_and_keeps_the_model(interruptible: Any) -> None:
+    image, seen = gray("float32"), []
+
+    def callback(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, Step) and event.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    translator = tiny_train(image, 1 - image, steps=1000, callback=callback)
+    assert seen[-1].reason == "stopped"
+    assert 2 <= translator.history[-1]["step"] < 10
+    assert signal.getsignal(signal.SIGINT) is interruptible
+
+
+def test_an_error_in_the_callback_arrives() -> None:
+    def callback(event: Event) -> None:
+        raise KeyError("mine")
+
+    image = gray("float32")
+    with pytest.raises(KeyError, match="mine"):
+        tiny_train(image, 1 - image, callback=callback)
+
+
+def test_seconds_end_the_call_and_count_from_its_beginning(counted_clock) -> None:
+    image, seen = gray("float32"), []
+    began = counted_clock.now
+    tiny_train(image, 1 - image, steps=None, max_seconds=1, callback=seen.append)
+    assert isinstance(seen[-1], Done)
+    assert seen[-1].reason == "budget"
+    assert 0.8 < seen[-1].seconds <= counted_clock.now - began
+
+
+def test_same_seed_same_model_other_seed_another() -> None:
+    image = gray("float32")
+    one, same, other = (tiny_train(image, 1 - image, seed=seed)(image) for seed in (0, 0, 1))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+OK = gray("float32")
+NAN, INF = np.full((72, 64), np.nan), np.full((72, 64), np.inf)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "sentence"),
+    [
+        (OK, OK[:60], "72 x 64 pixels, the target 60 x 64"),
+        (OK, np.zeros((72, 64)), "The target is empty: 0 in every pixel"),
+        (np.full((72, 64), 3.0), OK, "The source is constant: 3 in every pixel"),
+        (NAN, OK, "The source .*holds no finite pixel"),
+        (OK, NAN, "The target .*holds no finite pixel"),
+        (OK, INF, "The target .*holds no finite pixel"),
+        (OK.astype(object), OK, "dtype object"),
+        (OK, OK.astype(complex), "dtype complex128"),
+        (np.zeros((0, 64)), np.zeros((0, 64)), "has no pixels|no pixel|shape"),
+        (OK[0], OK[0], "axes|axis|shape"),
+        (OK, None, "There is no target"),
+        ([OK, None], [OK, OK], "There is a source in pair 1 and none in pair 2"),
+        ([], [], "at least one"),
+        ([OK], [OK, OK], "There are 1 sources and 2 targets"),
+        (np.ones((1, 1)), np.ones((1, 1)), "The source is constant: 1 in every pixel"),
+        ("image.tif", OK, "source"),
+        (np.stack([OK, OK]), OK, r"has frames \(2,\), the target \(\)"),
+    ],
+)
+def test_bad_images_are_refused_in_a_sentence(source: Any, target: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        tiny_train(source, target)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "sentence"),
+    [
+        ({"epochs": -1}, ConfigError, "epochs should be greater than or equal to 1, got -1."),
+        ({"preset": "heavy"}, ConfigError, "preset should be 'light', 'reference' or 'paper'"),
+        ({"stepz": 3}, ConfigError, "There is no field stepz: did you mean steps?"),
+        ({"validation": 1.5}, ConfigError, "validation should be less than 1"),
+        ({"validation": None}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
+        ({"validation": "0.2"}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
+        ({"validation": []}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
+        ({"validation": [1]}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
+        ({"device": "tpu"}, DeviceError, "There is no device 'tpu' here"),
+        ({"condition": ["a", "b"]}, InputError, "There are 2 conditions for 1 pairs"),
+        ({"mask": np.zeros((72, 64), bool)}, InputError, "masks leave nothing"),
+        ({"mask": np.ones((7, 64), bool)}, InputError, "The mask of .* is 7 x 64 pixels"),
+        ({"mask": np.ones((72, 64))}, InputError, "mask .* dtype float64"),
+        ({"checkpoint": "/nowhere/at/all.ckpt"}, FileError, "There is no folder /nowhere/at"),
+        ({"checkpoint": "/"}, FileError, "is a folder: give the name of a file"),
+        ({"resume": True}, InputError, "resume=True needs checkpoint"),
+        ({"resume": "missing.ckpt"}, FileError, "There is no file missing.ckpt"),
+    ],
+)
+def test_bad_choices_are_refused_in_a_sentence(
+    fields: dict[str, Any], kind: type[Pix2PixError], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence) as caught:
+        tiny_train(OK, 1 - OK, **fields)
+    assert str(caught.value).endswith((".", "?"))
+
+
+def test_no_permission_for_checkpoints_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The system's own refusal can't be had as root, as containers run.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(FileError, match="no permission to write the checkpoint"):
+        tiny_train(OK, 1 - OK, checkpoint=tmp_path / "model.ckpt")
+
+
+def test_one_odd_image_among_several_is_named() -> None:
+    flat = np.zeros((72, 64), np.float32)
+    seen: list[Event] = []
+    tiny_train([OK, flat], [OK, OK], callback=seen.append, validation=0)
+    notes = next(event.notes for event in seen if isinstance(event, Prepared))
+    assert any("The source of pair 2 is empty" in note for note in notes)
+
+
+def test_a_few_infinite_pixels_are_noted() -> None:
+    target = 1 - OK
+    target[3, 3] = np.inf
+    seen: list[Event] = []
+    translator = tiny_train(OK, target, callback=seen.append, validation=0)
+    notes = next(event.notes for event in seen if isinstance(event, Prepared))
+    assert any("infinite" in note for note in notes)
+    assert np.isfinite(translator(OK)).all()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"preset": "reference", "dropout": 0.0},
+        {"preset": "paper"},
+        {"generator": "resnet", "blocks": 1},
+        {"generator": "encoder_decoder"},
+        {"norm": "instance"},
+        {"norm": "group"},
+        {"norm": "none", "noise_channels": 1},
+        {"discriminator_scales": 2, "adversarial": "hinge"},
+        {"adversarial": "wgan", "gradient_penalty": 10.0, "conditional": False},
+        {"spectral_norm": True, "r1": 1.0, "upsampling": "resize"},
+        {"discriminator_augmentation": "colour+translation+cutout", "feature_matching": 40.0},
+        {"shift_tolerance": 2, "discriminator_layers": 0},
+        {"keep": "best", "ema": 0.0},
+        {"reconstruction_weight": 0.0},
+        {"zoom": (0.9, 1.2), "intensity_jitter": 0.1},
+        {"z_context": 1},
+    ],
+    ids=str,
+)
+def test_every_choice_trains_and_comes_back_from_a_file(
+    fields: dict[str, Any], tmp_path: Path, load: Callable[[Path], Translator]
+) -> None:
+    whole = {"adversarial_start": 0.0, "adversarial_full": 0.0}
+    image = np.stack([OK, OK.T[::-1].T]) if "z_context" in fields else OK
+    translator = tiny_train(image, 1 - image, **{**whole, **fields})
+    translator.save(tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    result = translator(image)
+    assert np.isfinite(result).all()
+    assert np.array_equal(loaded(image), result)
+    for name, value in fields.items():
+        assert getattr(loaded.config, name) == value
+
+
+@pytest.fixture
+def load() -> Callable[[Path], Translator]:
+    from napari_pix2pix._load import load
+
+    return load
+
+
+def test_what_goes_wrong_while_training_is_said_where_nobody_listens() -> None:
+    source = gray("float32")
+    blind = {"learning_rate": 1e30, "gradient_clip": None, "steps": 6}
+    with pytest.warns(UserWarning, match=r"not finite|The loss .* is (nan|inf)|no longer finite"):
+        tiny_train(source, 1 - source, **blind)
+    heard: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Health):
+            heard.append(event.message)
+
+    tiny_train(source, 1 - source, **blind, callback=listen)  # a warning would be an error
+    assert heard

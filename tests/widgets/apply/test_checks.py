@@ -1,0 +1,50 @@
+"""What a run is said to cost, from a trial."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.core import UNet
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_image import Planes
+from napari_pix2pix.widgets.apply._checks import estimate
+from napari_pix2pix.widgets.apply.work import Job, Speed
+
+CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
+
+
+def said(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str:
+    """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
+    translator: Any = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
+    card: Any = SimpleNamespace(makes=lambda _dtype: CODEC)
+    planes = Planes(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
+    how = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
+    return estimate(card, [Job([], [0])], [planes], **how)
+
+
+@pytest.mark.parametrize(
+    ("size", "depth", "tile", "time", "memory"),
+    [
+        (1024, 4, 0, "21 s", "105 MB"),
+        (1024, 4, None, "23 s", "33 MB"),  # tiles of 512 px and a halo of 32
+        (1024, 4, 64, "42 s", "1.6 MB"),
+        (1024, 8, None, "21 s", "105 MB"),  # windows are the whole
+        (4096, 8, 2048, "8 min", "944 MB"),
+    ],
+)
+def test_tiles_cost_the_halo_that_they_have(
+    size: int, depth: int, tile: int | None, time: str, memory: str
+) -> None:
+    text = said(size, depth=depth, tile=tile)
+    assert f", about {time}; results" in text
+    assert f"network about {memory}." in text
+
+
+def test_what_was_measured_counts_more_than_a_trial() -> None:
+    assert "about 2.0 s" in said(1024, depth=4, measured=2**19)
+    assert said(1024, depth=4, measured=None, trial=None) == "1 Mpx; results 1.0 MB."

@@ -1,0 +1,127 @@
+"""What the Apply dock does beside applying: it generates images, and asks the discriminator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+
+from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.widgets.apply.dock import ApplyDock
+from napari_pix2pix.widgets.common.known_models import models
+
+TINY = tiny.TINY | {
+    "steps": 2, "validation": 0.0, "discriminator_layers": 1, "adversarial_start": 0.0,
+}  # fmt: skip
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def maker():
+    """Two conditions, RGB."""
+    images = [(255 * noise(40, 40, 3, seed=i)).astype(np.uint8) for i in (0, 1)]
+    return train(None, images, condition=["a", "b"], **TINY)
+
+
+@pytest.fixture(scope="module")
+def gray():
+    return train(noise(64, 64), 1 - noise(64, 64), **TINY)
+
+
+def end_of(work, dock: ApplyDock, qtbot) -> tuple[str, bool]:
+    with qtbot.waitSignal(dock.ended) as ended:
+        work()
+    return tuple(ended.args)
+
+
+def test_images_on_demand(viewer, dock, qtbot, maker):
+    dock.set_model(models().remember(maker, "m"))
+    assert dock.check() == ""
+    view = dock._view
+    assert view.apply.text() == "Generate"
+    assert view.generate.isVisibleTo(dock)
+    assert not view.layers.images.isVisibleTo(dock)
+    dock.condition = "b"
+    view.generate.set_values(images=3, height=24, width=40, seed=5)
+    assert end_of(view.apply.click, dock, qtbot) == ("Done.", False)
+    (layer,) = viewer.layers
+    assert layer.name == "made [m, b]"
+    assert layer.rgb
+    np.testing.assert_array_equal(layer.data, maker.sample("b", 3, (24, 40), seed=5))
+    assert layer.metadata[KEY]["samples"] == 3
+    assert dock.results == [layer]
+    dock.undo()
+    assert not viewer.layers
+
+
+@pytest.mark.usefixtures("in_step")
+def test_cancelled_images_that_are_done_are_kept(viewer, dock, qtbot, maker):
+    dock.set_model(models().remember(maker, "m"))
+    dock._view.generate.set_values(images=9, height=24, width=24)
+    dock._side.progressed.connect(lambda *_: dock.cancel())
+    end_of(dock.apply, dock, qtbot)
+    (layer,) = viewer.layers
+    assert 1 <= len(layer.data) < 9
+
+
+def test_a_model_with_a_source_shows_its_layers_again(dock, maker, gray):
+    dock.set_model(models().remember(maker, "m"))
+    dock.set_model(models().remember(gray, "g"))
+    assert dock._view.apply.text() == "Apply"
+    assert dock._view.layers.images.isVisibleTo(dock)
+    assert not dock._view.generate.isVisibleTo(dock)
+
+
+def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
+    image = viewer.add_image(noise(2, 40, 48), name="s", scale=(1, 2, 2))
+    dock.reset_choices()
+    dock.set_model(models().remember(gray, "g"))
+    dock.set_layers([image])
+    end_of(dock.apply, dock, qtbot)
+    (made,) = dock.results
+    viewer.layers.selection.active = image
+    said, is_error = end_of(dock._view.verdict.click, dock, qtbot)
+    assert said.startswith("Done. Green looks real")
+    assert not is_error
+    assert viewer.layers.selection.active.name == "s"
+    verdict = viewer.layers[-1]
+    assert verdict.name == f"{made.name} [verdict]"
+    np.testing.assert_array_equal(verdict.scale, (1, 2, 2))
+    np.testing.assert_allclose(verdict.data, gray.verdict(image.data, made.data), atol=1e-5)
+    dock.undo()
+    assert list(viewer.layers) == [image, made]
+
+
+def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
+    image = viewer.add_image(noise(40, 48), name="s")
+    other = viewer.add_image(noise(40, 48, seed=3), name="other")
+    dock.reset_choices()
+    dock.set_model(models().remember(gray, "g"))
+    dock.set_layers([image])
+    viewer.layers.selection.active = other
+    end_of(dock.ask_verdict, dock, qtbot)
+    assert viewer.layers[-1].name == "other [verdict]"
+    expected = gray.verdict(image.data, other.data)
+    np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
+
+
+def test_no_verdict(viewer, dock, qtbot, gray):
+    image = viewer.add_image(noise(40, 48), name="s")
+    dock.reset_choices()
+    dock.set_model(models().remember(gray, "g"))
+    dock.set_layers([image])
+    with pytest.raises(InputError, match="Apply the model first, or select the layer"):
+        dock.ask_verdict()
+    viewer.add_image(noise(30, 48), name="smaller")
+    said, is_error = end_of(dock.ask_verdict, dock, qtbot)
+    assert is_error
+    assert "give a prediction of this source" in said
+    plain = train(noise(64, 64), 1 - noise(64, 64), adversarial_weight=0.0, **TINY)
+    dock.set_model(models().remember(plain, "p"))
+    dock.check()
+    assert not dock._view.verdict.isEnabled()

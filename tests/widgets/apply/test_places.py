@@ -1,0 +1,84 @@
+"""Results of the Apply dock lie where their sources do, whatever the source is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from runpy import run_path
+
+import numpy as np
+import pytest
+import tiny
+from napari.layers import Labels
+
+from napari_pix2pix import train
+from napari_pix2pix.widgets.apply.dock import ApplyDock
+
+LAYERS = run_path(str(Path(__file__).parents[2] / "napari_layers" / "conftest.py"))
+CASES, values = LAYERS["CASES"], LAYERS["values"]
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+COLOURS = {"rgb", "rgba stack"}
+
+
+@pytest.fixture(scope="module")
+def translators():
+    """Gray to gray, gray to labels, RGB to RGB, gray to two channels."""
+    gray = values(64, 64)
+    colours = values(64, 64, 3, dtype="uint8")
+    return {
+        "gray": train(gray, 200 - gray, **TINY),
+        "labels": train(gray, (gray > 100).astype(np.uint8), target_kind="classes", **TINY),
+        "colours": train(colours, 255 - colours, **TINY),
+        "channels": train(gray, np.stack([gray, 200 - gray]), channel_axis=(None, 0), **TINY),
+    }
+
+
+def applied(viewer, qtbot, source, translator):
+    """Apply a model to a layer in the dock, and return the result's layer."""
+    viewer.add_layer(source)
+    dock = ApplyDock(viewer)
+    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
+    dock.set_model(translator)
+    dock.set_layers([source])
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.apply()
+    assert not ended.args[1], ended.args[0]
+    (result,) = dock.results
+    return result
+
+
+def assert_same_place(result, source):
+    for name in ("scale", "translate", "rotate", "shear"):
+        np.testing.assert_allclose(getattr(result, name), getattr(source, name), atol=1e-12)
+    np.testing.assert_allclose(result.affine.affine_matrix, source.affine.affine_matrix, atol=1e-12)
+    assert result.units == source.units
+    assert result.axis_labels == source.axis_labels
+    np.testing.assert_allclose(result.extent.world, source.extent.world, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The model was trained on uint16 images")
+@pytest.mark.parametrize("case", CASES)
+def test_result_lies_where_its_source_does(viewer, qtbot, translators, case):
+    source = CASES[case]()
+    translator = translators["colours" if case in COLOURS else "gray"]
+    result = applied(viewer, qtbot, source, translator)
+    assert_same_place(result, source)
+    np.testing.assert_array_equal(result.data, translator(source).data)
+    assert list(viewer.layers) == [source, result]
+
+
+@pytest.mark.parametrize("case", ["all at once", "multiscale", "dask", "t and z, rotated"])
+def test_labels_lie_where_their_source_does(viewer, qtbot, translators, case):
+    source = CASES[case]()
+    result = applied(viewer, qtbot, source, translators["labels"])
+    assert isinstance(result, Labels)
+    assert_same_place(result, source)
+
+
+@pytest.mark.parametrize("case", ["all at once", "t and z"])
+def test_channels_come_on_an_axis_in_front(viewer, qtbot, translators, case):
+    source = CASES[case]()
+    result = applied(viewer, qtbot, source, translators["channels"])
+    assert result.axis_labels == ("channel", *source.axis_labels)
+    assert result.data.shape == (2, *source.data.shape)
+    np.testing.assert_allclose(result.scale[1:], source.scale)
+    np.testing.assert_allclose(result.extent.world[:, 1:], source.extent.world, atol=1e-9)

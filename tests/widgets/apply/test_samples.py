@@ -1,0 +1,112 @@
+"""Several samples of a model in the Apply dock: their mean and their standard deviation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+
+from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.widgets.apply.dock import ApplyDock
+from napari_pix2pix.widgets.common.known_models import models
+
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    image = (200 * noise(64, 64)).astype(np.uint8)
+    return train(image, 200 - image, noise_channels=2, noise="pixel", dropout=0.0, **TINY)
+
+
+def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.apply()
+    return tuple(ended.args)
+
+
+def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy):
+    stack = (200 * noise(2, 40, 72)).astype(np.uint8)
+    source = viewer.add_image(stack, name="s", scale=(3, 2, 2))
+    dock.reset_choices()
+    dock.set_model(models().remember(noisy, "m"))
+    dock.set_layers([source])
+    dock.options = CallOptions(samples=3, seed=5, tile=32, batch=1)
+    assert dock._view.options.findChild(object, "samples").text() == "3"
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    drawn = noisy(stack, samples=3, seed=5, output="float")
+    mean, deviation = dock.results
+    assert [one.name for one in dock.results] == ["s [m, mean of 3]", "s [m, deviation of 3]"]
+    np.testing.assert_allclose(mean.data, drawn.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(deviation.data, drawn.std(0, ddof=1), atol=1e-3)
+    for layer in (mean, deviation):
+        np.testing.assert_array_equal(layer.scale, (3, 2, 2))
+        assert layer.metadata[KEY]["samples"] == 3
+    run(dock, qtbot)  # updates both
+    assert len(viewer.layers) == 3
+    dock.options = CallOptions()
+    run(dock, qtbot)  # a translation beside them
+    assert len(viewer.layers) == 4
+    for _ in range(3):
+        dock.undo()
+    assert list(viewer.layers) == [source]
+
+
+def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
+    source = viewer.add_image((200 * noise(40, 40)).astype(np.uint8), name="s")
+    drawn = noisy(source, samples=2)
+    made = [viewer.add_layer(one) for one in drawn]
+    assert [one.name for one in made] == [f"s [pix2pix, sample {n} of 2]" for n in (1, 2)]
+    kept = [np.array(one.data) for one in made]
+    dock.reset_choices()
+    dock.set_model(models().remember(noisy, "m"))
+    dock.set_layers([source])
+    run(dock, qtbot)
+    assert len(viewer.layers) == 4
+    for layer, before in zip(made, kept, strict=True):
+        np.testing.assert_array_equal(layer.data, before)
+
+
+@pytest.mark.usefixtures("in_step")
+def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
+    source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
+    dock.reset_choices()
+    dock.set_model(models().remember(noisy, "m"))
+    dock.set_layers([source])
+    dock.options = CallOptions(samples=3, tile=64, batch=1)
+    dock._run.progressed.connect(lambda *_: dock.cancel())
+    said, is_error = run(dock, qtbot)
+    assert said == "Cancelled."
+    assert not is_error
+    assert list(viewer.layers) == [source]
+
+
+def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
+    image = noise(64, 64)
+    drops = train(image, 1 - image, dropout=0.5, **TINY)
+    source = viewer.add_image(image)
+    dock.reset_choices()
+    dock.set_layers([source])
+    dock.set_model(models().remember(drops, "m"))
+    dock.options = CallOptions(samples=2)
+    assert "tick dropout" in dock.check()
+    dock.options = CallOptions(samples=2, dropout=True)
+    assert dock.check() == ""
+    dock.replaces = True
+    assert "replace none" in dock.check()
+    with pytest.raises(InputError, match="replace none"):
+        dock.apply()
+    dock.options = CallOptions()
+    assert dock._view.options.findChild(object, "samples").text() == "1"
+    plain = train(image, 1 - image, dropout=0.0, **TINY)
+    dock.set_model(models().remember(plain, "plain"))
+    assert not dock._view.options.findChild(object, "samples").isEnabled()
+    assert dock.options.samples == 1

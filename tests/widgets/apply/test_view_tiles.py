@@ -1,0 +1,198 @@
+"""Layers that are too large to be translated as a whole."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import tifffile
+from napari.layers import Labels
+from napari.utils import progress
+from qtpy.QtCore import QTimer
+
+from napari_pix2pix import train
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.widgets.apply import _view_tiles
+from napari_pix2pix.widgets.apply.dock import ApplyDock
+
+TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def inverter():
+    return train(noise(64, 64), 255 - noise(64, 64), callback=lambda _: None, **TINY)
+
+
+@pytest.fixture
+def dock(viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(_view_tiles, "_SHARE", 0.0)  # all that is lazy is too large
+    dock = ApplyDock(viewer)
+    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
+    for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        change.connect(dock.reset_choices)
+    return dock
+
+
+def large(read: list, bad: bool = False):
+    """A pyramid whose finest level has 64 x 64 chunks, which tell when they are read."""
+
+    def chunk(block_info=None):
+        place = block_info[None]["chunk-location"]
+        read.append(place)
+        if bad and place == (32, 32):
+            raise OSError("no such chunk")
+        return noise(512, 512, seed=place[0] * 64 + place[1])
+
+    chunks = ((512,) * 64, (512,) * 64)
+    meta = np.empty((0, 0), np.uint8)
+    coarser = [da.zeros((512 << level,) * 2, dtype=np.uint8) for level in range(5, -1, -1)]
+    return [da.map_blocks(chunk, chunks=chunks, dtype=np.uint8, meta=meta), *coarser]
+
+
+def apply(dock, qtbot, source, model) -> tuple[str, bool]:
+    dock.set_model(model)
+    dock.set_layers([source])
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.apply()
+    return tuple(ended.args)
+
+
+def look_at(viewer, row: int, column: int, zoom: float = 4.0) -> None:
+    viewer.scene.camera.center = (row, column)
+    viewer.scene.camera.zoom = zoom
+
+
+# As napari reads to draw: only what is there.
+DRAW = eval("lambda array, *index: np.asarray(array[index] if index else array)",
+            {"__name__": "napari.layers.some", "np": np})  # fmt: skip
+
+
+def there(layer, row: int, column: int) -> bool:
+    return bool(DRAW(layer.data[0], slice(row, row + 8), slice(column, column + 8)).any())
+
+
+def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
+    read: list = []
+    source = viewer.add_image(large(read), name="slide", contrast_limits=(0, 255), scale=(0.5, 0.5))
+    look_at(viewer, 4000, 4000)  # pixel 8000: tile 15
+    said, is_error = apply(dock, qtbot, source, inverter)
+    assert not is_error
+    assert "translated where you look" in said
+    (layer,) = dock.followed
+    assert layer.multiscale
+    assert layer.data[0].shape == source.data[0].shape
+    np.testing.assert_allclose(layer.scale, source.scale)
+    qtbot.waitUntil(lambda: there(layer, 8000, 8000))
+    assert not dock.running
+    look_at(viewer, 12000, 2000)
+    qtbot.waitUntil(lambda: there(layer, 24000, 4000))
+    assert not there(layer, 16000, 16000)
+    block = source.data[0][23900:24100, 3900:4100].compute()
+    made = np.asarray(layer.data[0][23968:24032, 3968:4032]).astype(int)
+    wanted = inverter(block, tile=0)[68:132, 68:132]
+    assert np.abs(made - wanted).max() <= 1
+    assert len(set(read)) < 100
+
+
+def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_path):
+    stack = noise(5, 64, 70)
+    source = viewer.add_image(da.from_array(stack), name="stack", contrast_limits=(0, 255))
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    assert not DRAW(layer.data, 4).any()
+    dock.close_down()  # the layer outlives the dock
+    (path,) = layer.save(str(tmp_path / "made.tif"))
+    wanted = np.stack([inverter(one, tile=0) for one in stack]).astype(int)
+    assert np.abs(tifffile.imread(path) - wanted).max() <= 1
+    assert DRAW(layer.data, 4).any()
+
+
+def test_what_a_reader_cancels_is_said_and_closes_nothing(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 300, 300)
+    apply(dock, qtbot, source, inverter)
+    layer = dock.followed[0]
+
+    def cancel() -> None:
+        bars = list(progress._all_instances)
+        for one in bars:
+            one.cancel()
+        if not bars:
+            QTimer.singleShot(20, cancel)
+
+    QTimer.singleShot(300, cancel)
+    with pytest.raises(InputError, match="cancelled before all tiles"):
+        layer.data[0][:8192, :8192]
+    qtbot.waitUntil(lambda: there(layer, 10, 10))
+
+
+def test_the_coarsest_level_is_shown_as_it_comes(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 16384, 16384, zoom=0.005)
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    middle = (16384, 16384)
+    qtbot.waitUntil(lambda: bool(layer.get_value(middle)[1]))
+    assert layer.get_value(middle)[0] == len(layer.data) - 1
+
+
+def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    viewer.reset_view()  # all 4096 tiles
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    look_at(viewer, 300, 300)
+    qtbot.waitUntil(lambda: there(layer, 300, 300))
+    layer.visible = False
+    follower = dock._followers.all[0]
+    qtbot.waitUntil(lambda: not follower._wishes._keys)
+
+
+def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 300, 300)
+    apply(dock, qtbot, source, inverter)
+    (layer,), (follower,) = dock.followed, dock._followers.all
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not dock._followers.all)  # nor are its tiles kept
+    assert dock.followed == []
+    assert not follower.running
+
+
+def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, qtbot, inverter):
+    source = viewer.add_image(large([], bad=True), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 300, 300)
+    apply(dock, qtbot, source, inverter)
+    (layer,) = dock.followed
+    with qtbot.waitSignal(dock.ended) as told:
+        look_at(viewer, 32.5 * 512, 32.5 * 512, zoom=1.0)
+    assert told.args[1]
+    assert "no such chunk" in told.args[0]
+    look_at(viewer, 3000, 3000)
+    qtbot.waitUntil(lambda: there(layer, 3000, 3000))
+
+
+def test_classes_are_labels(viewer, dock, qtbot):
+    image = noise(64, 64)
+    model = train(image, (image > 100).astype(np.uint8), target_kind="classes",
+                  callback=lambda _: None, **TINY)  # fmt: skip
+    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, 300, 300)
+    apply(dock, qtbot, source, model)
+    assert isinstance(dock.followed[0], Labels)
+
+
+def test_what_fits_or_lies_in_memory_is_translated_as_a_whole(viewer, dock, qtbot, inverter,
+                                                              monkeypatch):  # fmt: skip
+    source = viewer.add_image(noise(64, 64))
+    said, _ = apply(dock, qtbot, source, inverter)
+    assert said.startswith("Done")
+    monkeypatch.setattr(_view_tiles, "_SHARE", 0.25)
+    lazy = viewer.add_image(da.from_array(noise(64, 64)))
+    said, _ = apply(dock, qtbot, lazy, inverter)
+    assert said.startswith("Done")
+    assert dock.followed == []

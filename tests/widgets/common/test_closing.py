@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
+
+from napari_pix2pix.widgets.common.closing import ClosingGuard
+
+
+@pytest.fixture
+def docked(qtbot: QtBot) -> tuple[QMainWindow, QWidget]:
+    """Return a window and a widget that is docked in it, after the guard may have come."""
+    window, inner = QMainWindow(), QWidget()
+    qtbot.addWidget(window)
+    return window, inner
+
+
+def dock(window: QMainWindow, inner: QWidget) -> QDockWidget:
+    made = QDockWidget()
+    made.setWidget(inner)
+    window.addDockWidget(made_area(), made)
+    return made
+
+
+def made_area() -> Any:
+    from qtpy.QtCore import Qt
+
+    return Qt.DockWidgetArea.RightDockWidgetArea
+
+
+def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
+    """Let the guard see what a click on the window's button sends; return whether it refused."""
+
+    class Clicked(QCloseEvent):
+        def spontaneous(self) -> bool:
+            return True
+
+    return guard.eventFilter(window, Clicked())
+
+
+def test_closing_window_is_told(docked: tuple[QMainWindow, QWidget], qtbot: QtBot) -> None:
+    window, inner = docked
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
+    dock(window, inner)
+    with qtbot.waitSignal(guard.closing):
+        window.close()
+
+
+@pytest.mark.parametrize("emptied", ["never", "before", "by the script that closes"])
+def test_menu_and_shortcut_are_told_from_a_script(
+    docked: tuple[QMainWindow, QWidget],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    emptied: str,
+) -> None:
+    window, inner = docked
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((4, 4)))
+    asked: list[str] = []
+
+    def refuse(_parent: QWidget, _title: str, text: str) -> Any:
+        asked.append(text)
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", refuse)
+    guard = ClosingGuard(inner, viewer, lambda: "Close?")
+    told: list[int] = []
+    guard.closing.connect(lambda: told.append(1))
+    dock(window, inner)
+    window.show()
+    if emptied != "never":
+        viewer.layers.clear()
+    if emptied == "before":
+        qtbot.wait(10)  # the user removed the layers while the training went on
+    by_script = emptied == "by the script that closes"
+    assert window.close() is by_script
+    assert bool(told) is by_script
+    assert bool(asked) is not by_script
+    guard.deleteLater()
+
+
+def test_widget_taken_out_of_its_dock_is_told(
+    docked: tuple[QMainWindow, QWidget], qtbot: QtBot
+) -> None:
+    window, inner = docked
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
+    dock(window, inner)
+    with qtbot.waitSignal(guard.closing):
+        inner.setParent(None)
+
+
+def test_hiding_and_floating_close_nothing(
+    docked: tuple[QMainWindow, QWidget], qtbot: QtBot
+) -> None:
+    window, inner = docked
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
+    made = dock(window, inner)
+    window.show()
+    with qtbot.assertNotEmitted(guard.closing):
+        made.hide()
+        made.show()
+        made.setFloating(True)
+        made.setFloating(False)
+    made.setFloating(True)
+    with qtbot.waitSignal(guard.closing):
+        window.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "refused"),
+    [
+        ("", None, False),
+        ("Stop?", QMessageBox.StandardButton.Yes, False),
+        ("Stop?", QMessageBox.StandardButton.No, True),
+    ],
+)
+def test_user_is_asked_while_there_is_something_to_ask(
+    docked: tuple[QMainWindow, QWidget],
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+    answer: Any,
+    refused: bool,
+) -> None:
+    window, inner = docked
+    asked: list[str] = []
+
+    def ask(parent: QWidget, title: str, text: str) -> Any:
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(QMessageBox, "question", ask)
+    guard = ClosingGuard(inner, ViewerModel(), lambda: question)
+    dock(window, inner)
+    told: list[int] = []
+    guard.closing.connect(lambda: told.append(1))
+    assert spontaneous_close(guard, window) is refused
+    assert asked == ([question] if question else [])
+    assert bool(told) is not refused
+
+
+def test_other_events_pass(docked: tuple[QMainWindow, QWidget]) -> None:
+    window, inner = docked
+    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
+    dock(window, inner)
+    check: Callable[..., bool] = guard.eventFilter
+    assert not check(window, QEvent(QEvent.Type.Resize))

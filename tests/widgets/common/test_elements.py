@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_pix2pix.widgets.common.elements import Scroll, Sentence
+
+
+class Column:
+    """A column that does not fit: a button, a late line, much else, and what is wanted."""
+
+    def __init__(self) -> None:
+        self.button, self.late, self.filler = QPushButton("a"), QLabel("late"), QLabel("much")
+        self.wanted = QLabel("wanted")
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        for widget in (self.button, self.late, self.filler, self.wanted):
+            layout.addWidget(widget)
+        self.late.setFixedHeight(150)
+        self.filler.setFixedHeight(500)
+        self.wanted.setFixedHeight(100)
+        self.late.hide()
+        self.wanted.hide()
+        self.scroll = Scroll(inside)
+        self.scroll.resize(200, 300)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether all that is wanted can be seen."""
+        top = self.wanted.mapTo(self.scroll.viewport(), QPoint(0, 0)).y()
+        bottom = top + self.wanted.height()
+        has_place = self.wanted.y() > self.filler.y()
+        return has_place and top >= 0 and bottom <= self.scroll.viewport().height()
+
+
+@pytest.fixture
+def column(qtbot: QtBot) -> Column:
+    made = Column()
+    qtbot.addWidget(made.scroll)
+    with qtbot.waitExposed(made.scroll):
+        made.scroll.show()
+    return made
+
+
+def show_wanted(column: Column, qtbot: QtBot) -> None:
+    column.wanted.show()
+    column.scroll.show_soon(column.wanted)
+    qtbot.waitUntil(lambda: column.is_shown)
+
+
+def test_what_is_wanted_comes_into_view(column: Column, qtbot: QtBot) -> None:
+    assert not column.is_shown
+    show_wanted(column, qtbot)
+
+
+def test_what_comes_later_pushes_nothing_out_of_view(column: Column, qtbot: QtBot) -> None:
+    show_wanted(column, qtbot)
+    qtbot.wait(100)  # the layout is done by now
+    column.late.show()
+    qtbot.waitUntil(lambda: column.filler.y() > 150)
+    qtbot.waitUntil(lambda: column.is_shown)
+    column.scroll.resize(200, 150)
+    qtbot.waitUntil(lambda: column.is_shown)
+
+
+@pytest.mark.parametrize("does", ["click", "scroll", "type"])
+def test_what_the_user_does_ends_it(column: Column, qtbot: QtBot, does: str) -> None:
+    show_wanted(column, qtbot)
+    bar = column.scroll.verticalScrollBar()
+    if does == "click":
+        qtbot.mouseClick(column.button, Qt.MouseButton.LeftButton)
+    elif does == "type":
+        qtbot.keyClick(column.button, Qt.Key.Key_Tab)
+    else:
+        qtbot.mouseClick(bar, Qt.MouseButton.LeftButton)
+    bar.setValue(0)
+    column.late.show()
+    qtbot.waitUntil(lambda: column.filler.y() > 150)
+    qtbot.wait(50)
+    assert bar.value() == 0
+
+
+def test_sentences_take_the_lines_that_they_need(qtbot: QtBot) -> None:
+    inside, said, below = QWidget(), Sentence(), QLabel("below")
+    layout = QVBoxLayout(inside)
+    for widget in (said, below):
+        layout.addWidget(widget)
+    below.setFixedHeight(300)
+    said.say("words that do not fit into a line " * 4)
+    scroll = Scroll(inside)
+    qtbot.addWidget(scroll)
+    scroll.resize(400, 200)
+    with qtbot.waitExposed(scroll):
+        scroll.show()
+    needed = said.heightForWidth(said.width())
+    assert needed > said.fontMetrics().height()
+    assert said.height() == needed
+    assert inside.height() == layout.heightForWidth(inside.width())

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_pix2pix.widgets.common.known_models import KnownModel, models
+
+
+class Model:
+    """Stands for a translator; nothing of it is looked at."""
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / f"{n}.safetensors" for n in range(12)]
+    for path in paths:
+        path.touch()
+    return paths
+
+
+def test_last_is_the_one_remembered_last(qtbot):
+    one, other = Model(), Model()
+    with qtbot.waitSignal(models().changed):
+        models().remember(one, "one")
+    models().remember(other, "other")
+    assert models().last().translator is other
+    models().remember(one, "one again")
+    assert [known.name for known in models().known()] == ["one again", "other"]
+
+
+def test_path_and_look_are_kept(files):
+    model = Model()
+    models().remember(model, "m", path=files[0], look={"colormap": "green"})
+    known = models().remember(model, "n")
+    assert (known.path, known.look) == (files[0], {"colormap": "green"})
+    assert models().of_file(files[0]) is known
+
+
+def test_file_that_two_threads_read_at_a_time_is_one_model(files):
+    first, second, chosen = Model(), Model(), models().of_file(files[0])
+    models().remember_read(first, chosen)
+    models().remember(Model(), "other")
+    known = models().remember_read(second, chosen)
+    assert (known.translator, known.path) == (first, files[0])
+    assert models().known()[0] is known
+    assert [one.name for one in models().known()] == ["0", "other"]
+
+
+def test_model_whose_file_was_written_over_has_none_any_more(files):
+    before, after = Model(), Model()
+    for model in (before, after):
+        models().remember(model, "trained")
+        models().remember(model, "saved", path=files[0])
+    found = [(one.translator, one.path) for one in models().known()]
+    assert found == [(after, files[0]), (before, None)]
+    assert models().of_file(files[0]).translator is after
+    # What is chosen in a dock is applied, whatever its file holds by now.
+    models().remember_read(before, KnownModel("saved", before, files[0]))
+    found = [(one.translator, one.path) for one in models().known()]
+    assert found == [(before, None), (after, files[0])]
+
+
+def test_recent_files_outlive_the_process(files):
+    for path in files:
+        models().remember(Model(), path.stem, path=path)
+    files[-2].unlink()
+    models.cache_clear()
+    assert models().recent_files() == (files[-1], *reversed(files[2:-2]))
+    last = models().last()
+    assert (last.name, last.path, last.translator) == ("11", files[-1], None)
+
+
+def test_one_recent_file_is_a_list_of_one(files):
+    models().remember(Model(), "m", path=files[0])
+    assert models().recent_files() == (files[0],)
+
+
+def test_nothing_is_known_at_first():
+    assert models().last() is None
+    assert models().recent_files() == ()

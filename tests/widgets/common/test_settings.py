@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_pix2pix
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.common.settings import PLUGIN, read_settings
+
+MANIFEST = Path(napari_pix2pix.__file__).parent / "napari.yaml"
+
+
+@pytest.fixture
+def page(plugin_settings, npe2pm):
+    """The plugin's page of the preferences."""
+    npe2pm.register(PluginManifest.from_file(MANIFEST))
+    from napari.settings import get_plugin_settings
+
+    return get_plugin_settings(PLUGIN)
+
+
+def test_defaults_are_those_without_a_page(page, monkeypatch):
+    with_page = read_settings()
+    monkeypatch.setitem(sys.modules, "napari.settings", None)  # as if this napari had none
+    assert read_settings() == with_page
+    assert with_page.device == TrainConfig().device
+    assert with_page.precision == TrainConfig().precision
+    assert with_page.autosave
+
+
+def test_what_the_user_set_is_read(page, tmp_path):
+    page.running.device = "cpu"
+    page.running.precision = "bf16-mixed"
+    page.files.models_folder = str(tmp_path)
+    page.files.autosave = False
+    page.files.autosave_folder = str(tmp_path / "saves")
+    read = read_settings()
+    assert (read.device, read.precision, read.autosave) == ("cpu", "bf16-mixed", False)
+    assert (read.models_folder, read.autosave_folder) == (tmp_path, tmp_path / "saves")
+    page.running.device = "  "
+    assert read_settings().device == "auto"
+
+
+def test_precisions_are_those_of_the_config(page):
+    manifest = PluginManifest.from_file(MANIFEST)
+    offered = manifest.contributions.configurations["running"].properties["precision"].enum
+    for precision in offered:
+        assert TrainConfig(precision=precision).precision == precision

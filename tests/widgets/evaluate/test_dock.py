@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import tiny
+
+from napari_pix2pix import evaluate, train
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.summary import score
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
+
+TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    dock = EvaluateDock(viewer)
+    qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
+    viewer.layers.events.inserted.connect(dock.reset_choices)
+    viewer.layers.events.removed.connect(dock.reset_choices)
+    return dock
+
+
+def run(dock: EvaluateDock, qtbot) -> tuple[str, bool]:
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.evaluate()
+    return tuple(ended.args)
+
+
+def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
+    stack = noise(2, 64, 64)
+    model = train(stack, 1 - stack, **TINY)
+    source = viewer.add_image(stack, name="source")
+    truth = viewer.add_image(1 - stack, name="truth", scale=(3, 2, 2))
+    dock.set_model(models().remember(model, "m"), [source], truth)
+    assert dock.check() == ""
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    expected = evaluate(model, stack, 1 - stack)
+    for side in ("prediction", "trivial"):
+        assert dock.scores[side] == pytest.approx(expected[side], nan_ok=True)
+    for one, other in zip(dock.scores["images"], expected["images"], strict=True):
+        assert one["prediction"] == pytest.approx(other["prediction"], nan_ok=True)
+    np.testing.assert_allclose(dock.difference.data, model(stack) - (1 - stack), atol=1e-6)
+    np.testing.assert_allclose(dock.difference.scale, (3, 2, 2))
+    assert dock._view.table.item(0, 1) is not None  # the trivial map's column
+
+
+def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
+    image, truth = noise(64, 64), noise(2, 64, 64, seed=1)
+    model = train(image, truth, channel_axis=(None, 0), **TINY)
+    source = viewer.add_image(image, name="source")
+    shown = viewer.add_image(truth, name="truth", scale=(1, 2, 2))  # says nothing of channels
+    dock.set_model(models().remember(model, "m"), [source], shown)
+    assert dock.check() == ""
+    said, is_error = run(dock, qtbot)
+    assert not is_error, said
+    assert dock.difference.data.shape == (2, 64, 64)
+    np.testing.assert_allclose(dock.difference.scale, (1, 2, 2))
+
+
+def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
+    truth, guess = noise(64, 64), noise(64, 64, seed=1)
+    shown = {"guess": guess, "truth": truth, "source": 2 * truth + 1}
+    layers = [viewer.add_image(image, name=name) for name, image in shown.items()]
+    inside = np.zeros((64, 64), np.uint8)
+    inside[8:40, 8:40] = 1
+    dock.set_prediction(layers[0], layers[1], source=layers[2])
+    dock.mask = viewer.add_labels(inside)
+    run(dock, qtbot)
+    low, high = np.percentile(truth[inside > 0], (0.1, 99.9))
+    expected = score(
+        guess[None],
+        truth[None],
+        kind="image",
+        valid=inside[None] > 0,
+        data_range=[high - low],
+        full=True,
+    )
+    assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
+    assert dock.scores["trivial"]["pearson"] == pytest.approx(1)
+    layers[0].name = "renamed since"
+    with qtbot.waitSignal(dock.ended):
+        dock.save_report(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Evaluation of guess" in page
+    assert "harder to beat" in page
+
+
+def test_labels_are_compared_as_labels(viewer, dock, qtbot):
+    y, x = np.mgrid[:64, :64]
+    labels = ((y // 16) * 4 + x // 16 + 1) * ((y % 16 > 3) & (x % 16 > 3))
+    guess = labels.copy()
+    guess[:16] = 0
+    layers = [viewer.add_labels(one) for one in (guess, labels)]
+    dock.set_prediction(*layers)
+    run(dock, qtbot)
+    assert dock.scores["prediction"]["f1"] == pytest.approx(2 * 12 / 28)
+    assert "trivial" not in dock.scores
+    assert set(np.unique(dock.difference.data)) == {0, 2}
+    assert not dock._view.scatter.isVisibleTo(dock)
+
+
+def test_a_second_difference_takes_the_place_of_the_first(viewer, dock, qtbot):
+    layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
+    dock.set_prediction(*layers)
+    run(dock, qtbot)
+    run(dock, qtbot)
+    assert len(viewer.layers) == 3
+    dock.adds_difference = False
+    viewer.layers.remove(dock.difference)
+    run(dock, qtbot)
+    assert len(viewer.layers) == 2
+
+
+def test_csv_holds_all_scores(viewer, dock, qtbot, tmp_path):
+    layers = [viewer.add_image(noise(3, 64, 64, seed=n)) for n in range(2)]
+    with pytest.raises(InputError, match="no scores yet"):
+        dock.export_csv(tmp_path / "s.csv")
+    dock.set_prediction(*layers)
+    run(dock, qtbot)
+    dock.export_csv(tmp_path / "s.csv")
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["all", "frame 0", "frame 1", "frame 2"]
+    assert float(rows[0]["prediction l1"]) == dock.scores["prediction"]["l1"]
+
+
+def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp_path):
+    stack = noise(2, 64, 64)
+    model = train(stack, 1 - stack, **TINY)
+    layers = [viewer.add_image(one) for one in (stack, 1 - stack)]
+    with pytest.raises(InputError, match="no scores yet"):
+        dock.save_report(tmp_path / "r.html")
+    dock.set_model(models().remember(model, "my model"), layers[:1], layers[1])
+    dock.segments = True
+    run(dock, qtbot)
+    assert "segmented_f1" in dock.scores["trivial"]
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.save_report(tmp_path / "r.html")
+    assert ended.args == [f"Written to {tmp_path / 'r.html'}.", False]
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "my model" in page
+    assert model.digest in page
+    assert page.count("data:image/png;base64,") >= 4
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.save_report(tmp_path / "none" / "r.html")
+    assert "there is no folder" in ended.args[0]
+
+
+def test_what_does_not_fit_is_said(viewer, dock):
+    assert "layer of the prediction" in dock.check()
+    small, large = viewer.add_image(noise(20, 20), name="a"), viewer.add_image(noise(30, 20))
+    dock.set_prediction(small, large)
+    assert "20 x 20" in dock.check()
+    assert not dock._view.evaluate.isEnabled()
+    with pytest.raises(InputError, match="20 x 20"):
+        dock.evaluate()
+    assert not dock.running
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError()])
+def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
+    def fail(*_args, **_how):
+        raise error
+
+    layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
+    dock.set_prediction(*layers)
+    monkeypatch.setattr("napari_pix2pix.evaluation.scoring.score", fail)
+    said, is_error = run(dock, qtbot)
+    assert is_error
+    assert said
+    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())
+
+
+def test_layer_that_is_gone_is_no_longer_chosen(viewer, dock):
+    layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
+    dock.set_prediction(*layers)
+    assert dock.check() == ""
+    viewer.layers.remove(layers[0])
+    assert "layer of the prediction" in dock.check()
+
+
+def test_the_last_result_and_its_source_are_offered(viewer, qtbot):
+    source = viewer.add_image(noise(64, 64), name="source")
+    viewer.add_image(noise(64, 64), name="truth")
+    record = {"source_id": str(source.unique_id)}
+    result = viewer.add_image(noise(64, 64), metadata={"napari-pix2pix": record})
+    dock = EvaluateDock(viewer)
+    qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
+    assert dock._view.prediction.layer == result
+    assert dock._view.sources.layers == (source,)
+    assert "layer of the truth" in dock.check()
+
+
+def test_viewer_closed_while_evaluating(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    layers = [viewer.add_image(noise(40, 64, 64, seed=n)) for n in range(2)]
+    dock = EvaluateDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Evaluate")
+    dock.set_prediction(*layers)
+    with qtbot.waitSignal(dock._runner.reported):
+        dock.evaluate()
+    viewer.close()
+    assert not dock.running
+
+
+@pytest.mark.usefixtures("in_step")
+def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
+    layers = [viewer.add_image(noise(6, 64, 64, seed=n)) for n in range(2)]
+    dock.set_prediction(*layers)
+    dock._runner.reported.connect(lambda _: dock.cancel())
+    said, is_error = run(dock, qtbot)
+    assert said.startswith("Cancelled")
+    assert not is_error
+    assert 0 < len(dock.scores["images"]) < 6
+    qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())

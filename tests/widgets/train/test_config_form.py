@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.widgets.common.fields import Choice, Number
+from napari_pix2pix.widgets.train._config_form import _PARTS, ConfigForm
+
+FIELDS = list(TrainConfig.model_fields)
+
+# A value of each field that is not the default, and one that its editor can show.
+OTHER: dict[str, Any] = {
+    "preset": "paper",
+    "epochs": 3,
+    "steps": 7,
+    "max_seconds": 2.5,
+    "device": "cpu",
+    "strategy": "ddp",
+    "precision": "32-true",
+    "source_kind": "image",
+    "target_kind": "classes",
+    "source_normalisation": "minmax",
+    "target_normalisation": "dtype",
+    "zoom": (0.5, 2.0),
+    "generator": "resnet",
+    "norm": "instance",
+    "classes": 3,
+    "smallest": 5,
+    "dropout_placement": "reference",
+    "upsampling": "resize",
+    "activation": "tanh",
+    "discriminator_norm": "none",
+    "discriminator_augmentation": "translation+cutout",
+    "adversarial": "wgan",
+    "reconstruction": "l2",
+    "decay": "linear",
+    "gradient_clip": 1.5,
+    "learning_rate": 2.5e-5,
+    "seed": 2**40 + 1,
+    "keep": "best",
+    "noise": "pixel",
+}
+
+
+def other_value(name: str) -> Any:
+    default = TrainConfig.model_fields[name].default
+    if name in OTHER:
+        return OTHER[name]
+    if isinstance(default, bool):
+        return not default
+    return 0.25 if isinstance(default, float) else default + 1
+
+
+@pytest.fixture
+def form(qtbot: QtBot) -> ConfigForm:
+    made = ConfigForm(FIELDS)
+    qtbot.addWidget(made)
+    return made
+
+
+def wheel(widget: QWidget) -> QWheelEvent:
+    event = QWheelEvent(
+        QPointF(3, 3),
+        QPointF(widget.mapToGlobal(QPoint(3, 3))),
+        QPoint(0, 0),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_shows_and_gives_its_value(form: ConfigForm, name: str) -> None:
+    assert form.values() == {}
+    assert form.editor(name).value() == TrainConfig.model_fields[name].default
+    form.set_value(name, other_value(name))
+    assert form.editor(name).value() == other_value(name)
+    assert form.values() == {name: other_value(name)}
+    form.reset(name)
+    assert form.values() == {}
+    assert form.editor(name).value() == TrainConfig.model_fields[name].default
+
+
+def test_editors_end_where_the_form_ends_unless_there_is_a_button(qtbot: QtBot) -> None:
+    form = ConfigForm(["patch", "batch"], headings=False)
+    qtbot.addWidget(form)
+    form.resize(300, 80)
+    with qtbot.waitExposed(form):
+        form.show()
+    assert form.editor("batch").widget.geometry().right() == form.rect().right()
+    form.set_value("patch", 64)
+    qtbot.waitUntil(lambda: form.editor("batch").widget.geometry().right() < form.rect().right())
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_says_what_it_is(form: ConfigForm, name: str) -> None:
+    assert form.editor(name).widget.toolTip() == TrainConfig.model_fields[name].description
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_changes_what_is_shown_and_sets_nothing(form: ConfigForm, preset: str) -> None:
+    form.set_preset(preset)
+    wanted = TrainConfig(preset=preset)  # type: ignore[arg-type]
+    shown = {name: form.editor(name).value() for name in FIELDS if name != "preset"}
+    assert shown == {name: getattr(wanted, name) for name in FIELDS if name != "preset"}
+    assert set(form.values()) <= {"preset"}
+
+
+def test_what_was_set_survives_another_preset(form: ConfigForm) -> None:
+    form.set_value("width", 48)
+    form.set_preset("paper")
+    assert form.values() == {"width": 48}
+
+
+def test_value_that_another_preset_has_anyway_is_no_longer_set(form: ConfigForm) -> None:
+    form.set_value("batch", 1)
+    form.set_preset("reference")
+    assert form.values() == {}
+
+
+def test_editing_and_editing_back(form: ConfigForm, qtbot: QtBot) -> None:
+    width = form.editor("width").widget
+    assert isinstance(width, Number)
+    with qtbot.waitSignal(form.changed):
+        width.setValue(12)
+    assert form.values() == {"width": 12}
+    width.setValue(32)
+    assert form.values() == {}
+
+
+def test_what_the_pairs_tell_is_a_default_and_can_be_overruled(form: ConfigForm) -> None:
+    form.set_found({"adversarial_weight": 0.0, "unknown": 1})
+    assert form.editor("adversarial_weight").value() == 0.0
+    assert form.values() == {}
+    form.set_value("adversarial_weight", 1.0)
+    assert form.values() == {"adversarial_weight": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"patch": 100}, "patch"),
+        ({"adversarial_full": 0.1}, "adversarial_full"),
+        ({"zoom": (2.0, 1.0)}, "zoom"),
+        ({"adversarial": "wgan"}, "adversarial"),
+    ],
+)
+def test_error_stands_below_its_field(form: ConfigForm, fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(**fields)
+    assert form.show_error(str(caught.value))
+    row = form._rows[named]
+    assert row.error.text() == str(caught.value)
+    form.clear_error()
+    assert row.error.text() == ""
+
+
+def test_error_of_no_field_is_refused(form: ConfigForm) -> None:
+    assert not form.show_error("Memory ran out.")
+
+
+@pytest.mark.parametrize("name", ["width", "norm", "zoom"])
+def test_wheel_changes_nothing(form: ConfigForm, name: str) -> None:
+    editor = form.editor(name)
+    before = editor.value()
+    kinds = (Number, Choice)
+    parts = [editor.widget, *editor.widget.findChildren(QWidget)]
+    spun = [part for part in parts if isinstance(part, kinds)]
+    assert spun
+    for part in spun:
+        assert not wheel(part).isAccepted()
+    assert editor.value() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2e-4", 2e-4), ("0.00025", 0.00025), ("12", 12.0), ("1e-9", 1e-9)]
+)
+def test_number_reads_and_writes_small_floats(qtbot: QtBot, text: str, value: float) -> None:
+    spin = Number()
+    qtbot.addWidget(spin)
+    spin.lineEdit().setText(text)
+    spin.interpretText()
+    assert spin.value() == value
+    assert float(spin.text()) == value
+
+
+def test_number_takes_no_words(qtbot: QtBot) -> None:
+    spin = Number()
+    qtbot.addWidget(spin)
+    spin.setValue(3)
+    spin.lineEdit().setText("many")
+    spin.interpretText()
+    assert spin.value() == 3
+
+
+def test_every_field_of_a_part_is_known_and_parts_leave_out_only_the_basics() -> None:
+    covered: list[str] = []
+    for first, last in _PARTS.values():
+        covered += FIELDS[FIELDS.index(first) : FIELDS.index(last) + 1]
+    assert [name for name in FIELDS if name not in covered] == ["preset"]
+    assert len(covered) == len(set(covered))

@@ -1,0 +1,675 @@
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+import pytest
+import tiny
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QLabel, QMessageBox
+
+import napari_pix2pix._train
+from napari_pix2pix._load import load
+from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.control import Control
+from napari_pix2pix.translator import Translator
+from napari_pix2pix.widgets.commands import open_dock
+from napari_pix2pix.widgets.common import settings
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.train._autosave import Autosave
+from napari_pix2pix.widgets.train._run_options import FIELDS
+from napari_pix2pix.widgets.train.dock import TrainDock
+
+TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1}
+
+MakeDock = Callable[..., tuple[Any, TrainDock]]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let autosaves go to a folder of the test's own."""
+    monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
+    return tmp_path / "data" / "autosave"
+
+
+@pytest.fixture
+def make_dock(make_napari_viewer_proxy: Callable[..., Any]) -> Generator[MakeDock]:
+    """Return a maker of docks in a viewer with two layers."""
+    made: list[TrainDock] = []
+
+    def make(viewer: Any = None, **fields: Any) -> tuple[Any, TrainDock]:
+        if viewer is None:
+            viewer = make_napari_viewer_proxy()
+            source = np.random.default_rng(0).random((96, 80)).astype(np.float32)
+            viewer.add_image(source, name="stain", scale=(2, 0.5), translate=(3, 4))
+            viewer.add_image(1 - source, name="dapi", colormap="magma")
+        dock = TrainDock(viewer)
+        viewer.window.add_dock_widget(dock, name=f"Train {len(made)}")
+        dock.set_fields(**{**TINY, "epochs": 1, "steps": 5, **fields})
+        made.append(dock)
+        return viewer, dock
+
+    yield make
+    while made:  # pytest holds the list for longer than napari allows docks to live
+        with suppress(RuntimeError):  # of a viewer that the test has closed
+            made.pop().close_work()
+
+
+def wait_for(qtbot: QtBot, dock: TrainDock, *states: str) -> None:
+    qtbot.waitUntil(lambda: dock.state in states)
+
+
+def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
+    status = dock.view.status
+    return tuple(button.isEnabled() for button in (status.train, status.pause, status.stop))
+
+
+def wait_until_ready(qtbot: QtBot, dock: TrainDock) -> None:
+    qtbot.waitUntil(lambda: dock.view.status.train.isEnabled())
+
+
+def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Path) -> None:
+    _, dock = make_dock()
+    states: list[str] = []
+    dock.state_changed.connect(states.append)
+    dock.train()
+    assert dock.state == "preparing"
+    wait_for(qtbot, dock, "done")
+    assert states == ["preparing", "training", "done"]
+    assert isinstance(dock.translator, Translator)
+    assert models().last().translator is dock.translator
+    dock.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").config == dock.translator.config
+    assert models().last().path == tmp_path / "model.safetensors"
+    steps, _ = dock.view.curves.points("L1")
+    assert steps[-1] == 5
+    assert dock.view.preview.steps == [0, 5]
+    assert dock.view.outcome.isVisibleTo(dock)
+    shown = {label.text() for label in dock.view.outcome.findChildren(QLabel)}
+    assert {"L1", "PSNR (dB)", "Pearson", "trivial map"} <= shown
+    assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
+
+
+def test_pause_resume_and_stop(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, begun = Control.wait, [0]
+
+    def count(control: Control) -> float:
+        waited = wait(control)
+        begun.append(begun[-1] + 1)
+        return waited
+
+    monkeypatch.setattr(Control, "wait", count)
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    assert buttons(dock) == (False, True, True)
+    dock.pause()
+    assert dock.state == "paused"
+    assert dock.view.status.pause.text() == "Resume"
+    before = begun[-1]
+    qtbot.wait(200)
+    assert begun[-1] <= before + 1  # the one that was under way
+    dock.resume()
+    qtbot.waitUntil(lambda: max(dock.view.curves.points("L1")[0], default=0) > before + 1)
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert dock.translator is not None
+    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
+
+
+def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    with pytest.raises(InputError, match="A training is going on"):
+        dock.train()
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+
+
+def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    selected = [layer.name for layer in viewer.layers.selection]
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    layer = viewer.layers["preview [stain]"]
+    assert layer.colormap.name == "magma"
+    np.testing.assert_allclose(layer.scale, (2, 0.5))
+    low, high = viewer.layers["stain"].extent.world
+    inside_low, inside_high = layer.extent.world
+    assert (inside_low >= low - 1e-9).all()
+    assert (inside_high <= high + 1e-9).all()
+    # The held-out strip ends where the source ends.
+    assert np.isclose(inside_high, high).any()
+    assert [layer.name for layer in viewer.layers.selection] == selected
+
+
+def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBot) -> None:
+    viewer = make_napari_viewer_proxy()
+    image = np.random.default_rng(0).random((96, 80)).astype(np.float32)
+    viewer.add_image(image, name="stain")
+    viewer.add_image(1 - image, name="dapi")
+    dock = open_dock(viewer, "Train")  # napari tells a plugin's dock of each layer that goes
+    dock.set_fields(**TINY, epochs=1, steps=3)
+    for _ in range(2):
+        dock.train()
+        wait_for(qtbot, dock, "done")
+        assert [layer.name for layer in viewer.layers].count("preview [stain]") == 1
+    dock.close_work()
+
+
+def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
+    viewer.layers.remove("preview [stain]")
+    seen = len(dock.view.preview.steps)
+    qtbot.waitUntil(lambda: len(dock.view.preview.steps) > seen)
+    assert [layer.name for layer in viewer.layers] == ["stain", "dapi"]
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+
+
+def test_layers_removed_renamed_and_changed_while_training(
+    make_dock: MakeDock, qtbot: QtBot
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    viewer.layers["stain"].name = "other"
+    viewer.layers["dapi"].data = np.zeros((10, 10))
+    viewer.layers.remove("other")
+    qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert dock.translator is not None
+    assert "96x80" in dock.translator.summary
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("odd shape"), "RuntimeError: odd shape"),
+        (RuntimeError("CUDA out of memory"), "Memory ran out"),
+        (InputError("Give other images."), "Give other images."),
+    ],
+)
+def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
+    make_dock: MakeDock,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
+) -> None:
+    _, dock = make_dock()
+    wait_until_ready(qtbot, dock)
+
+    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+        yield from ()
+        raise error
+
+    monkeypatch.setattr(napari_pix2pix._train, "training_events", events)
+    dock.train()
+    wait_for(qtbot, dock, "failed")
+    assert said in dock.view.status.error.text()
+    assert dock.view.status.error.isVisibleTo(dock)
+    assert buttons(dock) == (True, False, False)
+
+
+def test_memory_of_the_run_is_released(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_pix2pix.training.loop import TrainingLoop
+
+    seen: list[weakref.ref[Any]] = []
+    before = TrainingLoop.__init__
+
+    def spy(self: Any, state: Any, data: Any, *args: Any, **kwargs: Any) -> None:
+        seen.extend(weakref.ref(one) for one in (self, state, state.generator, data))
+        before(self, state, data, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingLoop, "__init__", spy)
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    gc.collect()
+    assert [one() for one in seen] == [None] * 4
+
+
+def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    viewer.close()
+    assert "the next Train dock offers to go on" in caplog.text
+    assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == "closed"
+    assert load(record.with_suffix(".safetensors")).config.width == 4
+
+
+@pytest.mark.parametrize("answer", ["No", "Yes"])
+def test_viewer_that_a_user_closes_asks_first(
+    make_dock: MakeDock,
+    qtbot: QtBot,
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    button = getattr(QMessageBox.StandardButton, answer)
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
+    window = dock.window()
+    window.close()  # as the menu and its shortcut do, in a test that asks for no confirmation
+    assert asked == [
+        "A training is going on. What it has learnt stays in the autosave. Stop it and close?"
+    ]
+    assert dock.state == ("training" if answer == "No" else "stopped")
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == ("running" if answer == "No" else "closed")
+
+
+def test_next_dock_offers_a_run_that_was_cut_off(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000, seed=3)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    viewer.window.remove_dock_widget(dock)
+    _, other = make_dock(viewer)
+    assert other.view.offer.isVisibleTo(other)
+    assert "stain → dapi" in other.view.offer.said.text()
+    other.view.offer.resume.click()
+    wait_for(qtbot, other, "training")
+    assert other.config.seed == 3
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
+    assert other.view.curves.points("L1")[0][0] > 1
+    other.stop()
+    wait_for(qtbot, other, "stopped")
+    assert len(list(own_folder.iterdir())) == 2
+
+
+def test_run_is_not_resumed_without_its_layers(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    dock.close_work()
+    viewer, other = make_dock()
+    viewer.layers["dapi"].name = "renamed"
+    other.view.offer.resume.click()
+    assert "open these layers first: dapi" in other.view.offer.said.text()
+    assert other.state == "idle"
+    other.view.offer.discard.click()
+    assert not other.view.offer.isVisibleTo(other)
+    assert list(own_folder.iterdir()) == []
+
+
+def test_removed_dock_stops(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    viewer.window.remove_dock_widget(dock)
+    assert dock.state == "stopped"
+    assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
+
+
+def test_two_docks_share_nothing(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, one = make_dock(steps=100_000, epochs=1000)
+    _, two = make_dock(viewer, width=8)
+    one.train()
+    two.train()
+    wait_for(qtbot, two, "done")
+    assert one.state in ("preparing", "training")
+    assert two.translator.config.width == 8
+    one.stop()
+    wait_for(qtbot, one, "stopped")
+    assert one.translator.config.width == 4
+
+
+def test_model_to_start_from_is_handed_on(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+        given.append(kwargs)
+        raise InputError("Enough.")
+        yield
+
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    model = dock.translator
+    monkeypatch.setattr(napari_pix2pix._train, "training_events", events)
+    for start in (None, model, Path("model.safetensors")):
+        dock.start_from = start
+        dock.train()
+        wait_for(qtbot, dock, "failed")
+        assert given[-1].get("start") == start
+    assert "start" not in given[0]
+
+
+def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    model = dock.translator
+    dock.view.form.reset_fields()
+    dock.start_from = model
+    assert not dock.view.form.options.preset.isEnabled()
+    wait_until_ready(qtbot, dock)
+    assert "Starts from a model" in dock.view.form.notes.text()
+    assert dock.view.form.advanced.editor("width").value() == 4  # the model's, and not the preset's
+    assert "width" not in dock.view.form.fields
+    dock.set_fields(steps=3)
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    assert dock.translator is not model
+    assert dock.translator.config.width == 4
+    assert dock.translator.started_from["steps"] == 5
+    dock.start_from = None
+    wait_until_ready(qtbot, dock)
+    assert dock.view.form.advanced.editor("width").value() == TrainConfig().width
+
+
+def test_model_that_does_not_fit_is_said_where_it_is_wrong(
+    make_dock: MakeDock, qtbot: QtBot, tmp_path: Path
+) -> None:
+    viewer, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    dock.save(tmp_path / "model.safetensors")
+    (tmp_path / "other.safetensors").write_bytes(b"nothing")
+    said, width = dock.view.form.options.start_error, dock.view.form.advanced._rows["width"].error
+    dock.start_from = tmp_path / "other.safetensors"
+    qtbot.waitUntil(lambda: "other.safetensors" in said.text())
+    assert not dock.view.status.train.isEnabled()
+    dock.start_from = tmp_path / "model.safetensors"
+    wait_until_ready(qtbot, dock)
+    assert said.text() == ""
+    dock.set_fields(width=6)
+    qtbot.waitUntil(lambda: "has width=4, got 6" in width.text())
+    dock.view.form.advanced.reset("width")
+    wait_until_ready(qtbot, dock)
+    viewer.layers["dapi"].data = np.arange(96 * 80, dtype=np.uint16).reshape(96, 80)
+    qtbot.waitUntil(lambda: "was trained on 1 of float32" in said.text())
+    assert not dock.view.status.train.isEnabled()
+    dock.train()  # what a script asks for is refused too
+    wait_for(qtbot, dock, "failed")
+    assert "was trained on 1 of float32" in dock.view.status.error.text()
+
+
+def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock(preset="reference")
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    dock.start_from = dock.translator
+    dock.set_fields(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    viewer.window.remove_dock_widget(dock)
+    _, other = make_dock(viewer, preset="light")
+    other.view.offer.resume.click()
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
+    assert other.view.curves.points("L1")[0][0] > 1
+    other.stop()
+    wait_for(qtbot, other, "stopped")
+    assert other.translator.config.preset == "reference"
+    assert other.translator.started_from["steps"] == 5
+
+
+def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    dock.save(path := Path(settings.read_settings().models_folder / "model.safetensors"))
+    loaded = load(path)
+    dock.start_from = loaded
+    assert dock.start_from is loaded
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_closed_dock_takes_its_preview_with_it(
+    make_dock: MakeDock, qtbot: QtBot, kept: bool
+) -> None:
+    viewer, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    assert "preview [stain]" in viewer.layers
+    if kept:
+        dock.view.preview.keep()
+    viewer.window.remove_dock_widget(dock)
+    assert ("preview [stain]" in viewer.layers) is kept
+
+
+def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folder: Path) -> None:
+    _, dock = make_dock()
+    wait_until_ready(qtbot, dock)
+    dock.train()
+    dock.stop()
+    assert "Stopping" in dock.view.status.said.text()
+    assert buttons(dock) == (False, False, False)
+    wait_for(qtbot, dock, "stopped")
+    assert "before the first step" in dock.view.status.said.text()
+    assert dock.translator is None
+    assert models().last() is None
+    assert list(own_folder.iterdir()) == []
+    qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
+
+
+def test_stop_breaks_off_the_reading_of_slow_layers(
+    make_dock: MakeDock, make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot
+) -> None:
+    read: list[int] = []
+    training, go_on = threading.Event(), threading.Event()
+
+    def slowly(block: np.ndarray) -> np.ndarray:
+        read.append(1)
+        if training.is_set() and len(read) > 4:
+            go_on.wait(60)
+        return block
+
+    viewer = make_napari_viewer_proxy()
+    image = np.random.default_rng(0).random((512, 512)).astype(np.float32)
+    slow = dask.array.from_array(image, chunks=32).map_blocks(slowly, dtype=np.float32)
+    viewer.add_image(slow, name="stain", contrast_limits=(0, 1))
+    viewer.add_image(1 - image, name="dapi")
+    _, dock = make_dock(viewer)
+    dock.add_pair(viewer.layers["stain"], viewer.layers["dapi"])
+    read.clear()
+    training.set()
+    dock.train()
+    qtbot.waitUntil(lambda: len(read) > 4)
+    dock.stop()
+    go_on.set()
+    wait_for(qtbot, dock, "stopped")
+    assert len(read) < 128  # of 256, of which most are sampled
+    assert dock.translator is None
+
+
+def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
+    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
+) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    dock.close_work()
+    _, other = make_dock()
+    other.view.offer.resume.click()
+    other.stop()
+    wait_for(qtbot, other, "stopped")
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == "closed"
+    assert record.with_suffix(".safetensors").exists()
+    assert other.view.offer.isVisibleTo(other)
+
+
+def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(steps=100_000, epochs=1000)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    dock.pause()
+    dock.stop()
+    dock.resume()
+    dock.pause()
+    assert "Stopping" in dock.view.status.said.text()
+    wait_for(qtbot, dock, "stopped")
+    assert dock.translator is not None
+
+
+def test_autosave_that_fails_at_the_end_loses_no_model(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Autosave, state: str) -> None:
+        raise FileError("Can't write the autosave.")
+
+    _, dock = make_dock()
+    monkeypatch.setattr(Autosave, "mark", refuse)
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    assert dock.translator is not None
+    assert "Can't write the autosave." in dock.view.health.text()
+
+
+def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    made = dock.translator(viewer.layers["stain"])
+    viewer.add_layer(made)
+    before = [layer.name for layer in viewer.layers]
+    made.data = np.zeros_like(made.data)
+    apply = open_dock(viewer, "Apply")
+    apply.set_layers([viewer.layers["stain"]])
+    with qtbot.waitSignal(apply.ended):
+        apply.apply()
+    assert [layer.name for layer in viewer.layers] == before
+    assert made.data.any()
+
+
+def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    assert not dock.view.status.train.isEnabled()
+    wait_until_ready(qtbot, dock)
+    assert "96" in dock.view.form.summary.text()
+    dock.view.form.basics.editor("patch").set_value(33)
+    assert not dock.view.status.train.isEnabled()
+    qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip())
+    with pytest.raises(ConfigError, match="patch should be"):
+        dock.train()
+    dock.view.form.basics.reset("patch")
+    dock.set_fields(patch=32)
+    wait_until_ready(qtbot, dock)
+    viewer.layers["dapi"].data = np.zeros((50, 50))
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
+    assert not dock.view.status.train.isEnabled()
+    viewer.layers["dapi"].data = np.arange(96 * 80).reshape(96, 80)
+    wait_until_ready(qtbot, dock)
+    assert not dock.view.form.pairs.has_error()
+
+
+def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
+    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, dock = make_dock(steps=100_000, epochs=1000)
+    wait_until_ready(qtbot, dock)
+    dock.train()
+    wait_for(qtbot, dock, "training")
+    looked: list[int] = []
+    dock.view.form._understanding.due.connect(lambda: looked.append(1))
+    viewer.layers["dapi"].data = np.zeros((50, 50))
+    qtbot.wait(500)
+    assert looked == []
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+    assert not dock.view.status.train.isEnabled()
+    qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
+
+
+def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
+    _, dock = make_dock(preset="reference", z_context=0, width=6)
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    viewer, _ = make_dock()
+    other = TrainDock(viewer)
+    assert other.config == dock.config
+    other.close_work()
+    other.deleteLater()
+
+
+def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
+    _, dock = make_dock()
+    before = dock.config
+    with pytest.raises(ConfigError, match="did you mean width"):
+        dock.set_fields(widht=8, batch=3)
+    assert dock.config == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"epochs": 2, "max_seconds": 60}, "one field for epochs and max_seconds, got 2 and 60"),
+        ({"devices": 2}, "devices is no field of the dock, got 2"),
+        ({"default_epochs": 7}, "default_epochs is no field of the dock"),
+    ],
+)
+def test_fields_that_the_form_can_not_hold_are_refused(
+    make_dock: MakeDock, fields: dict[str, Any], words: str
+) -> None:
+    _, dock = make_dock()
+    before = dock.config
+    with pytest.raises(ConfigError, match=words):
+        dock.set_fields(**fields)
+    assert dock.config == before
+    dock.set_fields(**TrainConfig(preset="reference", epochs=3).model_dump())
+    assert dock.config.epochs == 3
+
+
+def test_form_covers_every_field(make_dock: MakeDock) -> None:
+    _, dock = make_dock()
+    shown = {*FIELDS, *dock.view.form.basics.names, *dock.view.form.advanced.names}
+    # Several processes begin in a shell.
+    assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
+
+
+def test_save_without_a_model_is_refused(make_dock: MakeDock, tmp_path: Path) -> None:
+    _, dock = make_dock()
+    with pytest.raises(InputError, match="no model yet"):
+        dock.save(tmp_path / "model.safetensors")
+
+
+def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+    viewer, dock = make_dock()
+    dock.train()
+    wait_for(qtbot, dock, "done")
+    with qtbot.waitSignal(dock.apply_requested) as told:
+        dock.view.outcome.apply.click()
+    assert told.args == [dock.translator]
+    assert open_dock(viewer, "Apply").model.translator is dock.translator
+
+
+def test_half_a_pair_is_refused_in_words(make_dock: MakeDock) -> None:
+    viewer, dock = make_dock()
+    for names, side in (((["stain"], []), "target"), (([], ["dapi"]), "source")):
+        dock.clear_pairs()
+        dock.add_pair(*([viewer.layers[name] for name in side_names] for side_names in names))
+        with pytest.raises(InputError, match=f"Choose a layer as {side}"):
+            dock.train()
+        assert dock.state == "idle"

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QComboBox
+
+from napari_pix2pix.widgets.common.layer_choice import PREVIEW
+from napari_pix2pix.widgets.train._pair_rows import PairRows
+
+Viewer = Any
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Viewer]) -> Viewer:
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def rows(viewer: Viewer, qtbot: QtBot) -> PairRows:
+    """Return rows that follow the viewer as napari lets a dock's."""
+    made = PairRows(viewer)
+    viewer.window.add_dock_widget(made, name="rows")
+    return made
+
+
+def image(viewer: Viewer, name: str, **kwargs: Any) -> Any:
+    return viewer.add_image(np.zeros((20, 30)), name=name, **kwargs)
+
+
+def labels(viewer: Viewer, name: str) -> Any:
+    return viewer.add_labels(np.zeros((20, 30), int), name=name)
+
+
+def names(rows: PairRows) -> list[tuple[list[str], list[str]]]:
+    return [
+        ([layer.name for layer in one.sources], [layer.name for layer in one.targets])
+        for one in rows.choices()
+    ]
+
+
+def entries(combo: QComboBox) -> list[str]:
+    return [combo.itemText(index) for index in range(combo.count())]
+
+
+def test_first_row_takes_the_only_two_layers(viewer: Viewer, rows: PairRows) -> None:
+    assert names(rows) == [([], [])]
+    labels(viewer, "nuclei")
+    image(viewer, "stain")
+    assert names(rows) == [(["stain"], ["nuclei"])]
+
+
+def test_row_is_added_from_the_two_selected_layers(viewer: Viewer, rows: PairRows) -> None:
+    a, b, c, d = (image(viewer, name) for name in "abcd")
+    rows.clear()
+    viewer.layers.selection = {b, d}
+    rows.remove(0)
+    rows._add.click()
+    assert names(rows)[-1] == (["b"], ["d"])
+    viewer.layers.selection = {a, c}
+    rows._add.click()
+    assert names(rows)[-1] == (["a"], ["c"])
+
+
+def test_combos_follow_the_layers(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
+    a, b = image(viewer, "a"), labels(viewer, "b")
+    row = rows._rows[0]
+    assert entries(row.source) == ["a", "b"]
+    c = image(viewer, "c")
+    viewer.add_points(np.zeros((1, 2)), name="points")
+    viewer.add_image(np.zeros((4, 4)), name="preview", metadata={PREVIEW: True})
+    assert entries(row.source) == ["a", "b", "c"]
+    viewer.layers.move(0, 3)
+    assert entries(row.source) == ["b", "c", "a"]
+    a.name = "renamed"
+    assert entries(row.source) == ["b", "c", "renamed"]
+    assert row.source.text() == "renamed"
+    assert names(rows) == [(["renamed"], ["b"])]
+    with qtbot.waitSignal(rows.changed):
+        viewer.layers.remove("renamed")
+    assert names(rows) == [([], ["b"])]
+    assert row.source.text() == "choose a source"
+    assert (b in viewer.layers, c in viewer.layers) == (True, True)
+
+
+def test_masks_are_labels_or_shapes(viewer: Viewer, rows: PairRows) -> None:
+    image(viewer, "a"), image(viewer, "b"), labels(viewer, "inside")
+    viewer.add_shapes(name="drawn")
+    assert entries(rows._rows[0].inside) == ["none", "inside", "drawn"]
+
+
+def test_several_layers_become_channels(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
+    a, b, c = (image(viewer, name) for name in "abc")
+    rows.clear()
+    rows.add([a, b], [c], None, "stain 1")
+    (choice,) = rows.choices()
+    pair = choice.pair(copy=False)
+    assert (pair.source.channels, pair.target.channels, pair.condition) == (2, 1, "stain 1")
+    row = rows._rows[0]
+    assert row.source.text() == "a + b"
+    row.source.toggle(a)
+    assert names(rows) == [(["b"], ["c"])]
+    row.source.toggle(a)
+    assert names(rows) == [(["b", "a"], ["c"])]
+
+
+def test_click_on_a_box_ticks_it_and_a_click_on_a_name_takes_it_alone(
+    viewer: Viewer, rows: PairRows, qtbot: QtBot
+) -> None:
+    a, _b, _c = (image(viewer, name) for name in "abc")
+    rows.clear()
+    combo = rows._rows[0].source
+    combo.choose([a])
+    rows.window().show()
+    combo.showPopup()
+    view = combo.view()
+    place = view.visualRect(combo.model().index(2, 0))
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place.topLeft() + QPoint(8, 8))
+    assert [layer.name for layer in combo.layers] == ["a", "c"]
+    combo.hidePopup()
+    combo.activated.emit(1)
+    assert [layer.name for layer in combo.layers] == ["b"]
+    rows.window().hide()
+
+
+def test_layers_themselves_are_kept(viewer: Viewer, rows: PairRows) -> None:
+    a, _b = image(viewer, "a"), image(viewer, "b")
+    a.name = "x"
+    assert rows.choices()[0].sources[0] is a.__wrapped__
+
+
+def test_other_pixels_and_removed_rows_are_told(
+    viewer: Viewer, rows: PairRows, qtbot: QtBot
+) -> None:
+    a, b = image(viewer, "a"), labels(viewer, "b")
+    with qtbot.waitSignal(rows.changed):
+        a.data = np.ones((20, 30))
+    with qtbot.waitSignal(rows.changed):
+        b.paint((5, 5), 3)
+    rows.add([a], [b])
+    with qtbot.waitSignal(rows.changed):
+        rows._rows[1].less.click()
+    assert len(rows.choices()) == 1
+    rows._rows[0].less.click()
+    assert names(rows) == [([], [])]
+    with qtbot.assertNotEmitted(rows.changed):
+        a.data = np.zeros((20, 30))
+
+
+def test_mask_and_condition_show_when_they_are_set(viewer: Viewer, rows: PairRows) -> None:
+    a, b, m = image(viewer, "a"), image(viewer, "b"), labels(viewer, "m")
+    rows.clear()
+    rows.add([a], [b], m)
+    row = rows._rows[0]
+    assert row.extra.isVisibleTo(rows)
+    assert rows.choices()[0].mask is m.__wrapped__
+    viewer.layers.remove("m")
+    assert rows.choices()[0].mask is None
+
+
+def test_error_stands_below_its_row(viewer: Viewer, rows: PairRows) -> None:
+    rows.add_default()
+    rows.show_error(1, "Give other layers.")
+    assert rows.has_error()
+    assert rows._rows[1].error.text() == "Give other layers."
+    rows.clear_errors()
+    assert not rows.has_error()

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QLabel
+
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.train._patch_preview import PatchPreview
+
+CONFIG = TrainConfig(patch=32, depth=3, discriminator_layers=1, width=4)
+RNG = np.random.default_rng(0)
+LABELS = np.kron(np.arange(12).reshape(4, 3), np.ones((24, 24), int))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        RNG.random((96, 72)).astype(np.float32),
+        RNG.integers(0, 255, (96, 72, 3)).astype(np.uint8),
+        LABELS,
+        LABELS % 3,
+    ],
+    ids=["gray", "rgb", "instances", "classes"],
+)
+def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
+    source = RNG.random((96, 72)).astype(np.float32)
+    dialog = PatchPreview([Pair(source, target)], CONFIG)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.patches is not None)
+    patches: Any = dialog.patches
+    assert len(patches.sources) == len(patches.targets) == 6
+    assert {picture.shape for picture in patches.sources + patches.targets} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in patches.sources}) == 6
+    shown = [label for label in dialog.findChildren(QLabel) if not label.pixmap().isNull()]
+    assert len(shown) == 12
+    qtbot.waitUntil(dialog._other.isEnabled)
+    dialog._other.click()
+    qtbot.waitUntil(lambda: dialog.patches is not patches)
+    dialog.close()
+
+
+def test_what_is_wrong_is_said(qtbot: QtBot) -> None:
+    dialog = PatchPreview([Pair(np.zeros((96, 72)), np.zeros((96, 72)))], CONFIG)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(dialog._other.isEnabled)
+    assert dialog.patches is None
+    assert dialog._said.text().endswith(".")
+    dialog.close()

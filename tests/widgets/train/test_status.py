@@ -1,0 +1,65 @@
+"""How far a run is, drawn seldom: drawing takes from the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QMovie
+from qtpy.QtWidgets import QLabel
+
+from napari_pix2pix.training.events import Step
+from napari_pix2pix.widgets.train._status import RunStatus, State
+
+
+@pytest.fixture
+def status(qtbot: QtBot) -> RunStatus:
+    made = RunStatus()
+    qtbot.addWidget(made)
+    made._later.setInterval(50)
+    return made
+
+
+def step(number: int) -> Step:
+    return Step(number, 2, {}, {}, number / 100, 42.0)
+
+
+def test_the_last_of_many_steps_is_shown_once(status: RunStatus, qtbot: QtBot) -> None:
+    shown: list[int] = []
+    status.shown.connect(lambda: shown.append(1))
+    status.enter(State.TRAINING)
+    for number in range(1, 31):
+        status.show_step(step(number), epochs=3)
+    assert not shown
+    qtbot.waitUntil(lambda: bool(shown))
+    qtbot.wait(120)
+    assert len(shown) == 1
+    assert status.bar.format() == "Epoch 2/3, step 30, 42 s left"
+    assert status.bar.value() == 0.3 * status.bar.maximum()
+
+
+def test_a_run_that_has_ended_shows_no_step_any_more(status: RunStatus, qtbot: QtBot) -> None:
+    status.enter(State.TRAINING)
+    status.show_step(step(99), None)
+    status.enter(State.DONE)
+    qtbot.wait(120)
+    assert status.bar.value() == status.bar.maximum()
+    assert status.bar.format() == "%p%"
+
+
+def test_spinners_stand_still_during_a_run(status: RunStatus, qtbot: QtBot, tmp_path: Path) -> None:
+    pictures = [Image.new("L", (4, 4), value) for value in (0, 200)]
+    file = tmp_path / "spinner.gif"
+    pictures[0].save(file, save_all=True, append_images=pictures[1:], duration=50, loop=0)
+    spinner, idle = QLabel(status), QLabel(status)
+    for label in (spinner, idle):
+        label.setMovie(QMovie(str(file)))
+    spinner.movie().start()
+    status.enter(State.PREPARING)
+    assert spinner.movie().state() == QMovie.MovieState.Paused
+    status.enter(State.DONE)
+    assert spinner.movie().state() == QMovie.MovieState.Running
+    assert idle.movie().state() == QMovie.MovieState.NotRunning
+    spinner.movie().stop()
