@@ -7,7 +7,7 @@ from napari_pix2pix import evaluate, train
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
-from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.images import image_scores
 
 SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "spectrum"}
 

@@ -5,7 +5,7 @@ import pytest
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation import Measures, score_images
-from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.segmentation import segment_otsu
 
 
