@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.segmentation import Array, OtsuBaseline
-from napari_pix2pix.metrics.segmentation import Triple as Triple  # part of the face of this module
+from napari_pix2pix.metrics.segmentation import Array, Block, OtsuBaseline
+
+Triple: TypeAlias = tuple[Array, Array, Array]  # a Block whose valid pixels are given
 
 _CHUNK = 1 << 16  # pixels factorised at once, so that memory does not grow with the image
 _RANK_TOLERANCE = 1e-10  # directions this much weaker than the strongest are rounding alone
@@ -38,7 +39,7 @@ class LinearBaseline:
     offsets: tuple[float, ...]  # K
 
     @classmethod
-    def fit(cls, pairs: Iterable[Triple]) -> LinearBaseline:
+    def fit(cls, pairs: Iterable[Block]) -> LinearBaseline:
         """Fit by least squares over the valid and finite pixels of all pairs; C may be 0.
 
         Of all best fits the one with the smallest weights is taken, so constant or collinear
@@ -148,7 +149,7 @@ class DiscriminantBaseline:
     offsets: tuple[float, ...]  # K; the class with the largest sum is chosen
 
     @classmethod
-    def fit(cls, pairs: Iterable[Triple]) -> DiscriminantBaseline:
+    def fit(cls, pairs: Iterable[Block]) -> DiscriminantBaseline:
         """Fit to the valid pixels, whose source is finite, of all pairs.
 
         Classes are either equally likely, or as likely as they are frequent: the choice with the

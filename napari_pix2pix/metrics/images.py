@@ -145,7 +145,8 @@ def mean_scores(
 def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
     pairs = [(v, w) for v, w in zip(values, weights, strict=True) if w > 0 and not math.isnan(v)]
     total = sum(weight for _, weight in pairs)
-    return sum(value * weight for value, weight in pairs) / total if pairs else math.nan
+    # Shares first: one value alone stays what it is, to the last digit.
+    return sum(value * (weight / total) for value, weight in pairs) if pairs else math.nan
 
 
 def _score_channel(channel: Channel, full: bool) -> dict[str, float]:

@@ -23,7 +23,7 @@ from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_sc
 
 Array: TypeAlias = NDArray[Any]
 # Source (C, h, w), target (K, h, w), and None or bool that broadcasts to the target.
-Triple: TypeAlias = tuple[Array, Array, Array | None]
+Block: TypeAlias = tuple[Array, Array, Array | None]
 Segmenter: TypeAlias = Callable[[Array], Any]
 
 HAEMATOXYLIN = -1  # in place of a channel's number
@@ -73,7 +73,7 @@ class OtsuBaseline:
     @classmethod
     def fit(
         cls,
-        pairs: Iterable[Triple],
+        pairs: Iterable[Block],
         *,
         kind: LabelKind,
         rgb: bool = False,
@@ -153,7 +153,7 @@ class OtsuBaseline:
         above = plane > threshold_otsu(values)
         return finite & (above if self.bright else ~above)
 
-    def _dice(self, blocks: Sequence[Triple]) -> float:
+    def _dice(self, blocks: Sequence[Block]) -> float:
         both = total = 0
         for source, target, valid in blocks:
             predicted, true = self._foreground(source), target[0] != self.values[0]
@@ -164,7 +164,7 @@ class OtsuBaseline:
             total += int(np.count_nonzero(predicted) + np.count_nonzero(true))
         return 2 * both / total if total else 0.0
 
-    def _f1(self, blocks: Sequence[Triple]) -> float:
+    def _f1(self, blocks: Sequence[Block]) -> float:
         counts = [
             label_counts(self.predict(source), target, kind="instances", valid=valid)
             for source, target, valid in blocks
@@ -173,7 +173,7 @@ class OtsuBaseline:
         return pool_label_scores(counts)["f1"] if counts else 0.0
 
 
-def _two_values(blocks: Sequence[Triple]) -> tuple[int, int]:
+def _two_values(blocks: Sequence[Block]) -> tuple[int, int]:
     values = np.unique(np.concatenate([np.unique(target) for _, target, _ in blocks]))
     if len(values) != 2:
         raise InputError(
@@ -183,7 +183,7 @@ def _two_values(blocks: Sequence[Triple]) -> tuple[int, int]:
     return int(values[0]), int(values[1])
 
 
-def _white(blocks: Sequence[Triple]) -> float:
+def _white(blocks: Sequence[Block]) -> float:
     dtype = blocks[0][0].dtype
     if dtype.kind in "iu":
         return float(np.iinfo(dtype).max)
