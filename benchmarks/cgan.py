@@ -288,9 +288,9 @@ channel. 100 samples of each kind, beside 100 crops of test images. Made by
 - *s*: seconds of processor time for training, in one thread; bar {seconds}. Wall time says little
   here, since the machine was shared.
 - *right*: share of the samples that a texture classifier takes for the kind that was asked for; bar
-  0.90. The classifier (local binary patterns and gradients of gray, logistic regression) learnt real
-  crops, each as it is and once more blurred and with noise. *Real*: the same of test crops. *By
-  colour*: test crops, by a classifier that only knows the mean of each channel.
+  0.90. The classifier (local binary patterns and gradients of gray, logistic regression) learnt
+  real crops, each as it is and once more blurred and with noise. *Real*: the same of test crops.
+  *By colour*: test crops, by a classifier that only knows the mean of each channel.
 - *distance*: mean pairwise distance of the samples over that of real crops: 0 means
   that all are one image; bar 0.50. *In texture*: the same of the numbers that the classifier gets.
 - *dB*: log-spectral distance of the mean radial power spectra; *real dB* is that of crops of

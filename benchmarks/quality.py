@@ -134,7 +134,7 @@ def as_table(runs: list[dict[str, Any]]) -> str:
             lines.append(f"| {preset} | {minutes} | {steps:.0f} | {' | '.join(cells)} |")
     baseline = runs[0]["baseline"]
     lines.append(
-        f"| best linear map | - | - | {baseline['pearson']:.3f} | {baseline['ssim']:.3f} | "
+        f"| baseline (linear fit) | - | - | {baseline['pearson']:.3f} | {baseline['ssim']:.3f} | "
         f"{baseline['psnr']:.1f} |"
     )
     return "\n".join(lines) + "\n"
