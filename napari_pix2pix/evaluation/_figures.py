@@ -191,13 +191,13 @@ def _show_source(axes: Axes, source: Array, layout: Layout) -> None:
 def _show_intensities(
     axes: Sequence[Axes], truth: Array, prediction: Array, valid: NDArray[np.bool_]
 ) -> None:
-    known = np.where(valid, truth, np.nan)
-    low, high = _limits(known)
+    counted = np.where(valid, truth, np.nan)
+    low, high = _limits(counted)
     differences = np.where(valid, difference(prediction, truth, "image"), np.nan)
     most = (high - low) / 2
-    for one, image, title in zip(axes, (prediction, known), ("prediction", "truth"), strict=False):
-        one.imshow(image, cmap=_with_grey("gray"), vmin=low, vmax=high)
-        _title_picture(one, title)
+    for left, image, title in ((axes[0], prediction, "prediction"), (axes[1], counted, "truth")):
+        left.imshow(image, cmap=_with_grey("gray"), vmin=low, vmax=high)
+        _title_picture(left, title)
     axes[2].imshow(differences, cmap=_with_grey("RdBu_r"), vmin=-most, vmax=most)
     _title_picture(axes[2], f"difference (±{_short(most)})")
 
@@ -218,11 +218,11 @@ def _show_labels(
 
     background = np.zeros(truth.shape) if source is None else _scaled(_middle(source))
     differences = np.where(valid, difference(prediction, truth, kind), 0)
-    known = np.where(valid, truth, 0).astype(int)
-    shown = ((prediction.astype(int), "prediction"), (known, "truth"))
-    for one, (labels, title) in zip(axes, shown, strict=False):
-        one.imshow(label2rgb(labels, background, alpha=0.45, bg_color=None), interpolation="none")
-        _title_picture(one, title)
+    counted = np.where(valid, truth, 0)
+    for left, labels, title in ((axes[0], prediction, "prediction"), (axes[1], counted, "truth")):
+        overlay = label2rgb(labels.astype(int), background, alpha=0.45, bg_color=None)
+        left.imshow(overlay, interpolation="none")
+        _title_picture(left, title)
     colours = ListedColormap(["white", *_DIFFERENCES])
     axes[2].imshow(differences, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")
     _title_picture(axes[2], "difference")

@@ -63,8 +63,8 @@ class EvaluationResult(Mapping[str, Any]):
 
         All images, if none has one.
         """
-        known = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
-        return sorted(known, key=_rank, reverse=True) or list(self.image_scores)
+        defined = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
+        return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pooled scores, and ``images``: the name and the scores of each image."""

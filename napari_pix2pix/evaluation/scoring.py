@@ -47,7 +47,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationCase:
-    """A pair, and how it is predicted: by a model, or by a layer that is there."""
+    """A pair, and how it is predicted: by a model, or by an image that is given."""
 
     name: str  # may be empty if there are several frames
     pair: OpenPair  # source and truth; or prediction and truth, if there is no model
