@@ -242,7 +242,8 @@ class _Work:
     ) -> None:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.inference.uncertainty import summarise
-        from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
+        from napari_pix2pix.io.reading import image_planes
+        from napari_pix2pix.io.writing import check_translated, write_translated
         from napari_pix2pix.large_images import made_of
 
         planes, how = image_planes(image), {**self.how}

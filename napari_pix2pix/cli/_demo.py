@@ -18,8 +18,7 @@ from napari_pix2pix._train import training_events
 from napari_pix2pix.cli._progress import show_progress, to_json
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
-from napari_pix2pix.io.atomic import replacing
-from napari_pix2pix.io.paths import make_folder
+from napari_pix2pix.io.paths import make_folder, replacing
 from napari_pix2pix.napari_layers.samples import stain_nuclei
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator

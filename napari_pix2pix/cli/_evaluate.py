@@ -23,7 +23,7 @@ from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
-    from napari_pix2pix.io.pair_tables import Direction
+    from napari_pix2pix.io.datasets import Direction
 
 
 @click.command()

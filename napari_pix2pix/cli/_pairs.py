@@ -12,7 +12,7 @@ from napari_pix2pix.cli._options import PATH
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_pix2pix.io.pair_tables import Direction, PairSets
+    from napari_pix2pix.io.datasets import Direction, PairSets
 
 _OPTIONS = (
     click.argument("source", type=PATH, required=False),
@@ -87,8 +87,7 @@ def read_given_pairs(
     FileError, InputError
         When a file can't be read or used.
     """
-    from napari_pix2pix.io.datasets import read_pairs
-    from napari_pix2pix.io.pair_tables import PairSets, read_aligned, read_table
+    from napari_pix2pix.io.datasets import PairSets, read_aligned, read_pairs, read_table
 
     alone: dict[str, object] = {
         "SOURCE": source,

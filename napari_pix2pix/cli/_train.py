@@ -26,7 +26,7 @@ from napari_pix2pix.cli._pairs import (
 from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
-    from napari_pix2pix.io.pair_tables import Direction
+    from napari_pix2pix.io.datasets import Direction
     from napari_pix2pix.training.config import TrainConfig
 
 
