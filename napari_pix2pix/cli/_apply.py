@@ -22,7 +22,13 @@ from napari_pix2pix.cli._options import (
     json_option,
     overwrite_option,
 )
-from napari_pix2pix.cli._output import check_output, name_outputs, say_result, tag_outputs
+from napari_pix2pix.cli._output import (
+    check_output,
+    name_outputs,
+    say_result,
+    shell_message,
+    tag_outputs,
+)
 from napari_pix2pix.errors import Pix2PixError
 
 # Other modules are imported by the command: --help does not wait for torch.
@@ -158,7 +164,7 @@ def apply(
             elif len(inputs) == 1:
                 raise error
             else:
-                failed[str(source)] = str(error)
+                failed[str(source)] = shell_message(error)
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)

@@ -186,7 +186,7 @@ TABLE = "source,target\nsource/0.tif,A/0.tif\n"
         ("--pairs pairs.csv --condition A", "so --condition can't be given"),
         ("--pairs pairs.csv --validate source A", "so --validate can't be given"),
         ("--pairs none.csv", "There is no file none.csv"),
-        ("--pairs held.csv", "All pairs of the table are there to validate on"),
+        ("--pairs held.csv", "All pairs of the table are for validation"),
         ("source A --validate source A --validation 0.5", "--validation 0.5 would hold out"),
         ("source A --validate source none", "no file or folder none"),
         ("--no-source", "Missing argument 'TARGET'"),
