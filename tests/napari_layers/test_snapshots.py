@@ -54,7 +54,7 @@ def test_snapshot_says_what_the_layer_says(layer):
     taken = snapshot(layer)
     data = layer.data[0] if layer.multiscale else layer.data
     assert taken.name == "source"
-    assert taken.place == transform_of(layer)
+    assert taken.transform == transform_of(layer)
     assert taken.rgb == getattr(layer, "rgb", False)
     assert taken.labels == isinstance(layer, Labels)
     assert taken.field_shape == tuple(data.shape[: layer.ndim])
@@ -119,7 +119,7 @@ def test_channels_are_known_by_their_label(label):
     taken = snapshot(image(2, 5, 6, 7, axis_labels=("t", label, "y", "x")))
     planes = planes_of([taken])
     assert (planes.frames, planes.channels, planes.layout) == (2, 5, Layout(channel_axis=-3))
-    assert taken.field_place.axis_labels == ("t", "y", "x")
+    assert taken.field_transform.axis_labels == ("t", "y", "x")
     assert taken.field_shape == (2, 6, 7)
 
 
