@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +106,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _reader_of(path: Path) -> Any:
+def _reader_of(path: Path) -> Callable[[Path], ImageFile]:
     """Choose the reader of a file; its libraries are imported only now."""
     if path.is_dir():
         from napari_pix2pix.io.zarr_file import is_zarr, read_zarr
