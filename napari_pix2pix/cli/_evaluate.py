@@ -11,6 +11,7 @@ import click
 
 from napari_pix2pix.cli._options import (
     PATH,
+    PairArguments,
     axes_option,
     condition_of,
     condition_option,
@@ -24,7 +25,6 @@ from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
-    from napari_pix2pix.io.datasets import Direction
 
 
 @click.command()
@@ -52,12 +52,7 @@ if TYPE_CHECKING:
 @json_option
 def evaluate(
     model: Path,
-    source: Path | None,
-    target: Path | None,
-    pairs: Path | None,
-    aligned: Path | None,
-    direction: Direction | None,
-    mask: Path | None,
+    named: PairArguments,
     condition: str | None,
     axes: str | None,
     csv: Path | None,
@@ -91,17 +86,7 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
     translator = load(model)
-    sets = read_pair_sets(
-        source,
-        target,
-        pairs=pairs,
-        aligned=aligned,
-        direction=direction,
-        mask=mask,
-        condition=condition,
-        axes=axes,
-        test=True,
-    )
+    sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
     chosen = [
         replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -109,7 +94,7 @@ def evaluate(
     scores = evaluate_pairs(
         translator,
         chosen,
-        labels=None if labels is None else _read_labels(chosen, source, labels, axes),
+        labels=None if labels is None else _read_labels(chosen, named.source, labels, axes),
         measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
         name=model.name,
     )

@@ -8,6 +8,9 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -64,11 +67,29 @@ _PAIRS_OPTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class PairArguments:
+    """How a command names its pairs: SOURCE and TARGET, --pairs or --aligned; and --mask."""
+
+    source: Path | None
+    target: Path | None
+    pairs: Path | None
+    aligned: Path | None
+    direction: Direction | None
+    mask: Path | None
+
+
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command SOURCE and TARGET, --pairs, --mask, --aligned and --direction."""
+    """Give a command the arguments and options of `PairArguments`, as the argument `named`."""
+
+    @wraps(command)
+    def with_named(**arguments: Any) -> Any:
+        named = {field.name: arguments.pop(field.name) for field in dataclass_fields(PairArguments)}
+        return command(named=PairArguments(**named), **arguments)
+
     for option in reversed(_PAIRS_OPTIONS):
-        command = option(command)
-    return command
+        with_named = option(with_named)
+    return with_named
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,20 +152,15 @@ def _format(value: Any) -> str:
 
 
 def read_pair_sets(
-    source: Path | None,
-    target: Path | None,
+    named: PairArguments,
     *,
-    pairs: Path | None,
-    aligned: Path | None = None,
-    direction: Direction | None = None,
     axes: str | None,
-    mask: Path | None,
     condition: str | None,
     validate: tuple[Path, Path] | None = None,
     no_source: bool = False,
     test: bool = False,
 ) -> PairSets:
-    """Read the pairs that a command was given, and print the notes about their files.
+    """Read the pairs that a command names, and print the notes about their files.
 
     With `test`, --aligned reads the images to score. Raises a `click.UsageError` unless exactly one
     way to name pairs was used.
@@ -152,29 +168,30 @@ def read_pair_sets(
     from napari_pix2pix.io.datasets import PairSets, read_aligned, read_pairs, read_table
 
     others: dict[str, object] = {
-        "SOURCE": source,
-        "--mask": mask,
+        "SOURCE": named.source,
+        "--mask": named.mask,
         "--condition": condition,
         "--validate": validate,
         "--no-source": no_source or None,
     }
-    if direction is not None and aligned is None:
+    if named.direction is not None and named.aligned is None:
         raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
-    if pairs is not None:
-        _check_alone("--pairs", "put it into the table", {**others, "--aligned": aligned})
-        sets = read_table(pairs, axes=axes)
-    elif aligned is not None:
+    if named.pairs is not None:
+        _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
+        sets = read_table(named.pairs, axes=axes)
+    elif named.aligned is not None:
         _check_alone("--aligned", "leave one of the two out", others)
-        sets = read_aligned(aligned, direction or "AtoB", test=test, axes=axes)
+        sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, axes=axes)
     elif no_source:
-        images = _target_alone(source, target, validate)
-        train, notes = read_pairs(None, images, mask=mask, condition=condition, axes=axes)
+        images = _target_alone(named.source, named.target, validate)
+        train, notes = read_pairs(None, images, mask=named.mask, condition=condition, axes=axes)
         sets = PairSets(train, [], notes)
-    elif source is None or target is None:
-        missing = "SOURCE" if source is None else "TARGET"
+    elif named.source is None or named.target is None:
+        missing = "SOURCE" if named.source is None else "TARGET"
         raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
     else:
-        train, notes = read_pairs(source, target, mask=mask, condition=condition, axes=axes)
+        both = named.source, named.target
+        train, notes = read_pairs(*both, mask=named.mask, condition=condition, axes=axes)
         sets = PairSets(train, [], notes)
         if validate is not None:
             held_out, more = read_pairs(*validate, condition=condition, axes=axes)

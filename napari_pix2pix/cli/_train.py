@@ -10,6 +10,7 @@ import click
 
 from napari_pix2pix.cli._options import (
     PATH,
+    PairArguments,
     axes_option,
     check_training_sets,
     config_options,
@@ -23,7 +24,6 @@ from napari_pix2pix.cli._output import check_output, say_result, score_table
 from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
-    from napari_pix2pix.io.datasets import Direction
     from napari_pix2pix.training.config import TrainConfig
 
 
@@ -53,12 +53,7 @@ if TYPE_CHECKING:
 @json_option
 @config_options
 def train(
-    source: Path | None,
-    target: Path | None,
-    pairs: Path | None,
-    aligned: Path | None,
-    direction: Direction | None,
-    mask: Path | None,
+    named: PairArguments,
     no_source: bool,
     condition: str | None,
     validate: tuple[Path, Path] | None,
@@ -102,16 +97,7 @@ def train(
         click.echo(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)
     is_main = _start_processes(config)
     sets = read_pair_sets(
-        source,
-        target,
-        pairs=pairs,
-        aligned=aligned,
-        direction=direction,
-        mask=mask,
-        condition=condition,
-        validate=validate,
-        axes=axes,
-        no_source=no_source,
+        named, axes=axes, condition=condition, validate=validate, no_source=no_source
     )
     check_training_sets(sets, fields["validation"])
     if sets.validation:
