@@ -6,12 +6,17 @@ DEMO ?= demo
 BENCHMARKS ?= imports step quality pairs apply gui looking paper
 PYTEST_FLAGS ?=
 PYTEST_JOBS ?= 2
+OUT ?= constraints.txt
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+
+# One half of the tests can't reach the coverage floor, so only both together are held to it.
+MEASURED = --cov --cov-report= --cov-fail-under=0
 
 # Tests open windows: on a screen of their own where there is Xvfb, so that their size is known.
 SCREEN = -screen 0 1600x1000x24 +extension GLX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pyside6 check bench clean system-libraries
+.PHONY: help demo test test-pyside6 coverage check constraints bench clean system-libraries
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -26,17 +31,27 @@ test: .venv/installed | system-libraries  ## run the tests, docks on PyQt6 (some
 test-pyside6: .venv-pyside6/installed | system-libraries  ## run the tests that know Qt on PySide6
 	$(call run_tests,.venv-pyside6,window)
 
-check: .venv/installed  ## check format, lint and types
+coverage: .venv/installed | system-libraries  ## run the tests of make test, and fail below the coverage floor
+	$(call run_tests,.venv,not window,$(MEASURED))
+	$(call run_tests,.venv,window,$(MEASURED) --cov-append)
+	.venv/bin/coverage report
+
+check: .venv/installed  ## check format, lint, types, spelling and GitHub workflows
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/typos
+	.venv/bin/zizmor --offline --no-progress .github
+
+constraints:  ## write constraints.txt anew (another torch: TORCH=2.13.0; into another file: OUT=new.txt)
+	$(PYTHON) tools/make_constraints.py --torch $(TORCH) --out $(OUT)
 
 bench: .venv/installed  ## run the benchmarks (an hour and more; one of them: BENCHMARKS=imports)
 	@set -e; $(on_a_screen); \
 	for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; "$$@" .venv/bin/python benchmarks/$$name.py; done
 
 clean:  ## remove the environments and all that was built or written by a tool
-	rm -rf .venv .venv-pyside6 build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pyside6 build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system-libraries:
@@ -66,5 +81,5 @@ endef
 # That none is selected (5) is no failure: a name may be in one of the halves only.
 define run_tests
 @$(on_a_screen); \
-"$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "$(2)" $(PYTEST_FLAGS) || test $$? -eq 5
+"$$@" $(1)/bin/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "$(2)" $(3) $(PYTEST_FLAGS) || test $$? -eq 5
 endef

@@ -20,7 +20,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-# Debian 13 and Ubuntu 24.04 renamed some libraries to NAMEt64.
+# Debian 13 and Ubuntu 24.04 renamed some libraries: a "t64" follows the name.
 installed="$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' \
     "${PACKAGES[@]}" "${PACKAGES[@]/%/t64}" 2>/dev/null | sed -n 's/^installed //p' || true)"
 missing=()
