@@ -137,22 +137,9 @@ def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> Pair
     ``train`` or ``validation`` (empty: train). Paths are relative to the table. If no line has a
     ``source``, the pairs have none.
 
-    Parameters
-    ----------
-    path : path-like
-        Text in UTF-8, with commas, semicolons or tabs between the cells.
-    axes : str, optional
-        As in `read_pairs`.
-
-    Returns
-    -------
-    PairSets
-        Pairs are named by their source's file, or their target's, and their line.
-
-    Raises
-    ------
-    FileError, InputError
-        When the table or a file in it can't be read or used; the message names the line.
+    The table is text in UTF-8, with commas, semicolons or tabs between the cells; `axes` is as in
+    `read_pairs`. Pairs are named by their source's file, or their target's, and their line. Errors
+    name the line too.
     """
     path = Path(path)
     rows = list(_rows(path))

@@ -44,19 +44,8 @@ def make_folder(path: Path) -> None:
 def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to `path` if all went well.
 
-    After an error the old file is as it was, and nothing new is left behind.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write.
-    folder : bool
-        Whether it is a folder (OME-Zarr).
-
-    Raises
-    ------
-    FileError
-        No such folder, no permission, disk full: the system's reason is in the sentence.
+    After an error the old file is as it was, and nothing new is left behind. `folder` says that
+    what is written is a folder (OME-Zarr).
     """
     parent = path.parent
     if not parent.is_dir():
@@ -130,25 +119,9 @@ def match_by_name(
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Pair source and target files that have the same name apart from their endings.
 
-    A single source and a single target are a pair whatever their names.
-
-    Parameters
-    ----------
-    sources, targets : sequence of Path
-    side, partner : str
-        What messages call the sources and the targets.
-
-    Returns
-    -------
-    pairs : list of (Path, Path)
-        In the order of `sources`.
-    unmatched : list of str
-        One sentence for each side that has files without a partner.
-
-    Raises
-    ------
-    InputError
-        No names match, or two files of one side have the same name.
+    A single source and a single target are a pair whatever their names. Pairs are in the order of
+    `sources`; for each side that has files without a partner, a sentence names them. `side` and
+    `partner` are what messages call the two.
     """
     if len(sources) == len(targets) == 1:
         return [(sources[0], targets[0])], []

@@ -37,18 +37,6 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     axes : str, optional
         One letter per axis (TZCYXS, Q for any other), instead of those in the file. Pixel sizes
         that the file states for these letters are kept.
-
-    Returns
-    -------
-    ImageFile
-        The array (bool, integer or real) with its axes, pixel sizes and units.
-
-    Raises
-    ------
-    FileError
-        The file is missing or can't be read, or no reader understands it.
-    InputError
-        Its axes are unknown and not given, `axes` don't fit, or its values are not real numbers.
     """
     path = Path(path)
     if not path.exists():

@@ -36,19 +36,8 @@ def find_run(
 ) -> dict[str, Any]:
     """Return the record of the run to resume; empty if a new run starts.
 
-    Parameters
-    ----------
-    path : Path
-        The output.
-    run : mapping
-        JSON values by name: what the image is to be made of.
-    resume, overwrite : bool
-        Whether to continue from what is there, or to replace it.
-
-    Raises
-    ------
-    FileError
-        The output or an unfinished run is in the way, or that run was made of something else.
+    `run` says in JSON values what the output at `path` is to be made of. Raises a `FileError` if
+    the output or an unfinished run is in the way, or if that run was made of something else.
     """
     if path.exists() and not overwrite:
         raise FileError(

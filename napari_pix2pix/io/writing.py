@@ -59,18 +59,6 @@ def write_image(
         See `ImageSpec`; `read_record` reads it.
     overwrite : bool
         False refuses a path that exists.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    FileError
-        Unknown ending, no such folder, no permission, disk full, or a file in the way.
-    InputError
-        The format can't hold the array's type or axes, or `axes` don't fit the array.
     """
     path = Path(path)
     write = find_writer(path)
@@ -194,23 +182,7 @@ def write_translated(
 ) -> Path:
     """Write a translated image with the axes, pixel sizes and units of its source.
 
-    Parameters
-    ----------
-    path : path-like
-        The file; its ending chooses the format.
-    array : numpy.ndarray
-        The translation of `source`.
-    source : ImageFile
-        The image that was translated.
-    layout : Layout
-        Where `array` has its channels.
-    record, overwrite
-        As for `write_image`.
-
-    Returns
-    -------
-    Path
-        The file.
+    `layout` says where `array`, the translation of `source`, has its channels.
     """
     axes = translated_axes(source, layout)
     order = file_axes(path, axes)

@@ -45,29 +45,12 @@ class ProgressReporter:
 def run_responsive(
     work: Callable[[ProgressReporter], T], *, title: str, stop: Callable[[], None] | None = None
 ) -> T:
-    """Run work and keep the viewer, if one is open, responsive.
+    """Run work, in a thread of its own if a viewer is open, and keep the viewer responsive.
 
-    Parameters
-    ----------
-    work : callable
-        Takes a `ProgressReporter`. With a viewer it runs in a thread of its own.
-    title : str
-        Of the bar in napari's activity dock. Its Cancel stops the work, as do Ctrl+C and closing
-        the last viewer.
-    stop : callable, optional
-        Asks the work to end soon and return what it has. Without it stopped work is aborted.
-
-    Returns
-    -------
-    object
-        The result of `work`; its exceptions are raised here.
-
-    Raises
-    ------
-    InputError
-        Other work is already running.
-    KeyboardInterrupt
-        Work without `stop` was stopped, or Ctrl+C was pressed twice.
+    The result of `work` is returned and its exceptions are raised. `title` is that of the bar in
+    napari's activity dock. Its Cancel stops the work, as do Ctrl+C and closing the last viewer.
+    `stop` asks the work to end soon and return what it has; without it, and after a second Ctrl+C,
+    the work is aborted with a `KeyboardInterrupt`. Raises an `InputError` if other work is running.
     """
     if not _viewer_is_open():
         return work(ProgressReporter())

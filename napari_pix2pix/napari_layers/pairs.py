@@ -161,26 +161,12 @@ def transforms_differ(layers: Sequence[Layer]) -> str:
 
 
 def mask_of(layer: Layer, like: Snapshot) -> Any:
-    """Rasterise a mask in the pixels of a source.
+    """Rasterise a mask in the pixels of a source: boolean, (..., Y, X), or (Y, X) for all frames.
 
-    Parameters
-    ----------
-    layer : Labels or Shapes
-        Labels: all pixels that are not 0. Shapes: their inside, where the viewer shows them. Shapes
-        with as many axes as the source apply to the frame they are drawn in, others to all frames.
-    like : Snapshot
-        The source.
-
-    Returns
-    -------
-    array
-        Boolean, of the source's frames, height and width, or (Y, X) for all frames. Lazy labels are
-        returned as they are.
-
-    Raises
-    ------
-    InputError
-        Another kind of layer, another size, or a mask that covers no pixel.
+    Of Labels, all pixels that are not 0; lazy labels are returned as they are. Of Shapes, their
+    inside, where the viewer shows them: shapes with as many axes as the source apply to the frame
+    they are drawn in, others to all frames. Another kind of layer, another size, or a mask that
+    covers no pixel raises an `InputError`.
     """
     from napari.layers import Labels, Shapes
 

@@ -30,27 +30,12 @@ def output_layer(
     metadata: Mapping[str, Any] | None = None,
     look: Mapping[str, Any] | None = None,
 ) -> Layer:
-    """Make a layer at the place of its source; it is not added to a viewer.
+    """Make an Image or Labels layer at the place of its source; it is not added to a viewer.
 
-    Parameters
-    ----------
-    array : numpy.ndarray
-        The translation of the source.
-    like : Snapshot
-        The source, or the first of several.
-    layout : Layout
-        Where the array has its channels; the layer has them on its first axis, except RGB.
-    kind : {"image", "classes", "instances"}
-        All but "image" becomes a Labels layer.
-    name : str
-    metadata : mapping, optional
-    look : mapping, optional
-        ``colormap``, ``contrast_limits`` and ``gamma`` of an image that is not RGB; by default gray
-        from the lowest to the highest value.
-
-    Returns
-    -------
-    Image or Labels
+    `like` is the source, or the first of several. `layout` says where `array` has its channels; the
+    layer has them on its first axis, except RGB. Any `kind` but "image" becomes a Labels layer.
+    `look` may hold ``colormap``, ``contrast_limits`` and ``gamma`` of an image that is not RGB; by
+    default it is gray from the lowest to the highest value.
     """
     from napari.layers import Image, Labels
 
@@ -175,21 +160,9 @@ def result_record(
 ) -> dict[str, Any]:
     """Describe a result for the metadata of its layer.
 
-    Parameters
-    ----------
-    sources : sequence of Snapshot
-        A layer, or several that are its channels; empty if the model takes no source.
-    model, digest : str
-        Name and hash of the model.
-    condition : hashable
-    trained_on : str
-        Summary of the model's training.
-    scores : mapping
-        Of the training, for prediction and baseline.
-    samples : int
-        Number of samples drawn.
-    shown : str
-        Which sample this is, or which statistic of the samples; empty for a single result.
+    `sources` are the layers of one image; empty if the model takes none. `digest` is the model's
+    hash; `trained_on` and `scores` are those of its training. Of several `samples`, `shown` names
+    this sample, or a statistic of them; it is empty for a single result.
     """
     return {
         "model": model,
