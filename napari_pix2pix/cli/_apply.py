@@ -22,7 +22,13 @@ from napari_pix2pix.cli._options import (
     json_option,
     overwrite_option,
 )
-from napari_pix2pix.cli._output import check_output, name_outputs, say_result, tag_outputs
+from napari_pix2pix.cli._output import (
+    check_output,
+    name_outputs,
+    say_result,
+    shell_message,
+    tag_outputs,
+)
 from napari_pix2pix.errors import Pix2PixError
 
 # Other modules are imported by the command: --help does not wait for torch.
@@ -158,7 +164,7 @@ def apply(
             elif len(inputs) == 1:
                 raise error
             else:
-                failed[str(source)] = str(error)
+                failed[str(source)] = shell_message(error)
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
@@ -242,7 +248,8 @@ class _Work:
     ) -> None:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.inference.uncertainty import summarise
-        from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
+        from napari_pix2pix.io.reading import image_planes
+        from napari_pix2pix.io.writing import check_translated, write_translated
         from napari_pix2pix.large_images import made_of
 
         planes, how = image_planes(image), {**self.how}

@@ -51,8 +51,8 @@ def discriminator_map(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
-    from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
-    from napari_pix2pix.io.reading import read_image
+    from napari_pix2pix.io.reading import image_planes, read_image
+    from napari_pix2pix.io.writing import check_translated, write_translated
 
     check_output(out, overwrite=overwrite)
     translator = load(model)

@@ -61,8 +61,8 @@ def sample(
     napari-pix2pix sample cells.safetensors -o cells/ --condition GFP --n 4 --size 256 --seed 1
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
-    from napari_pix2pix.io.datasets import write_made
     from napari_pix2pix.io.paths import make_folder
+    from napari_pix2pix.io.writing import write_made
 
     translator = load(model)
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]

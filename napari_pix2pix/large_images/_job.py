@@ -23,8 +23,7 @@ from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import spread_of, summarise
-from napari_pix2pix.io.datasets import image_planes
-from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.reading import image_planes, read_image
 from napari_pix2pix.large_images._blocks import Block, Plan
 from napari_pix2pix.translator import Translator
 

@@ -22,10 +22,10 @@ from napari_pix2pix.inference.model import needs_whole, network_grid
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
-from napari_pix2pix.io.datasets import file_axes, image_planes, translated_axes
-from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.provenance import read_record
-from napari_pix2pix.io.resumable import GrowingImage, Outline, find_run, fingerprint
+from napari_pix2pix.io.image_file import ImageFile, ImageSpec
+from napari_pix2pix.io.reading import image_planes, read_record
+from napari_pix2pix.io.resumable import GrowingImage, find_run, fingerprint
+from napari_pix2pix.io.writing import file_axes, translated_axes
 from napari_pix2pix.io.zarr_file import CHUNK
 from napari_pix2pix.large_images._blocks import Plan, parse_frames, parse_region
 from napari_pix2pix.large_images._job import (
@@ -195,7 +195,7 @@ def _outline(
     plan: Plan,
     output: Any,
     record: Mapping[str, Any],
-) -> Outline:
+) -> ImageSpec:
     """Say what the file will be like."""
     layout = translator.target_codec.layout
     pixel = translator.for_dtypes(planes.dtype).target_like(output)
@@ -207,7 +207,7 @@ def _outline(
     begin = {"Y": region.top, "X": region.left}
     if letters:
         begin[letters[0]] = plan.frames.start * planes.frame_shape[0] // planes.frames
-    return Outline(
+    return ImageSpec(
         axes,
         tuple(lengths[axis] for axis in axes),
         pixel.dtype,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import zarr
 from napari_pix2pix import load
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
-from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.large_images._job import Work
+
+# The function of the same name hides the module.
+translate_file = importlib.import_module("napari_pix2pix.large_images.translate_file")
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -142,9 +145,9 @@ def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, in
 
 
 KILLED = """
-import sys
+import importlib, sys
 import numpy as np
-from napari_pix2pix.large_images import files
+files = importlib.import_module("napari_pix2pix.large_images.translate_file")
 from napari_pix2pix.large_images._job import Work
 from napari_pix2pix.cli import main
 files._LARGEST = 32

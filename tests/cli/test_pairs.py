@@ -129,7 +129,7 @@ def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
     for name in ("more.tif", "0.tif"):
         (place / "mask" / name).unlink()
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
-    assert "1 of 2 sources have no mask of the same name, 0.tif among them" in said
+    assert "1 of 2 sources has no mask of the same name, 0.tif among them" in said
     write(place / "mask" / "0.tif", noise(40, 48) / np.float32(255), "YX")
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
     assert "mask of 0.tif has dtype float32" in said
@@ -186,13 +186,13 @@ TABLE = "source,target\nsource/0.tif,A/0.tif\n"
         ("--pairs pairs.csv --condition A", "so --condition can't be given"),
         ("--pairs pairs.csv --validate source A", "so --validate can't be given"),
         ("--pairs none.csv", "There is no file none.csv"),
-        ("--pairs held.csv", "All pairs of the table are there to validate on"),
+        ("--pairs held.csv", "All pairs of the table are for validation"),
         ("source A --validate source A --validation 0.5", "--validation 0.5 would hold out"),
         ("source A --validate source none", "no file or folder none"),
         ("--no-source", "Missing argument 'TARGET'"),
         ("source A --no-source", "--no-source takes TARGET alone, got source and A"),
         ("A --no-source --validate source A", "--validate needs a source, and there is none"),
-        ("A --no-source --mask mask/0.tif", "1 of 2 targets have no mask of the same name"),
+        ("A --no-source --mask mask/0.tif", "1 of 2 targets has no mask of the same name"),
         ("--pairs pairs.csv --no-source", "so --no-source can't be given"),
         ("--pairs made.csv", "Pairs to validate on need a source, and there is none"),
     ],

@@ -13,9 +13,9 @@ import tiny
 import zarr
 
 from napari_pix2pix import train
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference import memory
-from napari_pix2pix.io import resumable, writing
+from napari_pix2pix.io import _tiff, resumable
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
@@ -107,8 +107,8 @@ def test_pyramid_halves_until_it_is_small(gray, tmp_path):
 @pytest.mark.parametrize("tiled", [False, True])
 def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
     if tiled:
-        monkeypatch.setattr(writing, "_WHOLE_BYTES", 0)
-        monkeypatch.setattr(writing, "_TILE", 32)
+        monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(_tiff, "_TILE", 32)
     out = apply(gray, source, tmp_path / name)
     whole = gray(noise(2, 70, 90), tile=0)
     if name.endswith(".npy"):
@@ -123,8 +123,8 @@ def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_colours_and_channels(tmp_path, monkeypatch, tiled):
-    monkeypatch.setattr(writing, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
-    monkeypatch.setattr(writing, "_TILE", 48)
+    monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
+    monkeypatch.setattr(_tiff, "_TILE", 48)
     two, colours = noise(2, 70, 40), noise(70, 40, 3)
     paint = train(two[:, :40], colours[:40], channel_axis=(0, None), **TINY)
     image = ImageFile(data=two, axes="CYX", channel_names=("a", "b"))
@@ -246,8 +246,10 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
         stop_after(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             apply(gray, source, out)
-    with pytest.raises(FileError, match=r"out\.zarr\.part holds what an earlier run.*--resume"):
+    words = r"out\.zarr\.part holds what an earlier run has finished: resume that run"
+    with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
+    assert caught.value.remedies == (Remedy.RESUME, Remedy.OVERWRITE)
     with pytest.raises(FileError, match="begun with another region or frames"):
         apply(gray, source, out, resume=True, region="0:10,0:10")
     with pytest.raises(FileError, match="begun with another options"):

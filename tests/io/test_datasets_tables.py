@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.pair_tables import read_aligned, read_table
+from napari_pix2pix.io.datasets import read_aligned, read_table
 
 EVERYWHERE = slice(0, None), slice(0, None)
 
@@ -185,12 +185,12 @@ def test_what_spreadsheets_write(place, separator, encoding, end):
         ("source,target,target\na1.tif,b1.tif,A\n", "line 1, has twice the column 'target'"),
         ("source,target\na1.tif,b1.tif\na2.tif,\n", "line 3, names no target"),
         ("source,target\na1.tif,b1.tif\na2.tif\n", "line 3, names no target"),
-        ("source,target\na1.tif,b1.tif\n,b1.tif\n", "line 3, has no source, and other lines have"),
+        ("source,target\na1.tif,b1.tif\n,b1.tif\n", "line 3, has no source, but other lines have"),
         ("source,target\na1.tif,b1.tif,c\n", "line 2, has 3 cells for 2 columns"),
         ("source,target,set\na1.tif,b1.tif,test\n", "line 2, has the set 'test'"),
         (
             "source,target,condition\na1.tif,b1.tif,A\na2.tif,b1.tif,\n",
-            "line 3, has no condition, and other lines have one",
+            "line 3, has no condition, but other lines have one",
         ),
         ("source,target\na1.tif,b1.tif\nnone.tif,b1.tif\n", r"line 3: There is no .*none\.tif"),
         ("source,target,mask\na1.tif,b1.tif,no.tif\n", r"line 2: There is no .*no\.tif"),
@@ -207,7 +207,7 @@ def test_table_that_is_none(place):
         read_table(place / "none.csv")
     with pytest.raises(FileError, match="can't be read"):
         read_table(place)
-    with pytest.raises(FileError, match="no text in UTF-8"):
+    with pytest.raises(FileError, match="is not text in UTF-8"):
         read_table(table(place, "source,target\nä.tif,b1.tif\n", "latin-1"))
     with pytest.raises(FileError, match=r"line 2, can't be read as CSV"):
         read_table(table(place, 'source,target\n"a1"x,b1.tif\n'))
