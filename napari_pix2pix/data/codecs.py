@@ -198,13 +198,7 @@ class ImageCodec:
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round and clip values in the image's unit to what its dtype holds."""
-        dtype = np.dtype(self.dtype)
-        if dtype.kind == "b":
-            return values >= 0.5
-        if dtype.kind == "f":
-            limits = np.finfo(dtype)
-            return np.clip(values, limits.min, limits.max).astype(dtype)
-        return np.clip(np.rint(values), *_integer_limits(dtype)).astype(dtype)
+        return round_to(values, np.dtype(self.dtype))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the codec as JSON values; floats survive exactly."""
@@ -279,8 +273,17 @@ def _is_narrow(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biu" and dtype.itemsize <= 2
 
 
-def _integer_limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the outermost float64 values that the dtype holds; its maximum may round up."""
+def round_to(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Round and clip values to what a dtype holds."""
+    if dtype.kind == "f":
+        finite = np.finfo(dtype)
+        return np.clip(values, finite.min, finite.max).astype(dtype)
+    if values.dtype == dtype:
+        return values
+    if dtype.kind == "b":
+        return values >= 0.5
     limits = np.iinfo(dtype)
-    low, high = float(limits.min), float(limits.max)
-    return low, high if int(high) <= limits.max else float(np.nextafter(high, 0))
+    # The largest integers of 64 bits round up to a float64 that the dtype does not hold.
+    high = float(limits.max)
+    high = high if int(high) <= limits.max else float(np.nextafter(high, 0))
+    return np.clip(np.rint(values), float(limits.min), high).astype(dtype)

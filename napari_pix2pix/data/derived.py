@@ -9,26 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, gaussian_filter
 
+from napari_pix2pix.data.codecs import round_to
 from napari_pix2pix.data.intensities import sample_windows
 from napari_pix2pix.data.layouts import Layout, counted_channels
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 
+Array = NDArray[Any]
 DerivedKind = Literal["edges", "gray", "holes", "blur", "downsample", "noise"]
 
 # Windows on which levels such as the mean are measured.
 _SAMPLED = 32
 # Side of the squares that each have a random generator of their own.
 _NOISE_BLOCK = 64
-# The Gaussian is cut off at so many standard deviations, as scipy does by default.
-_TRUNCATE = 4.0
+# scipy cuts a Gaussian off at so many standard deviations.
+_TRUNCATE = 4
 # ITU-R BT.709, as in scikit-image.
 _LUMINANCE = (0.2125, 0.7154, 0.0721)
 
@@ -41,10 +43,9 @@ def derive_source(
     channel_axis: int | None = None,
     **options: Any,
 ) -> DerivedArray:
-    """Make the source of a pair from its target, to train a model that restores the target.
+    """Make the source of a pair from its target, as a lazy array of the same layout and dtype.
 
-    Takes arrays as `Pair` does, and returns a lazy array, laid out like the target and of its
-    dtype. The kinds and their options:
+    Kinds, and their options with defaults:
 
     - ``edges``: gradient magnitude (uint8, no channels) after a Gaussian of ``sigma`` (1.5 px), of
       the channel with the strongest gradient; ``thin`` (True) keeps the ridges alone, as in Canny,
@@ -91,7 +92,7 @@ class DerivedArray(LazyArray):
         dtype = np.dtype(np.uint8) if degradation.makes_uint8 else image.dtype
         super().__init__(tuple(shape), dtype)
 
-    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+    def read_window(self, window: tuple[slice, ...]) -> Array:
         """Compute a window given by a slice of step 1 for each axis."""
         spans = list(window)
         channels = None if self._channel_axis is None else spans.pop(self._channel_axis)
@@ -104,27 +105,18 @@ class DerivedArray(LazyArray):
             for plane, frame in zip(planes, numbers.ravel().tolist(), strict=True):
                 plane[...] = self._degradation.read(self._image, frame, rows, columns, self.dtype)
         image = self._layout.assemble(planes, numbers.shape)
-        if self._channel_axis is None:
-            return image
-        return image[(slice(None),) * self._channel_axis + (channels,)]
+        axis = self._channel_axis
+        return image if axis is None else image[(slice(None),) * axis + (channels,)]
 
     def __repr__(self) -> str:
         return f"<DerivedArray {self.kind} {self.dtype} {self.shape}>"
-
-
-class _Place(NamedTuple):
-    """Where a window begins."""
-
-    frame: int
-    top: int
-    left: int
 
 
 @dataclass(frozen=True)
 class _Degradation:
     """Makes a window (C, h, w) of the source from a window of the target."""
 
-    apply: Callable[[NDArray[Any], _Place], NDArray[Any]]
+    apply: Callable[[Array, int, int, int], Array]  # (window, frame, top, left)
     margin: int = 0  # pixels that are read around a window
     grid: int = 1  # the window is widened to multiples of this
     keeps_channels: bool = True
@@ -132,15 +124,13 @@ class _Degradation:
 
     def read(
         self, image: LazyImage, frame: int, rows: slice, columns: slice, dtype: np.dtype[Any]
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Return a window (C, h, w) of the source."""
         y, x = self._widen(rows, image.height), self._widen(columns, image.width)
-        values = self.apply(image.read(frame, y, x), _Place(frame, y.start, x.start))
-        inner = (
-            slice(rows.start - y.start, rows.stop - y.start),
-            slice(columns.start - x.start, columns.stop - x.start),
-        )
-        return _to_dtype(values[:, *inner], dtype)
+        values = self.apply(image.read(frame, y, x), frame, y.start, x.start)
+        values = values[:, rows.start - y.start :, columns.start - x.start :]
+        values = values[:, : rows.stop - rows.start, : columns.stop - columns.start]
+        return values.astype(dtype) if dtype.kind == "f" else round_to(values, dtype)
 
     def _widen(self, span: slice, length: int) -> slice:
         start = max(span.start - self.margin, 0) // self.grid * self.grid
@@ -151,7 +141,7 @@ class _Degradation:
 def _edges(image: LazyImage, seed: int, *, sigma: float = 1.5, thin: bool = True) -> _Degradation:
     _check_positive("sigma", sigma)
 
-    def ridges(window: NDArray[Any]) -> NDArray[np.float64]:
+    def ridges(window: Array) -> NDArray[np.float64]:
         smooth = _gaussian(window, sigma)
         down, right = (correlate1d(smooth, (-0.5, 0, 0.5), i, mode="nearest") for i in (1, 2))
         strength = np.hypot(down, right)
@@ -161,17 +151,14 @@ def _edges(image: LazyImage, seed: int, *, sigma: float = 1.5, thin: bool = True
         )
         return np.where(_is_ridge(strength, down, right), strength, 0) if thin else strength
 
-    measured = np.concatenate(
-        [ridges(window).ravel() for window in sample_windows(image, most=_SAMPLED, seed=seed)]
-    )
-    measured = measured[measured > 0]
-    white = float(np.quantile(measured, 0.995)) if measured.size else 1.0
+    sample = sample_windows(image, most=_SAMPLED, seed=seed)
+    strengths = np.concatenate([strength[strength > 0] for strength in map(ridges, sample)])
+    white = float(np.quantile(strengths, 0.995)) if strengths.size else 1.0
 
-    def apply(window: NDArray[Any], place: _Place) -> NDArray[Any]:
+    def apply(window: Array, frame: int, top: int, left: int) -> Array:
         return 255 * np.minimum(np.nan_to_num(ridges(window)) / white, 1)[np.newaxis]
 
-    # One pixel more for the gradient, one for its neighbours.
-    margin = _gaussian_radius(sigma) + 2
+    margin = math.ceil(_TRUNCATE * sigma) + 2  # one pixel for the gradient, one for its neighbours
     return _Degradation(apply, margin, keeps_channels=False, makes_uint8=True)
 
 
@@ -182,7 +169,7 @@ def _gray(image: LazyImage, seed: int) -> _Degradation:
             "so give a target with red, green and blue."
         )
 
-    def apply(window: NDArray[Any], place: _Place) -> NDArray[Any]:
+    def apply(window: Array, frame: int, top: int, left: int) -> Array:
         weighted = (weight * plane for weight, plane in zip(_LUMINANCE, window, strict=True))
         return np.asarray(sum(weighted))[np.newaxis]
 
@@ -191,7 +178,7 @@ def _gray(image: LazyImage, seed: int) -> _Degradation:
 
 def _blur(image: LazyImage, seed: int, *, sigma: float = 2.0) -> _Degradation:
     _check_positive("sigma", sigma)
-    return _Degradation(lambda window, place: _gaussian(window, sigma), _gaussian_radius(sigma))
+    return _Degradation(lambda window, *_: _gaussian(window, sigma), math.ceil(_TRUNCATE * sigma))
 
 
 def _downsample(
@@ -200,7 +187,7 @@ def _downsample(
     _check_whole("factor", factor, 2)
     _check_choice("interpolation", interpolation, ("linear", "nearest"))
 
-    def enlarge(small: NDArray[Any], axis: int, start: int, length: int) -> NDArray[Any]:
+    def enlarge(small: Array, axis: int, start: int, length: int) -> Array:
         position, first = np.arange(start, start + length), start // factor
         if interpolation == "nearest":
             return np.take(small, position // factor - first, axis)
@@ -208,16 +195,14 @@ def _downsample(
         centre = (position + 0.5) / factor - 0.5
         before = np.floor(centre).astype(np.int64)
         share = (centre - before).reshape([-1 if i == axis else 1 for i in range(3)])
-        low, high = (
-            np.take(small, np.clip(before + step - first, 0, small.shape[axis] - 1), axis)
-            for step in (0, 1)
-        )
+        last = small.shape[axis] - 1
+        low, high = (np.take(small, np.clip(before + i - first, 0, last), axis) for i in (0, 1))
         return np.asarray(low * (1 - share) + high * share)
 
-    def apply(window: NDArray[Any], place: _Place) -> NDArray[Any]:
+    def apply(window: Array, frame: int, top: int, left: int) -> Array:
         values = _block_mean(window.astype(np.float64), factor)
-        values = enlarge(values, 1, place.top, window.shape[1])
-        return enlarge(values, 2, place.left, window.shape[2])
+        values = enlarge(values, 1, top, window.shape[1])
+        return enlarge(values, 2, left, window.shape[2])
 
     return _Degradation(apply, margin=factor, grid=factor)
 
@@ -225,30 +210,27 @@ def _downsample(
 def _holes(image: LazyImage, seed: int, *, place: str = "random", cell: int = 128) -> _Degradation:
     _check_choice("place", place, ("random", "centre"))
     _check_whole("cell", cell, 4)
-    mean = _to_dtype(np.nanmean(_sampled_pixels(image, seed), axis=1), image.dtype)
+    mean = np.nanmean(_sampled_pixels(image, seed), axis=1)[:, np.newaxis, np.newaxis]
+    mean = mean.astype(image.dtype) if image.dtype.kind == "f" else round_to(mean, image.dtype)
 
-    def find(at: _Place, shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
-        """Yield top, bottom, left and right of the holes that may touch a window."""
-        if place == "centre":
-            height, width = image.height, image.width
-            yield height // 4, height - height // 4, width // 4, width - width // 4
-            return
-        for i, j in _cells(at, shape, cell):
-            rng = np.random.default_rng([seed, 3, at.frame, i, j])
-            height, width = rng.integers(cell // 4, cell // 2 + 1, 2).tolist()
-            top = i * cell + int(rng.integers(cell - height + 1))
-            left = j * cell + int(rng.integers(cell - width + 1))
-            yield top, top + height, left, left + width
-
-    def apply(window: NDArray[Any], at: _Place) -> NDArray[Any]:
-        window = window.copy()
-        for top, bottom, left, right in find(at, window.shape):
-            rows = slice(max(top - at.top, 0), max(bottom - at.top, 0))
-            columns = slice(max(left - at.left, 0), max(right - at.left, 0))
-            window[:, rows, columns] = mean[:, np.newaxis, np.newaxis]
+    def dig_centre(window: Array, frame: int, top: int, left: int) -> Array:
+        window, y, x = window.copy(), image.height // 4, image.width // 4
+        rows = slice(max(y - top, 0), max(image.height - y - top, 0))
+        columns = slice(max(x - left, 0), max(image.width - x - left, 0))
+        window[:, rows, columns] = mean
         return window
 
-    return _Degradation(apply)
+    def dig(window: Array, frame: int, top: int, left: int) -> Array:
+        window = window.copy()
+        for i, j in _cells(window, top, left, cell):
+            rng = np.random.default_rng([seed, 3, frame, i, j])
+            height, width = rng.integers(cell // 4, cell // 2 + 1, 2).tolist()
+            y = i * cell + int(rng.integers(cell - height + 1)) - top
+            x = j * cell + int(rng.integers(cell - width + 1)) - left
+            window[:, y : y + height, x : x + width] = mean
+        return window
+
+    return _Degradation(dig_centre) if place == "centre" else _Degradation(dig, grid=cell)
 
 
 def _noise(
@@ -278,13 +260,12 @@ def _noise(
         noisy = low + photon * rng.poisson(np.clip(np.nan_to_num((block - low) / photon), 0, None))
         return np.where(np.isfinite(block), noisy, block)
 
-    def apply(window: NDArray[Any], place: _Place) -> NDArray[Any]:
+    def apply(window: Array, frame: int, top: int, left: int) -> Array:
         values = window.astype(np.float64)
-        for i, j in _cells(place, values.shape, _NOISE_BLOCK):
-            top, left = i * _NOISE_BLOCK - place.top, j * _NOISE_BLOCK - place.left
-            block = values[:, top : top + _NOISE_BLOCK, left : left + _NOISE_BLOCK]
-            rng = np.random.default_rng([seed, 4, place.frame, i, j])
-            block[...] = disturb(block, rng)
+        for i, j in _cells(values, top, left, _NOISE_BLOCK):
+            y, x = i * _NOISE_BLOCK - top, j * _NOISE_BLOCK - left
+            block = values[:, y : y + _NOISE_BLOCK, x : x + _NOISE_BLOCK]
+            block[...] = disturb(block, np.random.default_rng([seed, 4, frame, i, j]))
         return values
 
     # Whole blocks: what a generator draws for a pixel depends on the pixels before it.
@@ -316,44 +297,26 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
         raise InputError(f"{name} must be {' or '.join(map(repr, choices))}; got {value!r}.")
 
 
-def _to_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Round and clip to a dtype."""
-    if values.dtype == dtype or dtype.kind == "f":
-        return values.astype(dtype)
-    if dtype.kind == "b":
-        return values >= 0.5
-    limits = np.iinfo(dtype)
-    # float64 can't hold the last integers of 64 bits.
-    high = np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else limits.max
-    return np.clip(np.rint(values), limits.min, high).astype(dtype)
-
-
 def _sampled_pixels(image: LazyImage, seed: int) -> NDArray[np.float64]:
     """Return pixels (C, N) of the target, NaN where they are not finite."""
-    flat = [
-        window.reshape(len(window), -1)
-        for window in sample_windows(image, most=_SAMPLED, seed=seed)
-    ]
-    pixels = np.concatenate(flat, axis=1).astype(np.float64)
+    sample = sample_windows(image, most=_SAMPLED, seed=seed)
+    pixels = np.concatenate([window.reshape(len(window), -1) for window in sample], axis=1)
+    pixels = pixels.astype(np.float64)
     pixels[~np.isfinite(pixels)] = np.nan
     # A channel without any finite pixel would make numpy warn about its mean.
     pixels[np.isnan(pixels).all(axis=1)] = 0
     return pixels
 
 
-def _gaussian_radius(sigma: float) -> int:
-    return int(_TRUNCATE * sigma + 0.5)
+def _gaussian(window: Array, sigma: float) -> NDArray[np.float64]:
+    return gaussian_filter(window.astype(np.float64), (0, sigma, sigma))
 
 
-def _gaussian(window: NDArray[Any], sigma: float) -> NDArray[np.float64]:
-    return gaussian_filter(window.astype(np.float64), (0, sigma, sigma), truncate=_TRUNCATE)
-
-
-def _cells(place: _Place, shape: tuple[int, ...], side: int) -> Iterator[tuple[int, int]]:
-    """Yield row and column of the squares of a grid that a window (C, h, w) touches."""
-    for i in range(place.top // side, -(-(place.top + shape[1]) // side)):
-        for j in range(place.left // side, -(-(place.left + shape[2]) // side)):
-            yield i, j
+def _cells(window: Array, top: int, left: int, side: int) -> Iterator[tuple[int, int]]:
+    """Yield row and column of the squares of a grid that an aligned window (C, h, w) is made of."""
+    _, height, width = window.shape
+    for i, j in np.ndindex(-(-height // side), -(-width // side)):
+        yield top // side + i, left // side + j
 
 
 def _block_mean(window: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
@@ -370,7 +333,6 @@ def _is_ridge(
     strength: NDArray[np.float64], down: NDArray[np.float64], right: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Say of each pixel whether no neighbour along its gradient is stronger, in 8 directions."""
-    height, width = strength.shape
     padded = np.pad(strength, 1)
     steep = np.abs(down) > math.tan(math.pi / 8) * np.abs(right)
     flat = np.abs(right) > math.tan(math.pi / 8) * np.abs(down)
@@ -382,8 +344,7 @@ def _is_ridge(
         (steep & flat & ~falling, (1, 1)),
         (steep & flat & falling, (1, -1)),
     ):
-        after = padded[1 + i : 1 + i + height, 1 + j : 1 + j + width]
-        before = padded[1 - i : 1 - i + height, 1 - j : 1 - j + width]
+        before, after = (np.roll(padded, shift, (0, 1))[1:-1, 1:-1] for shift in ((i, j), (-i, -j)))
         # One > and one >=, so that a plateau two pixels wide leaves one.
         ridge |= chosen & (strength >= after) & (strength > before)
     return ridge
