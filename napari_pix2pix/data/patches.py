@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.class_values import Side, leave_out_unknown, unknown_note
+from napari_pix2pix.data.class_codec import leave_out_unknown, unknown_note
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area

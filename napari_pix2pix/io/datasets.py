@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Layout, LazyImage
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io.image_file import ImageFile

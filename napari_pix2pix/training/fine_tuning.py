@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.class_values import Side
-from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
-from napari_pix2pix.data.interpret import infer_set_kind
-from napari_pix2pix.data.label_codec import distinct_values, labelled
+from napari_pix2pix.data.codec_base import distinct_values, labelled
+from napari_pix2pix.data.codecs import Codec, codecs_for_dtypes
+from napari_pix2pix.data.infer_codec import infer_set_kind
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
-from napari_pix2pix.data.input_check import known_intensities
+from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict, codecs_for_dtypes
+from napari_pix2pix.data.inputs import known_intensities
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.errors import FileError

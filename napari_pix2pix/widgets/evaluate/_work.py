@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from napari_pix2pix.data.gray import as_taken
+from napari_pix2pix.data.inputs import as_taken
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
@@ -244,7 +244,7 @@ def _examine(
         how: dict[str, Any] = {"name": name, "baseline": baseline, "device": device}
         exam = case_of(translator, opened, copies=True, **how)
         return exam, facts_of(translator, subject.model.name)
-    from napari_pix2pix.data.interpret import infer_codec
+    from napari_pix2pix.data.infer_codec import infer_codec
 
     truths = [(truth, valid) for _, truth, valid in read_some(opened)]
     codec, _ = infer_codec(
