@@ -294,14 +294,11 @@ def _components(count: int, first: NDArray[Any], second: NDArray[Any]) -> NDArra
 
 def _remove_specks(labels: NDArray[np.int32], smallest: int) -> None:
     """Remove objects of fewer pixels and close the gaps in the numbers, in place."""
-    from scipy import ndimage
+    from skimage.segmentation import expand_labels
 
     kept = np.bincount(labels.ravel()) >= smallest
     kept[0] = False
     specks = (labels > 0) & ~kept[labels]
     labels[:] = np.where(kept, np.cumsum(kept), 0)[labels]
-    if not specks.any():
-        return
-    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
-    taken = specks & (distance <= _REACH_OF_SPECKS)
-    labels[taken] = labels[tuple(nearest)][taken]
+    if specks.any():
+        labels[specks] = expand_labels(labels, _REACH_OF_SPECKS)[specks]

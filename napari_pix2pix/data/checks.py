@@ -115,11 +115,10 @@ def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -
 class _Values:
     """Counts and extremes of the source or target of one pair, by channel."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self) -> None:
         self.pixels = self.nan = self.infinite = 0
         # Python's numbers, since float64 can't tell large integers apart.
-        self.low: list[int | float | None] = [None] * channels
-        self.high: list[int | float | None] = [None] * channels
+        self.ends: dict[int, tuple[int | float, int | float]] = {}
 
     def add(self, array: NDArray[Any], absent: Collection[int]) -> None:
         for channel in set(range(len(array))).difference(absent):
@@ -130,23 +129,15 @@ class _Values:
                 self.infinite += int(np.isinf(values).sum())
                 values = values[np.isfinite(values)]
             if values.size:
-                before = self.low[channel], self.high[channel]
-                known = [value for value in before if value is not None]
-                self.low[channel] = min(*known, values.min().item(), values.max().item())
-                self.high[channel] = max(*known, values.min().item(), values.max().item())
-
-    @property
-    def empty(self) -> bool:
-        """No channel holds a finite pixel."""
-        return all(low is None for low in self.low)
+                low, high = values.min().item(), values.max().item()
+                lowest, highest = self.ends.get(channel, (low, high))
+                self.ends[channel] = min(low, lowest), max(high, highest)
 
     def constant(self) -> dict[int | None, float]:
         """Return the value of each constant channel, or {None: value} if all have the same."""
-        ends = enumerate(zip(self.low, self.high, strict=True))
-        known = {channel: (low, high) for channel, (low, high) in ends if low is not None}
         flat: dict[int | None, float]
-        flat = {channel: float(low) for channel, (low, high) in known.items() if low == high}
-        if flat and len(flat) == len(known) and len(set(flat.values())) == 1:
+        flat = {channel: float(low) for channel, (low, high) in self.ends.items() if low == high}
+        if flat and len(flat) == len(self.ends) and len(set(flat.values())) == 1:
             return {None: next(iter(flat.values()))}
         return flat
 
@@ -162,9 +153,7 @@ def _measure(
     values: dict[int, _Values] = {}
     for block in blocks:
         image: LazyImage = getattr(pairs[block.pair], side)
-        values.setdefault(block.pair, _Values(image.channels)).add(
-            getattr(block, side), image.absent
-        )
+        values.setdefault(block.pair, _Values()).add(getattr(block, side), image.absent)
     return values
 
 
@@ -172,7 +161,7 @@ def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> N
     """Refuse images of nothing but NaN, if enough of them was read to know."""
     for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
-        empty = [index for index, counts in values.items() if counts.empty]
+        empty = [index for index, counts in values.items() if not counts.ends]
         for index in empty:
             image: LazyImage = getattr(pairs[index], side)
             whole = image.frames * image.channels * image.height * image.width

@@ -51,37 +51,16 @@ def infer_codec(
     held: Callable[[], NDArray[np.int64] | None] = lambda: None,
     parts: Callable[[], Sequence[NDArray[Any]]] = list,
 ) -> tuple[Codec, str]:
-    """Fit the codec of a source or target, and describe how its values were understood.
+    """Fit the codec of a source or target on windows (C, h, w) and valid pixels (1 or C, h, w).
 
-    Parameters
-    ----------
-    windows : sequence of arrays (C, h, w)
-        Sample of the training set; without a channel there is no source.
-    valid : sequence of bool arrays (1 or C, h, w)
-        The pixels that count.
-    kind : {"auto", "image", "classes", "instances"}
-    method : str
-        Normalisation of intensities.
-    layout : Layout
-    what : str
-        "source" or "target", for sentences.
-    classes : int, optional
-        Their number; "auto" then means classes.
-    smallest : int, optional
-        Fewest pixels of an object.
-    held : callable, optional
-        Returns all classes of the training set, or None where they are not known. Called for
-        classes only.
-    parts : callable, optional
-        Returns arrays (C, h, w) larger than the windows. Called for what looks like few instances,
-        since a class whose regions are larger than a window looks so, too.
+    `what` is "source" or "target", for sentences. With `classes`, their number, "auto" means
+    classes. `smallest` is the fewest pixels of an object. `held` is called for classes, and
+    returns all of the training set, or None where they are not known. `parts` is called for what
+    looks like few instances, and returns arrays larger than the windows, since a class whose
+    regions are larger than a window looks so, too. Windows without a channel are no source.
 
-    Returns
-    -------
-    codec : Codec
-    description : str
-        Such as "target uint16 -> 214 instances". Empty for intensities, unless they look like
-        labels.
+    The description is like "target uint16 -> 214 instances"; it is empty for intensities, unless
+    they look like labels.
     """
     if windows[0].shape[0] == 0:
         return NO_SOURCE, ""

@@ -159,11 +159,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def counted_channels(count: int) -> str:
-    """Return a number of channels: "1 channel", "3 channels"."""
-    return counted(count, "channel")
-
-
 def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     colours = dtype in (np.uint8, np.uint16) or dtype.kind == "f"
     return (

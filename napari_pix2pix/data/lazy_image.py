@@ -24,7 +24,6 @@ class LazyImage:
         frames. The arrays of a tuple are channels of one image; where their dtypes differ, the
         narrowest dtype that holds them all is used.
     channel_axis : int, optional
-        Axis of the channels.
     rgb : bool, optional
         Whether the last axis holds RGB or RGBA; alpha is left out, and `note` says so. Found out
         by default: there is no `channel_axis`, the dtype is uint8, uint16 or float, and the last
@@ -32,18 +31,7 @@ class LazyImage:
     what : str
         What errors call the image, for example "source".
     may_lack : bool
-        Whether a tuple may hold None for a channel that this image lacks; it is read as 0.
-
-    Attributes
-    ----------
-    shape, frame_shape : tuple of int
-        Of the whole image (channels before Y and X for a tuple), and of its frame axes.
-    dtype : numpy.dtype
-        In the machine's byte order.
-    absent : tuple of int
-        Channels that are lacking.
-    note : str
-        Empty, or a sentence about what is left out.
+        A tuple may hold None for a channel that this image lacks (`absent`); it is read as 0.
     """
 
     absent: tuple[int, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.layouts import counted, counted_channels
+from napari_pix2pix.data.layouts import counted
 from napari_pix2pix.data.lazy_image import (
     CroppedImage,
     EmptyImage,
@@ -51,10 +51,10 @@ class Pair:
 
     Examples
     --------
-    >>> pair = Pair(np.zeros((13, 64, 48), np.uint16), np.zeros((64, 48)), channel_axis=0)
-    >>> opened = open_pair(pair)
-    >>> opened.source.channels, opened.target.channels, opened.frames
-    (13, 1, 1)
+    >>> import numpy as np
+    >>> from napari_pix2pix import Pair
+    >>> Pair(np.zeros((13, 64, 48), np.uint16), np.zeros((64, 48)), channel_axis=0)
+    Pair(source=<uint16 (13, 64, 48)>, target=<float64 (64, 48)>, channel_axis=0, name='')
     """
 
     source: Any
@@ -278,8 +278,8 @@ def _open_mask(array: Any, target: LazyImage, name: str) -> LazyImage:
     if shape != (1, target.height, target.width):
         raise InputError(
             f"The mask of {name} is {mask.height} x {mask.width} pixels in "
-            f"{counted_channels(mask.channels)}, the target {target.height} x {target.width}; give "
-            "one channel of the same size."
+            f"{counted(mask.channels, 'channel')}, the target {target.height} x {target.width}; "
+            "give one channel of the same size."
         )
     if mask.frames != 1 and _frame_axes(mask) != _frame_axes(target):
         raise InputError(

@@ -47,29 +47,12 @@ def sample_blocks(
     seconds: float | None = None,
     count: int | None = None,
 ) -> tuple[list[SampleBlock], str]:
-    """Read blocks inside the areas: all of them, or a seeded choice.
+    """Read blocks inside the areas, all or a seeded choice, and describe the choice (else "").
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    areas : sequence of Area
-    size : int
-        Largest side of a block in pixels. An area is cut into equal blocks of at most that size.
-    seed : int
-    most : int
-        Largest number of blocks; but one of each condition is always read.
-    seconds : float, optional
-        Reading ends after this time, but not before 8 blocks, nor one of each condition.
-    count : int, optional
-        Number of blocks of an earlier call with the same seed, to read the same ones again,
-        however long it takes.
-
-    Returns
-    -------
-    blocks : list of SampleBlock
-        In the order of areas, frames, rows and columns.
-    note : str
-        A sentence about the choice; empty if everything was read.
+    An area is cut into equal blocks of at most `size` pixels a side. At most `most` blocks are
+    read, and reading ends after so many seconds; but not before 8 blocks and one of each condition
+    are read. `count`, the number of blocks of an earlier call with the same seed, reads the same
+    ones again, however long it takes. Blocks come in the order of areas, frames, rows and columns.
     """
     if not areas:
         raise InputError("There is nothing to sample; give at least one training image.")
