@@ -255,8 +255,8 @@ def _join_shallow(
         return number
 
     order = np.argsort(-passes, kind="stable")
-    for (one, other), height in zip(pairs[order].tolist(), passes[order].tolist(), strict=True):
-        low, high = sorted((find(one), find(other)), key=top.__getitem__)
+    for (a, b), height in zip(pairs[order].tolist(), passes[order].tolist(), strict=True):
+        low, high = sorted((find(a), find(b)), key=top.__getitem__)
         if low != high and top[low] - height < valley:
             basin[low] = high
     return np.array([find(number) for number in basin])
@@ -274,9 +274,11 @@ def _neighbours(
     return first, second, np.clip(same, -1, 1)
 
 
-def _pairs(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(
+    first: NDArray[Any], second: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct unordered pairs (n, 2), and which of them each given one is."""
-    low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other)
+    low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
     count = int(high.max(initial=0)) + 1
     keys, numbers = np.unique(low * count + high, return_inverse=True)
     return np.stack([keys // count, keys % count], axis=1), numbers

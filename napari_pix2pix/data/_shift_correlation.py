@@ -39,7 +39,7 @@ def structure_maps(
         kind = infer_kind(windows[:_KIND_WINDOWS]) if one_channel else "image"
     if kind == "image":
         planes = _components(windows, valid)
-        maps = [one for i in range(planes.shape[1]) for one in _strengths(planes[:, i])]
+        maps = [strength for plane in planes.swapaxes(0, 1) for strength in _strengths(plane)]
     else:
         maps = _label_maps(np.stack([window[0] for window in windows]))
     return _balance(np.stack(maps, axis=1), valid)
@@ -81,14 +81,14 @@ def _label_maps(labels: NDArray[Any]) -> list[NDArray[np.float32]]:
     foreground = (labels != 0).astype(np.float32)
     boundaries = np.zeros(labels.shape, np.float32)
     for axis in (1, 2):
-        one, other = (
-            tuple(part if i == axis else slice(None) for i in range(3))
-            for part in (slice(1, None), slice(None, -1))
+        after, before = (
+            tuple(span if i == axis else slice(None) for i in range(3))
+            for span in (slice(1, None), slice(None, -1))
         )
         # Both sides of a boundary, so that its middle is where the boundary is.
-        changes = labels[one] != labels[other]
-        boundaries[one][changes] = 1
-        boundaries[other][changes] = 1
+        changes = labels[after] != labels[before]
+        boundaries[after][changes] = 1
+        boundaries[before][changes] = 1
     return [
         _without_trend(_smooth(foreground, 1.5), 21),
         _without_trend(_smooth(foreground, 3), 43),

@@ -18,6 +18,7 @@ from napari_pix2pix.data._shift_correlation import (
 )
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.sample import locate
 from napari_pix2pix.data.split import Area
 
 # Largest shift that is looked for in pixels; in small images a quarter of the side.
@@ -149,13 +150,12 @@ def _read_windows(
         counts = [math.prod(grid) for grid in grids]
         if sum(counts) >= _ENOUGH:
             break
-    ends, total = np.cumsum(counts), sum(counts)
+    total = sum(counts)
     most = min(_MOST_WINDOWS, _MOST_PIXELS // (side + 2 * reach) ** 2)
     chosen = np.random.default_rng(seed).choice(total, min(most, total), replace=False)
     windows = []
     for number in chosen.tolist():
-        which = int(np.searchsorted(ends, number, side="right"))
-        inside = number - int(ends[which]) + counts[which]
+        which, inside = locate(number, counts)
         frame, i, j = (int(n) for n in np.unravel_index(inside, grids[which]))
         area, (_, rows, columns) = areas[which], grids[which]
         # The grid sits in the middle of the area, each window with a margin inside the area.
@@ -212,8 +212,8 @@ def _halves_apart(correlation: ShiftCorrelation, folds: Sequence[NDArray[np.floa
     """Return the median distance in pixels between the peaks of disjoint halves."""
     distances = []
     for halves in _HALVES:
-        one, other = (find_peak(correlation.score(folds[i] + folds[j])) for i, j in halves)
-        distances.append(math.dist(one, other))
+        peaks = (find_peak(correlation.score(folds[i] + folds[j])) for i, j in halves)
+        distances.append(math.dist(*peaks))
     return float(np.median(distances))
 
 

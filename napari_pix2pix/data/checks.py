@@ -105,11 +105,8 @@ def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -
     if not empty:
         return []
     names = named([pairs[index].name for index in empty])
-    sentence = (
-        f"Nothing to train on was found in {names}: no pixel sampled lies inside the mask and is "
-        "finite; leave it out if that is meant."
-    )
-    return [sentence]
+    missing = "no pixel sampled lies inside the mask and is finite"
+    return [f"Nothing to train on was found in {names}: {missing}; leave it out if that is meant."]
 
 
 class _Values:
@@ -190,8 +187,12 @@ def _constant_warnings(
     pairs: Sequence[OpenPair], values: dict[int, _Values], side: Side
 ) -> list[str]:
     constant = {index: counts.constant() for index, counts in values.items()}
-    if all(None in channels for channels in constant.values()):
-        _refuse_constant({channels[None] for channels in constant.values()}, side)
+    levels = {channels.get(None) for channels in constant.values()}
+    if len(levels) == 1 and (level := levels.pop()) is not None:
+        raise InputError(
+            f"The {side} is {'empty' if level == 0 else 'constant'}: {level:g} in every pixel; "
+            "there is nothing to learn from it, so check the file or layer."
+        )
     names: dict[tuple[int | None, float], list[str]] = {}
     for index, channels in constant.items():
         for key in channels.items():
@@ -202,15 +203,6 @@ def _constant_warnings(
         "out if that is not meant."
         for (channel, value), images in names.items()
     ]
-
-
-def _refuse_constant(levels: set[float], side: Side) -> None:
-    if len(levels) == 1:
-        value = levels.pop()
-        raise InputError(
-            f"The {side} is {'empty' if value == 0 else 'constant'}: {value:g} in every pixel; "
-            "there is nothing to learn from it, so check the file or layer."
-        )
 
 
 def _identical(block: SampleBlock) -> bool:

@@ -191,9 +191,10 @@ def _quantiles(images: Sequence[NDArray[Any]], masks: Masks, most: int) -> Quant
     )
 
 
-def _distance(one: Quantiles, other: Quantiles) -> float:
-    apart = [np.abs(np.subtract(a, b)).mean() for a, b in zip(one, other, strict=True) if a and b]
-    return float(np.mean(apart)) if apart else float("inf")
+def _distance(first: Quantiles, second: Quantiles) -> float:
+    channels = zip(first, second, strict=True)
+    distances = [np.abs(np.subtract(a, b)).mean() for a, b in channels if a and b]
+    return float(np.mean(distances)) if distances else float("inf")
 
 
 def _values(

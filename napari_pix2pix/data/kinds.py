@@ -111,11 +111,11 @@ def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bo
         # Ranks in place of values: a grey level is one step, whatever the image was scaled with.
         ranks = np.searchsorted(levels, window)
         area += np.bincount(ranks.ravel(), minlength=count)
-        for one, other in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
-            equal = one == other
-            same += np.bincount(one[equal], minlength=count)
+        for here, there in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
+            equal = here == there
+            same += np.bincount(here[equal], minlength=count)
             steps += equal.size - int(np.count_nonzero(equal))
-            unit_steps += int(np.count_nonzero(np.abs(one - other) == 1))
+            unit_steps += int(np.count_nonzero(np.abs(here - there) == 1))
     foreground = levels != 0
     compactness = float(np.median(same[foreground] / (2 * area[foreground])))
     ramp = count > _FEW_VALUES and unit_steps > _UNIT_STEPS * steps

@@ -171,16 +171,12 @@ def make_pairs(
         )
     conditions = _one_each(condition, count, "condition")
     masks = _one_each(mask, count, "mask")
+    names = [f"pair {i + 1}" if count > 1 else "" for i in range(count)]
     return [
-        Pair(
-            sources[i],
-            targets[i],
-            condition=conditions[i],
-            mask=masks[i],
-            channel_axis=channel_axis,
-            name=f"pair {i + 1}" if count > 1 else "",
+        Pair(source, target, condition=condition, mask=mask, channel_axis=channel_axis, name=name)
+        for source, target, condition, mask, name in zip(
+            sources, targets, conditions, masks, names, strict=True
         )
-        for i in range(count)
     ]
 
 

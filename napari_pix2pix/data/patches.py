@@ -23,7 +23,7 @@ _FEWEST_STEPS, _MOST_STEPS = 100, 1000
 # A window without a valid pixel teaches nothing; after so many tries it is used as it is.
 _TRIES = 8
 
-Planes = NDArray[np.float32]
+FloatPlanes = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class PatchBatch:
     h, w) or None if every pixel counts, `condition` int64 (B,).
     """
 
-    source: Planes
-    target: Planes
+    source: FloatPlanes
+    target: FloatPlanes
     valid: NDArray[np.bool_] | None
     condition: NDArray[np.int64]
 
@@ -112,7 +112,7 @@ class PatchSampler:
 
     def _draw(
         self, rng: np.random.Generator
-    ) -> tuple[Planes, Planes, NDArray[np.bool_] | None, int]:
+    ) -> tuple[FloatPlanes, FloatPlanes, NDArray[np.bool_] | None, int]:
         side = max(1, round(self._patch / rng.uniform(*self._zoom)))
         for _ in range(_TRIES):
             area, frame, top, left = self._place(rng, side)
@@ -190,7 +190,7 @@ class _Geometry:
     flips: tuple[bool, bool]
     turns: int
 
-    def apply(self, planes: Planes, order: int) -> Planes:
+    def apply(self, planes: FloatPlanes, order: int) -> FloatPlanes:
         if any(map(any, self.pad)):
             # Reflection; numpy repeats the edge where an axis has a single pixel.
             planes = np.pad(planes, ((0, 0), *self.pad), mode="reflect")
@@ -201,14 +201,14 @@ class _Geometry:
         return np.rot90(planes, self.turns, axes=(1, 2))
 
 
-def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes:
+def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> FloatPlanes:
     """Encode a window and transform it; labels first, since their planes have directions."""
     if codec.kind == "image":
         return geometry.apply(codec.encode(raw), 1)
     return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
 
 
-def _resize(planes: Planes, side: int, order: int) -> Planes:
+def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
     """Resize planes (P, n, n) to (P, side, side), nearest (order 0) or linear (order 1)."""
     length = planes.shape[-1]
     position = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
@@ -221,7 +221,7 @@ def _resize(planes: Planes, side: int, order: int) -> Planes:
     after = np.minimum(before + 1, length - 1)
     part = (position - before).astype(np.float32)
     rows = planes[:, before] * (1 - part)[:, None] + planes[:, after] * part[:, None]
-    mixed: Planes = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
+    mixed: FloatPlanes = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
     return mixed
 
 

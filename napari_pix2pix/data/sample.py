@@ -68,11 +68,9 @@ def sample_blocks(
     wanted, total = order[:count], sum(counts)
     if seconds is None:
         wanted.sort()  # as the pixels lie, which is faster to read
-    ends = np.cumsum(counts)
     blocks: dict[int, SampleBlock] = {}
     for number in until(seconds, wanted, fewest):
-        which = int(np.searchsorted(ends, number, side="right"))
-        inside = number - int(ends[which]) + counts[which]
+        which, inside = locate(number, counts)
         blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
     read = [blocks[number] for number in sorted(blocks)]
     if len(read) == total:
@@ -105,6 +103,13 @@ def leave_out_of_blocks(
     return remaining, sentences
 
 
+def locate(number: int, counts: Sequence[int]) -> tuple[int, int]:
+    """Return in which of several counted groups a running number lies, and where in the group."""
+    ends = np.cumsum(counts)
+    group = int(np.searchsorted(ends, number, side="right"))
+    return group, number - int(ends[group]) + counts[group]
+
+
 def until(seconds: float | None, numbers: Sequence[int], fewest: int = 0) -> Iterator[int]:
     """Yield numbers until the time is over, but at least `fewest`."""
     began = time.perf_counter()
@@ -120,15 +125,14 @@ def _reading_order(
 ) -> tuple[list[int], int]:
     """Draw the numbers of the blocks to read; also return how many must be read."""
     rng = np.random.default_rng(seed)
-    ends, total = np.cumsum(counts), sum(counts)
+    starts, total = np.cumsum(counts) - counts, sum(counts)
     drawn = rng.choice(total, min(most, total), replace=False)
     first = []
     for condition in dict.fromkeys(conditions):
         areas = [area for area, other in enumerate(conditions) if other == condition]
-        within = np.cumsum([counts[area] for area in areas])
-        place = int(rng.integers(within[-1]))
-        which = int(np.searchsorted(within, place, side="right"))
-        first.append(int(ends[areas[which]]) - int(within[which]) + place)
+        within = [counts[area] for area in areas]
+        which, inside = locate(int(rng.integers(sum(within))), within)
+        first.append(int(starts[areas[which]]) + inside)
     # Any sample holds the only condition.
     first = first if len(first) > 1 else []
     order = list(dict.fromkeys([*first, *drawn.tolist()]))
