@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.kinds import Side
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock, until
@@ -86,7 +86,7 @@ def leak_note(
         return ""
     copies.sort()
     names = named([f"{pairs[i].name} = {pairs[j].name}" for i, j in copies])
-    sources = counted(len(held_out), "held-out source")
+    sources = plural(len(held_out), "held-out source")
     return (
         f"{len(copies)} of {sources} {'is' if len(copies) == 1 else 'are'} also trained on "
         f"({names}), so the scores are too good: leave copies out."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from napari_pix2pix.data.kinds import Kind
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class LabelCodec(CodecBase):
         """Refuse what is no labels, or has other channels than those that were trained on."""
         if raw.shape[0] != channels:
             raise InputError(
-                f"The labels have {counted(raw.shape[0], 'channel')}, the training labels had "
+                f"The labels have {plural(raw.shape[0], 'channel')}, the training labels had "
                 f"{channels}; give the same channels in the same order."
             )
         check_labels(raw, "labels")

@@ -15,7 +15,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codec_base import CodecBase, read_parts
 from napari_pix2pix.data.intensities import Method, measure_ranges
 from napari_pix2pix.data.kinds import Kind
-from napari_pix2pix.data.layouts import Layout, counted
+from napari_pix2pix.data.layouts import Layout, plural
 from napari_pix2pix.errors import FileError, InputError
 
 Output = Literal["target", "float"]
@@ -98,7 +98,7 @@ class ImageCodec(CodecBase):
         """Map an image (C, H, W) to planes, about in [-1, 1]; 0 where it is not finite."""
         if raw.shape[0] != self.channels:
             raise InputError(
-                f"The image has {counted(raw.shape[0], 'channel')}, the training images had "
+                f"The image has {plural(raw.shape[0], 'channel')}, the training images had "
                 f"{self.channels}; give the same channels in the same order."
             )
         low, scale = self._columns()

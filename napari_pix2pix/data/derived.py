@@ -17,7 +17,7 @@ from scipy.ndimage import correlate1d, gaussian_filter
 
 from napari_pix2pix.data.codecs import round_to
 from napari_pix2pix.data.intensities import sample_windows
-from napari_pix2pix.data.layouts import Layout, counted
+from napari_pix2pix.data.layouts import Layout, plural
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
@@ -166,7 +166,7 @@ def _gray(image: LazyImage, seed: int) -> _Degradation:
     if image.channels != 3:
         raise InputError(
             f"'gray' takes the colour from an RGB target; got "
-            f"{counted(image.channels, 'channel')}, so give red, green and blue."
+            f"{plural(image.channels, 'channel')}, so give red, green and blue."
         )
 
     def apply(window: Array, frame: int, top: int, left: int) -> Array:

@@ -14,7 +14,7 @@ from napari_pix2pix.data.codec_base import listed
 from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_for_dtype, takes_gray
 from napari_pix2pix.data.intensities import Intensities, sample_windows
 from napari_pix2pix.data.kinds import infer_kind
-from napari_pix2pix.data.layouts import Layout, counted
+from napari_pix2pix.data.layouts import Layout, plural
 from napari_pix2pix.data.lazy_image import GrayAsRGB, ImageWithContext, LazyImage, as_lazy_image
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import InputError, rounded
@@ -42,7 +42,7 @@ def open_source_image(
     else:
         has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
     if len(shape) > 1 and not has_axis and not gray:
-        trained = counted(channels // (2 * z_context + 1), "channel")
+        trained = plural(channels // (2 * z_context + 1), "channel")
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of {trained}, got one "
             f"of shape {shape}: give the same channels on the same axis."
@@ -67,7 +67,7 @@ def check_channels(image: LazyImage, channels: int, z_context: int = 0) -> None:
     if image.channels != channels:
         frames = 2 * z_context + 1
         raise InputError(
-            f"The model was trained on images of {counted(channels // frames, 'channel')}, got "
+            f"The model was trained on images of {plural(channels // frames, 'channel')}, got "
             f"{image.channels // frames}: give the same channels."
         )
 

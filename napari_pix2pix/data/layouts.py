@@ -154,7 +154,7 @@ class MissingChannel:
         return np.zeros((1, *(len(range(*part.indices(length))) for part, length in spans)), bool)
 
 
-def counted(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
     """Return a number with its noun: "1 channel", "3 channels"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.data.lazy_image import (
     CroppedImage,
     EmptyImage,
@@ -165,7 +165,7 @@ def make_pairs(
     count = len(sources)
     if not count or len(targets) != count:
         raise InputError(
-            f"There are {counted(count, 'source')} and {counted(len(targets), 'target')}: give as "
+            f"There are {plural(count, 'source')} and {plural(len(targets), 'target')}: give as "
             "many of one as of the other, at least one; channels of one image are a tuple, or have "
             "a channel_axis."
         )
@@ -274,7 +274,7 @@ def _open_mask(array: Any, target: LazyImage, name: str) -> LazyImage:
     if shape != (1, target.height, target.width):
         raise InputError(
             f"The mask of {name} is {mask.height} x {mask.width} pixels in "
-            f"{counted(mask.channels, 'channel')}, the target {target.height} x {target.width}; "
+            f"{plural(mask.channels, 'channel')}, the target {target.height} x {target.width}; "
             "give one channel of the same size."
         )
     if mask.frames != 1 and _frame_axes(mask) != _frame_axes(target):
@@ -309,8 +309,7 @@ def _one_each(value: Any, count: int, what: str) -> list[Any]:
         return [value] * count
     if len(value) != count:
         raise InputError(
-            f"There are {counted(len(value), what)} for {counted(count, 'pair')}: give one for "
-            "each."
+            f"There are {plural(len(value), what)} for {plural(count, 'pair')}: give one for each."
         )
     return value
 

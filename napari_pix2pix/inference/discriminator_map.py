@@ -10,7 +10,7 @@ import torch
 
 from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._run_tiles import iter_tiles, put_together
@@ -126,7 +126,7 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
     """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
-            f"The model makes {counted(channels, 'channel')}, the prediction has "
+            f"The model makes {plural(channels, 'channel')}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
     there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))

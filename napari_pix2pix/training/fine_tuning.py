@@ -16,7 +16,7 @@ from napari_pix2pix.data.codec_base import distinct_values, labelled
 from napari_pix2pix.data.codecs import Codec, codecs_for_dtypes
 from napari_pix2pix.data.infer_codec import infer_set_kind
 from napari_pix2pix.data.kinds import Side
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError
@@ -153,7 +153,7 @@ class Pretrained:
             planes = getattr(opened[0], what)
             if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {counted(planes.channels, 'channel')} of "
+                    f"The {what} of {opened[0].name} has {plural(planes.channels, 'channel')} of "
                     f"{planes.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )

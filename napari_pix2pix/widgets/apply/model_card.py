@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.inputs import known_intensities
 from napari_pix2pix.data.intensities import Intensities
-from napari_pix2pix.data.layouts import counted
+from napari_pix2pix.data.layouts import plural
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.model_header import conditions_in, read_header, read_thumbnail
 from napari_pix2pix.metrics.names import primary_metric
@@ -141,4 +141,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    return "RGB" if rgb else counted(channels, "channel")
+    return "RGB" if rgb else plural(channels, "channel")
