@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.data.dtype_range import range_of_dtype
+from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container

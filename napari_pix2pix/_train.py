@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from napari_pix2pix._load import load
-from napari_pix2pix.data.interruption import stops_when
-from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.pair import Pair, stops_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.io.model_header import thumbnail_header

@@ -13,10 +13,8 @@ import numpy as np
 from napari_pix2pix._draw import draw_samples, judge_frames, spread_samples
 from napari_pix2pix._stored_model import StoredModel
 from napari_pix2pix.core import DiscriminatorMap
-from napari_pix2pix.data.codecs import Output
-from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.input_check import known_intensities
-from napari_pix2pix.data.inputs import check_finite, open_source_image
+from napari_pix2pix.data.codecs import Output, takes_gray
+from napari_pix2pix.data.inputs import check_finite, known_intensities, open_source_image
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference import calls

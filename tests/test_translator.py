@@ -178,11 +178,11 @@ def test_another_dtype_is_warned_of_where_the_user_called(colours):
 def test_a_target_or_a_brighter_image_is_warned_of(tmp_path):
     source = noise(64, 64)
     model = learn(source, 7 - source)
-    with pytest.warns(UserWarning, match="looks like the targets of the training") as seen:
+    with pytest.warns(UserWarning, match="looks like the training targets") as seen:
         model(7 - source[:40])
     assert [warning.filename for warning in seen] == [__file__]
     model.save(tmp_path / "m.safetensors")
-    with pytest.warns(UserWarning, match="% of the image lies outside the intensities"):
+    with pytest.warns(UserWarning, match="% of it lies outside their range"):
         load(tmp_path / "m.safetensors")(2 * source)
     model(source[::2])
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.class_codec import MOST_CLASSES
-from napari_pix2pix.data.gray import as_taken
+from napari_pix2pix.data.inputs import as_taken
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation._report import SAMPLES, write_report

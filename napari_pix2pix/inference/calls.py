@@ -11,8 +11,7 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.input_check import check_input
-from napari_pix2pix.data.inputs import dtype_note, invalid_pixels_note
+from napari_pix2pix.data.inputs import check_input, dtype_note, invalid_pixels_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError

@@ -10,9 +10,8 @@ import torch
 
 from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.inference._run_tiles import iter_tiles, put_together
 from napari_pix2pix.inference.calls import condition_index
 from napari_pix2pix.inference.memory import cut_image
@@ -126,7 +125,7 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
     """Refuse what can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
-            f"The model makes {counted_channels(channels)}, the prediction has "
+            f"The model makes {plural(channels, 'channel')}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
     there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))

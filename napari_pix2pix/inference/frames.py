@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.data.codecs import Codec, Output
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
+from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, has_invalid_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference import calls

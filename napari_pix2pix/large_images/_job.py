@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.gray import takes_gray
+from napari_pix2pix.data.codecs import takes_gray
 from napari_pix2pix.data.inputs import open_source_image
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, Pix2PixError

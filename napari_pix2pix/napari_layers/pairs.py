@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.inputs import make_pairs
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.pair import Pair, make_pairs
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.snapshots import (
     Copy,

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from napari_pix2pix.data.alignment import Alignment, check_alignment, correct_shift, describe_offset
+from napari_pix2pix.data.alignment import Alignment, check_alignment, describe_offset
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.data.pair import OpenPair, Pair, correct_shift, open_pair
 from napari_pix2pix.data.split import Area, Split, split, whole_areas
 from napari_pix2pix.training._pair_checks import ValidatedPairs
 from napari_pix2pix.training._sourceless import sourceless_note

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.alignment import Alignment
-from napari_pix2pix.data.checks import named, saturation_note
+from napari_pix2pix.data.checks import named
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.class_values import Side, held_values, large_parts
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.interpret import infer_codec
-from napari_pix2pix.data.kinds import other_kinds
+from napari_pix2pix.data.infer_codec import held_values, infer_codec, large_parts
+from napari_pix2pix.data.intensities import saturation_note
+from napari_pix2pix.data.kinds import Side, other_kinds
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock

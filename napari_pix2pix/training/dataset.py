@@ -9,15 +9,12 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from napari_pix2pix.data.checks import alpha_notes, check_blocks
-from napari_pix2pix.data.class_values import leave_out_of_blocks
+from napari_pix2pix.data.checks import alpha_notes, check_blocks, leak_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
-from napari_pix2pix.data.interruption import stop_if_asked
-from napari_pix2pix.data.leaks import leak_note
-from napari_pix2pix.data.pair import OpenPair, Pair
+from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
 from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
-from napari_pix2pix.data.sample import SampleBlock, sample_blocks
+from napari_pix2pix.data.sample import SampleBlock, leave_out_of_blocks, sample_blocks
 from napari_pix2pix.data.split import Split
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, look_at_alignment, split_pairs

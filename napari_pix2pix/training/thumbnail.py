@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.pictures import picture
+from napari_pix2pix.data.codecs import picture
 from napari_pix2pix.inference.model import Model
 from napari_pix2pix.training._validation import Validation
 

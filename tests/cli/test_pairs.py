@@ -146,7 +146,7 @@ def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, pl
     result = invoke("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny)
     assert result.exit_code == 0, result.stderr
     sentence = (
-        "1 of 1 held-out sources are also trained on (0.tif (pairs.csv, line 4) = "
+        "1 of 1 held-out source is also trained on (0.tif (pairs.csv, line 4) = "
         "0.tif (pairs.csv, line 2)), so the scores are too good"
     )
     assert (sentence in result.stderr) == said

@@ -30,11 +30,11 @@ NAN = np.full((48, 48), np.nan, np.float32)
         (IMAGE, LABELS, {"target_kind": "spots"}, "target_kind"),
         (IMAGE, np.arange(48 * 48).reshape(48, 48), {"target_kind": "classes"}, "64 classes at mo"),
         (IMAGE, LABELS % 3, {"classes": 2}, "3 classes .labels 0, 1, 2., and 2 are stated"),
-        (IMAGE, (LABELS % 3, LABELS % 2), {"target_kind": "classes"}, "2 channels and is to be ta"),
+        (IMAGE, (LABELS % 3, LABELS % 2), {"target_kind": "classes"}, "2 channels, but classes"),
         ((LABELS, LABELS), IMAGE, {"source_kind": "instances"}, "source_kind='image'"),
         (IMAGE, (IMAGE * 99).astype(int) + 2**60, {}, "subtract an offset"),
         (IMAGE.tolist(), IMAGE, {}, "The source is a list of lists or numbers"),
-        (list(STACK), IMAGE, {}, "2 sources and 1 targets: .* channels of one image are a tuple"),
+        (list(STACK), IMAGE, {}, "2 sources and 1 target: .* channels of one image are a tuple"),
         (IMAGE, STACK, {}, "frames"),
         (IMAGE, IMAGE[:40], {}, "48 x 48 pixels, the target 40 x 48"),
         (IMAGE[0], IMAGE[0], {}, "at least the axes Y and X"),
@@ -48,7 +48,7 @@ NAN = np.full((48, 48), np.nan, np.float32)
         (IMAGE, (None, None), {}, "nothing but None"),
         ((IMAGE, IMAGE * 0), IMAGE, {}, "Channel 1 of the source is constant"),
         ([IMAGE] * 2, [IMAGE] * 2, {"condition": ["a", None]}, "give one to each"),
-        ([IMAGE] * 2, [IMAGE], {}, "2 sources and 1 targets"),
+        ([IMAGE] * 2, [IMAGE], {}, "2 sources and 1 target"),
     ],
 )
 def test_refused_before_any_work(monkeypatch, source, target, how, sentence):

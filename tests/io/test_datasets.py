@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pix2pix.data.lazy_image import Layout
+from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import read_pairs

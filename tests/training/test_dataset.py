@@ -225,7 +225,7 @@ def test_a_copy_that_is_held_out_is_said(make_pair: MakePair, tiny: Tiny) -> Non
     pairs = [make_pair(seed, name=f"p{seed}") for seed in range(4)]
     assert not any("also trained on" in note for note in prepare(pairs, tiny()).notes)
     given = prepare(pairs[:2], tiny(), held_out=[replace(pairs[1], name="copy"), pairs[3]])
-    assert any("1 of 2 held-out sources are also trained on (copy = p1)" in n for n in given.notes)
+    assert any("1 of 2 held-out sources is also trained on (copy = p1)" in n for n in given.notes)
 
 
 @pytest.mark.parametrize("what", ["source", "target"])

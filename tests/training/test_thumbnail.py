@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from napari_pix2pix.data.pictures import picture
+from napari_pix2pix.data.codecs import picture
 from napari_pix2pix.training.loop import TrainingLoop
 from napari_pix2pix.training.thumbnail import _liveliest, make_thumbnail
 

@@ -16,8 +16,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.input_check import check_input
-from napari_pix2pix.data.inputs import dtype_note
+from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.widgets.apply.model_card import Card

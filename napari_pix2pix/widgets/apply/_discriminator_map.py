@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.gray import takes_gray
+from napari_pix2pix.data.codecs import takes_gray
 from napari_pix2pix.data.inputs import open_source_image
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError

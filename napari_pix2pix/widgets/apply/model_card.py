@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
-from napari_pix2pix.data.input_check import known_intensities
+from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_from_dict, codecs_for_dtypes
+from napari_pix2pix.data.inputs import known_intensities
 from napari_pix2pix.data.intensities import Intensities
-from napari_pix2pix.data.layouts import counted_channels
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, plural
 from napari_pix2pix.io.model_header import conditions_in, read_header, read_thumbnail
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import TrainConfig
@@ -142,4 +140,4 @@ class Card:
 
 
 def _counted(channels: int, rgb: bool) -> str:
-    return "RGB" if rgb else counted_channels(channels)
+    return "RGB" if rgb else plural(channels, "channel")

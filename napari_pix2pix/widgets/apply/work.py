@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.gray import takes_gray
+from napari_pix2pix.data.codecs import Codec, takes_gray
 from napari_pix2pix.data.inputs import check_finite, open_source_image
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage

@@ -8,8 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pix2pix.data.interruption import stops_when
-from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.pair import Pair, stops_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.common.runner import Runner

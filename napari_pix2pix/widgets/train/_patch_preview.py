@@ -10,8 +10,8 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.data.codecs import picture
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.data.pictures import picture
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label
 from napari_pix2pix.widgets.common.runner import Runner

@@ -422,7 +422,7 @@ def test_intensities_that_were_not_trained_on_are_said_before_the_run(
     dock.set_model(models().of_file(tmp_path / "model.safetensors"))
     dock.set_layers([source])
     assert dock.check() == ""
-    qtbot.waitUntil(lambda: "outside the intensities trained on" in dock.warning)
+    qtbot.waitUntil(lambda: "lies outside their range" in dock.warning)
     assert dock._view.apply.isEnabled()
     dock.set_layers([usual])
     dock.check()

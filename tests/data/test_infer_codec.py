@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from napari_pix2pix.data.interpret import infer_codec
+from napari_pix2pix.data import infer_codec as module
+from napari_pix2pix.data.infer_codec import held_values, infer_codec, large_parts
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair, open_pair
+from napari_pix2pix.data.split import Area, whole_areas
 from napari_pix2pix.errors import InputError
 
 LABELS = np.zeros((1, 48, 48), np.uint16)
@@ -92,7 +99,7 @@ def test_several_channels_of_labels_are_an_image_with_a_word():
 
 
 def test_what_can_be_no_labels_is_refused_with_the_way_out():
-    with pytest.raises(InputError, match="taken for instances; target_kind says"):
+    with pytest.raises(InputError, match="taken for instances; set target_kind if"):
         fit(np.random.default_rng(0).random((1, 48, 48)), "instances")
 
 
@@ -104,3 +111,54 @@ def test_labels_with_their_neighbours_are_labels():
         [stack], VALID, kind="auto", method="minmax", layout=Layout(channel_axis=-3), what="source"
     )
     assert channels[0].kind == "image"
+
+
+DTYPES = ["bool", "uint8", "int16", "uint16", "int32", "int64"]
+
+
+def opened(target, **fields):
+    return [open_pair(Pair(np.zeros(target.shape, np.uint8), target, **fields))]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    strip=st.integers(1, 40),
+    data=st.data(),
+)
+def test_every_value_inside_area_and_mask_is_found_however_it_is_read(dtype, shape, strip, data):
+    largest = 1 if dtype == "bool" else np.iinfo(dtype).max
+    elements = st.sampled_from([0, 1, largest])
+    labels = data.draw(hnp.arrays(np.int64, shape, elements=elements)).astype(dtype)
+    mask = data.draw(hnp.arrays(bool, shape))
+    area = Area(0, shape[1] // 2, shape[1], shape[2] // 3, shape[2])
+    inside = (slice(None), slice(area.top, None), slice(area.left, None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_STRIP", strip)
+        every = held_values(opened(labels), [area], "target")
+        masked = held_values(opened(labels, mask=mask), [area], "target")
+    np.testing.assert_array_equal(every, np.unique(labels[inside]))
+    np.testing.assert_array_equal(masked, np.unique(labels[inside][mask[inside]]))
+
+
+def test_what_is_not_in_memory_is_not_read(tmp_path):
+    labels = np.eye(8, dtype=np.uint8)
+    mapped = np.memmap(tmp_path / "labels", np.uint8, "w+", shape=(8, 8))
+    for target in (da.from_array(labels), mapped, np.asarray(mapped)[2:]):
+        pairs = opened(target)
+        assert held_values(pairs, whole_areas(pairs), "target") is None
+    pairs = opened(labels, mask=da.from_array(labels))
+    assert held_values(pairs, whole_areas(pairs), "target") is None
+    pairs = opened(labels[1:])
+    assert held_values(pairs, whole_areas(pairs), "target").tolist() == [0, 1]
+
+
+def test_parts_are_large_few_and_inside_the_areas():
+    labels = np.arange(40 * 3 * 5000).reshape(40, 3, 5000)
+    pairs = opened(labels)
+    parts = large_parts(pairs, [Area(0, 1, 3, 0, 5000)], "target")
+    assert len(parts) == 14
+    np.testing.assert_array_equal(parts[1], labels[3:4, 1:, 1476:3524])
+    lazy = opened(da.from_array(labels))
+    assert large_parts(lazy, whole_areas(lazy), "target") == []
