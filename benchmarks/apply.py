@@ -49,6 +49,9 @@ import numpy as np
 import psutil
 import tifffile
 import torch
+from napari_pix2pix.inference.acceleration import compiled
+from napari_pix2pix.inference.model import Model, network_grid
+from napari_pix2pix.large_images.translate_file import translate_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_pix2pix import load, train
@@ -57,12 +60,9 @@ from napari_pix2pix.core.folding import folded
 from napari_pix2pix.core.partial_forward import run_part
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.inference.acceleration import compiled
 from napari_pix2pix.inference.memory import block_side, cut_image
-from napari_pix2pix.inference.model import Model, network_grid
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.large_images.translate_file import translate_file
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.networks import build_generator
 

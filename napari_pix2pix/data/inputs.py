@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.data.gray import GrayAsRGB
+from napari_pix2pix.data.gray import GrayAsRGB, takes_gray
 from napari_pix2pix.data.label_codec import listed
 from napari_pix2pix.data.layouts import Layout, counted_channels
 from napari_pix2pix.data.lazy_image import ImageWithContext, LazyImage, as_lazy_image
@@ -118,6 +118,12 @@ def open_source_image(
     planes = ImageWithContext(planes, z_context) if z_context else planes
     check_channels(planes, channels, z_context)
     return planes
+
+
+def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
+    """Open an image that a model with this source codec is to translate."""
+    layout, channels = codec.layout, codec.channels
+    return open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
 
 
 def check_finite(planes: LazyImage) -> None:

@@ -59,7 +59,7 @@ class EvaluationCase:
     codec : Codec
         Of the truth.
     translate : callable, optional
-        The model: given the number of a frame, and ``on_tile`` as `Translator.translate_planes`
+        The model: given the number of a frame, and ``on_tile`` as `Predictor.predict_frame`
         takes it, it returns the prediction (D, H, W).
     source : OpenPair, optional
         Source and truth, where `pair` holds the prediction.

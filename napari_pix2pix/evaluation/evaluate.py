@@ -22,7 +22,7 @@ from napari_pix2pix.evaluation import (
 )
 from napari_pix2pix.evaluation.cases import read_some
 from napari_pix2pix.evaluation.scoring import Features
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
@@ -184,13 +184,14 @@ def case_of(
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     condition, by = opened.condition, translator.detached_copy() if copies else translator
 
-    def translate(frame: int, **how: Any) -> NDArray[Any]:
-        planes = opened.source
-        return by.translate_planes(planes, frame, condition, device=device, **how)
+    options = PredictOptions(condition=condition, device=device)
+    drawing = options.model_copy(update={"dropout": not translator.config.noise_channels})
+
+    def translate(frame: int, on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+        return by.predict_frame(opened.source, frame, options, on_tile=on_tile)
 
     def draw(frame: int, number: int) -> NDArray[Any]:
-        drops = not translator.config.noise_channels
-        return translate(frame, seed=sample_seed(0, number), dropout=drops)
+        return by.predict_frame(opened.source, frame, drawing.of_sample(number))
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0

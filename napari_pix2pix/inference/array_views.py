@@ -1,4 +1,4 @@
-"""Parts of large arrays that a region is computed from: which they are, and put together."""
+"""The parts of large arrays that a region is computed from."""
 
 from __future__ import annotations
 
@@ -21,19 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
-    """Read what a part of a frame consists of, its neighbours in a stack too.
-
-    Parameters
-    ----------
-    planes : Planes
-    frame : int
-    box : Box
-
-    Returns
-    -------
-    Planes
-        The same image, of which only this part can be read.
-    """
+    """Read what a box of a frame is computed from; only that part of the image can be read."""
     frames = planes.frames_seen(frame)
     spans = [one.extent(frames, box.rows, box.columns) for one in planes.members]
     read = (
@@ -44,17 +32,7 @@ def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
 
 
 class Cutout(LazyArray):
-    """An array of which only a part is there.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the whole array.
-    spans : tuple of slice
-        Where the part lies in it.
-    data : numpy.ndarray
-        The part.
-    """
+    """An array of a shape of which only a part is there: ``data`` at ``spans``."""
 
     def __init__(
         self, shape: tuple[int, ...], spans: tuple[slice, ...], data: NDArray[Any]
@@ -63,7 +41,7 @@ class Cutout(LazyArray):
         self._spans, self.data = spans, data
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of what is there."""
+        """Read a window that lies in what is there."""
         shifted = (
             slice(asked.start - there.start, asked.stop - there.start)
             for asked, there in zip(window, self._spans, strict=True)
@@ -72,16 +50,7 @@ class Cutout(LazyArray):
 
 
 class Scattered(LazyArray):
-    """An array of which some chunks are there.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the whole array.
-    places : list of tuple of slice
-        Where the chunks lie in it.
-    chunks : sequence of numpy.ndarray
-    """
+    """An array of a shape of which some chunks are there, each at its place."""
 
     def __init__(
         self,
@@ -93,16 +62,16 @@ class Scattered(LazyArray):
         self._pieces = list(zip(places, chunks, strict=True))
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of what is there."""
+        """Read a window that lies in what is there."""
         data = np.empty(tuple(span.stop - span.start for span in window), self.dtype)
-        found = 0
+        filled = 0
         for place, chunk in self._pieces:
             both = list(map(overlap, place, window))
             inside, here = zip(*both, strict=True)
             if all(span.start < span.stop for span in here):
                 data[here] = chunk[inside]
-                found += data[here].size
-        if found < data.size:  # smaller windows lie elsewhere
+                filled += data[here].size
+        if filled < data.size:  # windows that were made smaller lie elsewhere
             raise DeviceError(
                 "Memory ran out while the image was measured: close other programs, or choose "
                 "another device."
@@ -149,8 +118,8 @@ def find_chunks(
     """Return shape and places of the chunks that some parts of an array lie in, and their keys."""
     places: dict[Any, tuple[slice, ...]] = {}
     for spans in parts:
-        found, keys = find_excerpt(array, edges, spans)
-        places |= zip(keys, found.places, strict=True)
+        excerpt, keys = find_excerpt(array, edges, spans)
+        places |= zip(keys, excerpt.places, strict=True)
     return (array.shape, list(places.values())), list(places)
 
 

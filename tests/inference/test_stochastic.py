@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from napari_pix2pix.inference.options import sample_seed
 from napari_pix2pix.inference.stochastic import (
     NoiseKind,
     PlacedDropout,
     dropping,
     noise_reader,
-    sample_seed,
 )
 from napari_pix2pix.inference.tiling import Box, Tile
 

@@ -178,10 +178,8 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
 
 
 def _grid(translator: Translator, planes: LazyImage, tile: int | None) -> TileGrid:
-    from napari_pix2pix.inference.model import network_grid
-
     side = tile_side(translator) if tile is None else tile
-    return TileGrid(planes.height, planes.width, tile=side, **network_grid(translator.generator))
+    return TileGrid.of_network(translator.generator, planes.height, planes.width, side)
 
 
 def _cost(grid: TileGrid) -> float:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import open_source_image
+from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY, Snapshot, as_trained, planes_of, snapshot
@@ -87,16 +86,15 @@ def ask(
     planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:
         given = planes_of(as_trained(subject.sources, source.layout))
-        z_context, gray = translator.config.z_context, takes_gray(source)
-        planes = open_source_image(given, source.layout, source.channels, z_context, gray=gray)
-    judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
-    found = []
+        planes = open_for_codec(given, source, translator.z_context)
+    own = translator.for_dtypes(planes.dtype, image.dtype)
+    discriminator, maps = own.discriminator_predictor(device), []
     for frame in range(image.frames):
         if control.stopped:
             return None
-        found.append(judge.judge(planes, image, frame, subject.condition))
+        maps.append(discriminator.predict_frame(planes, image, frame, subject.condition))
         yield Made(frame + 1, image.frames)
-    return np.reshape(found, (*image.frame_shape, *found[0].shape))
+    return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
 
 
 def _sources_of(

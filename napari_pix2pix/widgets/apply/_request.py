@@ -5,7 +5,7 @@ From what is chosen in the Apply dock to what is to be done.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import (
     Copy,
@@ -128,8 +128,7 @@ class FormState:
         One a result: a layer, or the layers that are its channels.
     by_channel : bool
         Whether each channel is a layer of its own.
-    condition, options
-        As a `Translator` is called with.
+    options : PredictOptions
     current_frame, visible_only : bool
         Whether only what is shown is translated.
     replaces : bool
@@ -140,8 +139,7 @@ class FormState:
     card: Card | None
     groups: Sequence[list[Any]]
     by_channel: bool
-    condition: Hashable
-    options: CallOptions
+    options: PredictOptions
     current_frame: bool
     visible_only: bool
     replaces: bool
@@ -177,7 +175,7 @@ class FormState:
                 viewer,
                 group,
                 card,
-                condition=self.condition,
+                condition=self.options.condition,
                 current_frame=self.current_frame,
                 visible_only=self.visible_only,
                 copy=copy,
@@ -189,7 +187,6 @@ class FormState:
             card=card,
             sources=[group[0] for group in self.groups],
             jobs=[job for job, _ in made],
-            condition=self.condition,
             options=self.options,
             replaces=self.replaces,
         )
@@ -221,8 +218,7 @@ class ApplyRequest:
     sources : sequence of Layer
         One a job; of several channels the first.
     jobs : sequence of Job
-    condition, options
-        As a `Translator` is called with.
+    options : PredictOptions
     replaces : bool
         Whether results take the places of their sources.
     """
@@ -231,8 +227,7 @@ class ApplyRequest:
     card: Card
     sources: Sequence[Any]
     jobs: Sequence[Job]
-    condition: Hashable
-    options: CallOptions
+    options: PredictOptions
     replaces: bool
 
     def made(self, number: int, shown: str, digest: str) -> ResultSpec:
@@ -243,7 +238,7 @@ class ApplyRequest:
             job.sources,
             model=self.model.name,
             digest=digest,
-            condition=self.condition,
+            condition=self.options.condition,
             trained_on=self.card.summary,
             scores=self.card.scores,
             samples=self.options.samples,

@@ -132,7 +132,7 @@ class ApplyRun(QObject):
         self._digest = ""
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
-        self._missing = False
+        self._invalid = False
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
@@ -161,16 +161,10 @@ class ApplyRun(QObject):
 
     def start(self, order: ApplyRequest) -> None:
         """Apply a model in a thread."""
-        self._order, self._last, self._missing = order, None, False
+        self._order, self._last, self._invalid = order, None, False
         self._results, self._finished = {}, set()
         self.runner.start(
-            lambda control: apply_model(
-                control,
-                order.model,
-                order.jobs,
-                condition=order.condition,
-                options=order.options,
-            )
+            lambda control: apply_model(control, order.model, order.jobs, order.options)
         )
 
     def cancel(self) -> None:
@@ -197,7 +191,7 @@ class ApplyRun(QObject):
         elif isinstance(event, Progress):
             self._paint(event)
         elif isinstance(event, JobDone):
-            self._missing = self._missing or event.missing
+            self._invalid = self._invalid or event.invalid
             self._complete(event.job, complete=event.complete)
 
     def _remember(self, event: Loaded) -> None:
@@ -237,7 +231,7 @@ class ApplyRun(QObject):
             said = f"Done in {in_time_units(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
-        if self._missing and self._translator is not None:
+        if self._invalid and self._translator is not None:
             said += f" {invalid_pixels_note(self._translator.source_codec)}"
         self.ended.emit(said, False)
 

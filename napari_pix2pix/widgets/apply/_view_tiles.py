@@ -51,7 +51,7 @@ def is_followed(order: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
         the free memory, where the model can translate parts alone.
     """
     codec, options = order.card.makes(planes[0].dtype), order.options
-    apart = order.card.config.norm in ("batch", "none") and options.statistics == "stored"
+    apart = order.card.config.norm in ("batch", "none") and options.norm_statistics == "running"
     apart = apart and codec.kind != "instances" and options.samples == 1
     wanted = all(job.region is None for job in order.jobs) and not order.replaces
     lazy = all(
@@ -120,13 +120,11 @@ def follow(
     ------
     Opened, Painted or Unread
     """
-    translator, condition = load_known(order.model), order.condition
+    translator = load_known(order.model)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
     planes = order.jobs[number].planes(codec, translator.config.z_context)
     pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
-    names = ("tile", "batch", "device", "dropout", "precision", "output")
-    how: dict[str, Any] = {name: getattr(order.options, name) for name in names}
-    how["seed"] = order.options.seed or 0
+    options = order.options
     store = TileStore(
         planes.frame_shape,
         planes.height,
@@ -134,7 +132,7 @@ def follow(
         layout=translator.target_codec.layout,
         channels=len(pixel),
         dtype=pixel.dtype,
-        make=lambda frame, box: own.translate_region(planes, frame, box, condition, **how),
+        make=lambda frame, box: own.predict_region(planes, frame, box, options),
         side=tile_side(own),
     )
     yield Opened(translator, digest, store)

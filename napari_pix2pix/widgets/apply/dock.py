@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import discriminator_layer, made_layer, result_record
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import ask, find_subject
@@ -66,7 +66,7 @@ class ApplyDock(ModelDock):
 
     def set_model(self, model: Any) -> None:
         """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
-        if hasattr(model, "translate_planes"):
+        if hasattr(model, "predict_frame"):
             known = [one for one in models().known() if one.translator is model]
             model = known[0] if known else models().remember(model, "model")
         self._view.picker.choose(model)
@@ -122,12 +122,12 @@ class ApplyDock(ModelDock):
         self._view.replaces.setChecked(value)
 
     @property
-    def options(self) -> CallOptions:
+    def options(self) -> PredictOptions:
         """The advanced options."""
         return self._view.options.options()
 
     @options.setter
-    def options(self, value: CallOptions) -> None:
+    def options(self, value: PredictOptions) -> None:
         self._view.options.set_options(value)
 
     # What it does.
@@ -285,7 +285,7 @@ class ApplyDock(ModelDock):
         model, card = self.model, self.card
         assert model is not None
         assert card is not None
-        wish = self._view.generate.wish(self.condition, self._with_device(CallOptions()).device)
+        wish = self._view.generate.wish(self.condition, self._with_device(PredictOptions()).device)
 
         def make(found: tuple[Any, str]) -> Any:
             images, digest = found
@@ -316,8 +316,7 @@ class ApplyDock(ModelDock):
             card=self.card,
             groups=self.layers,
             by_channel=self._view.layers.by_channel,
-            condition=self.condition,
-            options=self.options,
+            options=self.options.model_copy(update={"condition": self.condition}),
             current_frame=self.current_frame,
             visible_only=self.visible_only,
             replaces=self.replaces,
@@ -330,7 +329,7 @@ class ApplyDock(ModelDock):
             self._describe(*self._choices().order(self._viewer, copy=False))
 
     @staticmethod
-    def _with_device(options: CallOptions) -> CallOptions:
+    def _with_device(options: PredictOptions) -> PredictOptions:
         """Fill in the preferred device; looked up late, since napari reads all manifests for it."""
         preferred = read_settings().device
         if options.device is not None or preferred == "auto":
