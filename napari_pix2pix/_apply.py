@@ -153,7 +153,7 @@ class ImagePredictor(Predictor):
                 )
             warn_of_dtype(self.source_codec, opened.dtype)
             numbers = range(options.samples)
-            drawn = [predict_lazily(self, opened, options.of_sample(k)) for k in numbers]
+            drawn: list[Any] = [predict_lazily(self, opened, options.of_sample(k)) for k in numbers]
         else:
             self._check_image(opened)
             work = partial(draw_images, self, opened, options, on_tile)

@@ -18,8 +18,8 @@ from napari_pix2pix.data.inputs import has_invalid_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference._acceleration import compiled, nearer, precisions
 from napari_pix2pix.inference._run_tiles import FloatPlanes, kept_parts, to_device
+from napari_pix2pix.inference._stochastic import Dropouts
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.stochastic import Dropouts
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
 

@@ -159,4 +159,4 @@ class _Probe(nn.Module):
         moments = Moments.of(torch.cat(kept, 1))
         self.moments = self.moments.joined(moments) if self.moments else moments
         norm = FixedNorm(self._norm, moments.mean, moments.variance).to(x.device)
-        return norm(x)  # type: ignore[no-any-return]
+        return norm(x)

@@ -27,6 +27,7 @@ from napari_pix2pix.inference._generator_run import (
     with_own_layers,
 )
 from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, iter_tiles
+from napari_pix2pix.inference._stochastic import NoiseKind, dropping, noise_reader
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.memory import cut_image, fit_to_memory
 from napari_pix2pix.inference.norm_statistics import (
@@ -40,7 +41,6 @@ from napari_pix2pix.inference.norm_statistics import (
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
 from napari_pix2pix.inference.parts import FrameCollector, PredictedTile, mosaic
-from napari_pix2pix.inference.stochastic import NoiseKind, dropping, noise_reader
 from napari_pix2pix.inference.tiling import Box, TileGrid
 
 OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame

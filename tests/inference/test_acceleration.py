@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from napari_pix2pix.inference.acceleration import BOUND, check_compiler
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.inference import acceleration
+from napari_pix2pix.inference import _acceleration as acceleration
+from napari_pix2pix.inference._acceleration import BOUND, check_compiler
+from napari_pix2pix.inference._generator_run import GeneratorRun
+from napari_pix2pix.inference._stochastic import Dropouts
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.tiling import Box, Tile
 
 TINY = tiny.TINY | {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own

@@ -19,11 +19,11 @@ from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference._generator_run import applying
+from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.parts import put_together
 from napari_pix2pix.inference.predictor import Predictor, condition_index
-from napari_pix2pix.inference.stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.tiling import Box
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))

@@ -138,9 +138,11 @@ class Dropouts:
 
     def __init__(self, generator: nn.Module, seed: int | None) -> None:
         self.layers: dict[str, PlacedDropout] = {}
+        if seed is None:
+            return
         modules = generator.named_modules()
         dropouts = [(name, layer) for name, layer in modules if isinstance(layer, nn.Dropout)]
-        for number, (name, layer) in enumerate(dropouts if seed is not None else ()):
+        for number, (name, layer) in enumerate(dropouts):
             self.layers[name] = PlacedDropout(layer.p, (seed, number))
 
     def place(self, tiles: Sequence[Tile]) -> None:
