@@ -58,12 +58,11 @@ from napari_pix2pix.core.partial_forward import run_part
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.inference._acceleration import compiled
+from napari_pix2pix.inference._generator_run import compiled
 from napari_pix2pix.inference.memory import block_side, cut_image
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.parts import put_together
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.tiling import Box, TileGrid, put_together
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training.config import TrainConfig

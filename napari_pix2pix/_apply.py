@@ -22,8 +22,8 @@ from napari_pix2pix.inference.options import (
     PredictOptions,
     check_integer,
 )
-from napari_pix2pix.inference.parts import FrameCollector, PredictedTile
 from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
+from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
 from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive

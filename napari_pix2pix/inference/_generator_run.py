@@ -1,26 +1,31 @@
-"""A generator as it is run on the windows of one sample: condition, precision, norms, dropout."""
+"""A generator as it is run on windows: condition, precision, dropout, compiled or not."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import NamedTuple
+from importlib.util import find_spec
+from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.partial_forward import run_part
-from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.inputs import has_invalid_pixels
-from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.inference._acceleration import compiled, nearer, precisions
+from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference._run_tiles import FloatPlanes, kept_parts, to_device
 from napari_pix2pix.inference._stochastic import Dropouts
-from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
+from napari_pix2pix.inference.tiling import Box, Tile
+
+# Root mean square, where the network's range is 2: a PSNR of 46 dB.
+BOUND = 0.01
+_near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 class GeneratorRun:
@@ -116,38 +121,60 @@ def applying(
             module.training = mode
 
 
-class FrameRun(NamedTuple):
-    """What `iter_tiles` is given for one sample of a frame."""
+def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
+    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both.
 
-    network: GeneratorRun
-    grid: TileGrid
-    batch: int
-    area: Box
-    whole: bool
-    before_cut: Callable[[TileGrid], None] | None
+    The first planes that a network is given in half precision are run in both, to compare.
+    """
+    # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
+    narrow = planes.device.type == "cpu" and planes.shape[-1] == network.stride
+    if precision == "32-true" or narrow or _near.get(network) is False:
+        return (False,)
+    return (True,) if network in _near else (True, False)
 
 
-class FrameSource:
-    """One sample of a frame, as the network is given it."""
+def nearer(network: UNet | ResNet, outputs: Sequence[Tensor]) -> Tensor:
+    """Return the one output, or of half and full precision the half where it is near enough."""
+    if len(outputs) == 1:
+        return outputs[0]
+    half, full = outputs
+    error = float((half - full).square().mean().sqrt())
+    _near[network] = error <= BOUND
+    if _near[network]:
+        return half
+    warnings.warn(
+        f"In half precision this model is off by {error:.2g} (root mean square, of a range of 2; "
+        f"{BOUND} is allowed): going on in full precision.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return full
 
-    def __init__(
-        self,
-        image: LazyImage,
-        frame: int,
-        codec: Codec,
-        noise: Callable[[slice, slice], FloatPlanes] | None,
-        options: PredictOptions,
-        condition: int,
-    ) -> None:
-        self.image, self.frame, self.options, self.condition = image, frame, options, condition
-        self._codec, self._noise = codec, noise
-        self.invalid = False  # whether a pixel that was read has no meaning for the model
 
-    def read(self, rows: slice, columns: slice) -> FloatPlanes:
-        """Read the planes (P, h, w) of a window that are not the condition's."""
-        window = self.image.read(self.frame, rows, columns)
-        self.invalid = self.invalid or has_invalid_pixels(self._codec, window)
-        planes = self._codec.encode(window)
-        if self._noise is None:
-            return planes
-        return np.concatenate([planes, self._noise(rows, columns)])
+_COMPILERS = {"win32": "cl", "darwin": "clang++"}  # that torch.compile calls; elsewhere g++
+
+
+def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a network that is compiled when it is first run, once for windows of any size."""
+    check_compiler(next(network.parameters()).device)
+    run: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=True)
+    return run
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise `DeviceError` without a C++ compiler (CPU) or Triton (CUDA), or on other devices."""
+    if device.type == "cpu":
+        name = os.environ.get("CXX") or _COMPILERS.get(sys.platform, "g++")
+        if shutil.which(name) is None:
+            raise DeviceError(
+                f"Compiling needs a C++ compiler, and there is no {name} here: install it, name "
+                "another one in the variable CXX, or turn compile off."
+            )
+    elif device.type == "cuda":
+        if find_spec("triton") is None:
+            raise DeviceError(
+                "Compiling needs Triton on a GPU, and it is not installed: install it "
+                "(pip install triton; on Windows triton-windows), or turn compile off."
+            )
+    else:
+        raise DeviceError(f"Compiling is for a CPU or CUDA, not for {device}: turn compile off.")

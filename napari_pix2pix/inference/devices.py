@@ -56,7 +56,7 @@ def available_devices() -> list[torch.device]:
 
 
 def name_device(device: torch.device) -> str:
-    """Name ``device`` for people, such as ``CPU (2 threads)`` or ``NVIDIA H100 (cuda:0)``."""
+    """Return a readable name, such as ``CPU (2 threads)`` or ``NVIDIA H100 (cuda:0)``."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
     if device.type == "mps":

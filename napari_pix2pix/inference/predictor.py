@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from functools import partial
 from typing import Any, Self
@@ -13,35 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.folding import folded
 from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.dtype_range import codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, invalid_pixels_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
-from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.inference._generator_run import (
-    FrameRun,
-    FrameSource,
-    GeneratorRun,
-    applying,
-    with_own_layers,
-)
-from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, iter_tiles
-from napari_pix2pix.inference._stochastic import NoiseKind, dropping, noise_reader
-from napari_pix2pix.inference.devices import choose_device
-from napari_pix2pix.inference.memory import cut_image, fit_to_memory
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
+from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
+from napari_pix2pix.inference._stochastic import NoiseKind
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
-    fixed_norms,
-    measure,
     norms_that_measure,
-    replaced,
     sample_tiles,
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.parts import FrameCollector, PredictedTile, mosaic
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.tiling import (
+    Box,
+    FrameCollector,
+    PredictedTile,
+    mosaic,
+)
 
 OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame
 
@@ -125,15 +116,15 @@ class Predictor:
         decode = partial(codecs.target_codec.decode, output=options.output)
         for frame in range(image.frames) if frames is None else frames:
             for sample in range(options.samples):
-                source = codecs._source(image, frame, options.of_sample(sample))
+                job = codecs._job(image, frame, options.of_sample(sample))
                 known = measured[sample] if measured else None
                 held: list[tuple[Box, FloatPlanes]] = []
                 done = 0
-                with codecs._prepared(source, known, region) as run:
+                with job.prepared(known, region) as run:
                     tile = partial(PredictedTile, frame, sample, area=run.area)
                     for box, planes in iter_tiles(
                         run.network,
-                        source.read,
+                        job.read,
                         run.grid,
                         batch=run.batch,
                         region=run.area,
@@ -142,17 +133,17 @@ class Predictor:
                         before_cut=run.before_cut,
                     ):
                         if held:
-                            yield tile(box=held[-1][0], done=done, invalid=source.invalid)
+                            yield tile(box=held[-1][0], done=done, invalid=job.invalid)
                         done += box.pixels
                         if at_once:
                             held.append((box, planes))
                             continue
                         pixels = decode(planes) if decoded else planes
-                        yield tile(box=box, done=done, invalid=source.invalid, pixels=pixels)
+                        yield tile(box=box, done=done, invalid=job.invalid, pixels=pixels)
                 if held:
                     area, planes = mosaic(held)
                     pixels = decode(planes)
-                    yield tile(box=area, done=done, invalid=source.invalid, pixels=pixels)
+                    yield tile(box=area, done=done, invalid=job.invalid, pixels=pixels)
 
     def predict_frame(
         self,
@@ -222,17 +213,16 @@ class Predictor:
 
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
-        source = self.for_dtypes(image.dtype)._source(image, frame, options.of_sample(0))
-        return self._measure(source, self._cut(source)[0])
+        return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
 
     def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
         """Return which parts of a frame `measure_frame` reads, if memory does not run out."""
-        grid = self._cut_size(height, width, options)[0]
+        grid = choose_grid(self.generator, self.planes_in, height, width, options)[0]
         return [grid.shown(tile.window) for tile in sample_tiles(sample_windows(grid))]
 
     def fits(self, height: int, width: int, options: PredictOptions) -> bool:
         """Whether a frame of this size is given to the network whole."""
-        return self._cut_size(height, width, options)[0].whole
+        return choose_grid(self.generator, self.planes_in, height, width, options)[0].whole
 
     def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether frames come out right only in one piece."""
@@ -275,103 +265,18 @@ class Predictor:
             noise=self.noise,
         )
 
-    def _source(self, image: LazyImage, frame: int, options: PredictOptions) -> FrameSource:
-        seed = options.seed or 0
-        noise = None
-        if self.noise_channels:
-            noise = noise_reader(self.noise, self.noise_channels, seed)
-        index = condition_index(self.conditions, options.condition)
-        return FrameSource(image, frame, self.source_codec, noise, options, index)
-
-    @contextmanager
-    def _prepared(
-        self, source: FrameSource, measured: Measured | None, region: Box | None
-    ) -> Iterator[FrameRun]:
-        """Set a network up for one sample of a frame, and measure the frame where that is due."""
-        options = source.options
-        norms = norms_that_measure(self.generator, options.norm_statistics)
-        grid, batch = self._cut(source)
-        generator = self.generator if norms else folded(self.generator)
-        # What is compiled measures and drops nothing, and stays the same for all images.
-        own = with_own_layers(generator) if norms or options.dropout else generator
-        whole = bool(norms) and grid.whole and measured is None
-        if norms and measured is None and not whole:
-            measured = self._measure(source, grid)
-        with ExitStack() as stack:
-            stack.enter_context(applying(own, norm_statistics=options.norm_statistics))
-            if measured:
-                stack.enter_context(replaced(own, fixed_norms(norms, measured)))
-
-            def measure_first(smaller: TileGrid) -> None:
-                warnings.warn(
-                    "Memory ran out with the whole image; going on in tiles, with nearly the same "
-                    "result. Give a tile next time.",
-                    stacklevel=2,
-                )
-                found = self._measure(source, smaller)
-                stack.enter_context(replaced(own, fixed_norms(norms, found)))
-
-            run = self._generator_run(stack, own, source)
-            area = Box.of_size(grid.height, grid.width) if region is None else grid.rounded(region)
-            before_cut = measure_first if options.tile is None else None
-            yield FrameRun(run, grid, batch, area, whole, before_cut)
-
-    def _measure(self, source: FrameSource, grid: TileGrid) -> Measured:
-        """Measure a frame once for all its tiles, in windows no larger than the grid's."""
-        norms = norms_that_measure(self.generator, source.options.norm_statistics)
-        own = with_own_layers(self.generator)
-        windows: TileGrid | None = sample_windows(grid)
-        with applying(own, norm_statistics=source.options.norm_statistics):
-            while norms and windows is not None:
-                tiles = sample_tiles(windows)
-                batch = self._largest_batch(windows, len(tiles))
-                while batch:
-                    with ExitStack() as stack:
-                        run = self._generator_run(stack, own, source, exact=True)
-                        work = partial(fits_in_memory, run, source.read, grid)
-                        measured = measure(own, norms, work, tiles, batch)
-                    if measured is not None:
-                        return measured
-                    batch //= 2
-                windows = windows.smaller()
-        if norms:
-            device = next(self.generator.parameters()).device
-            raise DeviceError(f"{device} has not enough memory to measure the image.")
-        return {}
-
-    def _generator_run(
-        self, stack: ExitStack, own: UNet | ResNet, source: FrameSource, *, exact: bool = False
-    ) -> GeneratorRun:
-        """Return what runs the network; what is measured is run exactly: uncompiled, in float32."""
-        options = source.options
-        if exact:
-            options = options.model_copy(update={"precision": "32-true", "compile": False})
-        seed = (options.seed or 0) if options.dropout else None
-        return GeneratorRun(
-            own,
+    def _job(self, image: LazyImage, frame: int, options: PredictOptions) -> FrameJob:
+        return FrameJob(
             self.generator,
+            self.source_codec,
+            image,
+            frame,
             options,
-            condition=source.condition,
+            condition=condition_index(self.conditions, options.condition),
             conditions=len(self.conditions),
-            source_planes=self.source_codec.planes,
-            dropouts=stack.enter_context(dropping(own, seed)),
+            noise_channels=self.noise_channels,
+            noise=self.noise,
         )
-
-    def _cut(self, source: FrameSource) -> tuple[TileGrid, int]:
-        return self._cut_size(source.image.height, source.image.width, source.options)
-
-    def _cut_size(self, height: int, width: int, options: PredictOptions) -> tuple[TileGrid, int]:
-        """Choose tile and batch by the memory of the device, to which the network is moved."""
-        device = choose_device(options.device or "auto")
-        self.generator.to(device)
-        grid = TileGrid.of_network(self.generator, height, width)
-        cut = partial(cut_image, tile=options.tile, batch=options.batch)
-        return cut(self.generator, self.planes_in, grid, device=device)
-
-    def _largest_batch(self, windows: TileGrid, most: int) -> int:
-        device = next(self.generator.parameters()).device
-        fit = partial(fit_to_memory, tile=windows.tile, most=most)
-        return fit(self.generator, self.planes_in, windows, device=device)[1]
 
 
 def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.parts import FrameCollector, PredictedTile
+from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile
 
 Floats = NDArray[np.float32]
 

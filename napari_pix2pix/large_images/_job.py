@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, Pix2PixError
-from napari_pix2pix.inference.array_views import read_part
+from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.memory import free_at_once
 from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions

@@ -18,13 +18,13 @@ from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import norm_statistics
+from napari_pix2pix.inference._frame_job import FrameJob
 from napari_pix2pix.inference._generator_run import applying
 from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.parts import put_together
 from napari_pix2pix.inference.predictor import Predictor, condition_index
-from napari_pix2pix.inference.tiling import Box
+from napari_pix2pix.inference.tiling import Box, put_together
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
@@ -249,7 +249,7 @@ def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -
     whole = translate(model, tile=32)
     image, in_tiles = opened(IMAGE), options(tile=32)
     measured = model.measure_frame(image, 0, in_tiles)
-    monkeypatch.setattr(Predictor, "_measure", None)  # must not be needed again
+    monkeypatch.setattr(FrameJob, "measure", None)  # must not be needed again
     for region in (Box(0, 64, 0, 117), Box(64, 150, 0, 32)):
         for tile in model.predict(
             image, in_tiles, region=region, measured=[measured], decoded=False

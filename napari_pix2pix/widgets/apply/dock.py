@@ -10,7 +10,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import discriminator_layer, made_layer, result_record
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
-from napari_pix2pix.widgets.apply._discriminator_map import ask, find_subject
+from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
 from napari_pix2pix.widgets.apply._generate import generate
 from napari_pix2pix.widgets.apply._request import ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
@@ -49,7 +49,7 @@ class ApplyDock(ModelDock):
         self._side = ExtraTask(napari_viewer, self)
         self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
-        self._oddness = InputCheck(self)
+        self._input_check = InputCheck(self)
         self._view = ApplyView(self)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
@@ -187,14 +187,14 @@ class ApplyDock(ModelDock):
         model = self.model
         if model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
-        subject = find_subject(
-            self._viewer, self.layers, self.condition, of_nothing=self._makes_images
+        request = map_request(
+            self._viewer, self.layers, self.condition, has_source=not self._makes_images
         )
         device = self._with_device(self.options).device
         self._begin_aside(
             "Judging",
-            lambda control: ask(control, model, subject, device),
-            lambda found: discriminator_layer(found, subject.prediction),
+            lambda control: compute_map(control, model, request, device),
+            lambda found: discriminator_layer(found, request.prediction),
             "Done. Green looks real to the discriminator, pink looks false.",
         )
 
@@ -233,7 +233,7 @@ class ApplyDock(ModelDock):
         self._side.runner.close()
         self._followers.close()
         self._trial.close()
-        self._oddness.close()
+        self._input_check.close()
         self._view.picker.close_down()
         self._view.progress.finish()
         self._unbind()
@@ -263,7 +263,7 @@ class ApplyDock(ModelDock):
         self._followers.said.connect(self._end)
         self._side.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
-        self._oddness.found.connect(view.note.say)
+        self._input_check.found.connect(view.note.say)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -351,7 +351,7 @@ class ApplyDock(ModelDock):
                 samples=order.options.samples,
             )
         )
-        self._oddness.look(order.card, planes)
+        self._input_check.check(order.card, planes)
 
     def _take_model(self) -> None:
         if self.card is not None:
@@ -379,7 +379,7 @@ class ApplyDock(ModelDock):
     def _say_nothing(self) -> None:
         self._view.estimate.say("")
         self._view.note.say("")
-        self._oddness.forget()
+        self._input_check.forget()
 
     def _show_state(self) -> None:
         running = self.running

@@ -21,8 +21,8 @@ from napari_pix2pix.napari_layers import Snapshot, as_trained, planes_of
 from napari_pix2pix.training.control import Control
 
 if TYPE_CHECKING:
-    from napari_pix2pix.inference.parts import PredictedTile
     from napari_pix2pix.inference.predictor import Predictor
+    from napari_pix2pix.inference.tiling import PredictedTile
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 

@@ -12,9 +12,8 @@ import torch
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.inference import _acceleration as acceleration
-from napari_pix2pix.inference._acceleration import BOUND, check_compiler
-from napari_pix2pix.inference._generator_run import GeneratorRun
+from napari_pix2pix.inference import _generator_run as acceleration
+from napari_pix2pix.inference._generator_run import BOUND, GeneratorRun, check_compiler
 from napari_pix2pix.inference._stochastic import Dropouts
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, Tile
