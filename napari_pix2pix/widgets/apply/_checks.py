@@ -1,4 +1,4 @@
-"""Checks while a model and layers are chosen: do they fit, how long will it take, how much memory."""
+"""Checks while model and layers are chosen: do they fit, how long will it take, how much memory."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def estimate(
     tile: int | None,
     samples: int = 1,
 ) -> str:
-    """Say what a run will cost: "4.2 Mpx, about 12 s; results 8.4 MB, network about 600 MB."
+    """Say what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB".
 
     Parameters
     ----------
