@@ -198,7 +198,7 @@ def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, t
 def test_blocks_that_workers_die_of_are_told():
     from distributed.scheduler import KilledWorker
 
-    words = r"4 workers died one after another at the same block.*smaller --tile"
+    words = r"4 workers died one after another at the same block.*smaller tile"
     with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
         raise KilledWorker("block", None, 3)
 
