@@ -143,7 +143,7 @@ def _reference_discriminator(translator: Translator, beside: Path | None) -> _Di
         return "No discriminator is written: only beside a name like latest_net_G.pth."
     config = translator.config
     try:
-        judged = translator.judge("cpu").network.discriminator
+        judged = translator.discriminator_predictor("cpu").network.discriminator
     except InputError as error:
         return f"There is no {beside.name}. {error}"
     norm = config.discriminator_norm or config.norm

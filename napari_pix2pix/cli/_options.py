@@ -1,6 +1,6 @@
 """Options that commands share, and the pairs that they name.
 
-The options of ``train`` are made from the fields of `TrainConfig`.
+The options of ``train`` and ``apply`` are made from `TrainConfig` and `PredictOptions`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.presets import PRESETS
 
@@ -95,13 +96,25 @@ def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one option for each field of `TrainConfig`; None if it is not given."""
     for name, field in reversed(TrainConfig.model_fields.items()):
-        kwargs = _option_of(field.annotation)
-        flag = f"--{name.replace('_', '-')}"
-        if kwargs.pop("is_bool", False):
-            flag = f"{flag}/--no-{name.replace('_', '-')}"
         help_text = f"{field.description}{_defaults(name, field.default)}"
-        command = click.option(flag, name, default=None, help=help_text, **kwargs)(command)
+        command = _option(name, field.annotation, help_text)(command)
     return command
+
+
+def predict_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one option for each field of `PredictOptions`; None if it is not given."""
+    for name, field in reversed(PredictOptions.model_fields.items()):
+        default = "" if field.default is None else f"  [default: {_format(field.default)}]"
+        annotation = str if name == "condition" else field.annotation  # texts name conditions here
+        command = _option(name, annotation, f"{field.description}{default}")(command)
+    return command
+
+
+def predict_options_of(translator: Translator, fields: dict[str, Any]) -> PredictOptions:
+    """Make the options that were given for a model."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    condition = condition_of(translator, given.pop("condition", None))
+    return PredictOptions(condition=condition, **given)
 
 
 def make_config(fields: dict[str, Any]) -> TrainConfig:
@@ -112,6 +125,15 @@ def make_config(fields: dict[str, Any]) -> TrainConfig:
 def condition_of(translator: Translator, text: Hashable | None) -> Any:
     """Return the condition that prints as `text`: in a shell every condition is a string."""
     return next((name for name in translator.conditions if str(name) == text), text)
+
+
+def _option(name: str, annotation: Any, help_text: str) -> Callable[..., Any]:
+    """Return the option of a field; None where it is not given."""
+    kwargs = _option_of(annotation)
+    flag = f"--{name.replace('_', '-')}"
+    if kwargs.pop("is_bool", False):
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    return click.option(flag, name, default=None, help=help_text, **kwargs)
 
 
 def _option_of(annotation: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class _Size(click.ParamType):
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it is not there.")
+@click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it does not exist.")
 @condition_option
 @click.option("--n", "-n", "count", type=int, default=1, show_default=True, help="How many.")
 @click.option("--size", type=_Size(), help="Pixels: 256, or 256x320.  [the training's patch]")

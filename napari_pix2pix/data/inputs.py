@@ -55,6 +55,12 @@ def open_source_image(
     return opened
 
 
+def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
+    """Open an image that a model with this source codec is to translate."""
+    layout, channels = codec.layout, codec.channels
+    return open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
+
+
 def as_taken(opened: OpenPair, codec: Codec) -> OpenPair:
     """Return a pair with its source as a model reads it: gray as RGB, if the model does so."""
     if not takes_gray(codec) or opened.source.channels != 1:

@@ -26,7 +26,7 @@ from napari_pix2pix.evaluation.scoring import (
     sample_frames,
     score_images,
 )
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
@@ -200,16 +200,14 @@ def make_case(
     has_dropout = any(isinstance(module, nn.Dropout) for module in translator.generator.modules())
     has_noise = bool(translator.config.noise_channels)
 
+    options = PredictOptions(condition=condition, device=device)
+    sampling = options.model_copy(update={"dropout": not has_noise})
+
     def translate(frame: int, on_tile: OnTile | None) -> Array:
-        return model.translate_planes(
-            opened.source, frame, condition, device=device, on_tile=on_tile
-        )
+        return model.predict_frame(opened.source, frame, options, on_tile=on_tile)
 
     def draw(frame: int, number: int) -> Array:
-        seed = sample_seed(0, number)
-        return model.translate_planes(
-            opened.source, frame, condition, device=device, seed=seed, dropout=not has_noise
-        )
+        return model.predict_frame(opened.source, frame, sampling.of_sample(number))
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0

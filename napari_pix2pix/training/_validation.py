@@ -13,7 +13,7 @@ import numpy as np
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.inference.model import Model
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.summary import pool, score
 from napari_pix2pix.training.fine_tuning import Pretrained
@@ -96,18 +96,11 @@ class Validation:
     conditions: tuple[int, ...]
     baseline: Scores
 
-    def predict(self, model: Model, position: int) -> np.ndarray:
-        """Translate the source of one block: (C, h, w) in the target's dtype."""
-        block = self.blocks[position]
-        planes = model.translate(
-            lambda rows, columns: block.source[:, rows, columns],
-            *block.source.shape[-2:],
-            condition=self.conditions[position],
-            tile=0,
-        )
-        return model.target_codec.decode(planes)
+    def predict(self, model: Predictor, position: int) -> np.ndarray:
+        """Predict the target of one block, (C, h, w) in the target's dtype."""
+        return model.predict_window(self.blocks[position].source, self.conditions[position], tile=0)
 
-    def scores(self, model: Model) -> tuple[Scores, np.ndarray]:
+    def scores(self, model: Predictor) -> tuple[Scores, np.ndarray]:
         """Score ``model`` on all blocks; return also the first prediction, for a preview."""
         predictions = [self.predict(model, position) for position in range(len(self.blocks))]
         return score_blocks(predictions, self.blocks, model.target_codec), predictions[0]

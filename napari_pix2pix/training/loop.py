@@ -14,7 +14,7 @@ import torch
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import name_device
-from napari_pix2pix.inference.model import Model
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
 from napari_pix2pix.training._health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
@@ -351,20 +351,17 @@ class TrainingLoop:
         """Translate a region: (C, h, w) in the target's dtype."""
         pair, conditions = self.data.opened[region.pair], self.data.conditions
         block = pair.source.read(region.frame, region.rows, region.columns)
-        planes = self.model().translate(
-            lambda rows, columns: block[:, rows, columns],
-            *block.shape[-2:],
-            condition=conditions.index(pair.condition) if conditions else 0,
-        )
-        return self.data.target_codec.decode(planes)
+        condition = conditions.index(pair.condition) if conditions else 0
+        return self.model().predict_window(block, condition)
 
-    def model(self) -> Model:
+    def model(self) -> Predictor:
         """Return the generator as it would be applied now."""
-        return Model(
+        return Predictor(
             self.state.applied,
             self.data.source_codec,
             self.data.target_codec,
-            conditions=len(self.data.conditions),
+            conditions=tuple(self.data.conditions),
+            z_context=self.config.z_context,
             noise_channels=self.config.noise_channels,
             noise=self.config.noise,
         )

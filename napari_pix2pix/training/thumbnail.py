@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import picture
-from napari_pix2pix.inference.model import Model
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.training._validation import Validation
 
 _SIDE = 96  # pixels
 
 
 def make_thumbnail(
-    model: Model, validation: Validation | None, z_context: int
+    model: Predictor, validation: Validation | None, z_context: int
 ) -> NDArray[np.uint8] | None:
     """Picture source and prediction, side by side, where the first held-out block has most to show.
 
     Parameters
     ----------
-    model : Model
+    model : Predictor
     validation : Validation or None
     z_context : int
         Neighbouring frames on each side, of which the one in the middle is shown.
@@ -35,12 +35,7 @@ def make_thumbnail(
         return None
     rows, columns = _liveliest(validation.blocks[0].target)
     cut = validation.blocks[0].source[:, rows, columns]
-    planes = model.translate(
-        lambda rows, columns: cut[:, rows, columns],
-        *cut.shape[1:],
-        condition=validation.conditions[0],
-        tile=0,
-    )
+    planes = model.predict_window(cut, validation.conditions[0], tile=0, decoded=False)
     given = model.source_codec.encode(cut)
     middle = given[len(given) // (2 * z_context + 1) * z_context :]
     sides = picture(middle, model.source_codec), picture(planes, model.target_codec)

@@ -21,7 +21,7 @@ from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
 from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
 
 TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
-PAPER: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 3}
+PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -45,8 +45,8 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("options", "how"),
     [
         ("", {}),
-        ("--statistics image", {"statistics": "image"}),
-        ("--statistics image --dropout --seed 3", PAPER),
+        ("--norm-statistics per-image", {"norm_statistics": "per-image"}),
+        ("--norm-statistics per-image --dropout --seed 3", PAPER),
     ],
 )
 def test_apply_equals_python(

@@ -458,7 +458,7 @@ def test_preview_of_a_region_is_what_the_model_makes_of_it(
     loop.preview = region
     (event,) = [event for event in loop if isinstance(event, Preview)]
     source = make_pair().source[16:64, 8:40]
-    planes = loop.model().translate(lambda r, c: source[np.newaxis, r, c], 48, 32)
+    planes = loop.model().predict_window(source[np.newaxis], decoded=False)
     np.testing.assert_array_equal(event.image, loop.data.target_codec.decode(planes))
     assert (event.pair, event.frame, event.top, event.left) == (0, 0, 16, 8)
     assert event.kind == "image"

@@ -82,9 +82,7 @@ def test_predictions_are_the_models(make_loop: Callable[..., TrainingLoop]) -> N
     block = validation.blocks[0]
     assert preview.shape == block.target.shape
     assert preview.dtype == block.target.dtype
-    planes = loop.model().translate(
-        lambda rows, columns: block.source[:, rows, columns], *block.source.shape[-2:], tile=0
-    )
+    planes = loop.model().predict_window(block.source, tile=0, decoded=False)
     assert np.array_equal(preview, loop.data.target_codec.decode(planes))
     assert set(scores) == set(validation.baseline) == {"l1", "psnr", "ssim", "pearson", "nrmse"}
 
@@ -101,12 +99,7 @@ def test_each_block_is_translated_under_its_condition(
     position = validation.conditions.index(1)
     block = validation.blocks[position]
     wanted, other = (
-        loop.model().translate(
-            lambda rows, columns: block.source[:, rows, columns],
-            *block.source.shape[-2:],
-            condition=condition,
-            tile=0,
-        )
+        loop.model().predict_window(block.source, condition, tile=0, decoded=False)
         for condition in (1, 0)
     )
     got = validation.predict(loop.model(), position)

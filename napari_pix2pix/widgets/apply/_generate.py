@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_pix2pix.data.lazy_image import EmptyImage
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import load_known
@@ -93,11 +93,11 @@ def generate(
     translator = load_known(known)
     own = translator.detached_copy()  # another dock may use the model meanwhile
     planes, made = EmptyImage(wish.height, wish.width), []
-    how: dict[str, Any] = {"condition": wish.condition, "device": wish.device}
+    options = PredictOptions(condition=wish.condition, device=wish.device, seed=wish.seed)
     for number in range(wish.images):
         if control.stopped:
             break
-        made.append(own.translate_planes(planes, 0, seed=sample_seed(wish.seed, number), **how))
+        made.append(own.predict_frame(planes, 0, options.of_sample(number)))
         yield Made(number + 1, wish.images)
     if not made:
         return None

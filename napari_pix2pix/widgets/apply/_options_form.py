@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.common.fields import Choice, Editor, Number
 
@@ -15,6 +15,8 @@ _CHOICES: dict[str, dict[str, Any]] = {
     "tile": {"automatic": None, "whole image": 0, "256": 256, "512": 512, "1024": 1024},
     "device": {"as in Preferences": None, "cpu": "cpu", "cuda": "cuda", "mps": "mps"},
 }
+# The condition has a field of its own; compiling would keep a viewer waiting.
+_ELSEWHERE = {"condition", "compile"}
 
 
 class OptionsForm(QWidget):
@@ -36,7 +38,9 @@ class OptionsForm(QWidget):
         layout = QFormLayout(self)
         layout.setContentsMargins(8, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name, field in CallOptions.model_fields.items():
+        for name, field in PredictOptions.model_fields.items():
+            if name in _ELSEWHERE:
+                continue
             widget = self._choice(name) if name in _CHOICES else self._editor(name)
             widget.setToolTip(field.description or "")
             widget.setObjectName(name)
@@ -44,26 +48,26 @@ class OptionsForm(QWidget):
             label = layout.labelForField(widget)
             if label is not None:
                 label.setToolTip(field.description or "")
-        self.set_options(CallOptions())
+        self.set_options(PredictOptions())
 
-    def options(self) -> CallOptions:
+    def options(self) -> PredictOptions:
         """Return what is shown; what the model has no use for is left out."""
         values = {name: editor.value() for name, editor in self._editors.items()}
         values |= {name: choice.currentData() for name, choice in self._choices.items()}
-        defaults = CallOptions()
+        defaults = PredictOptions()
         for name in values:
             if not self._widget(name).isEnabled():
                 values[name] = getattr(defaults, name)
-        return CallOptions(**values)
+        return PredictOptions(**values)
 
     @property
     def whole(self) -> bool:
         """Whether the network is given the whole image at once, as far as memory allows."""
         options = self.options()
-        measures = self._measures or options.statistics == "image"
+        measures = self._measures or options.norm_statistics == "per-image"
         return options.tile == 0 or (measures and options.tile is None)
 
-    def set_options(self, options: CallOptions) -> None:
+    def set_options(self, options: PredictOptions) -> None:
         """Show other options."""
         for name, editor in self._editors.items():
             editor.set_value(getattr(options, name))
@@ -83,19 +87,19 @@ class OptionsForm(QWidget):
         one = "Draws have a mean where targets are images and the model has noise or dropout."
         self._allow("samples", varies, one)
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
-        self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
+        self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         widget = self._widget(name)
         widget.setEnabled(allowed)
-        said = CallOptions.model_fields[name].description or ""
+        said = PredictOptions.model_fields[name].description or ""
         widget.setToolTip(said if allowed else why_not)
 
     def _widget(self, name: str) -> QWidget:
         return self._choices[name] if name in self._choices else self._editors[name].widget
 
     def _editor(self, name: str) -> QWidget:
-        editor = Editor(CallOptions.model_fields[name])
+        editor = Editor(PredictOptions.model_fields[name])
         editor.changed.connect(self.changed)
         if isinstance(editor.widget, Number) and name != "samples":
             editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")

@@ -12,8 +12,11 @@ import torch
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.inference import acceleration
-from napari_pix2pix.inference.acceleration import BOUND, check_compiler, run_network
+from napari_pix2pix.inference import _generator_run as acceleration
+from napari_pix2pix.inference._generator_run import BOUND, GeneratorRun, check_compiler
+from napari_pix2pix.inference._stochastic import Dropouts
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.tiling import Box, Tile
 
 TINY = tiny.TINY | {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
@@ -66,9 +69,9 @@ def test_refused_where_nothing_compiles(gray, monkeypatch) -> None:
         check_compiler(torch.device("mps"))
 
 
-@pytest.mark.parametrize("how", [{"dropout": True}, {"statistics": "image"}])
+@pytest.mark.parametrize("how", [{"dropout": True}, {"norm_statistics": "per-image"}])
 def test_refused_where_each_image_is_another(gray, how) -> None:
-    words = "networks that do the same with every image"
+    words = "Only networks that do the same with every image can be compiled"
     with pytest.raises(InputError, match=words):
         gray(noise(50, 70), compile=True, **how)
     if "dropout" in how:
@@ -83,10 +86,13 @@ def network() -> UNet:
 
 
 def ran(network: UNet, planes: torch.Tensor, how: str) -> np.ndarray:
-    with torch.inference_mode():
-        made = run_network(network, planes, how, network)  # type: ignore[arg-type]
-    assert made.dtype == torch.float32
-    return made.numpy()
+    options = PredictOptions(precision=how)  # type: ignore[arg-type]
+    run = GeneratorRun(network, network, options, condition=0, conditions=0, source_planes=1,
+                       dropouts=Dropouts(network, None))  # fmt: skip
+    whole = Box.of_size(*planes.shape[2:])
+    made = np.stack(run(planes.numpy(), [Tile(whole, whole)] * len(planes)))
+    assert made.dtype == np.float32
+    return made
 
 
 def test_half_is_near_and_tried_once(network: UNet) -> None:

@@ -1,7 +1,4 @@
-"""Noise planes of an image and seeds of its samples: each number belongs to its pixel.
-
-Dropout of which each activation's fate belongs to its place, so that tiles drop alike.
-"""
+"""Noise planes and dropout that depend on seed and position, identical for every tiling."""
 
 from __future__ import annotations
 
@@ -23,9 +20,7 @@ _NOISE_BLOCK = 64  # pixels; another number gives other noise
 
 
 def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
-    """Return a function that reads the noise planes of any window of an image.
-
-    However windows are cut, a pixel has the same noise in all of them.
+    """Return what reads the noise planes of any window; a pixel's noise is the same in all.
 
     Parameters
     ----------
@@ -60,41 +55,12 @@ def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
     return read
 
 
-def sample_seed(seed: int, number: int) -> int:
-    """Return the seed of one of several samples; the first has the seed of the call itself.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the call.
-    number : int
-        Which sample, from 0 on; how many there are does not matter.
-    """
-    if number == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
-
-
 def read_blocks(
     draw: Callable[[int, int], np.ndarray], side: int, channels: int, rows: slice, columns: slice
 ) -> np.ndarray:
-    """Cut a window out of blocks that are drawn by their place alone.
+    """Cut a window, float32 (channels, h, w), out of blocks that depend on their position alone.
 
-    Parameters
-    ----------
-    draw : callable
-        ``draw(i, j)`` gives float32 (channels, side, side) of block i from the top, j from the
-        left.
-    side : int
-        Height and width of a block.
-    channels : int
-    rows, columns : slice
-        As for a `noise_reader`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (channels, h, w).
+    ``draw(i, j)`` gives float32 (channels, side, side) of block i from the top, j from the left.
     """
     window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
     for i in range(rows.start // side, -(-rows.stop // side)):
@@ -117,14 +83,14 @@ _DROPOUT_BLOCK = 16  # cells of the layer; another number drops others
 
 
 class PlacedDropout(nn.Module):
-    """Drops whole numbers of a layer by seed, channel and place in the image.
+    """Position-seeded dropout, identical for every tiling and on any device.
 
     Parameters
     ----------
     probability : float
         Of an activation to be dropped; the others grow so that their mean stays.
     entropy : sequence of int
-        The same numbers drop the same, on any device and in any window.
+        Seeds what is dropped.
 
     Attributes
     ----------
@@ -151,7 +117,7 @@ class PlacedDropout(nn.Module):
         )
 
         def draw(i: int, j: int) -> np.ndarray:
-            # The 1 makes them others than the numbers of noise planes, see `noise_reader`.
+            # The 1 keeps this stream apart from that of the noise planes, see `noise_reader`.
             rng = np.random.default_rng([*self._entropy, i, j, 1])
             shape = channels, _DROPOUT_BLOCK, _DROPOUT_BLOCK
             return rng.random(shape, np.float32) >= np.float32(self._probability)
@@ -159,30 +125,35 @@ class PlacedDropout(nn.Module):
         return read_blocks(draw, _DROPOUT_BLOCK, channels, rows, columns)
 
 
-@contextmanager
-def dropping(generator: nn.Module, seed: int | None) -> Iterator[Callable[[Sequence[Tile]], None]]:
-    """Let a generator's dropout layers drop by place, and in the end be as they were.
+class Dropouts:
+    """Dropout layers by name that drop by position, to be told which tiles come next.
 
     Parameters
     ----------
-    generator : torch.nn.Module
-        Changed within the context only.
+    generator : nn.Module
+        Whose dropout layers they stand for.
     seed : int or None
-        None: nothing is dropped.
-
-    Yields
-    ------
-    callable
-        To be told the tiles of each batch before the generator is given them.
+        None: there are none, and nothing is dropped.
     """
-    found = [(k, layer) for k, layer in generator.named_modules() if isinstance(layer, nn.Dropout)]
-    layers = {}
-    if seed is not None:
-        layers = {name: PlacedDropout(old.p, (seed, n)) for n, (name, old) in enumerate(found)}
 
-    def tell(tiles: Sequence[Tile]) -> None:
-        for layer in layers.values():
+    def __init__(self, generator: nn.Module, seed: int | None) -> None:
+        self.layers: dict[str, PlacedDropout] = {}
+        if seed is None:
+            return
+        modules = generator.named_modules()
+        dropouts = [(name, layer) for name, layer in modules if isinstance(layer, nn.Dropout)]
+        for number, (name, layer) in enumerate(dropouts):
+            self.layers[name] = PlacedDropout(layer.p, (seed, number))
+
+    def place(self, tiles: Sequence[Tile]) -> None:
+        """Tell the layers where the windows of the next batch lie."""
+        for layer in self.layers.values():
             layer.windows = [tile.window for tile in tiles]
 
-    with replaced(generator, layers):
-        yield tell
+
+@contextmanager
+def dropping(generator: nn.Module, seed: int | None) -> Iterator[Dropouts]:
+    """Let a generator's dropout layers drop by position, and put the old ones back in the end."""
+    dropouts = Dropouts(generator, seed)
+    with replaced(generator, dropouts.layers):
+        yield dropouts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,17 @@ from torch import nn
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_image import EmptyImage
-from napari_pix2pix.errors import DeviceError
+from napari_pix2pix.data.lazy_array import LazyArray
+from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
+from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import norm_statistics
-from napari_pix2pix.inference.model import Model, applying
+from napari_pix2pix.inference._frame_job import FrameJob
+from napari_pix2pix.inference._generator_run import applying
+from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
-from napari_pix2pix.inference.stochastic import NoiseKind, noise_reader
-from napari_pix2pix.inference.tiling import Box
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor, condition_index
+from napari_pix2pix.inference.tiling import Box, put_together
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
@@ -45,8 +48,27 @@ def unet(planes: int = 1, **fields: Any) -> UNet:
     return as_if_trained(UNet(planes, 1, **{"depth": 3, "width": 4, **fields}))
 
 
-def translate(model: Model, **how: Any) -> np.ndarray:
-    return model.translate(lambda rows, columns: IMAGE[:, rows, columns], *IMAGE.shape[-2:], **how)
+def opened(image: Any) -> LazyImage:
+    return image if isinstance(image, LazyImage) else LazyImage(image, channel_axis=0)
+
+
+def options(**fields: Any) -> PredictOptions:
+    return PredictOptions(**{"device": "cpu", **fields})
+
+
+def translate(
+    model: Predictor,
+    image: Any = IMAGE,
+    on_tile: Callable[[int, int], None] | None = None,
+    **fields: Any,
+) -> np.ndarray:
+    """Return planes in the network's range."""
+    source, parts = opened(image), []
+    for tile in model.predict(source, options(**fields), decoded=False):
+        parts.append((tile.box, tile.pixels))
+        if on_tile is not None:
+            on_tile(tile.done, tile.area.pixels)
+    return put_together(parts, Box.of_size(source.height, source.width))
 
 
 def state_of(network: nn.Module) -> dict[str, Any]:
@@ -85,15 +107,15 @@ def test_tiles_equal_the_whole(
     batch: int | None,
     kind: NoiseKind,
 ) -> None:
-    model = Model(
+    model = Predictor(
         make(1 + conditions + noise),
         CODEC,
         CODEC,
-        conditions=conditions,
+        conditions=tuple(range(conditions)),
         noise_channels=noise,
         noise=kind,
     )
-    chosen = {"condition": max(conditions - 1, 0), "seed": 4}
+    chosen = {"condition": conditions - 1 if conditions else None, "seed": 4}
     whole = translate(model, tile=0, **chosen)
     assert whole.shape == IMAGE.shape
     assert whole.dtype == np.float32
@@ -109,7 +131,7 @@ def test_conditions_and_noise_are_what_the_training_gave() -> None:
     first_layer(generator).register_forward_hook(
         lambda _, inputs, __: seen.append(inputs[0].clone())
     )
-    model = Model(generator, CODEC, CODEC, conditions=3, noise_channels=2)
+    model = Predictor(generator, CODEC, CODEC, conditions=(0, 1, 2), noise_channels=2)
     translate(model, condition=1, seed=5, tile=0)
     noise = noise_reader("image", 2, 5)(slice(9, 10), slice(9, 10))
     (planes,) = seen
@@ -121,21 +143,21 @@ def test_conditions_and_noise_are_what_the_training_gave() -> None:
 
 
 def test_noise_and_condition_change_the_result() -> None:
-    model = Model(unet(1 + 2 + 1), CODEC, CODEC, conditions=2, noise_channels=1)
-    first = translate(model)
-    assert np.array_equal(first, translate(model))
-    assert not np.allclose(first, translate(model, seed=1))
+    model = Predictor(unet(1 + 2 + 1), CODEC, CODEC, conditions=(0, 1), noise_channels=1)
+    first = translate(model, condition=0)
+    assert np.array_equal(first, translate(model, condition=0))
+    assert not np.allclose(first, translate(model, seed=1, condition=0))
     assert not np.allclose(first, translate(model, condition=1))
 
 
 def test_tiles_equal_the_whole_without_a_source() -> None:
     """Of noise per pixel, at a size that is no multiple of the stride nor of the noise's blocks."""
-    model = Model(unet(2 + 3), NO_SOURCE, CODEC, conditions=2, noise_channels=3, noise="pixel")
+    fields: dict[str, Any] = {"conditions": (0, 1), "noise_channels": 3, "noise": "pixel"}
+    model = Predictor(unet(2 + 3), NO_SOURCE, CODEC, **fields)
     size = (150, 117)
 
     def sample(seed: int, tile: int, shape: tuple[int, int] = size) -> np.ndarray:
-        nothing = EmptyImage(*shape)
-        return model.translate(partial(nothing.read, 0), *shape, condition=1, seed=seed, tile=tile)
+        return translate(model, EmptyImage(*shape), condition=1, seed=seed, tile=tile)
 
     whole = sample(3, 0)
     assert whole.std() > 1e-3
@@ -151,22 +173,20 @@ def test_image_statistics_are_those_of_training_mode() -> None:
     generator = unet()
     rows, columns = 144, 112  # multiples of the stride: no padding to measure along
     planes = torch.from_numpy(CODEC.encode(IMAGE[:, :rows, :columns]))[None]
-    model = Model(generator, CODEC, CODEC)
+    model = Predictor(generator, CODEC, CODEC)
     before = state_of(generator)
-    got = model.translate(
-        lambda r, c: IMAGE[:, :rows, :columns][:, r, c], rows, columns, statistics="image"
-    )
+    got = translate(model, IMAGE[:, :rows, :columns], norm_statistics="per-image")
     assert same_state(before, state_of(generator))
     with torch.no_grad():
         expected = generator.train()(planes)[0].numpy()
     np.testing.assert_allclose(got, expected, atol=1e-5)
-    stored = translate(model, statistics="stored")[:, :rows, :columns]
+    stored = translate(model, norm_statistics="running")[:, :rows, :columns]
     assert np.abs(got - stored).max() > 0.01
 
 
 def test_dropout_drops_by_its_seed() -> None:
     generator = unet(dropout=0.5, dropout_placement="paper")
-    model = Model(generator, CODEC, CODEC)
+    model = Predictor(generator, CODEC, CODEC)
     off = translate(model, seed=0)
     assert np.array_equal(off, translate(model, seed=1))
     on = translate(model, seed=0, dropout=True)
@@ -176,10 +196,10 @@ def test_dropout_drops_by_its_seed() -> None:
 
 
 MEASURING = [
-    (lambda: unet(norm="instance"), "stored"),
-    (lambda: unet(norm="group"), "stored"),
-    (unet, "image"),
-    (lambda: as_if_trained(ResNet(1, 1, blocks=1, width=4)), "stored"),
+    (lambda: unet(norm="instance"), "running"),
+    (lambda: unet(norm="group"), "running"),
+    (unet, "per-image"),
+    (lambda: as_if_trained(ResNet(1, 1, blocks=1, width=4)), "running"),
 ]
 
 
@@ -203,7 +223,7 @@ def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
     first_layer(generator).register_forward_hook(
         lambda _, inputs, __: seen.append(tuple(inputs[0].shape))
     )
-    translate(Model(generator, CODEC, CODEC), tile=tile, statistics=statistics)
+    translate(Predictor(generator, CODEC, CODEC), tile=tile, norm_statistics=statistics)
     assert seen[-1:] == [(1, 1, 152, -(-117 // generator.stride) * generator.stride)]
 
 
@@ -212,33 +232,34 @@ def test_their_tiles_nearly_equal_the_whole(
     make: Callable[[], Any], statistics: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(norm_statistics, "_SIDE", 64)
-    model = Model(make(), CODEC, CODEC)
+    model = Predictor(make(), CODEC, CODEC)
     before = state_of(model.generator)
-    whole = translate(model, statistics=statistics)
-    tiles = translate(model, tile=32, batch=2, statistics=statistics)
+    whole = translate(model, norm_statistics=statistics)
+    tiles = translate(model, tile=32, batch=2, norm_statistics=statistics)
     assert same_state(before, state_of(model.generator))
     assert psnr(tiles, whole) > 50
     # Each tile by its own statistics would be another image.
-    alone = model.translate(lambda r, c: IMAGE[:, :64, :64][:, r, c], 64, 64, statistics=statistics)
+    alone = translate(model, IMAGE[:, :64, :64], norm_statistics=statistics)
     assert psnr(alone, whole[:, :64, :64]) < 45
 
 
 def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(norm_statistics, "_SIDE", 64)
-    model = Model(unet(norm="instance"), CODEC, CODEC)
+    model = Predictor(unet(norm="instance"), CODEC, CODEC)
     whole = translate(model, tile=32)
-    size = IMAGE.shape[-2:]
-    measured = model.measure(lambda r, c: IMAGE[:, r, c], *size, tile=32)
-    monkeypatch.setattr(Model, "measure", None)  # must not be needed again
+    image, in_tiles = opened(IMAGE), options(tile=32)
+    measured = model.measure_frame(image, 0, in_tiles)
+    monkeypatch.setattr(FrameJob, "measure", None)  # must not be needed again
     for region in (Box(0, 64, 0, 117), Box(64, 150, 0, 32)):
-        parts = model.iter_tiles(lambda r, c: IMAGE[:, r, c], *size, tile=32, measured=measured,
-                                 region=region)  # fmt: skip
-        for rows, columns, planes in parts:
-            assert np.abs(planes - whole[:, rows, columns]).max() <= 1e-5
+        for tile in model.predict(
+            image, in_tiles, region=region, measured=[measured], decoded=False
+        ):
+            same = whole[:, tile.box.rows, tile.box.columns]
+            assert np.abs(tile.pixels - same).max() <= 1e-5
 
 
 def test_nothing_is_measured_where_statistics_are_fixed() -> None:
-    assert Model(unet(), CODEC, CODEC).measure(lambda r, c: IMAGE[:, r, c], 150, 117) == {}
+    assert Predictor(unet(), CODEC, CODEC).measure_frame(opened(IMAGE), 0, options()) == {}
 
 
 DROPPING = [
@@ -251,7 +272,7 @@ DROPPING = [
 @pytest.mark.parametrize("make", DROPPING)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_tiles_drop_what_the_whole_drops(make: Callable[[], Any], batch: int) -> None:
-    model = Model(make(), CODEC, CODEC)
+    model = Predictor(make(), CODEC, CODEC)
     whole = translate(model, tile=0, dropout=True, seed=3)
     tiles = translate(model, tile=32, batch=batch, dropout=True, seed=3)
     assert np.abs(tiles - whole).max() <= 1e-5
@@ -259,19 +280,17 @@ def test_tiles_drop_what_the_whole_drops(make: Callable[[], Any], batch: int) ->
 
 
 def test_a_region_drops_what_the_whole_drops() -> None:
-    model = Model(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
+    model = Predictor(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
     whole = translate(model, dropout=True)
-    parts = model.iter_tiles(
-        lambda r, c: IMAGE[:, r, c], 150, 117, dropout=True, region=Box(64, 100, 24, 117)
-    )
-    for rows, columns, planes in parts:
-        assert np.abs(planes - whole[:, rows, columns]).max() <= 1e-5
+    region = Box(64, 100, 24, 117)
+    for tile in model.predict(opened(IMAGE), options(dropout=True), region=region, decoded=False):
+        assert np.abs(tile.pixels - whole[:, tile.box.rows, tile.box.columns]).max() <= 1e-5
 
 
 def test_dropout_beside_the_statistics_of_each_image() -> None:
     """What is measured is what is left after dropping."""
-    model = Model(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
-    how: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 1}
+    model = Predictor(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
+    how: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 1}
     assert psnr(translate(model, tile=32, **how), translate(model, tile=0, **how)) > 50
 
 
@@ -285,7 +304,7 @@ def run_out_above(pixels: int) -> Callable[..., None]:
 
 def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> None:
     generator = unet(norm="instance")
-    model = Model(generator, CODEC, CODEC)
+    model = Predictor(generator, CODEC, CODEC)
     whole = translate(model)
     first_layer(generator).register_forward_pre_hook(run_out_above(110 * 110))
     with pytest.warns(UserWarning, match="going on in tiles") as caught:
@@ -298,29 +317,29 @@ def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> N
 
 def test_which_norms_measure() -> None:
     assert not norms_that_measure(unet(norm="batch"))
-    assert not norms_that_measure(unet(norm="none"), "image")
-    assert len(norms_that_measure(unet(norm="batch"), "image")) == 3
+    assert not norms_that_measure(unet(norm="none"), "per-image")
+    assert len(norms_that_measure(unet(norm="batch"), "per-image")) == 3
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("statistics", ["stored", "image"])
+@pytest.mark.parametrize("statistics", ["running", "per-image"])
 def test_applying_sets_modes_and_puts_them_back(training: bool, statistics: Any) -> None:
     generator = unet(dropout=0.5, dropout_placement="paper").train(training)
     dropouts = [m for m in generator.modules() if isinstance(m, nn.Dropout)]
     norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
     dropouts[0].eval()  # a mode of its own has to come back as well
     before = state_of(generator)
-    with applying(generator, statistics=statistics):
+    with applying(generator, norm_statistics=statistics):
         assert not any(m.training for m in dropouts)
         assert not any(m.training for m in norms)
-        assert {m.running_mean is None for m in norms} == {statistics == "image"}
+        assert {m.running_mean is None for m in norms} == {statistics == "per-image"}
     assert same_state(before, state_of(generator))
 
 
 def test_applying_puts_modes_back_after_an_error() -> None:
     generator = unet().train()
     before = state_of(generator)
-    with pytest.raises(KeyError), applying(generator, statistics="image"):
+    with pytest.raises(KeyError), applying(generator, norm_statistics="per-image"):
         raise KeyError
     assert same_state(before, state_of(generator))
 
@@ -330,16 +349,17 @@ def test_applying_puts_modes_back_after_an_error() -> None:
 def test_a_copy_that_another_thread_makes_meanwhile_is_whole(
     norm: str, how: dict[str, Any]
 ) -> None:
-    model = Model(unet(norm=norm, dropout=0.5), CODEC, CODEC)
+    model = Predictor(unet(norm=norm, dropout=0.5), CODEC, CODEC)
     before = state_of(model.generator)
     copies: list[nn.Module] = []
 
-    def read(rows: slice, columns: slice) -> np.ndarray:
-        copies.append(deepcopy(model.generator))
-        return IMAGE[:, rows, columns]
+    class Copying(LazyArray):
+        def read_window(self, window: tuple[slice, ...]) -> np.ndarray:
+            copies.append(deepcopy(model.generator))
+            return IMAGE[window]
 
-    for statistics in ("stored", "image"):
-        model.translate(read, *IMAGE.shape[-2:], statistics=statistics, **how)
+    for statistics in ("running", "per-image"):
+        translate(model, Copying(IMAGE.shape, IMAGE.dtype), norm_statistics=statistics, **how)
     assert len(copies) > 1
     for copy in copies:
         assert same_state(before, state_of(copy))
@@ -348,7 +368,9 @@ def test_a_copy_that_another_thread_makes_meanwhile_is_whole(
 
 def test_progress_counts_all_pixels() -> None:
     seen: list[tuple[int, int]] = []
-    translate(Model(unet(), CODEC, CODEC), tile=64, batch=1, on_tile=lambda *n: seen.append(n))
+    translate(
+        Predictor(unet(), CODEC, CODEC), tile=64, batch=1, on_tile=lambda *pair: seen.append(pair)
+    )
     total = IMAGE[0].size
     assert seen[-1] == (total, total)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -358,7 +380,16 @@ def test_progress_counts_all_pixels() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (8, 8), (33, 17)])
 def test_any_height_and_width(size: tuple[int, int]) -> None:
     height, width = size
-    model = Model(unet(), CODEC, CODEC)
-    result = model.translate(lambda r, c: IMAGE[:, :height, :width][:, r, c], height, width)
+    model = Predictor(unet(), CODEC, CODEC)
+    result = translate(model, IMAGE[:, :height, :width])
     assert result.shape == (1, height, width)
     assert np.isfinite(result).all()
+
+
+def test_conditions_by_name() -> None:
+    assert condition_index((), None) == 0
+    assert condition_index(("GFP", ("RFP", 2)), ("RFP", 2)) == 1
+    with pytest.raises(InputError, match="no conditions, got 'GFP'"):
+        condition_index((), "GFP")
+    with pytest.raises(InputError, match=r"one of 'GFP', 'RFP', got None"):
+        condition_index(("GFP", "RFP"), None)

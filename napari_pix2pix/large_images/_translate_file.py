@@ -1,7 +1,4 @@
-"""Translate an image file: what is checked, planned and recorded before its blocks are made.
-
-Outputs that are there: whether they are what would be made again.
-"""
+"""Translate an image file block by block: checks, plan and record, before and between runs."""
 
 from __future__ import annotations
 
@@ -14,12 +11,11 @@ import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.inference import calls
-from napari_pix2pix.inference.acceleration import check_can_be_compiled
+from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.memory import block_side
-from napari_pix2pix.inference.model import needs_whole, network_grid
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
@@ -35,32 +31,18 @@ from napari_pix2pix.large_images._job import (
     frame_axes,
     frame_shape,
     open_planes,
-    options_of,
 )
 from napari_pix2pix.large_images._local import LocalWorker, complete
 from napari_pix2pix.large_images.cluster import Cluster
 from napari_pix2pix.translator import Translator
 
 _LARGEST = 8 * CHUNK  # pixels along a block
-_DEFAULTS: dict[str, Any] = {
-    "condition": None,
-    "dropout": False,
-    "statistics": "stored",
-    "tile": None,
-    "batch": None,
-    "device": None,
-    "precision": "32-true",
-    "compile": False,
-    "output": "target",
+_DIFFERENCES = {
+    "model": "with another model",
+    "options": "with other options",
+    "part": "of another region or other frames",
+    "source": "of another source, or of what it was before it changed",
 }
-_OPTIONS = (
-    "condition",
-    "seed",
-    "dropout",
-    "statistics",
-    "precision",
-    "output",
-)  # options that change it
 
 
 def reads_lazily(image: ImageFile) -> bool:
@@ -73,18 +55,16 @@ def translate_file(
     source: Path,
     image: ImageFile,
     out: Path,
+    options: PredictOptions | None = None,
     *,
+    sample: int = 0,
+    summary: str | None = None,
     region: str | None = None,
     frames: str | None = None,
-    sample: int = 0,
-    samples: int = 1,
-    summary: str | None = None,
-    seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cluster: Cluster | None = None,
     on_tile: Callable[[int, int], None] | None = None,
-    **how: Any,
 ) -> Path:
     """Translate an image file block by block.
 
@@ -97,28 +77,25 @@ def translate_file(
         What was read of it.
     out : Path
         The file to write. While it grows, it lies in the folder ``OUT.part`` beside it.
+    options : PredictOptions, optional
+        The defaults when not given.
+    sample : int
+        Which of the samples is written.
+    summary : str, optional
+        What is written of all samples instead: "mean", "std" or a quantile such as "q5".
     region : str, optional
         ``TOP:BOTTOM,LEFT:RIGHT`` in pixels; all when not given.
     frames : str, optional
         ``FIRST:END`` along the first frame axis; all when not given.
-    sample, samples : int
-        Which draw of noise and dropout, and of how many.
-    summary : str, optional
-        What of all draws is written in place of one: "mean", "std" or a quantile such as "q5".
-    seed : int, optional
-        Of all draws; 0 when not given.
     resume : bool
-        Go on with what an earlier run has finished.
+        Continue an unfinished run.
     overwrite : bool
-        Replace a file that is there, and begin anew where an unfinished run is in the way, unless
-        it is resumed.
+        Replace a file that is there, and restart where an unfinished run is in the way, unless it
+        is resumed.
     cluster : Cluster, optional
         Workers that have the same model, see `connect`; by default this process works.
     on_tile : callable, optional
         Called with the number of blocks done and of all.
-    **how
-        ``condition``, ``dropout``, ``statistics``, ``tile``, ``batch``, ``device``,
-        ``precision``, ``compile`` and ``output``, as when a translator is called.
 
     Returns
     -------
@@ -136,55 +113,92 @@ def translate_file(
     DeviceError
         When there is no such device or too little memory, or the cluster has gone.
     """
-    draw = {"seed": seed, "sample": sample, "samples": samples, "summary": summary}
-    record = made_of(translator, source, how | draw | {"region": region, "frames": frames})
-    how = {**_DEFAULTS, **how}
-    unchecked = "condition", "device", "compile"
-    checked = {name: how[name] for name in _DEFAULTS if name not in unchecked}
-    noise = translator.config.noise_channels
-    calls.check_call(
-        translator.generator, noise_channels=noise, samples=samples, seed=seed, **checked
-    )
-    if how["compile"]:
-        where = "cpu" if cluster else how["device"]  # what workers have, they will tell
-        drawn = {name: how[name] for name in ("dropout", "statistics")}
-        check_can_be_compiled(translator.generator, where, **drawn)
-    how["seed"] = sample_seed(seed or 0, sample)
-    if summary is not None:
+    options = options or PredictOptions()
+    record = made_of(translator, source, options, sample, summary, region, frames)
+    # Whether workers have the device that is asked for is known to them alone.
+    here = options.model_copy(update={"device": "cpu"}) if cluster else options
+    check_options(here, translator)
+    if summary is None:
+        options = options.of_sample(sample)
+    else:
         check_spread(translator.target_codec)
-        how["output"] = "float"
+        options = options.model_copy(update={"output": "float"})
     planes = open_planes(translator, image_planes(image))
-    calls.condition_index(translator.conditions, how["condition"])
     if frames is not None and not frame_axes(image.axes):
-        raise InputError(f"{source} has no frames to choose from: leave --frames out.")
+        raise InputError(f"{source} has no frames to choose from: leave frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
-    summed: dict[str, Any] = {} if summary is None else {"summary": summary, "samples": samples}
     run: dict[str, Any] = {
         "model": translator.digest,
-        "options": {name: _plain(how[name]) for name in _OPTIONS} | summed,
+        "options": _deciding(options, summary),
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
     before = find_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
-    side = int(before["side"]) if before else _side(translator, planes, part, how, cluster)
+    device = here.device
+    side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
-    outline = _outline(translator, image, out, planes, plan, how["output"], record)
+    outline = _outline(translator, image, out, planes, plan, options, record)
     names = source.absolute(), out.absolute(), image.axes, outline.axes
-    job = Job(*names, plan, options_of(how), **summed)
+    job = Job(*names, plan, options, summary)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
     growing = GrowingImage(out, outline, run, resume=bool(before))
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, growing, source)
     try:
-        hands = cluster.hands(job) if cluster else LocalWorker(work)
+        worker = cluster.worker(job) if cluster else LocalWorker(work)
     except FileError:
         growing.give_up()
         raise
-    complete(work, growing, hands, on_tile)
+    complete(work, growing, worker, on_tile)
     return growing.finish()
+
+
+def made_of(
+    translator: Translator,
+    source: Path,
+    options: PredictOptions,
+    sample: int = 0,
+    summary: str | None = None,
+    region: str | None = None,
+    frames: str | None = None,
+) -> dict[str, Any]:
+    """Return what an output is made of, as JSON values; parameters as for `translate_file`."""
+    if summary is None:
+        options = options.of_sample(sample)
+    return {
+        "model": translator.digest,
+        "options": _deciding(options, summary),
+        "part": [region, frames],
+        "source": json.loads(json.dumps(fingerprint(source), default=str)),
+    }
+
+
+def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
+    """Check that an output was made of what `made_of` says; False if its file does not tell.
+
+    Raises
+    ------
+    FileError
+        When it was made of something else.
+    """
+    found = read_record(path)
+    if found is None:
+        return False
+    for name, difference in _DIFFERENCES.items():
+        if found.get(name) != record[name]:
+            raise FileError(
+                f"{path} was made {difference}: choose another name, or overwrite the file."
+            )
+    return True
+
+
+def _deciding(options: PredictOptions, summary: str | None) -> dict[str, Any]:
+    """Return what decides the pixels of an output, as JSON values."""
+    of_samples = {} if summary is None else {"summary": summary, "samples": options.samples}
+    return options.deciding() | of_samples
 
 
 def _outline(
@@ -193,12 +207,12 @@ def _outline(
     out: Path,
     planes: LazyImage,
     plan: Plan,
-    output: Any,
+    options: PredictOptions,
     record: Mapping[str, Any],
 ) -> ImageSpec:
-    """Say what the file will be like."""
+    """Return what the file will be like."""
     layout = translator.target_codec.layout
-    pixel = translator.for_dtypes(planes.dtype).target_like(output)
+    pixel = translator.for_dtypes(planes.dtype).target_like(options.output)
     letters, region = frame_axes(image.axes), plan.region
     height, width = region.size
     axes = file_axes(out, translated_axes(image, layout))
@@ -223,19 +237,18 @@ def _side(
     translator: Translator,
     planes: LazyImage,
     region: Box,
-    how: Mapping[str, Any],
-    cluster: Cluster | None = None,
+    options: PredictOptions,
+    device: str | None,
 ) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
     if translator.target_codec.kind == "instances":
         return 0
     generator = translator.generator
-    measures = needs_whole(generator, how["statistics"])
+    measures = bool(norms_that_measure(generator, options.norm_statistics))
     size = (planes.height, planes.width) if measures else region.size
-    grid = TileGrid(*size, **network_grid(generator))
-    # Whether workers have the device that is asked for, they will tell.
-    device = choose_device("cpu" if cluster else how["device"] or "auto")
-    side = block_side(generator, translator.planes_in, grid, device=device)
+    grid = TileGrid.of_network(generator, *size)
+    chosen = choose_device(device or "auto")
+    side = block_side(generator, translator.planes_in, grid, device=chosen)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
     chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)
@@ -243,7 +256,7 @@ def _side(
 
 
 def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
-    """Refuse to go on where a finished block was made of other pixels than those that are there."""
+    """Refuse to resume if a finished block was made of other pixels than those that are there."""
     for block in work.job.plan.blocks():
         if block.number not in growing.done:
             continue
@@ -253,87 +266,18 @@ def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
             same = False
         if not same:
             raise FileError(
-                f"{source} has changed since the run that is resumed, at {block}: begin anew with "
-                "--overwrite and without --resume."
+                f"{source} has changed since the run that is resumed, at {block}: restart, and "
+                "overwrite what is there."
             )
 
 
 def _warn(translator: Translator, planes: LazyImage) -> None:
-    """Warn of an image that is unlike those of the training, from a few windows of it."""
-    calls.warn_of_dtype(translator.source_codec, planes.dtype)
+    """Warn if a few windows show that the image is unlike those of the training."""
+    warn_of_dtype(translator.source_codec, planes.dtype)
     codecs = translator.source_codec, translator.target_codec
     try:
-        calls.warn_of_intensities(planes, *codecs, translator.intensities)
+        warn_of_intensities(planes, *codecs, translator.intensities)
     except Warning:  # where a user has made them errors
         raise
     except Exception:
         return  # a window that can't be read: its block is named when its turn comes
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as it comes back from JSON."""
-    return json.loads(json.dumps(value, default=str))
-
-
-_SAME_RESULT = (
-    "condition",
-    "dropout",
-    "statistics",
-    "precision",
-    "output",
-)  # options that change it
-_WORDS = {
-    "model": "with another model",
-    "options": "with other options",
-    "part": "of another region or other frames",
-    "source": "of another source, or of what it was before it changed",
-}
-
-
-def made_of(translator: Translator, source: Path, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an output is made of, as JSON values.
-
-    Parameters
-    ----------
-    translator : Translator
-    source : Path
-        The file or zarr folder of the image.
-    how : mapping
-        As for `translate_file`.
-    """
-    options = {name: how.get(name) for name in _SAME_RESULT}
-    options["seed"] = sample_seed(how.get("seed") or 0, how.get("sample", 0))
-    if how.get("summary"):
-        options |= {name: how[name] for name in ("summary", "samples")}
-    record = {
-        "model": translator.digest,
-        "options": options,
-        "part": [how.get("region"), how.get("frames")],
-        "source": fingerprint(source),
-    }
-    return json.loads(json.dumps(record, default=str))
-
-
-def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
-    """Check an output that is there; False where its file does not say what it was made of.
-
-    Parameters
-    ----------
-    path : Path
-    record : mapping
-        What it is to be made of, see `made_of`.
-
-    Raises
-    ------
-    FileError
-        When it was made of something else.
-    """
-    found = read_record(path)
-    if found is None:
-        return False
-    for name, words in _WORDS.items():
-        if found.get(name) != record[name]:
-            raise FileError(
-                f"{path} was made {words}: choose another name, or replace it with --overwrite."
-            )
-    return True
