@@ -107,7 +107,7 @@ def timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translat
         **fields,
     )
     seconds = round(time.perf_counter() - began, 1)
-    return translator, {"seconds": seconds, "steps": translator.history[-1]["step"]}
+    return translator, {"seconds": seconds, "steps": translator.history[-1].step}
 
 
 def haematoxylin(training: list[Pair], testing: list[Pair], smallest: int) -> dict[str, float]:
@@ -142,7 +142,7 @@ def phase_to_three(folder: Path, minutes: float) -> Result:
     unseen = source[..., edge:], target[..., edge:]
     scores = evaluate(translator, *unseen, channel_axis=0)
     prediction = translator(unseen[0], output="float")
-    linear = translator.baseline.predict(unseen[0])
+    linear = translator.info.baselines.predict(unseen[0])
     channels = {
         name: [
             round(float(np.corrcoef(made[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
@@ -201,8 +201,8 @@ def through_the_shell(
         pair = folder / "source.tif", folder / "target.tif"
         run_command("train", *pair, "--out", again, *options, "--steps", 2)
         translator = load(model)
-        kept["trained on alike (ImageJ)"] = load(again).summary == translator.summary
-        return {"seconds": seconds, "steps": translator.history[-1]["step"], "kept": kept} | (
+        kept["trained on alike (ImageJ)"] = load(again).info.summary == translator.info.summary
+        return {"seconds": seconds, "steps": translator.history[-1].step, "kept": kept} | (
             translator.scores
         )
 

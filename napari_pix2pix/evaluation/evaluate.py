@@ -132,7 +132,9 @@ def evaluate_pairs(
     z_context, codec = translator.config.z_context, translator.source_codec
     opened = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
     baseline = (
-        None if translator.baseline.maps else fit_to_scored(opened, translator.target_codec.kind)
+        None
+        if translator.info.baselines.maps
+        else fit_to_scored(opened, translator.target_codec.kind)
     )
     exams = [
         case_of(
@@ -194,7 +196,7 @@ def case_of(
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
-        baseline = translator.baseline.maps[index]
+        baseline = translator.info.baselines.maps[index]
     return EvaluationCase(
         name,
         opened,
@@ -208,23 +210,22 @@ def case_of(
 
 def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
     """Return what a report says of a model."""
-    config = translator.config
-    seconds = f" in {translator.seconds:.0f} s" if translator.seconds else ""
+    info, config = translator.info, translator.config
+    seconds = f" in {info.seconds:.0f} s" if info.seconds else ""
     facts = {
         "Model": name or f"model {translator.digest}",
         "Digest of its weights": translator.digest,
-        "Trained on": translator.summary,
-        "How": f"preset {config.preset}, {translator.steps} steps{seconds}, seed {config.seed}",
-        "Notes": "\n".join(translator.notes),
+        "Trained on": info.summary,
+        "How": f"preset {config.preset}, {info.steps} steps{seconds}, seed {config.seed}",
+        "Notes": "\n".join(info.notes),
     }
-    if translator.started_from is not None:
-        facts["Started from"] = str(translator.started_from["summary"])
-    if translator.scores:
-        (key, score), (_, baseline) = (
-            primary_metric(translator.scores[s]) for s in ("prediction", "baseline")
-        )
+    if info.started_from is not None:
+        facts["Started from"] = info.started_from.summary
+    if info.scores is not None:
+        key, score = primary_metric(info.scores.prediction)
+        _, baseline = primary_metric(info.scores.baseline)
         facts["Held out in training"] = f"{key} {score:.3f}; baseline {baseline:.3f}"
-    if not translator.baseline.maps:
+    if not info.baselines.maps:
         facts["Baseline"] = "fitted to the very images that are scored, so harder to beat"
     return {title: text for title, text in facts.items() if text}
 

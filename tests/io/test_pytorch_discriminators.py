@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import make_generator
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.io.pytorch_discriminators import (
+from napari_pix2pix.io.pytorch_networks import (
     ReferenceDiscriminator,
-    path_beside,
+    discriminator_path,
     read_discriminator,
-    write_discriminator,
+    write_network,
 )
 
 PATCH = ReferenceDiscriminator(2, 2, "batch")
@@ -52,7 +52,7 @@ def test_network_follows_from_names_and_shapes(
     found, weights = read_discriminator(folder / "latest_net_D.pth")
     assert found == network
     network.build().load_state_dict(weights)  # strict: all names, all shapes
-    write_discriminator(folder / "again.pth", found, weights)
+    write_network(folder / "again.pth", found, weights)
     again = torch.load(folder / "again.pth", weights_only=True)
     assert list(again) == list(made)
     assert all(torch.equal(again[name], made[name]) for name in made)
@@ -110,5 +110,5 @@ def test_other_networks_are_refused(weights: dict[str, Tensor], words: str, tmp_
     ],
 )
 def test_names_beside_each_other(generator: str, discriminator: str | None) -> None:
-    found = path_beside(Path("facades") / generator)
+    found = discriminator_path(Path("facades") / generator)
     assert found == (None if discriminator is None else Path("facades") / discriminator)

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from napari_pix2pix.core import make_discriminator
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, read_reference, write_reference
+from napari_pix2pix.io.pytorch_networks import ReferenceGenerator, read_generator, write_network
 
-UNET = ReferenceNetwork("unet", 1, 1, 2, "batch", depth=5)
-RESNET = ReferenceNetwork("resnet", 1, 1, 2, "instance", blocks=2)
+UNET = ReferenceGenerator("unet", 1, 1, 2, "batch", depth=5)
+RESNET = ReferenceGenerator("resnet", 1, 1, 2, "instance", blocks=2)
 
 
-def weights_of(network: ReferenceNetwork) -> dict[str, Tensor]:
+def weights_of(network: ReferenceGenerator) -> dict[str, Tensor]:
     """Make random weights with the reference's names."""
     rng = torch.Generator().manual_seed(0)
     return {
@@ -38,29 +38,29 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @st.composite
-def networks(draw: Any) -> ReferenceNetwork:
+def networks(draw: Any) -> ReferenceGenerator:
     kind = draw(st.sampled_from(["unet", "resnet"]))
     size = {"depth": draw(st.integers(2, 6))} if kind == "unet" else {}
     if kind == "resnet":
         size = {"blocks": draw(st.integers(1, 3)), "dropout": draw(st.booleans())}
     channels = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     norm = draw(st.sampled_from(["batch", "instance", "none"]))
-    return ReferenceNetwork(kind, *channels, draw(st.integers(1, 3)), norm, **size)
+    return ReferenceGenerator(kind, *channels, draw(st.integers(1, 3)), norm, **size)
 
 
 @settings(deadline=None, max_examples=25)
 @given(network=networks())
 def test_network_follows_from_names_and_shapes(
-    network: ReferenceNetwork, tmp_path_factory: pytest.TempPathFactory
+    network: ReferenceGenerator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("reference")
     given_, path = weights_of(network), folder / "latest_net_G.pth"
     torch.save(OrderedDict(given_), path)
-    found, weights = read_reference(path)
+    found, weights = read_generator(path)
     assert found == network
     network.build().load_state_dict(weights)  # strict: all names, all shapes
     assert not any(weights[name].any() for name in weights if name not in given_)
-    write_reference(folder / "again.pth", found, weights)
+    write_network(folder / "again.pth", found, weights)
     assert same(torch.load(folder / "again.pth", weights_only=True), given_)
 
 
@@ -68,7 +68,7 @@ def test_network_follows_from_names_and_shapes(
 def test_names_and_order_are_the_golden_ones(index: int, golden_values: dict[str, Any]) -> None:
     entry = golden_values["generators"][index]
     kind, _, size = entry["net"].partition("_")
-    network = ReferenceNetwork(
+    network = ReferenceGenerator(
         kind,
         entry["in"],
         entry["out"],
@@ -109,12 +109,14 @@ def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
-def test_older_files(network: ReferenceNetwork, how: str, tmp_path: Path, *, zipped: bool) -> None:
+def test_older_files(
+    network: ReferenceGenerator, how: str, tmp_path: Path, *, zipped: bool
+) -> None:
     weights, path = weights_of(network), tmp_path / "200_net_G.pth"
     old = changed(weights, how)
     assert set(old) != set(weights)
     torch.save(old, path, _use_new_zipfile_serialization=zipped)
-    found, read = read_reference(path)
+    found, read = read_generator(path)
     assert found == network
     counts = {name for name in read if name.endswith("tracked")} - set(old)
     assert all(torch.equal(read[k], weights[k]) for k in set(weights) - counts if k in read)
@@ -176,7 +178,7 @@ def test_what_it_is_not_is_said(what: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "latest_net_G.pth"
     save_bad(what, path)
     with pytest.raises(FileError, match=words) as caught:
-        read_reference(path)
+        read_generator(path)
     assert str(path) in str(caught.value)
     assert not (tmp_path / "mark").exists()
 
@@ -197,7 +199,7 @@ def test_any_other_weights_are_refused_in_words(
     path = tmp_path_factory.getbasetemp() / "odd_net_G.pth"
     torch.save(weights, path)
     try:
-        network, read = read_reference(path)
+        network, read = read_generator(path)
     except FileError as error:
         assert str(error).endswith(".")  # noqa: PT017
     else:  # what was changed does not matter: a count, or a shape that is the right one
@@ -209,7 +211,7 @@ def test_no_pickle_is_run(protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "latest_net_G.pth"
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol))
     with pytest.raises(FileError, match=r"refused unexecuted|nothing in it was run"):
-        read_reference(path)
+        read_generator(path)
     assert not (tmp_path / "mark").exists()
     pickle.loads(path.read_bytes())  # it would have been
     assert (tmp_path / "mark").exists()
@@ -223,12 +225,15 @@ def test_damaged_file(share: float, tmp_path: Path, *, zipped: bool) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(FileError, match="cut short or damaged; nothing in it was run"):
-        read_reference(path)
+        read_generator(path)
 
 
 def test_biases_without_a_norm_are_refused(tmp_path: Path) -> None:
-    network = ReferenceNetwork("unet", 1, 1, 2, "none", depth=5)
+    network = ReferenceGenerator("unet", 1, 1, 2, "none", depth=5)
     weights = network.build().state_dict()
-    with pytest.raises(InputError, match=r"no biases beside norm='none'.*model\.model\.0\.bias"):
-        write_reference(tmp_path / "G.pth", network, weights)
+    with pytest.raises(
+        InputError,
+        match=r"has no biases, and the model.*model\.model\.0\.bias",
+    ):
+        write_network(tmp_path / "G.pth", network, weights)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import memory, read_settings
 
@@ -49,6 +51,30 @@ class ModelEntry:
     translator: Translator | None = None
     path: Path | None = None
     look: Mapping[str, Any] = field(default_factory=dict)
+
+    def read_info(self) -> ModelInfo:
+        """Return what is true of the model: in memory, or else read from a file of ours.
+
+        Raises
+        ------
+        FileError
+            When the file can't be read.
+        """
+        if self.translator is not None:
+            return self.translator.info
+        assert self.path is not None
+        return read_model_info(self.path)
+
+    @property
+    def needs_pytorch(self) -> bool:
+        """Whether it is a file of PyTorch's, which tells nothing before it is loaded."""
+        return self.translator is None and self.path is not None and is_torch_file(self.path)
+
+    def is_same(self, other: ModelEntry) -> bool:
+        """Whether both are of one model: the same in memory, or the same file."""
+        if self.translator is not None and other.translator is not None:
+            return self.translator is other.translator
+        return self.path is not None and self.path == other.path
 
 
 class Models(QObject):
