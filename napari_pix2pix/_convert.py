@@ -73,7 +73,7 @@ def convert(
         written.append(discriminator.path)
     for file in written:
         if file.exists() and not overwrite:
-            raise FileError(f"{file} exists: choose another name, or allow it to be replaced.")
+            raise FileError(f"{file} exists: choose another name, or pass overwrite=True.")
     write_network(path, network, translator.generator.state_dict())
     if isinstance(discriminator, _Discriminator):
         write_network(*discriminator)

@@ -179,9 +179,9 @@ class Pretrained:
             kind = infer_set_kind(windows, codec.layout) if given == "auto" else given
             if kind != codec.kind:
                 raise InputError(
-                    f"The {what} looks like {kind}, and the model to start from was trained on "
-                    f"{codec.kind}: give such images, or say {what}_kind={codec.kind!r} if they "
-                    "are."
+                    f"The kind of the {what} is {kind!r}, and the model to start from was trained "
+                    f"on {codec.kind!r}: give such images, or say {what}_kind={codec.kind!r} if "
+                    "they are."
                 )
             if isinstance(codec, ClassCodec):
                 classes = find_classes[what]()

@@ -187,7 +187,7 @@ def test_pairs_that_do_not_fit_are_refused(model: Translator) -> None:
     with pytest.raises(InputError, match=r"holds the class 3, .* knows only 0, 1, 2: merge"):
         learn(SOURCE, np.where(labels == 2, 3, labels).astype(np.uint8), start=classes)
     noise = np.random.default_rng(0).integers(0, 255, SOURCE.shape).astype(np.uint8)
-    with pytest.raises(InputError, match=r"taken for image, .* trained on classes"):
+    with pytest.raises(InputError, match=r"kind of the target is 'image', .* trained on 'classes'"):
         learn(SOURCE, noise, start=classes)
 
 

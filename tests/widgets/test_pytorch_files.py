@@ -142,6 +142,6 @@ def test_last_file_is_read_by_both_docks_as_one_model(viewer, qtbot, weights):
     for dock in docks:
         qtbot.addWidget(dock, before_close_func=type(dock).close_down)
     pickers = [dock._view.picker for dock in docks]
-    qtbot.waitUntil(lambda: all(one.card is not None for one in pickers))
+    qtbot.waitUntil(lambda: all(picker.info is not None for picker in pickers))
     qtbot.waitUntil(lambda: not any(one._reader.running for one in pickers))
     assert len(models().known()) == 1
