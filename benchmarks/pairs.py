@@ -202,9 +202,8 @@ def through_the_shell(
         run_command("train", *pair, "--out", again, *options, "--steps", 2)
         translator = load(model)
         kept["trained on alike (ImageJ)"] = load(again).info.summary == translator.info.summary
-        return {"seconds": seconds, "steps": translator.history[-1].step, "kept": kept} | (
-            translator.scores
-        )
+        measured = {"seconds": seconds, "steps": translator.history[-1].step, "kept": kept}
+        return measured | translator.info.scores_by_side
 
 
 def write_ome(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
