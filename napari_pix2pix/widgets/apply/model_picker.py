@@ -34,6 +34,8 @@ from napari_pix2pix.widgets.common.settings import read_settings
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
+_LETTERS = 80  # of a line of a tooltip: Qt does not wrap plain text
+
 
 class ConditionChoice(Choice):
     """Combo box of conditions, by whatever names they have."""
@@ -64,9 +66,6 @@ class ConditionChoice(Choice):
             known = ", ".join(map(repr, self._conditions)) or "none"
             raise InputError(f"The model's conditions are {known}; got {value!r}.")
         self.setCurrentIndex(self._conditions.index(value))
-
-
-_LETTERS = 80  # of a line of a tooltip: Qt does not wrap plain text
 
 
 class ModelPicker(QWidget):
