@@ -111,13 +111,9 @@ def read_reference_info(path: Path) -> ModelInfo:
 
 def _read_own(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
     stored, header = read_container(path)
-    try:
-        info = ModelInfo.from_header(header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
     # Copies, since Windows can't replace a file that is mapped; without a checkpoint's optimizers.
     tensors = {k: v.clone() for k, v in stored.items() if not k.startswith("optimizer_")}
-    return tensors, info
+    return tensors, ModelInfo.from_header(header, path)
 
 
 def _read_reference(
