@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
-from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
@@ -27,6 +26,7 @@ from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
 from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
+from napari_pix2pix.training.model_info import ModelInfo
 
 OnTile = Callable[[int, int], None]
 
@@ -34,7 +34,7 @@ OnTile = Callable[[int, int], None]
 class ImagePredictor(Predictor):
     """What a `Translator` does with images; it adds what the model is."""
 
-    intensities: tuple[Intensities, Intensities] | None
+    info: ModelInfo
 
     def __call__(
         self,
@@ -269,7 +269,7 @@ class ImagePredictor(Predictor):
         run_responsive(lambda _: check_finite(opened), title="Reading")
         warn_of_dtype(self.source_codec, opened.dtype, stacklevel=4)
         codecs = self.source_codec, self.target_codec
-        warn_of_intensities(opened, *codecs, self.intensities, stacklevel=4)
+        warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
 
 
 def draw_images(

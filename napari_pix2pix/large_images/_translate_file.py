@@ -276,7 +276,7 @@ def _warn(translator: Translator, planes: LazyImage) -> None:
     warn_of_dtype(translator.source_codec, planes.dtype)
     codecs = translator.source_codec, translator.target_codec
     try:
-        warn_of_intensities(planes, *codecs, translator.intensities)
+        warn_of_intensities(planes, *codecs, translator.info.intensities)
     except Warning:  # where a user has made them errors
         raise
     except Exception:

@@ -14,7 +14,7 @@ from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.tiling import TileGrid
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.pace import in_time_units
@@ -39,13 +39,13 @@ class InputCheck(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._wanted: tuple[Card, tuple[LazyImage, ...]] | None = None
+        self._wanted: tuple[ModelInfo, tuple[LazyImage, ...]] | None = None
         self._seen: tuple[object, ...] = ()
         self._runner = Runner(self)
         self._runner.finished.connect(self._on_finished)
         self._runner.ended.connect(self._begin)
 
-    def check(self, card: Card, images: Sequence[LazyImage]) -> None:
+    def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
         """Check images for a model."""
         seen = (card, *(_identity(one.array) for image in images for one in image.members))
         if seen == self._seen:
@@ -83,7 +83,7 @@ def _identity(array: Any) -> object:
     return where, array.shape, str(array.dtype)
 
 
-def _unusual(card: Card, images: Sequence[LazyImage]) -> str:
+def _unusual(card: ModelInfo, images: Sequence[LazyImage]) -> str:
     codecs = card.source_codec, card.target_codec
     sentences = [dtype_note(card.source_codec, image.dtype) for image in images]
     sentences += [check_input(image, *codecs, card.intensities) for image in images]
@@ -94,7 +94,7 @@ _ENCODING = 1 / 3  # of the work is done on the halo too, about
 
 
 def estimate(
-    card: Card,
+    card: ModelInfo,
     jobs: Sequence[Job],
     planes: Sequence[LazyImage],
     *,
@@ -107,7 +107,7 @@ def estimate(
 
     Parameters
     ----------
-    card : Card
+    card : ModelInfo
     jobs : sequence of Job
     planes : sequence of LazyImage
         The jobs' images.
@@ -125,8 +125,11 @@ def estimate(
         for job, one in pairs
     ]
     results = sum(
-        one.frames * one.height * one.width * _bytes_per_pixel(card.makes(one.dtype), samples)
-        for one in planes
+        image.frames
+        * image.height
+        * image.width
+        * _bytes_per_pixel(card.output_codec(image.dtype), samples)
+        for image in planes
     )
     total = sum(pixels)
     text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.fields import Number
 from napari_pix2pix.widgets.common.known_models import ModelEntry
@@ -76,7 +76,7 @@ class GenerateForm(QWidget):
         for name, value in values.items():
             self._numbers[name].setValue(value)
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Begin with images twice as large as the patches of the training."""
         self.set_values(height=2 * card.config.patch, width=2 * card.config.patch)
 

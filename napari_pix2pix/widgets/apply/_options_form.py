@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.fields import Choice, Editor, Number
 
 _CHOICES: dict[str, dict[str, Any]] = {
@@ -77,7 +77,7 @@ class OptionsForm(QWidget):
                 choice.addItem(str(value), value)
             choice.setCurrentIndex(choice.findData(value))
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Disable what a model has no use for."""
         config = card.config
         self._measures = config.norm in ("instance", "group")

@@ -21,8 +21,8 @@ from napari_pix2pix.napari_layers import (
     snapshot,
     visible_region,
 )
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._view import ApplyView
-from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import Job
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.model_dock import ModelDock
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def make_job(
     viewer: napari.viewer.Viewer,
     layers: Sequence[Any],
-    card: Card,
+    card: ModelInfo,
     *,
     condition: Any = None,
     current_frame: bool = False,
@@ -97,7 +97,7 @@ class FormState:
     """What is chosen in the dock."""
 
     model: ModelEntry | None
-    card: Card | None  # of the model
+    card: ModelInfo | None  # of the model
     groups: Sequence[list[Any]]  # one a result: a layer, or the layers that are its channels
     by_channel: bool  # whether each channel is a layer of its own
     options: PredictOptions
@@ -141,7 +141,7 @@ class FormState:
         )
         return request, [image for _, image in jobs]
 
-    def _check_samples(self, card: Card) -> None:
+    def _check_samples(self, card: ModelInfo) -> None:
         if self.options.samples == 1:
             return
         if not (self.options.dropout or card.config.noise_channels):
@@ -160,7 +160,7 @@ class ApplyRequest:
     """What is to be done."""
 
     model: ModelEntry
-    card: Card  # of the model
+    card: ModelInfo  # of the model
     sources: Sequence[Any]  # a layer for each job; of several channels the first
     jobs: Sequence[Job]
     options: PredictOptions
@@ -176,14 +176,14 @@ class ApplyRequest:
             digest=digest,
             condition=self.options.condition,
             trained_on=self.card.summary,
-            scores=self.card.scores,
+            scores=self.card.scores_by_side,
             samples=self.options.samples,
             shown=shown,
         )
         return ResultSpec(
             self.sources[number],
             job.sources[0],
-            self.card.makes(given),
+            self.card.output_codec(given),
             result_name(record),
             record,
             self.model.look,
@@ -209,9 +209,9 @@ class ApplyChoices(ModelDock):
         self._view.picker.choose(model)
 
     @property
-    def card(self) -> Card | None:
+    def card(self) -> ModelInfo | None:
         """What the model is."""
-        return self._view.picker.card
+        return self._view.picker.info
 
     @property
     def layers(self) -> list[list[Any]]:

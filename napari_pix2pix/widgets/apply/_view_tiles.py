@@ -40,7 +40,7 @@ def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
 
     The limit is a quarter of the free memory, and the model must be able to translate parts alone.
     """
-    codec, options = request.card.makes(planes[0].dtype), request.options
+    codec, options = request.card.output_codec(planes[0].dtype), request.options
     in_parts = request.card.config.norm in ("batch", "none")
     in_parts = in_parts and options.norm_statistics == "running"
     in_parts = in_parts and codec.kind != "instances" and options.samples == 1

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import describe_score
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.fields import Choice, push_button
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
@@ -203,7 +203,7 @@ class EvaluateView(ModelView):
             "fitted on these very pixels"
         )
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""
         self.condition.offer(card.conditions)
         self.show_what()

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxL
 
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.training.model_info import HeldOutScores
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Sentence
 from napari_pix2pix.widgets.common.known_models import ModelSaver, models
@@ -96,14 +97,14 @@ class Outcome(QWidget):
         open_dock(self._viewer, "Apply").set_model(self._translator)
         self.apply_requested.emit(self._translator)
 
-    def _show_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+    def _show_scores(self, scores: HeldOutScores | None) -> None:
         while (item := self._table.takeAt(0)) is not None:
             old = item.widget()
             if old is not None:
                 old.setParent(None)
                 old.deleteLater()
-        if scores:
-            self._fill(scores["prediction"], scores["baseline"])
+        if scores is not None:
+            self._fill(scores.prediction, scores.baseline)
         self.said.say("" if scores else "Nothing was held out, so there are no scores.")
 
     def _fill(self, prediction: Mapping[str, float], baseline: Mapping[str, float]) -> None:
