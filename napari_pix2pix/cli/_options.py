@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator

@@ -26,9 +26,8 @@ from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import LIGHT_FOR_LABELS, TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
-from napari_pix2pix.training.presets import LIGHT_FOR_LABELS
 
 _SIDES: tuple[Side, Side] = ("source", "target")
 

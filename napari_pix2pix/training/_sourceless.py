@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.training._config_errors import find_conflict
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import LIGHT_WITHOUT_SOURCE, WITHOUT_SOURCE
+from napari_pix2pix.training.config import (
+    LIGHT_WITHOUT_SOURCE,
+    WITHOUT_SOURCE,
+    TrainConfig,
+    find_conflict,
+)
 
 _NO_VALIDATION = (
     "No validation: without a source there is no pixel that an image has to show; look at samples."
