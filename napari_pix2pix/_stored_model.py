@@ -13,12 +13,13 @@ from napari_pix2pix.data.codecs import codec_from_dict
 from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.model_header import conditions_in
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import (
+from napari_pix2pix.training.state import (
     Discriminator,
+    Weights,
     build_discriminator,
     build_generator,
+    part_of,
 )
-from napari_pix2pix.training.state import Weights, part_of
 
 if TYPE_CHECKING:
     from torch import Tensor

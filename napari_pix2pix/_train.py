@@ -41,7 +41,7 @@ from napari_pix2pix.training.distributed import (
 from napari_pix2pix.training.events import Event, Health, Prepared, Region, Step
 from napari_pix2pix.training.fine_tuning import Pretrained, origin_of
 from napari_pix2pix.training.loop import TrainingLoop, build_state
-from napari_pix2pix.training.thumbnail import make_thumbnail
+from napari_pix2pix.training.validation import make_thumbnail
 from napari_pix2pix.translator import Translator
 
 

@@ -40,7 +40,7 @@ from napari_pix2pix.napari_layers import (
     result_record,
 )
 from napari_pix2pix.napari_layers.keep_responsive import run_responsive
-from napari_pix2pix.training.networks import Discriminator
+from napari_pix2pix.training.state import Discriminator
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -56,9 +56,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "default_epochs": 200,
     },
 }
-# ``light`` for a target of labels, where a field is not set. Under the squared error an output plane
-# is the probability of its class, so thin borders between objects survive; the absolute error's
-# median leaves them out. Noise and an adversarial term add nothing to that.
+# ``light`` for a target of labels, where a field is not set. Under the squared error an output
+# plane is the probability of its class, so thin borders between objects survive; the absolute
+# error's median leaves them out. Noise and an adversarial term add nothing to that.
 LIGHT_FOR_LABELS: dict[str, Any] = {
     "adversarial_weight": 0.0,
     "reconstruction": "l2",

@@ -300,8 +300,8 @@ def test_what_was_read_in_time_is_read_again(
     fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
     path = tmp_path / "run.ckpt"
     with monkeypatch.context() as slow:
-        slow.setattr(dataset, "_STATISTICS", 0.0)
-        slow.setattr(dataset, "_VALIDATION", 0.0)
+        slow.setattr(dataset, "_STATISTICS_SHARE", 0.0)
+        slow.setattr(dataset, "_VALIDATION_SHARE", 0.0)
         first = train(image, 1 - image, steps=2, checkpoint=path, **fields)
     assert read_container(path)[1]["sampled_blocks"] == [8, 1]
     again = train(image, 1 - image, steps=4, checkpoint=path, resume=True, **fields)

@@ -8,8 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.config import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 # specification.md: what both public implementations do.
 SHARED = {

@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_pix2pix.core import MultiScaleDiscriminator, PixelDiscriminator, ResNet, UNet
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.state import build_discriminator, build_generator
 
 Tiny = Callable[..., TrainConfig]
 
