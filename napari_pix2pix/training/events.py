@@ -1,7 +1,4 @@
-"""What the training loop says while it works: small frozen events.
-
-A script drains them with a progress bar, a dock with curves, a test with asserts.
-"""
+"""Events of the training loop: small frozen objects, for scripts, docks and tests alike."""
 
 from __future__ import annotations
 
@@ -23,15 +20,15 @@ class Step(Event):
     Attributes
     ----------
     step, epoch : int
-        Steps done, and the epoch that they are in; both count from 1.
+        Steps done and the current epoch, both counted from 1.
     losses : mapping of str to float
-        ``G_GAN``, ``G_L1`` (``G_reconstruction`` where it is not L1), ``G_features``, ``D_real``,
-        ``D_fake``, ``D_penalty``, ``D_r1`` (weights applied, as the reference prints them); a term
-        that is off is left out.
+        ``G_GAN``, ``G_L1`` (``G_reconstruction`` if it is not L1), ``G_features``, ``D_real``,
+        ``D_fake``, ``D_penalty``, ``D_r1``, with their weights applied, as the PyTorch
+        implementation prints them. A term that is off is left out.
     learning_rates : mapping of str to float
         ``G`` and ``D``.
     progress : float
-        Part of the budget that is used, 0 to 1.
+        Fraction of the budget that is used, 0 to 1.
     seconds_left : float
         Estimate of the time to the end.
     """
@@ -46,12 +43,12 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Validated(Event):
-    """Scores on the held-out data, each beside the same score of the baseline.
+    """Scores on the held-out blocks, of the model and of the baseline.
 
     Attributes
     ----------
     step, epoch : int
-        When.
+        As in `Step`.
     prediction, baseline : mapping of str to float
         ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``; for labels ``dice``, ``iou``,
         ``f1`` and more.
@@ -68,12 +65,12 @@ class Validated(Event):
 
 @dataclass(frozen=True)
 class Region:
-    """A window of one frame of a pair, to look at while the network learns.
+    """A window of one frame of a pair, to preview during training.
 
     Attributes
     ----------
     pair, frame : int
-        Which pair and which of its frames.
+        Indices of the pair and of the frame in it.
     rows, columns : slice
         Of step 1, within the image.
     """
@@ -84,28 +81,28 @@ class Region:
     columns: slice
 
     def moved(self, origin: tuple[int, int]) -> Region:
-        """Return the same region of an image that begins at ``origin``, what it lacks left out."""
+        """Return the same region in an image that is cropped at ``origin``, row and column."""
         rows, columns = (
-            slice(max(one.start - first, 0), max(one.stop - first, 1))
-            for one, first in zip((self.rows, self.columns), origin, strict=True)
+            slice(max(span.start - first, 0), max(span.stop - first, 1))
+            for span, first in zip((self.rows, self.columns), origin, strict=True)
         )
         return replace(self, rows=rows, columns=columns)
 
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """The prediction of a region: the one asked for, or else the first that is held out.
+    """The prediction of a region: the one asked for, or the first held-out block.
 
     Attributes
     ----------
     step : int
-        When.
+        Steps done.
     image : numpy.ndarray
-        The region as the target's dtype and layout would have it, (C, H, W).
+        (C, H, W) in the target's dtype.
     pair, frame, top, left : int
-        Which pair and frame it lies in, and where in the source its first pixel is.
+        Its pair and frame, and its first pixel in the source.
     kind : str
-        What the target is: ``image``, ``classes`` or ``instances``.
+        Kind of the target: ``image``, ``classes`` or ``instances``.
     """
 
     step: int
@@ -124,17 +121,17 @@ class Prepared(Event):
     Attributes
     ----------
     summary : str
-        What was understood of the pairs, in one line.
+        Description of the pairs in one line.
     notes : tuple of str
-        What the user should know: the split, what was sampled, warnings.
+        Messages for the user: the split, the sample, warnings.
     device : str
-        The device by name.
+        Name of the device.
     steps_per_epoch : int
         Optimisation steps of one epoch.
     warnings : tuple of str
-        Those of the notes that say what looks wrong.
+        The notes about what looks wrong.
     preview : Preview or None
-        What the networks make before the first step, where that was asked for.
+        Prediction before the first step, if asked for.
     """
 
     summary: str
@@ -147,7 +144,7 @@ class Prepared(Event):
 
 @dataclass(frozen=True)
 class Health(Event):
-    """Something about the training that the user should hear, in words."""
+    """A warning about the training, as a sentence."""
 
     step: int
     message: str
@@ -155,7 +152,7 @@ class Health(Event):
 
 @dataclass(frozen=True)
 class Checkpoint(Event):
-    """A checkpoint was written; a run that dies goes on from here."""
+    """A checkpoint was written, from which a killed run can be resumed."""
 
     step: int
     path: str
@@ -163,14 +160,14 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """Training is over.
+    """Training has ended.
 
     Attributes
     ----------
     step : int
         Steps done.
     seconds : float
-        Training time, pauses left out.
+        Training time, without pauses.
     reason : str
         ``budget``, ``stopped`` or ``not finite``.
     """

@@ -138,7 +138,7 @@ class TrainingLoop:
         yield Prepared(
             self.data.summary,
             self.data.notes,
-            self._name_devices(),
+            self._device_names(),
             self.data.steps_per_epoch,
             self.data.warnings,
             self._first_preview() if self.preview_first else None,
@@ -190,10 +190,9 @@ class TrainingLoop:
         used = self._budget_used()
         if not used:
             self.clock.skip(self.control.wait())
-        used, stopped, seconds = broadcast_from_rank0(
-            self.fabric, used, self.control.stopped, self.clock.seconds()
-        )
-        return _Decision(bool(used), bool(stopped), seconds)
+        here = used, self.control.stopped, self.clock.seconds()
+        *flags, seconds = broadcast_from_rank0(self.fabric, *here)
+        return _Decision(bool(flags[0]), bool(flags[1]), seconds)
 
     def _save_now(self) -> bool:
         due = self.save is not None and self.clock.seconds() >= self.next_save
@@ -203,7 +202,7 @@ class TrainingLoop:
         average_statistics(self.fabric, self.state.networks().values())
         return self.state.is_finite()
 
-    def _name_devices(self) -> str:
+    def _device_names(self) -> str:
         name, count = name_device(self.fabric.device), self.fabric.world_size
         return name if count == 1 else f"{count} × {name}"
 
