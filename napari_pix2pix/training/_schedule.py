@@ -81,19 +81,19 @@ class Schedule:
         return self.config.adversarial_start, self.config.adversarial_full
 
 
-@dataclass
 class Clock:
-    """Seconds of a run, pauses left out."""
+    """Counts the seconds of a run, pauses left out, from those that were used before it."""
 
-    began: float  # by `time.perf_counter`
+    def __init__(self, seconds_before: float) -> None:
+        self._began = time.perf_counter() - seconds_before
 
     def seconds(self) -> float:
-        """Return the seconds since the beginning."""
-        return time.perf_counter() - self.began
+        """Return the seconds so far."""
+        return time.perf_counter() - self._began
 
     def skip(self, seconds: float) -> None:
         """Leave seconds out of the count."""
-        self.began += seconds
+        self._began += seconds
 
 
 def _ramp(value: float, start: float, end: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,7 +125,7 @@ class TrainingLoop:
         self.preview = None if preview is None else preview.moved(data.origin)
         self.preview_first = preview_first
         self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
-        self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
+        self.clock = Clock(seconds_before + state.seconds)
         self.step_seconds = math.inf  # of the fastest step, without reading its batch
         self.health = HealthWatch()
         self.validation_seconds = 0.0  # of the last validation

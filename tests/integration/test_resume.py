@@ -45,14 +45,14 @@ KILLED = """
 import os, signal, sys, types
 import numpy as np
 import napari_pix2pix.data.patches as patches
-import napari_pix2pix.training.loop as loop
+import napari_pix2pix.training._schedule as schedule
 from napari_pix2pix._train import train
 from napari_pix2pix.training.events import Checkpoint, Step
 
 patches._FEWEST_STEPS = 3
 images, at = np.load(sys.argv[1]), int(sys.argv[3])
 now = 0.0
-loop.time = types.SimpleNamespace(perf_counter=lambda: now)  # nothing takes time by this clock
+schedule.time = types.SimpleNamespace(perf_counter=lambda: now)  # nothing takes time by this clock
 
 def callback(event):
     global now
