@@ -1,6 +1,7 @@
 """The fields of `TrainConfig`: names, types, ranges, help, and the defaults of ``light``.
 
 The command's options and the dock's form are made from these: users read every description.
+Choices repeat those of ``core``, whose import would load torch for every ``--help``.
 """
 
 from __future__ import annotations

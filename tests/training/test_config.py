@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
+from napari_pix2pix.core import AdversarialLoss
+from napari_pix2pix.core._layers import Upsampling
+from napari_pix2pix.core.augmentation import Augmentation
+from napari_pix2pix.core.generators import Activation, DropoutPlacement, GeneratorKind
+from napari_pix2pix.core.losses import ReconstructionLoss
+from napari_pix2pix.core.norms import NormName
 from napari_pix2pix.errors import ConfigError
 from napari_pix2pix.training.config import PRESETS, TrainConfig
 
@@ -178,6 +184,23 @@ def test_every_field_is_described_once(name: str) -> None:
     half = len(description) // 2
     assert description[:half].strip() != description[half:].strip()
     assert description.count(description[:20]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("generator", GeneratorKind),
+        ("norm", NormName),
+        ("upsampling", Upsampling),
+        ("activation", Activation),
+        ("dropout_placement", DropoutPlacement),
+        ("adversarial", AdversarialLoss),
+        ("reconstruction", ReconstructionLoss),
+        ("discriminator_augmentation", Augmentation),
+    ],
+)
+def test_choices_are_those_of_the_networks_and_losses(name: str, choices: Any) -> None:
+    assert get_args(TrainConfig.model_fields[name].annotation) == get_args(choices)
 
 
 def test_every_preset_is_made_of_fields() -> None:
