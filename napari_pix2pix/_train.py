@@ -71,10 +71,10 @@ def train(
     Parameters
     ----------
     source, target : array_like, napari layer, or list of them
-        One image each, or lists of the same length. Images are (H, W), (H, W, 3) for RGB, or have a
-        ``channel_axis``; leading axes are frames. numpy, dask and zarr arrays are read patch by
-        patch. A tuple of arrays or layers is one image with these channels. With a source of None
-        the model makes images from noise and condition alone, see `Translator.sample`.
+        One image each, or lists of the same length: (H, W), (H, W, 3) for RGB, or with a
+        ``channel_axis``; leading axes are frames. A tuple of arrays or layers is one image with
+        these channels. numpy, dask and zarr are read patch by patch. With a source of None the
+        model makes images from noise and condition alone, see `Translator.sample`.
     condition : hashable or list of hashable, optional
         What the source does not show, such as stain or marker; one for each pair.
     mask : array_like of bool, Labels or Shapes layer, or list, optional
@@ -82,28 +82,28 @@ def train(
     source_kind, target_kind : {"auto", "image", "classes", "instances"}
         What the images hold.
     channel_axis : int, optional
-        Channel axis of sources and targets that have more axes than (H, W).
+        Channel axis of images that have more axes than (H, W).
     z_context : int, optional
         Neighbouring planes on each side that the generator sees too; 0 by default.
     preset : {"light", "reference", "paper"}, optional
         Set of defaults, see `TrainConfig`; ``light`` by default.
     epochs, steps, max_seconds : number, optional
-        Budget; the first limit that is reached ends the training. Without any, the preset's epochs.
+        Budget, the preset's epochs by default; the first limit that is reached ends the training.
         ``max_seconds`` limits the whole call.
     seed : int
         Seed of every random draw.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
     validation : float or list of Pair
         Fraction to hold out, from 0 to below 1, or pairs for validation.
     checkpoint : path-like, optional
         File to resume from if the run is killed, written every ``checkpoint_seconds``.
     resume : bool or path-like, optional
-        True resumes from ``checkpoint`` if it exists, a path resumes from that file. False replaces
-        an old checkpoint, None refuses to.
+        True resumes from ``checkpoint`` if it exists, a path from that file. False replaces an old
+        checkpoint, None refuses to.
     start : Translator or path-like, optional
-        A model to fine-tune, on the same or new pairs. Its intensities, conditions, networks and
-        weights are kept. Fields you do not set are taken from that model, except the budget.
+        A model to fine-tune. Its intensities, conditions, networks and weights are kept. Fields you
+        do not set are taken from that model, except the budget.
     callback : callable, optional
         Called with each `Event`, in the thread that called `train`. If it returns True, the
         training stops and the model is kept, as with Ctrl+C.
@@ -120,15 +120,13 @@ def train(
     InputError, ConfigError, FileError, DeviceError
         Before any work starts if possible. The sentence says what to do.
     StoppedError
-        If it was stopped while the images were still being read.
+        If it was stopped while images were still being read.
 
     Warns
     -----
     UserWarning
-        About pairs that look wrong (a shift, saturated or missing values, held-out images that are
-        also trained on) and about the training (losses that are not finite, a constant output,
-        scores below the baseline's). With a callback, `Prepared` and `Health` events say so
-        instead. A class that no sampled block held is warned of in any case.
+        About pairs or a training that look wrong, such as a shift or a constant output; with a
+        callback, `Prepared` and `Health` events say so instead.
 
     Notes
     -----
@@ -255,7 +253,7 @@ def training_events(
 
 
 def _warnings_of(event: Event) -> tuple[str, ...]:
-    """Return what an event warns of, for users without a callback."""
+    """Return the warnings of an event."""
     if isinstance(event, Prepared):
         return event.warnings
     return (event.message,) if isinstance(event, Health) else ()

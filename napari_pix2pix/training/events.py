@@ -15,69 +15,37 @@ class Event:
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One optimisation step is done.
+    """One optimisation step is done."""
 
-    Attributes
-    ----------
-    step, epoch : int
-        Steps done and the current epoch, both counted from 1.
-    losses : mapping of str to float
-        ``G_GAN``, ``G_L1`` (``G_reconstruction`` if it is not L1), ``G_features``, ``D_real``,
-        ``D_fake``, ``D_penalty``, ``D_r1``, with their weights applied, as the PyTorch
-        implementation prints them. A term that is off is left out.
-    learning_rates : mapping of str to float
-        ``G`` and ``D``.
-    progress : float
-        Fraction of the budget that is used, 0 to 1.
-    seconds_left : float
-        Estimate of the time to the end.
-    """
-
-    step: int
-    epoch: int
+    step: int  # steps done, counted from 1
+    epoch: int  # counted from 1
+    # G_GAN, G_L1 (G_reconstruction if it is not L1), G_features, D_real, D_fake, D_penalty, D_r1,
+    # with their weights, as the PyTorch implementation prints them; a term that is off is left out.
     losses: Mapping[str, float]
-    learning_rates: Mapping[str, float]
-    progress: float
-    seconds_left: float
+    learning_rates: Mapping[str, float]  # G and D
+    progress: float  # fraction of the budget that is used, 0 to 1
+    seconds_left: float  # estimate
 
 
 @dataclass(frozen=True)
 class Validated(Event):
-    """Scores on the held-out blocks, of the model and of the baseline.
-
-    Attributes
-    ----------
-    step, epoch : int
-        As in `Step`.
-    prediction, baseline : mapping of str to float
-        ``l1``, ``psnr``, ``ssim``, ``pearson``, ``nrmse``; for labels ``dice``, ``iou``,
-        ``f1`` and more.
-    best : bool
-        Whether this is the best validation so far.
-    """
+    """Scores on the held-out blocks, of the model and of the baseline."""
 
     step: int
     epoch: int
+    # l1, psnr, ssim, pearson, nrmse; for labels dice, iou, f1 and more.
     prediction: Mapping[str, float]
     baseline: Mapping[str, float]
-    best: bool
+    best: bool  # whether this is the best validation so far
 
 
 @dataclass(frozen=True)
 class Region:
-    """A window of one frame of a pair, to preview during training.
+    """A window of one frame of a pair, to preview during training."""
 
-    Attributes
-    ----------
-    pair, frame : int
-        Indices of the pair and of the frame in it.
-    rows, columns : slice
-        Of step 1, within the image.
-    """
-
-    pair: int
-    frame: int
-    rows: slice
+    pair: int  # index of the pair
+    frame: int  # index of the frame in the pair
+    rows: slice  # of step 1, within the image
     columns: slice
 
     def moved(self, origin: tuple[int, int]) -> Region:
@@ -91,55 +59,27 @@ class Region:
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """The prediction of a region: the one asked for, or the first held-out block.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    image : numpy.ndarray
-        (C, H, W) in the target's dtype.
-    pair, frame, top, left : int
-        Its pair and frame, and its first pixel in the source.
-    kind : str
-        Kind of the target: ``image``, ``classes`` or ``instances``.
-    """
+    """The prediction of a region: the one asked for, or the first held-out block."""
 
     step: int
-    image: np.ndarray
+    image: np.ndarray  # (C, H, W) in the target's dtype
     pair: int
     frame: int
-    top: int
+    top: int  # first row of the region in the source
     left: int
-    kind: str
+    kind: str  # of the target: image, classes or instances
 
 
 @dataclass(frozen=True)
 class Prepared(Event):
-    """Training is about to begin.
+    """Training is about to begin."""
 
-    Attributes
-    ----------
-    summary : str
-        Description of the pairs in one line.
-    notes : tuple of str
-        Messages for the user: the split, the sample, warnings.
-    device : str
-        Name of the device.
-    steps_per_epoch : int
-        Optimisation steps of one epoch.
-    warnings : tuple of str
-        The notes about what looks wrong.
-    preview : Preview or None
-        Prediction before the first step, if asked for.
-    """
-
-    summary: str
-    notes: tuple[str, ...]
-    device: str
+    summary: str  # of the pairs, in one line
+    notes: tuple[str, ...]  # for the user: the split, the sample, warnings
+    device: str  # its name
     steps_per_epoch: int
-    warnings: tuple[str, ...] = ()
-    preview: Preview | None = None
+    warnings: tuple[str, ...] = ()  # the notes about what looks wrong
+    preview: Preview | None = None  # before the first step, if asked for
 
 
 @dataclass(frozen=True)
@@ -160,18 +100,8 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """Training has ended.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    seconds : float
-        Training time, without pauses.
-    reason : str
-        ``budget``, ``stopped`` or ``not finite``.
-    """
+    """Training has ended."""
 
     step: int
-    seconds: float
-    reason: str
+    seconds: float  # training time, without pauses
+    reason: str  # budget, stopped or not finite
