@@ -130,8 +130,8 @@ def train(
 
     Notes
     -----
-    Layers are read as they are when `train` is called. In a running viewer the call waits for the
-    model while the viewer stays responsive; Cancel in napari's activity dock stops it like Ctrl+C.
+    In a running viewer the call waits for the model while the viewer stays responsive. Layers are
+    read first; Cancel in napari's activity dock stops the training like Ctrl+C.
 
     Examples
     --------
@@ -177,8 +177,8 @@ def train(
                 except StopIteration as stop:
                     return stop.value
                 if isinstance(event, Step):
-                    status = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
-                    progress.show(event.progress, status)
+                    left = f"epoch {event.epoch}, {event.seconds_left:.0f} s left"
+                    progress.show(event.progress, left)
                 if callback is None:
                     for message in _warnings_of(event):
                         warnings.warn(message, UserWarning, stacklevel=2)
@@ -201,7 +201,7 @@ def training_events(
     preview: Region | None = None,
     preview_first: bool = False,
 ) -> Generator[Event, None, Translator]:
-    """Train step by step: yields `Event` objects and returns the model, also if it was stopped.
+    """Train step by step: yield `Event` objects and return the model, also if it was stopped.
 
     `control` pauses, resumes and stops the run from another thread; `began` is the
     `time.perf_counter` at which the budget in seconds began. `preview` is the region that `Preview`
@@ -253,7 +253,6 @@ def training_events(
 
 
 def _warnings_of(event: Event) -> tuple[str, ...]:
-    """Return the warnings of an event."""
     if isinstance(event, Prepared):
         return event.warnings
     return (event.message,) if isinstance(event, Health) else ()
@@ -263,12 +262,11 @@ def _held_out(validation: Any) -> list[Pair] | None:
     """Return the pairs given for validation; None if a fraction was given."""
     if isinstance(validation, Real):
         return None
-    is_list = isinstance(validation, list | tuple) and bool(validation)
-    if is_list and all(isinstance(pair, Pair) for pair in validation):
-        return [read_pair(pair) for pair in validation]
-    raise InputError(
-        f"validation must be a fraction from 0 to below 1 or a list of Pair, got {validation!r}."
-    )
+    pairs = validation if isinstance(validation, list | tuple) else ()
+    if pairs and all(isinstance(pair, Pair) for pair in pairs):
+        return [read_pair(pair) for pair in pairs]
+    wanted = "a fraction from 0 to below 1 or a list of Pair"
+    raise InputError(f"validation must be {wanted}, got {validation!r}.")
 
 
 def _find_pretrained(
