@@ -188,7 +188,7 @@ def test_budget_in_seconds_holds(make_loop: MakeLoop, counted_clock: Any) -> Non
     [(1.0, 0.001, {"max_seconds": 20.0, "patch": 16}), (0.1, 4.0, {"max_seconds": 10.0})],
     ids=["slow reads", "slow first step"],
 )
-def test_what_is_kept_for_validation_is_not_guessed_from_reads_or_the_first_step(
+def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
     reading: float,
     first: float,
     fields: dict[str, Any],
