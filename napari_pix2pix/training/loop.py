@@ -148,7 +148,7 @@ class TrainingLoop:
             conditions=len(self.data.conditions),
             class_weights=self.data.class_weights,
         )
-        last_good, good_step = self.state.snapshot(), self.state.step
+        last_good, good_step = self.state.snapshot(), self.state.step  # if training diverges
         reason, problem = "budget", None
         device = self.fabric.device
         memory_format, rank = generator_format(device), self.fabric.global_rank
@@ -169,7 +169,7 @@ class TrainingLoop:
                 if epoch_ends:
                     last_good, good_step = self.state.snapshot(), self.state.step
                     yield from self._validate(force=False)
-                if save_now and self.save:
+                if save_now and self.save:  # which the first process alone has
                     yield self._checkpoint()
         if not self._is_finite() or problem:
             yield Health(self.state.step, problem or NOT_FINITE_WEIGHTS)
@@ -178,7 +178,7 @@ class TrainingLoop:
             reason = "not finite"
         if self.state.step == 0 and reason == "budget":
             yield Health(0, _NO_STEP)
-        yield from self._validate(force=True)
+        yield from self._validate(force=True)  # the last weights are always scored
         self.state.seconds = self.clock.seconds()
         if self.save and reason != "not finite":
             yield self._checkpoint()
