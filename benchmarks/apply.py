@@ -66,7 +66,7 @@ from napari_pix2pix.inference.tiling import Box, TileGrid, put_together
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import build_generator
+from napari_pix2pix.training.state import build_generator
 
 SIZE = 4096  # side of the image in pixels
 TILES = {"light": ["blocks", "1024", "512"], "reference": ["0", "2048", "1024", "512"]}

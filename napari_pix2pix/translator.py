@@ -33,12 +33,13 @@ from napari_pix2pix.napari_layers import (
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
-from napari_pix2pix.training.networks import (
+from napari_pix2pix.training.state import (
     Discriminator,
+    Weights,
     build_discriminator,
     build_generator,
+    part_of,
 )
-from napari_pix2pix.training.state import Weights, part_of
 
 if TYPE_CHECKING:
     from torch import Tensor

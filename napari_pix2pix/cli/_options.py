@@ -18,8 +18,7 @@ import click
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
     from napari_pix2pix.io.datasets import Direction, PairSets

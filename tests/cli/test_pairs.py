@@ -66,7 +66,7 @@ def test_mask_condition_and_validation_equal_python(place, images, invoke, tiny)
         validation=[Pair(images["source"][1], images["A"][1], condition="A")], **PYTHON,
     )  # fmt: skip
     assert same_model(place / "m.st", expected)
-    assert "Validated on 1 pairs given for it." in read_model_info(place / "m.st").notes
+    assert "Validated on 1 pair given for it." in read_model_info(place / "m.st").notes
     unmasked = invoke(
         "train", place / "source" / "0.tif", place / "A" / "0.tif", "-o", place / "u.st", tiny
     )
@@ -194,7 +194,7 @@ TABLE = "source,target\nsource/0.tif,A/0.tif\n"
         ("A --no-source --validate source A", "--validate needs a source, and there is none"),
         ("A --no-source --mask mask/0.tif", "1 of 2 targets has no mask of the same name"),
         ("--pairs pairs.csv --no-source", "so --no-source can't be given"),
-        ("--pairs made.csv", "Pairs to validate on need a source, and there is none"),
+        ("--pairs made.csv", "Pairs for validation need a source, and there is none"),
     ],
 )
 def test_misuse(place, monkeypatch, words, said, invoke, sentence, tiny):

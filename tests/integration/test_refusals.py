@@ -38,7 +38,7 @@ NAN = np.full((48, 48), np.nan, np.float32)
         (IMAGE, STACK, {}, "frames"),
         (IMAGE, IMAGE[:40], {}, "48 x 48 pixels, the target 40 x 48"),
         (IMAGE[0], IMAGE[0], {}, "at least the axes Y and X"),
-        ([STACK, STACK[:1]], [IMAGE] * 2, {"channel_axis": 0}, "has 1 channels of float32"),
+        ([STACK, STACK[:1]], [IMAGE] * 2, {"channel_axis": 0}, "has 1 channel of float32"),
         ([IMAGE] * 2, [STACK, (IMAGE, IMAGE, None)], {"channel_axis": 0}, "has 3 channels"),
         (IMAGE, IMAGE, {"mask": NOWHERE}, "the masks leave nothing"),
         (IMAGE, NAN, {}, "holds no finite pixel"),

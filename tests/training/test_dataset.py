@@ -260,7 +260,7 @@ def test_a_run_that_goes_on_reads_as_much_as_before(
         first = prepare([pair], config)
     assert first.sampled[0] == 10
     assert any("no more could be read in 5 s" in note for note in first.notes)
-    assert any("not looked at" in note for note in first.notes)
+    assert any("not measured" in note for note in first.notes)
     again = prepare([pair], config, sampled=first.sampled)
     for part in (
         "fingerprint",

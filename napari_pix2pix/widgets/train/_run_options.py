@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QWidget
 
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 from napari_pix2pix.widgets.common.elements import Sentence
 from napari_pix2pix.widgets.common.fields import Choice, Number
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, models

@@ -76,13 +76,13 @@ def test_a_source_is_another_run(target: Pair, make_pair: MakePair) -> None:
         ({"noise_channels": 0}, "noise_channels is 0, so all images would be the same"),
         (
             {"norm": "instance", "noise": "image"},
-            "norm='instance' takes out what is the same all over an image",
+            "norm='instance' removes what is constant over an image",
         ),
-        ({"batch": 1, "noise": "image"}, "batch=1 with norm='batch' takes out"),
-        ({"feature_matching": 4.0}, "feature_matching=4.0 is about the source"),
-        ({"shift_tolerance": 1}, "shift_tolerance is of the reconstruction term"),
-        ({"z_context": 1}, "z_context=1 is about the source, and there is none"),
-        ({"source_kind": "classes"}, "source_kind='classes' is about the source"),
+        ({"batch": 1, "noise": "image"}, "batch=1 with norm='batch' removes"),
+        ({"feature_matching": 4.0}, "feature_matching=4.0 needs a source"),
+        ({"shift_tolerance": 1}, "shift_tolerance applies to the reconstruction term"),
+        ({"z_context": 1}, "z_context=1 needs a source, and there is none"),
+        ({"source_kind": "classes"}, "source_kind='classes' needs a source"),
     ],
 )
 def test_refused(fields: dict[str, Any], words: str, target: Pair) -> None:
@@ -104,7 +104,7 @@ def test_some_pairs_with_a_source(target: Pair, make_pair: MakePair) -> None:
 
 
 def test_pairs_to_validate_on(target: Pair, make_pair: MakePair) -> None:
-    with pytest.raises(InputError, match="Pairs to validate on need a source"):
+    with pytest.raises(InputError, match="Pairs for validation need a source"):
         prepare([target], config(), held_out=[target])
     with pytest.raises(InputError, match="There is a source in"):
         prepare([target], config(), held_out=[make_pair()])
