@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import name_of
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.fields import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, push_button
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ThemedPlots
