@@ -114,9 +114,9 @@ class Section(QCollapsible):
         self._draw_arrows()
         self._on_toggled(False)
 
-    def eventFilter(self, a0: QObject, a1: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
         """Draw the arrows again in the text's colour, which the theme decides on."""
-        if a1.type() == QEvent.Type.PaletteChange:
+        if a1 is not None and a1.type() == QEvent.Type.PaletteChange:
             self._draw_arrows()
         return False
 

@@ -150,9 +150,16 @@ def make_editor(
     assert isinstance(editor, BaseValueWidget)
     if isinstance(editor, ComboBox):
         _adapt_combo_box(editor, none_text)
-    elif isinstance(editor, CheckBox):
-        editor.text = ""  # the label stands beside it, as for the others
     return editor
+
+
+def make_label(editor: Editor) -> QLabel:
+    """Return the label that stands beside an editor."""
+    label = QLabel(editor.label)
+    label.setToolTip(editor.tooltip or "")
+    if isinstance(editor, CheckBox):
+        editor.text = ""  # by itself it has its label as its own text
+    return label
 
 
 class OptionsForm(QWidget):
@@ -177,9 +184,7 @@ class OptionsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for editor in self.editors.values():
-            label = QLabel(editor.label)
-            label.setToolTip(editor.tooltip or "")
-            layout.addRow(label, editor.native)
+            layout.addRow(make_label(editor), editor.native)
             editor.changed.connect(self._on_changed)
 
     def values(self) -> dict[str, Any]:
@@ -200,6 +205,7 @@ class OptionsForm(QWidget):
 
 def _adapt_combo_box(editor: ComboBox, none_text: str) -> None:
     editor.null_string = none_text
+    editor.native.clear()  # else the new text comes last
     editor.reset_choices()
     # magicgui would reset them with each new parent, and lose a choice that was added.
     editor.native_parent_changed.disconnect(editor.reset_choices)
@@ -209,21 +215,22 @@ def _adapt_combo_box(editor: ComboBox, none_text: str) -> None:
 
 def _read_declaration(field: FieldInfo) -> tuple[Any, dict[str, float], bool]:
     """Return a field's type, its limits by pydantic's names, and whether it may be None."""
-    kind, constraints = field.annotation, list(field.metadata)
+    kind: Any = field.annotation
+    constraints = list(field.metadata)
     members = get_args(kind) if get_origin(kind) in (Union, type(int | None)) else ()
     optional = type(None) in members
     if optional:
         kind = next(member for member in members if member is not type(None))
     if get_origin(kind) is Annotated:
-        kind, *more = get_args(kind)
-        for constraint in more:
-            constraints += getattr(constraint, "metadata", [constraint])
+        kind, *annotations = get_args(kind)
+        for annotation in annotations:
+            constraints += getattr(annotation, "metadata", [annotation])
     if get_origin(kind) is tuple:  # magicgui takes no limits in there
         kind = tuple[tuple(get_args(part)[0] for part in get_args(kind))]  # type: ignore[misc]
     limits = {
         name: float(getattr(constraint, name))
         for constraint in constraints
-        for name in ("ge", "gt", "le", "lt")
+        for name in ("ge", "gt", "le")
         if hasattr(constraint, name)
     }
     return kind, limits, optional

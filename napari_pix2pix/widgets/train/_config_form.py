@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Sentence
-from napari_pix2pix.widgets.common.forms import Editor, make_editor
+from napari_pix2pix.widgets.common.forms import Editor, make_editor, make_label
 
 LABELS = 84  # width of the labels in pixels, the same in all forms, so that their editors align
 _LONG_LABELS = 104
@@ -174,9 +174,8 @@ class _Row(QObject):
         super().__init__()
         field = TrainConfig.model_fields[name]
         self.editor = make_editor(name, field, none_text=_NONE_TEXTS.get(name, "not set"))
-        self.label = QLabel(self.editor.label)
+        self.label = make_label(self.editor)
         self.label.setWordWrap(True)
-        self.label.setToolTip(field.description or "")
         self.reset = QToolButton()
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)

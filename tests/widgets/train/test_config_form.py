@@ -183,27 +183,6 @@ def test_wheel_changes_nothing(form: ConfigForm, name: str) -> None:
     assert editor.value == before
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("2e-4", 2e-4), ("0.00025", 0.00025), ("12", 12.0), ("1e-9", 1e-9)]
-)
-def test_number_reads_and_writes_small_floats(qtbot: QtBot, text: str, value: float) -> None:
-    spin = NumberBox()
-    qtbot.addWidget(spin)
-    spin.lineEdit().setText(text)
-    spin.interpretText()
-    assert spin.value() == value
-    assert float(spin.text()) == value
-
-
-def test_number_takes_no_words(qtbot: QtBot) -> None:
-    spin = NumberBox()
-    qtbot.addWidget(spin)
-    spin.setValue(3)
-    spin.lineEdit().setText("many")
-    spin.interpretText()
-    assert spin.value() == 3
-
-
 def test_every_field_of_a_part_is_known_and_parts_leave_out_only_the_basics() -> None:
     covered: list[str] = []
     for first, last in _PARTS.values():
