@@ -205,9 +205,8 @@ class ApplyDock(ApplyChoices):
         model, card = self.model, self.card
         assert model is not None
         assert card is not None
-        wanted = self._view.generate.wish(
-            self.condition, self._with_device(PredictOptions()).device
-        )
+        device = self._with_device(PredictOptions()).device
+        request = self._view.generate.request(self.condition, device)
 
         def make(result: tuple[Any, str]) -> Any:
             images, digest = result
@@ -215,7 +214,7 @@ class ApplyDock(ApplyChoices):
                 [],
                 model=model.name,
                 digest=digest,
-                condition=wanted.condition,
+                condition=request.condition,
                 trained_on=card.summary,
                 scores=card.scores_by_side,
                 samples=len(images),
@@ -223,7 +222,7 @@ class ApplyDock(ApplyChoices):
             return made_layer(images, card.target_codec, record)
 
         self._start_task(
-            "Generating", lambda control: generate(control, model, wanted), make, "Done."
+            "Generating", lambda control: generate(control, model, request), make, "Done."
         )
 
     def _start_task(self, text: str, work: Work, make: Callable[[Any], Any], message: str) -> None:

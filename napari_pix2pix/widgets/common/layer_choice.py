@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QMouseEvent, QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
-from napari_pix2pix.widgets.common.fields import Choice
+from napari_pix2pix.widgets.common.elements import Choice
 
 PREVIEW = "napari-pix2pix preview"  # key in the metadata of layers that no one trains on
 _TICK_WIDTH = 26  # pixels at the left of an entry that belong to its box

@@ -15,7 +15,6 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -25,10 +24,12 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import describe_score
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.common.fields import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, push_button
+from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ThemedPlots
+from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -153,19 +154,11 @@ class EvaluateView(ModelView):
         self.mask.setToolTip(
             "Labels or Shapes: only what lies inside counts; all pixels without any"
         )
-        self.kind = Choice()
-        for text, value in _KINDS.items():
-            self.kind.addItem(text, value)
-        self.kind.setToolTip("What the values of the truth mean, which decides on the scores")
-        self.difference = QCheckBox("Add the difference as a layer")
-        self.difference.setToolTip(
-            "Prediction minus truth; of labels 1 is only in the prediction, 2 only in the truth"
-        )
-        self.difference.setChecked(True)
-        self.segments = QCheckBox("Score what Otsu's threshold finds")
-        self.segments.setToolTip(
-            "Bright objects in the prediction and in the truth, compared: for images of one channel"
-        )
+        fields = EvaluateOptions.model_fields
+        self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
+        self.difference = make_editor("difference", fields["difference"])
+        self.difference.value = True
+        self.segments = make_editor("segments", fields["segments"])
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
         self.table = ScoreTable()
@@ -181,7 +174,7 @@ class EvaluateView(ModelView):
         self.lay_out(
             parent,
             [
-                *(self.problem, self.form, self.difference, self.segments),
+                *(self.problem, self.form, self.difference.native, self.segments.native),
                 *(self.image, self.table, self.scatter),
             ],
             [],
@@ -193,7 +186,7 @@ class EvaluateView(ModelView):
         """Show what a layer needs, or what a model needs."""
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
-        self.show_row(self.kind, not model)
+        self.show_row(self.kind.native, not model)
         self.picker.setVisible(model)
         self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
@@ -216,7 +209,7 @@ class EvaluateView(ModelView):
             "Truth": self.truth,
             "Mask": self.mask,
             "Condition": self.condition,
-            "Values are": self.kind,
+            self.kind.label: self.kind.native,
         }
         for label, field in rows.items():
             self.form.addRow(label, field)

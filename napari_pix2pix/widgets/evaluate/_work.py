@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_pix2pix.data.inputs import as_taken
 from napari_pix2pix.data.layouts import Layout
@@ -24,6 +25,30 @@ if TYPE_CHECKING:
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 _POINTS = 20_000  # of the scatter: more are drawn slowly and tell nothing new
+
+
+class EvaluateOptions(BaseModel):
+    """What the dock lets the user choose beside layers and models."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["auto", "image", "classes", "instances"] = Field(
+        "auto",
+        title="Values are",
+        description="What the values of the truth mean, which decides on the scores",
+    )
+    difference: bool = Field(
+        True,
+        title="Add the difference as a layer",
+        description="Prediction minus truth; of labels 1 is only in the prediction, 2 only in the "
+        "truth",
+    )
+    segments: bool = Field(
+        False,
+        title="Score what Otsu's threshold finds",
+        description="Bright objects in the prediction and in the truth, compared: for images of "
+        "one channel",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +69,8 @@ class EvaluationRequest:
         baseline, or empty.
     mask : bool array, optional
     condition : hashable, optional
-    kind : {"auto", "image", "classes", "instances"}
-        What the truth's values mean; a model knows it.
-    segments : bool
-        Whether what Otsu's threshold finds in the images is scored, too.
+    options : EvaluateOptions
+        A model knows the kind itself.
     record : mapping
         What the prediction's layer says of the model that made it.
     """
@@ -59,8 +82,7 @@ class EvaluationRequest:
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
     condition: Hashable = None
-    kind: Literal["auto", "image", "classes", "instances"] = "auto"
-    segments: bool = False
+    options: EvaluateOptions = field(default_factory=EvaluateOptions)
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> EvaluationRequest:
@@ -173,7 +195,7 @@ def evaluate_subject(
     subject = subject.copied()
     case, facts = _make_case(subject, device)
     opened, kind = case.pair, case.codec.kind
-    measures = Measures(segment_otsu if subject.segments else None)
+    measures = Measures(segment_otsu if subject.options.segments else None)
     measures.check(kind, has_labels=False)
     image_scores, differences, points = [], [], []
     # The scatter's points are spread over all frames.
@@ -251,7 +273,7 @@ def _make_case(
     codec, _ = infer_codec(
         [truth for truth, _ in truths],
         [valid for _, valid in truths],
-        kind=subject.kind,
+        kind=subject.options.kind,
         method="percentile",
         layout=opened.target.layout,
         what="target",

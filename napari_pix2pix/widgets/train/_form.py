@@ -218,7 +218,7 @@ class TrainForm(QWidget):
         if self.basics.show_error(sentence):
             return
         if self.advanced.show_error(sentence):
-            self.advanced_section.set_open(True)
+            self.advanced_section.expand(animate=False)
             return
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.say_start_error(sentence)
@@ -235,16 +235,16 @@ class TrainForm(QWidget):
         notes = [*filter(None, places), *understood.notes]
         self.summary.say(understood.summary)
         self.notes.say("\n".join(notes))
-        self.notes_section.heading.setText(f"Notes ({len(notes)})")
+        self.notes_section.setText(f"Notes ({len(notes)})")
         self.notes_section.setVisible(bool(notes))
-        self.notes.setVisible(self.notes_section.is_open)
+        self.notes.setVisible(self.notes_section.isExpanded())
         found = {} if understood.model is None else understood.model.model_dump()
         if understood.model is None and understood.config.target_kind != "image":
             found = {"adversarial_weight": understood.config.adversarial_weight}
         if "adversarial_weight" in self.fields:
             found.pop("adversarial_weight", None)
         for form in (self.basics, self.advanced):
-            form.set_found(found)
+            form.set_inferred(found)
         self.estimate.say(_estimate(understood))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
@@ -266,7 +266,7 @@ class TrainForm(QWidget):
 
         self.options.show_devices(found)
         if not self._remembers:
-            suggested = suggest_fields(found[0], self.options.preset.currentData())
+            suggested = suggest_fields(found[0], self.options.preset.value)
             self.basics.set_values({**suggested, **self.basics.values()})
 
     def _recall(self) -> None:
