@@ -259,7 +259,7 @@ def test_bad_images_are_refused_in_a_sentence(source: Any, target: Any, sentence
         ({"validation": []}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
         ({"validation": [1]}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
         ({"device": "tpu"}, DeviceError, "There is no device 'tpu' here"),
-        ({"condition": ["a", "b"]}, InputError, "There are 2 conditions for 1 pairs"),
+        ({"condition": ["a", "b"]}, InputError, "There are 2 conditions for 1 pair:"),
         ({"mask": np.zeros((72, 64), bool)}, InputError, "masks leave nothing"),
         ({"mask": np.ones((7, 64), bool)}, InputError, "The mask of .* is 7 x 64 pixels"),
         ({"mask": np.ones((72, 64))}, InputError, "mask .* dtype float64"),

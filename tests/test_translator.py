@@ -259,8 +259,8 @@ def test_superfluous_condition(translator):
         (np.zeros((0, 8)), "holds no pixel"),
         (np.zeros((20, 20, 3), np.uint8), "trained on images of 1 channel, got 3"),
         (np.zeros(8), "at least the axes Y and X"),
-        ([[1, 2], [3, 4]], "is a list"),
-        (None, "is a NoneType"),
+        ([[1, 2], [3, 4]], "is of type list"),
+        (None, "is of type NoneType"),
     ],
 )
 def test_unusable_image(translator, image, words):

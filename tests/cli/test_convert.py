@@ -75,7 +75,7 @@ def test_images_of_16_bits(
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         result = invoke("apply", weights, tmp_path / "c.tif", "-o", tmp_path / "d.tif", options)
-    assert re.search("Warning: .*reaches from 0 to 102., 1.6 % of it: bring it", result.stderr)
+    assert re.search(r"Warning: .*fills only 1\.6 % of it \(0 to 102.\): scale it", result.stderr)
 
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])

@@ -204,7 +204,7 @@ def test_channels_other_than_trained(folder, tmp_path, invoke, sentence, write):
     target = write(tmp_path / "t.tif", noise(20, 20), "YX")
     assert "got 3" in sentence(invoke("evaluate", model, tmp_path / "rgb.tif", target))
     said = sentence(invoke("evaluate", model, target, tmp_path / "rgb.tif"))
-    assert "makes 1 channels" in said
+    assert "makes 1 channel:" in said
 
 
 @pytest.mark.parametrize("command", ["apply", "evaluate", "info"])

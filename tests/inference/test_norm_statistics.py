@@ -49,7 +49,7 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(
 ) -> None:
     monkeypatch.setattr(norm_statistics, "_SIDE", 24)
     network = nn.Sequential(norm_layer(name, 8)).eval()
-    norms = norms_that_measure(network, "image")
+    norms = norms_that_measure(network, "per-image")
     assert list(norms) == ["0"]
     grid = TileGrid(70, 90, stride=1, halo=0)
 

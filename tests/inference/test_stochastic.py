@@ -98,11 +98,11 @@ def test_layers_are_put_back_and_differ() -> None:
     network = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5)).eval()
     before = list(network)
     x, box = torch.ones(1, 2, 64, 64), Box(0, 64, 0, 64)
-    with dropping(network, 0) as tell:
-        tell([Tile(box, box)])
+    with dropping(network, 0) as dropouts:
+        dropouts.place([Tile(box, box)])
         both, first = network(x), network[0](x)
         assert not torch.equal(both, 2 * first)  # the second drops others than the first
     assert list(network) == before
-    with dropping(network, None) as tell:
-        tell([Tile(box, box)])
+    with dropping(network, None) as dropouts:
+        dropouts.place([Tile(box, box)])
         assert torch.equal(network(x), x)

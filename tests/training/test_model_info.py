@@ -216,10 +216,10 @@ def has_discriminator(path: Path) -> bool:
     }
     assert len(answers) == 1
     if translator.info.has_discriminator:
-        translator.judge("cpu")
+        translator.discriminator_predictor("cpu")
     else:
         with pytest.raises(InputError, match="has no discriminator"):
-            translator.judge("cpu")
+            translator.discriminator_predictor("cpu")
     return answers.pop()
 
 
