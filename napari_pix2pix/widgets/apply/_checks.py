@@ -23,8 +23,8 @@ from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
-from napari_pix2pix.widgets.common.pace import in_time_units
 from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.settings import in_time_units
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator

@@ -17,12 +17,12 @@ from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.widgets.commands import bind_shortcuts
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
-from napari_pix2pix.widgets.common.shortcuts import bind_shortcuts
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 
 class ThemedPlots(QWidget):
-    """A column of plots, each made when there is something to show.
+    """A column of plots in the colours of the viewer's theme, made when first needed.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Whose theme the colours follow.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -30,8 +29,8 @@ class ThemedPlots(QWidget):
         viewer.events.theme.connect(self._on_theme)
 
     def _add_plot(self, height: int) -> Any:
-        """Add a plot below the others, so many pixels high."""
-        # Imported with the first plot: it takes half a second.
+        """Add a plot below the others, ``height`` pixels high."""
+        # Takes half a second, so it waits for the first plot.
         import pyqtgraph as pg
 
         plot = pg.PlotWidget()
@@ -39,7 +38,7 @@ class ThemedPlots(QWidget):
         plot.setMinimumWidth(0)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        # Numbers at the ends of an axis, and its name, reach beyond it.
+        # The numbers at the ends of an axis, and its name, need room beyond it.
         plot.getPlotItem().setContentsMargins(0, 8, 8, 5)
         for side in ("left", "bottom"):
             plot.getAxis(side).enableAutoSIPrefix(False)
@@ -52,9 +51,10 @@ class ThemedPlots(QWidget):
         from napari.utils.theme import get_theme
 
         theme = get_theme(self._viewer.theme)
-        back, text = (QColor(str(colour.as_hex())) for colour in (theme.background, theme.text))
+        background = QColor(str(theme.background.as_hex()))
+        text = QColor(str(theme.text.as_hex()))
         for plot in self._plots:
-            plot.setBackground(back)
+            plot.setBackground(background)
             for side in ("left", "bottom"):
                 axis = plot.getAxis(side)
                 axis.setPen(text)

@@ -13,9 +13,13 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import Copy, transforms_differ
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence
-from napari_pix2pix.widgets.common.pace import expected_seconds, in_time_units
 from napari_pix2pix.widgets.common.runner import Runner
-from napari_pix2pix.widgets.common.settings import memory, read_settings
+from napari_pix2pix.widgets.common.settings import (
+    expected_seconds,
+    in_time_units,
+    memory,
+    read_settings,
+)
 from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._pair_rows import PairRows
 from napari_pix2pix.widgets.train._pair_summary import PairSummary, Understood

@@ -20,9 +20,8 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Done, Event, Region
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.pace import remember_pace
 from napari_pix2pix.widgets.common.runner import Work
-from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.common.settings import read_settings, remember_pace
 from napari_pix2pix.widgets.train._autosave import Autosave
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 from napari_pix2pix.napari_layers.activity import Activity
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.widgets.common.elements import Sentence
-from napari_pix2pix.widgets.common.pace import in_time_units
+from napari_pix2pix.widgets.common.settings import in_time_units
 
 _PARTS = 1000  # of the bars
 _PERIOD = 1000  # milliseconds between two looks at how far the run is

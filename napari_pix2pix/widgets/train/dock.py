@@ -14,7 +14,7 @@ from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
-from napari_pix2pix.widgets.common.closing import ClosingGuard
+from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.train._autosave import Autosave
