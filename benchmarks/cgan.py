@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from napari_pix2pix.metrics.frequencies import radial_spectrum
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.feature import local_binary_pattern
 from skimage.io import imread, imsave
 
 from napari_pix2pix import Translator, load, train
-from napari_pix2pix.metrics.frequencies import radial_spectrum
 
 KINDS = ("fluorescence", "histology")
 SIDE = 64  # pixels

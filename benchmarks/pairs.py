@@ -28,6 +28,7 @@ from typing import Any
 import alignment
 import numpy as np
 import tifffile
+from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuBaseline
 
 from napari_pix2pix import Pair, Translator, evaluate, load, train
 from napari_pix2pix.data.pair import open_pair
@@ -35,7 +36,6 @@ from napari_pix2pix.evaluation.evaluate import evaluate_pairs
 from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuBaseline
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 HELD_OUT, GAP = 192, 16  # columns of the phase contrast

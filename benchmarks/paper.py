@@ -24,12 +24,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from napari_pix2pix.metrics.frequencies import spectrum_distance
 from numpy.typing import NDArray
 
 from napari_pix2pix import Translator, load, train
 from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.metrics.frequencies import spectrum_distance
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
 SEEDS = (0, 1, 2)  # the last one for the paper's tables alone

@@ -79,9 +79,8 @@ def evaluate(
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --segmenter otsu --csv s.csv
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
-    from napari_pix2pix.evaluation import Measures
+    from napari_pix2pix.evaluation import SAMPLES, Measures, check_samples
     from napari_pix2pix.evaluation.evaluate import evaluate_pairs
-    from napari_pix2pix.evaluation.result import SAMPLES, check_samples
 
     if samples is not None and report is None:
         raise InputError("--samples is for the report: name its file with --report.")
@@ -120,8 +119,8 @@ def evaluate(
     if report is not None:
         scores.report(report, samples=samples)
         written.append(report)
-    lines = [score_table(scores), *(f"Wrote {path}" for path in written)]
-    say_result(scores, "\n".join(lines), as_json=as_json)
+    lines = [score_table(scores.to_dict()), *(f"Wrote {path}" for path in written)]
+    say_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
 
 
 def _segmenter_of(named: str) -> Any:

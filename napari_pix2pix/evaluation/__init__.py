@@ -1,15 +1,29 @@
-"""Predictions judged by their truth, frame by frame: the scores of a set, and the report."""
+"""Predictions scored against the truth, frame by frame: the scores of a set, and the report."""
 
-from napari_pix2pix.evaluation.cases import EvaluationCase, Frame, fit_to_scored
-from napari_pix2pix.evaluation.result import Evaluation
-from napari_pix2pix.evaluation.scoring import ImageScores, Measures, score_images
+from napari_pix2pix.evaluation._report import SAMPLES, check_samples, write_report
+from napari_pix2pix.evaluation.result import EvaluationResult
+from napari_pix2pix.evaluation.scoring import (
+    EvaluationCase,
+    Frame,
+    ImageScores,
+    Measures,
+    difference,
+    fit_baseline_to_scored,
+    sample_frames,
+    score_images,
+)
 
 __all__ = [
-    "Evaluation",
+    "SAMPLES",
     "EvaluationCase",
+    "EvaluationResult",
     "Frame",
     "ImageScores",
     "Measures",
-    "fit_to_scored",
+    "check_samples",
+    "difference",
+    "fit_baseline_to_scored",
+    "sample_frames",
     "score_images",
+    "write_report",
 ]

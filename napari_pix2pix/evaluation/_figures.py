@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +11,30 @@ from skimage.color import label2rgb
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.evaluation._uncertainty import UncertaintyCheck
-from napari_pix2pix.evaluation.cases import Array, EvaluationCase, Frame, difference
-from napari_pix2pix.metrics.frequencies import SMALLEST, radial_spectrum
+from napari_pix2pix.evaluation.result import EvaluationResult
+from napari_pix2pix.evaluation.scoring import Array, EvaluationCase, Frame, difference
+from napari_pix2pix.metrics.images import SMALLEST_SPECTRUM_SIDE, radial_spectrum
 from napari_pix2pix.metrics.labels import THRESHOLDS
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.metrics.summary import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-    from napari_pix2pix.evaluation.result import Evaluation
-
 COLOURS = {"truth": "black", "prediction": "#0072b2", "baseline": "#e69f00"}  # Okabe & Ito
-WORDS = {"truth": "truth", "prediction": "prediction", "baseline": "baseline"}
-# What only the prediction has, what only the truth has, what is another class: said in the report.
+# Only in the prediction, only in the truth, another class; the report explains the colours.
 _DIFFERENCES = ("#d55e00", "#0072b2", "#cc79a7")
 
 _WIDTH = 12.0  # inches
 _LOWEST, _HIGHEST = 1.0, 9.0  # inches of a picture
 _MOST_CHANNELS = 4  # of the target that are shown
 _MOST_PIXELS = 1024  # of a side; of larger images every n-th pixel is shown
-_GREY = "0.85"  # what does not count
+_GREY = "0.85"  # pixels that do not count
 
 
-def show_frame(frame: Frame, exam: EvaluationCase) -> Figure:
+def show_frame(frame: Frame, case: EvaluationCase) -> Figure:
     """Show source, prediction, truth and difference side by side, a row for each channel."""
     step = max(1, -(-max(frame.truth.shape[-2:]) // _MOST_PIXELS))
     thin = np.s_[:, ::step, ::step]
@@ -44,107 +44,109 @@ def show_frame(frame: Frame, exam: EvaluationCase) -> Figure:
     rows, columns = min(len(truth), _MOST_CHANNELS), 4 if source is not None else 3
     height = truth.shape[1] / truth.shape[2] * _WIDTH / columns
     figure = _figure(rows * (min(max(height, _LOWEST), _HIGHEST) + 0.35))
-    for row, line in enumerate(figure.subplots(rows, columns, squeeze=False)):
-        axes = list(line)
+    for row, row_axes in enumerate(figure.subplots(rows, columns, squeeze=False)):
+        axes = list(row_axes)
         if source is not None:
-            _show_source(axes.pop(0), source, _source_layout(exam))
-        one = truth[row], prediction[row], valid[row]
-        if exam.codec.kind == "image":
-            _show_intensities(axes, *one)
+            _show_source(axes.pop(0), source, _source_layout(case))
+        planes = truth[row], prediction[row], valid[row]
+        if case.codec.kind == "image":
+            _show_intensities(axes, *planes)
         else:
-            _show_labels(axes, *one, exam.codec.kind, source)
+            _show_labels(axes, *planes, case.codec.kind, source)
         if len(truth) > 1:
             axes[1].set_title(f"truth (channel {row + 1} of {len(truth)})")
     return figure
 
 
-def show_ranks(evaluation: Evaluation) -> Figure:
-    """Show the score of every image, from the best to the worst, beside the baseline's."""
+def show_ranks(result: EvaluationResult) -> Figure:
+    """Show the primary metric of every image, from the best to the worst, and the baseline's."""
     from matplotlib.ticker import MaxNLocator
 
-    ranked = evaluation.ranked
+    ranked = result.ranked
     figure = _figure(2.6)
     axes = figure.subplots()
-    for side in reversed(evaluation.sides):
-        values = [primary_metric(one.sides[side].scores)[1] for one in ranked]
+    for name in reversed(result.predictors):
+        values = [primary_metric(image.scored[name].scores)[1] for image in ranked]
         numbers = range(1, len(ranked) + 1)
-        axes.plot(numbers, values, "o", ms=4, color=COLOURS[side], label=WORDS[side])
+        axes.plot(numbers, values, "o", ms=4, color=COLOURS[name], label=name)
     axes.set_xlabel("images, best first")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylabel(primary_metric(evaluation["prediction"])[0])
-    return _finished(figure, axes)
+    axes.set_ylabel(primary_metric(result.pooled["prediction"])[0])
+    return _finish(figure, axes)
 
 
 def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
-    """Show the radial power spectra of some images; None where all are too small.
+    """Show the radial power spectra of up to 3 titled frames; None if all are too small.
 
-    Of several channels the first that has any pixel that counts.
+    Of several channels the first with any valid pixel is shown.
     """
-    large = [one for one in frames if min(one[1].truth.shape[1:]) >= SMALLEST]
+    large = [
+        (title, frame)
+        for title, frame in frames
+        if min(frame.truth.shape[1:]) >= SMALLEST_SPECTRUM_SIDE
+    ]
     if not large:
         return None
     figure = _figure(3.2)
     for axes, (title, frame) in zip(figure.subplots(1, 3).flat, large, strict=False):
-        sides = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
+        images = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
         valid = np.broadcast_to(frame.valid, frame.truth.shape)
         channel = int(valid.any(axis=(1, 2)).argmax())
-        for side, image in sides.items():
+        for name, image in images.items():
             if image is None or not np.isfinite(image[channel][valid[channel]]).all():
                 continue
             plane = image[channel].astype(np.float64)
             frequencies, powers = radial_spectrum(plane, valid[channel])
-            how = {"color": COLOURS[side], "label": WORDS[side]}
-            known = np.where(powers > 0, powers, np.nan)  # a constant image has no power
-            axes.semilogy(frequencies, known, lw=1.5, **how)
+            positive = np.where(powers > 0, powers, np.nan)  # a constant image has no power
+            axes.semilogy(frequencies, positive, lw=1.5, color=COLOURS[name], label=name)
         axes.set_title(title)
         axes.set_xlabel("cycles per pixel")
         axes.set_ylabel("power")
-        _finished(figure, axes)
+        _finish(figure, axes)
     for axes in figure.axes[len(large) :]:
         axes.set_axis_off()
     return figure
 
 
-def show_thresholds(evaluation: Evaluation) -> Figure:
+def show_thresholds(result: EvaluationResult) -> Figure:
     """Show F1 of objects over the overlap that is asked for."""
     figure = _figure(3.2, _WIDTH / 2)
     axes = figure.subplots()
-    keys = ["f1", *(f"f1_{round(100 * one)}" for one in THRESHOLDS[1:])]
-    for side in reversed(evaluation.sides):
-        values = [evaluation[side][key] for key in keys]
-        axes.plot(THRESHOLDS, values, "o-", color=COLOURS[side], label=WORDS[side])
-    axes.set_xlabel("IoU that an object must have to be found")
+    keys = ["f1", *(f"f1_{round(100 * threshold)}" for threshold in THRESHOLDS[1:])]
+    for name in reversed(result.predictors):
+        values = [result.pooled[name][key] for key in keys]
+        axes.plot(THRESHOLDS, values, "o-", color=COLOURS[name], label=name)
+    axes.set_xlabel("IoU above which an object is found")
     axes.set_ylabel("F1")
     axes.set_ylim(0, 1.02)
-    return _finished(figure, axes)
+    return _finish(figure, axes)
 
 
-def show_uncertainty(doubt: UncertaintyCheck) -> Figure:
-    """Show a map of the spread, one of the error, and how they go together."""
-    height, width = doubt.spread.shape
+def show_uncertainty(check: UncertaintyCheck) -> Figure:
+    """Show a map of the spread, a map of the error, and error over spread."""
+    height, width = check.spread.shape
     figure = _figure(min(6.0, max(3.2, 4 * height / width)))
     left, middle, right = figure.subplots(1, 3)
     unit = "parts of the range"
     for axes, image, title in (
-        (left, doubt.spread, "spread of the samples"),
-        (middle, np.abs(doubt.error), "error of their mean"),
+        (left, check.spread, "spread of the samples"),
+        (middle, np.abs(check.error), "error of their mean"),
     ):
         most = float(np.nanpercentile(image, 99.5)) or 1.0
-        shown = axes.imshow(image, cmap=_with_bad("magma"), vmin=0, vmax=most)
+        shown = axes.imshow(image, cmap=_with_grey("magma"), vmin=0, vmax=most)
         axes.set_title(title)
         axes.set_axis_off()
         figure.colorbar(shown, ax=axes, shrink=0.7)
-    found = doubt.calibration
-    across, up = (1.05 * max(values) or 1.0 for values in (found.spreads, found.errors))
+    spreads, errors = check.calibration.spreads, check.calibration.errors
     right.axline((0, 0), slope=1, color="0.6", lw=1, label="calibrated")
-    right.plot(found.spreads, found.errors, "o-", color=COLOURS["prediction"], label="found")
-    right.set_xlim(0, across)
-    right.set_ylim(0, up)
+    right.plot(spreads, errors, "o-", color=COLOURS["prediction"], label="measured")
+    right.set_xlim(0, 1.05 * max(spreads) or 1.0)
+    right.set_ylim(0, 1.05 * max(errors) or 1.0)
     right.set_box_aspect(1)
     right.ticklabel_format(scilimits=(-2, 3))
     right.set_xlabel(f"spread ({unit})")
     right.set_ylabel(f"error ({unit})")
-    return _finished(figure, right)
+    return _finish(figure, right)
 
 
 def _figure(height: float, width: float = _WIDTH) -> Figure:
@@ -153,7 +155,7 @@ def _figure(height: float, width: float = _WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _finished(figure: Figure, axes: Axes) -> Figure:
+def _finish(figure: Figure, axes: Axes) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", lw=0.6)
     axes.set_axisbelow(True)
@@ -161,13 +163,14 @@ def _finished(figure: Figure, axes: Axes) -> Figure:
     return figure
 
 
-def _source_layout(exam: EvaluationCase) -> Layout:
-    opened = exam.pair if exam.translate is not None else exam.source
+def _source_layout(case: EvaluationCase) -> Layout:
+    opened = case.pair if case.translate is not None else case.source
     assert opened is not None
     return opened.source.layout
 
 
 def _show_source(axes: Axes, source: Array, layout: Layout) -> None:
+    """Show colours, or the channel in the middle, of a source (C, H, W)."""
     title = "source"
     if layout.rgb and len(source) == 3:
         top = np.iinfo(source.dtype).max if source.dtype.kind in "iu" else max(1.0, source.max())
@@ -187,12 +190,12 @@ def _show_intensities(
 ) -> None:
     known = np.where(valid, truth, np.nan)
     low, high = _limits(known)
-    apart = np.where(valid, difference(prediction, truth, "image"), np.nan)
+    differences = np.where(valid, difference(prediction, truth, "image"), np.nan)
     most = (high - low) / 2
     for one, image, title in zip(axes, (prediction, known), ("prediction", "truth"), strict=False):
-        one.imshow(image, cmap=_with_bad("gray"), vmin=low, vmax=high)
+        one.imshow(image, cmap=_with_grey("gray"), vmin=low, vmax=high)
         one.set_title(title)
-    axes[2].imshow(apart, cmap=_with_bad("RdBu_r"), vmin=-most, vmax=most)
+    axes[2].imshow(differences, cmap=_with_grey("RdBu_r"), vmin=-most, vmax=most)
     axes[2].set_title(f"difference (±{_short(most)})")
     for one in axes:
         one.set_axis_off()
@@ -207,20 +210,20 @@ def _show_labels(
     truth: Array,
     prediction: Array,
     valid: NDArray[np.bool_],
-    kind: str,
+    kind: Kind,
     source: Array | None,
 ) -> None:
     from matplotlib.colors import ListedColormap
 
-    ground = np.zeros(truth.shape) if source is None else _scaled(_middle(source))
-    apart = np.where(valid, difference(prediction, truth, kind), 0)
+    background = np.zeros(truth.shape) if source is None else _scaled(_middle(source))
+    differences = np.where(valid, difference(prediction, truth, kind), 0)
     known = np.where(valid, truth, 0).astype(int)
     shown = ((prediction.astype(int), "prediction"), (known, "truth"))
     for one, (labels, title) in zip(axes, shown, strict=False):
-        one.imshow(label2rgb(labels, ground, alpha=0.45, bg_color=None), interpolation="none")
+        one.imshow(label2rgb(labels, background, alpha=0.45, bg_color=None), interpolation="none")
         one.set_title(title)
     colours = ListedColormap(["white", *_DIFFERENCES])
-    axes[2].imshow(apart, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")
+    axes[2].imshow(differences, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")
     axes[2].set_title("difference")
     for one in axes:
         one.set_axis_off()
@@ -242,7 +245,8 @@ def _scaled(image: Array) -> NDArray[np.float64]:
     return np.asarray(((np.nan_to_num(image) - low) / (high - low)).clip(0, 1))
 
 
-def _with_bad(name: str) -> Any:
+def _with_grey(name: str) -> Colormap:
+    """Return a colormap that shows NaN, the pixels that do not count, in grey."""
     from matplotlib import colormaps
 
     return colormaps[name].with_extremes(bad=_GREY)

@@ -1,41 +1,45 @@
-"""The report of an evaluation: one HTML file with its pictures inside, to be mailed or printed."""
+"""The report of an evaluation: one HTML file that holds its pictures, to be mailed or printed."""
 
 from __future__ import annotations
 
 import base64
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_pix2pix import __version__
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation._figures import (
-    WORDS,
     show_frame,
     show_ranks,
     show_spectra,
     show_thresholds,
     show_uncertainty,
 )
-from napari_pix2pix.evaluation._uncertainty import check_uncertainty, describe
-from napari_pix2pix.evaluation.cases import Frame
-from napari_pix2pix.evaluation.scoring import ImageScores
-from napari_pix2pix.metrics.names import name_of, primary_metric
+from napari_pix2pix.evaluation._uncertainty import check_uncertainty
+from napari_pix2pix.evaluation.result import EvaluationResult
+from napari_pix2pix.evaluation.scoring import Frame, ImageScores, OnPart
+from napari_pix2pix.io.atomic import replacing
+from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.metrics.names import describe_score, primary_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from napari_pix2pix.evaluation.result import Evaluation
+SAMPLES = 8  # that a report draws by default
 
 _DPI = 130
-_SHOWN_DPI = 90  # on a screen; all figures at one scale, so that their letters have one size
+_SHOWN_DPI = 90  # on a screen; the same for all figures, so that their letters have one size
 
 _LEGENDS = {
     "image": "Prediction and truth have the same contrast, the truth's. The difference is red "
-    "where the prediction is too bright, blue where too dark; what does not count is gray.",
+    "where the prediction is too bright and blue where it is too dark. Pixels that do not count "
+    "are gray.",
     "instances": "Labels over the source. In the difference orange is only in the prediction, and "
-    "blue is missed.",
+    "blue only in the truth.",
 }
 _LEGENDS["classes"] = f"{_LEGENDS['instances'][:-1]}; pink is another class."
 
@@ -54,40 +58,56 @@ tbody tr { border-top: 1px solid #ddd; }
 """
 
 
-def report_html(
-    evaluation: Evaluation, samples: int, on_part: Callable[[float], None] | None = None
-) -> str:
-    """Compose the report.
+class _Shown(NamedTuple):
+    """An image that the report shows, such as the best."""
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-    samples : int
-        How many to draw of models that can; 0 for none.
-    on_part : callable, optional
-        Told the part that is done.
-    """
+    title: str
+    scores: ImageScores
+    frame: Frame
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of samples that has no spread."""
+    if samples < 0 or samples == 1:
+        raise InputError(f"Spread needs 2 samples or more, or 0 for none; got {samples}.")
+
+
+def write_report(
+    result: EvaluationResult,
+    path: str | os.PathLike[str],
+    *,
+    samples: int = SAMPLES,
+    on_part: OnPart | None = None,
+) -> None:
+    """Write the report in this thread; a file that was there stays intact on an error."""
+    check_samples(samples)
+    with replacing(as_path(path)) as fresh:
+        fresh.write_text(report_html(result, samples, on_part), encoding="utf-8")
+
+
+def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:
+    """Compose the page; models with noise or dropout draw ``samples``."""
     tell = on_part or (lambda part: None)
-    share = 0.5 if samples and any(exam.draw for exam in evaluation.exams) else 1.0
-    shown = _chosen(evaluation.ranked)
-    frames: list[tuple[str, ImageScores, Frame]] = []
-    for done, (word, mark) in enumerate(shown.items(), start=1):
-        frame = evaluation.exams[mark.exam].read(mark.frame)
+    share = 0.5 if samples and _draws(result) else 1.0
+    images = _choose_shown(result.ranked)
+    shown = []
+    for done, (title, scores) in enumerate(images.items(), start=1):
+        frame = scores.case.read(scores.frame)
         assert frame is not None  # it was scored
-        frames.append((word, mark, frame))
-        tell(share * done / len(shown))
+        shown.append(_Shown(title, scores, frame))
+        tell(share * done / len(images))
     parts = [
-        _opening(evaluation),
-        _facts(evaluation.facts),
-        _scores(evaluation),
-        *_pictures(evaluation, frames),
-        *_curves(evaluation, frames),
-        *(_doubt(evaluation, samples, lambda part: tell(share + (1 - share) * part))),
-        _images(evaluation),
+        _opening(result),
+        _model(result.facts),
+        _pooled_scores(result),
+        *_pictures(result, shown),
+        *_curves(result, shown),
+        *_uncertainty(result, samples, lambda part: tell(share + (1 - share) * part)),
+        _all_images(result),
         f'<p class="note">Written by napari-pix2pix {escape(__version__)}.</p>',
     ]
     tell(1.0)
-    title = f"Evaluation of {escape(_title(evaluation))}"
+    title = f"Evaluation of {escape(_title(result))}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -96,8 +116,12 @@ def report_html(
     )
 
 
-def _chosen(ranked: Sequence[ImageScores]) -> dict[str, ImageScores]:
-    """Choose what is shown: best, median and worst, or as many as there are."""
+def _draws(result: EvaluationResult) -> bool:
+    return any(image.case.draw for image in result.image_scores)
+
+
+def _choose_shown(ranked: Sequence[ImageScores]) -> dict[str, ImageScores]:
+    """Choose the best, the median and the worst image, or as many as there are."""
     if len(ranked) == 1:
         return {"The image": ranked[0]}
     chosen = {"Best": ranked[0], "Median": ranked[len(ranked) // 2], "Worst": ranked[-1]}
@@ -106,66 +130,60 @@ def _chosen(ranked: Sequence[ImageScores]) -> dict[str, ImageScores]:
     return chosen
 
 
-def _title(evaluation: Evaluation) -> str:
-    return next(iter(evaluation.facts.values()), "a prediction")
+def _title(result: EvaluationResult) -> str:
+    return next(iter(result.facts.values()), "a prediction")
 
 
-def _opening(evaluation: Evaluation) -> str:
-    name, score = primary_metric(evaluation["prediction"])
-    count = len(evaluation["images"])
-    text = f"{_scored(name, score)} over {count} image{'s' if count > 1 else ''}"
-    if "baseline" in evaluation:
-        text += f"; the baseline has {_scored(*primary_metric(evaluation['baseline']))}"
-        better, known = _wins(evaluation)
-        text += f". The prediction is better in {better} of {known} scores"
-    return f"<h1>Evaluation of {escape(_title(evaluation))}</h1>\n<p>{text}.</p>"
+def _opening(result: EvaluationResult) -> str:
+    count = len(result.image_scores)
+    text = f"{_primary(result.pooled['prediction'])} over {count} image{'s' if count > 1 else ''}"
+    if "baseline" in result.pooled:
+        text += f"; the baseline has {_primary(result.pooled['baseline'])}"
+        sides = result.pooled["prediction"], result.pooled["baseline"]
+        best = [_better(key, *(side.get(key, math.nan) for side in sides)) for key in sides[0]]
+        text += f". The prediction is better in {best.count(0)} of "
+        text += f"{len(best) - best.count(None)} scores"
+    return f"<h1>Evaluation of {escape(_title(result))}</h1>\n<p>{text}.</p>"
 
 
-def _scored(name: str, score: float) -> str:
-    return f"no {name}" if math.isnan(score) else f"{name} {score:.3f}"
+def _primary(scores: Mapping[str, float]) -> str:
+    title, score = primary_metric(scores)
+    return f"no {title}" if math.isnan(score) else f"{title} {score:.3f}"
 
 
-def _wins(evaluation: Evaluation) -> tuple[int, int]:
-    sides = evaluation["prediction"], evaluation["baseline"]
-    best = [_better(key, *(side.get(key, math.nan) for side in sides)) for key in sides[0]]
-    return best.count(0), len(best) - best.count(None)
-
-
-def _better(key: str, *values: float) -> int | None:
-    """Return which of two values is better; None where they are equal or one is unknown."""
-    first, second = values
+def _better(key: str, first: float, second: float) -> int | None:
+    """Return which of two values is better; None if they are equal or one is unknown."""
     if math.isnan(first) or math.isnan(second) or first == second:
         return None
-    return int((first > second) != (name_of(key).better == "higher"))
+    return int((first > second) != (describe_score(key).better == "higher"))
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def _model(facts: Mapping[str, str]) -> str:
     rows = [f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items()]
     return f"<h2>Model</h2>\n<table><tbody>{''.join(rows)}</tbody></table>" if rows else ""
 
 
-def _scores(evaluation: Evaluation) -> str:
-    sides = evaluation.sides
+def _pooled_scores(result: EvaluationResult) -> str:
     rows = []
-    for key in evaluation["prediction"]:
-        title, tip, better = name_of(key)
-        values = [evaluation[side].get(key, math.nan) for side in sides]
+    for key in result.pooled["prediction"]:
+        title, tip, better = describe_score(key)
+        values = [result.pooled[name].get(key, math.nan) for name in result.predictors]
         best = _better(key, *values) if len(values) == 2 else None
         cells = [_cell(value, is_best=i == best) for i, value in enumerate(values)]
-        if "truth" in evaluation:
-            value = evaluation["truth"].get(key)
+        if "truth" in result.pooled:
+            value = result.pooled["truth"].get(key)
             cells.append(_cell(value) if value is not None else "<td></td>")
         note = f'<td class="note">{escape(tip)}; {better} is better</td>'
         rows.append(f"<tr><th>{escape(title)}</th>{''.join(cells)}{note}</tr>")
-    columns = [*sides, "truth"] if "truth" in evaluation else sides
-    head = "".join(f'<th class="number">{WORDS[side].capitalize()}</th>' for side in columns)
-    reached = " Truth is what the segmenter reaches on the true images." * ("truth" in evaluation)
+    head = "".join(f'<th class="number">{name.capitalize()}</th>' for name in result.pooled)
+    truth = " Truth is what the segmenter reaches on the true images."
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
-        '<p class="note">The better one is bold. The baseline is what one gets without any '
-        "network: a linear fit, or Otsu's threshold for labels. – stands where a score is not "
-        f"defined.{reached}</p>"
+        '<p class="note">The better value is bold. The baseline is what one gets without any '
+        "network: a linear fit for intensities, Otsu's threshold for labels (a linear classifier "
+        "for more than two classes). A score that is not defined is shown as –."
+        f"{truth * ('truth' in result.pooled)}</p>"
     )
 
 
@@ -174,71 +192,70 @@ def _cell(value: float, *, is_best: bool = False) -> str:
     return f'<td class="number{" best" if is_best else ""}">{text}</td>'
 
 
-def _pictures(
-    evaluation: Evaluation, frames: Iterable[tuple[str, ImageScores, Frame]]
-) -> Iterable[str]:
+def _pictures(result: EvaluationResult, shown: Sequence[_Shown]) -> Iterator[str]:
     yield "<h2>Pictures</h2>"
-    yield f'<p class="note">{_LEGENDS[evaluation.exams[0].codec.kind]}</p>'
-    for word, mark, frame in frames:
-        said = "; ".join(
-            f"{WORDS[side]}: {_scored(*primary_metric(mark.sides[side].scores))}"
-            for side in mark.sides
-        )
-        yield f"<h3>{word}: {escape(mark.name)}</h3>\n<p>{said}.</p>"
-        yield _image(show_frame(frame, evaluation.exams[mark.exam]), word)
+    yield f'<p class="note">{_LEGENDS[result.image_scores[0].case.codec.kind]}</p>'
+    for image in shown:
+        scored = image.scores.scored.items()
+        text = "; ".join(f"{name}: {_primary(one.scores)}" for name, one in scored)
+        yield f"<h3>{image.title}: {escape(image.scores.name)}</h3>\n<p>{text}.</p>"
+        yield _picture(show_frame(image.frame, image.scores.case), image.title)
 
 
-def _curves(
-    evaluation: Evaluation, frames: Sequence[tuple[str, ImageScores, Frame]]
-) -> Iterable[str]:
-    if len(evaluation["images"]) > 1:
+def _curves(result: EvaluationResult, shown: Sequence[_Shown]) -> Iterator[str]:
+    if len(result.image_scores) > 1:
         yield "<h2>Image by image</h2>"
-        yield _image(show_ranks(evaluation), "Scores of all images")
-    if "f1_55" in evaluation["prediction"]:
+        yield _picture(show_ranks(result), "Scores of all images")
+    if "f1_55" in result.pooled["prediction"]:
         yield "<h2>How exact the objects are</h2>"
-        yield _image(show_thresholds(evaluation), "F1 over the overlap")
-    if "spectrum" in evaluation["prediction"]:
-        spectra = show_spectra([(word.lower(), frame) for word, _, frame in frames])
+        yield _picture(show_thresholds(result), "F1 over the overlap")
+    if "spectrum" in result.pooled["prediction"]:
+        spectra = show_spectra([(image.title.lower(), image.frame) for image in shown])
         if spectra is not None:
             yield (
-                "<h2>Power over spatial frequency</h2>\n<p>Fine detail is on the right. A curve "
-                "below the truth's there means blur, one above it detail or noise that is not in "
-                "the truth.</p>"
+                "<h2>Power over spatial frequency</h2>\n<p>Fine detail is on the right. There, a "
+                "curve below the truth's means blur, and a curve above it means detail or noise "
+                "that is not in the truth.</p>"
             )
-            yield _image(spectra, "Radial power spectra")
+            yield _picture(spectra, "Radial power spectra")
 
 
-def _doubt(evaluation: Evaluation, samples: int, on_part: Callable[[float], None]) -> Iterable[str]:
-    if not samples or not any(exam.translate for exam in evaluation.exams):
+def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Iterator[str]:
+    if not samples or not any(image.case.translate for image in result.image_scores):
         return
-    if not any(exam.draw for exam in evaluation.exams):
+    if not _draws(result):
         yield (
             '<p class="note">The model has neither dropout nor noise: it gives one answer, and '
-            "nothing to tell where that is in doubt.</p>"
+            "nothing shows where that answer is uncertain.</p>"
         )
         return
+    check = check_uncertainty(result.ranked, samples, on_part)
+    if check is None:  # none of the ranked images is of a model that draws
+        return
     yield "<h2>Do several samples tell where the error is?</h2>"
-    doubt = check_uncertainty(evaluation.exams, evaluation.ranked, samples, on_part)
-    assert doubt is not None  # something can be drawn
-    kind = evaluation.exams[0].codec.kind
-    yield f"<p>{escape(doubt.calibration.conclusion)}</p>"
-    yield f'<p class="note">{escape(describe(doubt, kind))} Shown: {escape(doubt.name)}.</p>'
-    yield _image(show_uncertainty(doubt), "Spread and error")
+    yield f"<p>{escape(check.calibration.conclusion)}</p>"
+    yield f'<p class="note">{escape(check.description)} Shown: {escape(check.name)}.</p>'
+    yield _picture(show_uncertainty(check), "Spread and error")
 
 
-def _images(evaluation: Evaluation) -> str:
-    keys, sides = list(evaluation["prediction"]), evaluation.sides
-    keys = [key for key in keys if any(key in one["prediction"] for one in evaluation["images"])]
+def _all_images(result: EvaluationResult) -> str:
+    images, predictors = result.image_scores, result.predictors
+    own = {key for image in images for key in image.scored["prediction"].scores}
+    keys = [key for key in result.pooled["prediction"] if key in own]
     head = "".join(
-        f'<th class="number">{escape(name_of(key).title)}<br>'
-        f'<span class="note">{WORDS[side]}</span></th>'
+        f'<th class="number">{escape(describe_score(key).title)}<br>'
+        f'<span class="note">{predictor}</span></th>'
         for key in keys
-        for side in sides
+        for predictor in predictors
     )
     rows = []
-    for one in evaluation["images"]:
-        cells = [_cell(one[side].get(key, math.nan)) for key in keys for side in sides]
-        rows.append(f"<tr><th>{escape(one['name'])}</th>{''.join(cells)}</tr>")
+    for image in images:
+        cells = [
+            _cell(image.scored[predictor].scores.get(key, math.nan))
+            for key in keys
+            for predictor in predictors
+        ]
+        rows.append(f"<tr><th>{escape(image.name)}</th>{''.join(cells)}</tr>")
     return (
         "<h2>All images</h2>\n<details><summary>Scores of each</summary>"
         f'<div style="overflow-x: auto"><table><thead><tr><th></th>{head}</tr></thead>'
@@ -246,9 +263,9 @@ def _images(evaluation: Evaluation) -> str:
     )
 
 
-def _image(figure: Figure, says: str) -> str:
+def _picture(figure: Figure, text: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     data = base64.b64encode(buffer.getvalue()).decode()
     width = round(figure.get_figwidth() * _SHOWN_DPI)
-    return f'<p><img alt="{escape(says)}" width="{width}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{escape(text)}" width="{width}" src="data:image/png;base64,{data}"></p>'

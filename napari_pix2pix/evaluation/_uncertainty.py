@@ -2,127 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.evaluation.cases import Array, EvaluationCase, read_whole
-from napari_pix2pix.evaluation.scoring import ImageScores
+from napari_pix2pix.evaluation.scoring import (
+    Array,
+    EvaluationCase,
+    ImageScores,
+    OnPart,
+    read_frame,
+)
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.metrics.calibration import Calibration, calibrate
+from napari_pix2pix.metrics.summary import Kind
 
-_IMAGES = 8  # at most
-_PIXELS = 200_000  # that are compared: ranks of more tell nothing new
-_DRAWN = 2**24  # pixels that are drawn of all images, for it is done many times
+_MOST_IMAGES = 8
+_MOST_COMPARED = 200_000  # pixels: ranks of more tell nothing new
+_MOST_DRAWN = 2**24  # pixels of all images, since each is drawn many times
 
 
 @dataclass(frozen=True, eq=False)
 class UncertaintyCheck:
-    """What the samples of some images say.
+    """Spread of the samples and error of their mean.
 
-    Attributes
-    ----------
-    calibration : Calibration
-        Spread and error in parts of the target's range; of labels the share of samples that see
-        an object.
-    spread, error : array (H, W)
-        Of an image in the middle of the ranks, and its first channel with pixels that count; NaN
-        where none counts.
-    name : str
-        Of that image.
-    images : int
-        How many there were.
+    In parts of the target's range; of labels in the share of samples that see an object.
     """
 
     calibration: Calibration
+    # (H, W) of an image in the middle of the ranks; NaN where a pixel does not count.
     spread: NDArray[np.float64]
     error: NDArray[np.float64]
-    name: str
-    images: int
+    name: str  # of that image
+    images: int  # that were drawn
+    kind: Kind
+
+    @property
+    def description(self) -> str:
+        """What was compared with what, in a sentence."""
+        drawn = "the samples" if self.kind == "image" else "the samples' share of foreground"
+        return (
+            f"{self.calibration.samples} samples of {self.images} "
+            f"image{'s' if self.images > 1 else ''}, {self.calibration.pixels:,} pixels: standard "
+            f"deviation of {drawn} against the error of their mean."
+        )
 
 
 def check_uncertainty(
-    exams: Sequence[EvaluationCase],
-    marks: Sequence[ImageScores],
-    samples: int,
-    on_part: Callable[[float], None] | None = None,
+    ranked: Sequence[ImageScores], samples: int, on_part: OnPart | None = None
 ) -> UncertaintyCheck | None:
-    """Draw samples of some images; None where no model has any.
-
-    Parameters
-    ----------
-    exams : sequence of Exam
-    marks : sequence of Mark
-        Images to choose from, in the order of their ranks; of many, 8 spread evenly are taken, or
-        as many as have 16 million pixels.
-    samples : int
-        2 or more.
-    on_part : callable, optional
-        Told the part that is done.
-    """
-    few = _choose(exams, marks)
+    """Draw 2 or more samples of some images, spread over the ranks; None if no model has any."""
+    chosen = _choose(ranked)
+    if not chosen:
+        return None
     maps, spreads, errors = [], [], []
     random = np.random.default_rng(0)
-    for done, mark in enumerate(few, start=1):
-        spread, error, valid = _spread_and_error(exams[mark.exam], mark.frame, samples)
+    for done, image in enumerate(chosen, start=1):
+        spread, error, valid = _spread_and_error(image.case, image.frame, samples)
         channel = valid.any(axis=(1, 2)).argmax()
-        maps.append([np.where(valid, one, np.nan)[channel] for one in (spread, error)])
+        maps.append([np.where(valid, plane, np.nan)[channel] for plane in (spread, error)])
         inside = np.flatnonzero(valid)
-        if len(inside) > _PIXELS // len(few):
-            inside = random.choice(inside, _PIXELS // len(few), replace=False)
+        if len(inside) > _MOST_COMPARED // len(chosen):
+            inside = random.choice(inside, _MOST_COMPARED // len(chosen), replace=False)
         spreads.append(spread.ravel()[inside])
         errors.append(error.ravel()[inside])
         if on_part is not None:
-            on_part(done / len(few))
-    if not few:
-        return None
-    found = calibrate(np.concatenate(spreads), np.concatenate(errors), samples=samples)
-    middle = len(few) // 2
+            on_part(done / len(chosen))
+    calibration = calibrate(np.concatenate(spreads), np.concatenate(errors), samples=samples)
+    middle = len(chosen) // 2
     spread, error = maps[middle]
-    return UncertaintyCheck(found, spread, error, few[middle].name, len(few))
+    kind = chosen[middle].case.codec.kind
+    return UncertaintyCheck(calibration, spread, error, chosen[middle].name, len(chosen), kind)
 
 
-def _choose(exams: Sequence[EvaluationCase], marks: Sequence[ImageScores]) -> list[ImageScores]:
-    drawn = [mark for mark in marks if exams[mark.exam].draw is not None]
+def _choose(ranked: Sequence[ImageScores]) -> list[ImageScores]:
+    """Choose up to 8 images with samples, spread evenly; fewer if they are large."""
+    drawn = [image for image in ranked if image.case.draw is not None]
     if not drawn:
         return []
-    pairs = [exams[mark.exam].pair for mark in drawn]
-    largest = max(pair.height * pair.width for pair in pairs)
-    count = min(len(drawn), _IMAGES, max(1, _DRAWN // largest))
+    largest = max(image.case.pair.height * image.case.pair.width for image in drawn)
+    count = min(len(drawn), _MOST_IMAGES, max(1, _MOST_DRAWN // largest))
     # One alone is the median.
     places = np.linspace(0, len(drawn) - 1, count) if count > 1 else [(len(drawn) - 1) / 2]
     return [drawn[round(place)] for place in places]
 
 
-def _spread_and_error(exam: EvaluationCase, frame: int, samples: int) -> tuple[Array, Array, Array]:
-    """Return the samples' standard deviation, their mean minus the truth, and what counts."""
-    assert exam.draw is not None
+def _spread_and_error(case: EvaluationCase, frame: int, samples: int) -> tuple[Array, Array, Array]:
+    """Return the samples' standard deviation, their mean minus the truth, and the valid pixels."""
+    assert case.draw is not None
     draws = Draws()
     for number in range(samples):
-        draws.add(_numbers(exam.draw(frame, number), exam))
-    _, truth, valid = read_whole(exam.pair, frame)
-    found = draws.spread()
+        draws.add(_to_share(case.draw(frame, number), case))
+    _, truth, valid = read_frame(case.pair, frame)
+    spread = draws.spread()
     counted = np.broadcast_to(valid, truth.shape)
-    # What does not count may be NaN, which is no label.
-    known = truth if exam.codec.kind == "image" else np.where(counted, truth, 0)
-    return found.std, found.mean - _numbers(known, exam), counted
+    # A pixel that does not count may be NaN, which is no label.
+    known = truth if case.codec.kind == "image" else np.where(counted, truth, 0)
+    return spread.std, spread.mean - _to_share(known, case), counted
 
 
-def _numbers(image: Array, exam: EvaluationCase) -> NDArray[np.float32]:
-    if exam.codec.kind != "image":
+def _to_share(image: Array, case: EvaluationCase) -> NDArray[np.float32]:
+    """Return intensities in parts of the range; of labels 1 for foreground and 0 for background."""
+    if case.codec.kind != "image":
         return (image != 0).astype(np.float32)
-    ranges = np.asarray(exam.codec.data_range, dtype=np.float64)
+    ranges = np.asarray(case.codec.data_range, dtype=np.float64)
     return (image / ranges[:, np.newaxis, np.newaxis]).astype(np.float32)
-
-
-def describe(doubt: UncertaintyCheck, kind: Any) -> str:
-    """Say what was compared with what."""
-    found = doubt.calibration
-    of = "the samples' share of foreground" if kind != "image" else "the samples"
-    return (
-        f"{found.samples} samples of {doubt.images} image{'s' if doubt.images > 1 else ''}, "
-        f"{found.pixels:,} pixels: standard deviation of {of} against the error of their mean."
-    )

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from napari_pix2pix.data.class_codec import MOST_CLASSES
 from napari_pix2pix.data.gray import as_taken
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation import (
-    Evaluation,
+from napari_pix2pix.evaluation._report import SAMPLES, write_report
+from napari_pix2pix.evaluation.result import EvaluationResult
+from napari_pix2pix.evaluation.scoring import (
+    Array,
     EvaluationCase,
+    Features,
     Measures,
-    fit_to_scored,
+    OnPart,
+    OnTile,
+    fit_baseline_to_scored,
+    sample_frames,
     score_images,
 )
-from napari_pix2pix.evaluation.cases import read_some
-from napari_pix2pix.evaluation.scoring import Features
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
@@ -29,6 +33,36 @@ from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.napari_layers import read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.translator import Translator
+
+
+class Evaluation(EvaluationResult):
+    """What `evaluate` returns: scores that are read like a dictionary, and write a report."""
+
+    def report(self, path: str | os.PathLike[str], *, samples: int = SAMPLES) -> None:
+        """Write a report with pictures: one HTML file that holds all it shows.
+
+        The best, the median and the worst image are translated again for it.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``*.html``; a file that is there is replaced.
+        samples : int
+            Number of samples to draw of a model with noise or dropout, to see whether their spread
+            tells where the error is; 0 for none. Other models have no samples to draw.
+
+        Raises
+        ------
+        InputError
+            If ``samples`` is 1 or negative.
+        FileError
+            If the file cannot be written; a file that was there is intact.
+        """
+
+        def write(reporter: ProgressReporter) -> None:
+            write_report(self, path, samples=samples, on_part=reporter.show)
+
+        run_responsive(write, title="Report")
 
 
 def evaluate(
@@ -43,7 +77,7 @@ def evaluate(
     labels: Any = None,
     features: Features | None = None,
 ) -> Evaluation:
-    """Score a translator on pairs.
+    """Score a translator on pairs, beside the baseline of its training.
 
     Parameters
     ----------
@@ -54,29 +88,29 @@ def evaluate(
     condition, mask, channel_axis
         As in `train`.
     segmenter : callable, optional
-        For targets that are images: given one, laid out as a target is, it returns integer labels
-        (H, W). Run on the prediction and compared with `labels`, or else with what it finds in the
-        target. `napari_pix2pix.metrics.segmentation.segment_otsu` is one, and a translator that
-        makes labels another.
+        For targets that are images: takes an image, laid out as a target is, and returns integer
+        labels (H, W). It runs on the prediction, and the result is compared with `labels`, or else
+        with what it finds in the target. `napari_pix2pix.metrics.segmentation.segment_otsu` is a
+        segmenter, and so is a translator that makes labels.
     labels : array_like, napari layer, or list of them, optional
-        The true labels, one for each target.
+        The true labels for the segmenter, one image for each target.
     features : callable, optional
-        Given a list of images, it returns a table (N, D): a row for each. With it the Fréchet
-        distance of all predictions to all targets is scored.
+        Takes a list of images and returns a table (N, D): a row for each. It adds the Fréchet
+        distance of all predictions to all targets.
 
     Returns
     -------
     Evaluation
-        A dictionary: ``prediction`` and ``baseline`` hold the scores of all images together,
-        ``images`` those of each image (or frame) that has a labelled pixel, with its ``name``; with
-        `labels` ``truth`` holds what the segmenter reaches on the true images. See
-        `docs/scores.md` for what they mean. ``to_csv(path)`` writes them as a table and
-        ``report(path)`` with pictures. The baseline is that of the training.
+        Read like a dictionary: ``prediction`` and ``baseline`` hold the scores of all images
+        together, ``images`` those of each image (or frame) that has a valid pixel, with its
+        ``name``; with `labels` ``truth`` holds what the segmenter reaches on the true images.
+        `docs/scores.md` explains the scores. ``to_csv(path)`` writes them as a table,
+        ``report(path)`` as a page with pictures, and ``to_dict()`` returns a plain dictionary.
 
     Raises
     ------
     InputError
-        When the images don't fit each other or the model.
+        If the images do not fit each other or the model.
 
     Examples
     --------
@@ -92,11 +126,11 @@ def evaluate(
     if labels is not None:
         true_labels = [pair.target for pair in read_pairs(None, labels)]
 
-    def score_all(desk: ProgressReporter) -> Evaluation:
+    def score_all(reporter: ProgressReporter) -> Evaluation:
         return evaluate_pairs(
             translator,
             pairs,
-            on_part=desk.show,
+            on_part=reporter.show,
             labels=true_labels,
             measures=Measures(segmenter, features),
         )
@@ -108,16 +142,12 @@ def evaluate_pairs(
     translator: Translator,
     pairs: Sequence[Pair],
     *,
-    on_part: Callable[[float], None] | None = None,
+    on_part: OnPart | None = None,
     labels: Sequence[Any] | None = None,
     measures: Measures | None = None,
     name: str = "",
 ) -> Evaluation:
-    """Score a translator on a sequence of `Pair`; see `evaluate`.
-
-    ``on_part`` is called after each tile with the part of all pairs that is done, from 0 to 1;
-    ``name`` is what the report calls the model.
-    """
+    """Score a translator on a sequence of `Pair`; a report calls the model ``name``."""
     if not translator.source_codec.channels:
         raise InputError(
             "This model was trained without a source: none of its images has to be like a target, "
@@ -127,28 +157,29 @@ def evaluate_pairs(
     measures.check(translator.target_codec.kind, has_labels=labels is not None)
     if labels is not None and len(labels) != len(pairs):
         raise InputError(
-            f"There are {len(pairs)} targets and {len(labels)} label images: give one for each."
+            f"The number of targets is {len(pairs)} and the number of label images {len(labels)}: "
+            "give one for each target."
         )
     z_context, codec = translator.config.z_context, translator.source_codec
-    opened = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
-    baseline = (
-        None if translator.baseline.maps else fit_to_scored(opened, translator.target_codec.kind)
-    )
-    exams = [
-        case_of(
+    opened_pairs = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
+    baseline = None
+    if not translator.baseline.maps:
+        baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)
+    cases = [
+        make_case(
             translator,
-            one,
+            opened,
             name=pair.name or f"pair {number}",
             labels=None if labels is None else labels[number - 1],
             baseline=baseline,
         )
-        for number, (pair, one) in enumerate(zip(pairs, opened, strict=True), start=1)
+        for number, (pair, opened) in enumerate(zip(pairs, opened_pairs, strict=True), start=1)
     ]
-    marks = [made for _, made in score_images(exams, measures, on_part) if made is not None]
-    return Evaluation(exams, marks, facts_of(translator, name))
+    scored = [image for image in score_images(cases, measures, on_part) if image is not None]
+    return Evaluation.of([scores for _, scores in scored], describe_model(translator, name))
 
 
-def case_of(
+def make_case(
     translator: Translator,
     opened: OpenPair,
     *,
@@ -158,39 +189,27 @@ def case_of(
     device: str | None = None,
     copies: bool = False,
 ) -> EvaluationCase:
-    """Let a translator predict a pair.
+    """Let a translator predict a pair, which is opened with its z-context.
 
-    Parameters
-    ----------
-    translator : Translator
-    opened : OpenPair
-        With the translator's z-context.
-    name : str
-        What the images are called.
-    labels : array_like or Planes, optional
-        For a segmenter.
-    baseline : TrivialMap, optional
-        In place of the one of the training.
-    device : str, optional
-    copies : bool
-        Whether the network is copied, since others may use the translator meanwhile.
-
-    Raises
-    ------
-    InputError
-        When the pair does not fit the model.
+    Without ``baseline`` it is that of the training. With ``copies`` the network is copied, since
+    others may use the translator meanwhile.
     """
     _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
-    condition, by = opened.condition, translator.detached_copy() if copies else translator
+    condition, model = opened.condition, translator.detached_copy() if copies else translator
+    has_dropout = any(isinstance(module, nn.Dropout) for module in translator.generator.modules())
+    has_noise = bool(translator.config.noise_channels)
 
-    def translate(frame: int, **how: Any) -> NDArray[Any]:
-        planes = opened.source
-        return by.translate_planes(planes, frame, condition, device=device, **how)
+    def translate(frame: int, on_tile: OnTile | None) -> Array:
+        return model.translate_planes(
+            opened.source, frame, condition, device=device, on_tile=on_tile
+        )
 
-    def draw(frame: int, number: int) -> NDArray[Any]:
-        drops = not translator.config.noise_channels
-        return translate(frame, seed=sample_seed(0, number), dropout=drops)
+    def draw(frame: int, number: int) -> Array:
+        seed = sample_seed(0, number)
+        return model.translate_planes(
+            opened.source, frame, condition, device=device, seed=seed, dropout=not has_noise
+        )
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
@@ -202,70 +221,65 @@ def case_of(
         translate,
         baseline=baseline,
         labels=None if labels is None else _open_labels(labels, opened),
-        draw=draw if _has_samples(translator) else None,
+        draw=draw if has_noise or has_dropout else None,
     )
 
 
-def facts_of(translator: Translator, name: str = "") -> dict[str, str]:
-    """Return what a report says of a model."""
+def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
+    """Return the titles and texts that a report shows of a model."""
     config = translator.config
     seconds = f" in {translator.seconds:.0f} s" if translator.seconds else ""
+    steps = f"{translator.steps} step{'s' if translator.steps != 1 else ''}"
     facts = {
         "Model": name or f"model {translator.digest}",
         "Digest of its weights": translator.digest,
         "Trained on": translator.summary,
-        "How": f"preset {config.preset}, {translator.steps} steps{seconds}, seed {config.seed}",
+        "Training": f"preset {config.preset}, {steps}{seconds}, seed {config.seed}",
         "Notes": "\n".join(translator.notes),
     }
     if translator.started_from is not None:
         facts["Started from"] = str(translator.started_from["summary"])
     if translator.scores:
-        (key, score), (_, baseline) = (
-            primary_metric(translator.scores[s]) for s in ("prediction", "baseline")
-        )
-        facts["Held out in training"] = f"{key} {score:.3f}; baseline {baseline:.3f}"
+        title, prediction = primary_metric(translator.scores["prediction"])
+        _, baseline = primary_metric(translator.scores["baseline"])
+        facts["Validation in training"] = f"{title} {prediction:.3f}; baseline {baseline:.3f}"
     if not translator.baseline.maps:
-        facts["Baseline"] = "fitted to the very images that are scored, so harder to beat"
+        facts["Baseline"] = "fitted to the images that are scored, so harder to beat"
     return {title: text for title, text in facts.items() if text}
-
-
-def _has_samples(translator: Translator) -> bool:
-    modules = translator.generator.modules()
-    return bool(translator.config.noise_channels) or any(
-        isinstance(module, nn.Dropout) for module in modules
-    )
 
 
 def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
     """Open true labels, and check that they show the same field as a target."""
     truth = open_pair(Pair(None, labels, name=f"the labels of {opened.name}"))
-    here, there = (
-        (one.frames, one.height, one.width, one.target.dtype.kind in "biu" and one.target.channels)
-        for one in (truth, opened)
-    )
-    if here[:3] != there[:3] or here[3] != 1:
+    shapes = [(pair.frames, pair.height, pair.width) for pair in (truth, opened)]
+    is_labels = truth.target.dtype.kind in "biu" and truth.target.channels == 1
+    if shapes[0] != shapes[1] or not is_labels:
+        texts = [f"{height} x {width} pixels, frames: {frames}" for frames, height, width in shapes]
         raise InputError(
-            f"The labels of {opened.name} are {truth.target.dtype}, {here[1]} x {here[2]} pixels, "
-            f"{here[0]} frames; the target has {there[1]} x {there[2]} pixels and {there[0]} "
-            "frames: give integer labels of one channel for each."
+            f"The labels of {opened.name} are {truth.target.dtype}, {texts[0]}; the target has "
+            f"{texts[1]}: give integer labels of one channel for each frame."
         )
     return truth
 
 
 def _check_target(translator: Translator, opened: OpenPair) -> None:
-    """Refuse what can't be scored, as far as a look at the first frames tells."""
+    """Refuse what cannot be scored, as far as the first frames tell."""
     codec = translator.target_codec
     if codec.channels != opened.target.channels:
         raise InputError(
-            f"The model makes {codec.channels} channels, the target of {opened.name} has "
-            f"{opened.target.channels}: give the same channels."
+            f"The target of {opened.name} has {_channels(opened.target.channels)}, and the model "
+            f"makes {_channels(codec.channels)}: give the same channels."
         )
     if codec.kind != "classes":
         return
-    for _, truth, valid in read_some(opened, 1):
+    for _, truth, valid in sample_frames(opened, 1):
         count = len(np.unique(truth[np.broadcast_to(valid, truth.shape)]))
         if count > MOST_CLASSES:
             raise InputError(
                 f"The model makes classes, and the target of {opened.name} holds {count} values, "
-                f"more than the {MOST_CLASSES} classes that there can be: give labels."
+                f"more than the {MOST_CLASSES} classes that are possible: give labels."
             )
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' if count != 1 else ''}"

@@ -1,155 +1,129 @@
-"""What an evaluation found: a dictionary of scores that can write itself down."""
+"""The scores of a set of images, read like a dictionary."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation.cases import EvaluationCase
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.atomic import replacing
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.metrics.frechet import frechet_distance
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import segmented_scores, summarise
-from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
-
-SIDES = ("prediction", "baseline")
-SAMPLES = 8  # that a report draws when not told otherwise
+from napari_pix2pix.metrics.summary import pool, segmented_scores
 
 
-class Evaluation(dict[str, Any]):
-    """Scores of a set of images, as a dictionary that JSON can hold.
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationResult(Mapping[str, Any]):
+    """Scores of a set of images, which can be read like the dictionary of `to_dict`.
 
-    ``prediction`` and ``baseline`` hold the scores of all images together (``baseline`` where there
-    is such a map), ``images`` a dictionary for each with ``name`` and the same. Where a segmenter
-    is compared with true labels, ``truth`` holds what it reaches on the true images.
-
-    Parameters
+    Attributes
     ----------
-    exams : sequence of Exam
-        What was evaluated; it is read again for the report.
-    marks : sequence of Mark
+    image_scores : tuple of ImageScores
         At least one.
-    facts : mapping of str to str
-        What the report says of the model.
-
-    Raises
-    ------
-    InputError
-        When there is no mark, since no pixel counted.
+    pooled : dict of str to dict
+        Scores of all images together: of the ``prediction``; of the ``baseline`` if there is one;
+        of the ``truth``, what a segmenter reaches on the true images, if there are true labels.
+    facts : dict of str to str
+        What a report says of the model: titles and texts.
     """
 
-    def __init__(
-        self,
-        exams: Sequence[EvaluationCase],
-        marks: Sequence[ImageScores],
-        facts: Mapping[str, str],
-    ) -> None:
-        super().__init__(summarise([(one.name, one.sides) for one in marks]))
-        self.exams, self.marks, self.facts = tuple(exams), tuple(marks), dict(facts)
-        if marks[0].features:
-            rows = {
-                side: np.concatenate([one.features[side] for one in marks])
-                for side in marks[0].features
-            }
-            for side in self.sides:
-                self[side]["frechet"] = frechet_distance(rows[side], rows["truth"])
+    image_scores: tuple[ImageScores, ...]
+    pooled: dict[str, dict[str, float]]
+    facts: dict[str, str]
 
-        found = [one.found for one in marks if one.found is not None]
-        if found:
-            self["truth"] = segmented_scores(found)
+    @classmethod
+    def of(cls, image_scores: Sequence[ImageScores], facts: Mapping[str, str]) -> Self:
+        """Pool the scores of images; refuse none at all."""
+        if not image_scores:
+            raise InputError(
+                "No pixel is left to score: no pixel is inside the mask and finite in both images."
+            )
+        pooled: dict[str, dict[str, float]] = {
+            predictor: pool([image.scored[predictor] for image in image_scores])
+            for predictor in image_scores[0].scored
+        }
+        if image_scores[0].features:
+            features = {
+                name: np.concatenate([image.features[name] for image in image_scores])
+                for name in image_scores[0].features
+            }
+            for predictor, scores in pooled.items():
+                scores["frechet"] = frechet_distance(features[predictor], features["truth"])
+        truth_counts = [one.truth_counts for one in image_scores if one.truth_counts is not None]
+        if truth_counts:
+            pooled["truth"] = segmented_scores(truth_counts)
+        return cls(tuple(image_scores), pooled, dict(facts))
 
     @property
-    def sides(self) -> list[str]:
-        """Whose scores there are: of the prediction, and of the baseline if there is one."""
-        return [side for side in SIDES if side in self]
+    def predictors(self) -> list[str]:
+        """What is scored: the prediction, and the baseline if there is one."""
+        return list(self.image_scores[0].scored)
 
     @property
     def ranked(self) -> list[ImageScores]:
-        """Images from the best to the worst, by the score that a set is judged by."""
-        known = [one for one in self.marks if not np.isnan(_rank(one)[0])]
-        return sorted(known, key=_rank, reverse=True) or list(self.marks)
+        """Images from the best to the worst by the primary metric; those without one are left out.
+
+        All images, if none has one.
+        """
+        known = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
+        return sorted(known, key=_rank, reverse=True) or list(self.image_scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the pooled scores, and ``images``: the name and the scores of each image."""
+        images = [
+            {"name": image.name} | {name: scored.scores for name, scored in image.scored.items()}
+            for image in self.image_scores
+        ]
+        return {**self.pooled, "images": images}
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+    def __repr__(self) -> str:
+        return repr(self.to_dict())
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the scores as a table: a line for all images together and one for each.
+        """Write a table: a line for all images together and one for each image.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``*.csv``; a file that is there is replaced.
 
         Raises
         ------
         FileError
-            When it can't be written; what was there is intact.
+            If the file cannot be written; a file that was there is intact.
         """
-        names = list(self["prediction"])
+        keys = list(self.pooled["prediction"])
         with (
             replacing(as_path(path)) as fresh,
             fresh.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(["image", *(f"{side} {name}" for side in self.sides for name in names)])
-            for label, one in [("all", self), *((each["name"], each) for each in self["images"])]:
-                scores = [one[side].get(name, "") for side in self.sides for name in names]
-                writer.writerow([label, *scores])
-
-    def report(self, path: str | os.PathLike[str], *, samples: int = SAMPLES) -> None:
-        """Write a report with pictures: one HTML file that holds all it shows.
-
-        The best, the median and the worst image are translated again for it.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ``*.html``.
-        samples : int
-            How many are drawn of a model with noise or dropout, to see whether their spread tells
-            where the error is; 0 for none. Other models have no samples to draw.
-
-        Raises
-        ------
-        InputError
-            When ``samples`` is 1 or negative.
-        FileError
-            When it can't be written; what was there is intact.
-        """
-
-        def write(desk: ProgressReporter) -> None:
-            self.write_report(path, samples=samples, on_part=desk.show)
-
-        run_responsive(write, title="Report")
-
-    def write_report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        samples: int = SAMPLES,
-        on_part: Callable[[float], None] | None = None,
-    ) -> None:
-        """Write the report in this thread; ``on_part`` is told the part that is done."""
-        # matplotlib is imported with the first report.
-        from napari_pix2pix.evaluation._report import report_html
-
-        check_samples(samples)
-        with replacing(as_path(path)) as fresh:
-            fresh.write_text(report_html(self, samples, on_part), encoding="utf-8")
+            writer.writerow(["image", *(f"{one} {key}" for one in self.predictors for key in keys)])
+            writer.writerow(
+                ["all", *(self.pooled[one][key] for one in self.predictors for key in keys)]
+            )
+            for image in self.image_scores:
+                scores = [image.scored[one].scores for one in self.predictors]
+                writer.writerow([image.name, *(one.get(key, "") for one in scores for key in keys)])
 
 
-def check_samples(samples: int) -> None:
-    """Refuse a number of samples that has no spread.
-
-    Raises
-    ------
-    InputError
-        When it is 1 or negative.
-    """
-    if samples < 0 or samples == 1:
-        raise InputError(f"Spread needs 2 samples or more, or 0 for none; got {samples}.")
-
-
-def _rank(mark: ImageScores) -> tuple[float, float]:
-    """Judge an image: where no object is found, by its pixels."""
-    scores = mark.sides["prediction"].scores
+def _rank(image: ImageScores) -> tuple[float, float]:
+    """Sort by the primary metric, then by Dice: many images may have no object that was found."""
+    scores = image.scored["prediction"].scores
     return primary_metric(scores)[1], scores.get("dice", 0.0)

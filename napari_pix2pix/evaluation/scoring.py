@@ -1,194 +1,247 @@
-"""Frames in, scores out: the one place where predictions are scored for Python, shell and docks."""
+"""Pairs in, scores out: the one place where predictions are scored for Python, shell and docks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.evaluation.cases import Array, EvaluationCase, Frame
+from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
-from napari_pix2pix.metrics.summary import Scored, score, with_segmented
+from napari_pix2pix.metrics.summary import Kind, ScoredImage, score
 
-Features = Callable[[list[Array]], Any]
+Array: TypeAlias = NDArray[Any]
+OnPart: TypeAlias = Callable[[float], None]  # told the part that is done, from 0 to 1
+OnTile: TypeAlias = Callable[[int, int], None]  # told the pixels that are done, and all
+# A list of images, laid out as targets are, to a table (N, D): a row for each.
+Features: TypeAlias = Callable[[list[Array]], Any]
+
+_MOST_FRAMES = 16  # that a baseline is fitted to
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a pair, read and predicted."""
+
+    source: Array | None  # (C, H, W); None if it is not known what the prediction was made of
+    truth: Array  # (D, H, W), as all predictions
+    prediction: Array
+    baseline: Array | None
+    valid: NDArray[np.bool_]  # (1 or D, H, W): the pixels that count
+    labels: Array | None = None  # (1, H, W) int: what a segmenter should find
+
+    @property
+    def predictions(self) -> dict[str, Array]:
+        """What is scored: the prediction, and the baseline's if there is one."""
+        if self.baseline is None:
+            return {"prediction": self.prediction}
+        return {"prediction": self.prediction, "baseline": self.baseline}
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationCase:
+    """A pair, and how it is predicted.
+
+    Attributes
+    ----------
+    name : str
+        May be empty if there are several frames.
+    pair : OpenPair
+        Source and truth; or prediction and truth, if there is no model.
+    codec : Codec
+        Of the truth.
+    translate : callable, optional
+        The model: a frame's number and ``on_tile`` to the prediction (D, H, W).
+    source : OpenPair, optional
+        Source and truth, if `pair` holds the prediction.
+    baseline : Baseline, optional
+    labels : OpenPair, optional
+        Its targets are the true labels for a segmenter.
+    draw : callable, optional
+        The numbers of a frame and of a sample to that sample (D, H, W); None if a model has only
+        one answer.
+    """
+
+    name: str
+    pair: OpenPair
+    codec: Codec
+    translate: Callable[[int, OnTile | None], Array] | None = None
+    source: OpenPair | None = None
+    baseline: Baseline | None = None
+    labels: OpenPair | None = None
+    draw: Callable[[int, int], Array] | None = None
+
+    def frame_name(self, number: int) -> str:
+        """Return the name of an image."""
+        if self.pair.frames == 1:
+            return self.name
+        return f"{self.name}, frame {number}" if self.name else f"frame {number}"
+
+    def read(self, number: int, on_tile: OnTile | None = None) -> Frame | None:
+        """Read and predict one image; None if no pixel of it counts."""
+        image, truth, valid = read_frame(self.pair, number)
+        if not valid.any():
+            return None
+        prediction, source = image, None
+        if self.translate is not None:
+            prediction, source = self.translate(number, on_tile), image
+        elif self.source is not None:
+            source = read_frame(self.source, number)[0]
+        baseline = None
+        if self.baseline is not None and source is not None:
+            # Through the codec, so that it is rounded and clipped as a model's output is.
+            baseline = self.codec.as_target(self.baseline.predict(source))
+        labels = None if self.labels is None else read_frame(self.labels, number)[1]
+        return Frame(source, truth, prediction, baseline, valid, labels)
+
+
+def read_frame(pair: OpenPair, number: int) -> Triple:
+    """Read source (C, H, W), target (D, H, W) and the pixels that count (1 or D, H, W)."""
+    source, target, valid = pair.read(number, slice(0, pair.height), slice(0, pair.width))
+    return source, target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
+
+
+def sample_frames(pair: OpenPair, most: int = _MOST_FRAMES) -> Iterator[Triple]:
+    """Read some frames, spread evenly; see `read_frame`."""
+    for number in np.linspace(0, pair.frames - 1, min(pair.frames, most)).astype(int):
+        yield read_frame(pair, int(number))
+
+
+def fit_baseline_to_scored(pairs: Sequence[OpenPair], kind: Kind) -> Baseline:
+    """Fit the baseline to what is scored, where no training left one: it has seen the answers."""
+    each = max(1, _MOST_FRAMES // len(pairs))
+    triples = [triple for pair in pairs[:_MOST_FRAMES] for triple in sample_frames(pair, each)]
+    return fit_baseline(triples, kind=kind, rgb=pairs[0].source.layout.rgb)
+
+
+def difference(prediction: Array, truth: Array, kind: Kind) -> Array:
+    """Subtract the truth of intensities, as float32; show the differences of labels, as uint8.
+
+    Of labels 1 is only in the prediction, 2 only in the truth, 3 in another class.
+    """
+    if kind == "image":
+        return prediction.astype(np.float32) - truth.astype(np.float32)
+    predicted, true = prediction != 0, truth != 0
+    result = predicted & ~true | (true & ~predicted) * np.uint8(2)
+    if kind == "classes":
+        result = result | (predicted & true & (prediction != truth)) * np.uint8(3)
+    return np.asarray(result.astype(np.uint8))
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured beside the scores that each kind of target has.
-
-    Attributes
-    ----------
-    segmenter : callable, optional
-        Image, laid out as a target is, to integer labels (H, W).
-    features : callable, optional
-        List of such images to a table (N, D): a row for each.
-    """
+    """What is measured on request: a segmenter's labels (H, W), and the features of images."""
 
     segmenter: Segmenter | None = None
     features: Features | None = None
 
-    def check(self, kind: str, *, has_labels: bool) -> None:
-        """Refuse what has no meaning for a kind of target.
-
-        Raises
-        ------
-        InputError
-            When labels would be segmented, or nothing would look for the labels that are given.
-        """
+    def check(self, kind: Kind, *, has_labels: bool) -> None:
+        """Refuse to segment labels, and labels without a segmenter."""
         if self.segmenter is not None and kind != "image":
             raise InputError("The target holds labels already: leave the segmenter out.")
         if has_labels and self.segmenter is None:
             raise InputError(
-                "Labels are given to compare with what a segmenter finds, and there is no "
-                "segmenter: give one."
+                "Labels are compared with what a segmenter finds, and there is no segmenter: "
+                "give one, or leave the labels out."
             )
 
 
 @dataclass(frozen=True, eq=False)
 class ImageScores:
-    """Scores of one image.
-
-    Attributes
-    ----------
-    name : str
-    exam, frame : int
-        Which pair, and which of its images.
-    sides : dict of str to Scored
-        ``prediction``, and ``baseline`` where there is one.
-    features : dict of str to array (1, D)
-        Of the sides and of ``truth``; empty without.
-    found : LabelCounts or None
-        What a segmenter finds in the truth itself, where there are true labels: no prediction can
-        be expected to do better.
-    """
+    """Scores of one image: of a frame of a case."""
 
     name: str
-    exam: int
+    case: EvaluationCase
     frame: int
-    sides: dict[str, Scored]
+    scored: dict[str, ScoredImage]  # "prediction", and "baseline" if there is one
+    # (1, D) of both and of the "truth"; empty without a network for features.
     features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    found: LabelCounts | None = None
+    # What a segmenter finds in the truth, if there are true labels: the best that can be expected.
+    truth_counts: LabelCounts | None = None
 
 
 def score_images(
-    exams: Sequence[EvaluationCase],
-    measures: Measures,
-    on_part: Callable[[float], None] | None = None,
-) -> Iterator[tuple[Frame | None, ImageScores | None]]:
-    """Score one image after the other.
-
-    Parameters
-    ----------
-    exams : sequence of Exam
-    measures : Measures
-    on_part : callable, optional
-        Called after each tile with the part of all images that is done, from 0 to 1.
-
-    Yields
-    ------
-    frame : Frame or None
-    mark : Mark or None
-        Nothing where no pixel of an image counts.
-
-    Raises
-    ------
-    InputError
-        When shapes differ, or a segmenter or features return what they should not.
-    """
-    for number, exam in enumerate(exams):
-        for index in range(exam.frames):
-            before = (number + index / exam.frames) / len(exams)
-            on_tile = on_part and _shares(on_part, before, 1 / (len(exams) * exam.frames))
-            frame = exam.read(index, on_tile)
-            if frame is None:
-                yield None, None
-                continue
-            yield frame, _mark(frame, exam, measures, number, index)
+    cases: Sequence[EvaluationCase], measures: Measures, on_part: OnPart | None = None
+) -> Iterator[tuple[Frame, ImageScores] | None]:
+    """Score one image after the other; yield None for an image of which no pixel counts."""
+    for number, case in enumerate(cases):
+        frames = case.pair.frames
+        for index in range(frames):
+            before = (number + index / frames) / len(cases)
+            on_tile = on_part and _tile_progress(on_part, before, 1 / (len(cases) * frames))
+            frame = case.read(index, on_tile)
+            yield None if frame is None else (frame, _score_frame(frame, case, index, measures))
 
 
-def _shares(
-    on_part: Callable[[float], None], before: float, share: float
-) -> Callable[[int, int], None]:
-    """Turn what is done of one frame into what is done of all."""
+def _tile_progress(on_part: OnPart, before: float, share: float) -> OnTile:
+    """Turn the pixels done of one frame into the part done of all frames."""
     return lambda done, every: on_part(before + share * done / every)
 
 
-def _sides(frame: Frame) -> dict[str, Array]:
-    sides = {"prediction": frame.prediction}
-    return sides if frame.baseline is None else {**sides, "baseline": frame.baseline}
-
-
-def _mark(
-    frame: Frame, exam: EvaluationCase, measures: Measures, number: int, index: int
-) -> ImageScores:
-    codec = exam.codec
-    how: dict[str, Any] = {
-        "kind": codec.kind,
-        "valid": frame.valid,
-        "data_range": codec.data_range,
-        "full": True,
+def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measures) -> ImageScores:
+    codec = case.codec
+    scored = {
+        predictor: score(
+            image,
+            frame.truth,
+            kind=codec.kind,
+            valid=frame.valid,
+            data_range=codec.data_range,
+            full=True,
+        )
+        for predictor, image in frame.predictions.items()
     }
-    sides = {side: score(made, frame.truth, **how) for side, made in _sides(frame).items()}
-    found = _segment_all(frame, exam, measures.segmenter) if measures.segmenter else {}
-    sides = {
-        side: with_segmented(scored, found[side]) if found else scored
-        for side, scored in sides.items()
-    }
-    return ImageScores(
-        exam.frame_name(index),
-        number,
-        index,
-        sides,
-        _features(frame, exam, measures),
-        found.get("truth"),
-    )
+    truth_counts = None
+    if measures.segmenter is not None:
+        counts = _count_segmented(frame, case, measures.segmenter)
+        truth_counts = counts.get("truth")
+        scored = {name: image.with_segmented(counts[name]) for name, image in scored.items()}
+    features = {} if measures.features is None else _features(frame, case, measures.features)
+    return ImageScores(case.frame_name(index), case, index, scored, features, truth_counts)
 
 
-def _segment_all(
-    frame: Frame, exam: EvaluationCase, segmenter: Segmenter
+def _count_segmented(
+    frame: Frame, case: EvaluationCase, segmenter: Segmenter
 ) -> dict[str, LabelCounts]:
-    """Compare what is found in each side with the true labels, or what is found in the truth."""
-    images = {**_sides(frame), "truth": frame.truth}
-    found = {side: _segment(segmenter, image, frame, exam) for side, image in images.items()}
-    labels = found.pop("truth") if frame.labels is None else frame.labels
+    """Compare what a segmenter finds with the true labels, or with what it finds in the truth."""
+    segmented = {
+        name: run_segmenter(segmenter, _fill_and_lay_out(image, frame, case), image.shape[-2:])
+        for name, image in {**frame.predictions, "truth": frame.truth}.items()
+    }
+    true_labels = segmented.pop("truth") if frame.labels is None else frame.labels
     valid = frame.valid.any(axis=0, keepdims=True)
     return {
-        side: label_counts(one, labels, kind="instances", valid=valid)
-        for side, one in found.items()
+        name: label_counts(labels, true_labels, kind="instances", valid=valid)
+        for name, labels in segmented.items()
     }
-
-
-def _segment(segmenter: Segmenter, image: Array, frame: Frame, exam: EvaluationCase) -> Array:
-    return run_segmenter(segmenter, _laid_out(image, frame, exam), image.shape[-2:])
 
 
 def _features(
-    frame: Frame, exam: EvaluationCase, measures: Measures
+    frame: Frame, case: EvaluationCase, features: Features
 ) -> dict[str, NDArray[np.float64]]:
-    if measures.features is None:
-        return {}
-    images = {**_sides(frame), "truth": frame.truth}
+    """Return the features (1, D) of the predictions and of the truth."""
     rows = {}
-    for side, image in images.items():
-        row = np.asarray(measures.features([_laid_out(image, frame, exam)]), np.float64)
+    for name, image in {**frame.predictions, "truth": frame.truth}.items():
+        row = np.asarray(features([_fill_and_lay_out(image, frame, case)]), np.float64)
         if row.ndim != 2 or len(row) != 1:
             raise InputError(
                 f"The features of one image have shape {row.shape}: they must be a table with a "
                 "row for each image."
             )
-        rows[side] = row
+        rows[name] = row
     return rows
 
 
-def _laid_out(image: Array, frame: Frame, exam: EvaluationCase) -> Array:
-    """Lay an image out as a target; what does not count gets the median of what does."""
+def _fill_and_lay_out(image: Array, frame: Frame, case: EvaluationCase) -> Array:
+    """Lay (D, H, W) out as a target; invalid pixels get the median of the valid ones."""
     valid = np.broadcast_to(frame.valid, image.shape)
     if not valid.all():
         image = np.where(valid, image, np.median(image[valid]).astype(image.dtype))
-    return exam.codec.layout.assemble(image[np.newaxis])
+    return case.codec.layout.assemble(image[np.newaxis])

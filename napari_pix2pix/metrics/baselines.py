@@ -1,26 +1,25 @@
-"""The baseline: the score that a network has to beat.
+"""The baseline of each kind of target: the score that a network has to beat.
 
 Often the source nearly tells the target pixel by pixel, and a high correlation then says little
-about the network. So every score stands beside that of a least-squares fit from the source's
-channels to each target channel, which knows nothing of a pixel's neighbours.
-
-The baseline for each kind of target: what any network has to beat.
+about the network. So every score stands beside that of a map that knows no pixel's neighbours: a
+least-squares fit for intensities, linear discriminants for classes, Otsu's threshold for two
+classes and for objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._discriminant_baseline import DiscriminantBaseline
-from napari_pix2pix.metrics._otsu_baseline import OtsuBaseline
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.segmentation import Array, Block, OtsuBaseline
 
-Array = NDArray[Any]
+Triple: TypeAlias = tuple[Array, Array, Array]  # a Block whose valid pixels are given
 
 _CHUNK = 1 << 16  # pixels factorised at once, so that memory does not grow with the image
 _RANK_TOLERANCE = 1e-10  # directions this much weaker than the strongest are rounding alone
@@ -28,120 +27,72 @@ _RANK_TOLERANCE = 1e-10  # directions this much weaker than the strongest are ro
 
 @dataclass(frozen=True)
 class LinearBaseline:
-    """A weighted sum of the source's channels and a constant, for each target channel.
+    """A weighted sum of the C source channels and a constant, for each of K target channels.
 
-    Attributes
-    ----------
-    weights : tuple of K tuples of C floats
-        The weight of each source channel, for each target channel.
-    offsets : tuple of K floats
-        The constant of each target channel.
-
-    Examples
-    --------
-    >>> import numpy as np
     >>> source = np.arange(12.0).reshape(1, 3, 4)
-    >>> line = LinearMap.fit([(source, 2 * source + 3, None)])
+    >>> line = LinearBaseline.fit([(source, 2 * source + 3, None)])
     >>> np.round(line.weights, 6).tolist(), np.round(line.offsets, 6).tolist()
     ([[2.0]], [3.0])
     """
 
-    weights: tuple[tuple[float, ...], ...]
-    offsets: tuple[float, ...]
+    weights: tuple[tuple[float, ...], ...]  # K tuples of C
+    offsets: tuple[float, ...]  # K
 
     @classmethod
-    def fit(cls, pairs: Iterable[tuple[Array, Array, Array | None]]) -> LinearBaseline:
-        """Fit by least squares over the valid pixels of all pairs.
+    def fit(cls, pairs: Iterable[Block]) -> LinearBaseline:
+        """Fit by least squares over the valid and finite pixels of all pairs; C may be 0.
 
-        The pairs are seen once, one at a time. Constant or collinear source channels are no
-        harm: of all best fits the one with the smallest weights is taken.
-
-        Parameters
-        ----------
-        pairs : iterable of (source, target, valid)
-            Source (C, h, w), C may be 0; target (K, h, w); valid None, or bool that broadcasts to
-            the target. Pixels with a value that is not finite, in any source channel or in the
-            target channel fitted, never count.
-
-        Returns
-        -------
-        LinearMap
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit together or a target channel has no valid pixel.
+        Of all best fits the one with the smallest weights is taken, so constant or collinear
+        source channels do no harm.
         """
-        # One triangle a target channel holds all that its pixels say: R of the QR decomposition
-        # of [1, source, target]. It needs no second pass, and unlike the normal equations it
-        # does not square the condition number.
-        triangles: list[NDArray[np.float64]] = []
+        # All pixels as float64 would not fit into memory. R of the QR decomposition of [1, source,
+        # target] holds all that a fit needs, for each target channel. It is updated block by block
+        # and, unlike the normal equations, does not square the condition number.
+        factors: list[NDArray[np.float64]] = []
         for source, target, valid in pairs:
-            _check_pair(source, target, triangles)
-            triangles = triangles or [np.zeros((0, len(source) + 2)) for _ in target]
+            _check_pair(source, target, factors)
+            factors = factors or [np.zeros((0, len(source) + 2)) for _ in target]
             for channel, rows in _rows(source, target, valid):
-                stacked = np.concatenate([triangles[channel], rows])
-                triangles[channel] = np.asarray(np.linalg.qr(stacked, mode="r"))
-        if not triangles:
-            raise InputError("There is no pair to fit a linear map to; give at least one.")
-        fits = [_solve(triangle, channel) for channel, triangle in enumerate(triangles)]
+                stacked = np.concatenate([factors[channel], rows])
+                factors[channel] = np.asarray(np.linalg.qr(stacked, mode="r"))
+        if not factors:
+            raise InputError("There is no pair to fit a linear baseline to; give at least one.")
+        fits = [_solve(factor, channel) for channel, factor in enumerate(factors)]
         return cls(
             weights=tuple(tuple(weights) for weights, _ in fits),
             offsets=tuple(offset for _, offset in fits),
         )
 
     def predict(self, source: Array) -> NDArray[np.float64]:
-        """Map an image.
-
-        Parameters
-        ----------
-        source : ndarray
-            (C, H, W), with as many channels as the map was fitted to; what is not finite counts
-            as 0.
-
-        Returns
-        -------
-        ndarray of float64
-            (K, H, W), neither rounded nor clipped.
-
-        Raises
-        ------
-        InputError
-            If the source has another number of channels.
-        """
-        weights = np.array(self.weights, dtype=np.float64)  # (K, C)
-        if source.ndim != 3 or len(source) != weights.shape[1]:
-            raise InputError(
-                f"The source has shape {source.shape}; this linear map was fitted to "
-                f"{weights.shape[1]} channels, give (channels, height, width)."
-            )
+        """Map (C, H, W) to (K, H, W), neither rounded nor clipped; NaN and infinity count as 0."""
+        weights = np.array(self.weights, dtype=np.float64)
+        _check_channels(source, weights.shape[1])
         offsets = np.array(self.offsets)[:, np.newaxis, np.newaxis]
-        known = np.nan_to_num(source.astype(np.float64), posinf=0.0, neginf=0.0)
-        return np.tensordot(weights, known, axes=1) + offsets
+        return np.tensordot(weights, _finite(source), axes=1) + offsets
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the map as lists of floats, ready for JSON."""
-        return {"weights": [list(row) for row in self.weights], "offsets": list(self.offsets)}
+        """Return JSON values."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LinearBaseline:
-        """Rebuild a map from what `to_dict` gave."""
-        return cls(
-            weights=tuple(tuple(map(float, row)) for row in values["weights"]),
-            offsets=tuple(map(float, values["offsets"])),
-        )
+        """Rebuild the baseline from what `to_dict` returned."""
+        return cls(_matrix(values["weights"]), _vector(values["offsets"]))
 
 
-def _check_pair(source: Array, target: Array, triangles: list[NDArray[np.float64]]) -> None:
+def _check_pair(source: Array, target: Array, factors: list[NDArray[np.float64]]) -> None:
     if source.ndim != 3 or target.ndim != 3 or source.shape[1:] != target.shape[1:]:
         raise InputError(
             f"The source has shape {source.shape} and the target {target.shape}; give "
             "(channels, height, width) with the same height and width."
         )
-    if triangles and (len(target), len(source) + 2) != (len(triangles), triangles[0].shape[1]):
+    if not factors:
+        return
+    sources, targets = factors[0].shape[1] - 2, len(factors)
+    if (len(source), len(target)) != (sources, targets):
         raise InputError(
-            f"A pair has {len(source)} source and {len(target)} target channels, the first had "
-            f"{triangles[0].shape[1] - 2} and {len(triangles)}; give pairs that agree."
+            f"Source and target of a pair have {len(source)} and {len(target)} channels, those of "
+            f"the first pair {sources} and {targets}; give pairs with the same channels."
         )
 
 
@@ -161,26 +112,147 @@ def _rows(
             yield channel, np.stack([ones, *values], axis=1, dtype=np.float64)
 
 
-def _solve(triangle: NDArray[np.float64], channel: int) -> tuple[list[float], float]:
-    if len(triangle) == 0:
+def _solve(factor: NDArray[np.float64], channel: int) -> tuple[list[float], float]:
+    """Return the C weights and the constant that a QR factor's least squares have."""
+    if len(factor) == 0:
         raise InputError(
-            f"Target channel {channel} has no valid pixel to fit a linear map to; give a target "
-            "and a mask with at least one."
+            f"Target channel {channel} has no valid pixel to fit a linear baseline to; give a "
+            "target and a mask with at least one."
         )
     # The constant comes first: its row holds the means, and the rows below the centred problem,
     # in which a constant channel is nothing and gets no weight.
-    *means, mean = triangle[0, 1:] / triangle[0, 0]
-    inputs, outputs = triangle[1:, 1:-1], triangle[1:, -1]
+    *means, mean = factor[0, 1:] / factor[0, 0]
+    inputs, outputs = factor[1:, 1:-1], factor[1:, -1]
     # Columns of equal length: what is negligible must not depend on a channel's units.
     lengths = np.linalg.norm(inputs, axis=0)
-    lengths[lengths <= _RANK_TOLERANCE * np.linalg.norm(triangle[:, 1:-1], axis=0)] = np.inf
+    lengths[lengths <= _RANK_TOLERANCE * np.linalg.norm(factor[:, 1:-1], axis=0)] = np.inf
     solution = np.linalg.lstsq(inputs / lengths, outputs, rcond=_RANK_TOLERANCE)[0]
     weights = [float(value) for value in solution / lengths]
     return weights, float(mean - np.dot(weights, means))
 
 
+@dataclass(frozen=True)
+class DiscriminantBaseline:
+    """Linear discriminant analysis of single pixels (Fisher, 1936), for K classes.
+
+    Least squares to one plane per class would never choose a class between two others, such as
+    grey between black and white; discriminants do.
+
+    >>> source = np.array([[[0.0, 1.0, 5.0, 6.0, 10.0, 11.0]]])
+    >>> line = DiscriminantBaseline.fit([(source, np.array([[[1, 1, 2, 2, 3, 3]]]), None)])
+    >>> line.predict(np.array([[[0.5, 5.5, 12.0]]])).tolist()
+    [[[1, 2, 3]]]
+    """
+
+    values: tuple[int, ...]  # the K labels
+    weights: tuple[tuple[float, ...], ...]  # K tuples of C
+    offsets: tuple[float, ...]  # K; the class with the largest sum is chosen
+
+    @classmethod
+    def fit(cls, pairs: Iterable[Block]) -> DiscriminantBaseline:
+        """Fit to the valid pixels, whose source is finite, of all pairs.
+
+        Classes are either equally likely, or as likely as they are frequent: the choice with the
+        better mean Dice is taken.
+        """
+        pixels = [_class_pixels(*pair) for pair in pairs]
+        if not sum(len(labels) for _, labels in pixels):
+            raise InputError("No pixel is valid to fit a baseline to; give at least one.")
+
+        def mean_dice(candidate: DiscriminantBaseline) -> float:
+            counts = [
+                label_counts(candidate._choose(rows), labels, kind="classes")
+                for rows, labels in pixels
+                if len(labels)
+            ]
+            return pool_label_scores(counts)["dice"]
+
+        return max(_discriminants(pixels), key=mean_dice)
+
+    def predict(self, source: Array) -> Array:
+        """Classify the pixels (C, H, W) into labels (1, H, W); NaN and infinity count as 0."""
+        _check_channels(source, len(self.weights[0]))
+        rows = _finite(source).reshape(len(source), -1).T
+        return self._choose(rows).reshape(1, *source.shape[1:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; "map" tells which baseline it is."""
+        return {"map": "classes", **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DiscriminantBaseline:
+        """Rebuild the baseline from what `to_dict` returned."""
+        labels = tuple(int(value) for value in values["values"])
+        return cls(labels, _matrix(values["weights"]), _vector(values["offsets"]))
+
+    def _choose(self, rows: Array) -> Array:
+        """Return the labels (N,) of source values (N, C)."""
+        sums = rows.astype(np.float64) @ np.array(self.weights).T + self.offsets
+        return np.array(self.values)[np.argmax(sums, axis=1)]
+
+
+def _class_pixels(source: Array, target: Array, valid: Array | None) -> tuple[Array, Array]:
+    """Return the valid pixels: source values (N, C) and labels (N,)."""
+    counted = np.isfinite(source).all(axis=0)
+    if valid is not None:
+        counted &= np.broadcast_to(np.asarray(valid, bool), target.shape)[0]
+    return source[:, counted].T, target[0][counted].astype(np.int64)
+
+
+def _discriminants(pixels: list[tuple[Array, Array]]) -> list[DiscriminantBaseline]:
+    """Return the discriminants for equal and for measured frequencies of the classes."""
+    values = np.unique(np.concatenate([np.unique(labels) for _, labels in pixels]))
+    channels = pixels[0][0].shape[1]
+    counts = np.zeros(len(values))
+    sums = np.zeros((len(values), channels))
+    # Moments about a first guess, so that a large offset of the intensities costs no precision.
+    origin = next(rows for rows, _ in pixels if len(rows)).mean(axis=0, dtype=np.float64)
+    moments = np.zeros((channels, channels))
+    for rows, labels in pixels:
+        numbers, centred = np.searchsorted(values, labels), rows - origin
+        counts += np.bincount(numbers, minlength=len(values))
+        for channel, column in enumerate(centred.T):
+            sums[:, channel] += np.bincount(numbers, column, minlength=len(values))
+        moments += centred.T @ centred
+    frequencies = counts / counts.sum()
+    means = sums / counts[:, np.newaxis]
+    centre = frequencies @ means
+    within = (moments - means.T @ sums) / counts.sum()
+    # A channel that varies in no class would get an infinite weight.
+    within += np.diag(1e-6 * (np.diag(moments) / counts.sum() - centre**2))
+    means -= centre
+    weights = means @ np.linalg.pinv(within, hermitian=True)
+    constants = -0.5 * (weights * means).sum(axis=1) - weights @ (origin + centre)
+    priors = (np.zeros(len(values)), np.log(frequencies))
+    return [
+        DiscriminantBaseline(
+            tuple(int(value) for value in values), _matrix(weights), _vector(constants + prior)
+        )
+        for prior in priors
+    ]
+
+
+def _check_channels(source: Array, channels: int) -> None:
+    if source.ndim != 3 or len(source) != channels:
+        raise InputError(
+            f"The source has shape {source.shape}; give (channels, height, width). This baseline "
+            f"was fitted to {channels} channel{'s' if channels != 1 else ''}."
+        )
+
+
+def _finite(source: Array) -> NDArray[np.float64]:
+    return np.nan_to_num(source.astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def _vector(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _matrix(rows: Iterable[Iterable[Any]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(_vector(row) for row in rows)
+
+
 Baseline: TypeAlias = LinearBaseline | OtsuBaseline | DiscriminantBaseline
-Triple: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def fit_baseline(
@@ -190,19 +262,10 @@ def fit_baseline(
     rgb: bool = False,
     smallest: int = 1,
 ) -> Baseline:
-    """Fit the baseline on training pixels.
+    """Fit the baseline of a kind of target to (source, target, valid) blocks, valid being bool.
 
-    Parameters
-    ----------
-    triples : sequence of (source, target, valid)
-        (C, h, w), (K, h, w), and bool (1 or K, h, w).
-    kind : {"image", "classes", "instances"}
-        Of the target: a least-squares fit for intensities; Otsu for instances and for two classes;
-        linear discriminants for more.
-    rgb : bool
-        Whether the source is RGB, so that haematoxylin is tried too.
-    smallest : int
-        Smaller objects are dropped, as the network's are.
+    With ``rgb`` haematoxylin is tried too. Objects below ``smallest`` pixels are dropped, as the
+    network's are.
     """
     if kind == "image":
         return LinearBaseline.fit(triples)
@@ -213,34 +276,28 @@ def fit_baseline(
 
 @dataclass(frozen=True)
 class Baselines:
-    """The baseline of each condition; of the only one, where a model has none.
-
-    Attributes
-    ----------
-    maps : tuple of TrivialMap
-        In the order of the model's conditions; empty where nothing was fitted.
-    """
+    """The baseline of each condition, in order; one without conditions, none if not fitted."""
 
     maps: tuple[Baseline, ...]
 
-    def predict(self, source: np.ndarray, condition: int = 0) -> np.ndarray:
+    def predict(self, source: Array, condition: int = 0) -> Array:
         """Predict (K, H, W) from a source (C, H, W) under a condition's index."""
         return self.maps[condition].predict(source)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
-        return {"maps": [one.to_dict() for one in self.maps]}
+        """Return JSON values."""
+        return {"maps": [baseline.to_dict() for baseline in self.maps]}
 
     @classmethod
     def from_dict(cls, parts: Mapping[str, Any]) -> Baselines:
-        """Build the maps whose `to_dict` returned ``parts``."""
-        return cls(tuple(_map_from_dict(one) for one in parts["maps"]))
+        """Rebuild the baselines from what `to_dict` returned."""
+        return cls(tuple(_baseline_from_dict(values) for values in parts["maps"]))
 
 
-def _map_from_dict(parts: Mapping[str, Any]) -> Baseline:
-    match parts.get("map"):
+def _baseline_from_dict(values: Mapping[str, Any]) -> Baseline:
+    match values.get("map"):
         case "otsu":
-            return OtsuBaseline.from_dict(parts)
+            return OtsuBaseline.from_dict(values)
         case "classes":
-            return DiscriminantBaseline.from_dict(parts)
-    return LinearBaseline.from_dict(parts)
+            return DiscriminantBaseline.from_dict(values)
+    return LinearBaseline.from_dict(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from napari_pix2pix.errors import InputError, rounded
 
 _BINS = 10
 _TELLS, _HINTS = 0.7, 0.3  # of the rank correlation that perfect samples would have
-_EVEN = 0.1  # a rank correlation that perfect samples stay below where their spread hardly varies
-_FAR = 1.5  # times that error and spread may differ
+_EVEN = 0.1  # perfect samples stay below this correlation where their spread hardly varies
+_FAR = 1.5  # error and spread may differ by this factor
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Calibration:
     correlation : float
         Spearman's, of spread and absolute error over the pixels; NaN where either is constant.
     possible : float
-        What it would be if errors were normal with exactly this spread, which is well below 1; NaN
-        where the spread is constant.
+        The same if errors were normal with exactly this spread, which is well below 1; NaN where
+        the spread is constant.
     ratio : float
         Root mean squared error over root mean variance, of all pixels: above 1 the samples
-        promise too much. Infinite where they don't differ.
+        promise too much. Infinite where they do not differ.
     samples, pixels : int
         How many of each.
     """
@@ -50,57 +50,42 @@ class Calibration:
 
     @property
     def conclusion(self) -> str:
-        """What it says, in sentences."""
+        """The finding, in sentences."""
         if not any(self.spreads):
-            return "All samples are alike: they say nothing of where the error is."
+            return "All samples are alike: they do not show where the error is."
         if math.isnan(self.correlation):
             return "The error is the same everywhere, so there is nothing for the spread to tell."
-        how = f"rank correlation {self.correlation:.2f}; perfect samples: {self.possible:.2f}"
+        ranks = f"rank correlation {self.correlation:.2f}; perfect samples: {self.possible:.2f}"
         if self.possible < _EVEN:
-            where = f"The spread is nearly the same everywhere and can't tell where ({how})."
+            where = f"The spread is nearly the same everywhere and cannot tell where ({ranks})."
         elif self.correlation >= _TELLS * self.possible:
-            where = f"The spread tells where the error is ({how})."
+            where = f"The spread tells where the error is ({ranks})."
         elif self.correlation >= _HINTS * self.possible:
-            where = f"The spread hints at where the error is, no more ({how})."
+            where = f"The spread only hints at where the error is ({ranks})."
         else:
-            where = f"The spread does not tell where the error is ({how}): don't read it as doubt."
+            where = (
+                f"The spread does not tell where the error is ({ranks}): do not read it as "
+                "uncertainty."
+            )
         if 1 / _FAR <= self.ratio <= _FAR:
             return f"{where} Its size fits: errors are {rounded(self.ratio)} times the spread."
         size = "too small" if self.ratio > 1 else "too large"
         return f"{where} Its size is {size}: errors are {rounded(self.ratio)} times the spread."
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
-        return {**asdict(self), "conclusion": self.conclusion}
-
 
 def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Calibration:
-    """Compare the spread of samples with the error of their mean.
+    """Compare the samples' standard deviation (N,) with their mean minus the truth (N,).
 
-    Parameters
-    ----------
-    spread, error : arrays (N,)
-        At each pixel the samples' standard deviation, and their mean minus the truth.
-    samples : int
-        How many there were.
-
-    Raises
-    ------
-    InputError
-        If there is no pixel.
-
-    Examples
-    --------
     >>> spread = np.linspace(1, 2, 1000)
     >>> error = spread * np.random.default_rng(0).choice([-1, 1], 1000)
     >>> calibrate(spread, error, samples=8).conclusion.split(" (")[0]
     'The spread tells where the error is'
     """
-    spread, error = (np.asarray(one, np.float64).ravel() for one in (spread, error))
+    spread, error = (np.asarray(values, np.float64).ravel() for values in (spread, error))
     if not spread.size or spread.size != error.size:
         raise InputError(
-            f"There are {spread.size} spreads and {error.size} errors: give as many of one as of "
-            "the other, at least one."
+            f"The number of spreads is {spread.size} and the number of errors {error.size}: give "
+            "as many of each, at least one."
         )
     ideal = np.random.default_rng(0).normal(0, spread)
     bins = np.array_split(np.argsort(spread, kind="stable"), min(_BINS, spread.size))
@@ -117,8 +102,8 @@ def calibrate(spread: NDArray[Any], error: NDArray[Any], *, samples: int) -> Cal
 
 
 def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    varied = np.ptp(first) > 0 and np.ptp(second) > 0
-    return float(spearmanr(first, second).statistic) if varied else math.nan
+    varies = np.ptp(first) > 0 and np.ptp(second) > 0
+    return float(spearmanr(first, second).statistic) if varies else math.nan
 
 
 def _root_mean_square(values: NDArray[np.float64]) -> float:

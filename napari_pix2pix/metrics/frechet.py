@@ -1,4 +1,4 @@
-"""Frechet distance of two sets of features, for those who bring a network that makes them."""
+"""Fréchet distance of two sets of features, which the user's own network makes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,16 @@ from napari_pix2pix.errors import InputError
 
 
 def frechet_distance(features: ArrayLike, others: ArrayLike) -> float:
-    """Return the squared Frechet distance of the normal distributions fitted to two sets.
+    """Return the squared Fréchet distance of normal distributions fitted to (N, D) and (M, D).
 
-    With the features of an Inception network this is the FID (Heusel et al., 2017).
+    A row is an image. With Inception's features it is the FID (Heusel et al., 2017). It is biased
+    upwards for few rows, so compare only sets of the same size.
 
-    Parameters
-    ----------
-    features, others : array_like (N, D) and (M, D)
-        A row for each image. With fewer rows than some multiples of D it is biased upwards, so
-        compare sets of the same size only.
-
-    Returns
-    -------
-    float
-        0 at best, in squared units of the features.
-
-    Raises
-    ------
-    InputError
-        If these are not two tables of finite numbers of the same width, with 2 rows or more.
-
-    Examples
-    --------
-    >>> corners = [[0, 0], [0, 2], [2, 0], [2, 2]]
-    >>> round(frechet_distance(corners, np.array(corners) + [3, 4]), 6)
+    >>> corners = np.array([[0, 0], [0, 2], [2, 0], [2, 2]])
+    >>> round(frechet_distance(corners, corners + [3, 4]), 6)
     25.0
     """
-    first, second = (np.asarray(one, np.float64) for one in (features, others))
+    first, second = (np.asarray(table, np.float64) for table in (features, others))
     fits = first.ndim == second.ndim == 2 and first.shape[1] == second.shape[1] > 0
     if not fits or min(len(first), len(second)) < 2:
         raise InputError(
@@ -44,16 +27,16 @@ def frechet_distance(features: ArrayLike, others: ArrayLike) -> float:
             "same number of columns, and a row for each of 2 images or more."
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise InputError("The features hold NaN or infinite values: look at what makes them.")
-    covariances = [np.atleast_2d(np.cov(one, rowvar=False)) for one in (first, second)]
-    apart = np.sum((first.mean(axis=0) - second.mean(axis=0)) ** 2)
-    root = _root(covariances[0])
+        raise InputError("The features hold NaN or infinite values: check what makes them.")
+    covariances = [np.atleast_2d(np.cov(table, rowvar=False)) for table in (first, second)]
+    squared_shift = np.sum((first.mean(axis=0) - second.mean(axis=0)) ** 2)
     # The trace of the root of the product, by a symmetric matrix with the same eigenvalues.
+    root = _matrix_root(covariances[0])
     shared = linalg.eigvalsh(root @ covariances[1] @ root).clip(min=0)
-    traces = sum(np.trace(one) for one in covariances)
-    return max(0.0, float(apart + traces - 2 * np.sqrt(shared).sum()))
+    traces = sum(np.trace(covariance) for covariance in covariances)
+    return max(0.0, float(squared_shift + traces - 2 * np.sqrt(shared).sum()))
 
 
-def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _matrix_root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = linalg.eigh(covariance)
     return np.asarray((vectors * np.sqrt(values.clip(min=0))) @ vectors.T)

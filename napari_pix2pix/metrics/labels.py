@@ -1,7 +1,7 @@
-"""Scores of predicted labels against the true ones: pixels for class maps, objects for instances.
+"""Scores of predicted labels: pixels for class maps, objects for instances.
 
-Pixel scores of a set are means over its images, object scores come from counts pooled over them,
-as segmentation challenges report them.
+Pixel scores of a set are means over its images. Object scores come from counts over all images, as
+segmentation challenges report them.
 """
 
 from __future__ import annotations
@@ -58,27 +58,11 @@ def label_counts(
     kind: LabelKind,
     valid: ArrayLike | None = None,
 ) -> LabelCounts:
-    """Count in one image what the scores of a set are made of.
+    """Count in one image what scores need; all arrays have one shape, int or bool, 0 background.
 
-    Parameters
-    ----------
-    prediction, truth : array_like of int or bool
-        Of the same shape, (H, W), (1, H, W) or any other. 0 is the background.
-    kind : {'classes', 'instances'}
-    valid : array_like of bool, optional
-        The pixels that count, broadcast to the images' shape. Objects that lie partly outside
-        are scored by what lies inside.
-
-    Returns
-    -------
-    LabelCounts
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, values are not integers, or no pixel is valid.
+    Objects that lie partly outside of ``valid`` are scored by their valid pixels.
     """
-    predicted, true = _counted(prediction, truth, valid)
+    predicted, true = _valid_labels(prediction, truth, valid)
     if kind == "classes":
         return LabelCounts("classes", _class_pixels(predicted, true))
     overlap, predicted_areas, true_areas = _overlaps(predicted, true)
@@ -96,49 +80,28 @@ def label_counts(
 
 
 def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> dict[str, float]:
-    """Score a set of images.
+    """Score a set of images of one kind; 1 where there is nothing to find and nothing was found.
 
-    Parameters
-    ----------
-    counts : iterable of LabelCounts
-        One for each image, all of one kind.
-    full : bool
-        Add F1 at each threshold.
+    - ``dice``, ``iou``: overlap of the foregrounds; of several classes the mean over those that
+      either image holds.
+    - ``dice_N``, of classes: the mean over the images that hold class N.
+    - ``f1``, ``f1_75``, ``f1_mean``, of instances: F1 of objects whose IoU is above 0.5, above
+      0.75, and the mean over 0.5, 0.55, ... 0.95; ``full`` adds ``f1_55``, ``f1_60``, ...
+    - ``matched_iou``, of instances: mean IoU of the objects matched at 0.5; NaN without a match.
+    - ``pq``, of instances: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
 
-    Returns
-    -------
-    dict of str to float
-        Fractions, 1 being perfect. Pixel scores are means over the images, those of a class over
-        the images that hold it; object scores are those of the counts of all images together:
-
-        - ``dice``, ``iou``: overlap of the foregrounds; for several classes the mean over those,
-          without the background, that either image holds.
-        - ``dice_N``, for each class N that either image holds (classes only).
-        - ``f1``, ``f1_75``, ``f1_mean``: F1 of objects that match by an IoU above 0.5, above
-          0.75, and the mean over 0.5, 0.55, ... 0.95 (instances only); in full also ``f1_55``,
-          ``f1_60``, ... ``f1_95``.
-        - ``matched_iou``: mean IoU of the objects matched at 0.5; NaN without a match.
-        - ``pq``: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
-
-        Where there is neither anything to find nor anything found, the score is 1.
-
-    Raises
-    ------
-    InputError
-        If there is no image, or classes are mixed with instances.
-
-    Examples
-    --------
-    >>> maps = np.array([[1, 1, 0]]), np.array([[1, 1, 2]])
-    >>> few, all_ = (label_counts(one, maps[1], kind="instances") for one in maps)
-    >>> round(pool_label_scores([few, all_])["f1"], 3)  # 3 of 4 objects found
-    0.857
+    >>> truth = np.array([[1, 1, 0, 2, 2, 0, 3, 3]])
+    >>> predictions = truth, np.where(truth == 3, 0, truth)  # the second lacks an object
+    >>> counts = [label_counts(image, truth, kind="instances") for image in predictions]
+    >>> round(pool_label_scores(counts)["f1"], 3)
+    0.909
     """
     images = list(counts)
-    if len({image.kind for image in images}) != 1:
+    kinds = sorted({image.kind for image in images})
+    if len(kinds) != 1:
         raise InputError(
-            f"There are label scores of {len(images)} images, of classes and instances mixed or "
-            "of none; give at least one image, and all of one kind."
+            f"Scores of labels are of {' and '.join(kinds) or 'no image'}; give at least one "
+            "image, and all of one kind."
         )
     scores = {
         "dice": _mean([_mean(list(_dices(image).values()), 1.0) for image in images]),
@@ -193,7 +156,7 @@ def _mean(values: Sequence[float], default: float = math.nan) -> float:
 
 
 def _class_pixels(predicted: NDArray[Any], true: NDArray[Any]) -> dict[int, tuple[int, int, int]]:
-    """Count the pixels of each class that either holds: of both, the prediction, the truth."""
+    """Count a class's pixels in the intersection, the prediction and the truth."""
     counts = [
         dict(zip(*(part.tolist() for part in np.unique(labels, return_counts=True)), strict=True))
         for labels in (true[predicted == true], predicted, true)
@@ -208,33 +171,33 @@ def _class_pixels(predicted: NDArray[Any], true: NDArray[Any]) -> dict[int, tupl
 def _overlaps(
     predicted: NDArray[Any], true: NDArray[Any]
 ) -> tuple[sparse.coo_array, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the common pixels of each true and each predicted object, and the areas of both."""
-    rows, true_areas = _numbered(true)
-    columns, predicted_areas = _numbered(predicted)
+    """Return common pixels (true, predicted objects), predicted areas and true areas."""
+    rows, true_areas = _number_objects(true)
+    columns, predicted_areas = _number_objects(predicted)
     both = (rows >= 0) & (columns >= 0)
     pairs = (np.ones(np.count_nonzero(both), np.int64), (rows[both], columns[both]))
     shape = (len(true_areas), len(predicted_areas))
-    # Compressing adds the pixels of a pair up.
+    # The conversion to CSR adds up the entries of the same two objects.
     return sparse.coo_array(pairs, shape=shape).tocsr(), predicted_areas, true_areas
 
 
-def _numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each pixel's object, from 0 on and -1 for the background, and the areas."""
+def _number_objects(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each pixel's object, numbered from 0, -1 for the background, and the areas."""
     values, numbers, areas = np.unique(labels, return_inverse=True, return_counts=True)
     objects = values != _BACKGROUND
     lookup = np.where(objects, np.cumsum(objects) - 1, -1)
     return lookup[numbers], areas[objects]
 
 
-def _counted(
+def _valid_labels(
     prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the valid pixels of both in one dimension."""
+    """Return the valid pixels of both, (N,) each."""
     predicted, true = np.asarray(prediction), np.asarray(truth)
     for labels, what in ((predicted, "prediction"), (true, "truth")):
         if labels.dtype.kind not in "biu":
             raise InputError(
-                f"The {what} holds {labels.dtype} values; labels are integers, so convert it."
+                f"The {what} holds {labels.dtype} values; labels are integers: convert it."
             )
     if predicted.shape != true.shape:
         raise InputError(

@@ -1,70 +1,254 @@
-"""Whether a predicted image segments as the true one does: what a picture is often made for.
+"""Objects by Otsu's threshold and watershed, as users find them by hand.
 
-The idea of the FCN score of Isola et al. (2017): a segmenter that knows real images is run on made
-ones, and its labels are compared with the true labels.
+They are the baseline for labels, and a segmenter for the FCN score of Isola et al. (2017): whether
+a predicted image segments as the true one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.color import rgb2hed
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._otsu_baseline import OtsuBaseline
+from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_scores
 
-Segmenter = Callable[[NDArray[Any]], Any]
+Array: TypeAlias = NDArray[Any]
+# Source (C, h, w), target (K, h, w), and None or bool that broadcasts to the target.
+Block: TypeAlias = tuple[Array, Array, Array | None]
+Segmenter: TypeAlias = Callable[[Array], Any]
 
-_DEFAULT = OtsuBaseline(kind="instances", channel=0, bright=True, min_distance=5, smallest=16)
+HAEMATOXYLIN = -1  # in place of a channel's number
+
+_MIN_DISTANCES = (3, 5, 7, 10, 15, 20)
+_MOST_BLOCKS = 32  # watershed is slow, and few blocks show the best distance
+
+
+@dataclass(frozen=True)
+class OtsuBaseline:
+    """Otsu's threshold of each image, and watershed for instances.
+
+    Attributes
+    ----------
+    kind : {'classes', 'instances'}
+        Classes are two.
+    channel : int
+        Of the source; -1 is the haematoxylin of its three colours (Ruifrok & Johnston, 2001).
+    bright : bool
+        Whether the foreground is above the threshold.
+    values : pair of int
+        Labels of background and foreground; 0 and 1 for instances.
+    min_distance : int
+        Fewest pixels between the centres of two objects; 0 for classes.
+    smallest : int
+        Objects of fewer pixels are left out.
+    white : float
+        Value of white in the source's colours.
+
+    Examples
+    --------
+    >>> source = np.zeros((1, 8, 8))
+    >>> source[0, 2:6, 2:6] = 5
+    >>> otsu = OtsuBaseline.fit([(source, (source > 0).astype(int), None)], kind="classes")
+    >>> otsu.channel, otsu.bright, int(otsu.predict(source).sum())
+    (0, True, 16)
+    """
+
+    kind: LabelKind
+    channel: int
+    bright: bool
+    values: tuple[int, int] = (0, 1)
+    min_distance: int = 0
+    smallest: int = 1
+    white: float = 1.0
+
+    @classmethod
+    def fit(
+        cls,
+        pairs: Iterable[Block],
+        *,
+        kind: LabelKind,
+        rgb: bool = False,
+        channel: int | None = None,
+        smallest: int = 1,
+    ) -> OtsuBaseline:
+        """Choose channel and polarity by Dice, then the distance of objects by F1.
+
+        Of two classes the smaller value is the background. With ``rgb`` haematoxylin is a candidate
+        too; ``channel`` leaves no choice.
+        """
+        blocks = list(pairs)
+        if not blocks or not len(blocks[0][0]):
+            raise InputError("There is no source channel to threshold; give at least one pair.")
+        values = _two_values(blocks) if kind == "classes" else (0, 1)
+        channels = list(range(len(blocks[0][0])))
+        if rgb and len(channels) == 3:
+            channels.append(HAEMATOXYLIN)
+        if channel is not None:
+            channels = [channel]
+        white = _white(blocks) if HAEMATOXYLIN in channels else 1.0
+        candidates = [
+            cls(kind, number, bright, values, white=white)
+            for number in channels
+            for bright in (True, False)
+        ]
+        best = max(candidates, key=lambda candidate: candidate._dice(blocks))
+        if kind == "classes":
+            return best
+        filled = [block for block in blocks if block[1].any()]
+        few = filled[:: -(-len(filled) // _MOST_BLOCKS) or 1] or blocks[:1]
+        spaced = [
+            replace(best, min_distance=distance, smallest=smallest) for distance in _MIN_DISTANCES
+        ]
+        return max(spaced, key=lambda candidate: candidate._f1(few))
+
+    def predict(self, source: Array) -> Array:
+        """Segment an image (C, H, W) into labels (1, H, W)."""
+        needed = 3 if self.channel == HAEMATOXYLIN else self.channel + 1
+        if source.ndim != 3 or len(source) < needed:
+            raise InputError(
+                f"The source has shape {source.shape}; give (channels, height, width). This "
+                f"baseline needs {needed} channel{'s' if needed > 1 else ''}."
+            )
+        inside = self._foreground(source)
+        if self.kind == "classes":
+            return np.where(inside, self.values[1], self.values[0])[np.newaxis]
+        return _split(inside, self.min_distance, self.smallest)[np.newaxis]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; "map" tells which baseline it is."""
+        return {"map": "otsu", **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> OtsuBaseline:
+        """Rebuild the baseline from what `to_dict` returned."""
+        low, high = map(int, values["values"])
+        return cls(
+            kind="classes" if values["kind"] == "classes" else "instances",
+            channel=int(values["channel"]),
+            bright=bool(values["bright"]),
+            values=(low, high),
+            min_distance=int(values["min_distance"]),
+            smallest=int(values["smallest"]),
+            white=float(values["white"]),
+        )
+
+    def _foreground(self, source: Array) -> NDArray[np.bool_]:
+        is_stain = self.channel == HAEMATOXYLIN
+        plane = _haematoxylin(source, self.white) if is_stain else source[self.channel]
+        finite = np.isfinite(plane)
+        values = plane[finite]
+        if not values.size or values.min() == values.max():
+            return np.zeros(plane.shape, bool)
+        if values.dtype.itemsize > 2 or values.dtype.kind == "b":
+            values = values.astype(np.float64)  # each level of a wide integer would get a bin
+        above = plane > threshold_otsu(values)
+        return finite & (above if self.bright else ~above)
+
+    def _dice(self, blocks: Sequence[Block]) -> float:
+        both = total = 0
+        for source, target, valid in blocks:
+            predicted, true = self._foreground(source), target[0] != self.values[0]
+            if valid is not None:
+                inside = np.broadcast_to(np.asarray(valid, bool), target.shape)[0]
+                predicted, true = predicted & inside, true & inside
+            both += int(np.count_nonzero(predicted & true))
+            total += int(np.count_nonzero(predicted) + np.count_nonzero(true))
+        return 2 * both / total if total else 0.0
+
+    def _f1(self, blocks: Sequence[Block]) -> float:
+        counts = [
+            label_counts(self.predict(source), target, kind="instances", valid=valid)
+            for source, target, valid in blocks
+            if valid is None or valid.any()
+        ]
+        return pool_label_scores(counts)["f1"] if counts else 0.0
+
+
+def _two_values(blocks: Sequence[Block]) -> tuple[int, int]:
+    values = np.unique(np.concatenate([np.unique(target) for _, target, _ in blocks]))
+    if len(values) != 2:
+        raise InputError(
+            f"Otsu's threshold separates 2 classes, and the labels hold {len(values)} "
+            f"class{'es' if len(values) != 1 else ''}: fit a DiscriminantBaseline."
+        )
+    return int(values[0]), int(values[1])
+
+
+def _white(blocks: Sequence[Block]) -> float:
+    dtype = blocks[0][0].dtype
+    if dtype.kind in "iu":
+        return float(np.iinfo(dtype).max)
+    return max(1.0, *(float(np.nan_to_num(source, posinf=0.0).max()) for source, *_ in blocks))
+
+
+def _haematoxylin(source: Array, white: float) -> NDArray[np.float64]:
+    colours = np.nan_to_num(source.astype(np.float64) / white)
+    return np.asarray(rgb2hed(np.clip(colours, 0, 1), channel_axis=0)[0])
+
+
+def _split(inside: NDArray[np.bool_], min_distance: int, smallest: int) -> Array:
+    """Cut touching objects where their distance transform is narrow."""
+    distance = ndimage.distance_transform_edt(inside)
+    regions, _ = ndimage.label(inside)
+    peaks = peak_local_max(
+        distance, min_distance=min_distance, labels=regions, exclude_border=False
+    )
+    seeds = np.zeros(inside.shape, np.int32)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    labels = watershed(-distance, seeds, mask=inside)
+    sizes = np.bincount(labels.ravel())
+    kept = sizes >= smallest
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0)[labels]
+
+
+_SEGMENTER = OtsuBaseline(kind="instances", channel=0, bright=True, min_distance=5, smallest=16)
 
 
 def segment_otsu(image: NDArray[Any]) -> NDArray[Any]:
-    """Find bright objects: Otsu's threshold, and watershed on the distance transform.
+    """Find bright objects by Otsu's threshold, and watershed on the distance transform.
 
     Parameters
     ----------
     image : array (H, W)
+        One channel; NaN and infinite pixels are background.
 
     Returns
     -------
     int array (H, W)
-        Objects of 16 pixels or more, whose centres are 5 pixels or more apart.
+        Objects of 16 pixels or more, whose centres are 5 pixels or more apart; 0 elsewhere.
 
     Raises
     ------
     InputError
         If the image has channels.
+
+    Examples
+    --------
+    >>> image = np.zeros((16, 16))
+    >>> image[2:8, 2:8] = 9
+    >>> int(segment_otsu(image).max())
+    1
     """
     if image.ndim != 2:
         raise InputError(
-            f"Otsu's threshold segments images of one channel, got shape {image.shape}: give a "
-            "segmenter of your own."
+            f"Otsu's threshold segments images of one channel, got shape {image.shape}: give "
+            "another segmenter."
         )
-    return _DEFAULT.predict(image[np.newaxis])[0]
+    return _SEGMENTER.predict(image[np.newaxis])[0]
 
 
 def run_segmenter(segmenter: Segmenter, image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Segment an image, and check what comes out.
-
-    Parameters
-    ----------
-    segmenter : callable
-        Takes the image and returns integer labels (H, W), 0 being the background.
-    image : array
-    size : pair of int
-        Its height and width.
-
-    Returns
-    -------
-    int array (1, H, W)
-
-    Raises
-    ------
-    InputError
-        If what is returned is no label image of that height and width.
-    """
+    """Segment an image of height and width ``size``, and check the labels; return (1, H, W)."""
     labels = np.asarray(segmenter(image))
     if labels.dtype.kind not in "biu" or labels.shape != size:
         raise InputError(

@@ -13,7 +13,7 @@ from napari_pix2pix.data._instance_codec import InstanceCodec
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.evaluation import Evaluation, EvaluationCase, Measures, score_images
+from napari_pix2pix.evaluation import EvaluationCase, EvaluationResult, Measures, score_images
 from napari_pix2pix.metrics.baselines import LinearBaseline
 
 
@@ -23,7 +23,7 @@ def texture(*shape: int, seed: int = 0) -> np.ndarray:
     return (2000 * ndimage.gaussian_filter(rough, smooth)).astype(np.float32)
 
 
-def exam_of_images(
+def case_of_images(
     truth: np.ndarray,
     predict: Callable[[np.ndarray], np.ndarray],
     *,
@@ -31,7 +31,7 @@ def exam_of_images(
     noise: float = 0,
     mask: Any = None,
 ) -> EvaluationCase:
-    """An exam whose model adds noise, where it draws, to what ``predict`` makes of the truth."""
+    """A case whose model adds noise, where it draws, to what ``predict`` makes of the truth."""
     opened = open_pair(Pair(truth, truth, mask=mask))
     block = truth[:1] if truth.ndim == 3 else truth[np.newaxis]
 
@@ -51,15 +51,16 @@ def exam_of_images(
     return EvaluationCase(name, opened, codec, translate, baseline=baseline, draw=draws)
 
 
-def exam_of_labels(truth: np.ndarray, found: np.ndarray) -> EvaluationCase:
-    """An exam of two label images, whose source is not known."""
+def case_of_labels(truth: np.ndarray, found: np.ndarray) -> EvaluationCase:
+    """A case of two label images, whose source is not known."""
     codec = InstanceCodec.fit([truth[np.newaxis]], layout=Layout())
     return EvaluationCase("nuclei", open_pair(Pair(found, truth)), codec)
 
 
-def evaluated(*exams: EvaluationCase, measures: Measures | None = None) -> Evaluation:
-    marks = [made for _, made in score_images(exams, measures or Measures()) if made is not None]
-    return Evaluation(exams, marks, {"Model": "a <model>", "Digest": "0123"})
+def evaluated(*cases: EvaluationCase, measures: Measures | None = None) -> EvaluationResult:
+    scored = [one for one in score_images(cases, measures or Measures()) if one is not None]
+    facts = {"Model": "a <model>", "Digest": "0123"}
+    return EvaluationResult.of([scores for _, scores in scored], facts)
 
 
 @pytest.fixture(name="texture")
@@ -67,16 +68,16 @@ def _texture() -> Callable[..., np.ndarray]:
     return texture
 
 
-@pytest.fixture(name="exam_of_images")
-def _exam_of_images() -> Callable[..., EvaluationCase]:
-    return exam_of_images
+@pytest.fixture(name="case_of_images")
+def _case_of_images() -> Callable[..., EvaluationCase]:
+    return case_of_images
 
 
-@pytest.fixture(name="exam_of_labels")
-def _exam_of_labels() -> Callable[..., EvaluationCase]:
-    return exam_of_labels
+@pytest.fixture(name="case_of_labels")
+def _case_of_labels() -> Callable[..., EvaluationCase]:
+    return case_of_labels
 
 
 @pytest.fixture(name="evaluated")
-def _evaluated() -> Callable[..., Evaluation]:
+def _evaluated() -> Callable[..., EvaluationResult]:
     return evaluated

@@ -7,7 +7,7 @@ from napari_pix2pix import evaluate, train
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
-from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.images import image_scores
 
 SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "spectrum"}
 
@@ -91,7 +91,12 @@ def test_nothing_to_score(translator):
     ("source", "target", "axis", "words"),
     [
         ((2, 20, 20), (20, 20), (0, None), "trained on images of 1 channel, got 2"),
-        ((20, 20), (2, 20, 20), (None, 0), "makes 1 channels, the target of .* has 2"),
+        (
+            (20, 20),
+            (2, 20, 20),
+            (None, 0),
+            "target of .* has 2 channels, and the model makes 1 channel",
+        ),
         ((20, 20), (20, 21), None, "20 x 20 pixels, the target 20 x 21"),
     ],
 )
@@ -130,7 +135,7 @@ def test_a_segmenter_is_compared_with_true_labels(translator):
         (np.zeros((48, 48), int), None, "there is no segmenter"),
         (np.zeros((48, 47), int), np.isnan, r"48 x 47 pixels.*target has 48 x 48"),
         (np.zeros((48, 48)), np.isnan, "float64"),
-        ([np.zeros((48, 48), int)] * 2, np.isnan, "1 targets and 2 label images"),
+        ([np.zeros((48, 48), int)] * 2, np.isnan, "targets is 1 and the number of label images 2"),
     ],
 )
 def test_labels_that_do_not_fit(translator, labels, segmenter, words):
@@ -174,7 +179,7 @@ def test_a_target_that_lacks_a_channel_is_reported(tmp_path):
     assert scores["prediction"]["l1"] > 0
     scores.report(tmp_path / "r.html", samples=2)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 3  # the image, its spectrum, its doubt
+    assert page.count("data:image/png") == 3  # the image, its spectrum, its uncertainty
 
 
 def test_condition_is_passed_on():

@@ -11,9 +11,9 @@ from matplotlib.image import imread
 
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.evaluation._figures import show_spectra
-from napari_pix2pix.evaluation._report import report_html
+from napari_pix2pix.evaluation._report import report_html, write_report
 from napari_pix2pix.evaluation._uncertainty import check_uncertainty
-from napari_pix2pix.evaluation.cases import difference
+from napari_pix2pix.evaluation.scoring import difference
 
 
 def pictures(page: str) -> dict[str, np.ndarray]:
@@ -32,13 +32,13 @@ def disks() -> np.ndarray:
     return labels
 
 
-def test_report_of_images(texture, exam_of_images, evaluated, tmp_path):
-    exams = [
-        exam_of_images(texture(48, 64, seed=n), lambda p, n=n: p + 9**n, name=f"<{n}>", noise=20)
+def test_report_of_images(texture, case_of_images, evaluated, tmp_path):
+    cases = [
+        case_of_images(texture(48, 64, seed=n), lambda p, n=n: p + 9**n, name=f"<{n}>", noise=20)
         for n in range(4)
     ]
-    evaluation = evaluated(*exams)
-    evaluation.report(tmp_path / "r.html", samples=3)
+    evaluation = evaluated(*cases)
+    write_report(evaluation, tmp_path / "r.html", samples=3)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert list(pictures(page)) == [
         "Best", "Median", "Worst", "Scores of all images",
@@ -51,36 +51,36 @@ def test_report_of_images(texture, exam_of_images, evaluated, tmp_path):
     assert "http" not in page  # self-contained
 
 
-def test_one_image_without_source_or_samples(exam_of_labels, evaluated, tmp_path):
+def test_one_image_without_source_or_samples(case_of_labels, evaluated, tmp_path):
     found = disks()
     found[found == 2] = 0
-    evaluation = evaluated(exam_of_labels(disks(), found))
-    evaluation.report(tmp_path / "r.html")
+    evaluation = evaluated(case_of_labels(disks(), found))
+    write_report(evaluation, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
     assert "Baseline" not in page
 
 
-def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, exam_of_images, evaluated):
+def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, case_of_images, evaluated):
     made, flat = texture(48, 64), np.full((48, 64), 900, np.float32)
-    exam = replace(exam_of_images(made, lambda p: p), pair=open_pair(Pair(made, flat)))
-    evaluation = evaluated(exam)
+    case = replace(case_of_images(made, lambda p: p), pair=open_pair(Pair(made, flat)))
+    evaluation = evaluated(case)
     page = report_html(evaluation, 0)
     assert "<p>no Pearson over 1 image; the baseline has no Pearson. The pred" in page
     assert "<p>prediction: no Pearson; baseline: no Pearson.</p>" in page
     assert "nan" not in re.sub("src=[^>]*", "", page)
-    (axes, *_) = show_spectra([("one", exam.read(0))]).axes
+    (axes, *_) = show_spectra([("one", case.read(0))]).axes
     assert axes.get_ylim()[0] > 1e-30  # not stretched down to a power of 0
 
 
 def test_pixels_that_do_not_count_are_gray_in_the_difference(
-    texture, exam_of_images, evaluated, tmp_path
+    texture, case_of_images, evaluated, tmp_path
 ):
     mask = np.ones((48, 64), bool)
     mask[:, :32] = False
-    evaluation = evaluated(exam_of_images(texture(48, 64), lambda planes: planes, mask=mask))
-    evaluation.report(tmp_path / "r.html")
+    evaluation = evaluated(case_of_images(texture(48, 64), lambda planes: planes, mask=mask))
+    write_report(evaluation, tmp_path / "r.html")
     (shown, _) = pictures((tmp_path / "r.html").read_text(encoding="utf-8")).values()
     height, width = shown.shape[:2]
     left, right = (shown[height // 2, int(width * part), :3] for part in (0.75 + 0.06, 0.75 + 0.19))
@@ -90,41 +90,41 @@ def test_pixels_that_do_not_count_are_gray_in_the_difference(
 
 @pytest.mark.parametrize("shape", [(12, 3000), (3000, 12)])
 def test_long_images_are_thinned_and_fit_the_page(
-    texture, exam_of_images, evaluated, tmp_path, shape
+    texture, case_of_images, evaluated, tmp_path, shape
 ):
-    evaluation = evaluated(exam_of_images(texture(*shape), lambda planes: planes, noise=5))
-    evaluation.report(tmp_path / "r.html", samples=2)
+    evaluation = evaluated(case_of_images(texture(*shape), lambda planes: planes, noise=5))
+    write_report(evaluation, tmp_path / "r.html", samples=2)
     shown = pictures((tmp_path / "r.html").read_text(encoding="utf-8"))["The image"]
     assert 100 < shown.shape[0] < 1500
     assert shown.shape[1] == 1560
 
 
-def test_spread_is_that_of_the_samples(texture, exam_of_images, evaluated):
+def test_spread_is_that_of_the_samples(texture, case_of_images, evaluated):
     truth = texture(48, 64)
-    evaluation = evaluated(exam_of_images(truth, lambda planes: planes, noise=30))
-    doubt = check_uncertainty(evaluation.exams, evaluation.marks, 40)
-    (span,) = evaluation.exams[0].codec.data_range
-    assert np.median(doubt.spread) == pytest.approx(30 / span, rel=0.05)
+    evaluation = evaluated(case_of_images(truth, lambda planes: planes, noise=30))
+    check = check_uncertainty(evaluation.image_scores, 40)
+    (span,) = evaluation.image_scores[0].case.codec.data_range
+    assert np.median(check.spread) == pytest.approx(30 / span, rel=0.05)
     # The mean of 40 draws is that much nearer to the truth.
-    assert doubt.calibration.ratio == pytest.approx(40**-0.5, rel=0.1)
-    assert doubt.calibration.pixels == truth.size
+    assert check.calibration.ratio == pytest.approx(40**-0.5, rel=0.1)
+    assert check.calibration.pixels == truth.size
 
 
-def test_of_labels_the_share_of_foreground_is_compared(exam_of_labels, evaluated):
+def test_of_labels_the_share_of_foreground_is_compared(case_of_labels, evaluated):
     found = disks()
     found[found == 2] = 0
-    exam = exam_of_labels(disks(), found)
-    exam = replace(exam, draw=lambda _, number: (found if number % 2 else disks())[np.newaxis])
-    doubt = check_uncertainty([exam], evaluated(exam).marks, 4)
+    case = case_of_labels(disks(), found)
+    case = replace(case, draw=lambda _, number: (found if number % 2 else disks())[np.newaxis])
+    check = check_uncertainty(evaluated(case).image_scores, 4)
     unsure = disks() == 2
-    np.testing.assert_allclose(doubt.spread, unsure * 3**-0.5, atol=1e-6)
-    np.testing.assert_allclose(doubt.error, unsure * -0.5, atol=1e-6)
-    assert doubt.calibration.correlation == pytest.approx(1)
+    np.testing.assert_allclose(check.spread, unsure * 3**-0.5, atol=1e-6)
+    np.testing.assert_allclose(check.error, unsure * -0.5, atol=1e-6)
+    assert check.calibration.correlation == pytest.approx(1)
 
 
-def test_a_model_with_one_answer_has_no_doubt(texture, exam_of_images, evaluated):
-    evaluation = evaluated(exam_of_images(texture(48, 64), lambda planes: planes))
-    assert check_uncertainty(evaluation.exams, evaluation.marks, 3) is None
+def test_a_model_with_one_answer_has_no_doubt(texture, case_of_images, evaluated):
+    evaluation = evaluated(case_of_images(texture(48, 64), lambda planes: planes))
+    assert check_uncertainty(evaluation.image_scores, 3) is None
 
 
 def test_differences_of_labels():

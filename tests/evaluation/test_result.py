@@ -7,46 +7,46 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.evaluation import Evaluation, Measures
+from napari_pix2pix.evaluation import EvaluationResult, Measures, write_report
 
 
 def worse(by: float):
     return lambda planes: planes + by * np.random.default_rng(0).normal(0, 1, planes.shape)
 
 
-def test_images_are_ranked_by_the_score_that_counts(texture, exam_of_images, evaluated):
+def test_images_are_ranked_by_the_score_that_counts(texture, case_of_images, evaluated):
     truth = texture(40, 48)
-    exams = [exam_of_images(truth, worse(by), name=str(by)) for by in (50, 300, 5)]
-    exams.append(exam_of_images(truth, lambda planes: 0 * planes, name="constant"))
-    evaluation = evaluated(*exams)
+    cases = [case_of_images(truth, worse(by), name=str(by)) for by in (50, 300, 5)]
+    cases.append(case_of_images(truth, lambda planes: 0 * planes, name="constant"))
+    evaluation = evaluated(*cases)
     assert [one.name for one in evaluation.ranked] == ["5", "50", "300"]
     assert math.isnan(evaluation["images"][3]["prediction"]["pearson"])
-    only = evaluated(exams[-1])
+    only = evaluated(cases[-1])
     assert [one.name for one in only.ranked] == ["constant"]
 
 
-def test_it_is_a_dictionary_of_pooled_scores(texture, exam_of_images, evaluated):
+def test_it_is_a_dictionary_of_pooled_scores(texture, case_of_images, evaluated):
     truth = texture(40, 48)
-    evaluation = evaluated(*(exam_of_images(truth, lambda p, n=n: p + n) for n in (10, 30)))
+    evaluation = evaluated(*(case_of_images(truth, lambda p, n=n: p + n) for n in (10, 30)))
     assert set(evaluation) == {"prediction", "baseline", "images"}
     assert evaluation["prediction"]["l1"] == pytest.approx(20, rel=1e-3)
     with pytest.raises(InputError, match="No pixel is left"):
-        Evaluation([], [], {})
+        EvaluationResult.of([], {})
 
 
-def test_frechet_distance_of_features_belongs_to_the_set(texture, exam_of_images, evaluated):
-    exams = [exam_of_images(texture(40, 48, seed=n), lambda planes: planes) for n in range(3)]
+def test_frechet_distance_of_features_belongs_to_the_set(texture, case_of_images, evaluated):
+    cases = [case_of_images(texture(40, 48, seed=n), lambda planes: planes) for n in range(3)]
     measures = Measures(features=lambda images: [[image.mean(), image.std()] for image in images])
-    evaluation = evaluated(*exams, measures=measures)
+    evaluation = evaluated(*cases, measures=measures)
     assert evaluation["prediction"]["frechet"] == pytest.approx(0, abs=1e-6)
     assert evaluation["baseline"]["frechet"] > 1
     assert "frechet" not in evaluation["images"][0]["prediction"]
     with pytest.raises(InputError, match="2 images or more"):
-        evaluated(exams[0], measures=measures)
+        evaluated(cases[0], measures=measures)
 
 
-def test_csv_has_a_line_for_each_image(texture, exam_of_images, evaluated, tmp_path):
-    evaluation = evaluated(exam_of_images(texture(2, 40, 48), worse(5)))
+def test_csv_has_a_line_for_each_image(texture, case_of_images, evaluated, tmp_path):
+    evaluation = evaluated(case_of_images(texture(2, 40, 48), worse(5)))
     evaluation.to_csv(tmp_path / "s.csv")
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -58,8 +58,8 @@ def test_csv_has_a_line_for_each_image(texture, exam_of_images, evaluated, tmp_p
 
 
 @pytest.mark.parametrize("samples", [1, -1])
-def test_spread_needs_two_samples(texture, exam_of_images, evaluated, tmp_path, samples):
-    evaluation = evaluated(exam_of_images(texture(40, 48), worse(5)))
+def test_spread_needs_two_samples(texture, case_of_images, evaluated, tmp_path, samples):
+    evaluation = evaluated(case_of_images(texture(40, 48), worse(5)))
     with pytest.raises(InputError, match=f"2 samples or more, or 0 for none; got {samples}"):
-        evaluation.report(tmp_path / "r.html", samples=samples)
+        write_report(evaluation, tmp_path / "r.html", samples=samples)
     assert not list(tmp_path.iterdir())

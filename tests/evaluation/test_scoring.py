@@ -5,7 +5,7 @@ import pytest
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation import Measures, score_images
-from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.segmentation import segment_otsu
 
 
@@ -16,39 +16,39 @@ def blobs(seed: int) -> np.ndarray:
     return image
 
 
-def test_each_frame_has_both_sides_and_its_name(texture, exam_of_images):
+def test_each_frame_has_both_sides_and_its_name(texture, case_of_images):
     truth = texture(3, 40, 48)
-    exam = exam_of_images(truth, lambda planes: planes + 10)
+    case = case_of_images(truth, lambda planes: planes + 10)
     told = []
-    marks = [made for _, made in score_images([exam], Measures(), told.append)]
-    assert [one.name for one in marks] == [f"field, frame {i}" for i in range(3)]
+    images = [scores for _, scores in score_images([case], Measures(), told.append)]
+    assert [image.name for image in images] == [f"field, frame {i}" for i in range(3)]
     assert told == pytest.approx([1 / 3, 2 / 3, 1])
     expected = image_scores(
-        truth[1] / 2 + 100, truth[1], data_range=exam.codec.data_range, full=True
+        truth[1] / 2 + 100, truth[1], data_range=case.codec.data_range, full=True
     )
-    assert marks[1].sides["baseline"].scores == pytest.approx(expected, nan_ok=True, rel=1e-5)
-    assert marks[1].sides["prediction"].scores["l1"] == pytest.approx(10, rel=1e-4)
+    assert images[1].scored["baseline"].scores == pytest.approx(expected, nan_ok=True, rel=1e-5)
+    assert images[1].scored["prediction"].scores["l1"] == pytest.approx(10, rel=1e-4)
 
 
-def test_a_frame_without_a_pixel_that_counts_is_not_predicted(texture, exam_of_images):
+def test_a_frame_without_a_pixel_that_counts_is_not_predicted(texture, case_of_images):
     truth = texture(2, 40, 48)
     truth[0] = np.nan
-    exam = exam_of_images(truth[::-1].copy(), lambda planes: planes)
-    frames = [made for _, made in score_images([exam], Measures())]
+    case = case_of_images(truth[::-1].copy(), lambda planes: planes)
+    frames = list(score_images([case], Measures()))
     assert [one is None for one in frames] == [False, True]
 
 
-def test_what_a_segmenter_finds_is_compared(exam_of_images):
+def test_what_a_segmenter_finds_is_compared(case_of_images):
     truth = blobs(0)
-    half = exam_of_images(truth, lambda planes: np.where(np.arange(64) < 32, planes, 0))
-    same = exam_of_images(truth, lambda planes: planes)
-    marks = [made for _, made in score_images([half, same], Measures(segment_otsu))]
-    found = [one.sides["prediction"].scores["segmented_f1"] for one in marks]
+    half = case_of_images(truth, lambda planes: np.where(np.arange(64) < 32, planes, 0))
+    same = case_of_images(truth, lambda planes: planes)
+    images = [scores for _, scores in score_images([half, same], Measures(segment_otsu))]
+    found = [image.scored["prediction"].scores["segmented_f1"] for image in images]
     assert found[0] < 1
     assert found[1] == 1
 
 
-def test_a_segmenter_sees_nothing_of_what_does_not_count(exam_of_images):
+def test_a_segmenter_sees_nothing_of_what_does_not_count(case_of_images):
     truth = blobs(0)
     mask = np.ones(truth.shape, bool)
     mask[:, 40:] = False
@@ -58,9 +58,9 @@ def test_a_segmenter_sees_nothing_of_what_does_not_count(exam_of_images):
         seen.append(image)
         return image > 500
 
-    exam = exam_of_images(truth, lambda planes: planes + 5e5 * ~mask, mask=mask)
-    ((_, made),) = score_images([exam], Measures(segmenter))
-    assert made.sides["prediction"].scores["segmented_dice"] == 1
+    case = case_of_images(truth, lambda planes: planes + 5e5 * ~mask, mask=mask)
+    ((_, scores),) = score_images([case], Measures(segmenter))
+    assert scores.scored["prediction"].scores["segmented_dice"] == 1
     assert {image.shape for image in seen} == {(64, 64)}
     assert all(image.max() <= 1000 for image in seen)
 
@@ -77,7 +77,7 @@ def test_measures_without_a_meaning_are_refused(measures, kind, has_labels, word
         measures.check(kind, has_labels=has_labels)
 
 
-def test_features_that_are_no_row_are_refused(texture, exam_of_images):
-    exam = exam_of_images(texture(40, 48), lambda planes: planes)
+def test_features_that_are_no_row_are_refused(texture, case_of_images):
+    case = case_of_images(texture(40, 48), lambda planes: planes)
     with pytest.raises(InputError, match=r"shape \(3,\).*row for each"):
-        list(score_images([exam], Measures(features=lambda images: np.zeros(3))))
+        list(score_images([case], Measures(features=lambda images: np.zeros(3))))

@@ -1,5 +1,3 @@
-""" """
-
 from __future__ import annotations
 
 import json
@@ -11,9 +9,13 @@ from hypothesis import strategies as st
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics import baselines
-from napari_pix2pix.metrics._discriminant_baseline import DiscriminantBaseline
-from napari_pix2pix.metrics._otsu_baseline import OtsuBaseline
-from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline, fit_baseline
+from napari_pix2pix.metrics.baselines import (
+    Baselines,
+    DiscriminantBaseline,
+    LinearBaseline,
+    fit_baseline,
+)
+from napari_pix2pix.metrics.segmentation import OtsuBaseline
 
 
 def triples(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -161,7 +163,7 @@ def test_it_goes_through_json_unchanged() -> None:
         (
             [(np.zeros((1, 3, 4)), np.zeros((1, 3, 4)), None),
              (np.zeros((2, 3, 4)), np.zeros((1, 3, 4)), None)],
-            "2 source and 1 target channels",
+            "have 2 and 1 channels",
         ),
     ],
 )  # fmt: skip
@@ -174,3 +176,63 @@ def test_another_number_of_channels_is_refused() -> None:
     fitted = LinearBaseline(weights=((1.0, 2.0),), offsets=(0.0,))
     with pytest.raises(InputError, match="fitted to 2 channels"):
         fitted.predict(np.zeros((3, 4, 4)))
+
+
+def noisy(labels: np.ndarray, offset: float = 0.0) -> np.ndarray:
+    return labels + offset + np.random.default_rng(0).normal(0, 0.1, labels.shape)
+
+
+LABELS = np.random.default_rng(1).integers(1, 4, (1, 20, 30)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("offset", [0.0, 30000.0])
+def test_a_class_between_two_others_is_found(offset):
+    source = noisy(LABELS, offset)
+    fitted = DiscriminantBaseline.fit([(source[:, :10], LABELS[:, :10], None)])
+    np.testing.assert_array_equal(fitted.predict(source), LABELS)
+
+
+def test_channels_that_tell_nothing_do_no_harm():
+    source = np.concatenate([np.zeros(LABELS.shape), noisy(LABELS) * 1e-4, noisy(LABELS) * 1e5])
+    fitted = DiscriminantBaseline.fit([(source, LABELS, None)])
+    assert np.isfinite(fitted.weights).all()
+    assert np.mean(fitted.predict(source) == LABELS) > 0.99
+
+
+def test_channels_without_noise_are_enough():
+    source = np.concatenate([LABELS.astype(float), noisy(LABELS) * 0])
+    fitted = DiscriminantBaseline.fit([(source, LABELS, None)])
+    np.testing.assert_array_equal(fitted.predict(source), LABELS)
+
+
+def test_masked_and_unknown_pixels_do_not_count():
+    source, target = noisy(LABELS), LABELS.copy()
+    valid = np.ones(LABELS.shape, bool)
+    valid[:, :5] = False
+    target[:, :5] = 77
+    source[:, 5] = np.nan
+    fitted = DiscriminantBaseline.fit([(source, target, valid)])
+    assert fitted.values == (1, 2, 3)
+    np.testing.assert_array_equal(fitted.predict(source)[:, 6:], LABELS[:, 6:])
+
+
+def test_discriminants_pool_pixels_over_pairs():
+    source = noisy(LABELS)
+    whole = DiscriminantBaseline.fit([(source, LABELS, None)])
+    parts = DiscriminantBaseline.fit(
+        [(source[:, :8], LABELS[:, :8], None), (source[:, 8:], LABELS[:, 8:], None)]
+    )
+    np.testing.assert_allclose(parts.weights, whole.weights)
+
+
+def test_pairs_without_a_valid_pixel_or_of_other_channels_are_refused():
+    source = noisy(LABELS)
+    with pytest.raises(InputError, match="No pixel is valid"):
+        DiscriminantBaseline.fit([(source, LABELS, np.zeros(LABELS.shape, bool))])
+    with pytest.raises(InputError, match="fitted to 1 channel"):
+        DiscriminantBaseline.fit([(source, LABELS, None)]).predict(np.zeros((2, 4, 4)))
+
+
+def test_discriminants_survive_json():
+    fitted = DiscriminantBaseline.fit([(noisy(LABELS), LABELS, None)])
+    assert DiscriminantBaseline.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted

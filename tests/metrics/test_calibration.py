@@ -33,13 +33,13 @@ def test_calibrated_samples_lie_on_the_diagonal() -> None:
         (lambda spread, rng: np.full(999, 2.0), "nothing for the spread to tell"),
     ],
 )
-def test_the_conclusion_is_said_plainly(error, words) -> None:
+def test_the_conclusion_is_a_sentence(error, words) -> None:
     rng = np.random.default_rng(1)
     spread = rng.uniform(0.2, 3, 999)
     assert words in calibrate(spread, error(spread, rng), samples=4).conclusion
 
 
-def test_samples_that_are_alike_say_nothing() -> None:
+def test_samples_that_are_alike_tell_nothing() -> None:
     found = calibrate(np.zeros(50), np.arange(50.0), samples=4)
     assert math.isnan(found.correlation)
     assert math.isinf(found.ratio)
@@ -55,5 +55,5 @@ def test_an_even_spread_cannot_tell() -> None:
 
 def test_few_pixels_make_few_bins() -> None:
     assert len(calibrate(np.arange(3.0), np.arange(3.0), samples=2).spreads) == 3
-    with pytest.raises(InputError, match="0 spreads"):
+    with pytest.raises(InputError, match="number of spreads is 0"):
         calibrate(np.empty(0), np.empty(0), samples=2)

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.stats import pearsonr
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics._images import channel_scores, image_scores, mean_scores
+from napari_pix2pix.metrics.images import (
+    SMALLEST_MS_SSIM_SIDE,
+    Channel,
+    channel_scores,
+    image_scores,
+    mean_scores,
+    multiscale_similarity,
+    radial_spectrum,
+    spectrum_distance,
+)
 
 KEYS = ["l1", "psnr", "ssim", "pearson", "nrmse"]
 
@@ -188,3 +198,149 @@ def test_pooling_needs_scores_and_their_weights(
 ) -> None:
     with pytest.raises(InputError, match=r"one weight|at least one"):
         mean_scores(scores, weights)
+
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+def textured(height: int = 192, width: int = 180, seed: int = 0) -> np.ndarray:
+    return ndimage.gaussian_filter(np.random.default_rng(seed).random((height, width)), 2)
+
+
+def everywhere(image: np.ndarray) -> np.ndarray:
+    return np.ones(image.shape, bool)
+
+
+def ms_ssim(
+    prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray, data_range: float
+) -> float:
+    return multiscale_similarity(Channel(prediction, truth, valid, data_range))
+
+
+def spectrum(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
+    return spectrum_distance(Channel(prediction, truth, valid, 1.0))
+
+
+def plain(x: np.ndarray, y: np.ndarray, data_range: float) -> float:
+    """The paper's formula, written out."""
+    product = 1.0
+    for scale, weight in enumerate(WEIGHTS):
+
+        def smooth(image: np.ndarray) -> np.ndarray:
+            return ndimage.gaussian_filter(image, 1.5, radius=5)[5:-5, 5:-5]
+
+        c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+        mx, my = smooth(x), smooth(y)
+        vx, vy, both = smooth(x * x) - mx**2, smooth(y * y) - my**2, smooth(x * y) - mx * my
+        value = (2 * both + c2) / (vx + vy + c2)
+        if scale == 4:
+            value *= (2 * mx * my + c1) / (mx**2 + my**2 + c1)
+        product *= max(0.0, value.mean()) ** weight
+        x, y = (
+            image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2]
+            .reshape(len(image) // 2, 2, image.shape[1] // 2, 2)
+            .mean((1, 3))
+            for image in (x, y)
+        )
+    return product
+
+
+def test_ms_ssim_is_the_papers_formula() -> None:
+    truth = 14000 + textured()
+    prediction = truth + np.random.default_rng(1).normal(0, 0.02, truth.shape)
+    found = ms_ssim(prediction, truth, everywhere(truth), 0.5)
+    assert 0.5 < found < 0.99
+    assert found == pytest.approx(plain(prediction, truth, 0.5), rel=1e-6)
+
+
+def test_ms_ssim_of_itself_is_1_and_of_its_negative_0() -> None:
+    truth = textured() - 0.5
+    assert ms_ssim(truth, truth, everywhere(truth), 1.0) == pytest.approx(1)
+    assert ms_ssim(-truth, truth, everywhere(truth), 0.01) == 0
+
+
+def test_blur_lowers_ms_ssim() -> None:
+    truth = textured()
+    blurred = [ndimage.gaussian_filter(truth, sigma) for sigma in (1, 2, 4)]
+    scores = [ms_ssim(one, truth, everywhere(truth), 0.5) for one in blurred]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("side", "has_one"), [(SMALLEST_MS_SSIM_SIDE, True), (SMALLEST_MS_SSIM_SIDE - 1, False)]
+)
+def test_smallest_image_with_an_ms_ssim(side: int, has_one: bool) -> None:
+    truth = textured(side, 200)
+    found = ms_ssim(truth, truth, everywhere(truth), 1.0)
+    assert math.isnan(found) != has_one
+
+
+def test_invalid_pixels_do_not_change_ms_ssim() -> None:
+    truth = textured(208, 400)
+    prediction = truth + 0.01 * textured(208, 400, seed=1)
+    valid = everywhere(truth)
+    valid[:, 192:] = False
+    expected = ms_ssim(prediction[:, :192], truth[:, :192], everywhere(truth[:, :192]), 0.5)
+    prediction[:, 192:], truth[:, 192:] = np.nan, 1e6
+    assert ms_ssim(prediction, truth, valid, 0.5) == pytest.approx(expected)
+    assert math.isnan(ms_ssim(prediction, truth, valid & (truth < 0), 0.5))
+
+
+def test_constant_images_are_alike_where_they_are_equal() -> None:
+    flat = np.full((176, 176), 3.0)
+    assert ms_ssim(flat, flat, everywhere(flat), 1.0) == pytest.approx(1)
+    assert ms_ssim(flat + 1, flat, everywhere(flat), 1.0) < 1
+
+
+def noise(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, (height, width))
+
+
+def test_white_noise_has_its_variance_at_every_frequency() -> None:
+    image = 3 * noise(256, 256) + 100
+    frequencies, powers = radial_spectrum(image, everywhere(image))
+    assert len(frequencies) == 128
+    assert frequencies[-1] == 0.5
+    np.testing.assert_allclose(powers[16:], 9, rtol=0.35)
+    assert powers.mean() == pytest.approx(9, rel=0.05)
+
+
+def test_twice_the_amplitude_is_6_decibel() -> None:
+    image = noise()
+    found = spectrum(2 * image + 7, image, everywhere(image))
+    assert found == pytest.approx(20 * np.log10(2))
+
+
+def test_blur_shows_and_a_shift_does_not() -> None:
+    image = ndimage.gaussian_filter(noise(128, 128), 1)
+    blurred = [ndimage.gaussian_filter(image, sigma) for sigma in (0.5, 1, 2)]
+    apart = [spectrum(one, image, everywhere(image)) for one in blurred]
+    assert apart == sorted(apart)
+    assert apart[0] > 3
+    shifted = np.roll(image, (3, 5), axis=(0, 1))
+    assert spectrum(shifted, image, everywhere(image)) < 2
+
+
+@settings(deadline=None, max_examples=30)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 9))
+def test_every_size_has_a_distance_or_none(height: int, width: int, seed: int) -> None:
+    image = noise(height, width, seed)
+    found = spectrum(image, image, everywhere(image))
+    assert found == 0 or (math.isnan(found) and min(height, width) < 8)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_constant_images_have_no_spectrum(which: int) -> None:
+    planes = [noise(), noise(seed=1)]
+    planes[which][:] = 5
+    assert math.isnan(spectrum(*planes, everywhere(planes[0])))
+
+
+def test_invalid_pixels_do_not_change_the_spectrum() -> None:
+    prediction, truth = noise(), noise(seed=1)
+    valid = everywhere(truth)
+    valid[:, 70:] = False
+    expected = spectrum(prediction, truth, valid)
+    prediction[:, 70:], truth[:, 70:] = np.nan, 1e9
+    assert spectrum(prediction, truth, valid) == expected

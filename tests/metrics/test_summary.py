@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pix2pix.metrics._images import image_scores
+from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import pool, score, with_segmented
+from napari_pix2pix.metrics.summary import pool, score
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
 FOUND = np.array([[[1, 1, 0, 2, 2, 0, 0, 0]]], np.uint16)
@@ -44,16 +43,11 @@ def test_images_are_weighted_by_their_pixels():
     assert pool(scored)["l1"] == pytest.approx(64 / (64 + 256))
 
 
-def test_headline_is_what_a_kind_is_judged_by():
-    assert primary_metric({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
-    assert primary_metric({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
-
-
 def test_what_a_segmenter_finds_is_counted_over_the_set():
     image = np.random.default_rng(0).random((1, 8, 8))
     plain = score(image, image, kind="image", valid=np.ones((1, 8, 8), bool), data_range=(1,))
     all_, few = (label_counts(one, TRUTH, kind="instances") for one in (TRUTH, FOUND))
-    pooled = pool([with_segmented(plain, all_), with_segmented(plain, few)])
+    pooled = pool([plain.with_segmented(all_), plain.with_segmented(few)])
     assert pooled["segmented_f1"] == pytest.approx(2 * 5 / (5 + 6))
     assert pooled["l1"] == 0
-    assert with_segmented(plain, few).scores["segmented_f1"] == pytest.approx(0.8)
+    assert plain.with_segmented(few).scores["segmented_f1"] == pytest.approx(0.8)

@@ -11,8 +11,8 @@ from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.metrics._images import image_scores
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
+from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.training._validation import baseline_scores, score_blocks
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.loop import TrainingLoop

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import rounded
-from napari_pix2pix.metrics.names import name_of
+from napari_pix2pix.metrics.names import describe_score
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.common.fields import Choice, push_button
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
@@ -100,7 +100,7 @@ class ScoreTable(QTableWidget):
         self.setColumnCount(len(sides))
         self.setHorizontalHeaderLabels([_SIDES[side] for side in sides])
         for row, name in enumerate(names):
-            label, tip, better = name_of(name)
+            label, tip, better = describe_score(name)
             tip = f"{tip}; {better} is better"
             title = QTableWidgetItem(label)
             title.setToolTip(tip)

@@ -20,7 +20,7 @@ from napari_pix2pix.widgets.apply.work import load_known
 
 if TYPE_CHECKING:
     # What scores needs half a second to be imported, so the functions do that.
-    from napari_pix2pix.evaluation import Evaluation, EvaluationCase, Frame
+    from napari_pix2pix.evaluation import EvaluationCase, EvaluationResult, Frame
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 _POINTS = 20_000  # of the scatter: more are drawn slowly and tell nothing new
@@ -111,7 +111,7 @@ class EvaluationRequest:
         }
         if self.sources:
             facts["Source"] = " + ".join(one.name for one in self.sources)
-            facts["Baseline"] = "fitted to the very pixels that are scored, so harder to beat"
+            facts["Baseline"] = "fitted to the pixels that are scored, so harder to beat"
         return facts
 
     def other(self) -> OpenPair | None:
@@ -135,12 +135,12 @@ class Result:
 
     Attributes
     ----------
-    scores : Evaluation
-        As `napari_pix2pix.evaluate` returns it; without ``baseline`` where there is no source.
+    scores : EvaluationResult
+        Without ``baseline`` if there is no source.
     kind : str
         What the truth's values mean.
     difference : array
-        See `napari_pix2pix.evaluation.cases`.
+        See `napari_pix2pix.evaluation.difference`.
     layout : Layout
         Where the difference has its channels.
     points : array (2, N)
@@ -149,7 +149,7 @@ class Result:
         False where it was stopped.
     """
 
-    scores: Evaluation
+    scores: EvaluationResult
     kind: str
     difference: np.ndarray
     layout: Layout
@@ -167,26 +167,26 @@ def evaluate_subject(
     InputError
         When the layers don't fit each other or the model, or no pixel is left to score.
     """
-    from napari_pix2pix.evaluation import Evaluation, Measures, score_images
-    from napari_pix2pix.evaluation.cases import difference
+    from napari_pix2pix.evaluation import EvaluationResult, Measures, difference, score_images
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
     subject = subject.copied()
-    exam, facts = _examine(subject, device)
-    opened, kind = exam.pair, exam.codec.kind
+    case, facts = _make_case(subject, device)
+    opened, kind = case.pair, case.codec.kind
     measures = Measures(segment_otsu if subject.segments else None)
     measures.check(kind, has_labels=False)
-    marks, differences, points = [], [], []
+    image_scores, differences, points = [], [], []
     # The scatter's points are spread over all frames.
     each = max(1, _POINTS // opened.frames)
     random = np.random.default_rng(0)
     size = (opened.target.channels, opened.height, opened.width)
     blank = np.zeros(size, np.float32 if kind == "image" else np.uint8)
-    for done, (frame, made) in enumerate(score_images([exam], measures), start=1):
-        if frame is None or made is None:
+    for done, scored in enumerate(score_images([case], measures), start=1):
+        if scored is None:
             differences.append(blank)
         else:
-            marks.append(made)
+            frame, scores = scored
+            image_scores.append(scores)
             differences.append(difference(frame.prediction, frame.truth, kind))
             if kind == "image":
                 points.append(_sample(frame, each, random))
@@ -197,7 +197,7 @@ def evaluate_subject(
     differences += [blank] * (opened.frames - len(differences))
     layout = Layout() if len(blank) == 1 else Layout(channel_axis=-3)
     return Result(
-        scores=Evaluation([exam], marks, facts),
+        scores=EvaluationResult.of(image_scores, facts),
         kind=kind,
         difference=layout.assemble(np.stack(differences), opened.target.frame_shape),
         layout=layout,
@@ -208,13 +208,14 @@ def evaluate_subject(
 
 def report_result(control: Control, result: Result, path: str | os.PathLike[str]) -> str:
     """Write the report of a result, unless stopped; return what is to be said of it."""
+    from napari_pix2pix.evaluation import write_report
 
     def look(_: float) -> None:
         if control.stopped:
             raise _StoppedError
 
     try:
-        result.scores.write_report(path, on_part=look)
+        write_report(result.scores, path, on_part=look)
     except _StoppedError:
         return "Cancelled: there is no report."
     return f"Written to {os.fspath(path)}."
@@ -224,29 +225,29 @@ class _StoppedError(Exception):
     """Breaks a report off."""
 
 
-def _examine(
+def _make_case(
     subject: EvaluationRequest, device: str | None
 ) -> tuple[EvaluationCase, dict[str, str]]:
     """Say how the subject is predicted, and what a report says of the model."""
-    from napari_pix2pix.evaluation import EvaluationCase, fit_to_scored
-    from napari_pix2pix.evaluation.cases import read_some
+    from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, sample_frames
 
     opened = subject.pair()
     name = "" if opened.frames > 1 else subject.truth.name
     if subject.prediction is None:
-        from napari_pix2pix.evaluation.evaluate import case_of, facts_of
+        from napari_pix2pix.evaluation.evaluate import describe_model, make_case
 
         assert subject.model is not None
         translator = load_known(subject.model)
         baseline = None
         if not translator.baseline.maps:
-            baseline = fit_to_scored([opened], translator.target_codec.kind)
-        how: dict[str, Any] = {"name": name, "baseline": baseline, "device": device}
-        exam = case_of(translator, opened, copies=True, **how)
-        return exam, facts_of(translator, subject.model.name)
+            baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
+        case = make_case(
+            translator, opened, name=name, baseline=baseline, device=device, copies=True
+        )
+        return case, describe_model(translator, subject.model.name)
     from napari_pix2pix.data.interpret import infer_codec
 
-    truths = [(truth, valid) for _, truth, valid in read_some(opened)]
+    truths = [(truth, valid) for _, truth, valid in sample_frames(opened)]
     codec, _ = infer_codec(
         [truth for truth, _ in truths],
         [valid for _, valid in truths],
@@ -256,7 +257,7 @@ def _examine(
         what="target",
     )
     source = subject.other()
-    baseline = None if source is None else fit_to_scored([source], codec.kind)
+    baseline = None if source is None else fit_baseline_to_scored([source], codec.kind)
     return EvaluationCase(name, opened, codec, source=source, baseline=baseline), subject.facts()
 
 

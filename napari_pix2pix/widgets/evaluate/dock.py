@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,8 +126,8 @@ class EvaluateDock(ModelDock):
         return self._runner.running
 
     @property
-    def scores(self) -> dict[str, Any] | None:
-        """The last scores, as `napari_pix2pix.evaluate` returns them; None before any."""
+    def scores(self) -> Mapping[str, Any] | None:
+        """The last scores, read as those of `napari_pix2pix.evaluate`; None before any."""
         return None if self._result is None else self._result.scores
 
     @property
@@ -291,7 +291,7 @@ class EvaluateDock(ModelDock):
         images = [one["name"] for one in result.scores["images"]]
         self._view.image.blockSignals(True)
         self._view.image.clear()
-        self._view.image.addItem("all images", result.scores)
+        self._view.image.addItem("all images", result.scores.to_dict())
         for name, one in zip(images, result.scores["images"], strict=True):
             self._view.image.addItem(name, one)
         self._view.image.blockSignals(False)

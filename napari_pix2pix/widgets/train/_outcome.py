@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import rounded
-from napari_pix2pix.metrics.names import name_of
+from napari_pix2pix.metrics.names import describe_score
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Sentence
 from napari_pix2pix.widgets.common.known_models import ModelSaver, models
@@ -113,7 +113,7 @@ class Outcome(QWidget):
             self._table.addWidget(label, 0, column, _side(column))
         names = [name for name in prediction if name in baseline][:_MOST_ROWS]
         for row, name in enumerate(names, start=1):
-            title, tip, better = name_of(name)
+            title, tip, better = describe_score(name)
             cells = title, _number(prediction[name]), _number(baseline[name])
             for column, text in enumerate(cells):
                 label = QLabel(text)

@@ -1,0 +1,331 @@
+"""Scores of a predicted image against the true one, channel by channel in float64.
+
+`_QUICK` and `_SLOW` at the end list all scores. A new one is a function of a `Channel` and a line
+there, its words in `names.py`, and its row in ``docs/scores.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft, ndimage
+from skimage.metrics import (
+    mean_squared_error,
+    normalized_root_mse,
+    peak_signal_noise_ratio,
+    structural_similarity,
+)
+from skimage.transform import downscale_local_mean
+
+from napari_pix2pix.errors import InputError
+
+Plane = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_SSIM_WINDOW = 7  # pixels; the default of scikit-image and of Wang et al. (2004) without Gaussian
+
+_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. (2003), finest first
+_MS_SSIM_SIGMA = 1.5  # of the Gaussian window, in pixels
+_MS_SSIM_WINDOW = 11  # its side
+_LUMINANCE = 0.01  # K1, scikit-image's default
+_NO_LUMINANCE = 1e6  # so large a K1 leaves only contrast and structure of the similarity
+
+# 176 pixels: the window must fit into the coarsest scale.
+SMALLEST_MS_SSIM_SIDE = _MS_SSIM_WINDOW * 2 ** (len(_MS_SSIM_WEIGHTS) - 1)
+
+SMALLEST_SPECTRUM_SIDE = 8  # pixels, for four frequencies
+_POWER_FLOOR = 1e-12  # of the truth's strongest power: less is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """One channel of a prediction and of its truth, (H, W) each; finite where `valid`."""
+
+    prediction: Plane
+    truth: Plane
+    valid: Mask
+    data_range: float
+
+    @cached_property
+    def pixels(self) -> tuple[Plane, Plane]:
+        """The valid pixels of the prediction and of the truth, (N,) each."""
+        return self.prediction[self.valid], self.truth[self.valid]
+
+
+def image_scores(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    data_range: float | Sequence[float],
+    valid: ArrayLike | None = None,
+    full: bool = False,
+) -> dict[str, float]:
+    """Score one prediction: the means of `channel_scores`, without the channels that are NaN.
+
+    >>> truth = np.arange(64.0).reshape(8, 8)
+    >>> scores = image_scores(truth + 1, truth, data_range=63)
+    >>> scores["l1"], round(scores["psnr"], 2), round(scores["pearson"], 6)
+    (1.0, 35.99, 1.0)
+    """
+    return mean_scores(
+        channel_scores(prediction, truth, data_range=data_range, valid=valid, full=full)
+    )
+
+
+def channel_scores(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    data_range: float | Sequence[float],
+    valid: ArrayLike | None = None,
+    full: bool = False,
+) -> list[dict[str, float]]:
+    """Score each channel; all scores are NaN where the prediction is not finite.
+
+    Parameters
+    ----------
+    prediction, truth : array_like
+        (H, W) or (C, H, W), of the same shape; numbers or bool.
+    data_range : float or sequence of C floats
+        Largest minus smallest possible value, in the images' units.
+    valid : array_like of bool, optional
+        The pixels that count, broadcast to the images' shape. Pixels whose truth is NaN or
+        infinite never count.
+    full : bool
+        Add the slow scores.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, no pixel is valid, or the data range is not positive.
+    """
+    predicted, true = _as_planes(prediction, "prediction"), _as_planes(truth, "truth")
+    if np.shape(prediction) != np.shape(truth):
+        raise InputError(
+            f"The prediction has shape {np.shape(prediction)} and the truth {np.shape(truth)}; "
+            "give two images of the same shape."
+        )
+    ranges = _checked_ranges(data_range, len(true))
+    counted = np.isfinite(true)
+    if valid is not None:
+        counted &= _broadcast_mask(valid, true.shape)
+    if not counted.any():
+        raise InputError(
+            "The truth has no valid pixel to score against; give a mask with at least one pixel "
+            "where the truth is a number."
+        )
+    channels = zip(predicted, true, counted, ranges, strict=True)
+    return [_score_channel(Channel(*channel), full) for channel in channels]
+
+
+def mean_scores(
+    scores: Iterable[Mapping[str, float]], weights: Iterable[float] | None = None
+) -> dict[str, float]:
+    """Average sets of scores with the same keys; NaN does not count, unless all are NaN.
+
+    >>> mean_scores([{"l1": 1.0, "ssim": 0.5}, {"l1": 4.0, "ssim": float("nan")}], [2, 1])
+    {'l1': 2.0, 'ssim': 0.5}
+    """
+    sets = list(scores)
+    shares = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
+    if not sets or len(shares) != len(sets):
+        raise InputError(
+            f"The number of score sets is {len(sets)} and the number of weights {len(shares)}; "
+            "give at least one set, and one weight for each."
+        )
+    return {key: _weighted_mean([s[key] for s in sets], shares) for key in sets[0]}
+
+
+def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    pairs = [(v, w) for v, w in zip(values, weights, strict=True) if w > 0 and not math.isnan(v)]
+    total = sum(weight for _, weight in pairs)
+    # Shares first: one value alone stays what it is, to the last digit.
+    return sum(value * (weight / total) for value, weight in pairs) if pairs else math.nan
+
+
+def _score_channel(channel: Channel, full: bool) -> dict[str, float]:
+    measures = _QUICK | _SLOW if full else _QUICK
+    predicted, true = channel.pixels
+    if true.size == 0 or not np.isfinite(predicted).all():
+        return dict.fromkeys(measures, math.nan)
+    return {key: measure(channel) for key, measure in measures.items()}
+
+
+def _mean_absolute_error(channel: Channel) -> float:
+    predicted, true = channel.pixels
+    return float(np.abs(predicted - true).mean())
+
+
+def _psnr(channel: Channel) -> float:
+    predicted, true = channel.pixels
+    if mean_squared_error(true, predicted) == 0:
+        return math.inf
+    return float(peak_signal_noise_ratio(true, predicted, data_range=channel.data_range))
+
+
+def _ssim(channel: Channel) -> float:
+    """Average over the windows that are valid as a whole; without a mask as scikit-image does."""
+    side = min(_SSIM_WINDOW, *channel.truth.shape)
+    side -= 1 - side % 2  # a window has a middle
+    if side < 3:
+        return math.nan
+    whole = ndimage.binary_erosion(channel.valid, np.ones((side, side)), border_value=0)
+    if not whole.any():
+        return math.nan
+    _, similarity = structural_similarity(
+        np.where(channel.valid, channel.truth, 0.0),
+        np.where(channel.valid, channel.prediction, 0.0),
+        win_size=side,
+        data_range=channel.data_range,
+        full=True,
+    )
+    return float(similarity[whole].mean())
+
+
+def _pearson(channel: Channel) -> float:
+    predicted, true = channel.pixels
+    if np.ptp(true) == 0 or np.ptp(predicted) == 0:
+        return math.nan
+    # Differences too small to be squared leave a variance of 0: that is constant, not an error.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.corrcoef(predicted, true)[0, 1])
+
+
+def _nrmse(channel: Channel) -> float:
+    predicted, true = channel.pixels
+    if np.ptp(true) == 0:
+        return math.nan
+    return float(normalized_root_mse(true, predicted, normalization="min-max"))
+
+
+def multiscale_similarity(channel: Channel) -> float:
+    """Return the MS-SSIM (Wang, Simoncelli & Bovik, 2003), 1 at best.
+
+    The product over five scales of contrast and structure, each to the power of its weight, and of
+    the luminance at the coarsest. A negative mean counts as 0. NaN for a side below 176 pixels, and
+    where no window is valid as a whole.
+    """
+    if min(channel.truth.shape) < SMALLEST_MS_SSIM_SIDE:
+        return math.nan
+    valid = channel.valid
+    planes = [np.where(valid, plane, 0.0) for plane in (channel.truth, channel.prediction)]
+    product = 1.0
+    for scale, weight in enumerate(_MS_SSIM_WEIGHTS, start=1):
+        is_last = scale == len(_MS_SSIM_WEIGHTS)
+        whole = ndimage.minimum_filter(valid, _MS_SSIM_WINDOW, mode="constant", cval=False)
+        if not whole.any():
+            return math.nan
+        _, similarity = structural_similarity(
+            *planes,
+            data_range=channel.data_range,
+            gaussian_weights=True,
+            sigma=_MS_SSIM_SIGMA,
+            use_sample_covariance=False,
+            K1=_LUMINANCE if is_last else _NO_LUMINANCE,
+            full=True,
+        )
+        product *= max(0.0, float(similarity[whole].mean())) ** weight
+        if not is_last:
+            planes = [_halve(plane) for plane in planes]
+            valid = _halve(valid.astype(np.float64)) == 1
+    return product
+
+
+def _halve(plane: NDArray[Any]) -> Plane:
+    """Average 2 x 2 pixels; an odd last row or column is left out."""
+    height, width = (length - length % 2 for length in plane.shape)
+    return np.asarray(downscale_local_mean(plane[:height, :width], (2, 2)))
+
+
+def radial_spectrum(image: Plane, valid: Mask) -> tuple[Plane, Plane]:
+    """Average the power spectrum over all directions (Durall et al., 2020).
+
+    Return N frequencies in cycles per pixel, up to 0.5, and N powers in squared units of the image
+    per pixel; N is half the shorter side.
+
+    >>> waves = np.sin(2 * np.pi * np.arange(32) / 4) * np.ones((32, 1))
+    >>> frequencies, powers = radial_spectrum(waves, np.ones((32, 32), bool))
+    >>> float(frequencies[powers.argmax()])
+    0.25
+    """
+    height, width = image.shape
+    side = min(height, width)
+    # Borders that do not fit each other would add power along the axes: a Hann window fades them.
+    window = np.outer(np.hanning(height), np.hanning(width))
+    centred = np.where(valid, image - image[valid].mean(), 0.0)
+    power = np.abs(fft.fft2(centred * window)) ** 2 / (window**2).sum()
+    radius = np.hypot(fft.fftfreq(height)[:, np.newaxis], fft.fftfreq(width))
+    ring = np.rint(radius * side).astype(np.intp).ravel()
+    count = side // 2
+    totals = np.bincount(ring, power.ravel())[1 : count + 1]
+    return np.arange(1, count + 1) / side, totals / np.bincount(ring)[1 : count + 1]
+
+
+def spectrum_distance(channel: Channel) -> float:
+    """Return the log-spectral distance (Gray & Markel, 1976) in dB, 0 at best.
+
+    The root mean square, over frequencies, of the difference of the powers in dB. NaN where
+    prediction or truth is constant, or a side is below 8 pixels.
+    """
+    is_small = min(channel.truth.shape) < SMALLEST_SPECTRUM_SIDE
+    if is_small or not all(np.ptp(values) > 0 for values in channel.pixels):
+        return math.nan
+    planes = channel.prediction, channel.truth
+    predicted, true = (radial_spectrum(plane, channel.valid)[1] for plane in planes)
+    floor = _POWER_FLOOR * true.max()
+    if floor == 0:
+        return math.nan
+    levels = [10 * np.log10(np.maximum(power, floor)) for power in (predicted, true)]
+    return float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
+
+
+def _as_planes(image: ArrayLike, what: str) -> Plane:
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"The {what} holds {array.dtype} values; give numbers.")
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise InputError(
+            f"The {what} has shape {array.shape}; give an image of (height, width) or "
+            "(channels, height, width) with at least one pixel."
+        )
+    planes = array if array.ndim == 3 else array[np.newaxis]
+    return planes.astype(np.float64)
+
+
+def _broadcast_mask(valid: ArrayLike, shape: tuple[int, ...]) -> Mask:
+    try:
+        return np.broadcast_to(np.asarray(valid, dtype=bool), shape)
+    except ValueError:
+        raise InputError(
+            f"The mask of valid pixels has shape {np.shape(valid)}, which does not fit images of "
+            f"shape {shape}; give one of the images' height and width."
+        ) from None
+
+
+def _checked_ranges(data_range: float | Sequence[float], channels: int) -> list[float]:
+    ranges = np.asarray(data_range, dtype=np.float64)
+    if ranges.shape not in ((), (channels,)) or not (np.isfinite(ranges) & (ranges > 0)).all():
+        raise InputError(
+            f"The data range is {data_range}; give one positive number, or one for each channel "
+            f"(channels: {channels})."
+        )
+    return [float(value) for value in np.broadcast_to(ranges, (channels,))]
+
+
+_QUICK: dict[str, Callable[[Channel], float]] = {
+    "l1": _mean_absolute_error,
+    "psnr": _psnr,
+    "ssim": _ssim,
+    "pearson": _pearson,
+    "nrmse": _nrmse,
+}
+_SLOW: dict[str, Callable[[Channel], float]] = {
+    "ms_ssim": multiscale_similarity,
+    "spectrum": spectrum_distance,
+}

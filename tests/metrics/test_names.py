@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_pix2pix.metrics.images import image_scores
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.names import describe_score, primary_metric
+
+
+def test_primary_metric_is_that_of_the_kind():
+    assert primary_metric({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
+    assert primary_metric({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
+
+
+def test_every_image_score_has_a_title_of_its_own():
+    image = np.random.default_rng(0).random((16, 16))
+    keys = image_scores(image, image, data_range=1, full=True)
+    titles = {describe_score(key).title for key in keys}
+    assert len(titles) == len(keys)
+    assert not any(title.startswith("Dice of class") for title in titles)
+
+
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_every_label_score_has_a_title_of_its_own(kind):
+    labels = np.arange(4).reshape(2, 2)
+    keys = pool_label_scores([label_counts(labels, labels, kind=kind)], full=True)
+    assert len({describe_score(key).title for key in keys}) == len(keys)
+
+
+def test_names_are_imported_without_numpy():
+    code = "import sys, napari_pix2pix.metrics.names; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
