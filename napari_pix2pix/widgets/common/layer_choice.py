@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 from napari_pix2pix.widgets.common.fields import Choice
 
 if TYPE_CHECKING:
+    from napari.components import LayerList
     from napari.layers import Layer
 
 PREVIEW = "napari-pix2pix preview"  # metadata key of preview layers, which are never offered
@@ -42,6 +43,14 @@ def is_shapes(layer: Layer) -> bool:
     from napari.layers import Shapes
 
     return isinstance(layer, Shapes)
+
+
+def insert_inactive(layers: LayerList, index: int, layer: Layer) -> None:
+    """Insert a layer; the active one stays active, so that the next run takes that."""
+    active = unwrapped(layers.selection.active)
+    layers.insert(index, layer)
+    if active is not None:
+        layers.selection.active = active
 
 
 class LayerChoice(Choice):

@@ -20,7 +20,7 @@ from napari_pix2pix.napari_layers import (
     output_layer,
     trained_look,
 )
-from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -216,12 +216,8 @@ class Result:
 
     def _insert(self, layer: Layer, *, above: Layer) -> None:
         layers = self._viewer.layers
-        active = unwrapped(layers.selection.active)
         index = layers.index(above) + 1 if above in layers else len(layers)
-        layers.insert(index, layer)
-        # The source stays active, so that the next run translates it, not its result.
-        if active is not None:
-            layers.selection.active = active
+        insert_inactive(layers, index, layer)
 
     def _remove(self, layer: Layer) -> None:
         if layer in self._viewer.layers:
