@@ -1,11 +1,24 @@
-"""Plots in the colours of the viewer's theme."""
+"""Plots in the colours of the viewer's theme, and tables of scores."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pix2pix.errors import rounded
+from napari_pix2pix.metrics.names import describe_score
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -60,3 +73,57 @@ class ThemedPlots(QWidget):
                 axis.setPen(text)
                 axis.setTextPen(text)
             plot.viewport().update()
+
+
+_COLUMNS = {"prediction": "Prediction", "baseline": "Baseline"}
+
+
+class ScoreTable(QTableWidget):
+    """One row for each score; the prediction's beside the baseline's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip("A useful model has better scores than the baseline")
+        # In a header that the style draws, the text stands lower than that of the cells.
+        self.setStyleSheet("QHeaderView::section { border: none }")
+        self.hide()
+
+    def show_scores(
+        self, scores: Mapping[str, Mapping[str, float]], names: Sequence[str] | None = None
+    ) -> None:
+        """Show some scores, by default all; with a baseline only if there is one."""
+        predictors = [key for key in _COLUMNS if key in scores]
+        names = list(scores["prediction"]) if names is None else names
+        self.setRowCount(len(names))
+        self.setColumnCount(len(predictors))
+        self.setHorizontalHeaderLabels([_COLUMNS[key] for key in predictors])
+        for row, name in enumerate(names):
+            label, tip, better = describe_score(name)
+            tip = f"{tip}; {better} is better"
+            title = QTableWidgetItem(label)
+            title.setToolTip(tip)
+            self.setVerticalHeaderItem(row, title)
+            for column, key in enumerate(predictors):
+                self.setItem(row, column, _cell(scores[key].get(name, math.nan), tip))
+        self._fit()
+        self.show()
+
+    def _fit(self) -> None:
+        columns, rows = self.horizontalHeader(), self.verticalHeader()
+        assert columns is not None
+        assert rows is not None
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        height = columns.sizeHint().height() + rows.length() + 2 * self.frameWidth()
+        self.setFixedHeight(height)
+
+
+def _cell(value: float, tip: str) -> QTableWidgetItem:
+    text = "–" if math.isnan(value) else rounded(value, 4)
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    item.setToolTip(tip)
+    return item

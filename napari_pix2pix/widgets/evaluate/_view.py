@@ -1,29 +1,21 @@
-"""The controls of the Evaluate dock, its table of scores and its scatter plot."""
+"""The controls of the Evaluate dock, and its scatter plot."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
     QWidget,
 )
 
-from napari_pix2pix.errors import rounded
-from napari_pix2pix.metrics.names import describe_score
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.common.fields import Choice, push_button
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
-from napari_pix2pix.widgets.common.plots import ThemedPlots
+from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -65,58 +57,6 @@ class Scatter(ThemedPlots):
         self._diagonal = pg.PlotDataItem(pen=pen)
         plot.addItem(self._points)
         plot.addItem(self._diagonal)
-
-
-_COLUMNS = {"prediction": "Prediction", "baseline": "Baseline"}
-
-
-class ScoreTable(QTableWidget):
-    """One row for each score; the prediction's beside the baseline's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setToolTip("Scores of the pixels inside the mask. A useful model beats the baseline.")
-        # In a header that the style draws, the text stands lower than that of the cells.
-        self.setStyleSheet("QHeaderView::section { border: none }")
-        self.hide()
-
-    def show_scores(self, scores: Mapping[str, Any]) -> None:
-        """Show the scores of all images or of one, with a baseline only if there is one."""
-        predictors = [key for key in _COLUMNS if key in scores]
-        names = list(scores["prediction"])
-        self.setRowCount(len(names))
-        self.setColumnCount(len(predictors))
-        self.setHorizontalHeaderLabels([_COLUMNS[key] for key in predictors])
-        for row, name in enumerate(names):
-            label, tip, better = describe_score(name)
-            tip = f"{tip}; {better} is better"
-            title = QTableWidgetItem(label)
-            title.setToolTip(tip)
-            self.setVerticalHeaderItem(row, title)
-            for column, key in enumerate(predictors):
-                self.setItem(row, column, _cell(scores[key].get(name, math.nan), tip))
-        self._fit()
-        self.show()
-
-    def _fit(self) -> None:
-        columns, rows = self.horizontalHeader(), self.verticalHeader()
-        assert columns is not None
-        assert rows is not None
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        height = columns.sizeHint().height() + rows.length() + 2 * self.frameWidth()
-        self.setFixedHeight(height)
-
-
-def _cell(value: float, tip: str) -> QTableWidgetItem:
-    text = "–" if math.isnan(value) else rounded(value, 4)
-    item = QTableWidgetItem(text)
-    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    item.setToolTip(tip)
-    return item
 
 
 _KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}

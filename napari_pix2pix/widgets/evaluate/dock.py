@@ -94,7 +94,7 @@ class EvaluateDock(ModelDock):
         return self._view.picker.model if self._view.what.currentData() else None
 
     @property
-    def mask(self) -> Layer | None:
+    def mask(self) -> Layer | None:  # type: ignore[override]  # QWidget has another
         """The layer of the mask, or None."""
         return self._view.mask.layer
 
@@ -149,8 +149,8 @@ class EvaluateDock(ModelDock):
         request.pair()
         self._view.say("")
         self._request = request
-        device = read_settings().device
-        device = None if device == "auto" else device
+        preferred = read_settings().device
+        device = None if preferred == "auto" else preferred
         self._view.progress.begin("Evaluating")
         self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()
@@ -239,12 +239,13 @@ class EvaluateDock(ModelDock):
     def _request_of(self, *, copy: Copy) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
+        prediction = None if by_model else view.prediction.layer
         truth, sources = view.truth.layer, view.sources.layers
         if by_model and self.model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         if by_model and not sources:
             raise InputError("Choose the source that the model translates.")
-        if not by_model and view.prediction.layer is None:
+        if not by_model and prediction is None:
             raise InputError("Choose the layer of the prediction.")
         if truth is None:
             raise InputError("Choose the layer of the truth.")
@@ -256,7 +257,7 @@ class EvaluateDock(ModelDock):
             given = as_trained(given, card.source_codec.layout)
         return EvaluationRequest(
             truth=truths[0],
-            prediction=None if by_model else snapshot(view.prediction.layer, copy=copy),
+            prediction=None if prediction is None else snapshot(prediction, copy=copy),
             model=self.model,
             card=card,
             sources=given,
@@ -264,7 +265,7 @@ class EvaluateDock(ModelDock):
             condition=view.condition.value if by_model else None,
             kind=view.kind.currentData(),
             segments=self.segments,
-            record={} if by_model else view.prediction.layer.metadata.get(KEY, {}),
+            record={} if prediction is None else prediction.metadata.get(KEY, {}),
         )
 
     def _take_model(self) -> None:
