@@ -46,6 +46,7 @@ LIBRARIES: dict[str, set[str]] = {
 DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy"}
 DESKTOP |= {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 NOT_BEFORE_NEEDED = {"distributed", "onnx", "matplotlib", "ome_zarr", "npe2"}
+NOT_IMPORTED = {"imagecodecs": "tifffile needs it to read and write compressed files"}
 OTHER_NAMES = {"skimage": "scikit-image", "yaml": "pyyaml"}  # of the distributions that hold them
 
 
@@ -171,15 +172,30 @@ def test_module_of_its_room_alone_has_an_underscore(name: str) -> None:
         assert is_face, "only its own room imports it: let its name begin with an underscore"
 
 
-def test_imported_libraries_are_dependencies() -> None:
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = project["project"]["dependencies"]
-    wanted += project["project"]["optional-dependencies"]["distributed"]  # imported in functions
-    declared = {re.split(r"[\[<>=!~ ]", d)[0] for d in wanted}
+def declared_libraries(*extras: str) -> set[str]:
+    """Return the names of the dependencies in pyproject.toml."""
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    return {re.split(r"[\[<>=!~ ]", requirement)[0] for requirement in wanted}
+
+
+def imported_libraries() -> set[str]:
+    """Return the names of the distributions that the package imports, in functions too."""
     sources = [path.read_text(encoding="utf-8") for path in SOURCES]
     tops = {found.top for source in sources for found in find_imports(ast.parse(source))}
     tops -= {*sys.stdlib_module_names, "napari_pix2pix"}
-    assert {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops} <= declared
+    return {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops}
+
+
+def test_imported_libraries_are_dependencies() -> None:
+    assert imported_libraries() <= declared_libraries("distributed")  # imported in functions
+
+
+def test_dependencies_are_imported() -> None:
+    assert declared_libraries("distributed") - imported_libraries() == set(NOT_IMPORTED)
 
 
 @pytest.mark.parametrize(

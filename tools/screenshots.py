@@ -108,7 +108,7 @@ def train(data: Path, theme: str, minutes: float) -> None:
     wait(lambda: not dock.view.status.state.is_busy)
     wait(dock.view.status.train.isEnabled)
     picture(viewer, f"train-done-{theme}")
-    QTest.mouseClick(dock.view.form.advanced_section.heading, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(dock.view.form.advanced_section.toggleButton(), Qt.MouseButton.LeftButton)
     QTest.qWait(600)
     dock.view.body.verticalScrollBar().setValue(dock.view.form.advanced_section.y() - 60)
     picture(viewer, f"train-advanced-{theme}")

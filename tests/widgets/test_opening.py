@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 
-@pytest.mark.parametrize("module", ["apply_dock", "evaluate_dock", "train_dock"])
+@pytest.mark.parametrize("module", ["apply.dock", "evaluate.dock", "train.dock"])
 def test_dock_is_there_without_the_heavy_libraries(module):
     code = (
         "import sys, napari\n"
@@ -39,7 +39,7 @@ def test_open_train_dock_waits_for_a_thread_to_import_pytorch():
     assert done.stdout.split() == ["end"], done.stderr
 
 
-@pytest.mark.parametrize("name", ["apply_dock.ApplyDock", "evaluate_dock.EvaluateDock"])
+@pytest.mark.parametrize("name", ["apply.dock.ApplyDock", "evaluate.dock.EvaluateDock"])
 def test_dock_shows_no_window_of_its_own(make_napari_viewer_proxy, monkeypatch, name):
     shown = []
 

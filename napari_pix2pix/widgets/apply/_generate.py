@@ -1,105 +1,89 @@
-"""Images of noise and a condition, for models without a source: what is asked, and the work."""
+"""Images of noise and a condition, for models without a source: the form, and the work."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_pix2pix.data.lazy_image import EmptyImage
-from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import load_known
-from napari_pix2pix.widgets.common.fields import Number
+from napari_pix2pix.widgets.common.forms import OptionsForm, make_editor
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 
-_FIELDS = {
-    "images": ("Images", 1, "How many images: frames of one layer"),
-    "height": ("Height", 1, "Height of each image in pixels"),
-    "width": ("Width", 1, "Width of each image in pixels"),
-    "seed": ("Seed", 0, "The same seed gives the same images, however many there are"),
-}
+
+class GenerateOptions(BaseModel):
+    """What the form asks for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int = Field(4, title="Images", ge=1, description="How many images: frames of one layer")
+    height: int = Field(256, title="Height", ge=1, description="Height of each image in pixels")
+    width: int = Field(256, title="Width", ge=1, description="Width of each image in pixels")
+    seed: int = Field(
+        0,
+        title="Seed",
+        ge=0,
+        description="The same seed gives the same images, however many there are",
+    )
 
 
-@dataclass(frozen=True)
-class GenerateRequest:
-    """What is to be made; as `Translator.sample` is called with."""
+class GenerateRequest(GenerateOptions):
+    """The images to make, with the options of `Translator.sample`."""
 
-    images: int
-    height: int
-    width: int
-    seed: int
     condition: Hashable = None
     device: str | None = None
 
 
 class Made(NamedTuple):
-    """How far it is: images or frames that are done, and all."""
+    """Progress: how many images or frames are done, of how many."""
 
     done: int
     total: int
 
 
-class GenerateForm(QWidget):
-    """Fields for what is to be made.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Another number is shown.
-    """
-
-    changed = Signal()
+class GenerateForm(OptionsForm):
+    """Editors for the images to make."""
 
     def __init__(self) -> None:
-        super().__init__()
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        self._numbers = {}
-        for name, (label, least, tip) in _FIELDS.items():
-            number = Number(integer=True)
-            number.setMinimum(least)
-            number.setObjectName(name)
-            number.setToolTip(tip)
-            number.valueChanged.connect(self.changed)
-            form.addRow(label, number)
-            self._numbers[name] = number
-        self.set_values(images=4, height=256, width=256, seed=0)
-
-    def set_values(self, **values: int) -> None:
-        """Show other numbers; names are those of `GenerateRequest`."""
-        for name, value in values.items():
-            self._numbers[name].setValue(value)
+        fields = GenerateOptions.model_fields
+        super().__init__(make_editor(name, field) for name, field in fields.items())
+        self.set_values(GenerateOptions().model_dump())
 
     def fit(self, card: Card) -> None:
         """Begin with images twice as large as the patches of the training."""
-        self.set_values(height=2 * card.config.patch, width=2 * card.config.patch)
+        self.set_values({"height": 2 * card.config.patch, "width": 2 * card.config.patch})
 
-    def wish(self, condition: Hashable, device: str | None) -> GenerateRequest:
-        """Return what is asked for."""
-        numbers = {name: int(number.value()) for name, number in self._numbers.items()}
-        return GenerateRequest(**numbers, condition=condition, device=device)
+    def request(self, condition: Hashable, device: str | None) -> GenerateRequest:
+        """Return what the form asks for."""
+        return GenerateRequest(**self.values(), condition=condition, device=device)
 
 
 def generate(
-    control: Control, known: ModelEntry, wish: GenerateRequest
+    control: Control, model: ModelEntry, request: GenerateRequest
 ) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
-    """Make images, and yield how far it is; returns those that are done and the model's hash."""
-    translator = load_known(known)
-    own = translator.detached_copy()  # another dock may use the model meanwhile
-    planes, made = EmptyImage(wish.height, wish.width), []
-    how: dict[str, Any] = {"condition": wish.condition, "device": wish.device}
-    for number in range(wish.images):
+    """Make images and yield the progress; returns the images made and the model's hash, or None."""
+    from napari_pix2pix.inference.stochastic import sample_seed  # imports torch
+
+    translator = load_known(model)
+    copy = translator.detached_copy()  # another dock may use the model meanwhile
+    empty = EmptyImage(request.height, request.width)
+    images: list[np.ndarray] = []
+    for number in range(request.images):
         if control.stopped:
             break
-        made.append(own.translate_planes(planes, 0, seed=sample_seed(wish.seed, number), **how))
-        yield Made(number + 1, wish.images)
-    if not made:
+        seed = sample_seed(request.seed, number)
+        images.append(
+            copy.translate_planes(
+                empty, 0, seed=seed, condition=request.condition, device=request.device
+            )
+        )
+        yield Made(number + 1, request.images)
+    if not images:
         return None
     layout = translator.target_codec.layout
-    return layout.assemble(np.stack(made), (len(made),)), translator.digest
+    return layout.assemble(np.stack(images), (len(images),)), translator.digest

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.fields import Choice
+from napari_pix2pix.widgets.common.elements import Choice
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
     LayersChoice,

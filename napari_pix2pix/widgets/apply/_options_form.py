@@ -4,108 +4,67 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
-
 from napari_pix2pix.inference.options import CallOptions
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.fields import Choice, Editor, Number
+from napari_pix2pix.widgets.common.forms import Editor, OptionsForm, make_editor
 
-_CHOICES: dict[str, dict[str, Any]] = {
-    "tile": {"automatic": None, "whole image": 0, "256": 256, "512": 512, "1024": 1024},
-    "device": {"as in Preferences": None, "cpu": "cpu", "cuda": "cuda", "mps": "mps"},
+# Texts and values to choose from, where any number or text would be too much.
+_CHOICES: dict[str, list[tuple[str, Any]]] = {
+    "tile": [("whole image", 0), ("256", 256), ("512", 512), ("1024", 1024)],
+    "device": [("cpu", "cpu"), ("cuda", "cuda"), ("mps", "mps")],
 }
+_NONE_TEXTS = {"tile": "automatic", "batch": "automatic", "device": "as in Preferences"}
 
 
-class OptionsForm(QWidget):
-    """Editors for the options; what a model has no use for is disabled.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Another value is shown.
-    """
-
-    changed = Signal()
+class PredictOptionsForm(OptionsForm):
+    """Editors for the options; those that a model has no use for are disabled."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._editors: dict[str, Editor] = {}
-        self._choices: dict[str, Choice] = {}
-        self._measures = False  # each image
-        layout = QFormLayout(self)
-        layout.setContentsMargins(8, 0, 0, 0)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name, field in CallOptions.model_fields.items():
-            widget = self._choice(name) if name in _CHOICES else self._editor(name)
-            widget.setToolTip(field.description or "")
-            widget.setObjectName(name)
-            layout.addRow(name, widget)
-            label = layout.labelForField(widget)
-            if label is not None:
-                label.setToolTip(field.description or "")
+        super().__init__(_make_editor(name) for name in CallOptions.model_fields)
+        self._model_measures = False
         self.set_options(CallOptions())
 
     def options(self) -> CallOptions:
-        """Return what is shown; what the model has no use for is left out."""
-        values = {name: editor.value() for name, editor in self._editors.items()}
-        values |= {name: choice.currentData() for name, choice in self._choices.items()}
-        defaults = CallOptions()
-        for name in values:
-            if not self._widget(name).isEnabled():
-                values[name] = getattr(defaults, name)
-        return CallOptions(**values)
+        """Return what is shown; the options that the model has no use for have their defaults."""
+        return CallOptions(**self.values())
 
     @property
     def whole(self) -> bool:
-        """Whether the network is given the whole image at once, as far as memory allows."""
+        """Whether the network takes the whole image at once, as far as memory allows."""
         options = self.options()
-        measures = self._measures or options.statistics == "image"
+        measures = self._model_measures or options.statistics == "image"
         return options.tile == 0 or (measures and options.tile is None)
 
     def set_options(self, options: CallOptions) -> None:
         """Show other options."""
-        for name, editor in self._editors.items():
-            editor.set_value(getattr(options, name))
-        for name, choice in self._choices.items():
-            value = getattr(options, name)
-            if choice.findData(value) < 0:
-                choice.addItem(str(value), value)
-            choice.setCurrentIndex(choice.findData(value))
+        self.set_values({name: getattr(options, name) for name in self.editors})
 
     def fit(self, card: Card) -> None:
-        """Disable what a model has no use for."""
+        """Disable the options that a model has no use for."""
         config = card.config
-        self._measures = config.norm in ("instance", "group")
-        self._allow("output", card.target_codec.kind == "image", "Labels have no float form.")
-        draws = config.noise_channels > 0 or config.dropout > 0
-        varies = card.target_codec.kind == "image" and draws
-        one = "Draws have a mean where targets are images and the model has noise or dropout."
-        self._allow("samples", varies, one)
+        self._model_measures = config.norm in ("instance", "group")
+        is_image = card.target_codec.kind == "image"
+        varies = is_image and (config.noise_channels > 0 or config.dropout > 0)
+        self._allow("output", is_image, "Labels have no float form.")
+        self._allow(
+            "samples",
+            varies,
+            "Draws have a mean where targets are images and the model has noise or dropout.",
+        )
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
-        widget = self._widget(name)
-        widget.setEnabled(allowed)
-        said = CallOptions.model_fields[name].description or ""
-        widget.setToolTip(said if allowed else why_not)
+        editor = self.editors[name]
+        editor.enabled = allowed
+        description = CallOptions.model_fields[name].description or ""
+        editor.tooltip = description if allowed else why_not
 
-    def _widget(self, name: str) -> QWidget:
-        return self._choices[name] if name in self._choices else self._editors[name].widget
 
-    def _editor(self, name: str) -> QWidget:
-        editor = Editor(CallOptions.model_fields[name])
-        editor.changed.connect(self.changed)
-        if isinstance(editor.widget, Number) and name != "samples":
-            editor.widget.setSpecialValueText("automatic" if name == "batch" else "not set")
-        self._editors[name] = editor
-        return editor.widget
-
-    def _choice(self, name: str) -> QWidget:
-        choice = Choice()
-        for text, value in _CHOICES[name].items():
-            choice.addItem(text, value)
-        choice.currentIndexChanged.connect(self.changed)
-        self._choices[name] = choice
-        return choice
+def _make_editor(name: str) -> Editor:
+    return make_editor(
+        name,
+        CallOptions.model_fields[name],
+        none_text=_NONE_TEXTS.get(name, "not set"),
+        choices=_CHOICES.get(name),
+    )

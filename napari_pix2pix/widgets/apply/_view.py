@@ -6,10 +6,9 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
 from napari_pix2pix.widgets.apply._generate import GenerateForm
 from napari_pix2pix.widgets.apply._layers_form import LayersForm
-from napari_pix2pix.widgets.apply._options_form import OptionsForm
+from napari_pix2pix.widgets.apply._options_form import PredictOptionsForm
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.elements import Section, Sentence
-from napari_pix2pix.widgets.common.fields import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
 
 _APPLY = "Translate the layers; the result appears beside them"
@@ -39,7 +38,7 @@ class ApplyView(ModelView):
             "When it is done, the result takes the source's data where kind and channels match; "
             "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
         )
-        self.options = OptionsForm()
+        self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
         self._heading = _heading("Layers")
         self.generate = GenerateForm()

@@ -285,7 +285,8 @@ class ApplyDock(ModelDock):
         model, card = self.model, self.card
         assert model is not None
         assert card is not None
-        wish = self._view.generate.wish(self.condition, self._with_device(CallOptions()).device)
+        device = self._with_device(CallOptions()).device
+        request = self._view.generate.request(self.condition, device)
 
         def make(found: tuple[Any, str]) -> Any:
             images, digest = found
@@ -293,7 +294,7 @@ class ApplyDock(ModelDock):
                 [],
                 model=model.name,
                 digest=digest,
-                condition=wish.condition,
+                condition=request.condition,
                 trained_on=card.summary,
                 scores=card.scores,
                 samples=len(images),
@@ -301,7 +302,7 @@ class ApplyDock(ModelDock):
             return made_layer(images, card.target_codec, record)
 
         self._begin_aside(
-            "Generating", lambda control: generate(control, model, wish), make, "Done."
+            "Generating", lambda control: generate(control, model, request), make, "Done."
         )
 
     def _begin_aside(self, text: str, work: Work, make: Callable[[Any], Any], said: str) -> None:

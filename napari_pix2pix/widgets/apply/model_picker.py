@@ -26,8 +26,7 @@ from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.apply.work import load_known
-from napari_pix2pix.widgets.common.elements import Sentence, pixmap
-from napari_pix2pix.widgets.common.fields import Choice
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, pixmap
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings

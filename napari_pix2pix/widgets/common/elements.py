@@ -1,37 +1,36 @@
-"""The part of a dock that scrolls, downwards only.
-
-A part of a dock that opens and closes by its heading.
-
-Sentences in a dock: as wide as the dock, as high as they need, gone when there is none.
-
-Pictures on labels.
-
-A bar that says how far work is and how long it will take, here and in napari's activity dock.
-"""
+"""What docks are built of: scroll areas, sections, sentences, pictures, bars, choices, buttons."""
 
 from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtGui import QImage, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
+    QComboBox,
     QFrame,
     QLabel,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
-    QVBoxLayout,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_pix2pix.napari_layers.activity import Activity
 
+RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
+
 _BY_USER = (QEvent.Type.MouseButtonPress, QEvent.Type.Wheel, QEvent.Type.KeyPress)
+_NO_LIMIT = 2**24 - 1  # Qt's largest height of a widget
+_STEPS = 1000  # of a progress bar
 
 
 class Scroll(QScrollArea):
-    """As wide as what is in it needs, so that nothing is cut off.
+    """Scrolls up and down only; it is as wide as its content needs, so that nothing is cut off.
 
     Parameters
     ----------
@@ -52,33 +51,32 @@ class Scroll(QScrollArea):
         bar = self.verticalScrollBar()
         assert bar is not None
         bar.rangeChanged.connect(self._show_wanted)
-        self._fit()
+        self._fit_width()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Grow with what is in it; leave it where it is once the user does something there."""
+        """Follow the content's width; scroll no more by itself once the user does something."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             if watched is self.widget():
-                self._fit()
+                self._fit_width()
         elif event is not None and event.type() in _BY_USER:
             self._wanted = None
         return super().eventFilter(watched, event)
 
     def show_soon(self, widget: QWidget) -> None:
-        """Scroll to a widget, and keep it in view while others take their places.
+        """Scroll to a widget and keep it in view, until the user clicks, scrolls or types here.
 
-        What a run leaves to be said comes later, from threads. It ends when the user does something
-        here.
+        What a run reports arrives later from threads, and would push the widget out of view.
         """
         self._wanted = widget
-        for one in self.findChildren(QWidget):
-            one.installEventFilter(self)
+        for child in self.findChildren(QWidget):
+            child.installEventFilter(self)
         self._soon.start(0)
 
     def _show_wanted(self) -> None:
         if self._wanted is not None:
             self.ensureWidgetVisible(self._wanted)
 
-    def _fit(self) -> None:
+    def _fit_width(self) -> None:
         inside, bar = self.widget(), self.verticalScrollBar()
         if inside is not None and bar is not None:
             width = inside.minimumSizeHint().width() + bar.sizeHint().width() + 4
@@ -86,57 +84,53 @@ class Scroll(QScrollArea):
                 self.setMinimumWidth(width)
 
 
-class Section(QWidget):
+class Section(QCollapsible):
     """A heading with an arrow, and below it what it opens.
+
+    superqt fixes the height of the content when it opens. This content may grow later, for
+    example by an error below a field. It opens without an animation, of which every step would
+    draw the whole window.
 
     Parameters
     ----------
     title : str
     content : QWidget
-    is_open : bool
-        Whether the content is shown at first.
     """
 
-    def __init__(self, title: str, content: QWidget, *, is_open: bool = False) -> None:
-        super().__init__()
-        self.heading = QToolButton()
-        self.heading.setText(title)
-        self.heading.setCheckable(True)
-        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.heading.setAutoRaise(True)
-        self.heading.setStyleSheet("QToolButton { text-align: left; border: none; padding: 2px 0 }")
-        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.heading.setToolTip(f"Show or hide: {title}")
-        self.content = content
-        layout = QVBoxLayout(self)
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__(title)
+        self.setDuration(0)
+        self.content().setParent(None)  # superqt's own, which is empty
+        self.setContent(content)
+        button = self.toggleButton()
+        button.setToolTip(f"Show or hide: {title}")
+        button.setStyleSheet("text-align: left; border: none; background: none; padding: 2px 0")
+        button.installEventFilter(self)
+        layout = self.layout()
+        assert layout is not None
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.heading)
-        layout.addWidget(content)
-        self.heading.toggled.connect(self._toggle)
-        self.heading.setChecked(is_open)
-        self._toggle(is_open)
+        self.toggled.connect(self._on_toggled)
+        self._draw_arrows()
+        self._on_toggled(False)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the content is shown."""
-        return self.heading.isChecked()
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
+        """Draw the arrows again in the text's colour, which the theme decides on."""
+        if a1 is not None and a1.type() == QEvent.Type.PaletteChange:
+            self._draw_arrows()
+        return False
 
-    def set_open(self, is_open: bool) -> None:
-        """Show or hide the content."""
-        self.heading.setChecked(is_open)
+    def _draw_arrows(self) -> None:
+        self.setExpandedIcon("▼")
+        self.setCollapsedIcon("▶")
 
-    def _toggle(self, is_open: bool) -> None:
-        arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
-        self.heading.setArrowType(arrow)
-        self.content.setVisible(is_open)
-
-
-RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
+    def _on_toggled(self, is_open: bool) -> None:
+        self.content().setMaximumHeight(_NO_LIMIT)
+        self.content().setVisible(is_open)  # the tab key passes by what is hidden
 
 
 class Sentence(QLabel):
-    """Text that wraps and can be selected; hidden while empty.
+    """Text that wraps and can be selected; hidden while it is empty.
 
     Parameters
     ----------
@@ -163,26 +157,23 @@ class Sentence(QLabel):
 
 
 def picture_label(picture: np.ndarray, height: int) -> QLabel:
-    """Return a label that shows a picture, uint8 (h, w, 3), so many pixels high."""
+    """Return a label with a picture, (H, W, 3) uint8, scaled to a height in pixels."""
     label = QLabel()
     label.setPixmap(pixmap(picture, height))
     return label
 
 
 def pixmap(picture: np.ndarray, height: int) -> QPixmap:
-    """Bring a picture, uint8 (h, w, 3), to the screen, so many pixels high."""
+    """Return a picture, (H, W, 3) uint8, as a pixmap, scaled to a height in pixels."""
     rows, columns, _ = picture.shape
     form = QImage.Format.Format_RGB888
     image = QImage(picture.tobytes(), columns, rows, 3 * columns, form).copy()
-    how = Qt.TransformationMode.FastTransformation
-    return QPixmap.fromImage(image).scaledToHeight(height, how)
-
-
-_STEPS = 1000
+    fast = Qt.TransformationMode.FastTransformation
+    return QPixmap.fromImage(image).scaledToHeight(height, fast)
 
 
 class ProgressRow(QProgressBar):
-    """Hidden while nothing is done.
+    """Bar of the work that goes on, here and in napari's activity dock; hidden while there is none.
 
     Parameters
     ----------
@@ -205,8 +196,9 @@ class ProgressRow(QProgressBar):
         self.show()
 
     def show_part(self, part: float, text: str) -> None:
-        """Show how far it is, from 0 to 1, and what to say beside."""
-        # Drawn once, since the whole window is drawn with it; first what napari draws at once.
+        """Show which part of the work is done, from 0 to 1, and a text."""
+        # The activity dock first, since napari draws it at once. Then this bar changes in one
+        # go, since each of its changes draws the whole window.
         self._activity.show(part, self._title)
         self.setUpdatesEnabled(False)
         self.setRange(0, _STEPS)
@@ -215,6 +207,64 @@ class ProgressRow(QProgressBar):
         self.setUpdatesEnabled(True)
 
     def finish(self) -> None:
-        """Nothing is done any more."""
+        """Hide the bar: the work is over."""
         self.hide()
         self._activity.end()
+
+
+class Choice(QComboBox):
+    """Combo box that leaves the wheel to the scroll area, and does not grow with its entries."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        share_width(self)
+        pass_wheel_on(self)
+
+    def text(self) -> str:
+        """Return the text of the closed box."""
+        return self.currentText()
+
+    def paintEvent(self, e: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw the text with dots where it is too long."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        assert style is not None
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        box = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self)
+        option.currentText = self.fontMetrics().elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, box.width() - 6
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
+def push_button(text: str, tip: str) -> QPushButton:
+    """Return a button with a tooltip."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
+
+
+def share_width(box: QComboBox) -> None:
+    """Let a combo box be as wide as the form lets it be, not as its longest entry."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def pass_wheel_on(widget: QWidget) -> None:
+    """Let the wheel scroll the dock while the mouse is over a widget, and not change its value."""
+    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    widget.installEventFilter(_WheelToParent(widget))
+
+
+class _WheelToParent(QObject):
+    """Event filter; Qt hands an event that was not accepted to the parent."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        if event is not None and event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)

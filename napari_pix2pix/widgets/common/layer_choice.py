@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QMouseEvent, QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
-from napari_pix2pix.widgets.common.fields import Choice
+from napari_pix2pix.widgets.common.elements import Choice
 
 if TYPE_CHECKING:
     from napari.components import LayerList

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QCheckBox,
     QWidget,
 )
 
 from napari_pix2pix.widgets.apply.model_card import Card
-from napari_pix2pix.widgets.common.fields import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, push_button
+from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
+from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -81,20 +82,11 @@ class EvaluateView(ModelView):
         self.mask.setToolTip(
             "Labels or Shapes: only the pixels inside are scored; without a mask, all"
         )
-        self.kind = Choice()
-        for text, value in _KINDS.items():
-            self.kind.addItem(text, value)
-        self.kind.setToolTip("What the values of the truth mean; the scores depend on it")
-        self.difference = QCheckBox("Add the difference as a layer")
-        self.difference.setToolTip(
-            "Prediction minus truth. For labels: 1 is only in the prediction, 2 only in the truth, "
-            "3 is another class"
-        )
-        self.difference.setChecked(True)
-        self.segments = QCheckBox("Score objects found by Otsu's threshold")
-        self.segments.setToolTip(
-            "Compare bright objects in prediction and truth; for images of one channel"
-        )
+        fields = EvaluateOptions.model_fields
+        self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
+        self.difference = make_editor("difference", fields["difference"])
+        self.difference.value = True
+        self.segments = make_editor("segments", fields["segments"])
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
         self.table = ScoreTable()
@@ -111,7 +103,7 @@ class EvaluateView(ModelView):
         self.lay_out(
             parent,
             [
-                *(self.problem, self.form, self.difference, self.segments),
+                *(self.problem, self.form, self.difference.native, self.segments.native),
                 *(self.image, self.table, self.scatter),
             ],
             [],
@@ -123,7 +115,7 @@ class EvaluateView(ModelView):
         """Show the fields of a layer, or of a model."""
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
-        self.show_row(self.kind, not model)
+        self.show_row(self.kind.native, not model)
         self.picker.setVisible(model)
         self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
@@ -165,7 +157,7 @@ class EvaluateView(ModelView):
             "Truth": self.truth,
             "Mask": self.mask,
             "Condition": self.condition,
-            "Values are": self.kind,
+            self.kind.label: self.kind.native,
         }
         for label, field in rows.items():
             self.form.addRow(label, field)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_pix2pix.data.gray import as_taken
 from napari_pix2pix.data.layouts import Layout
@@ -24,6 +25,29 @@ if TYPE_CHECKING:
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
 _POINTS = 20_000  # of the scatter plot: more are slow to draw and show nothing new
+
+
+class EvaluateOptions(BaseModel):
+    """What the user can choose besides layers and models."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["auto", "image", "classes", "instances"] = Field(
+        "auto",
+        title="Values are",
+        description="What the values of the truth mean; the scores depend on it",
+    )
+    difference: bool = Field(
+        True,
+        title="Add the difference as a layer",
+        description="Prediction minus truth. For labels: 1 is only in the prediction, 2 only in "
+        "the truth, 3 is another class",
+    )
+    segments: bool = Field(
+        False,
+        title="Score objects found by Otsu's threshold",
+        description="Compare bright objects in prediction and truth; for images of one channel",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +67,8 @@ class EvaluationRequest:
         One layer, or several that are its channels; beside a prediction, for the baseline.
     mask : bool array, optional
     condition : hashable, optional
-    kind : {"auto", "image", "classes", "instances"}
-        What the truth's values mean; a model knows it.
-    segments : bool
-        Whether objects that Otsu's threshold finds in the images are scored, too.
+    options : EvaluateOptions
+        A model knows the kind itself.
     record : mapping
         What the metadata of the prediction's layer hold about its model.
     """
@@ -58,8 +80,7 @@ class EvaluationRequest:
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
     condition: Hashable = None
-    kind: Literal["auto", "image", "classes", "instances"] = "auto"
-    segments: bool = False
+    options: EvaluateOptions = field(default_factory=EvaluateOptions)
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> EvaluationRequest:
@@ -166,7 +187,7 @@ def evaluate_request(
     request = request.copied()
     case, facts = _make_case(request, device)
     opened, kind = case.pair, case.codec.kind
-    measures = Measures(segment_otsu if request.segments else None)
+    measures = Measures(segment_otsu if request.options.segments else None)
     measures.check(kind, has_labels=False)
     image_scores, differences, points = [], [], []
     # The scatter plot's points are spread over all frames.
@@ -244,7 +265,7 @@ def _make_case(
     codec, _ = infer_codec(
         [truth for truth, _ in truths],
         [valid for _, valid in truths],
-        kind=request.kind,
+        kind=request.options.kind,
         method="percentile",
         layout=opened.target.layout,
         what="target",

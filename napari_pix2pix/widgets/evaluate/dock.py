@@ -19,6 +19,7 @@ from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
+    EvaluateOptions,
     EvaluationRequest,
     Result,
     evaluate_request,
@@ -105,20 +106,20 @@ class EvaluateDock(ModelDock):
     @property
     def adds_difference(self) -> bool:
         """Whether the difference is added as a layer."""
-        return self._view.difference.isChecked()
+        return bool(self._view.difference.value)
 
     @adds_difference.setter
     def adds_difference(self, value: bool) -> None:
-        self._view.difference.setChecked(value)
+        self._view.difference.value = value
 
     @property
     def segments(self) -> bool:
         """Whether objects that Otsu's threshold finds in the images are scored, too."""
-        return self._view.segments.isChecked()
+        return bool(self._view.segments.value)
 
     @segments.setter
     def segments(self, value: bool) -> None:
-        self._view.segments.setChecked(value)
+        self._view.segments.value = value
 
     @property
     def running(self) -> bool:
@@ -201,8 +202,9 @@ class EvaluateDock(ModelDock):
         view.picker.changed.connect(self._take_model)
         for choice in (view.prediction, view.truth, view.sources, view.mask):
             choice.changed.connect(self._check_soon)
-        for combo in (view.what, view.kind, view.condition):
+        for combo in (view.what, view.condition):
             combo.currentIndexChanged.connect(self._check_soon)
+        view.kind.changed.connect(self._check_soon)
         view.image.currentIndexChanged.connect(view.show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
@@ -263,8 +265,9 @@ class EvaluateDock(ModelDock):
             sources=given,
             mask=None if self.mask is None else mask_of(self.mask, truths[0]),
             condition=view.condition.value if by_model else None,
-            kind=view.kind.currentData(),
-            segments=self.segments,
+            options=EvaluateOptions(
+                kind=view.kind.value, difference=self.adds_difference, segments=self.segments
+            ),
             record={} if prediction is None else prediction.metadata.get(KEY, {}),
         )
 

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Sentence
-from napari_pix2pix.widgets.common.fields import Editor
+from napari_pix2pix.widgets.common.forms import Editor, make_editor, make_label
 
-LABELS = 84  # pixels for the labels of forms, so that they are aligned with each other
+LABELS = 84  # width of the labels in pixels, the same in all forms, so that their editors align
 _LONG_LABELS = 104
 
 # A heading stands above the first field of its part that a form has.
@@ -26,10 +26,11 @@ _PARTS = {
     "Objective": ("adversarial", "class_weights"),
     "Optimisation": ("learning_rate", "keep"),
 }
+_NONE_TEXTS = {"discriminator_norm": "same as generator"}
 
 
 class ConfigForm(QWidget):
-    """Editors for some fields, beside each a button that resets it and below it what is wrong.
+    """Editors for some fields; each has a button that resets it and a line for its error.
 
     Parameters
     ----------
@@ -48,28 +49,28 @@ class ConfigForm(QWidget):
 
     def __init__(self, names: Sequence[str], *, headings: bool = True) -> None:
         super().__init__()
-        self._defaults: dict[str, Any] = {}
-        self._found: dict[str, Any] = {}
-        self._wanted: dict[str, Any] = {}
+        self._preset_values: dict[str, Any] = {}
+        self._inferred: dict[str, Any] = {}
+        self._set_by_user: dict[str, Any] = {}
         self._rows = {name: _Row(name) for name in names}
         self._lay_out(headings)
         for row in self._rows.values():
-            row.changed.connect(self._take)
+            row.changed.connect(self._on_row_changed)
             row.reset_wanted.connect(self.reset)
         self.set_preset("light")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields that it has."""
+        """The fields that the form has."""
         return tuple(self._rows)
 
     def values(self) -> dict[str, Any]:
-        """Return the fields whose value is another than the preset's; only those count as set."""
-        return dict(self._wanted)
+        """Return the fields whose values differ from the defaults; only those count as set."""
+        return dict(self._set_by_user)
 
     def set_values(self, values: Mapping[str, Any]) -> None:
-        """Set the fields that the form has; those that are not given take the preset's values."""
-        self._wanted = {
+        """Set the fields that the form has; those that are not given take their defaults."""
+        self._set_by_user = {
             name: value
             for name, value in values.items()
             if name in self._rows and value != self._default(name)
@@ -79,24 +80,24 @@ class ConfigForm(QWidget):
 
     def set_value(self, name: str, value: Any) -> None:
         """Set one field, as the user would."""
-        self.set_values({**self._wanted, name: value})
+        self.set_values({**self._set_by_user, name: value})
 
     def reset(self, name: str) -> None:
-        """Let a field take the preset's value again."""
-        self.set_values({key: value for key, value in self._wanted.items() if key != name})
+        """Give a field its default again."""
+        self.set_values({key: value for key, value in self._set_by_user.items() if key != name})
 
     def set_preset(self, preset: str) -> None:
-        """Show another preset's values wherever nothing else was set."""
-        defaults = TrainConfig(preset=preset)
-        self._defaults = {name: getattr(defaults, name) for name in self._rows}
-        self._found = {}
-        self.set_values(self._wanted)
+        """Show a preset's values as the defaults; the fields that the user set stay."""
+        config = TrainConfig(preset=preset)
+        self._preset_values = {name: getattr(config, name) for name in self._rows}
+        self._inferred = {}
+        self.set_values(self._set_by_user)
 
-    def set_found(self, found: Mapping[str, Any]) -> None:
-        """Show what the pairs tell, such as no adversarial term for labels, as the default."""
-        kept = {name: value for name, value in found.items() if name in self._rows}
-        if kept != self._found:
-            self._found = kept
+    def set_inferred(self, values: Mapping[str, Any]) -> None:
+        """Show values inferred from the pairs as defaults, such as an adversarial weight of 0."""
+        inferred = {name: value for name, value in values.items() if name in self._rows}
+        if inferred != self._inferred:
+            self._inferred = inferred
             self._show_all()
 
     def editor(self, name: str) -> Editor:
@@ -104,12 +105,12 @@ class ConfigForm(QWidget):
         return self._rows[name].editor
 
     def show_error(self, sentence: str) -> bool:
-        """Say what is wrong below the field that the sentence begins with, or writes as field=.
+        """Show an error below the field that it begins with or names as ``field=``.
 
         Returns
         -------
         bool
-            Whether there is such a field in this form.
+            Whether this form has such a field.
         """
         self.clear_error()
         names = re.findall(r"^\w+|\b\w+(?==)", sentence)
@@ -119,27 +120,25 @@ class ConfigForm(QWidget):
         return name is not None
 
     def clear_error(self) -> None:
-        """Say nothing."""
+        """Hide the error."""
         for row in self._rows.values():
             row.error.say("")
 
     def _default(self, name: str) -> Any:
-        return self._found.get(name, self._defaults[name])
+        return self._inferred.get(name, self._preset_values[name])
 
     def _show_all(self) -> None:
         for name, row in self._rows.items():
-            row.editor.blockSignals(True)
-            row.editor.set_value(self._wanted.get(name, self._default(name)))
-            row.editor.blockSignals(False)
-            row.mark(name in self._wanted, self._default(name))
+            row.show_value(self._set_by_user.get(name, self._default(name)))
+            row.mark(name in self._set_by_user, self._default(name))
 
-    def _take(self, name: str) -> None:
-        value = self._rows[name].editor.value()
+    def _on_row_changed(self, name: str) -> None:
+        value = self._rows[name].editor.value
         if value == self._default(name):
-            self._wanted.pop(name, None)
+            self._set_by_user.pop(name, None)
         else:
-            self._wanted[name] = value
-        self._rows[name].mark(name in self._wanted, self._default(name))
+            self._set_by_user[name] = value
+        self._rows[name].mark(name in self._set_by_user, self._default(name))
         self.changed.emit()
 
     def _lay_out(self, headings: bool) -> None:
@@ -148,37 +147,35 @@ class ConfigForm(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
         width = _LONG_LABELS if headings else LABELS
-        # No gap before the buttons: while they are hidden, editors end where those of others do.
+        # No gap before the reset buttons: while they are hidden, the editors of all forms end
+        # at the same place.
         grid.setColumnMinimumWidth(0, width + grid.horizontalSpacing())
         grid.setHorizontalSpacing(0)
-        starts = _heading_of_each(list(self._rows)) if headings else {}
+        titles = _first_fields(list(self._rows)) if headings else {}
         for name, row in self._rows.items():
-            if name in starts:
-                title = QLabel(f"<b>{starts[name]}</b>")
+            if name in titles:
+                title = QLabel(f"<b>{titles[name]}</b>")
                 grid.addWidget(title, grid.rowCount(), 0, 1, 3)
             line = grid.rowCount()
             row.label.setFixedWidth(width)
             grid.addWidget(row.label, line, 0)
-            grid.addWidget(row.editor.widget, line, 1)
+            grid.addWidget(row.editor.native, line, 1)
             grid.addWidget(row.reset, line, 2)
             grid.addWidget(row.error, line + 1, 0, 1, 3)
 
 
 class _Row(QObject):
-    """One line of the form; its signals tell the field's name."""
+    """One line of the form; its signals carry the field's name."""
 
     changed = Signal(str)
     reset_wanted = Signal(str)
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
         field = TrainConfig.model_fields[name]
-        self.editor = Editor(field)
-        self.editor.widget.setObjectName(name)
-        self.label = QLabel(name.replace("_", " "))
+        self.editor = make_editor(name, field, none_text=_NONE_TEXTS.get(name, "not set"))
+        self.label = make_label(self.editor)
         self.label.setWordWrap(True)
-        self.label.setToolTip(field.description or "")
         self.reset = QToolButton()
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)
@@ -186,8 +183,13 @@ class _Row(QObject):
         self.editor.changed.connect(self._on_changed)
         self.reset.clicked.connect(self._on_reset)
 
+    def show_value(self, value: Any) -> None:
+        """Show a value that the user did not enter."""
+        with self.editor.changed.blocked():
+            self.editor.value = value
+
     def mark(self, is_set: bool, default: Any) -> None:
-        """Show that the value is not the default."""
+        """Show whether the value differs from the default."""
         self.reset.setVisible(is_set)
         self.reset.setToolTip(f"Back to {default}")
         font = self.label.font()
@@ -195,19 +197,19 @@ class _Row(QObject):
         self.label.setFont(font)
 
     def _on_changed(self) -> None:
-        self.changed.emit(self._name)
+        self.changed.emit(self.editor.name)
 
     def _on_reset(self) -> None:
-        self.reset_wanted.emit(self._name)
+        self.reset_wanted.emit(self.editor.name)
 
 
-def _heading_of_each(names: Sequence[str]) -> dict[str, str]:
+def _first_fields(names: Sequence[str]) -> dict[str, str]:
     """Return the headings by the first of ``names`` in each part of the config."""
-    every = list(TrainConfig.model_fields)
-    starts: dict[str, str] = {}
+    fields = list(TrainConfig.model_fields)
+    titles: dict[str, str] = {}
     for title, (first, last) in _PARTS.items():
-        part = every[every.index(first) : every.index(last) + 1]
+        part = fields[fields.index(first) : fields.index(last) + 1]
         inside = [name for name in names if name in part]
         if inside:
-            starts[inside[0]] = title
-    return starts
+            titles[inside[0]] = title
+    return titles

@@ -204,7 +204,7 @@ class TrainForm(QWidget):
         if self.basics.show_error(sentence):
             return
         if self.advanced.show_error(sentence):
-            self.advanced_section.set_open(True)
+            self.advanced_section.expand(animate=False)
             return
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.say_start_error(sentence)
@@ -221,16 +221,16 @@ class TrainForm(QWidget):
         notes = [*filter(None, shifts), *summary.notes]
         self.summary.say(summary.text)
         self.notes.say("\n".join(notes))
-        self.notes_section.heading.setText(f"Notes ({len(notes)})")
+        self.notes_section.setText(f"Notes ({len(notes)})")
         self.notes_section.setVisible(bool(notes))
-        self.notes.setVisible(self.notes_section.is_open)
-        found = {} if summary.start_config is None else summary.start_config.model_dump()
+        self.notes.setVisible(self.notes_section.isExpanded())
+        inferred = {} if summary.start_config is None else summary.start_config.model_dump()
         if summary.start_config is None and summary.config.target_kind != "image":
-            found = {"adversarial_weight": summary.config.adversarial_weight}
+            inferred = {"adversarial_weight": summary.config.adversarial_weight}
         if "adversarial_weight" in self.fields:
-            found.pop("adversarial_weight", None)
+            inferred.pop("adversarial_weight", None)
         for form in (self.basics, self.advanced):
-            form.set_found(found)
+            form.set_inferred(inferred)
         self.estimate.say(_estimate(summary))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
@@ -251,7 +251,7 @@ class TrainForm(QWidget):
 
         self.options.show_devices(devices)
         if not self._remembers:
-            suggested = suggest_fields(devices[0], self.options.preset.currentData())
+            suggested = suggest_fields(devices[0], self.options.preset.value)
             self.basics.set_values({**suggested, **self.basics.values()})
 
     def _recall(self) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair
@@ -21,7 +29,7 @@ from napari_pix2pix.napari_layers import (
     snapshot,
 )
 from napari_pix2pix.training.events import Preview, Region
-from napari_pix2pix.widgets.common.fields import Slider
+from napari_pix2pix.widgets.common.elements import pass_wheel_on
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
@@ -64,7 +72,8 @@ class LivePreview(QWidget):
         )
         self._where.offer(viewer.layers)
         self._step = QLabel()
-        self._slider = Slider(Qt.Orientation.Horizontal)
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        pass_wheel_on(self._slider)
         self._slider.setToolTip(
             "Look back at earlier previews. At the right end, the newest is shown."
         )

@@ -455,9 +455,9 @@ def test_useless_options_are_disabled(viewer, dock, labeller):
     options.set_options(CallOptions(tile=256))
     assert not options.whole
     for name in ("dropout", "statistics"):
-        assert not options.findChild(object, name).isEnabled()
+        assert not options.editors[name].enabled
     dock.set_model(models().remember(labeller, "labels"))
-    assert not options.findChild(object, "output").isEnabled()
+    assert not options.editors["output"].enabled
 
 
 # --- models --------------------------------------------------------------------------------------

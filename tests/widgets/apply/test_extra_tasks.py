@@ -47,7 +47,7 @@ def test_images_on_demand(viewer, dock, qtbot, maker):
     assert view.generate.isVisibleTo(dock)
     assert not view.layers.images.isVisibleTo(dock)
     dock.condition = "b"
-    view.generate.set_values(images=3, height=24, width=40, seed=5)
+    view.generate.set_values({"images": 3, "height": 24, "width": 40, "seed": 5})
     assert end_of(view.apply.click, dock, qtbot) == ("Done.", False)
     (layer,) = viewer.layers
     assert layer.name == "made [m, b]"
@@ -62,7 +62,7 @@ def test_images_on_demand(viewer, dock, qtbot, maker):
 @pytest.mark.usefixtures("in_step")
 def test_cancelled_images_that_are_done_are_kept(viewer, dock, qtbot, maker):
     dock.set_model(models().remember(maker, "m"))
-    dock._view.generate.set_values(images=9, height=24, width=24)
+    dock._view.generate.set_values({"images": 9, "height": 24, "width": 24})
     dock._side.progressed.connect(lambda *_: dock.cancel())
     end_of(dock.apply, dock, qtbot)
     (layer,) = viewer.layers

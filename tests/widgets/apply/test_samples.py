@@ -39,7 +39,7 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     dock.set_model(models().remember(noisy, "m"))
     dock.set_layers([source])
     dock.options = CallOptions(samples=3, seed=5, tile=32, batch=1)
-    assert dock._view.options.findChild(object, "samples").text() == "3"
+    assert dock._view.options.editors["samples"].box.text() == "3"
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     drawn = noisy(stack, samples=3, seed=5, output="float")
@@ -105,8 +105,8 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     with pytest.raises(InputError, match="replace none"):
         dock.apply()
     dock.options = CallOptions()
-    assert dock._view.options.findChild(object, "samples").text() == "1"
+    assert dock._view.options.editors["samples"].box.text() == "1"
     plain = train(image, 1 - image, dropout=0.0, **TINY)
     dock.set_model(models().remember(plain, "plain"))
-    assert not dock._view.options.findChild(object, "samples").isEnabled()
+    assert not dock._view.options.editors["samples"].enabled
     assert dock.options.samples == 1

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_pix2pix.widgets.common.elements import Scroll, Sentence
+from napari_pix2pix.widgets.common.elements import Scroll, Section, Sentence
 
 
 class Column:
@@ -98,3 +98,63 @@ def test_sentences_take_the_lines_that_they_need(qtbot: QtBot) -> None:
     assert needed > said.fontMetrics().height()
     assert said.height() == needed
     assert inside.height() == layout.heightForWidth(inside.width())
+
+
+class Shown:
+    """A section in a window, with a field and an error that comes later."""
+
+    def __init__(self) -> None:
+        self.field, self.error = QLineEdit(), Sentence(is_error=True)
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.addWidget(self.field)
+        layout.addWidget(self.error)
+        self.section = Section("Advanced", content)
+        self.window = QWidget()
+        outer = QVBoxLayout(self.window)
+        outer.addWidget(self.section)
+        outer.addStretch(1)
+        self.window.resize(200, 600)
+
+
+@pytest.fixture
+def shown(qtbot: QtBot) -> Shown:
+    made = Shown()
+    qtbot.addWidget(made.window)
+    with qtbot.waitExposed(made.window):
+        made.window.show()
+    return made
+
+
+def test_section_opens_and_closes_by_its_heading(shown: Shown, qtbot: QtBot) -> None:
+    heading = shown.section.toggleButton()
+    assert heading.toolTip() == "Show or hide: Advanced"
+    for is_open in (False, True, False):
+        assert shown.section.isExpanded() is is_open
+        assert shown.field.isVisible() is is_open  # else the tab key would find it
+        qtbot.mouseClick(heading, Qt.MouseButton.LeftButton)
+
+
+def test_open_section_grows_with_what_is_in_it(shown: Shown, qtbot: QtBot) -> None:
+    shown.section.expand(animate=False)
+    qtbot.wait(50)
+    height = shown.field.height()
+    shown.error.say("words that do not fit into a line " * 8)
+    qtbot.waitUntil(lambda: shown.error.height() == shown.error.heightForWidth(shown.error.width()))
+    assert shown.error.height() > 3 * shown.error.fontMetrics().height()
+    assert shown.field.height() == height
+
+
+def test_arrow_has_the_colour_of_the_text(shown: Shown, qtbot: QtBot) -> None:
+    for colour in ("#ff0000", "#00ff00"):
+        shown.window.setStyleSheet(f"QWidget {{ color: {colour} }}")
+        qtbot.wait(50)
+        icon = shown.section.toggleButton().icon()
+        image = icon.pixmap(icon.availableSizes()[0]).toImage()
+        places = [(x, y) for x in range(image.width()) for y in range(image.height())]
+        drawn = {
+            image.pixelColor(*place).name()
+            for place in places
+            if image.pixelColor(*place).alpha() > 200
+        }
+        assert drawn == {colour}

@@ -376,10 +376,10 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     model = dock.translator
     dock.view.form.reset_fields()
     dock.start_from = model
-    assert not dock.view.form.options.preset.isEnabled()
+    assert not dock.view.form.options.preset.enabled
     wait_until_ready(qtbot, dock)
     assert "Starts from a model" in dock.view.form.notes.text()
-    assert dock.view.form.advanced.editor("width").value() == 4  # the model's, and not the preset's
+    assert dock.view.form.advanced.editor("width").value == 4  # the model's, and not the preset's
     assert "width" not in dock.view.form.fields
     dock.set_fields(steps=3)
     dock.train()
@@ -389,7 +389,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     assert dock.translator.started_from["steps"] == 5
     dock.start_from = None
     wait_until_ready(qtbot, dock)
-    assert dock.view.form.advanced.editor("width").value() == TrainConfig().width
+    assert dock.view.form.advanced.editor("width").value == TrainConfig().width
 
 
 def test_model_that_does_not_fit_is_said_where_it_is_wrong(
@@ -572,7 +572,7 @@ def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> N
     assert not dock.view.status.train.isEnabled()
     wait_until_ready(qtbot, dock)
     assert "96" in dock.view.form.summary.text()
-    dock.view.form.basics.editor("patch").set_value(33)
+    dock.view.form.basics.editor("patch").value = 33
     assert not dock.view.status.train.isEnabled()
     qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip())
     with pytest.raises(ConfigError, match="patch should be"):
