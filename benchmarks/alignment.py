@@ -1,7 +1,7 @@
-"""What the alignment check says of real pairs, and of the same pairs moved apart.
+"""Test the alignment check on real pairs, as they are and with a shift that is added.
 
-Source and target are cropped by 12 px; the target's crop is moved by 3, 5 and 10 px up, down, left
-and right. What is found is compared with what is found without moving it. Part of
+Source and target are cropped by 12 px; the target's crop is shifted by 3, 5 and 10 px up, down,
+left and right. The estimate is compared with the one without the added shift. Part of
 ``benchmarks/pairs.py``.
 """
 
@@ -29,16 +29,22 @@ Row = dict[str, Any]
 
 
 def measure(folder: Path) -> dict[str, Row]:
-    """Look at every kind of pair."""
-    return {name: look_at(pairs) for name, pairs in real_pairs(folder)}
+    """Check every kind of pair."""
+    return {name: check_set(pairs) for name, pairs in real_pairs(folder)}
 
 
 def real_pairs(folder: Path) -> Iterator[tuple[str, list[Pair]]]:
-    """Name sets of pairs (..., Y, X); RGB has its channels in front."""
-    for name, what in (("fluorescence", "fluorescent nuclei"), ("histology", "stained tissue")):
+    """Yield names and sets of pairs (..., Y, X); RGB has its channels first."""
+    for name, description in (
+        ("fluorescence", "fluorescent nuclei"),
+        ("histology", "stained tissue"),
+    ):
         root = folder / f"nuclei_{name}/train"
         pairs, _ = read_pairs(root / "source", root / "target")
-        yield f"{what} and labels, {len(pairs)} images", [with_channels_first(p) for p in pairs]
+        yield (
+            f"{description} and labels, {len(pairs)} images",
+            [with_channels_first(p) for p in pairs],
+        )
     root = folder / "phase_to_fluorescence"
     phase = tifffile.imread(root / "source_phase_ZYX.tif")
     stains = tifffile.imread(root / "target_DAPI_MAP2_NFH_CYX.tif")
@@ -54,35 +60,37 @@ def real_pairs(folder: Path) -> Iterator[tuple[str, list[Pair]]]:
 
 
 def with_channels_first(pair: Pair) -> Pair:
-    """Read an image with its channels in front, so that Y and X are the last axes."""
+    """Read an image with its channels first, so that Y and X are the last axes."""
     opened = open_pair(pair)
     source, target, _ = opened.read(0, slice(0, opened.height), slice(0, opened.width))
     return Pair(source, target[0], channel_axis=(0, None))
 
 
-def look_at(pairs: list[Pair]) -> Row:
-    """Check a set as it is, and with each shift; errors in pixels."""
-    plain = check(pairs, (0, 0))
-    offset = [round(one, 3) for one in plain.offset] if plain.known else None
+def check_set(pairs: list[Pair]) -> Row:
+    """Check a set as it is, and with each added shift; errors in pixels."""
+    plain = check_shift(pairs, (0, 0))
+    offset = [round(value, 3) for value in plain.offset] if plain.known else None
     row: Row = {"offset": offset, "confidence": plain.confidence, "errors": {}}
     for distance in DISTANCES:
         shifts = [(distance * down, distance * right) for down, right in DIRECTIONS]
-        found = [check(pairs, shift) for shift in shifts]
+        estimates = [check_shift(pairs, shift) for shift in shifts]
         row["errors"][str(distance)] = [
-            round(math.dist(one.offset, np.add(plain.offset, shift)), 4) if one.known else None
-            for one, shift in zip(found, shifts, strict=True)
+            round(math.dist(estimate.offset, np.add(plain.offset, shift)), 4)
+            if estimate.known
+            else None
+            for estimate, shift in zip(estimates, shifts, strict=True)
         ]
     return row
 
 
-def check(pairs: list[Pair], shift: tuple[int, int]) -> Alignment:
-    """Measure what lies between source and target when the target is moved."""
-    opened = [open_pair(moved(pair, shift)) for pair in pairs]
+def check_shift(pairs: list[Pair], shift: tuple[int, int]) -> Alignment:
+    """Measure the offset of source and target when the target is shifted."""
+    opened = [open_pair(shift_target(pair, shift)) for pair in pairs]
     return check_alignment(opened, whole_areas(opened), seed=0)
 
 
-def moved(pair: Pair, shift: tuple[int, int]) -> Pair:
-    """Crop both images, so that the target lies ``shift`` away from where it lay."""
+def shift_target(pair: Pair, shift: tuple[int, int]) -> Pair:
+    """Crop both images, so that the target is shifted by ``shift``."""
     (down, right), m = shift, MARGIN
     height, width = pair.target.shape[-2:]
     target = pair.target[..., m - down : height - m - down, m - right : width - m - right]
@@ -90,25 +98,25 @@ def moved(pair: Pair, shift: tuple[int, int]) -> Pair:
 
 
 def as_table(rows: dict[str, Row]) -> list[str]:
-    """Write one line for each pair."""
+    """Return a Markdown table with one line for each set of pairs."""
     lines = [
         "",
-        "What the alignment check finds, as the images are and with shifts that are added: 3, 5",
-        "and 10 px in four directions each. An error is the distance in pixels from the estimate",
-        'without the shift; "-" where it can\'t tell.',
+        "What the alignment check finds, as the images are and with added shifts of 3, 5 and 10 px",
+        "in four directions each. An error is the distance in pixels from the estimate without the",
+        'added shift; "-" if the check cannot tell.',
         "",
         "| pair | offset as it is (confidence) | largest error at 3 px | 5 px | 10 px |",
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
-        where = "({:.1f}, {:.1f})".format(*row["offset"]) if row["offset"] else "can't tell"
-        errors = " | ".join(worst(one) for one in row["errors"].values())
-        lines.append(f"| {name} | {where} ({row['confidence']:.2f}) | {errors} |")
+        offset = "({:.1f}, {:.1f})".format(*row["offset"]) if row["offset"] else "cannot tell"
+        errors = " | ".join(map(largest_error, row["errors"].values()))
+        lines.append(f"| {name} | {offset} ({row['confidence']:.2f}) | {errors} |")
     return lines
 
 
-def worst(errors: list[float | None]) -> str:
-    """Say the largest error, and how many shifts were found if not all."""
+def largest_error(errors: list[float | None]) -> str:
+    """Format the largest error, and how many shifts were found if not all."""
     found = [error for error in errors if error is not None]
     if not found:
         return "-"
@@ -117,8 +125,8 @@ def worst(errors: list[float | None]) -> str:
     )
 
 
-def all_found(rows: dict[str, Row]) -> bool:
-    """Whether every shift of a pair that is known as it is was found within 1 px."""
+def all_shifts_found(rows: dict[str, Row]) -> bool:
+    """Whether every added shift was found within 1 px, in all sets whose own offset is known."""
     known = [row for row in rows.values() if row["offset"]]
     return bool(known) and all(
         error is not None and error < 1

@@ -1,26 +1,26 @@
-"""Time applying a model, and measure how far tiles are from the whole.
+"""Time how a model is applied, and measure the difference of tiles and the whole.
 
 ``speed`` compares megapixels per second of ours, from uint8 to planes, with (a) the bare network
 on one large channels-last batch that is in memory, and (b) the plain way: 256 px tiles without
 overlap, one by one, channels first. All take turns within one process, so that a change of the
-machine's speed meets them alike. Weights are random. ``blocks`` is the side that files are cut
-into. *Computed* are multiplications, of which tiles need more than the whole: on their halos. Of
-``reference`` one round is 5 minutes (``--repeats 1``). Exit status 1 when a bar for the CPU is
-missed.
+machine's speed affects them equally. Weights are random. ``blocks`` is the side of the blocks that
+files are cut into. *Computed* counts multiplications; tiles need more of them than the whole, for
+their halos. One round of ``reference`` takes 5 minutes (``--repeats 1``). The exit status is 1 if
+a bar for the CPU is missed.
 
-``compile`` compares the network compiled (``compile=True``) with the network as it is applied
-otherwise, in turns on one window; the seconds of compiling, for that size and all others, are told
-apart. Nothing that an earlier run compiled is used.
+``compile`` compares the compiled network (``compile=True``) with the network as it is, in turns on
+one window. The seconds of compiling, for that size and another, are reported separately. Nothing
+that an earlier run compiled is used.
 
-``scale`` translates zarr files of growing size, the larger ones in part, in turns and each in a
-process of its own: peak memory beyond what was there when the model was loaded (the highest of
-all turns), and seconds per megapixel (their median), reading and writing included. The imports of
-a first small part are not timed. Both are to be flat: no more than 10 % from the least to the most.
+``scale`` translates zarr files of growing size (of the larger ones a part), in turns and each in a
+process of its own. It measures the peak of the memory beyond that of the loaded model (the highest
+of all turns), and the seconds per megapixel (their median) with reading and writing. The imports of
+a first small part are not timed. Both have to be flat: the largest is at most 10 % above the least.
 
 ``exact`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps) to real phase
 contrast, whole and in tiles; ``statistics`` with instance norm, and with batch norm that measures
-the image. PSNR, and what in the spectrum of the difference is at the period of the tiles and not
-at that of the network's stride, as its amplitude in gray levels of 255.
+the image. They report the PSNR, and the amplitude of the difference at the period of the tiles but
+not of the network's stride, in gray levels of 255.
 NAPARI_PIX2PIX_DATA names the folder of the real pairs.
 
     python benchmarks/apply.py [speed compile scale exact statistics] [--presets light reference]
@@ -96,13 +96,15 @@ def main() -> None:
             made = (row for preset in args.presets
                     for row in speed(preset, args.size or SIZE, args.repeats))  # fmt: skip
         elif part == "compile":
-            made = (compiling(preset, args.repeats) for preset in args.presets)
+            made = (time_compiled(preset, args.repeats) for preset in args.presets)
         elif part == "scale":
             made = scale(args.repeats)
         elif part == "one":  # of scale, in its process
-            made = iter([one_file(Path(os.environ["MODEL"]), *json.loads(os.environ["FILE"]))])
+            made = iter([time_file(Path(os.environ["MODEL"]), *json.loads(os.environ["FILE"]))])
         else:
-            made = {"exact": exact, "statistics": measured}[part](args.steps, args.width)
+            made = {"exact": compare_tiles, "statistics": compare_statistics}[part](
+                args.steps, args.width
+            )
         for row in made:
             rows.append(row)
             if not args.json:
@@ -113,7 +115,7 @@ def main() -> None:
 
 
 def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
-    """Time our ways to cut an image, the bare network and the plain way, in turns."""
+    """Time our sizes of tiles, the bare network and the plain way, in turns."""
     config = TrainConfig(preset=preset)
     network = build_generator(config, planes_in=1, planes_out=1).eval()
     network.to(memory_format=torch.channels_last)  # as `Translator` does
@@ -127,19 +129,19 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
                   tile=blocks if name == "blocks" else int(name))[0]
         for name in TILES[preset]
     ]  # fmt: skip
-    ways: list[Callable[[], object]] = [bare(network, size), plain_way(plain, image)]
+    ways: list[Callable[[], object]] = [bare_network(network, size), plain_tiles(plain, image)]
     for cut in cuts:
         how = {"tile": cut.tile, "batch": 1}
         ways.append(lambda how=how: model.translate(lambda r, c: image[:, r, c], size, size, **how))
-    # Twice each, of which the faster counts: memory that comes anew from the system costs most of
-    # the bare network's time, and whether it does depends on what ran before.
-    times = [[min(timed(way), timed(way)) for way in ways] for _ in range(repeats)]
+    # Twice each, and the faster counts: fresh memory from the system costs most of the bare
+    # network's time, and whether it is fresh depends on what ran before.
+    times = [[min(seconds_of(way), seconds_of(way)) for way in ways] for _ in range(repeats)]
     pixels = size * size / 1e6
     rates = [pixels / statistics.median(column) for column in zip(*times, strict=True)]
     yield {"preset": preset, "way": "(a) bare network", "Mpx/s": round(rates[0], 3)}
     yield {"preset": preset, "way": "(b) plain", "Mpx/s": round(rates[1], 3)}
     for number, cut in enumerate(cuts, 2):
-        factor = work_of(network, cut)
+        factor = relative_work(network, cut)
         to_bare = statistics.median(row[0] / row[number] for row in times)
         to_plain = statistics.median(row[1] / row[number] for row in times)
         bars = factor * to_bare >= 0.9
@@ -157,8 +159,8 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
         }
 
 
-def work_of(network: UNet | ResNet, cut: TileGrid) -> float:
-    """Count the multiplications of all tiles, as a multiple of those of the whole."""
+def relative_work(network: UNet | ResNet, cut: TileGrid) -> float:
+    """Return the multiplications of all tiles, relative to those of the whole."""
     shadow = copy.deepcopy(network).to("meta")  # nothing is computed
 
     @functools.cache
@@ -176,15 +178,15 @@ def work_of(network: UNet | ResNet, cut: TileGrid) -> float:
     return total / count(height, width, 0, height, 0, width)
 
 
-def bare(network: torch.nn.Module, size: int) -> Callable[[], object]:
-    """Return what runs the network on as many pixels, in one batch."""
+def bare_network(network: torch.nn.Module, size: int) -> Callable[[], object]:
+    """Return a function that runs the network on as many pixels, in one batch."""
     side = min(512, size)
     batch = torch.rand((size // side) ** 2, 1, side, side).to(memory_format=torch.channels_last)
     return lambda: run(network, batch)
 
 
-def plain_way(network: torch.nn.Module, image: np.ndarray) -> Callable[[], object]:
-    """Return what translates an image as a reader of the paper would."""
+def plain_tiles(network: torch.nn.Module, image: np.ndarray) -> Callable[[], object]:
+    """Return a function that translates an image as a reader of the paper would write it."""
     size = image.shape[-1]
 
     def work() -> np.ndarray:
@@ -200,12 +202,12 @@ def plain_way(network: torch.nn.Module, image: np.ndarray) -> Callable[[], objec
 
 
 def run(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Run a network for its output alone."""
+    """Run a network without gradients."""
     with torch.inference_mode():
         return network(x)  # type: ignore[no-any-return]
 
 
-def compiling(preset: str, repeats: int) -> Row:
+def time_compiled(preset: str, repeats: int) -> Row:
     """Time a network compiled and as it is."""
     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
     network = folded(build_generator(TrainConfig(preset=preset), planes_in=1, planes_out=1).eval())
@@ -216,7 +218,7 @@ def compiling(preset: str, repeats: int) -> Row:
         started = time.perf_counter()
         made = [run_compiled(batch) for batch in batches]
         seconds = time.perf_counter() - started
-        times = [[timed(lambda way=way: way(batches[0])) for way in (network, run_compiled)]
+        times = [[seconds_of(lambda way=way: way(batches[0])) for way in (network, run_compiled)]
                  for _ in range(3 * repeats)]  # fmt: skip
     return {
         "preset": preset,
@@ -234,7 +236,7 @@ def scale(repeats: int) -> Iterator[Row]:
         how = {"steps": 1, "validation": 0.0, "device": "cpu"}
         model = Path(folder) / "model.safetensors"
         train(image, 255 - image, **how).save(model)
-        turns = [[in_a_process(model, *file) for file in FILES] for _ in range(repeats)]
+        turns = [[run_time_file(model, *file) for file in FILES] for _ in range(repeats)]
     peaks = [max(row["peak GB"] for row in rows) for rows in zip(*turns, strict=True)]
     times = [statistics.median(row["s/Mpx"] for row in rows) for rows in zip(*turns, strict=True)]
     for (side, part), peak, seconds in zip(FILES, peaks, times, strict=True):
@@ -244,15 +246,15 @@ def scale(repeats: int) -> Iterator[Row]:
     yield {name: round(ratio, 3) for name, ratio in apart.items()} | {"missed": missed}
 
 
-def in_a_process(model: Path, side: int, part: int) -> Row:
-    """Return what `one_file` does in a process of its own."""
+def run_time_file(model: Path, side: int, part: int) -> Row:
+    """Run `time_file` in a process of its own."""
     env = {**os.environ, "MODEL": str(model), "FILE": json.dumps([side, part])}
     command = [sys.executable, __file__, "one", "--json"]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)[0]  # type: ignore[no-any-return]
 
 
-def one_file(model: Path, side: int, part: int) -> Row:
+def time_file(model: Path, side: int, part: int) -> Row:
     """Translate the middle of a zarr file that is mostly empty, uint8 in and out."""
     import zarr
 
@@ -270,15 +272,15 @@ def one_file(model: Path, side: int, part: int) -> Row:
         translate_file(translator, source, image, out, region=region, device="cpu", overwrite=True)
 
     with warnings.catch_warnings(), Peak() as peak:
-        warnings.simplefilter("ignore")  # of intensities that were not trained on
+        warnings.simplefilter("ignore")  # intensities unlike those of the training
         translate(CHUNK)
-        seconds = timed(lambda: translate(part))
+        seconds = seconds_of(lambda: translate(part))
     return {"side": side, "part": part, "peak GB": round(peak.bytes / 1e9, 3),
             "s/Mpx": round(seconds / (part * part / 1e6), 3)}  # fmt: skip
 
 
 class Peak:
-    """Watches how far the memory of this process grows."""
+    """Measures how far the memory of this process grows."""
 
     def __enter__(self) -> Peak:
         self.bytes, self._before = 0, self._now()
@@ -299,39 +301,39 @@ class Peak:
         return int(psutil.Process().memory_info().rss)
 
 
-def exact(steps: int, width: int) -> Iterator[Row]:
-    """Compare tiles of a network with fixed statistics with the whole."""
-    model, image = trained(steps, width, norm="batch")
-    whole = translated(model, image, tile=0)
+def compare_tiles(steps: int, width: int) -> Iterator[Row]:
+    """Compare tiles with the whole, for a network with fixed statistics."""
+    model, image = train_model(steps, width, norm="batch")
+    whole = translate_planes(model, image, tile=0)
     for tile in (256, 512, 768):
-        yield {"part": "exact", "tile": tile, **compare(translated(model, image, tile=tile), whole,
-                                                        tile)}  # fmt: skip
+        tiles = translate_planes(model, image, tile=tile)
+        yield {"part": "exact", "tile": tile, **compare(tiles, whole, tile)}
 
 
-def measured(steps: int, width: int) -> Iterator[Row]:
-    """Compare tiles of networks that measure each image with the whole."""
+def compare_statistics(steps: int, width: int) -> Iterator[Row]:
+    """Compare tiles with the whole, for networks that measure each image."""
     for norm, kind in (("instance", "stored"), ("batch", "image")):
-        model, image = trained(steps, width, norm=norm)
-        whole = translated(model, image, tile=0, statistics=kind)
-        tiles = translated(model, image, tile=512, statistics=kind)
+        model, image = train_model(steps, width, norm=norm)
+        whole = translate_planes(model, image, tile=0, statistics=kind)
+        tiles = translate_planes(model, image, tile=512, statistics=kind)
         yield {"part": "statistics", "norm": norm, "tile": 512, **compare(tiles, whole, 512)}
 
 
-def trained(steps: int, width: int, *, norm: str) -> tuple[Model, np.ndarray]:
-    """Train L1 on one plane of phase contrast; return model and a mosaic of other planes."""
+def train_model(steps: int, width: int, *, norm: str) -> tuple[Model, np.ndarray]:
+    """Train L1 on one plane of phase contrast; return the model and a mosaic of other planes."""
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"]) / "phase_to_fluorescence"
     images = [tifffile.imread(path) for path in sorted(folder.rglob("*.tif*"))]
     phase = next(image for image in images if len(image) == 13)
     markers = next(image for image in images if len(image) == 3)
     fields = {"norm": norm, "width": width, "steps": steps, "validation": 0.0}
     made = train(phase[6], markers[1], preset="reference", adversarial_weight=0.0, **fields)
-    # Seams of the mosaic that lie on no grid of tiles.
+    # The seams of the mosaic lie on no grid of tiles.
     others = [plane[:ROWS] for number, plane in enumerate(phase) if number != 6]
     image = np.block([others[first : first + 3] for first in range(0, len(others), 3)])
     return Model(made.generator.cpu(), made.source_codec, made.target_codec), image[np.newaxis]
 
 
-def translated(model: Model, image: np.ndarray, **how: Any) -> np.ndarray:
+def translate_planes(model: Model, image: np.ndarray, **how: Any) -> np.ndarray:
     """Translate (1, H, W)."""
     return model.translate(lambda r, c: image[:, r, c], *image.shape[1:], **how)
 
@@ -342,12 +344,14 @@ def compare(tiles: np.ndarray, whole: np.ndarray, period: int) -> Row:
     return {
         "PSNR": round(float(10 * np.log10(4 / np.square(difference).mean())), 1),
         "largest": float(f"{np.abs(difference).max():.2g}"),
-        "grid, gray levels": float(f"{max(grid_of(difference, period, n) for n in (1, 2)):.2g}"),
+        "grid, gray levels": float(
+            f"{max(tile_grid_amplitude(difference, period, n) for n in (1, 2)):.2g}"
+        ),
     }
 
 
-def grid_of(difference: np.ndarray, period: int, axis: int) -> float:
-    """Return the amplitude in gray levels of what lies at the period of the tiles alone."""
+def tile_grid_amplitude(difference: np.ndarray, period: int, axis: int) -> float:
+    """Return the amplitude, in gray levels, at the period of the tiles but not of the network."""
     lines = np.moveaxis(difference, axis, -1)
     count = lines.shape[-1] // period
     length = count * period
@@ -363,8 +367,8 @@ def grid_of(difference: np.ndarray, period: int, axis: int) -> float:
     return float(np.sqrt(2 * excess) / length * 255 / 2)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that ``work`` takes."""
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the seconds that ``work`` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

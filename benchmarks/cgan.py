@@ -1,15 +1,15 @@
-"""What a CGAN alone makes of two kinds of microscopy after some minutes of a CPU.
+"""Train a CGAN without a source on two kinds of microscopy, for some minutes of a CPU.
 
 Fluorescent nuclei and stained tissue (2018 Data Science Bowl, BBBC038), gray made RGB; each image
 has mean 128 and deviation 48 in each channel, so that mean colour does not tell the kinds. From
 noise and the kind, ``light`` learns to make crops of 64 x 64, in one thread. A small texture
-classifier, trained on real crops, says which kind samples are of; their mean pairwise distance
-beside that of real crops shows whether they are all alike. Processor time is measured, not time by
-the clock, so that what else the machine does counts little. Finished seeds are kept in
-``benchmarks/cgan.json`` and not run again; the table goes to ``docs/cgan.md``, samples of the last
-seed beside real crops to ``docs/images/cgan.png``.
+classifier, trained on real crops, tells the kind of the samples. Their mean pairwise distance,
+relative to that of real crops, shows whether they are all alike. Processor time is measured, not
+wall time, so that other work on the machine counts little. Finished seeds are kept in
+``benchmarks/cgan.json`` and not repeated. The table goes to ``docs/cgan.md``; samples of the last
+seed and real crops go to ``docs/images/cgan.png``.
 
-    NAPARI_PIX2PIX_DATA=folder python benchmarks/cgan.py [--anew] [--model FILE] [--json]
+    NAPARI_PIX2PIX_DATA=folder python benchmarks/cgan.py [--rerun] [--model FILE] [--json]
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from napari_pix2pix.metrics.frequencies import radial_spectrum
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.feature import local_binary_pattern
 from skimage.io import imread, imsave
 
 from napari_pix2pix import Translator, load, train
+from napari_pix2pix.metrics.images import radial_spectrum
 
 KINDS = ("fluorescence", "histology")
 SIDE = 64  # pixels
@@ -51,30 +51,30 @@ Run = dict[str, Any]
 
 
 def main() -> None:
-    """Run what is missing, and write table and picture."""
+    """Do the missing runs, and write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--anew", action="store_true", help="run again what was run before")
-    parser.add_argument("--model", type=Path, help="judge a model, and nothing else")
+    parser.add_argument("--rerun", action="store_true", help="repeat finished runs")
+    parser.add_argument("--model", type=Path, help="only judge a model")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if "NAPARI_PIX2PIX_DATA" not in os.environ:
-        sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real images are")
+        sys.exit("skipped: set NAPARI_PIX2PIX_DATA to the folder of the real images")
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"])
     torch.set_num_threads(1)
     if args.model:
-        print(json.dumps(judged(folder, load(args.model)), indent=1))
+        print(json.dumps(judge(folder, load(args.model)), indent=1))
         return
-    runs: list[Run] = [] if args.anew or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    runs: list[Run] = [] if args.rerun or not RESULTS.exists() else json.loads(RESULTS.read_text())
     for seed in SEEDS:
         if seed not in {run["seed"] for run in runs}:
-            runs.append(one_run(folder, seed))
+            runs.append(train_and_judge(folder, seed))
             RESULTS.write_text(json.dumps(runs, indent=1) + "\n")
     TABLE.write_text(as_page(runs))
     print(json.dumps(runs) if args.json else as_page(runs))
     sys.exit(0 if all(bars_met(run) for run in runs) else 1)
 
 
-def one_run(folder: Path, seed: int) -> Run:
+def train_and_judge(folder: Path, seed: int) -> Run:
     """Train on the folders ``train`` and judge samples."""
     images = {kind: read_kind(folder, kind, "train") for kind in KINDS}
     began, cpu = time.perf_counter(), time.process_time()
@@ -92,10 +92,10 @@ def one_run(folder: Path, seed: int) -> Run:
         "seconds": round(time.perf_counter() - began),
         "cpu_seconds": round(time.process_time() - cpu),
     }
-    return spent | judged(folder, translator)
+    return spent | judge(folder, translator)
 
 
-def judged(folder: Path, translator: Translator) -> Run:
+def judge(folder: Path, translator: Translator) -> Run:
     """Judge samples of each kind, and write the picture."""
     known = {kind: crops(read_kind(folder, kind, "train"), REAL, seed=0) for kind in KINDS}
     unseen = {kind: crops(read_kind(folder, kind, "test"), SAMPLES, seed=1) for kind in KINDS}
@@ -108,11 +108,11 @@ def judged(folder: Path, translator: Translator) -> Run:
             "right": texture.share(made[kind], kind),
             "right_real": texture.share(unseen[kind], kind),
             "right_real_by_colour": colour.share(unseen[kind], kind),
-            "distance": apart(made[kind] / 1.0) / apart(unseen[kind] / 1.0),
-            "distance_texture": apart(texture.scaled(made[kind]))
-            / apart(texture.scaled(unseen[kind])),
-            "spectrum_db": spectra_apart(made[kind], unseen[kind]),
-            "spectrum_db_real": spectra_apart(known[kind][:SAMPLES], unseen[kind]),
+            "distance": mean_distance(made[kind] / 1.0) / mean_distance(unseen[kind] / 1.0),
+            "distance_texture": mean_distance(texture.scaled(made[kind]))
+            / mean_distance(texture.scaled(unseen[kind])),
+            "spectrum_db": spectrum_distance(made[kind], unseen[kind]),
+            "spectrum_db_real": spectrum_distance(known[kind][:SAMPLES], unseen[kind]),
         }
         run[kind] = {name: round(float(value), 3) for name, value in found.items()}
     rows = [list(images[kind][:12]) for kind in KINDS for images in (unseen, made)]
@@ -121,12 +121,12 @@ def judged(folder: Path, translator: Translator) -> Run:
 
 
 def read_kind(folder: Path, kind: str, part: str) -> list[Images]:
-    """Read the images of a kind, all normalised alike: (H, W, 3)."""
+    """Read the images (H, W, 3) of a kind, all normalised in the same way."""
     paths = sorted((folder / f"nuclei_{kind}" / part / "source").iterdir())
-    return [alike(imread(path)) for path in paths]
+    return [normalise(imread(path)) for path in paths]
 
 
-def alike(image: NDArray[Any]) -> Images:
+def normalise(image: NDArray[Any]) -> Images:
     """Make an image RGB with mean 128 and deviation 48 in each channel."""
     rgb = np.repeat(image[..., np.newaxis], 3, -1) if image.ndim == 2 else image[..., :3]
     rgb = rgb.astype(np.float32)
@@ -136,7 +136,7 @@ def alike(image: NDArray[Any]) -> Images:
 
 
 def crops(images: list[Images], count: int, seed: int) -> Images:
-    """Cut crops at random places, as many of each image."""
+    """Cut crops at random places, equally many of each image."""
     rng = np.random.default_rng(seed)
     cut = []
     for number in range(count):
@@ -165,14 +165,14 @@ def texture_features(crop: Images) -> Floats:
 
 
 class Classifier:
-    """Logistic regression with a ridge, fitted by Newton's method, that tells the two kinds.
+    """Logistic regression with a ridge, fitted by Newton's method, for the two kinds.
 
     Parameters
     ----------
     known : dict of str to array (N, H, W, 3)
         Real crops of each kind.
     features : callable
-        What a crop is described by.
+        A crop to the numbers that describe it.
     degraded : bool
         Whether each crop is learnt a second time, blurred and with noise, so that sharpness and
         noise do not decide.
@@ -196,13 +196,13 @@ class Classifier:
         self._weights = _fit(self._design(joined), np.repeat([0.0, 1.0], len(described[0])))
 
     def scaled(self, images: Images) -> Floats:
-        """Describe crops, each feature in units of its deviation among those that were learnt."""
+        """Describe crops, each feature in units of its deviation among the learnt crops."""
         found = np.stack([self._features(crop) for crop in images])
         scaled: Floats = (found - self._mean) / self._deviation
         return scaled
 
     def share(self, images: Images, kind: str) -> float:
-        """Return the share of crops that are taken for a kind."""
+        """Return the share of crops that are classified as a kind."""
         described = np.stack([self._features(crop) for crop in images])
         second = self._design(described) @ self._weights > 0
         return float((second == (kind == KINDS[1])).mean())
@@ -230,7 +230,7 @@ def degrade(crop: Images, rng: np.random.Generator) -> Images:
     return np.clip(blurred + noise, 0, 255).round().astype(np.uint8)
 
 
-def apart(vectors: Floats) -> float:
+def mean_distance(vectors: Floats) -> float:
     """Return the mean Euclidean distance of all pairs."""
     flat = vectors.reshape(len(vectors), -1)
     products = flat @ flat.T
@@ -239,8 +239,8 @@ def apart(vectors: Floats) -> float:
     return float(np.sqrt(np.maximum(squares, 0))[np.triu_indices(len(flat), 1)].mean())
 
 
-def spectra_apart(one: Images, other: Images) -> float:
-    """Return the log-spectral distance in decibel of the mean radial spectra of two sets."""
+def spectrum_distance(one: Images, other: Images) -> float:
+    """Return the log-spectral distance, in dB, of the mean radial spectra of two sets."""
     everywhere = np.ones((SIDE, SIDE), bool)
     levels = [
         10 * np.log10(np.mean([radial_spectrum(c.mean(-1), everywhere)[1] for c in images], 0))
@@ -250,13 +250,13 @@ def spectra_apart(one: Images, other: Images) -> float:
 
 
 def bars_met(run: Run) -> bool:
-    """Whether samples of both kinds are right and not all alike, soon enough."""
+    """Whether samples of both kinds are right, varied, and made in time."""
     good = all(run[k]["right"] >= RIGHT and run[k]["distance"] >= DISTANCE for k in KINDS)
     return good and run["cpu_seconds"] <= SECONDS
 
 
 def as_page(runs: list[Run]) -> str:
-    """Write the table and what it means."""
+    """Return the page: the table, and how to read it."""
     lines = []
     for run in runs:
         for kind in KINDS:
@@ -272,12 +272,12 @@ def as_page(runs: list[Run]) -> str:
     return PAGE.format(steps=STEPS, seconds=SECONDS, table=table, met=met, seeds=len(runs))
 
 
-PAGE = """# CGAN alone: images of noise and a class
+PAGE = """# CGAN without a source: images from noise and a class
 
 `train(None, images, condition=kinds, patch=64, steps={steps})` on 60 images of fluorescent nuclei
 and 40 of stained tissue (BBBC038), gray made RGB, each image with mean 128 and deviation 48 in each
 channel. 100 samples of each kind, beside 100 crops of test images. Made by
-`python benchmarks/cgan.py`, which says how everything is measured.
+`python benchmarks/cgan.py`, whose docstring says how everything is measured.
 
 | seed | s | kind | right | real | by colour | distance | in texture | dB | real dB |
 |---|---|---|---|---|---|---|---|---|---|
@@ -285,14 +285,14 @@ channel. 100 samples of each kind, beside 100 crops of test images. Made by
 
 {met} of {seeds} seeds meet all bars.
 
-- *s*: seconds of processor time for training, in one thread; bar {seconds}. Time by the clock says
-  little here, since others used the machine too.
-- *right*: taken for the kind that was asked for by a texture classifier (local binary patterns and
-  gradients of gray, logistic regression), which learnt real crops, as they are and again blurred
-  and with noise; bar 0.90. *Real*: the same of test crops. *By colour*: test crops, by a classifier
-  that knows the mean of each channel alone.
-- *distance*: mean pairwise distance of the samples over that of real crops: 0 is one image again
-  and again; bar 0.50. *In texture*: the same of what the classifier is given.
+- *s*: seconds of processor time for training, in one thread; bar {seconds}. Wall time says little
+  here, since the machine was shared.
+- *right*: share of the samples that a texture classifier takes for the kind that was asked for; bar
+  0.90. The classifier (local binary patterns and gradients of gray, logistic regression) learnt
+  real crops, each as it is and once more blurred and with noise. *Real*: the same of test crops.
+  *By colour*: test crops, by a classifier that only knows the mean of each channel.
+- *distance*: mean pairwise distance of the samples over that of real crops: 0 means
+  that all are one image; bar 0.50. *In texture*: the same of the numbers that the classifier gets.
 - *dB*: log-spectral distance of the mean radial power spectra; *real dB* is that of crops of
   training images.
 

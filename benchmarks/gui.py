@@ -1,9 +1,9 @@
-"""What the Train dock costs the viewer and the viewer costs the training, with ``light`` on a CPU.
+"""Measure how the Train dock and the viewer slow each other down, with ``light`` on a CPU.
 
-Four parts, each in processes of its own: the stalls of the event loop during a minute of training,
-a training step in the dock against the same step in a script, the time to open the dock, and the
-memory after rounds of training and closing. Needs a screen (``xvfb-run`` gives one). The table goes
-to ``docs/gui.md``.
+There are four parts, each in processes of its own: the stalls of the event loop during a minute of
+training, a training step in the dock compared with one in a script, the time to open the dock, and
+the memory after rounds of training and closing. It needs a screen (``xvfb-run`` gives one). The
+table goes to ``docs/gui.md``.
 
     python benchmarks/gui.py [--json] [stalls step opening memory]
 """
@@ -31,11 +31,11 @@ from napari_pix2pix.napari_layers.samples import phase_fluorescence
 PAIRS = 5  # of runs, dock and script in turns
 STEPS = 60  # of a run, of which the first ones are left out
 WARM_UP = 15
-SAME = {"patch": 128, "batch": 8}  # the dock chooses by the hardware
+SAME = {"patch": 128, "batch": 8}  # the dock would choose them by the hardware
 ROUNDS = 10
-FIRST_ROUND = 5  # before it the models that the docks keep in memory add up
+FIRST_ROUND = 5  # until then the docks keep more and more models in memory
 STALL_SECONDS = 60
-TICK = 0.01  # seconds between two ticks of the timer that a stall holds up
+TICK = 0.01  # seconds between two ticks of the timer; a stall delays them
 
 BARS = {
     "stall_p99_ms": 50.0,
@@ -58,7 +58,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.child:
         with tempfile.TemporaryDirectory() as folder:
-            forget_settings(folder)
+            use_fresh_settings(folder)
             print(json.dumps(CHILDREN[args.child]()))
         return
     result: Result = {}
@@ -72,9 +72,9 @@ def main() -> None:
     sys.exit(0 if all(met.values()) else 1)
 
 
-def child(name: str) -> Result:
-    """Run one measurement in a Python of its own."""
-    # Compiled modules are kept, as on a user's machine from the second start on.
+def run_child(name: str) -> Result:
+    """Run one measurement in a Python process of its own."""
+    # Python keeps compiled modules, as on a user's machine after the first start.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, __file__, "--child", name]
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
@@ -82,17 +82,17 @@ def child(name: str) -> Result:
 
 
 def stalls() -> Result:
-    """How long the event loop was held up while the dock trained."""
-    return child("stalls")
+    """Measure the stalls of the event loop while the dock trains."""
+    return run_child("stalls")
 
 
 def step() -> Result:
-    """Compare a step in the dock with one in a script: the median over pairs of runs in turns."""
+    """Compare a step in the dock with one in a script: the median over pairs of runs."""
     ratios, docks, scripts = [], [], []
-    child("script")  # compiles what is not compiled yet
+    run_child("script")  # compiles what is not compiled yet
     for _ in range(PAIRS):
-        docks.append(child("dock")["seconds"])
-        scripts.append(child("script")["seconds"])
+        docks.append(run_child("dock")["seconds"])
+        scripts.append(run_child("script")["seconds"])
         ratios.append(docks[-1] / scripts[-1])
     return {
         "step_ratio": statistics.median(ratios),
@@ -103,9 +103,9 @@ def step() -> Result:
 
 
 def opening() -> Result:
-    """Seconds to open the dock in a viewer that is there: median of five."""
-    child("opening")
-    runs = [child("opening") for _ in range(5)]
+    """Measure the seconds to open the dock in an open viewer: median of five."""
+    run_child("opening")
+    runs = [run_child("opening") for _ in range(5)]
     return {
         "opening_seconds": statistics.median(run["seconds"] for run in runs),
         "opening_imports_torch": any(run["torch"] for run in runs),
@@ -113,8 +113,8 @@ def opening() -> Result:
 
 
 def memory() -> Result:
-    """Growth of the memory from an early round of training and closing to the last."""
-    sizes = child("memory")["megabytes"]
+    """Measure the growth of the memory from an early round to the last."""
+    sizes = run_child("memory")["megabytes"]
     return {
         "memory_megabytes": sizes,
         "memory_growth": sizes[-1] / sizes[FIRST_ROUND - 1] - 1,
@@ -130,7 +130,7 @@ PARTS: dict[str, Callable[[], Result]] = {
 
 
 def in_stalls() -> Result:
-    """Train for a minute; a timer's lateness is the event loop's stall."""
+    """Train for a minute; a stall of the event loop makes a timer late."""
     from qtpy.QtCore import Qt, QTimer
 
     viewer, dock = open_dock()
@@ -142,13 +142,13 @@ def in_stalls() -> Result:
     timer.start()
     dock.set_fields(max_seconds=STALL_SECONDS + 15)
     dock.train()
-    let_live(lambda: "step" in dock.view.status.bar.format())
+    run_until(lambda: "step" in dock.view.status.bar.format())
     began = time.perf_counter()
-    let_live(lambda: time.perf_counter() - began > STALL_SECONDS)
+    run_until(lambda: time.perf_counter() - began > STALL_SECONDS)
     before = lateness([tick for tick in ticks if tick < began])
     during = lateness([tick for tick in ticks if tick >= began])
     dock.stop()
-    let_live(lambda: not dock.view.status.state.is_busy)
+    run_until(lambda: not dock.view.status.state.is_busy)
     viewer.close()
     return {
         "stall_p99_ms": 1000 * float(np.percentile(during, 99)),
@@ -158,41 +158,41 @@ def in_stalls() -> Result:
 
 
 def lateness(ticks: list[float]) -> np.ndarray:
-    """Seconds by which each tick came after its time."""
+    """Return the seconds by which each tick was late."""
     return np.maximum(np.diff(ticks) - TICK, 0)
 
 
 def in_dock() -> Result:
-    """Seconds of a step in the dock, the viewer idle."""
+    """Return the seconds of a step in the dock while the viewer is idle."""
     viewer, dock = open_dock()
     return {"seconds": step_seconds(viewer, dock)}
 
 
 def step_seconds(viewer: Any, dock: Any) -> float:
-    """Train in the dock and time the steps where they are done."""
+    """Train in the dock, and time the steps."""
     from napari_pix2pix.training._step import Pix2PixStep
 
     times = timed_steps(Pix2PixStep)
     dock.set_fields(steps=STEPS, **SAME)
     dock.train()
-    let_live(lambda: not dock.view.status.state.is_busy)
+    run_until(lambda: not dock.view.status.state.is_busy)
     viewer.close()
-    return typical(times)
+    return median_step(times)
 
 
 def in_script() -> Result:
-    """Seconds of the same step in a script."""
+    """Return the seconds of the same step in a script."""
     from napari_pix2pix import train
     from napari_pix2pix.training._step import Pix2PixStep
 
     times = timed_steps(Pix2PixStep)
     source, target = (layer[0] for layer in phase_fluorescence()[:2])
     train(source, target, steps=STEPS, **SAME)
-    return {"seconds": typical(times)}
+    return {"seconds": median_step(times)}
 
 
 def timed_steps(kind: Any) -> list[float]:
-    """Note when each step begins: from one to the next all work of the loop is counted."""
+    """Record when each step begins; between two beginnings all work of the loop counts."""
     times: list[float] = []
     plain = kind.__call__
 
@@ -204,13 +204,13 @@ def timed_steps(kind: Any) -> list[float]:
     return times
 
 
-def typical(times: list[float]) -> float:
-    """Median of the seconds between steps, the first ones left out."""
+def median_step(times: list[float]) -> float:
+    """Return the median seconds between steps, without the first ones."""
     return float(np.median(np.diff(times)[WARM_UP:]))
 
 
 def in_opening() -> Result:
-    """Seconds to open the dock, and whether torch was imported for it."""
+    """Return the seconds to open the dock, and whether torch was imported for it."""
     viewer = open_viewer()
     began = time.perf_counter()
     viewer.window.add_plugin_dock_widget("napari-pix2pix", "Train")
@@ -222,7 +222,7 @@ def in_opening() -> Result:
 
 
 def in_memory() -> Result:
-    """Megabytes after each round of opening the dock, training, and closing it."""
+    """Return the megabytes after each round of opening the dock, training and closing it."""
     viewer = open_viewer()
     sizes = []
     for _ in range(ROUNDS):
@@ -230,11 +230,11 @@ def in_memory() -> Result:
         add_pair(viewer, dock)
         dock.set_fields(steps=5)
         dock.train()
-        let_live(lambda dock=dock: not dock.view.status.state.is_busy)
+        run_until(lambda dock=dock: not dock.view.status.state.is_busy)
         viewer.window.remove_dock_widget(window_dock)
         del window_dock, dock
         end = time.perf_counter() + 1
-        let_live(lambda end=end: time.perf_counter() > end)
+        run_until(lambda end=end: time.perf_counter() > end)
         gc.collect()
         sizes.append(round(psutil.Process().memory_info().rss / 1e6, 1))
     viewer.close()
@@ -250,8 +250,8 @@ CHILDREN: dict[str, Callable[[], Result]] = {
 }
 
 
-def forget_settings(folder: str) -> None:
-    """Let the docks begin as a new user's do: what they remember is looked for in a folder."""
+def use_fresh_settings(folder: str) -> None:
+    """Let the docks keep their settings in a folder, as if for a new user."""
     from qtpy.QtCore import QSettings
 
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
@@ -269,7 +269,7 @@ def open_viewer() -> Any:
 
 
 def open_dock() -> tuple[Any, Any]:
-    """Open a viewer and the Train dock with a pair that it has understood."""
+    """Open a viewer and the Train dock with a checked pair."""
     viewer = open_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-pix2pix", "Train")
     add_pair(viewer, dock)
@@ -277,13 +277,13 @@ def open_dock() -> tuple[Any, Any]:
 
 
 def add_pair(viewer: Any, dock: Any) -> None:
-    """Give the dock the only pair, and wait until it may train."""
+    """Add the only pair to the dock, and wait until it can train."""
     dock.clear_pairs()
     dock.add_pair(*list(viewer.layers)[:2])
-    let_live(dock.view.status.train.isEnabled)
+    run_until(dock.view.status.train.isEnabled)
 
 
-def let_live(condition: Callable[[], bool], seconds: float = 300) -> None:
+def run_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Run the event loop until a condition holds."""
     from qtpy.QtCore import QEventLoop, QTimer
 
@@ -296,18 +296,18 @@ def let_live(condition: Callable[[], bool], seconds: float = 300) -> None:
     limit.start(round(1000 * seconds))
     loop.exec()
     if not condition():
-        sys.exit(f"nothing came of waiting for {seconds} s")
+        sys.exit(f"stopped after {seconds} s of waiting")
 
 
 def process_events() -> None:
-    """Let the window be drawn."""
+    """Let Qt draw the window."""
     from qtpy.QtWidgets import QApplication
 
     QApplication.processEvents()
 
 
 def as_lines(result: Result, met: dict[str, bool]) -> str:
-    """Write one line for each figure."""
+    """Return one line for each number."""
     return "\n".join(
         f"{name}: {value:.4g}{f'  bar {BARS[name]}' if name in BARS else ''}"
         f"{'' if met.get(name, True) else '  MISSED'}"
@@ -317,7 +317,7 @@ def as_lines(result: Result, met: dict[str, bool]) -> str:
 
 
 def as_table(result: Result) -> str:
-    """Write the figures beside their bars."""
+    """Return the page: the numbers and their bars."""
     rows = [
         ("event loop, 99 % of its ticks late by at most", "stall_p99_ms", "ms"),
         ("event loop, longest stall in a minute of training", "stall_longest_ms", "ms"),

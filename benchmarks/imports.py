@@ -1,4 +1,4 @@
-"""How long ``import napari_pix2pix`` takes beyond Python itself: bar 0.1 s."""
+"""Time ``import napari_pix2pix`` without the start of Python itself: bar 0.1 s."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BAR = 0.1  # seconds
 
 
 def seconds(code: str) -> float:
-    """Return the time that a fresh Python takes for some code."""
-    # Compiled modules are kept, as on a user's machine from the second start on.
+    """Return the seconds that a new Python process takes for some code."""
+    # Python keeps compiled modules, as on a user's machine after the first start.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
@@ -23,7 +23,7 @@ def seconds(code: str) -> float:
 
 
 def measure(repeats: int) -> dict[str, float]:
-    """Return medians of runs that take turns, so that a busy moment meets both."""
+    """Return medians of runs that take turns, so that a busy moment affects both."""
     seconds("import napari_pix2pix")  # compiles what is not compiled yet
     python, package = [], []
     for _ in range(repeats):

@@ -1,14 +1,14 @@
-"""What a few minutes of ``light`` on a CPU make of each kind of real pair.
+"""Train ``light`` for a few minutes on a CPU on each kind of real pair, and score it.
 
 Nuclei in fluorescence and in stained tissue to instances, 13 planes of phase contrast to three
 fluorescent channels at once, a time-lapse from one channel to the other, and a volume to its
 instances with neighbouring planes. The last two go through the shell, from file to file, as
-OME-TIFF and as ImageJ-TIFF, and what their files say of axes and pixel sizes must come back. The
-table goes to ``docs/pairs.md``, with what the alignment check says of all of them.
+OME-TIFF and as ImageJ-TIFF, whose axes and pixel sizes must be kept. The table goes to
+``docs/pairs.md``, with the results of the alignment check on all of them.
 
-    NAPARI_PIX2PIX_DATA=folder python benchmarks/pairs.py [names ...] [--anew] [--json]
+    NAPARI_PIX2PIX_DATA=folder python benchmarks/pairs.py [names ...] [--rerun] [--json]
 
-With ``--minutes 0.1`` all is done in a hurry, to see that it works; nothing is written then.
+``--minutes 0.1`` is a quick test that all works; it writes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from typing import Any
 import alignment
 import numpy as np
 import tifffile
-from napari_pix2pix.metrics._otsu_baseline import HAEMATOXYLIN, OtsuBaseline
 
 from napari_pix2pix import Pair, Translator, evaluate, load, train
 from napari_pix2pix.data.pair import open_pair
@@ -37,6 +36,7 @@ from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.segmentation import HAEMATOXYLIN, OtsuBaseline
 
 HELD_OUT, GAP = 192, 16  # columns of the phase contrast
 
@@ -48,22 +48,22 @@ Result = dict[str, Any]
 
 
 def main() -> None:
-    """Run what is missing, and write the table."""
+    """Do the missing runs, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(RUNS)}")
-    parser.add_argument("--anew", action="store_true", help="run again what was run before")
+    parser.add_argument("--rerun", action="store_true", help="repeat finished runs")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--minutes", type=float, help="train so long; nothing is written")
+    parser.add_argument("--minutes", type=float, help="minutes of training; writes nothing")
     args = parser.parse_args()
     if "NAPARI_PIX2PIX_DATA" not in os.environ:
-        sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real pairs are")
+        sys.exit("skipped: set NAPARI_PIX2PIX_DATA to the folder of the real pairs")
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"])
     results: dict[str, Result] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in args.names or RUNS:
         run, minutes = RUNS[name]
         if args.minutes:
             print(name, run(folder, args.minutes))
-        elif args.anew or name not in results:
+        elif args.rerun or name not in results:
             results[name] = {"device": name_device(choose_device())} | run(folder, minutes)
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             print(name, results[name], file=sys.stderr)
@@ -88,16 +88,18 @@ def nuclei(folder: Path, minutes: float, *, rgb: bool = False) -> Result:
     """Train on the folder ``train``, score on ``test``."""
     training, _ = read_pairs(folder / "train/source", folder / "train/target")
     testing, _ = read_pairs(folder / "test/source", folder / "test/target")
-    translator, facts = timed(training, minutes)
-    scores = evaluate_pairs(translator, testing)
+    translator, facts = train_timed(training, minutes)
+    scores = evaluate_pairs(translator, testing).to_dict()
     if rgb:
-        scores["haematoxylin"] = haematoxylin(training, testing, translator.target_codec.smallest)
-    sides = ("prediction", "baseline", "haematoxylin")
-    return facts | {side: scores[side] for side in sides if side in scores}
+        scores["haematoxylin"] = score_haematoxylin(
+            training, testing, translator.target_codec.smallest
+        )
+    predictors = ("prediction", "baseline", "haematoxylin")
+    return facts | {name: scores[name] for name in predictors if name in scores}
 
 
-def timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translator, Result]:
-    """Train for some minutes, preparation and all."""
+def train_timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translator, Result]:
+    """Train for some minutes; the preparation counts."""
     began = time.perf_counter()
     translator = train(
         [pair.source for pair in training],
@@ -110,20 +112,22 @@ def timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Translat
     return translator, {"seconds": seconds, "steps": translator.history[-1]["step"]}
 
 
-def haematoxylin(training: list[Pair], testing: list[Pair], smallest: int) -> dict[str, float]:
-    """Score Otsu on the haematoxylin of the stain, where it is not the best channel itself."""
+def score_haematoxylin(
+    training: list[Pair], testing: list[Pair], smallest: int
+) -> dict[str, float]:
+    """Score Otsu's threshold on the haematoxylin, which need not be the best channel."""
     otsu = OtsuBaseline.fit(
-        whole(training), kind="instances", rgb=True, channel=HAEMATOXYLIN, smallest=smallest
+        read_blocks(training), kind="instances", rgb=True, channel=HAEMATOXYLIN, smallest=smallest
     )
     counts = [
         label_counts(otsu.predict(source), target, kind="instances", valid=valid)
-        for source, target, valid in whole(testing)
+        for source, target, valid in read_blocks(testing)
     ]
     return pool_label_scores(counts)
 
 
-def whole(pairs: list[Pair]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Read source, target and what counts of the only frame of each pair."""
+def read_blocks(pairs: list[Pair]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Read source, target and valid pixels of the only frame of each pair."""
     triples = []
     for pair in map(open_pair, pairs):
         source, target, _ = pair.read(0, slice(0, pair.height), slice(0, pair.width))
@@ -138,20 +142,20 @@ def phase_to_three(folder: Path, minutes: float) -> Result:
     target = np.asarray(read_image(folder / "target_DAPI_MAP2_NFH_CYX.tif", axes="CYX").data)
     edge = source.shape[-1] - HELD_OUT
     seen = [Pair(source[..., : edge - GAP], target[..., : edge - GAP])]
-    translator, facts = timed(seen, minutes, channel_axis=0)
+    translator, facts = train_timed(seen, minutes, channel_axis=0)
     unseen = source[..., edge:], target[..., edge:]
     scores = evaluate(translator, *unseen, channel_axis=0)
     prediction = translator(unseen[0], output="float")
     linear = translator.baseline.predict(unseen[0])
     channels = {
         name: [
-            round(float(np.corrcoef(made[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
-            for made in (prediction, linear)
+            round(float(np.corrcoef(image[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
+            for image in (prediction, linear)
         ]
         for i, name in enumerate(("DAPI", "MAP2", "NFH"))
     }
     return (
-        facts | {side: scores[side] for side in ("prediction", "baseline")} | {"channels": channels}
+        facts | {name: scores[name] for name in ("prediction", "baseline")} | {"channels": channels}
     )
 
 
@@ -178,9 +182,9 @@ def volume(folder: Path, minutes: float) -> Result:
 def through_the_shell(
     source: np.ndarray, target: np.ndarray, sizes: dict[str, float], options: list[str]
 ) -> Result:
-    """Write files, train and apply as a user of the shell would, and look at what came out.
+    """Write files, train and apply as a user of the shell would, and check the output files.
 
-    ``sizes`` says the axes in their order, and of each its step in seconds or micrometres.
+    ``sizes`` maps the axes, in their order, to steps in seconds or micrometres.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -195,7 +199,7 @@ def through_the_shell(
         kept = {
             f"{what} ({kind})": same
             for kind, suffix in (("OME", "ome.tif"), ("ImageJ", "tif"))
-            for what, same in look_at_output(model, folder, suffix, target, sizes).items()
+            for what, same in check_output(model, folder, suffix, target, sizes).items()
         }
         again = folder / "again.safetensors"
         pair = folder / "source.tif", folder / "target.tif"
@@ -208,7 +212,7 @@ def through_the_shell(
 
 
 def write_ome(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
-    """Write an OME-TIFF whose axes have known steps."""
+    """Write an OME-TIFF with the steps of its axes."""
     metadata: dict[str, Any] = {"axes": "".join(sizes)}
     for axis, size in sizes.items():
         name, unit = ("TimeIncrement", "s") if axis == "T" else (f"PhysicalSize{axis}", "µm")
@@ -217,17 +221,17 @@ def write_ome(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
 
 
 def write_imagej(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:
-    """Write an ImageJ hyperstack whose axes have known steps."""
+    """Write an ImageJ hyperstack with the steps of its axes."""
     first = {"T": "finterval", "Z": "spacing"}[next(iter(sizes))]
     metadata = {"axes": "".join(sizes), "unit": "um", first: next(iter(sizes.values()))}
     pixels = 1 / sizes["X"], 1 / sizes["Y"]
     tifffile.imwrite(path, image, metadata=metadata, resolution=pixels, imagej=True)
 
 
-def look_at_output(
+def check_output(
     model: Path, folder: Path, suffix: str, target: np.ndarray, sizes: dict[str, float]
 ) -> dict[str, bool]:
-    """Apply a model to a file, and say what the output has of it."""
+    """Apply a model to a file; return which of its properties the output has kept."""
     given, out = folder / f"source.{suffix}", folder / f"out.{suffix}"
     run_command("apply", model, given, "--out", out)
     before, after = read_image(given), read_image(out)
@@ -244,13 +248,13 @@ def look_at_output(
     }
 
 
-def shifts(folder: Path, _: float) -> Result:
-    """Say how all these pairs lie; nothing is trained."""
+def check_alignment(folder: Path, _: float) -> Result:
+    """Check the alignment of all these pairs; nothing is trained."""
     return {"pairs": alignment.measure(folder)}
 
 
 def run_command(*arguments: object) -> None:
-    """Run the command as a shell does."""
+    """Run the command in a process of its own."""
     command = [sys.executable, "-c", "from napari_pix2pix.cli import main; main()"]
     subprocess.run([*command, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
@@ -261,12 +265,12 @@ RUNS: dict[str, tuple[Callable[[Path, float], Result], float]] = {
     "phase_to_three": (phase_to_three, 5),
     "timelapse": (timelapse, 2),
     "volume": (volume, 2),
-    "shifts": (shifts, 0),
+    "shifts": (check_alignment, 0),
 }
 
 
 def bars_met(results: dict[str, Result]) -> dict[str, bool]:
-    """Say of each run that was made whether it passes its bar."""
+    """Return whether each finished run passes its bar."""
     met: dict[str, bool] = {}
     if run := results.get("nuclei_fluorescence"):
         ahead = run["prediction"]["f1"] - run["baseline"]["f1"]
@@ -279,16 +283,16 @@ def bars_met(results: dict[str, Result]) -> dict[str, bool]:
         if run := results.get(name):
             met[f"{name}: axes, sizes and units kept"] = all(run["kept"].values())
     if run := results.get("shifts"):
-        met["shifts of 3, 5 and 10 px found within 1 px"] = alignment.all_found(run["pairs"])
+        met["shifts of 3, 5 and 10 px found within 1 px"] = alignment.all_shifts_found(run["pairs"])
     return met
 
 
 def as_table(results: dict[str, Result]) -> str:
-    """Write one row for each run, and the bars."""
+    """Return the page: a row for each run, and the bars."""
     lines = [
-        "# What a few minutes make of each kind of pair",
+        "# Results of a few minutes of training on each kind of pair",
         "",
-        "Preset `light` with its defaults; scored on images that were never trained on.",
+        "Preset `light` with its defaults; scored on images that were not trained on.",
         f"{next(iter(results.values()))['device']}. Made by `python benchmarks/pairs.py`.",
         "",
         "| pair | seconds | steps | score | network | baseline | others |",
@@ -308,7 +312,11 @@ def as_table(results: dict[str, Result]) -> str:
                 f"| {head} | {key} | {prediction[key]:.3f} | {baseline[key]:.3f} | {other} |"
             )
     if run := results.get("phase_to_three"):
-        lines += ["", "Pearson of each channel of `phase_to_three`, network and linear map:", ""]
+        lines += [
+            "",
+            "Pearson of each channel of `phase_to_three`, network and linear baseline:",
+            "",
+        ]
         lines += [f"- {name}: {a:.3f}, {b:.3f}" for name, (a, b) in run["channels"].items()]
     if run := results.get("shifts"):
         lines += alignment.as_table(run["pairs"])

@@ -1,12 +1,12 @@
-"""Repeat the tables of Isola et al. 2017 in the small, on real microscopy.
+"""Repeat the tables of Isola et al. 2017 on a small scale, with real microscopy.
 
 Labels to fluorescent nuclei, and stained tissue to labels; one factor at a time from the default
-(U-Net, L1 + cGAN, receptive field 70); then each stabiliser on against off. Generated images are
-judged as the paper's FCN-score does: a segmenter trained on real images is run on them, and what it
-finds is held against the labels that they were made of. Finished runs are kept in
-``benchmarks/paper.json`` and not run again; tables and picture go to ``docs/experiments.md``.
+(U-Net, L1 + cGAN, receptive field 70); then with and without each stabiliser. Generated images are
+judged by the paper's FCN score: a segmenter that was trained on real images is run on them, and its
+result is compared with the labels that they were made of. Finished runs are kept in
+``benchmarks/paper.json`` and not repeated; tables and picture go to ``docs/experiments.md``.
 
-    NAPARI_PIX2PIX_DATA=folder python benchmarks/paper.py [--tables] [--anew] [--json]
+    NAPARI_PIX2PIX_DATA=folder python benchmarks/paper.py [--tables] [--rerun] [--json]
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from napari_pix2pix.metrics.frequencies import spectrum_distance
 from numpy.typing import NDArray
 
 from napari_pix2pix import Translator, load, train
 from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.metrics.images import Channel, spectrum_distance
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 
-SEEDS = (0, 1, 2)  # the last one for the paper's tables alone
+SEEDS = (0, 1, 2)  # the last one only for the tables of the paper
 STEPS = 400
 RECIPE: dict[str, Any] = {
     "preset": "reference",
@@ -53,7 +53,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "paper.json"
 PAGE = ROOT / "docs" / "experiments.md"
 PICTURE = ROOT / "docs" / "images" / "experiments.png"
-KEPT = ROOT / "build" / "paper"  # the segmenter, and what the picture is made of
+CACHE = ROOT / "build" / "paper"  # the segmenter, and the images of the picture
 MARKS = "<!-- tables -->\n", "<!-- end of tables -->\n"
 
 Fields = dict[str, Any]
@@ -86,7 +86,7 @@ RECEPTIVE_FIELDS: dict[str, Fields] = {
     "286": {"discriminator_layers": 5},
 }
 STAIN: dict[str, Fields] = {name: LOSSES[name] for name in ("L1", "cGAN", "L1 + cGAN")}
-# What is changed by each switch: name, task and fields without, and the fields of the switches.
+# Of each group: its name; task, fields without a switch, and the fields of each switch.
 SWITCHES: dict[str, tuple[str, Fields, dict[str, Fields]]] = {
     "L1 + cGAN": (
         IMAGE,
@@ -128,16 +128,18 @@ class Pairs:
 
 
 def main() -> None:
-    """Run what is missing, and write the tables."""
+    """Do the missing runs, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", action="store_true", help="only write what has been run")
-    parser.add_argument("--anew", action="store_true", help="run again what was run before")
+    parser.add_argument(
+        "--tables", action="store_true", help="only write the tables of finished runs"
+    )
+    parser.add_argument("--rerun", action="store_true", help="repeat finished runs")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if "NAPARI_PIX2PIX_DATA" not in os.environ:
-        sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real pairs are")
+        sys.exit("skipped: set NAPARI_PIX2PIX_DATA to the folder of the real pairs")
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"])
-    known = {} if args.anew or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    known = {} if args.rerun or not RESULTS.exists() else json.loads(RESULTS.read_text())
     if not args.tables:
         run_missing(known, folder)
     write_page(known)
@@ -145,7 +147,7 @@ def main() -> None:
 
 
 def all_runs() -> Iterator[tuple[str, Fields, int]]:
-    """Give task, fields and seed of each run; all runs of a seed before those of the next."""
+    """Yield task, fields and seed of each run, seed by seed."""
     for seed in SEEDS:
         tables = (LOSSES, GENERATORS, RECEPTIVE_FIELDS)
         yield from ((IMAGE, fields, seed) for table in tables for fields in table.values())
@@ -156,19 +158,19 @@ def all_runs() -> Iterator[tuple[str, Fields, int]]:
 
 
 def key_of(task: str, fields: Fields, seed: int) -> str:
-    """Return what a run is, in words: another recipe is another run."""
+    """Return the key of a run, which holds its recipe: another recipe is another run."""
     return json.dumps([task, seed, {**RECIPE, **fields}])
 
 
 def run_missing(known: dict[str, Any], folder: Path) -> None:
-    """Make each run that is not known, and write it down."""
+    """Do each run that has no result, and save the result."""
     if all(key_of(*run) in known for run in all_runs()):
         return
     nuclei = read_folders(folder / "nuclei_fluorescence")
     tissue = read_folders(folder / "nuclei_histology")
     segmenter = make_segmenter(nuclei)
     if "real" not in known:
-        known["real"] = found_by(segmenter, nuclei.test_sources, nuclei.test_targets)
+        known["real"] = score_segmented(segmenter, nuclei.test_sources, nuclei.test_targets)
     for task, fields, seed in all_runs():
         if (key := key_of(task, fields, seed)) in known:
             continue
@@ -194,7 +196,7 @@ def read_folders(folder: Path) -> Pairs:
 
 def make_segmenter(nuclei: Pairs) -> Translator:
     """Train ``light`` once on real images and their labels, or take it from its file."""
-    path = KEPT / "segmenter.safetensors"
+    path = CACHE / "segmenter.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         train(nuclei.sources, nuclei.targets, target_kind="instances", **SEGMENTER).save(path)
@@ -204,12 +206,12 @@ def make_segmenter(nuclei: Pairs) -> Translator:
 def label_to_image(
     nuclei: Pairs, segmenter: Translator, task: str, fields: Fields, seed: int
 ) -> Scores:
-    """Train from labels to images; score what is made of labels that were not trained on."""
+    """Train from labels to images; score the images of labels that were not trained on."""
     labels, images = nuclei.targets, nuclei.sources
     if task == FEW_IMAGES:
         labels, images = labels[:FEW], images[:FEW]
     if task == SHIFTED:
-        labels, images = moved_apart(labels, images)
+        labels, images = shift_images(labels, images)
     translator = train(
         labels,
         images,
@@ -220,20 +222,23 @@ def label_to_image(
     )
     made = [translator(label) for label in nuclei.test_targets]
     if (name := next((n for n, f in LOSSES.items() if f == fields), None)) and task == IMAGE:
-        np.save(KEPT / f"{name}, {seed}.npy", np.stack([one[:VIEW, :VIEW] for one in made[:4]]))
+        np.save(
+            CACHE / f"{name}, {seed}.npy", np.stack([image[:VIEW, :VIEW] for image in made[:4]])
+        )
     spectra, errors = [], []
-    for one, real in zip(made, nuclei.test_sources, strict=True):
-        known = np.ones(real.shape, bool)
-        spectra.append(spectrum_distance(one.astype(float), real.astype(float), known))
-        errors.append(float(np.abs(one.astype(float) - real).mean()))
-    return found_by(segmenter, made, nuclei.test_targets) | {
+    for image, real in zip(made, nuclei.test_sources, strict=True):
+        everywhere = np.ones(real.shape, bool)
+        channel = Channel(image.astype(float), real.astype(float), everywhere, data_range=255.0)
+        spectra.append(spectrum_distance(channel))
+        errors.append(float(np.abs(channel.prediction - channel.truth).mean()))
+    return score_segmented(segmenter, made, nuclei.test_targets) | {
         "spectrum": statistics.mean(spectra),
         "l1": statistics.mean(errors),
     }
 
 
-def moved_apart(labels: Images, images: Images) -> tuple[Images, Images]:
-    """Move each image against its labels by up to `SHIFT` pixels."""
+def shift_images(labels: Images, images: Images) -> tuple[Images, Images]:
+    """Shift each image relative to its labels by up to `SHIFT` pixels."""
     rng = np.random.default_rng(0)
     moved = []
     for image in images:
@@ -244,7 +249,7 @@ def moved_apart(labels: Images, images: Images) -> tuple[Images, Images]:
 
 
 def stain_to_label(tissue: Pairs, fields: Fields, seed: int) -> Scores:
-    """Train from stained tissue to its nuclei, and score the labels."""
+    """Train from stained tissue to nuclei, and score the labels."""
     translator = train(
         tissue.sources,
         tissue.targets,
@@ -252,11 +257,11 @@ def stain_to_label(tissue: Pairs, fields: Fields, seed: int) -> Scores:
         seed=seed,
         **{**RECIPE, **fields},
     )
-    return found_by(translator, tissue.test_sources, tissue.test_targets)
+    return score_segmented(translator, tissue.test_sources, tissue.test_targets)
 
 
-def found_by(segmenter: Translator, images: Images, labels: Images) -> Scores:
-    """Segment images, and score what is found against labels."""
+def score_segmented(segmenter: Translator, images: Images, labels: Images) -> Scores:
+    """Segment images, and score the result against labels."""
     counts = [
         label_counts(
             segmenter(image)[np.newaxis],
@@ -271,17 +276,17 @@ def found_by(segmenter: Translator, images: Images, labels: Images) -> Scores:
 
 
 def write_page(known: dict[str, Any]) -> None:
-    """Put tables and picture into the page, whose other words are kept."""
+    """Put tables and picture into the page; the rest of it is kept."""
     before, _, rest = PAGE.read_text().partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
     PAGE.write_text(f"{before}{MARKS[0]}{as_tables(known)}{MARKS[1]}{after}")
-    files = [KEPT / f"{name}, {SEEDS[0]}.npy" for name in LOSSES]
+    files = [CACHE / f"{name}, {SEEDS[0]}.npy" for name in LOSSES]
     if all(file.exists() for file in files):
-        draw(dict(zip(LOSSES, map(np.load, files), strict=True)))
+        draw_picture(dict(zip(LOSSES, map(np.load, files), strict=True)))
 
 
-def draw(made: dict[str, NDArray[Any]]) -> None:
-    """Draw labels, what each loss makes of them, and the real images."""
+def draw_picture(made: dict[str, NDArray[Any]]) -> None:
+    """Draw labels, their images for each loss, and the real images."""
     nuclei = read_folders(Path(os.environ["NAPARI_PIX2PIX_DATA"]) / "nuclei_fluorescence")
     labels, real = (
         np.stack([image[:VIEW, :VIEW] for image in images[:4]])
@@ -293,7 +298,7 @@ def draw(made: dict[str, NDArray[Any]]) -> None:
     for place, (name, images) in enumerate(columns.items()):
         axes[0, place].set_title(name, fontsize=9)
         for axis, image, truth in zip(axes[:, place], images, real, strict=True):
-            # A root, as eyes see faint light.
+            # The square root shows faint light, as eyes see it.
             axis.imshow(np.sqrt(image), cmap="gray", vmin=0, vmax=np.sqrt(truth.max()))
             axis.set_axis_off()
     figure.subplots_adjust(0, 0, 1, 0.95, 0.02, 0.02)
@@ -301,39 +306,39 @@ def draw(made: dict[str, NDArray[Any]]) -> None:
 
 
 def as_tables(known: dict[str, Any]) -> str:
-    """Write the tables of what has been run."""
-    lines = ["", "Labels to fluorescent nuclei:", "", *head("loss")]
-    lines += [row(known, IMAGE, name, fields) for name, fields in LOSSES.items()]
+    """Return the tables of the finished runs."""
+    lines = ["", "Labels to fluorescent nuclei:", "", *table_head("loss")]
+    lines += [table_row(known, IMAGE, name, fields) for name, fields in LOSSES.items()]
     if real := known.get("real"):
         cells = " | ".join(f"{real[score]:.3f}" for score in ("dice", "iou", "f1"))
         lines.append(f"| real images | {cells} | 0 | 0 | | |")
     for title, table in (("generator", GENERATORS), ("receptive field", RECEPTIVE_FIELDS)):
-        lines += ["", *head(title)]
-        lines += [row(known, IMAGE, name, fields) for name, fields in table.items()]
-    lines += ["", "Stained tissue to labels:", "", *head("loss")]
-    lines += [row(known, LABEL, name, fields) for name, fields in STAIN.items()]
-    lines += ["", "Labels to fluorescent nuclei, each switch alone:", "", *head("switch")]
+        lines += ["", *table_head(title)]
+        lines += [table_row(known, IMAGE, name, fields) for name, fields in table.items()]
+    lines += ["", "Stained tissue to labels:", "", *table_head("loss")]
+    lines += [table_row(known, LABEL, name, fields) for name, fields in STAIN.items()]
+    lines += ["", "Labels to fluorescent nuclei, each switch alone:", "", *table_head("switch")]
     for name, (task, off, switches) in SWITCHES.items():
-        lines.append(row(known, task, f"**{name}**", off, SEEDS[:-1]))
-        lines += [row(known, task, f"+ {on}", switches[on], SEEDS[:-1]) for on in switches]
+        lines.append(table_row(known, task, f"**{name}**", off, SEEDS[:-1]))
+        lines += [table_row(known, task, f"+ {on}", switches[on], SEEDS[:-1]) for on in switches]
     every = [run for name, run in known.items() if name != "real"]
     minutes = sum(run["cpu_seconds"] for run in every) / 60
     lines += ["", f"{len(every)} runs of {STEPS} steps, {minutes:.0f} minutes of one CPU core.", ""]
     return "\n".join(lines)
 
 
-def head(what: str) -> list[str]:
-    """Write the first two lines of a table."""
+def table_head(what: str) -> list[str]:
+    """Return the first two lines of a table."""
     return [
         f"| {what} | Dice | IoU | F1 | spectrum (dB) | L1 (gray levels) | seeds | CPU seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
 
 
-def row(
+def table_row(
     known: dict[str, Any], task: str, name: str, fields: Fields, seeds: Sequence[int] = SEEDS
 ) -> str:
-    """Write one line: means over the seeds that were run, spreads in brackets."""
+    """Return one line: means over the finished seeds, spreads in brackets."""
     done = {s: known[key] for s in seeds if (key := key_of(task, fields, s)) in known}
     if not done:
         return f"| {name} | | | | | | | |"
@@ -343,7 +348,7 @@ def row(
 
 
 def spread(values: Sequence[float | None], digits: int) -> str:
-    """Mean and, in brackets where there are several, largest minus smallest."""
+    """Format the mean and, of several values, in brackets largest minus smallest."""
     found = [value for value in values if value is not None]
     if not found:
         return ""

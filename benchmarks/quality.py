@@ -3,9 +3,9 @@
 13 phase-contrast planes to the DAPI fluorescence of the same field (the sample data of
 Christiansen et al., "In silico labeling", 2018); the right 192 columns are held out with a gap of
 16. Each preset trains for 2 and for 5 minutes with three seeds. Finished runs are kept in
-``benchmarks/quality.json`` and not run again; the table goes to ``docs/quality.md``.
+``benchmarks/quality.json`` and not repeated; the table goes to ``docs/quality.md``.
 
-    NAPARI_PIX2PIX_DATA=folder python benchmarks/quality.py [--anew] [--json]
+    NAPARI_PIX2PIX_DATA=folder python benchmarks/quality.py [--rerun] [--json]
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ TABLE = ROOT / "docs" / "quality.md"
 
 
 def main() -> None:
-    """Run what is missing, and write the table."""
+    """Do the missing runs, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--anew", action="store_true", help="run again what was run before")
+    parser.add_argument("--rerun", action="store_true", help="repeat finished runs")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if "NAPARI_PIX2PIX_DATA" not in os.environ:
-        sys.exit("skipped: NAPARI_PIX2PIX_DATA does not say where the real pairs are")
+        sys.exit("skipped: set NAPARI_PIX2PIX_DATA to the folder of the real pairs")
     source, target = read_field(Path(os.environ["NAPARI_PIX2PIX_DATA"]))
-    runs = [] if args.anew or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    runs = [] if args.rerun or not RESULTS.exists() else json.loads(RESULTS.read_text())
     done = {(run["preset"], run["minutes"], run["seed"]) for run in runs}
-    # Presets take turns, so that a slow hour meets both.
+    # Presets take turns, so that a slow hour affects both.
     for seed in SEEDS:
         for minutes in MINUTES:
             for preset in PRESETS:
                 if (preset, minutes, seed) in done:
                     continue
-                runs.append(one_run(source, target, preset, minutes, seed))
+                runs.append(train_and_score(source, target, preset, minutes, seed))
                 RESULTS.write_text(json.dumps(runs, indent=1) + "\n")
     table = as_table(runs)
     TABLE.write_text(table)
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def bar_met(runs: list[dict[str, Any]]) -> bool:
-    """Whether `light` at 5 minutes passes `BAR`, and `reference` by more than either's spread."""
+    """Whether `light` at 5 minutes passes `BAR`, and beats `reference` by more than the spreads."""
     light, reference = (
         [r["prediction"]["pearson"] for r in runs if (r["preset"], r["minutes"]) == (preset, 5)]
         for preset in PRESETS
@@ -80,7 +80,7 @@ def read_field(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(source), np.asarray(target)[0]
 
 
-def one_run(
+def train_and_score(
     source: np.ndarray, target: np.ndarray, preset: str, minutes: int, seed: int
 ) -> dict[str, Any]:
     """Train on the left part and score the right part."""
@@ -112,7 +112,7 @@ def one_run(
 
 
 def as_table(runs: list[dict[str, Any]]) -> str:
-    """Write means and spreads (largest minus smallest) over the seeds."""
+    """Return the page: means and spreads (largest minus smallest) over the seeds."""
     device = runs[0]["device"]
     lines = [
         "# `light` against `reference`, minute by minute",
@@ -134,14 +134,14 @@ def as_table(runs: list[dict[str, Any]]) -> str:
             lines.append(f"| {preset} | {minutes} | {steps:.0f} | {' | '.join(cells)} |")
     baseline = runs[0]["baseline"]
     lines.append(
-        f"| best linear map | - | - | {baseline['pearson']:.3f} | {baseline['ssim']:.3f} | "
+        f"| baseline (linear fit) | - | - | {baseline['pearson']:.3f} | {baseline['ssim']:.3f} | "
         f"{baseline['psnr']:.1f} |"
     )
     return "\n".join(lines) + "\n"
 
 
 def spread(values: list[float], digits: int = 3) -> str:
-    """Mean and, in brackets, largest minus smallest."""
+    """Format the mean and, in brackets, largest minus smallest."""
     return f"{statistics.mean(values):.{digits}f} ({max(values) - min(values):.{digits}f})"
 
 

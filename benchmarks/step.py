@@ -1,9 +1,9 @@
-"""Time one training step of ``reference`` through our loop against a plain eager loop.
+"""Compare a training step of ``reference`` in our loop with one in a plain eager loop.
 
-Both train the same networks (U-Net-256, 70 px PatchGAN), in turn within one process, so that a
-change of the machine's speed meets both. The plain loop is what a reader of the paper would write:
-eager PyTorch, channels first, Adam as it comes, one batch that is there already. Ours draws its
-patches as it goes. Exit status 1 when a bar for the CPU is missed.
+Both train the same networks (U-Net-256, 70 px PatchGAN) in turns within one process, so that a
+change of the machine's speed affects both. The plain loop is what a reader of the paper would
+write: eager PyTorch, channels first, Adam with its defaults, one batch in memory. Ours draws its
+patches in every step. The exit status is 1 if a bar for the CPU is missed.
 
     python benchmarks/step.py [--batch 1 4] [--steps 12] [--json]
 """
@@ -71,8 +71,8 @@ def compare(config: TrainConfig, device: torch.device, *, steps: int) -> dict[st
     plain = plain_step(config, device)
     times: list[tuple[float, float]] = []
     for _ in range(steps + 3):
-        times.append((timed(lambda: next(ours), device), timed(plain, device)))
-    counted = times[3:]  # the first warm up caches and, where asked for, the compiler
+        times.append((seconds_of(lambda: next(ours), device), seconds_of(plain, device)))
+    counted = times[3:]  # the first ones warm up caches and the compiler
     return {
         "batch": config.batch,
         "ours_seconds": statistics.median(our for our, _ in counted),
@@ -84,7 +84,7 @@ def compare(config: TrainConfig, device: torch.device, *, steps: int) -> dict[st
 def our_steps(
     config: TrainConfig, device: torch.device, source: np.ndarray, target: np.ndarray
 ) -> Iterator[Step]:
-    """Yield after each step of our loop."""
+    """Return an iterator that takes one step of our loop each time."""
     data = prepare([Pair(source, target)], config)
     state = build_state(config, data, device)
     loop = TrainingLoop(state, data, make_fabric(config, device), control=Control())
@@ -102,7 +102,7 @@ def plain_step(config: TrainConfig, device: torch.device) -> Callable[[], None]:
     shape = (config.batch, 3, config.patch, config.patch)
     source, target = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
 
-    def judged(image: torch.Tensor, real: bool) -> torch.Tensor:
+    def discriminator_loss(image: torch.Tensor, real: bool) -> torch.Tensor:
         logits = discriminator(torch.cat([source, image], 1))
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
@@ -110,18 +110,20 @@ def plain_step(config: TrainConfig, device: torch.device) -> Callable[[], None]:
         fake = generator(source)
         discriminator.requires_grad_(True)
         optimizer_d.zero_grad()
-        (0.5 * (judged(fake.detach(), False) + judged(target, True))).backward()
+        (
+            0.5 * (discriminator_loss(fake.detach(), False) + discriminator_loss(target, True))
+        ).backward()
         optimizer_d.step()
         discriminator.requires_grad_(False)
         optimizer_g.zero_grad()
-        (judged(fake, True) + 100 * (fake - target).abs().mean()).backward()
+        (discriminator_loss(fake, True) + 100 * (fake - target).abs().mean()).backward()
         optimizer_g.step()
 
     return step
 
 
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds that ``work`` takes, to its end on the device."""
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that ``work`` takes, to its end on the device."""
     began = time.perf_counter()
     work()
     if device.type == "cuda":

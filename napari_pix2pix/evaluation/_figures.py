@@ -134,8 +134,7 @@ def show_uncertainty(check: UncertaintyCheck) -> Figure:
     ):
         most = float(np.nanpercentile(image, 99.5)) or 1.0
         shown = axes.imshow(image, cmap=_with_grey("magma"), vmin=0, vmax=most)
-        axes.set_title(title)
-        axes.set_axis_off()
+        _title_picture(axes, title)
         figure.colorbar(shown, ax=axes, shrink=0.7)
     spreads, errors = check.calibration.spreads, check.calibration.errors
     right.axline((0, 0), slope=1, color="0.6", lw=1, label="calibrated")
@@ -163,6 +162,11 @@ def _finish(figure: Figure, axes: Axes) -> Figure:
     return figure
 
 
+def _title_picture(axes: Axes, title: str) -> None:
+    axes.set_title(title)
+    axes.set_axis_off()
+
+
 def _source_layout(case: EvaluationCase) -> Layout:
     opened = case.pair if case.translate is not None else case.source
     assert opened is not None
@@ -181,24 +185,21 @@ def _show_source(axes: Axes, source: Array, layout: Layout) -> None:
         axes.imshow(plane, cmap="gray", vmin=low, vmax=high)
         if len(source) > 1:
             title += f" (channel {len(source) // 2 + 1} of {len(source)})"
-    axes.set_title(title)
-    axes.set_axis_off()
+    _title_picture(axes, title)
 
 
 def _show_intensities(
     axes: Sequence[Axes], truth: Array, prediction: Array, valid: NDArray[np.bool_]
 ) -> None:
-    known = np.where(valid, truth, np.nan)
-    low, high = _limits(known)
+    counted = np.where(valid, truth, np.nan)
+    low, high = _limits(counted)
     differences = np.where(valid, difference(prediction, truth, "image"), np.nan)
     most = (high - low) / 2
-    for one, image, title in zip(axes, (prediction, known), ("prediction", "truth"), strict=False):
-        one.imshow(image, cmap=_with_grey("gray"), vmin=low, vmax=high)
-        one.set_title(title)
+    for left, image, title in ((axes[0], prediction, "prediction"), (axes[1], counted, "truth")):
+        left.imshow(image, cmap=_with_grey("gray"), vmin=low, vmax=high)
+        _title_picture(left, title)
     axes[2].imshow(differences, cmap=_with_grey("RdBu_r"), vmin=-most, vmax=most)
-    axes[2].set_title(f"difference (±{_short(most)})")
-    for one in axes:
-        one.set_axis_off()
+    _title_picture(axes[2], f"difference (±{_short(most)})")
 
 
 def _short(value: float) -> str:
@@ -217,16 +218,14 @@ def _show_labels(
 
     background = np.zeros(truth.shape) if source is None else _scaled(_middle(source))
     differences = np.where(valid, difference(prediction, truth, kind), 0)
-    known = np.where(valid, truth, 0).astype(int)
-    shown = ((prediction.astype(int), "prediction"), (known, "truth"))
-    for one, (labels, title) in zip(axes, shown, strict=False):
-        one.imshow(label2rgb(labels, background, alpha=0.45, bg_color=None), interpolation="none")
-        one.set_title(title)
+    counted = np.where(valid, truth, 0)
+    for left, labels, title in ((axes[0], prediction, "prediction"), (axes[1], counted, "truth")):
+        overlay = label2rgb(labels.astype(int), background, alpha=0.45, bg_color=None)
+        left.imshow(overlay, interpolation="none")
+        _title_picture(left, title)
     colours = ListedColormap(["white", *_DIFFERENCES])
     axes[2].imshow(differences, cmap=colours, vmin=0, vmax=len(_DIFFERENCES), interpolation="none")
-    axes[2].set_title("difference")
-    for one in axes:
-        one.set_axis_off()
+    _title_picture(axes[2], "difference")
 
 
 def _middle(source: Array) -> Array:

@@ -98,9 +98,9 @@ def _spread_and_error(case: EvaluationCase, frame: int, samples: int) -> tuple[A
     _, truth, valid = read_frame(case.pair, frame)
     spread = draws.spread()
     counted = np.broadcast_to(valid, truth.shape)
-    # A pixel that does not count may be NaN, which is no label.
-    known = truth if case.codec.kind == "image" else np.where(counted, truth, 0)
-    return spread.std, spread.mean - _to_share(known, case), counted
+    if case.codec.kind != "image":  # a pixel that does not count may be NaN, which is no label
+        truth = np.where(counted, truth, 0)
+    return spread.std, spread.mean - _to_share(truth, case), counted
 
 
 def _to_share(image: Array, case: EvaluationCase) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""How good a translator is on pairs that it was not trained on, beside the baseline."""
+"""Score a translator, and the baseline, on pairs that it was not trained on."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def evaluate(
     labels: Any = None,
     features: Features | None = None,
 ) -> Evaluation:
-    """Score a translator on pairs, beside the baseline of its training.
+    """Score a translator, and the baseline of its training, on pairs.
 
     Parameters
     ----------

@@ -21,22 +21,13 @@ from napari_pix2pix.metrics.summary import pool, segmented_scores
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EvaluationResult(Mapping[str, Any]):
-    """Scores of a set of images, which can be read like the dictionary of `to_dict`.
+    """Scores of a set of images, which can be read like the dictionary of `to_dict`."""
 
-    Attributes
-    ----------
-    image_scores : tuple of ImageScores
-        At least one.
-    pooled : dict of str to dict
-        Scores of all images together: of the ``prediction``; of the ``baseline`` if there is one;
-        of the ``truth``, what a segmenter reaches on the true images, if there are true labels.
-    facts : dict of str to str
-        What a report says of the model: titles and texts.
-    """
-
-    image_scores: tuple[ImageScores, ...]
+    image_scores: tuple[ImageScores, ...]  # at least one
+    # Scores of all images together: of the "prediction"; of the "baseline" if there is one; of the
+    # "truth", what a segmenter reaches on the true images, if there are true labels.
     pooled: dict[str, dict[str, float]]
-    facts: dict[str, str]
+    facts: dict[str, str]  # of the model, for the report: titles and texts
 
     @classmethod
     def of(cls, image_scores: Sequence[ImageScores], facts: Mapping[str, str]) -> Self:
@@ -72,8 +63,8 @@ class EvaluationResult(Mapping[str, Any]):
 
         All images, if none has one.
         """
-        known = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
-        return sorted(known, key=_rank, reverse=True) or list(self.image_scores)
+        defined = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
+        return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pooled scores, and ``images``: the name and the scores of each image."""

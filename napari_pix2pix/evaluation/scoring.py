@@ -47,35 +47,17 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationCase:
-    """A pair, and how it is predicted.
+    """A pair, and how it is predicted: by a model, or by an image that is given."""
 
-    Attributes
-    ----------
-    name : str
-        May be empty if there are several frames.
-    pair : OpenPair
-        Source and truth; or prediction and truth, if there is no model.
-    codec : Codec
-        Of the truth.
-    translate : callable, optional
-        The model: a frame's number and ``on_tile`` to the prediction (D, H, W).
-    source : OpenPair, optional
-        Source and truth, if `pair` holds the prediction.
-    baseline : Baseline, optional
-    labels : OpenPair, optional
-        Its targets are the true labels for a segmenter.
-    draw : callable, optional
-        The numbers of a frame and of a sample to that sample (D, H, W); None if a model has only
-        one answer.
-    """
-
-    name: str
-    pair: OpenPair
-    codec: Codec
+    name: str  # may be empty if there are several frames
+    pair: OpenPair  # source and truth; or prediction and truth, if there is no model
+    codec: Codec  # of the truth
+    # The model: a frame's number and on_tile to the prediction (D, H, W).
     translate: Callable[[int, OnTile | None], Array] | None = None
-    source: OpenPair | None = None
+    source: OpenPair | None = None  # source and truth, if `pair` holds the prediction
     baseline: Baseline | None = None
-    labels: OpenPair | None = None
+    labels: OpenPair | None = None  # its targets are the true labels for a segmenter
+    # The numbers of a frame and of a sample to that sample (D, H, W); None if there is one answer.
     draw: Callable[[int, int], Array] | None = None
 
     def frame_name(self, number: int) -> str:

@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: how good a prediction is, and how good the baseline would be."""
+"""Scores of predictions, and the baselines that they are compared with: arrays in, numbers out."""

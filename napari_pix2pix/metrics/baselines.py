@@ -1,9 +1,9 @@
 """The baseline of each kind of target: the score that a network has to beat.
 
-Often the source nearly tells the target pixel by pixel, and a high correlation then says little
-about the network. So every score stands beside that of a map that knows no pixel's neighbours: a
-least-squares fit for intensities, linear discriminants for classes, Otsu's threshold for two
-classes and for objects.
+Often a pixel of the source nearly determines the pixel of the target, and a high correlation then
+tells little about the network. So each score is compared with that of a map that ignores a pixel's
+neighbours: a least-squares fit for intensities, Otsu's threshold for objects and for two classes,
+linear discriminants for more classes.
 """
 
 from __future__ import annotations

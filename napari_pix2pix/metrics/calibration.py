@@ -20,31 +20,15 @@ _FAR = 1.5  # error and spread may differ by this factor
 
 @dataclass(frozen=True)
 class Calibration:
-    """Spread of samples against error of their mean.
+    """Spread of samples against error of their mean (Levi et al., 2022)."""
 
-    Attributes
-    ----------
-    spreads, errors : tuple of float
-        For each bin of equally many pixels, from small to large spread: the root mean variance of
-        the samples and the root mean squared error of their mean (Levi et al., 2022), in the
-        image's unit. Equal where the spread is calibrated.
-    correlation : float
-        Spearman's, of spread and absolute error over the pixels; NaN where either is constant.
-    possible : float
-        The same if errors were normal with exactly this spread, which is well below 1; NaN where
-        the spread is constant.
-    ratio : float
-        Root mean squared error over root mean variance, of all pixels: above 1 the samples
-        promise too much. Infinite where they do not differ.
-    samples, pixels : int
-        How many of each.
-    """
-
+    # Of bins of equally many pixels, from small to large spread: root mean variance of the samples
+    # and root mean squared error of their mean, in the image's unit. Equal if calibrated.
     spreads: tuple[float, ...]
     errors: tuple[float, ...]
-    correlation: float
-    possible: float
-    ratio: float
+    correlation: float  # Spearman's, of spread and absolute error; NaN if either is constant
+    possible: float  # the same if errors were normal with exactly this spread: well below 1
+    ratio: float  # of error and spread over all pixels: above 1 the samples promise too much
     samples: int
     pixels: int
 

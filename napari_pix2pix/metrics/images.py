@@ -86,24 +86,10 @@ def channel_scores(
     valid: ArrayLike | None = None,
     full: bool = False,
 ) -> list[dict[str, float]]:
-    """Score each channel; all scores are NaN where the prediction is not finite.
+    """Score each channel of (H, W) or (C, H, W); NaN if the prediction is not finite.
 
-    Parameters
-    ----------
-    prediction, truth : array_like
-        (H, W) or (C, H, W), of the same shape; numbers or bool.
-    data_range : float or sequence of C floats
-        Largest minus smallest possible value, in the images' units.
-    valid : array_like of bool, optional
-        The pixels that count, broadcast to the images' shape. Pixels whose truth is NaN or
-        infinite never count.
-    full : bool
-        Add the slow scores.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, no pixel is valid, or the data range is not positive.
+    ``data_range`` is the largest minus the smallest possible value. ``valid`` is broadcast; pixels
+    whose truth is NaN or infinite never count. ``full`` adds the slow scores.
     """
     predicted, true = _as_planes(prediction, "prediction"), _as_planes(truth, "truth")
     if np.shape(prediction) != np.shape(truth):

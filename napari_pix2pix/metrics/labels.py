@@ -27,24 +27,14 @@ _BACKGROUND = 0
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What `pool_label_scores` needs to know of one image.
-
-    Attributes
-    ----------
-    kind : {'classes', 'instances'}
-    pixels : mapping of int to tuple of 3 int
-        For each class but the background: pixels of the intersection, of the prediction, of the
-        truth. Instances are one class, 1.
-    predicted, true : int
-        Number of objects; 0 for classes.
-    matched : tuple of int
-        Objects matched at each of `THRESHOLDS`; empty for classes.
-    overlap : float
-        Sum of the IoU of the objects matched at 0.5.
-    """
+    """What `pool_label_scores` needs to know of one image."""
 
     kind: LabelKind
+    # Of each class but the background, pixels of the intersection, of the prediction and of the
+    # truth; instances are one class, 1.
     pixels: Mapping[int, tuple[int, int, int]]
+    # Only of instances: how many there are, how many match at each of THRESHOLDS, and the sum of
+    # the IoU of those that match at 0.5.
     predicted: int = 0
     true: int = 0
     matched: tuple[int, ...] = ()

@@ -64,4 +64,7 @@ def describe_score(key: str) -> ScoreDescription:
     if kind == "f1":
         iou = f"{int(rest) / 100:.2f}"
         return ScoreDescription(f"F1 at {iou}", f"Objects found at an IoU of {iou}, 1 at best")
-    return ScoreDescription(f"Dice of class {rest}", "Overlap of the pixels of a class, 1 at best")
+    if kind == "dice":
+        tip = "Overlap of the pixels of a class, 1 at best"
+        return ScoreDescription(f"Dice of class {rest}", tip)
+    raise KeyError(f"{key!r} has no description: add one to _DESCRIPTIONS.")

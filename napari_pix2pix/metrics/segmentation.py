@@ -36,25 +36,6 @@ _MOST_BLOCKS = 32  # watershed is slow, and few blocks show the best distance
 class OtsuBaseline:
     """Otsu's threshold of each image, and watershed for instances.
 
-    Attributes
-    ----------
-    kind : {'classes', 'instances'}
-        Classes are two.
-    channel : int
-        Of the source; -1 is the haematoxylin of its three colours (Ruifrok & Johnston, 2001).
-    bright : bool
-        Whether the foreground is above the threshold.
-    values : pair of int
-        Labels of background and foreground; 0 and 1 for instances.
-    min_distance : int
-        Fewest pixels between the centres of two objects; 0 for classes.
-    smallest : int
-        Objects of fewer pixels are left out.
-    white : float
-        Value of white in the source's colours.
-
-    Examples
-    --------
     >>> source = np.zeros((1, 8, 8))
     >>> source[0, 2:6, 2:6] = 5
     >>> otsu = OtsuBaseline.fit([(source, (source > 0).astype(int), None)], kind="classes")
@@ -62,13 +43,13 @@ class OtsuBaseline:
     (0, True, 16)
     """
 
-    kind: LabelKind
-    channel: int
-    bright: bool
-    values: tuple[int, int] = (0, 1)
-    min_distance: int = 0
-    smallest: int = 1
-    white: float = 1.0
+    kind: LabelKind  # classes are two
+    channel: int  # or the haematoxylin of the three colours (Ruifrok & Johnston, 2001)
+    bright: bool  # whether the foreground is above the threshold
+    values: tuple[int, int] = (0, 1)  # labels of background and foreground
+    min_distance: int = 0  # pixels between the centres of two objects
+    smallest: int = 1  # objects of fewer pixels are left out
+    white: float = 1.0  # in the source's colours
 
     @classmethod
     def fit(

@@ -18,27 +18,13 @@ _SEGMENTED = ("dice", "f1", "f1_mean", "pq")
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """The scores of one image, and what the pooled scores of a set need to know of it.
-
-    Attributes
-    ----------
-    scores : dict of str to float
-        The image's own scores.
-    weight : float
-        Number of valid pixels, a mean over channels.
-    counts : LabelCounts or None
-        For pooled scores of labels; None for intensities.
-    segmented : LabelCounts or None
-        What a segmenter finds in the image, counted; None without a segmenter.
-    full : bool
-        Whether the slow scores are wanted too.
-    """
+    """The scores of one image, and what the pooled scores of a set need to know of it."""
 
     scores: dict[str, float]
-    weight: float
-    counts: LabelCounts | None = None
-    segmented: LabelCounts | None = None
-    full: bool = False
+    weight: float  # number of valid pixels, a mean over channels
+    counts: LabelCounts | None = None  # of labels; None for intensities
+    segmented: LabelCounts | None = None  # of what a segmenter finds in the image
+    full: bool = False  # whether the slow scores are wanted too
 
     def with_segmented(self, counts: LabelCounts) -> ScoredImage:
         """Add the scores of what a segmenter finds in the prediction."""

@@ -30,6 +30,9 @@ def test_it_is_a_dictionary_of_pooled_scores(texture, case_of_images, evaluated)
     evaluation = evaluated(*(case_of_images(truth, lambda p, n=n: p + n) for n in (10, 30)))
     assert set(evaluation) == {"prediction", "baseline", "images"}
     assert evaluation["prediction"]["l1"] == pytest.approx(20, rel=1e-3)
+    assert dict(evaluation) == evaluation.to_dict()
+    assert len(evaluation) == 3
+    assert repr(evaluation) == repr(evaluation.to_dict())
     with pytest.raises(InputError, match="No pixel is left"):
         EvaluationResult.of([], {})
 

@@ -1,11 +1,11 @@
-"""How soon a layer that is translated where it is looked at shows something; what panning costs.
+"""Time the first pixels of a layer that is translated in view, and the stalls while panning.
 
 The Apply dock applies a model in memory (``light``, on a CPU) to a pyramid of 32,768 x 32,768
-pixels, made as it is read: seconds from the order to the first pixels in the layer, and the stalls
-of the event loop while the view moves on twice a second, before there was such a layer and with it.
-Needs a screen (``xvfb-run`` gives one). Exit status 1 when a bar is missed.
+pixels, which is made as it is read. It measures the seconds from Apply to the first pixels in the
+layer, and the stalls of the event loop while the view moves twice a second, with and without the
+layer. It needs a screen (``xvfb-run`` gives one). The exit status is 1 if a bar is missed.
 
-    python benchmarks/looking.py [--json] [--seconds 30]
+    python benchmarks/view_tiles.py [--json] [--seconds 30]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from gui import TICK, lateness, let_live, process_events
+from gui import TICK, lateness, process_events, run_until
 
 BARS = {"first_pixels_seconds": 1.0, "added_p99_ms": 50.0, "added_longest_ms": 200.0}
 SIDE = 32768
@@ -26,7 +26,7 @@ CHUNK = 512
 
 
 def main() -> None:
-    """Measure, and say which bars are met."""
+    """Measure, and print which bars are missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=30)
@@ -42,13 +42,13 @@ def main() -> None:
 
 
 def measure(seconds: float) -> dict[str, float]:
-    """Look at a layer for some seconds, here and there."""
+    """Pan for some seconds without the layer and with it."""
     import napari
 
     from napari_pix2pix import train
     from napari_pix2pix.widgets.apply import _view_tiles
 
-    _view_tiles._SHARE = 0.0  # whatever the memory of this machine
+    _view_tiles._SHARE = 0.0  # on a machine of any memory
     image = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
     model = train(image, 255 - image, steps=1, validation=0.0, device="cpu")
     viewer = napari.Viewer(show=True)
@@ -58,12 +58,12 @@ def measure(seconds: float) -> dict[str, float]:
     dock.set_layers([source])
     look_at(viewer, 5000, 5000)
     process_events()
-    let_live(lambda: dock.check() == "")
+    run_until(lambda: dock.check() == "")
     before = pan(viewer, seconds)
     look_at(viewer, 5000, 5000)
     began = time.perf_counter()
     dock.apply()
-    let_live(lambda: bool(dock.followed) and there(dock.followed[0], 5000, 5000))
+    run_until(lambda: bool(dock.followed) and has_pixels(dock.followed[0], 5000, 5000))
     first = time.perf_counter() - began
     after = pan(viewer, seconds)
     dock.close_down()
@@ -80,7 +80,7 @@ def measure(seconds: float) -> dict[str, float]:
 
 
 def pan(viewer: Any, seconds: float) -> tuple[float, float]:
-    """Move the view on twice a second; return the 99th percentile of the stalls and the longest."""
+    """Move the view twice a second; return the 99th percentile of the stalls and the longest."""
     from qtpy.QtCore import Qt, QTimer
 
     ticks: list[float] = []
@@ -93,13 +93,13 @@ def pan(viewer: Any, seconds: float) -> tuple[float, float]:
     while time.perf_counter() < end:
         until = time.perf_counter() + 0.5
         look_at(viewer, *rng.integers(2000, SIDE - 2000, 2))
-        let_live(lambda until=until: time.perf_counter() > until)
+        run_until(lambda until=until: time.perf_counter() > until)
     late = lateness(ticks)
     return 1000 * float(np.percentile(late, 99)), 1000 * float(late.max())
 
 
 def pyramid(tile: np.ndarray) -> list[Any]:
-    """Return levels of an image that repeats a tile."""
+    """Return the levels of an image that repeats a tile."""
     return [
         da.map_blocks(
             lambda: tile, chunks=((CHUNK,) * count, (CHUNK,) * count), dtype=np.uint8, meta=tile[:0]
@@ -109,13 +109,13 @@ def pyramid(tile: np.ndarray) -> list[Any]:
 
 
 def look_at(viewer: Any, row: int, column: int) -> None:
-    """Show a place at one screen pixel a pixel."""
+    """Show a place, one screen pixel for each pixel."""
     viewer.scene.camera.center = (row, column)
     viewer.scene.camera.zoom = 1.0
 
 
-def there(layer: Any, row: int, column: int) -> bool:
-    """Whether something is translated at a place."""
+def has_pixels(layer: Any, row: int, column: int) -> bool:
+    """Whether pixels at a place are translated."""
     return bool(layer.data[0][row : row + 8, column : column + 8].any())
 
 
