@@ -102,7 +102,7 @@ def judge(folder: Path, translator: Translator) -> Run:
     made = {kind: translator.sample(kind, n=SAMPLES, size=SIDE, seed=1) for kind in KINDS}
     texture = Classifier(known, texture_features, degraded=True)
     colour = Classifier(known, lambda crop: crop.mean((0, 1)))
-    run: Run = {"steps": translator.steps}
+    run: Run = {"steps": translator.info.steps}
     for kind in KINDS:
         found = {
             "right": texture.share(made[kind], kind),

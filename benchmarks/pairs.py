@@ -109,7 +109,7 @@ def train_timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Tr
         **fields,
     )
     seconds = round(time.perf_counter() - began, 1)
-    return translator, {"seconds": seconds, "steps": translator.history[-1]["step"]}
+    return translator, {"seconds": seconds, "steps": translator.history[-1].step}
 
 
 def score_haematoxylin(
@@ -146,7 +146,7 @@ def phase_to_three(folder: Path, minutes: float) -> Result:
     unseen = source[..., edge:], target[..., edge:]
     scores = evaluate(translator, *unseen, channel_axis=0)
     prediction = translator(unseen[0], output="float")
-    linear = translator.baseline.predict(unseen[0])
+    linear = translator.info.baselines.predict(unseen[0])
     channels = {
         name: [
             round(float(np.corrcoef(image[i].ravel(), unseen[1][i].ravel())[0, 1]), 4)
@@ -205,10 +205,9 @@ def through_the_shell(
         pair = folder / "source.tif", folder / "target.tif"
         run_command("train", *pair, "--out", again, *options, "--steps", 2)
         translator = load(model)
-        kept["trained on alike (ImageJ)"] = load(again).summary == translator.summary
-        return {"seconds": seconds, "steps": translator.history[-1]["step"], "kept": kept} | (
-            translator.scores
-        )
+        kept["trained on alike (ImageJ)"] = load(again).info.summary == translator.info.summary
+        measured = {"seconds": seconds, "steps": translator.history[-1].step, "kept": kept}
+        return measured | translator.info.scores_by_side
 
 
 def write_ome(path: Path, image: np.ndarray, sizes: dict[str, float]) -> None:

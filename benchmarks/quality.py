@@ -102,7 +102,7 @@ def train_and_score(
         "minutes": minutes,
         "seed": seed,
         "seconds": round(seconds, 1),
-        "steps": translator.history[-1]["step"],
+        "steps": translator.history[-1].step,
         "device": name_device(choose_device()),
         "prediction": scores["prediction"],
         "baseline": scores["baseline"],

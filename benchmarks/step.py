@@ -94,7 +94,7 @@ def our_steps(
 def plain_step(config: TrainConfig, device: torch.device) -> Callable[[], None]:
     """Return a function that takes one step in the plain way."""
     generator = build_generator(config, planes_in=3, planes_out=3).to(device)
-    discriminator = build_discriminator(config, source_planes=3, conditions=0, target_planes=3)
+    discriminator = build_discriminator(config, planes_in=6)
     assert discriminator is not None
     discriminator.to(device)
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))

@@ -1,4 +1,4 @@
-"""Models from one kind of file to another: ours, and the PyTorch reference implementation's."""
+"""`convert`: a model becomes a file of ours, or of the PyTorch reference implementation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_header import TORCH_ENDINGS
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.io.pytorch_discriminators import (
+from napari_pix2pix.io.pytorch_files import list_some
+from napari_pix2pix.io.pytorch_networks import (
     ReferenceDiscriminator,
-    path_beside,
-    write_discriminator,
+    ReferenceGenerator,
+    discriminator_path,
+    write_network,
 )
-from napari_pix2pix.io.pytorch_files import foreign_weights, some
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, write_reference
 from napari_pix2pix.translator import Translator
 
-_LEAST_DEPTH = 5  # of the reference's U-Net
+_LEAST_DEPTH = 5  # of the reference's U-Nets
 _DROPOUT = 0.5  # in all of the reference's layers that have any
 _GAN_MODES = {"vanilla": "vanilla", "lsgan": "lsgan", "wgan": "wgangp"}
 
@@ -59,37 +59,51 @@ def convert(
         When the PyTorch implementation has no such network; the sentence says what it lacks.
     FileError
         When a file can't be read or written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from napari_pix2pix import convert, train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> fields = {"preset": "reference", "depth": 5, "width": 4, "patch": 32, "steps": 2}
+    >>> model = train(image, 1 - image, **fields)
+    >>> with TemporaryDirectory() as folder:
+    ...     notes = convert(model, f"{folder}/latest_net_G.pth")
+    >>> notes[0].partition(":")[0]
+    'Intensities are left out'
     """
     path = as_path(path)
     translator = model if isinstance(model, Translator) else load(model)
     if path.suffix.lower() not in TORCH_ENDINGS:
         translator.save(path, overwrite=overwrite)
         return ()
-    network = _reference_network(translator)
-    beside = path_beside(path)
-    judge = _reference_discriminator(translator, beside)
-    for file in (path, *([judge.path] if isinstance(judge, _Discriminator) else [])):
+    network = _reference_generator(translator)
+    other = discriminator_path(path)
+    discriminator = _reference_discriminator(translator, other)
+    written = [path]
+    if isinstance(discriminator, _Discriminator):
+        written.append(discriminator.path)
+    for file in written:
         if file.exists() and not overwrite:
-            raise FileError(
-                f"{file} exists: choose another name, or pass overwrite=True (--overwrite)."
-            )
-    write_reference(path, network, translator.generator.state_dict())
-    if isinstance(judge, _Discriminator):
-        write_discriminator(*judge)
-    elif beside is not None and beside.exists():
-        judge += f" The {beside.name} that is there is of another model: remove it."
-    return (*_notes(translator, network), _note_on(judge, translator))
+            raise FileError(f"{file} exists: choose another name, or pass overwrite=True.")
+    write_network(path, network, translator.generator.state_dict())
+    if isinstance(discriminator, _Discriminator):
+        write_network(*discriminator)
+    elif other is not None and other.exists():
+        discriminator += f" The {other.name} that is there is of another model: remove it."
+    return (*_notes(translator, network), _note_on(discriminator, translator))
 
 
 class _Discriminator(NamedTuple):
-    """What is written beside the generator."""
+    """A discriminator that the reference has, and the file to write it to."""
 
     path: Path
     network: ReferenceDiscriminator
     weights: Mapping[str, Tensor]
 
 
-def _reference_network(translator: Translator) -> ReferenceNetwork:
+def _reference_generator(translator: Translator) -> ReferenceGenerator:
     """Describe a generator as one of the reference's, or say why it is none."""
     if foreign := list(_foreign_parts(translator)):
         raise InputError(
@@ -99,7 +113,7 @@ def _reference_network(translator: Translator) -> ReferenceNetwork:
     config = translator.config
     assert config.generator != "encoder_decoder"
     assert config.norm != "group"
-    return ReferenceNetwork(
+    return ReferenceGenerator(
         config.generator,
         translator.source_codec.planes,
         translator.target_codec.planes,
@@ -112,7 +126,7 @@ def _reference_network(translator: Translator) -> ReferenceNetwork:
 
 
 def _foreign_parts(translator: Translator) -> Iterator[str]:
-    """Name what the reference has nothing for."""
+    """Name what the reference's generators lack."""
     config = translator.config
     if not translator.source_codec.channels:
         yield "no source"
@@ -137,33 +151,38 @@ def _foreign_parts(translator: Translator) -> Iterator[str]:
         yield f"another last layer (activation={config.activation!r})"
 
 
-def _reference_discriminator(translator: Translator, beside: Path | None) -> _Discriminator | str:
+def _reference_discriminator(translator: Translator, path: Path | None) -> _Discriminator | str:
     """Describe a discriminator as one of the reference's, or say why none is written."""
-    if beside is None:
-        return "No discriminator is written: only beside a name like latest_net_G.pth."
+    if path is None:
+        return "No discriminator is written: only with a name like latest_net_G.pth."
     config = translator.config
     try:
-        judged = translator.judge("cpu").network.discriminator
+        translator.info.check_discriminator()
     except InputError as error:
-        return f"There is no {beside.name}. {error}"
+        return f"There is no {path.name}. {error}"
+    discriminator = translator.discriminator
+    assert discriminator is not None
     norm = config.discriminator_norm or config.norm
     if foreign := ", ".join(_foreign_to_discriminators(translator)):
-        return f"There is no {beside.name}: no discriminator there has {foreign}."
+        return f"There is no {path.name}: no discriminator there has {foreign}."
     assert norm != "group"
     network = ReferenceDiscriminator(
-        judged.in_channels, config.discriminator_width, norm, config.discriminator_layers
+        discriminator.in_channels,
+        config.discriminator_width,
+        norm,
+        config.discriminator_layers,
     )
-    weights = judged.state_dict()
-    if biases := foreign_weights(network.shapes(), weights):
+    weights = discriminator.state_dict()
+    if biases := network.surplus_weights(weights):
         return (
-            f"There is no {beside.name}: the discriminator has biases where the PyTorch "
-            f"implementation has none ({some(biases)}); train with bias=False or with a norm."
+            f"There is no {path.name}: the discriminator has biases where the PyTorch "
+            f"implementation has none ({list_some(biases)}); train with bias=False or with a norm."
         )
-    return _Discriminator(beside, network, weights)
+    return _Discriminator(path, network, weights)
 
 
 def _foreign_to_discriminators(translator: Translator) -> Iterator[str]:
-    """Name what the reference's discriminators have not."""
+    """Name what the reference's discriminators lack."""
     config = translator.config
     if config.discriminator_scales > 1:
         yield f"several scales (discriminator_scales={config.discriminator_scales})"
@@ -173,22 +192,23 @@ def _foreign_to_discriminators(translator: Translator) -> Iterator[str]:
         yield "group norm"
 
 
-def _note_on(judge: _Discriminator | str, translator: Translator) -> str:
+def _note_on(discriminator: _Discriminator | str, translator: Translator) -> str:
     """Say which discriminator is written, and how it is made there; or why none is."""
-    if isinstance(judge, str):
-        return judge
-    config, written = translator.config, f"{judge.path.name} is its discriminator"
+    if isinstance(discriminator, str):
+        return discriminator
+    config, written = translator.config, f"{discriminator.path.name} is its discriminator"
+    network = discriminator.network
     if not config.conditional:
         return f"{written}, which sees the image alone: pix2pix there shows it the source, too."
-    if judge.network.norm != config.norm:
+    if network.norm != config.norm:
         return f"{written}; the commands there have one --norm for both networks, and these differ."
     mode = _GAN_MODES.get(config.adversarial)
     loss = f" --gan_mode {mode}" if mode else f"; the loss is {config.adversarial}, unlike there"
-    return f"{written}; its options there: {judge.network.flags}{loss}."
+    return f"{written}; its options there: {network.flags}{loss}."
 
 
-def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
-    """Say what is lost, and how the file is used."""
+def _notes(translator: Translator, network: ReferenceGenerator) -> Iterator[str]:
+    """Say what the file does not hold, and how it is used there."""
     config = translator.config
     codecs = {"source": translator.source_codec, "target": translator.target_codec}
     ranges = [f"{what} {_range(codec)}" for what, codec in codecs.items() if not _is_usual(codec)]
@@ -198,9 +218,9 @@ def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
             f"{', '.join(ranges)} here."
         )
     if translator.history:
-        yield "Of the generators the one that is applied is written; no history, no scores."
+        yield "Only the generator that is applied is written; no history, no scores."
     if network.kind == "unet" and config.dropout and config.dropout_placement != "reference":
-        yield "Dropout, where it drops, stands in other blocks of the U-Net there."
+        yield "Dropout, where it drops, is in other blocks of the U-Net there."
     if config.dropout not in (0.0, _DROPOUT):
         yield f"Dropout is {_DROPOUT} there and {config.dropout} here."
     if network.has_flags:
@@ -211,7 +231,7 @@ def _notes(translator: Translator, network: ReferenceNetwork) -> Iterator[str]:
 
 
 def _is_usual(codec: Codec) -> bool:
-    """Whether intensities mean what the reference takes them for: 0 to 255."""
+    """Whether the codec maps 0 to 255 of uint8, as the reference does."""
     if not isinstance(codec, ImageCodec) or codec.dtype != "uint8":
         return False
     return set(codec.low) == {0.0} and set(codec.high) == {255.0}

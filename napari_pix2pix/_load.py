@@ -1,38 +1,45 @@
-"""Model files in, translators out: ours, and generators of the PyTorch reference implementation."""
+"""`load`: a file of ours, or of the PyTorch reference implementation, becomes a translator."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.dtype_range import range_of_dtype
-from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.layouts import Layout, counted_channels
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.io.pytorch_discriminators import path_beside, read_discriminator
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, read_reference
+from napari_pix2pix.io.pytorch_networks import (
+    ReferenceGenerator,
+    discriminator_path,
+    read_discriminator,
+    read_generator,
+)
+from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
 
 _DTYPE = "uint8"  # what the reference implementation reads and writes
 _RGB = 3  # channels that it reads of every image, unless told otherwise
 
 
-class _Beside(NamedTuple):
-    """What the file of a discriminator adds to a generator's."""
+@dataclass(frozen=True)
+class _ReferenceDiscriminator:
+    """What the discriminator's file adds to the generator's; nothing without such a file."""
 
-    weights: Mapping[str, Tensor]
-    fields: Mapping[str, Any]
-    notes: list[str]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    config_fields: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -43,17 +50,16 @@ def load(
     Parameters
     ----------
     path : path-like
-        The file; a checkpoint of a training will do as well. ``latest_net_G.pth`` and its like hold
-        a U-Net or ResNet as the PyTorch implementation of pix2pix saves it: architecture, channels
-        and norm follow from names and shapes. A ``latest_net_D.pth`` beside it becomes the
-        translator's discriminator. No code in such a file is run.
+        A model or a checkpoint. Or ``latest_net_G.pth`` and its like: a U-Net or ResNet as the
+        PyTorch implementation of pix2pix saves it, whose architecture, channels and norm follow
+        from names and shapes; a ``latest_net_D.pth`` in the same folder becomes its discriminator.
+        No code in such a file is run.
     dropout : bool, optional
-        For a U-Net of the PyTorch implementation: whether it was trained with dropout, of which its
-        file has no trace. When not given it was, as is usual there. In either case dropout drops
-        only where a call asks for it.
+        For a U-Net of the PyTorch implementation, whose file does not say whether it was trained
+        with dropout: True by default, as is usual there. It drops only where a call asks for it.
     dtype : str, optional
         For a file of the PyTorch implementation, which holds no intensities: the whole range of
-        this integer dtype becomes -1 to 1 in source and target. When not given, it is the dtype of
+        this integer dtype becomes -1 to 1 in source and target. By default it is the dtype of
         each image that the translator is called on, and ``uint8`` for floating point.
 
     Returns
@@ -64,24 +70,32 @@ def load(
     Raises
     ------
     FileError
-        When the file is missing, truncated, of another kind or newer than this version.
+        When the file is missing, truncated, of another kind or of another version of the format.
     InputError
         When ``path`` is no path, or dropout or dtype contradict the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_pix2pix import load, train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> with TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.safetensors")
+    ...     again = load(f"{folder}/model.safetensors")
+    >>> again.digest == model.digest
+    True
     """
     path = as_path(path)
-    if is_torch_file(path):
-        tensors, header = _read_foreign(path, dropout, dtype)
-    elif dropout is None and dtype is None:
-        tensors, header = _read_own(path)
-    else:
+    is_reference = is_torch_file(path)
+    if not is_reference and not (dropout is None and dtype is None):
         raise InputError(
             f"dropout and dtype are for files of the PyTorch implementation (.pth): {path} says "
             "both itself, so leave them out."
         )
+    parts = _read_reference(path, dropout, dtype) if is_reference else _read_own(path)
     try:
-        return Translator(tensors, header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
+        return Translator(*parts)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise FileError(
@@ -90,35 +104,38 @@ def load(
         ) from error
 
 
-def foreign_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the header that a file of the PyTorch implementation would have as a file of ours."""
-    return _read_foreign(as_path(path))[1]
+def read_reference_info(path: Path) -> ModelInfo:
+    """Return what is true of a model in a file of the PyTorch implementation."""
+    return _read_reference(path)[1]
 
 
-def _read_own(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_own(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
     stored, header = read_container(path)
-    # Copies, since Windows replaces no file that is mapped; a checkpoint's progress is left out.
+    try:
+        info = ModelInfo.from_header(header)
+    except FileError as error:
+        raise FileError(f"Can't use {path}: {error}") from error
+    # Copies, since Windows can't replace a file that is mapped; without a checkpoint's optimizers.
     tensors = {k: v.clone() for k, v in stored.items() if not k.startswith("optimizer_")}
-    header.pop("counters", None)
-    return tensors, header
+    return tensors, info
 
 
-def _read_foreign(
+def _read_reference(
     path: Path, dropout: bool | None = None, dtype: str | None = None
-) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
-    """Return the parts of a model file that a generator of the PyTorch implementation makes."""
-    network, weights = read_reference(path)
+) -> tuple[dict[str, Tensor], ModelInfo]:
+    """Describe a generator of the PyTorch implementation, and its discriminator, as a model."""
+    network, weights = read_generator(path)
     known = network.known_dropout
     if known is not None and dropout not in (None, known):
         raise InputError(
             f"{path} holds a {network} {'and' if known else 'without'} dropout, got "
             f"dropout={dropout}: leave it out."
         )
-    drops = dropout is not False if known is None else known
+    has_dropout = dropout is not False if known is None else known
     source = _codec(dtype, network.in_channels)
     target = _codec(dtype, network.out_channels)
-    beside = _discriminator_beside(path, network)
-    notes = [_note_on_range(source), *beside.notes]
+    discriminator = _read_reference_discriminator(path, network)
+    notes = [_note_on_range(source), *discriminator.notes]
     if source.gray:
         notes.append("An image of one channel is taken for three equal ones, as it is there.")
     if known is None and dropout is None:
@@ -126,66 +143,66 @@ def _read_foreign(
             "A U-Net's file does not say whether it was trained with dropout: it is taken to be "
             "so, and drops only where a call asks for it."
         )
-    header = {
-        "config": _config(network, drops, beside.fields).model_dump(mode="json"),
-        "source_codec": source.to_dict(),
-        "target_codec": target.to_dict(),
-        "conditions": [],
-        "baseline": {"maps": []},
-        "scores": {},
-        "history": [],
-        "summary": f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
-        "notes": notes,
-        "step": 0,
-        "seconds": 0.0,
-        "versions": {},
-    }
-    generator = {f"generator.{name}": value for name, value in weights.items()}
-    return {**generator, **beside.weights}, header
+    info = ModelInfo(
+        config=_config(network, has_dropout, discriminator.config_fields),
+        source_codec=source,
+        target_codec=target,
+        conditions=(),
+        baselines=Baselines(()),
+        has_discriminator=bool(discriminator.weights),
+        scores=None,
+        history=(),
+        summary=f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
+        notes=tuple(notes),
+        steps=0,
+        seconds=0.0,
+        versions={},
+    )
+    tensors = {f"generator.{name}": value for name, value in weights.items()}
+    return tensors | {f"discriminator.{k}": v for k, v in discriminator.weights.items()}, info
 
 
-def _discriminator_beside(path: Path, generator: ReferenceNetwork) -> _Beside:
-    """Read the discriminator that was trained with a generator, where its file lies beside it."""
-    beside = path_beside(path)
-    if beside is None or not beside.is_file():
-        return _Beside({}, {}, [])
+def _read_reference_discriminator(
+    path: Path, generator: ReferenceGenerator
+) -> _ReferenceDiscriminator:
+    """Read the discriminator of a generator, where its file lies in the same folder."""
+    file = discriminator_path(path)
+    if file is None or not file.is_file():
+        return _ReferenceDiscriminator()
     try:
-        found, weights = read_discriminator(beside)
+        network, weights = read_discriminator(file)
     except FileError as error:
-        return _Beside({}, {}, [f"The discriminator is left out: {error}"])
-    channels = {False: generator.out_channels}
-    channels[True] = generator.in_channels + generator.out_channels
-    if found.in_channels not in channels.values():
-        return _Beside({}, {}, [_misfit(beside, found.in_channels, channels)])
-    conditional = found.in_channels == channels[True]
-    # The implementation's CycleGAN, which has an _A or _B there, learns with least squares.
+        return _ReferenceDiscriminator(notes=(f"The discriminator is left out: {error}",))
+    alone = generator.out_channels
+    together = generator.in_channels + alone
+    if network.in_channels not in (alone, together):
+        misfit = (
+            f"The discriminator is left out: {file} takes {network.in_channels} channels, where "
+            f"the generator's source and image have {together} and its image alone {alone}."
+        )
+        return _ReferenceDiscriminator(notes=(misfit,))
+    conditional = network.in_channels == together
+    # CycleGAN's files are called latest_net_G_A and latest_net_G_B; it learns with least squares.
     loss = "vanilla" if path.stem.endswith("_net_G") else "lsgan"
-    fields = {
-        "discriminator_layers": found.layers,
-        "discriminator_width": found.width,
-        "discriminator_norm": found.norm,
+    config_fields = {
+        "discriminator_layers": network.layers,
+        "discriminator_width": network.width,
+        "discriminator_norm": network.norm,
         "conditional": conditional,
         "adversarial": loss,
     }
     sees = "source and image" if conditional else "the image alone"
     note = (
-        f"Its discriminator is {beside.name}: a {found}, which sees {sees}. Its loss is not in the "
+        f"Its discriminator is {file.name}: a {network}, which sees {sees}. Its loss is not in the "
         f"file: {loss} is assumed."
     )
-    return _Beside({f"discriminator.{k}": v for k, v in weights.items()}, fields, [note])
-
-
-def _misfit(path: Path, got: int, channels: Mapping[bool, int]) -> str:
-    return (
-        f"The discriminator is left out: {path} takes {got} channels, where the generator's source "
-        f"and image have {channels[True]} and its image alone {channels[False]}."
-    )
+    return _ReferenceDiscriminator(weights, config_fields, (note,))
 
 
 def _config(
-    network: ReferenceNetwork, drops: bool, discriminator: Mapping[str, Any]
+    network: ReferenceGenerator, has_dropout: bool, discriminator: Mapping[str, Any]
 ) -> TrainConfig:
-    """Return the reference recipe with this network."""
+    """Return the reference recipe with these networks."""
     return TrainConfig(
         preset="reference",
         generator=network.kind,
@@ -193,7 +210,7 @@ def _config(
         blocks=network.blocks,
         width=network.width,
         norm=network.norm,
-        dropout=0.5 if drops else 0.0,
+        dropout=0.5 if has_dropout else 0.0,
         patch=max(256, 2**network.depth),
         source_normalisation="dtype",
         target_normalisation="dtype",
@@ -202,7 +219,7 @@ def _config(
 
 
 def _codec(name: str | None, channels: int) -> ImageCodec:
-    """Map all that an integer dtype holds to [-1, 1]; without a name, any that an image has."""
+    """Map the whole range of an integer dtype to [-1, 1]; without a name, of the image's dtype."""
     try:
         dtype = np.iinfo(np.dtype(name or _DTYPE)).dtype
     except (TypeError, ValueError):
@@ -215,7 +232,7 @@ def _codec(name: str | None, channels: int) -> ImageCodec:
 
 
 def _layout(channels: int) -> Layout:
-    """Take three channels for red, green and blue, as the reference implementation does."""
+    """Keep three channels as red, green and blue, as the reference implementation does."""
     if channels == 1:
         return Layout()
     return Layout(-1, rgb=True) if channels == _RGB else Layout(-3)
@@ -225,7 +242,7 @@ def _side(codec: ImageCodec) -> str:
     dtype = "" if codec.assumed else f"{codec.dtype} "
     if codec.layout.rgb:
         return f"{dtype}RGB"
-    return f"{dtype}{codec.channels} channel{'s' if codec.channels > 1 else ''}"
+    return f"{dtype}{counted_channels(codec.channels)}"
 
 
 def _note_on_range(codec: ImageCodec) -> str:

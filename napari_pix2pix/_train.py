@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from pathlib import Path
@@ -17,13 +18,12 @@ from napari_pix2pix.data.interruption import stops_when
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
-from napari_pix2pix.io.model_header import thumbnail_header
 from napari_pix2pix.napari_layers import read_pair, read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.checkpoints import (
     Checkpoint,
     checkpoint_paths,
-    model_header,
+    describe_model,
     read_checkpoint,
     resume_run,
     write_checkpoint,
@@ -39,7 +39,7 @@ from napari_pix2pix.training.distributed import (
     prepare_same_on_all_ranks,
 )
 from napari_pix2pix.training.events import Event, Health, Prepared, Region, Step
-from napari_pix2pix.training.fine_tuning import Pretrained, origin_of
+from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.thumbnail import make_thumbnail
 from napari_pix2pix.translator import Translator
@@ -249,14 +249,14 @@ def training_events(
     model = _find_start(start, before)
     if model is not None:
         config = model.fill(config)
-    config = config.with_default_budget(None if before is None else before.config)
+    config = config.with_default_budget(None if before is None else before.info.config)
     fabric = make_fabric(config, choose_device(config.device))
     join(fabric, config)
-    steps = 0 if before is None else before.header["counters"]["step"]
+    steps = 0 if before is None else before.info.steps
     check_same_on_all_ranks(fabric, steps, "another checkpoint")
     control = control or Control()
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
-        sampled = None if before is None else before.header.get("sampled_blocks")
+        sampled = None if before is None else before.info.sampled_blocks
         # Of several processes none may leave the others waiting.
         with stops_when(lambda: control.stopped and fabric.world_size == 1):
             data = prepare_same_on_all_ranks(
@@ -283,8 +283,7 @@ def training_events(
         yield from loop
         broadcast_from_rank0(fabric, 0)  # no process goes on before the first has written
         shown = make_thumbnail(loop.model(), data.validation, data.config.z_context)
-    header = model_header(state, data) | thumbnail_header(shown)
-    return Translator(_on_cpu(state.model_tensors()), header)
+    return Translator(_on_cpu(state.model_tensors()), describe_model(state, data, shown))
 
 
 def _what_looks_wrong(event: Event) -> tuple[str, ...]:
@@ -316,13 +315,16 @@ def _find_start(
     model = None if start is None else open_pretrained(start)
     if before is None:
         return model
-    remembered = before.header.get("started_from")
+    remembered = before.info.started_from
     if model is not None and model.origin != remembered:
         raise InputError(
             f"The checkpoint {before.path} did not begin from the model that start names: give the "
             "one that it began from, leave start out, or begin anew."
         )
-    return None if remembered is None else open_pretrained(before.path).remembered_as(remembered)
+    if remembered is None:
+        return None
+    # The checkpoint holds the weights of the run; where that started from is its own record.
+    return replace(open_pretrained(before.path), origin=remembered)
 
 
 def open_pretrained(start: Translator | str | Path) -> Pretrained:
@@ -334,15 +336,7 @@ def open_pretrained(start: Translator | str | Path) -> Pretrained:
         When there is no such file or it can't be read.
     """
     model = start if isinstance(start, Translator) else load(start)
-    return Pretrained(
-        model.tensors,
-        model.config,
-        model.source_codec,
-        model.target_codec,
-        model.conditions,
-        model.baseline,
-        origin_of(model.tensors, summary=model.summary, steps=model.steps),
-    )
+    return Pretrained.of(model.tensors, model.info)
 
 
 def _on_cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

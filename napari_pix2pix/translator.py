@@ -1,21 +1,21 @@
-"""The thing a user owns: a trained translation, and how it is applied and kept."""
+"""The trained translator that `train` and `load` return."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from napari_pix2pix._draw import draw_samples, judge_frames, spread_samples
-from napari_pix2pix._stored_model import StoredModel
-from napari_pix2pix.core import DiscriminatorMap
+from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.input_check import known_intensities
 from napari_pix2pix.data.inputs import check_finite, open_source_image
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import FileError, InputError
@@ -28,10 +28,8 @@ from napari_pix2pix.inference.frames import FrameTranslator
 from napari_pix2pix.inference.options import Precision, Statistics
 from napari_pix2pix.inference.stochastic import sample_seed
 from napari_pix2pix.inference.uncertainty import Spread, check_spread
-from napari_pix2pix.io.model_header import read_thumbnail
+from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.metrics.baselines import Baselines
-from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.napari_layers import (
     Snapshot,
     discriminator_layer,
@@ -40,14 +38,21 @@ from napari_pix2pix.napari_layers import (
     result_record,
 )
 from napari_pix2pix.napari_layers.keep_responsive import run_responsive
-from napari_pix2pix.training.networks import Discriminator
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
+from napari_pix2pix.training.networks import (
+    Discriminator,
+    build_discriminator,
+    build_generator,
+)
+from napari_pix2pix.training.state import Weights, part_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Translator(FrameTranslator):
-    """A trained translation from source images to target images.
+    """A trained translator: apply, inspect and save it.
 
     Made by `train` and `load`. Call it on an image to translate it; one that was trained without
     a source makes images by `sample`.
@@ -55,75 +60,72 @@ class Translator(FrameTranslator):
     Parameters
     ----------
     tensors : mapping of str to torch.Tensor
-        Tensors of a model file: ``generator.*`` and, where there are any, ``averaged.*``,
+        Weights of a model file: ``generator.*`` and, where there are any, ``averaged.*``,
         ``best.*`` and ``discriminator.*``.
-    header : mapping
-        Header of a model file, see Attributes.
+    info : ModelInfo
+        All else that is true of the model.
 
     Attributes
     ----------
+    info : ModelInfo
+        Summary, notes, scores, baselines, thumbnail and more: what the file says of the model.
     generator : UNet or ResNet
         The network that is applied, with the weights that ``config.keep`` asks for.
-    config : TrainConfig
-        How it was trained.
     source_codec, target_codec : ImageCodec, ClassCodec or InstanceCodec
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
-    baseline : TrivialMaps
-        The baseline, fitted on the same training data; none without a source, or where
-        another program trained the model.
-    scores : dict
-        ``prediction`` and ``baseline``: scores of the applied weights and of the baseline on
-        the held-out data; empty without validation.
-    history : list of dict
-        One entry per epoch: step, mean losses, validation scores.
-    summary : str
-        What it was trained on, in one line.
-    notes : tuple of str
-        What there was to say of its pairs before the training: kinds, what is held out, alignment,
-        and what looked wrong.
-    intensities : pair of Intensities or None
-        Of the sources and targets that it was trained on; None where the file lacks them.
-    thumbnail : uint8 array (h, w, 3) or None
-        A held-out source and what was made of it; None where nothing was held out.
-    steps : int
-        Optimisation steps that it was trained for.
-    seconds : float
-        How long that took; 0 where the file does not say.
-    started_from : dict or None
-        ``summary`` and ``steps`` of the model that its training began from, and more.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        self._stored = stored = StoredModel(tensors, header)
-        self.config = stored.config
-        self.baseline = Baselines.from_dict(header["baseline"])
-        self.history: list[dict[str, Any]] = header["history"]
-        self.scores: dict[str, dict[str, float]] = header["scores"]
-        self.summary: str = header["summary"]
-        self.notes: tuple[str, ...] = tuple(header["notes"])
-        self.intensities = known_intensities(header)
-        self.thumbnail = read_thumbnail(header)
-        self.steps: int = header["step"]
-        self.seconds: float = header.get("seconds", 0.0)
-        self.started_from: dict[str, Any] | None = header.get("started_from")
+    def __init__(self, tensors: Mapping[str, Tensor], info: ModelInfo) -> None:
+        self.info = info
+        self._tensors = dict(tensors)
+        self._applied = info.applied_weights(tensors)
+        if info.has_discriminator != any(name.startswith("discriminator.") for name in tensors):
+            raise ValueError(f"has_discriminator is {info.has_discriminator}, unlike its weights")
         super().__init__(
-            stored.build_generator(),
-            stored.source_codec,
-            stored.target_codec,
-            conditions=stored.conditions,
-            z_context=self.config.z_context,
-            noise_channels=self.config.noise_channels,
-            noise=self.config.noise,
+            self._build_generator(),
+            info.source_codec,
+            info.target_codec,
+            conditions=info.conditions,
+            z_context=info.config.z_context,
+            noise_channels=info.config.noise_channels,
+            noise=info.config.noise,
         )
 
     def __repr__(self) -> str:
-        held_out = ""
-        if self.scores:
-            name, score = primary_metric(self.scores["prediction"])
-            held_out = f", held-out {name} {score:.3f}"
-        return f"<Translator {self.summary}, {self.config.preset}{held_out}>"
+        return f"<Translator {self.info}>"
+
+    @property
+    def config(self) -> TrainConfig:
+        """How it was trained."""
+        return self.info.config
+
+    @property
+    def scores(self) -> HeldOutScores | None:
+        """``prediction`` and ``baseline`` on the held-out data; None without validation."""
+        return self.info.scores
+
+    @property
+    def history(self) -> tuple[EpochRecord, ...]:
+        """One record an epoch: ``step``, ``epoch``, mean ``losses`` and ``validation`` scores."""
+        return self.info.history
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights of the model file by name, on the CPU: see Parameters."""
+        return dict(self._tensors)
+
+    @property
+    def discriminator(self) -> Discriminator | None:
+        """The discriminator as it was at the end of training; None in a slim model."""
+        if not self.info.has_discriminator:
+            return None
+        planes_in = self.info.planes.discriminator_in
+        network = build_discriminator(self.config, planes_in=planes_in)
+        assert network is not None
+        network.load_state_dict(part_of(self._tensors, "discriminator"))
+        return network.eval()
 
     @cached_property
     def digest(self) -> str:
@@ -133,16 +135,6 @@ class Translator(FrameTranslator):
             whole.update(name.encode())
             whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return whole.hexdigest()[:16]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Tensors of the model file by name, on the CPU: see Parameters."""
-        return dict(self._stored.tensors)
-
-    @property
-    def discriminator(self) -> Discriminator | None:
-        """The discriminator as it was at the end of training; None in a slim model."""
-        return self._stored.build_discriminator()
 
     def __call__(
         self,
@@ -461,18 +453,9 @@ class Translator(FrameTranslator):
 
     def judge(self, device: str | None = None) -> DiscriminatorPredictor:
         """Return what `discriminator_map` runs on each frame of opened images."""
+        self.info.check_discriminator()
         discriminator = self.discriminator
-        if discriminator is None:
-            raise InputError(
-                "The model has no discriminator to ask: it was saved slim or by another program, "
-                "or trained without an adversarial term."
-            )
-        learnt = any("D_real" in epoch["losses"] for epoch in self.history)
-        if self.history and not (learnt or self.started_from):
-            raise InputError(
-                "The model's discriminator has learnt nothing: its training ended before "
-                f"adversarial_start={self.config.adversarial_start:g} of the budget."
-            )
+        assert discriminator is not None
         return DiscriminatorPredictor(
             DiscriminatorMap(discriminator).eval().to(choose_device(device or "auto")),
             self.config.adversarial,
@@ -485,7 +468,7 @@ class Translator(FrameTranslator):
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
     ) -> None:
-        """Write the model into one file, beside its place first and then renamed.
+        """Write the model into one file; the file is there as a whole or not at all.
 
         Parameters
         ----------
@@ -494,7 +477,7 @@ class Translator(FrameTranslator):
         slim : bool
             Leave out the discriminator and the weights that are not applied.
         overwrite : bool
-            Whether a file that is there is replaced.
+            Whether an existing file is replaced.
 
         Raises
         ------
@@ -506,7 +489,26 @@ class Translator(FrameTranslator):
         path = as_path(path)
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
-        self._stored.write(path, self.generator.state_dict(), slim=slim)
+        # The generator as it is now, which the user may have changed.
+        applied = self._named(self.generator.state_dict())
+        info = replace(self.info, has_discriminator=False) if slim else self.info
+        write_container(path, applied if slim else self._tensors | applied, info.to_header())
+
+    def _build_generator(self) -> UNet | ResNet:
+        """Build the generator with the weights that are applied, which it shares with the model."""
+        planes = self.info.planes
+        generator = build_generator(
+            self.config, planes_in=planes.generator_in, planes_out=planes.generator_out
+        )
+        generator.load_state_dict(part_of(self._tensors, self._applied))
+        # Without gradients this is the fastest on every device.
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # One copy of the applied weights is enough: from now on it is the generator's.
+        self._tensors |= self._named(generator.state_dict())
+        return generator.eval()
+
+    def _named(self, generator: Weights) -> Weights:
+        return {f"{self._applied}.{name}": value for name, value in generator.items()}
 
     def _check_takes_images(self) -> None:
         if not self.source_codec.channels:
@@ -527,7 +529,7 @@ class Translator(FrameTranslator):
         run_responsive(lambda _: check_finite(planes), title="Reading")
         calls.warn_of_dtype(self.source_codec, planes.dtype, stacklevel=4)
         codecs = self.source_codec, self.target_codec
-        calls.warn_of_intensities(planes, *codecs, self.intensities, stacklevel=4)
+        calls.warn_of_intensities(planes, *codecs, self.info.intensities, stacklevel=4)
 
     def _record(
         self, sources: Sequence[Snapshot], condition: Hashable, samples: int, shown: str
@@ -537,8 +539,8 @@ class Translator(FrameTranslator):
             model="pix2pix",
             digest=self.digest,
             condition=condition,
-            trained_on=self.summary,
-            scores=self.scores,
+            trained_on=self.info.summary,
+            scores=self.info.scores_by_side,
             samples=samples,
             shown=shown,
         )

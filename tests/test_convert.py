@@ -13,7 +13,7 @@ import torch
 
 from napari_pix2pix import Translator, convert, load, train
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
+from napari_pix2pix.io.pytorch_networks import ReferenceGenerator
 
 # The PyTorch implementation has no U-Net of less than 5 halvings.
 TINY = tiny.TINY | {
@@ -70,7 +70,7 @@ def test_a_discriminator_s_round_trip_is_bit_identical(
     index: int, golden: Any, golden_values: dict[str, Any], tmp_path: Path
 ) -> None:
     entry = golden_values["discriminators"][index]
-    generator = ReferenceNetwork("unet", 3, 3, 2, entry["norm"], depth=5).shapes()
+    generator = ReferenceGenerator("unet", 3, 3, 2, entry["norm"], depth=5).shapes()
     files = {"latest_net_G.pth": generator, "latest_net_D.pth": entry["state_dict"]}
     (tmp_path / "again").mkdir()
     for name, shapes in files.items():
@@ -120,7 +120,7 @@ def test_a_trained_discriminator_comes_back(
         ({"discriminator_norm": "none", "steps": 2}, "G_net_G.pth", "biases where the PyTorch"),
         ({"adversarial_weight": 0.0}, "G_net_G.pth", "The model has no discriminator"),
         ({"adversarial_start": 1.0, "adversarial_full": 1.0}, "G_net_G.pth", "has learnt nothing"),
-        ({}, "mine.pth", "only beside a name like latest_net_G.pth"),
+        ({}, "mine.pth", "only with a name like latest_net_G.pth"),
     ],
 )
 def test_a_discriminator_that_is_not_written_is_said_to_be_so(
@@ -149,7 +149,7 @@ def test_a_trained_model_comes_back(model: Translator, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"preset": "paper"}, "stands in other blocks"),
+        ({"preset": "paper"}, "is in other blocks"),
         ({"generator": "resnet", "blocks": 1, "dropout": 0.25}, "Dropout is 0.5 there and 0.25"),
         ({"generator": "resnet", "norm": "instance", "bias": False, "blocks": 6}, "resnet_6blocks"),
         ({"norm": "none", "bias": False, "dropout": 0.0}, "make it from the class UnetGenerator"),

@@ -26,7 +26,7 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_stored_model", "_draw", "translator", "_train", "_load", "_convert"},
+    {"_draw", "translator", "_train", "_load", "_convert"},
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]

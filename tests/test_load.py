@@ -14,16 +14,15 @@ from bombs import Bomb
 from torch import nn
 
 from napari_pix2pix import evaluate, load, train
-from napari_pix2pix._load import foreign_header
+from napari_pix2pix._load import read_reference_info
 from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.inference.model import applying
-from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
+from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
-UNET = ReferenceNetwork("unet", 1, 1, 4, "batch", depth=6)
-COLOURS = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5)
-RESNET = ReferenceNetwork("resnet", 1, 2, 4, "instance", blocks=1)
+UNET = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6)
+COLOURS = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5)
+RESNET = ReferenceGenerator("resnet", 1, 2, 4, "instance", blocks=1)
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_golden_outputs(index: int, golden: Any, golden_values: dict[str, Any], 
 @pytest.mark.parametrize("statistics", ["stored", "image"])
 @pytest.mark.parametrize("network", [UNET, COLOURS])
 def test_bytes_become_the_network_s_range(
-    network: ReferenceNetwork, statistics: Any, save: Any
+    network: ReferenceGenerator, statistics: Any, save: Any
 ) -> None:
     translator = load(save(network.shapes()))
     shape = (64, 128, 3) if network is COLOURS else (64, 128)
@@ -82,7 +81,7 @@ def test_bytes_become_the_network_s_range(
 def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
     path = save(UNET.shapes())
     translator, image = load(path), noise(64, 64)
-    assert any("trained with dropout" in note for note in translator.notes)
+    assert any("trained with dropout" in note for note in translator.info.notes)
     one, same, other = (translator(image, dropout=True, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
@@ -107,7 +106,7 @@ def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
     path = save(COLOURS.shapes())
     translator = load(path)
     assert translator.config.dropout == 0
-    assert not any("whether it was trained with dropout" in one for one in translator.notes)
+    assert not any("whether it was trained with dropout" in one for one in translator.info.notes)
     with pytest.raises(InputError, match=r"U-Net-32 of .* without dropout, got dropout=True"):
         load(path, dropout=True)
 
@@ -129,14 +128,14 @@ def test_channels_and_dtypes(save: Any) -> None:
 @pytest.mark.parametrize("dtype", [None, "uint8"])
 def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
     da = pytest.importorskip("dask.array")
-    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).shapes()
+    shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).shapes()
     translator, image = load(save(shapes), dtype=dtype), noise(2, 40, 50)
     colours = np.stack([image] * 3, axis=-1)
     translated = translator(colours)
     np.testing.assert_array_equal(translator(image), translated)
     np.testing.assert_array_equal(translator(image[1]), translated[1])
     np.testing.assert_array_equal(translator(da.from_array(image, chunks=32)), translated)
-    assert any("taken for three equal ones" in note for note in translator.notes)
+    assert any("taken for three equal ones" in note for note in translator.info.notes)
     one, other = (evaluate(translator, s, 255 - colours)["prediction"] for s in (image, colours))
     assert one == pytest.approx(other, nan_ok=True)
     with pytest.raises(InputError, match="on images of 3 channels, got 2"):
@@ -191,10 +190,10 @@ def test_the_discriminator_beside_it_is_its(
     layers: int, norm: Any, save: Any, *, conditional: bool
 ) -> None:
     network = ReferenceDiscriminator(1 + 3 * conditional, 2, norm, layers)
-    shapes = ReferenceNetwork("unet", 3, 1, 2, "batch", depth=5).shapes()
+    shapes = ReferenceGenerator("unet", 3, 1, 2, "batch", depth=5).shapes()
     path, beside = save(shapes), save(network.shapes(), "latest_net_D.pth")
     translator = load(path)
-    assert any(f"latest_net_D.pth: a {network}" in note for note in translator.notes)
+    assert any(f"latest_net_D.pth: a {network}" in note for note in translator.info.notes)
     image, made = noise(64, 96, 3), noise(64, 96)
     seen = np.concatenate([image.transpose(2, 0, 1), made[None]]) if conditional else made[None]
     weights, detached_copy = torch.load(beside, weights_only=True), network.build()
@@ -216,7 +215,7 @@ def test_a_discriminator_learns_on(save: Any) -> None:
     save(ReferenceDiscriminator(2, 2, "batch", 2).shapes(), "latest_net_D.pth")
     path, source = save(UNET.shapes()), noise(80, 80)
     model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
-    assert not any("no discriminator" in note for note in model.notes)
+    assert not any("no discriminator" in note for note in model.info.notes)
     assert (model.config.discriminator_width, model.config.discriminator_layers) == (2, 2)
     assert model.discriminator is not None
     learnt, weights = model.discriminator.state_dict(), load(path).discriminator.state_dict()
@@ -243,7 +242,9 @@ def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, sa
         save(weights, "latest_net_D.pth")
     translator = load(path)
     assert translator.discriminator is None
-    (said,) = (note for note in translator.notes if note.startswith("The discriminator is left"))
+    (said,) = (
+        note for note in translator.info.notes if note.startswith("The discriminator is left")
+    )
     assert re.search(words, said), said
 
 
@@ -254,7 +255,7 @@ def test_no_pickle_beside_it_is_run(protocol: int, save: Any, tmp_path: Path) ->
     path.with_name("latest_net_D.pth").write_bytes(bomb)
     translator = load(path)
     assert translator.discriminator is None
-    assert re.search("refused unexecuted|nothing in it was run", " ".join(translator.notes))
+    assert re.search("refused unexecuted|nothing in it was run", " ".join(translator.info.notes))
     assert not (tmp_path / "mark").exists()
 
 
@@ -267,11 +268,13 @@ def test_it_says_what_it_is(save: Any) -> None:
     path = save(COLOURS.shapes())
     translator = load(path)
     assert repr(translator).startswith("<Translator RGB -> RGB image; U-Net-32")
-    assert any("the whole range of the image's integer dtype" in note for note in translator.notes)
+    assert any(
+        "the whole range of the image's integer dtype" in note for note in translator.info.notes
+    )
     stated = load(path, dtype="uint8")
     assert repr(stated).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
-    assert any("0 to 255, the range of uint8" in note for note in stated.notes)
-    assert foreign_header(path)["summary"] == translator.summary
+    assert any("0 to 255, the range of uint8" in note for note in stated.info.notes)
+    assert read_reference_info(path).summary == translator.info.summary
     assert translator.discriminator is None
 
 
@@ -279,10 +282,10 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
     translator = load(save(UNET.shapes()))
     translator.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
-    assert (again.digest, again.config, again.notes) == (
+    assert (again.digest, again.config, again.info.notes) == (
         translator.digest,
         translator.config,
-        translator.notes,
+        translator.info.notes,
     )
     image = noise(64, 64, dtype=np.uint16)
     np.testing.assert_array_equal(again(image), translator(image))

@@ -95,7 +95,7 @@ def test_stacks_and_lists() -> None:
     assert tiny_train(stack, 1 - stack)(stack).shape == stack.shape
     images = [gray("float32", (72, 64)), gray("float32", (48, 96), seed=1)]
     translator = tiny_train(images, [1 - image for image in images])
-    assert "2 pairs" in translator.summary
+    assert "2 pairs" in translator.info.summary
     assert translator(images[1]).shape == (48, 96)
 
 
@@ -134,7 +134,7 @@ def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it() -> None:
     target[10:20, 10:20] = np.nan
     with pytest.warns(UserWarning, match="% of the target's values are NaN"):
         translator = tiny_train(OK, target)
-    assert any("values are NaN" in note for note in translator.notes)
+    assert any("values are NaN" in note for note in translator.info.notes)
     with pytest.warns(UserWarning, match="values that look like labels"):
         tiny_train(OK, (OK > 0.5).astype(np.float32))
 
@@ -144,7 +144,7 @@ def test_images_smaller_than_a_patch_are_trained_on() -> None:
     seen: list[Event] = []
     translator = tiny_train(source, 1 - source, callback=seen.append)
     assert translator(source).shape == (20, 27)
-    assert translator.scores == {}
+    assert translator.scores is None
     notes = next(event.notes for event in seen if isinstance(event, Prepared))
     assert any("No validation" in note for note in notes)
 
@@ -152,11 +152,12 @@ def test_images_smaller_than_a_patch_are_trained_on() -> None:
 def test_validation_may_be_turned_off_or_given() -> None:
     source = gray("float32")
     off = tiny_train(source, 1 - source, validation=0)
-    assert off.scores == {}
+    assert off.scores is None
     other = gray("float32", seed=2)
     given = tiny_train(source, 1 - source, validation=[Pair(other, 1 - other)])
-    assert set(given.scores) == {"prediction", "baseline"}
-    assert given.scores["baseline"]["pearson"] == pytest.approx(1, abs=1e-6)
+    assert given.scores is not None
+    assert set(given.info.scores_by_side) == {"prediction", "baseline"}
+    assert given.scores.baseline["pearson"] == pytest.approx(1, abs=1e-6)
     # All of the image was trained on, as without validation.
     assert np.array_equal(given(source), off(source))
 
@@ -170,7 +171,7 @@ def test_callback_true_stops_and_keeps_the_model() -> None:
 
     translator = tiny_train(image, 1 - image, steps=100, callback=callback)
     assert seen[-1].reason == "stopped"
-    assert translator.history[-1]["step"] == 3
+    assert translator.history[-1].step == 3
     assert translator(image).shape == image.shape
 
 
@@ -184,7 +185,7 @@ def test_interrupt_stops_and_keeps_the_model(interruptible: Any) -> None:
 
     translator = tiny_train(image, 1 - image, steps=1000, callback=callback)
     assert seen[-1].reason == "stopped"
-    assert 2 <= translator.history[-1]["step"] < 10
+    assert 2 <= translator.history[-1].step < 10
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 

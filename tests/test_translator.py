@@ -162,7 +162,7 @@ def test_tiles_are_told(translator):
 
 
 def test_repr_says_what_it_is(translator):
-    score = translator.scores["prediction"]["pearson"]
+    score = translator.scores.prediction["pearson"]
     said = repr(translator)
     assert "float32 96x96 -> uint16 image; 6 patches; alignment" in said
     assert "light" in said
@@ -193,7 +193,7 @@ def test_models_that_know_no_intensities_are_as_good(translator, tmp_path):
     del header["intensities"], header["sampled_blocks"]
     write_container(tmp_path / "old.safetensors", tensors, header)
     old = load(tmp_path / "old.safetensors")
-    assert old.intensities is None
+    assert old.info.intensities is None
     assert old(9 * noise(20, 20)).shape == (20, 20)
 
 

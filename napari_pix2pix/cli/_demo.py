@@ -77,7 +77,7 @@ def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, A
     seen = Pair(source, labels, name="training image")
     translator, report = _learn(seen, unseen, config, quiet=quiet)
     translator.save(out / "labels.safetensors")
-    otsu = translator.baseline.predict(np.moveaxis(unseen_source, -1, 0), 0)
+    otsu = translator.info.baselines.predict(np.moveaxis(unseen_source, -1, 0), 0)
     with replacing(out / "panel_labels.png") as fresh:
         _write_labels_panel(
             fresh,

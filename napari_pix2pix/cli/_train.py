@@ -141,11 +141,11 @@ def train(
     say_result(
         {
             "model": str(out),
-            "summary": translator.summary,
-            "notes": [*sets.notes, *translator.notes],
-            "scores": translator.scores,
+            "summary": translator.info.summary,
+            "notes": [*sets.notes, *translator.info.notes],
+            "scores": translator.info.scores_by_side,
         },
-        f"Wrote {out}.\n{score_table(translator.scores)}",
+        f"Wrote {out}.\n{score_table(translator.info.scores_by_side)}",
         as_json=as_json,
     )
 

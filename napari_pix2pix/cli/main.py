@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,10 @@ from napari_pix2pix.cli._options import PATH, json_option
 from napari_pix2pix.cli._output import say_result, score_table
 from napari_pix2pix.cli._sample import sample
 from napari_pix2pix.cli._train import train
-from napari_pix2pix.errors import FileError, Pix2PixError
+from napari_pix2pix.errors import Pix2PixError
+
+if TYPE_CHECKING:
+    from napari_pix2pix.training.model_info import ModelInfo
 
 # Other modules are imported by the command that needs them: --help does not wait for torch.
 
@@ -68,14 +71,9 @@ main.add_command(convert)
 @json_option
 def info(model: Path, as_json: bool) -> None:
     """Say what MODEL (a checkpoint, or a .pth file) was trained on, how, and how good it is."""
-    header = _header_of(model)
-    try:
-        lines = [*_described(header), score_table(header["scores"])]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileError(
-            f"The header of {model} is incomplete ({error}): take another copy of it."
-        ) from error
-    say_result(header, "\n".join(lines), as_json=as_json)
+    described = _read_info(model)
+    lines = [*_describe(described), score_table(described.scores_by_side)]
+    say_result(described.to_header(), "\n".join(lines), as_json=as_json)
 
 
 @main.command()
@@ -108,27 +106,28 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     say_result(report, "\n".join(lines), as_json=as_json)
 
 
-def _header_of(model: Path) -> dict[str, Any]:
-    """Read what is known of a model; only files of the PyTorch implementation need PyTorch."""
-    from napari_pix2pix.io.model_header import is_torch_file, read_header
+def _read_info(path: Path) -> ModelInfo:
+    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
+    from napari_pix2pix.io.model_header import is_torch_file
+    from napari_pix2pix.training.model_info import read_model_info
 
-    if not is_torch_file(model):
-        return read_header(model)
-    from napari_pix2pix._load import foreign_header
+    if not is_torch_file(path):
+        return read_model_info(path)
+    from napari_pix2pix._load import read_reference_info
 
-    return foreign_header(model)
+    return read_reference_info(path)
 
 
-def _described(header: dict[str, Any]) -> list[str]:
-    """Say in lines what a model's header holds."""
-    lines = [header["summary"], *header["notes"]]
-    if header["step"]:  # else it was trained by another program
-        versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
-        how = f"{header['config']['preset']}, {header['step']} steps in {header['seconds']:.0f} s"
+def _describe(info: ModelInfo) -> list[str]:
+    """Describe a model in lines."""
+    lines = [info.summary, *info.notes]
+    if info.steps:  # else another program trained it
+        versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
+        how = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
         lines.append(f"{how}, {versions}")
-    if header["conditions"]:
-        lines.append(f"conditions: {', '.join(map(str, header['conditions']))}")
-    if origin := header.get("started_from"):
-        steps = f", {origin['steps']} steps" if origin["steps"] else ""
-        lines.append(f"started from: {origin['summary']}{steps}")
+    if info.conditions:
+        lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
+    if origin := info.started_from:
+        steps = f", {origin.steps} steps" if origin.steps else ""
+        lines.append(f"started from: {origin.summary}{steps}")
     return lines

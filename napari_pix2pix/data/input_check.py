@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,14 +21,6 @@ _OUTSIDE = 0.1
 _NARROW = 1 / 8
 # Images that are nearer to the sources than this, in widths of their range, are no targets.
 _APART = 0.1
-
-
-def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:
-    """Read the intensities of a training's sources and targets; None in files without them."""
-    parts = header.get("intensities")
-    if parts is None:
-        return None
-    return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
 
 
 def check_input(

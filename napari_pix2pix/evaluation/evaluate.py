@@ -163,7 +163,7 @@ def evaluate_pairs(
     z_context, codec = translator.config.z_context, translator.source_codec
     opened_pairs = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
     baseline = None
-    if not translator.baseline.maps:
+    if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)
     cases = [
         make_case(
@@ -213,7 +213,7 @@ def make_case(
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
-        baseline = translator.baseline.maps[index]
+        baseline = translator.info.baselines.maps[index]
     return EvaluationCase(
         name,
         opened,
@@ -227,23 +227,23 @@ def make_case(
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
     """Return the titles and texts that a report shows of a model."""
-    config = translator.config
-    seconds = f" in {translator.seconds:.0f} s" if translator.seconds else ""
-    steps = f"{translator.steps} step{'s' if translator.steps != 1 else ''}"
+    info, config = translator.info, translator.config
+    seconds = f" in {info.seconds:.0f} s" if info.seconds else ""
+    steps = f"{info.steps} step{'s' if info.steps != 1 else ''}"
     facts = {
         "Model": name or f"model {translator.digest}",
         "Digest of its weights": translator.digest,
-        "Trained on": translator.summary,
+        "Trained on": info.summary,
         "Training": f"preset {config.preset}, {steps}{seconds}, seed {config.seed}",
-        "Notes": "\n".join(translator.notes),
+        "Notes": "\n".join(info.notes),
     }
-    if translator.started_from is not None:
-        facts["Started from"] = str(translator.started_from["summary"])
-    if translator.scores:
-        title, prediction = primary_metric(translator.scores["prediction"])
-        _, baseline = primary_metric(translator.scores["baseline"])
+    if info.started_from is not None:
+        facts["Started from"] = info.started_from.summary
+    if info.scores is not None:
+        title, prediction = primary_metric(info.scores.prediction)
+        _, baseline = primary_metric(info.scores.baseline)
         facts["Validation in training"] = f"{title} {prediction:.3f}; baseline {baseline:.3f}"
-    if not translator.baseline.maps:
+    if not info.baselines.maps:
         facts["Baseline"] = "fitted to the images that are scored, so harder to beat"
     return {title: text for title, text in facts.items() if text}
 

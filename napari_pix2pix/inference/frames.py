@@ -201,7 +201,7 @@ class FrameTranslator:
     @property
     def planes_in(self) -> int:
         """How many planes the network is given: source, condition and noise."""
-        return self.source_codec.planes + len(self.conditions) + self._noise_channels
+        return self.generator.in_channels
 
     def target_like(self, output: Output = "target") -> np.ndarray:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

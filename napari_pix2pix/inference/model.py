@@ -274,7 +274,7 @@ class Model:
 
     @property
     def _planes_in(self) -> int:
-        return self.source_codec.planes + self.conditions + self.noise_channels
+        return self.generator.in_channels
 
     def _batch(self, windows: TileGrid, most: int) -> int:
         device = next(self.generator.parameters()).device

@@ -1,8 +1,8 @@
-"""Our file, of models and of checkpoints alike: named tensors and a header, without any pickle.
+"""Our file, of models and of checkpoints: named tensors and a header, without any pickle.
 
 It is a safetensors file whose metadata has one entry, ``napari-pix2pix``: a JSON object of
-``format`` (that name again), ``version`` (of this container), ``written_by`` (the version of
-napari-pix2pix) and ``header`` (what the caller gave). Loading it can't run code.
+``format`` (that name again), ``version`` (of the format), ``written_by`` (the version of
+napari-pix2pix) and ``header`` (see `ModelInfo.to_header`). Reading it can't run code.
 """
 
 from __future__ import annotations
@@ -28,26 +28,14 @@ def write_container(
 ) -> None:
     """Write tensors and a header to a file, all or nothing.
 
-    The file is written beside its place, flushed to the disk and renamed, so that whoever opens
-    the path, even after a crash, finds the old file or the new one and never a part. What a
-    killed process leaves behind is a hidden folder that begins with a dot and the file's name.
-
-    Parameters
-    ----------
-    path : path-like
-        Where to; an old file is replaced, a link is followed.
-    tensors : mapping of str to Tensor
-        Of any dtype but complex, on any device, in any memory layout, sharing memory or not;
-        read back as independent, contiguous tensors.
-    header : mapping
-        What JSON can hold. Floats come back as the same floats; NaN and the infinities too, as
-        the literals that Python's `json` reads and writes for them, which strict JSON lacks.
-        Tuples come back as lists.
+    Tensors are of any dtype but complex, on any device, in any memory layout, and may share
+    memory. The header is what JSON can hold, and NaN and the infinities as Python's `json` writes
+    them. A killed process leaves a hidden folder behind, named after the file.
 
     Raises
     ------
     FileError
-        If the file can't be written; what was there before is as it was.
+        If the file can't be written; an old file stays as it was.
     """
     content = {
         "format": FORMAT_NAME,
@@ -58,13 +46,13 @@ def write_container(
     metadata = {FORMAT_NAME: json.dumps(content)}
     independent = _independent(tensors)
     with replacing(Path(os.path.realpath(path))) as fresh:
-        # safetensors makes files that only their owner can read; models are shared.
+        # safetensors would make a file that only its owner can read, and models are shared.
         fresh.touch()
         mode = fresh.stat().st_mode
         try:
             save_file(independent, fresh, metadata)
         except SafetensorError as error:
-            raise OSError(str(error)) from error  # such as a full disk, put in words by replacing
+            raise OSError(str(error)) from error  # such as a full disk
         fresh.chmod(mode)
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
@@ -75,23 +63,13 @@ def read_container(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `write_container` wrote.
 
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    tensors : dict of str to Tensor
-        On the CPU. They are mapped from the file where the system can: memory is filled as they
-        are used, and changing them does not change the file.
-    header : dict
-        As it was given.
+    The tensors are on the CPU, and mapped from the file where the system can: memory is filled as
+    they are used, and changing them does not change the file.
 
     Raises
     ------
     FileError
-        If the file is missing, unreadable, truncated, of another kind or of a later version.
+        If the file is missing, unreadable, truncated, of another kind or of another version.
     """
     path = Path(path)
     header = read_header(path)
@@ -102,7 +80,7 @@ def read_container(
 
 
 def _independent(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give each tensor contiguous memory of its own, copying only where it has none."""
+    """Return contiguous tensors that share no memory, copied only where needed."""
     result: dict[str, torch.Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():

@@ -1,6 +1,6 @@
-"""Names and shapes of weights: what tells the networks of the PyTorch implementation apart.
+"""Files of the PyTorch reference implementation (.pth): weights, read without running code.
 
-Weights in PyTorch's own files (.pth): read without running anything in them, and written.
+Also what tells its networks apart: the names and shapes of their weights.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.atomic import replacing
 
-Shapes: TypeAlias = dict[str, tuple[int, ...]]
+Shapes: TypeAlias = dict[str, tuple[int, ...]]  # by the names of the weights, in their order
 Norm: TypeAlias = Literal["batch", "instance", "none"]
 
 _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 
 
-class Described(ABC):
-    """A network that the reference implementation has; its kinds say how ours is built."""
+class ReferenceNetwork(ABC):
+    """A network that the reference implementation has."""
 
     norm: Norm
 
@@ -36,29 +36,39 @@ class Described(ABC):
 
     @abstractmethod
     def biases_without_norm(self, names: list[str]) -> Iterable[str]:
-        """Name the biases that the reference has where it has no norm, of all names of ours."""
+        """Name the biases that the reference keeps with norm='none', of all names of ours."""
 
-    def own_shapes(self) -> Shapes:
-        """Return names and shapes of our network's weights, in their order."""
+    @property
+    def norm_in_words(self) -> str:
+        """Such as "batch norm"."""
+        return "no norm" if self.norm == "none" else f"{self.norm} norm"
+
+    def our_shapes(self) -> Shapes:
+        """Return names and shapes of our network's weights."""
         with torch.device("meta"):
             return shapes_of(self.build().state_dict())
 
     def shapes(self) -> Shapes:
-        """Return names and shapes of the reference's weights, in their order."""
-        shapes = self.own_shapes()
+        """Return names and shapes of the reference's weights."""
+        shapes = self.our_shapes()
         if self.norm != "none":
             return shapes
         kept = set(self.biases_without_norm(list(shapes)))
         return {k: v for k, v in shapes.items() if k in kept or not k.endswith(".bias")}
 
+    def surplus_weights(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """Name our weights that the reference has no place for, unless they are 0."""
+        shapes = self.shapes()
+        return [name for name in weights if name not in shapes and bool(weights[name].any())]
+
 
 def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
-    """Return names and shapes, in their order."""
+    """Return names and shapes of weights."""
     return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def without_idle_statistics(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop running statistics that no weight stands beside: those of instance norm."""
+    """Leave out running statistics of layers without a weight: nothing uses instance norm's."""
     return {
         name: value
         for name, value in weights.items()
@@ -66,57 +76,42 @@ def without_idle_statistics(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def filled(shapes: Shapes, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights in an order; biases and counts that are not there are 0."""
+def complete_weights(shapes: Shapes, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights in the order of `shapes`; missing biases and counts are 0."""
     return {
         name: weights[name]
         if name in weights
-        else torch.zeros(shape, dtype=torch.int64 if is_count(name) else torch.float32)
+        else torch.zeros(shape, dtype=torch.int64 if _is_count(name) else torch.float32)
         for name, shape in shapes.items()
     }
 
 
-def foreign_weights(shapes: Shapes, weights: Mapping[str, Tensor]) -> list[str]:
-    """Name the weights that a network of these shapes has no place for, unless they are 0."""
-    return [name for name in weights if name not in shapes and bool(weights[name].any())]
-
-
-def is_count(name: str) -> bool:
-    """Whether it counts the batches that a batch norm has seen."""
-    return name.endswith("num_batches_tracked")
-
-
 def is_kernel(shape: tuple[int, ...]) -> bool:
-    """Whether it is the shape of a convolution of planes."""
+    """Whether it is the shape of a 2D convolution."""
     return len(shape) == 4 and 0 not in shape
 
 
-def norm_of(shapes: Shapes, convolution: str) -> Norm:
-    """Tell the norm by running statistics, or by the bias of a convolution that norms follow."""
+def infer_norm(shapes: Shapes, convolution: str) -> Norm:
+    """Tell the norm by its running statistics, or by the bias of a convolution before a norm."""
     if any(name.endswith("running_mean") for name in shapes):
         return "batch"
     return "instance" if f"{convolution}.bias" in shapes else "none"
 
 
-def check_fit(path: Path, network: object, expected: Shapes, shapes: Shapes) -> None:
-    """Refuse a file of which only the beginning is a network's.
-
-    Raises
-    ------
-    FileError
-        The sentence names what is lacking, surplus or of another shape.
-    """
+def check_shapes(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
+    """Refuse a file whose beginning alone is like the network's: a `FileError` says what is not."""
+    expected = network.shapes()
     # Batch norm counted no batches before PyTorch 0.4.1.
-    lacking = [name for name in expected if name not in shapes and not is_count(name)]
+    missing = [name for name in expected if name not in shapes and not _is_count(name)]
     surplus = [name for name in shapes if name not in expected]
     other = [k for k in shapes if k in expected and shapes[k] != expected[k]]
-    if not (lacking or surplus or other):
+    if not (missing or surplus or other):
         return
     parts = []
-    if lacking:
-        parts.append(f"{some(lacking, 2)} expected and not found")
+    if missing:
+        parts.append(f"{list_some(missing, 2)} expected and not found")
     if surplus:
-        parts.append(f"{some(surplus, 2)} found and not expected")
+        parts.append(f"{list_some(surplus, 2)} found and not expected")
     if other:
         name = other[0]
         parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
@@ -126,30 +121,28 @@ def check_fit(path: Path, network: object, expected: Shapes, shapes: Shapes) -> 
     )
 
 
-def with_norm(norm: Norm) -> str:
-    """Say which norm a network has."""
-    return "no norm" if norm == "none" else f"{norm} norm"
+def list_some(names: Iterable[str], most: int = 4) -> str:
+    """List the first of some names."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
 
 
-# What PyTorch says of something that is no plain weight, such as a function or a whole network.
+def _is_count(name: str) -> bool:
+    """Whether it counts the batches that a batch norm has seen."""
+    return name.endswith("num_batches_tracked")
+
+
+# How PyTorch names what it refuses, such as a function or a whole network.
 _REFUSED = re.compile(r"GLOBAL (\S+) was not an allowed global|whose module (\S+) is blocked")
-# What stands before names where a network was saved within torch.compile or for several GPUs.
+# Prefixes of names where a network was saved within torch.compile or for several GPUs.
 _WRAPPERS = "_orig_mod.", "module.", "_orig_mod."
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a file that ``torch.save(network.state_dict(), path)`` wrote.
+    """Read a file that ``torch.save(network.state_dict(), path)`` wrote, onto the CPU.
 
-    Parameters
-    ----------
-    path : Path
-        The file. Such files are pickles, which could hold code: PyTorch reads the weights alone and
-        refuses all else.
-
-    Returns
-    -------
-    dict of str to Tensor
-        On the CPU, in the file's order, without what wrappers of networks put before names.
+    Such files are pickles, which could hold code: PyTorch reads the weights alone and refuses all
+    else. What wrappers of networks put before names is left out.
 
     Raises
     ------
@@ -164,8 +157,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         )
     if not all(isinstance(name, str) and _is_plain(value) for name, value in content.items()):
         raise FileError(
-            f"{path} holds more than the weights of one network: found {some(map(str, content))}; "
-            "expected names of weights alone, as torch.save(network.state_dict(), path) has them."
+            f"{path} holds more than the weights of one network: found "
+            f"{list_some(map(str, content))}; expected names of weights alone, as "
+            "torch.save(network.state_dict(), path) has them."
         )
     weights: dict[str, Tensor] = dict(content)
     for prefix in _WRAPPERS:
@@ -177,16 +171,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write weights as ``torch.save(network.state_dict(), path)`` does, all or nothing.
 
-    Parameters
-    ----------
-    path : Path
-        Where to; an old file is replaced.
-    weights : mapping of str to Tensor
-
     Raises
     ------
     FileError
-        If the file can't be written; what was there before is as it was.
+        If the file can't be written; an old file stays as it was.
     """
     plain = OrderedDict(
         (name, value.detach().cpu().clone(memory_format=torch.contiguous_format))
@@ -196,17 +184,11 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
         try:
             torch.save(plain, fresh)
         except RuntimeError as error:
-            raise OSError(str(error)) from error  # such as a full disk, put in words by replacing
-
-
-def some(names: Any, most: int = 4) -> str:
-    """List the first of some names."""
-    listed = list(names)
-    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+            raise OSError(str(error)) from error  # such as a full disk
 
 
 def _read(path: Path) -> Any:
-    """Load a file; what can go wrong in a damaged one is up to PyTorch and its pickles."""
+    """Load a file of weights; a `FileError` where it is missing, damaged or holds more."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -216,7 +198,7 @@ def _read(path: Path) -> Any:
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # a damaged pickle can raise anything
         if found := _REFUSED.search(str(error)):
             raise FileError(
                 f"{path} holds more than weights ({found[1] or found[2]}), which could run code; "

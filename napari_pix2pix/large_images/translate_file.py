@@ -263,7 +263,7 @@ def _warn(translator: Translator, planes: LazyImage) -> None:
     calls.warn_of_dtype(translator.source_codec, planes.dtype)
     codecs = translator.source_codec, translator.target_codec
     try:
-        calls.warn_of_intensities(planes, *codecs, translator.intensities)
+        calls.warn_of_intensities(planes, *codecs, translator.info.intensities)
     except Warning:  # where a user has made them errors
         raise
     except Exception:

@@ -47,7 +47,7 @@ def fit_baselines(
     for index, condition in enumerate(conditions or (None,)):
         triples = _triples(opened, blocks, condition)
         if start is not None and not triples:
-            maps.append(start.baseline.maps[index])
+            maps.append(start.info.baselines.maps[index])
             continue
         maps.append(
             fit_baseline(

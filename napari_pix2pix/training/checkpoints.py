@@ -1,4 +1,4 @@
-"""Checkpoints of a training: where they lie, what they hold, and going on from one."""
+"""Checkpoints of a training: where they are written, what they hold, and resuming from one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
+from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
 from napari_pix2pix.training.state import TrainingState
 
-# Fields that may differ between a run and its continuation.
+# The key that a checkpoint's header has beside those of a model.
+_COUNTERS = "counters"
+
+# Fields that may differ between a run and its resumption.
 _RESUMABLE = {
     "epochs",
     "steps",
@@ -40,18 +44,18 @@ _RESUMABLE = {
 def checkpoint_paths(
     checkpoint: str | Path | None, resume: bool | str | Path | None
 ) -> tuple[Path | None, Path | None]:
-    """Return the file to write checkpoints to and the one to go on from."""
+    """Return the file to write checkpoints to, and the file to resume from."""
     old = Path(resume) if isinstance(resume, str | Path) else None
     path = old if checkpoint is None else Path(checkpoint)
     if path is None:
         if resume:
-            raise InputError("resume=True needs checkpoint: say which file to go on from.")
+            raise InputError("resume=True needs checkpoint: say which file to resume from.")
         return None, None
     _check_writable(path)
     if path.exists() and path != old and not isinstance(resume, bool):
         raise FileError(
             f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
-            "written over (resume=False, --overwrite)."
+            "replaced."
         )
     if resume is True and path.exists():
         old = path
@@ -72,90 +76,96 @@ def _check_writable(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds."""
+    """A model file with all that a run needs to continue."""
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
-    header: Mapping[str, Any]
-    config: TrainConfig
+    info: ModelInfo
+    counters: Mapping[str, Any]  # see TrainingState.counters
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; a model without a run's counters is refused."""
+    """Read a checkpoint; refuse a model without the counters of a run."""
     tensors, header = read_container(path)
-    if "counters" not in header:
+    if _COUNTERS not in header:
         raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
-    return Checkpoint(path, tensors, header, TrainConfig(**header["config"]))
-
-
-def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
-    """Load a checkpoint into a fresh state, if it is one of the same run."""
-    if before.header["fingerprint"] != data.fingerprint:
-        raise InputError(
-            f"The checkpoint {before.path} was made on other pairs or another split: give the same "
-            "ones, or begin anew."
-        )
-    then, now = before.config.processes, state.config.processes
-    if then != now:
-        raise InputError(
-            f"The checkpoint {before.path} was made by {then} processes with a batch each, got "
-            f"{now}: a step would be another. Give devices and num_nodes that make {then}, or "
-            "begin anew."
-        )
-    old = before.config.model_dump(exclude=_RESUMABLE)
-    for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
-        if old[name] != value:
-            raise InputError(
-                f"The checkpoint {before.path} was made with {name}={old[name]!r}, got {value!r}: "
-                "give the same, or begin anew."
-            )
-    state.load(before.tensors, before.header["counters"])
+    try:
+        info = ModelInfo.from_header(header)
+    except FileError as error:
+        raise FileError(f"Can't use {path}: {error}") from error
+    return Checkpoint(path, tensors, info, header[_COUNTERS])
 
 
 def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
     """Write a run as it stands, and return the file's name."""
-    header = model_header(state, data) | {"counters": state.counters()}
+    header = describe_model(state, data).to_header() | {_COUNTERS: state.counters()}
     write_container(path, state.tensors(), header)
     return str(path)
 
 
-def model_header(state: TrainingState, data: TrainingData) -> dict[str, Any]:
-    """All of a model that is not a tensor."""
-    return {
-        "config": state.config.model_dump(mode="json"),
-        "source_codec": data.source_codec.to_dict(),
-        "target_codec": data.target_codec.to_dict(),
-        "conditions": list(data.conditions),
-        "baseline": data.baseline.to_dict(),
-        "scores": _scores(state, data),
-        "history": state.history,
-        "summary": data.summary,
-        "notes": list(data.notes),
-        "step": state.step,
-        "seconds": state.seconds,
-        "intensities": {
-            side: known.to_dict()
-            for side, known in zip(("source", "target"), data.intensities, strict=True)
-        },
-        "sampled_blocks": list(data.sampled),
-        "fingerprint": data.fingerprint,
-        "started_from": None if data.start is None else dict(data.start.origin),
-        "versions": {
+def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
+    """Load a checkpoint into a fresh state, if it is of the same run."""
+    if before.info.fingerprint != data.fingerprint:
+        raise InputError(
+            f"The checkpoint {before.path} was made on other pairs or another split: give the same "
+            "ones, or start a new run."
+        )
+    then, now = before.info.config.processes, state.config.processes
+    if then != now:
+        # Each process has its own batch, so the effective batch size would change.
+        raise InputError(
+            f"The checkpoint {before.path} was made by {then} processes, got {now}, and the "
+            f"effective batch size would change: give devices and num_nodes that make {then}, or "
+            "start a new run."
+        )
+    old = before.info.config.model_dump(exclude=_RESUMABLE)
+    for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
+        if old[name] != value:
+            raise InputError(
+                f"The checkpoint {before.path} was made with {name}={old[name]!r}, got {value!r}: "
+                "give the same, or start a new run."
+            )
+    state.load(before.tensors, before.counters)
+
+
+def describe_model(
+    state: TrainingState, data: TrainingData, thumbnail: NDArray[np.uint8] | None = None
+) -> ModelInfo:
+    """Collect all that is true of the model as it is now; `thumbnail` is (h, w, 3)."""
+    return ModelInfo(
+        config=state.config,
+        source_codec=data.source_codec,
+        target_codec=data.target_codec,
+        conditions=data.conditions,
+        baselines=data.baseline,
+        has_discriminator=state.discriminator is not None,
+        scores=_held_out_scores(state, data),
+        history=tuple(EpochRecord(**record) for record in state.history),
+        summary=data.summary,
+        notes=data.notes,
+        steps=state.step,
+        seconds=state.seconds,
+        versions={
             "napari-pix2pix": __version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "numpy": np.__version__,
         },
-    }
+        intensities=data.intensities,
+        thumbnail=thumbnail,
+        started_from=None if data.start is None else data.start.origin,
+        fingerprint=data.fingerprint,
+        sampled_blocks=data.sampled,
+    )
 
 
-def _scores(state: TrainingState, data: TrainingData) -> dict[str, dict[str, float]]:
-    """Scores of the weights that are applied, beside the baseline's."""
+def _held_out_scores(state: TrainingState, data: TrainingData) -> HeldOutScores | None:
+    """Return the scores of the weights that are applied, beside the baseline's."""
     validated = [record["validation"] for record in state.history if "validation" in record]
     if not validated or data.validation is None:
-        return {}
+        return None
     prediction = validated[-1]
     if state.config.keep == "best":
-        # As TrainingState.keep_best has it: NaN, of a constant prediction, is never the best.
+        # NaN, of a constant prediction, is never the best: see TrainingState.keep_best.
         known = [scores for scores in validated if not math.isnan(primary_metric(scores)[1])]
         prediction = max(known or validated[-1:], key=lambda scores: primary_metric(scores)[1])
-    return {"prediction": prediction, "baseline": data.validation.baseline}
+    return HeldOutScores(prediction, data.validation.baseline)

@@ -26,6 +26,7 @@ from napari_pix2pix.training._pair_checks import validate_pairs
 from napari_pix2pix.training._validation import Validation, fit_baselines, make_validation
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
+from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
 
 # Where fewer blocks could be read in time, the alignment is not looked at.
 _FEW_BLOCKS = 48
@@ -94,6 +95,12 @@ class TrainingData:
     intensities: tuple[Intensities, Intensities]
     sampled: tuple[int, int]
     start: Pretrained | None
+
+    @property
+    def planes(self) -> NetworkPlanes:
+        """Planes that the networks take and give."""
+        conditions = len(self.conditions)
+        return count_planes(self.config, self.source_codec, self.target_codec, conditions)
 
 
 def prepare(

@@ -1,11 +1,11 @@
-"""A training that begins from a model: what it keeps of it, and which pairs fit it."""
+"""Fine-tuning: what a training keeps of the model that it starts from, and which pairs fit."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,13 @@ from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.state import TrainingState, Weights, part_of
+from napari_pix2pix.training.model_info import ModelInfo, StartedFrom
+from napari_pix2pix.training.state import TrainingState, part_of
 
 # Part of the budget for which a new discriminator learns before the generator listens to it.
 _WARM_UP = 0.05
-# Fields that belong to a run and not to its model.
+# Fields of the run, which the model does not decide.
 _RUN = {
     "epochs",
     "steps",
@@ -45,7 +45,7 @@ _RUN = {
     "source_kind",
     "target_kind",
 }
-# Fields without which the model's weights and codecs would mean something else.
+# Fields that the model's weights and codecs depend on.
 _MODEL = {
     "preset",
     "classes",
@@ -75,112 +75,84 @@ _DISCRIMINATOR = {
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The model that a training begins from.
+    """The model that a training starts from: its weights, what is true of it, and its record."""
 
-    Attributes
-    ----------
-    tensors : mapping of str to torch.Tensor
-        Of a model file.
-    config : TrainConfig
-        How the model was trained.
-    source_codec, target_codec : Codec
-        Kept as they are: intensity belongs to the model.
-    conditions : tuple of hashable
-        Kept, too.
-    baseline : TrivialMaps
-        For the conditions that the new pairs lack.
-    origin : mapping
-        What the new model's file says of it: ``summary``, ``steps``, ``discriminator`` (whether
-        it had one) and ``weights`` (their hash).
-    """
+    tensors: Mapping[str, Tensor]  # of a model file
+    info: ModelInfo
+    origin: StartedFrom  # what the new model's file will say of it
 
-    tensors: Mapping[str, Tensor]
-    config: TrainConfig
-    source_codec: Codec
-    target_codec: Codec
-    conditions: tuple[Hashable, ...]
-    baseline: Baselines
-    origin: Mapping[str, Any]
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], info: ModelInfo) -> Self:
+        """Describe a model as a start."""
+        origin = StartedFrom(
+            info.summary, info.steps, info.has_discriminator, _hash_of_generators(tensors)
+        )
+        return cls(tensors, info, origin)
 
     @property
     def codecs(self) -> tuple[Codec, Codec]:
         """Of source and target."""
-        return self.source_codec, self.target_codec
-
-    def remembered_as(self, origin: Mapping[str, Any]) -> Self:
-        """Return this model, a checkpoint, as one that itself began from another."""
-        return replace(self, origin=origin)
+        return self.info.source_codec, self.info.target_codec
 
     def for_pairs(self, opened: Sequence[OpenPair]) -> Self:
-        """Return the model for the dtypes of the pairs, where its file did not say of which."""
+        """Return the model for the dtypes of the pairs, where its file does not name any."""
         dtypes = opened[0].source.dtype, opened[0].target.dtype
         source, target = codecs_for_dtypes(*self.codecs, *dtypes)
-        return replace(self, source_codec=source, target_codec=target)
+        return replace(self, info=replace(self.info, source_codec=source, target_codec=target))
 
     def fill(self, config: TrainConfig) -> TrainConfig:
-        """Return a config that takes from the model what was not given.
+        """Return a config whose fields that were not given are the model's.
 
         Raises
         ------
         ConfigError
-            If a field was given that contradicts the model, or does not go with its others.
+            If a given field contradicts the model, or does not go with the others.
         """
-        fixed = _MODEL | (_DISCRIMINATOR if self.origin["discriminator"] else set())
-        if self.config.generator == "resnet":
-            fixed |= {"dropout"}  # whose blocks are counted with it
+        old = self.info.config
+        fixed = _MODEL | (_DISCRIMINATOR if self.origin.has_discriminator else set())
+        if old.generator == "resnet":
+            fixed |= {"dropout"}  # a layer of its own, which moves the names of the weights
         given = config.model_fields_set
         for name in sorted(given & fixed):
-            old, new = getattr(self.config, name), getattr(config, name)
-            if old != new:
+            if getattr(old, name) != getattr(config, name):
                 raise ConfigError(
-                    f"The model that the training starts from has {name}={old!r}, got {new!r}: "
-                    f"leave {name} out, or train a new model."
+                    f"The model that the training starts from has {name}={getattr(old, name)!r}, "
+                    f"got {getattr(config, name)!r}: leave {name} out, or train a new model."
                 )
         chosen = (given - fixed) | _RUN
-        fields = self.config.model_dump() | {name: getattr(config, name) for name in chosen}
+        fields = old.model_dump() | {name: getattr(config, name) for name in chosen}
         return TrainConfig(**fields)
 
     def check_pairs(
         self, opened: Sequence[OpenPair], conditions: Sequence[Hashable]
     ) -> tuple[Hashable, ...]:
-        """Refuse pairs of other channels, dtypes or conditions; return the model's conditions.
-
-        Raises
-        ------
-        InputError
-            If the pairs don't fit the model; the sentence says how.
-        """
+        """Refuse pairs of other channels, dtypes or conditions; return the model's conditions."""
         for what, codec in zip(("source", "target"), self.for_pairs(opened).codecs, strict=True):
-            planes = getattr(opened[0], what)
-            if (planes.channels, planes.dtype.name) != (codec.channels, codec.dtype):
+            image = getattr(opened[0], what)
+            if (image.channels, image.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {counted_channels(planes.channels)} of "
-                    f"{planes.dtype}, the model to start from was trained on {codec.channels} of "
+                    f"The {what} of {opened[0].name} has {counted_channels(image.channels)} of "
+                    f"{image.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )
-        if not conditions and self.conditions:
+        names = self.info.conditions
+        if not conditions and names:
             raise InputError(
-                f"The model to start from has the conditions {_listed(self.conditions)}: give "
-                "each pair one of them."
+                f"The model to start from has the conditions {_listed(names)}: give each pair one "
+                "of them."
             )
-        if unknown := [name for name in conditions if name not in self.conditions]:
-            known = f"has {_listed(self.conditions)} alone" if self.conditions else "has none"
+        if unknown := [name for name in conditions if name not in names]:
+            known = f"has only {_listed(names)}" if names else "has none"
             raise InputError(
                 f"The pairs have the condition {unknown[0]!r}, and the model to start from {known}:"
                 " leave it out, or train a new model."
             )
-        return self.conditions
+        return names
 
-    def check_source(self, sourced: bool) -> None:
-        """Refuse pairs with a source for a model without one, and the other way round.
-
-        Raises
-        ------
-        InputError
-            If one of the two has a source.
-        """
-        if sourced != bool(self.source_codec.channels):
-            these, that = ("have", "without one") if sourced else ("lack", "with one")
+    def check_source(self, has_source: bool) -> None:
+        """Refuse pairs with a source for a model without one, and the other way round."""
+        if has_source != bool(self.info.source_codec.channels):
+            these, that = ("have", "without one") if has_source else ("lack", "with one")
             raise InputError(
                 f"The pairs {these} a source, and the model to start from was trained {that}: "
                 "give such pairs, or train a new model."
@@ -190,26 +162,16 @@ class Pretrained:
         self,
         blocks: Sequence[SampleBlock],
         config: TrainConfig,
-        held: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
+        find_classes: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
     ) -> None:
         """Refuse values of another kind, and classes that the model does not know.
 
-        Parameters
-        ----------
-        blocks : sequence of Block
-            Sampled where is trained.
-        config : TrainConfig
-        held : mapping of str to callable
-            For source and target what returns all classes, or None where they are not known.
-
-        Raises
-        ------
-        InputError
-            If there are any; the sentence says which.
+        `blocks` are samples of the training part; `find_classes` returns all classes of a side,
+        or None where they are not known and the blocks must do.
         """
         sides: tuple[tuple[Side, Codec], ...] = (
-            ("source", self.source_codec),
-            ("target", self.target_codec),
+            ("source", self.info.source_codec),
+            ("target", self.info.target_codec),
         )
         for what, codec in sides:
             windows = [getattr(block, what) for block in blocks]
@@ -217,74 +179,64 @@ class Pretrained:
             kind = infer_set_kind(windows, codec.layout) if given == "auto" else given
             if kind != codec.kind:
                 raise InputError(
-                    f"The {what} is taken for {kind}, and the model to start from was trained on "
-                    f"{codec.kind}: give such images, or say {what}_kind={codec.kind!r} if they "
-                    "are."
+                    f"The kind of the {what} is {kind!r}, and the model to start from was trained "
+                    f"on {codec.kind!r}: give such images, or say {what}_kind={codec.kind!r} if "
+                    "they are."
                 )
             if isinstance(codec, ClassCodec):
-                values = held[what]()
-                if values is None:
-                    valid = [np.asarray(one.valid.any(axis=0, keepdims=True)) for one in blocks]
-                    values = distinct_values(labelled(windows, valid))
-                unknown = set(values.tolist()) - set(codec.values)
-                if unknown:
+                classes = find_classes[what]()
+                if classes is None:
+                    valid = [np.asarray(b.valid.any(axis=0, keepdims=True)) for b in blocks]
+                    classes = distinct_values(labelled(windows, valid))
+                if unknown := set(classes.tolist()) - set(codec.values):
                     raise InputError(
                         f"The {what} holds the class {min(unknown)}, and the model to start from "
-                        f"knows {_listed(codec.values)} alone: merge classes, or train a new "
-                        "model."
+                        f"knows only {_listed(codec.values)}: merge classes, or train a new model."
                     )
 
     def begin(self, state: TrainingState) -> None:
-        """Put the model's weights into a fresh state; its optimizers begin anew."""
-        if self.config.keep == "best":
-            applied = current = self._first_of("best", "averaged", "generator")
-        else:
-            applied = self._first_of("averaged", "generator")
-            current = self._first_of("generator", "averaged")
+        """Put the model's weights into a fresh state, whose optimizers start from nothing."""
+        applied = part_of(self.tensors, self.info.applied_weights(self.tensors))
+        current = part_of(self.tensors, "generator")
+        # "best" asks for the applied weights, whatever the generator became after them.
+        if self.info.config.keep == "best" or not current:
+            current = applied
         state.generator.load_state_dict(applied if state.averaged is None else current)
         if state.averaged is not None:
             state.averaged.load_state_dict(applied)
-        state.steps_before = self.origin["steps"]
+        state.steps_before = self.origin.steps
         if state.discriminator is None:
             return
         if weights := part_of(self.tensors, "discriminator"):
             state.discriminator.load_state_dict(weights)
-        if not self.origin["discriminator"]:
+        if not self.origin.has_discriminator:
             state.warm_up = _WARM_UP
 
     def note(self, config: TrainConfig) -> str:
-        """Say what the training begins from."""
-        steps = self.origin["steps"]
+        """Say what the training starts from."""
+        steps = self.origin.steps
         trained = f"{steps} steps" if steps else "trained elsewhere"
         sentence = (
-            f"Starts from a model of {self.origin['summary']}, {trained}, and keeps its "
+            f"Starts from a model of {self.origin.summary}, {trained}, and keeps its "
             "intensities and networks."
         )
-        if config.adversarial_weight and not self.origin["discriminator"]:
+        if config.adversarial_weight and not self.origin.has_discriminator:
             sentence += (
                 " It has no discriminator: a new one learns for "
                 f"{100 * _WARM_UP:.0f} % of the budget before it counts."
             )
         return sentence
 
-    def _first_of(self, *names: str) -> Weights:
-        return next(weights for name in names if (weights := part_of(self.tensors, name)))
 
-
-def origin_of(tensors: Mapping[str, Tensor], *, summary: str, steps: int) -> dict[str, Any]:
-    """Return what a model's file keeps of the model that its training began from."""
+def _hash_of_generators(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of all generators in a model file."""
     digest = hashlib.sha256()
     prefixes = ("averaged.", "generator.", "best.")
     names = [name for prefix in prefixes for name in sorted(tensors) if name.startswith(prefix)]
     for name in names:
         digest.update(name.encode())
         digest.update(tensors[name].contiguous().numpy().tobytes())
-    return {
-        "summary": summary,
-        "steps": steps,
-        "discriminator": any(name.startswith("discriminator.") for name in tensors),
-        "weights": digest.hexdigest(),
-    }
+    return digest.hexdigest()
 
 
 def _listed(names: Sequence[Hashable]) -> str:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from napari_pix2pix.inference.devices import available_devices, name_device
 from napari_pix2pix.inference.memory import free_memory
-from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.networks import build_discriminator, build_generator
 
@@ -77,32 +76,20 @@ def training_memory(data: TrainingData) -> int:
     What all layers put out is kept for the gradient, and as much again is needed for gradients and
     workspaces; found on tensors that have a shape and no data.
     """
-    config, conditions = data.config, len(data.conditions)
-    planes_in = data.source_codec.planes + conditions + config.noise_channels
+    config, planes = data.config, data.planes
     with torch.device("meta"):
-        generator, discriminator = _networks(data, planes_in)
+        generator = build_generator(
+            config, planes_in=planes.generator_in, planes_out=planes.generator_out
+        )
+        discriminator = build_discriminator(config, planes_in=planes.discriminator_in)
     side = config.patch
-    pixels = _activations(generator, planes_in, side)
+    pixels = _activations(generator, planes.generator_in, side)
     weights = _weights(generator)
     if discriminator is not None:
-        given = data.source_codec.planes + conditions if config.conditional else 0
-        seen = given + data.target_codec.planes
         # Fake and real patches when it learns, and once more for the generator's gradient.
-        pixels += 3 * _activations(discriminator, seen, side)
+        pixels += 3 * _activations(discriminator, planes.discriminator_in, side)
         weights += _weights(discriminator)
     return _FLOAT * (2 * config.batch * pixels + _COPIES * weights)
-
-
-def _networks(data: TrainingData, planes_in: int) -> tuple[nn.Module, nn.Module | None]:
-    config: TrainConfig = data.config
-    generator = build_generator(config, planes_in=planes_in, planes_out=data.target_codec.planes)
-    discriminator = build_discriminator(
-        config,
-        source_planes=data.source_codec.planes,
-        conditions=len(data.conditions),
-        target_planes=data.target_codec.planes,
-    )
-    return generator, discriminator
 
 
 def _weights(network: nn.Module) -> int:

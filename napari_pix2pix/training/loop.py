@@ -58,18 +58,11 @@ _NO_STEP = (
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
     """Build the networks and optimizers of a new run on ``device``, with its start's weights."""
-    conditions = len(data.conditions)
+    planes = data.planes
     generator = build_generator(
-        config,
-        planes_in=data.source_codec.planes + conditions + config.noise_channels,
-        planes_out=data.target_codec.planes,
+        config, planes_in=planes.generator_in, planes_out=planes.generator_out
     )
-    discriminator = build_discriminator(
-        config,
-        source_planes=data.source_codec.planes,
-        conditions=conditions,
-        target_planes=data.target_codec.planes,
-    )
+    discriminator = build_discriminator(config, planes_in=planes.discriminator_in)
     # torch's stubs leave the memory format out.
     generator.to(device, memory_format=generator_format(device))  # type: ignore[call-overload]
     if discriminator is not None:

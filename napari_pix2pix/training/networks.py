@@ -49,24 +49,12 @@ def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> 
     return generator
 
 
-def build_discriminator(
-    config: TrainConfig, *, source_planes: int, conditions: int, target_planes: int
-) -> Discriminator | None:
-    """Build the discriminator that ``config`` describes; None when the adversarial term is off.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The architecture and the seed.
-    source_planes, conditions, target_planes : int
-        Planes of the source, of the condition and of the target. An unconditional discriminator
-        sees the target's alone.
-    """
+def build_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator | None:
+    """Build the discriminator that ``config`` describes; None when the adversarial term is off."""
     if config.adversarial_weight == 0:
         return None
-    given = source_planes + conditions if config.conditional else 0
     discriminator = make_discriminator(
-        given + target_planes,
+        planes_in,
         layers=config.discriminator_layers,
         width=config.discriminator_width,
         norm=config.discriminator_norm or config.norm,

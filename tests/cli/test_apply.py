@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_pix2pix.io.model_header import read_header
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.training.model_info import read_model_info
 
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_patterns(sets, invoke, tiny):
         "train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny
     )
     assert result.exit_code == 0, result.stderr
-    assert ", 2 pairs ->" in read_header(sets / "m.st")["summary"]
+    assert ", 2 pairs ->" in read_model_info(sets / "m.st").summary
 
 
 def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):

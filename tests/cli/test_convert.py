@@ -17,8 +17,7 @@ import tiny
 import torch
 
 from napari_pix2pix import Pair, load, train
-from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
+from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
 TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
 PAPER: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 3}
@@ -31,7 +30,7 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a U-Net from one channel to one."""
-    shapes = ReferenceNetwork("unet", 1, 1, 4, "batch", depth=6).shapes()
+    shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
     state = {
         name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
         for name, shape in shapes.items()
@@ -83,7 +82,7 @@ def test_images_of_16_bits(
 def test_gray_images_and_a_network_of_three_channels(
     options: str, golden: Any, tmp_path: Path, invoke: Any, write: Any
 ) -> None:
-    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
+    shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
     model, image = tmp_path / "latest_net_G.pth", noise(64, 96)
     torch.save(golden.fill_(shapes), model)
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"

@@ -66,4 +66,4 @@ def test_refused(place, tmp_path, invoke, sentence):
     assert "PNG can't hold float32" in sentence(invoke(*png))
     slim = ("discriminator-map", place / "slim.safetensors", place / "made.tif", "--source",
             place / "source.tif", "-o", tmp_path / "v.tif")  # fmt: skip
-    assert "no discriminator to ask: it was saved slim" in sentence(invoke(*slim))
+    assert "has no discriminator: it was saved slim" in sentence(invoke(*slim))

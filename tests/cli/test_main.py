@@ -21,7 +21,7 @@ def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
     answer = strict(scored.stdout)
     assert answer["baseline"]["psnr"] is None
     assert answer["images"][0]["name"] == "source.tif"
-    assert strict(invoke("info", folder / "gray.safetensors", "--json").stdout)["step"] == 2
+    assert strict(invoke("info", folder / "gray.safetensors", "--json").stdout)["steps"] == 2
 
 
 def test_tables_and_info(folder, invoke):

@@ -12,7 +12,7 @@ from tiny import TINY
 
 from napari_pix2pix import load, train
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.io.model_file import read_header
+from napari_pix2pix.training.model_info import read_model_info
 
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
@@ -66,12 +66,12 @@ def test_mask_condition_and_validation_equal_python(place, images, invoke, tiny)
         validation=[Pair(images["source"][1], images["A"][1], condition="A")], **PYTHON,
     )  # fmt: skip
     assert same_model(place / "m.st", expected)
-    assert "Validated on 1 pairs given for it." in read_header(place / "m.st")["notes"]
+    assert "Validated on 1 pairs given for it." in read_model_info(place / "m.st").notes
     unmasked = invoke(
         "train", place / "source" / "0.tif", place / "A" / "0.tif", "-o", place / "u.st", tiny
     )
     assert unmasked.exit_code == 0
-    fingerprints = [read_header(place / name)["fingerprint"] for name in ("m.st", "u.st")]
+    fingerprints = [read_model_info(place / name).fingerprint for name in ("m.st", "u.st")]
     assert fingerprints[0] != fingerprints[1]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tifffile
 
-from napari_pix2pix.io.model_header import read_header
+from napari_pix2pix.training.model_info import read_model_info
 
 
 def strict(text: str) -> Any:
@@ -76,13 +76,13 @@ def test_killed_run_goes_on(folder, tmp_path, invoke, sentence, tiny):
         process.kill()
         process.wait()
     assert not out.exists()
-    done = read_header(checkpoint)["step"]
+    done = read_model_info(checkpoint).steps
     assert done > 0
     plain = ["train", *files, "-o", out, options]
     assert "of an earlier run exists" in sentence(invoke(*plain, "--steps 3"))
     went_on = invoke(*plain, "--resume --steps", str(done + 3))
     assert went_on.exit_code == 0, went_on.stderr
-    assert read_header(out)["step"] == done + 3
+    assert read_model_info(out).steps == done + 3
 
 
 def test_resume_without_a_checkpoint_begins_anew_and_says_so(folder, tmp_path, invoke, tiny):

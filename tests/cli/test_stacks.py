@@ -11,7 +11,7 @@ import tifffile
 import zarr
 
 from napari_pix2pix import load
-from napari_pix2pix.io.model_file import read_header
+from napari_pix2pix.training.model_info import read_model_info
 
 SIZES = {"T": 30.0, "Z": 2.0, "Y": 0.5, "X": 0.25}  # as the fixture `write` states them
 UNITS = {"T": "second", "Z": "micrometer", "Y": "micrometer", "X": "micrometer"}
@@ -94,11 +94,12 @@ def test_real_stack_keeps_its_geometry(real, name, out, tmp_path, invoke):
 
 def test_both_formats_are_the_same_training(real):
     place, axes, _ = real
-    first, second = (read_header(place / f"{name}.st") for name in ("imagej.tif", "ome.ome.tif"))
-    assert first["fingerprint"] == second["fingerprint"]
-    assert first["scores"] == second["scores"]
+    files = "imagej.tif", "ome.ome.tif"
+    first, second = (read_model_info(place / f"{name}.st") for name in files)
+    assert first.fingerprint == second.fingerprint
+    assert first.scores == second.scores
     kind, context = ("instances", 1) if axes == "ZYX" else ("image", 0)
-    assert (first["config"]["target_kind"], first["config"]["z_context"]) == (kind, context)
+    assert (first.config.target_kind, first.config.z_context) == (kind, context)
 
 
 def test_planes_see_their_neighbours(tmp_path, invoke, sentence, tiny, write):

@@ -118,14 +118,14 @@ def test_refused(gray: Translator, tmp_path: Any) -> None:
     with pytest.raises(InputError, match="trained with a source: give that"):
         gray.discriminator_map(None, image)
     gray.save(tmp_path / "slim.safetensors", slim=True)
-    with pytest.raises(InputError, match="no discriminator to ask: it was saved slim"):
+    with pytest.raises(InputError, match="has no discriminator: it was saved slim"):
         load(tmp_path / "slim.safetensors").discriminator_map(image, image)
     plain = train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0})
     with pytest.raises(InputError, match="trained without an adversarial term"):
         plain.discriminator_map(image, image)
     late = train(image, 1 - image, callback=lambda _: True,
                  **{**TINY, "adversarial_start": 0.9, "steps": 50})  # fmt: skip
-    with pytest.raises(InputError, match="learnt nothing: its training ended before"):
+    with pytest.raises(InputError, match="learnt nothing: the training ended before"):
         late.discriminator_map(image, image)
 
 

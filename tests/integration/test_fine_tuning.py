@@ -96,14 +96,14 @@ def test_intensities_are_the_models_and_the_rest_is_new(model: Translator) -> No
     brighter = learn(source + 5, 3 * source**2, start=model)
     assert brighter.source_codec == model.source_codec
     assert brighter.target_codec == model.target_codec
-    assert brighter.baseline != model.baseline
-    assert [record["step"] for record in on.history] == [4]
+    assert brighter.info.baselines != model.info.baselines
+    assert [record.step for record in on.history] == [4]
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
-    assert on.started_from is not None
-    assert on.started_from["summary"] == model.summary
-    assert on.started_from["steps"] == 40
-    assert model.started_from is None
-    assert on.steps == 4
+    assert on.info.started_from is not None
+    assert on.info.started_from.summary == model.info.summary
+    assert on.info.started_from.steps == 40
+    assert model.info.started_from is None
+    assert on.info.steps == 4
     prepared = next(event for event in events if isinstance(event, Prepared))
     assert any(note.startswith("Starts from a model of float32") for note in prepared.notes)
 
@@ -140,7 +140,7 @@ def test_a_warm_up_without_reconstruction_leaves_the_generator_alone(
     on, events = watched(start=slim, steps=25, reconstruction_weight=0.0)
     heard = ["G_GAN" in event.losses for event in events if isinstance(event, Step)]
     assert heard == [False, False] + [True] * 23
-    assert on.steps == 25
+    assert on.info.steps == 25
 
 
 def test_without_an_adversarial_term_there_is_none_afterwards() -> None:
@@ -184,10 +184,10 @@ def test_pairs_that_do_not_fit_are_refused(model: Translator) -> None:
             learn(*images, start=model, **fields)
     classes = learn(SOURCE, labels, target_kind="classes", validation=0)
     assert learn(SOURCE, labels % 2 * 2, start=classes).target_codec == classes.target_codec
-    with pytest.raises(InputError, match=r"holds the class 3, .* knows 0, 1, 2 alone: merge"):
+    with pytest.raises(InputError, match=r"holds the class 3, .* knows only 0, 1, 2: merge"):
         learn(SOURCE, np.where(labels == 2, 3, labels).astype(np.uint8), start=classes)
     noise = np.random.default_rng(0).integers(0, 255, SOURCE.shape).astype(np.uint8)
-    with pytest.raises(InputError, match=r"taken for image, .* trained on classes"):
+    with pytest.raises(InputError, match=r"kind of the target is 'image', .* trained on 'classes'"):
         learn(SOURCE, noise, start=classes)
 
 
@@ -195,9 +195,9 @@ def test_conditions_are_the_models() -> None:
     model = learn([SOURCE, SOURCE], [TARGET, -TARGET], condition=["a", "b"])
     on = learn(SOURCE, 2 * TARGET, condition="b", start=model)
     assert on.conditions == ("a", "b")
-    assert on.baseline.maps[0] == model.baseline.maps[0]
-    assert on.baseline.maps[1] != model.baseline.maps[1]
-    with pytest.raises(InputError, match=r"condition 'c', .* has 'a', 'b' alone"):
+    assert on.info.baselines.maps[0] == model.info.baselines.maps[0]
+    assert on.info.baselines.maps[1] != model.info.baselines.maps[1]
+    with pytest.raises(InputError, match=r"condition 'c', .* has only 'a', 'b'"):
         learn(SOURCE, TARGET, condition="c", start=model)
     with pytest.raises(InputError, match="has the conditions 'a', 'b': give each pair one"):
         learn(SOURCE, TARGET, start=model)
@@ -225,8 +225,8 @@ def test_a_started_run_goes_on(again: bool, slim: bool, model: Translator, tmp_p
     fields = {"start": start} if again else {}
     resumed = train(SOURCE, TARGET, device="cpu", steps=24, checkpoint=path, resume=True, **fields)
     assert np.array_equal(resumed(SOURCE), straight(SOURCE))
-    assert resumed.started_from == straight.started_from
-    assert resumed.steps == 24
+    assert resumed.info.started_from == straight.info.started_from
+    assert resumed.info.steps == 24
     header = read_container(path)[1]
     assert header["started_from"]["steps"] == 40
 

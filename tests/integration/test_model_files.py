@@ -14,6 +14,7 @@ from napari_pix2pix import load, train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io import model_file
 from napari_pix2pix.io.model_file import read_container, write_container
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
 
 TINY = tiny.TINY | {"dropout": 0.0}
@@ -36,8 +37,8 @@ def test_round_trip_is_bit_identical(translator, tmp_path):
     again = load(tmp_path / "m.safetensors")
     for name, tensor in translator.generator.state_dict().items():
         assert torch.equal(again.generator.state_dict()[name], tensor), name
-    for part in ("config", "history", "scores", "summary", "conditions", "baseline"):
-        assert getattr(again, part) == getattr(translator, part), part
+    for part in ("config", "history", "scores", "summary", "conditions", "baselines"):
+        assert getattr(again.info, part) == getattr(translator.info, part), part
     assert again.source_codec == translator.source_codec
     assert again.target_codec == translator.target_codec
     image = noise(21, 17)
@@ -57,7 +58,7 @@ def test_slim_leaves_the_discriminator_out(translator, tmp_path):
     assert slim.stat().st_size < whole.stat().st_size
     assert translator.discriminator is not None
     again = load(slim)
-    np.testing.assert_array_equal(again.thumbnail, translator.thumbnail)
+    np.testing.assert_array_equal(again.info.thumbnail, translator.info.thumbnail)
     assert again.discriminator is None
     image = noise(12, 12)
     np.testing.assert_array_equal(again(image), translator(image))
@@ -76,7 +77,8 @@ def test_kept_weights_are_applied(translator, keep, tmp_path):
         name: torch.zeros_like(tensor) if name.startswith("best.") else tensor
         for name, tensor in tensors.items()
     }
-    model = Translator(marked, {**header, "config": {**header["config"], "keep": keep}})
+    config = {**header["config"], "keep": keep}
+    model = Translator(marked, ModelInfo.from_header({**header, "config": config}))
     weights = torch.cat([value.flatten() for value in model.generator.parameters()])
     assert bool((weights == 0).all()) == (keep == "best")
     image = noise(8, 8)
@@ -201,7 +203,10 @@ def test_newer_version(translator, tmp_path, monkeypatch):
         ("source_codec", {"kind": "image"}),
         ("source_codec", {"kind": "holograms"}),
         ("target_codec", None),
-        ("baseline", {}),
+        ("baselines", {}),
+        ("history", [{"step": 3}]),
+        ("thumbnail", {"height": 1}),
+        ("has_discriminator", False),
         ("conditions", None),
         ("conditions", ["one too many"]),
         ("scores", ...),

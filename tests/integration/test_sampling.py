@@ -80,7 +80,7 @@ def test_conditions_give_other_images(maker: Translator) -> None:
 def test_a_file_keeps_it(maker: Translator, tmp_path: Path) -> None:
     maker.save(tmp_path / "m.safetensors", slim=True)
     again = load(tmp_path / "m.safetensors")
-    assert again.baseline.maps == ()
+    assert again.info.baselines.maps == ()
     assert again.config.noise == maker.config.noise
     assert "no source 48x48, 2 pairs -> uint8 image" in repr(again)
     np.testing.assert_array_equal(again.sample("dark", 2, 33), maker.sample("dark", 2, 33))

@@ -43,7 +43,7 @@ def test_a_lacking_channel_is_a_channel_of_nan():
     assert same_weights(lacking, empty)
     assert lacking.scores == empty.scores
     assert lacking.target_codec == empty.target_codec
-    assert np.isfinite(list(lacking.scores["prediction"].values())).all()
+    assert np.isfinite(list(lacking.scores.prediction.values())).all()
     assert not same_weights(lacking, learn(noise))
 
 
@@ -74,7 +74,7 @@ def test_conditions_may_each_lack_what_the_other_has():
     for condition in "ab":
         assert model(source, condition=condition).shape == (2, *source.shape)
     # The baseline of what a condition lacks is that of the others.
-    baseline = model.baseline.predict(source[np.newaxis], 0)
+    baseline = model.info.baselines.predict(source[np.newaxis], 0)
     np.testing.assert_allclose(baseline[1], 3 - source, atol=1e-4)
 
 

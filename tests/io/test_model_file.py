@@ -297,9 +297,16 @@ def write_content(path: Path, content: object) -> None:
 def test_a_later_version_is_refused_and_named(tmp_path: Path) -> None:
     # Only the version is looked at: a later one may well be arranged in another way.
     write_content(tmp_path / "a", {"version": FORMAT_VERSION + 1, "written_by": "9.8.7"})
-    with pytest.raises(FileError, match=r"9\.8\.7, in version 2 .*update") as caught:
+    with pytest.raises(FileError, match=r"9\.8\.7, in version 3 .*update") as caught:
         read_container(tmp_path / "a")
     assert __version__ in str(caught.value)
+
+
+def test_an_earlier_version_is_refused_and_named(tmp_path: Path) -> None:
+    content = {"version": FORMAT_VERSION - 1, "written_by": "0.1.0", "header": {}}
+    write_content(tmp_path / "a", content)
+    with pytest.raises(FileError, match=r"0\.1\.0, in version 1 .*train the model again"):
+        read_container(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -309,10 +316,10 @@ def test_a_later_version_is_refused_and_named(tmp_path: Path) -> None:
         "[]",
         "1",
         {},
-        {"version": 1},
+        {"version": FORMAT_VERSION},
         {"version": None, "header": {}},
         {"version": "one", "header": {}},
-        {"version": 1, "header": 3},
+        {"version": FORMAT_VERSION, "header": 3},
     ],
 )
 def test_a_damaged_header_is_refused(tmp_path: Path, content: object) -> None:
@@ -323,14 +330,14 @@ def test_a_damaged_header_is_refused(tmp_path: Path, content: object) -> None:
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys, torch
-from napari_pix2pix.io import container
+from napari_pix2pix.io import model_file
 
 def save(tensors, path, metadata):
     path.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-container.save_file = save
-container.write_container(sys.argv[1], {"weight": torch.zeros(3)}, {})
+model_file.save_file = save
+model_file.write_container(sys.argv[1], {"weight": torch.zeros(3)}, {})
 """
 
 

@@ -278,7 +278,7 @@ def test_train_on_layers_and_translate_into_a_layer_while_a_timer_ticks(viewer, 
     ticks = Ticks()
     translator = train(stain, nuclei, steps=10_000, **TINY, callback=lambda _: ticks.count > 5)
     ticks.timer.stop()
-    assert len(translator.history[-1]["losses"]) > 0
+    assert len(translator.history[-1].losses) > 0
     assert ticks.count > 5
     result = translator(stain)
     assert isinstance(result, Image)
@@ -358,7 +358,7 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
             steps=1,
             **TINY,
         )
-    assert "2 pairs" in listed.summary or listed.scores
+    assert "2 pairs" in listed.info.summary or listed.scores
 
 
 def test_evaluate_takes_layers(viewer, pair):

@@ -73,9 +73,8 @@ def make_state() -> Callable[..., TrainingState]:
         generator = build_generator(
             config, planes_in=planes + conditions + config.noise_channels, planes_out=1
         )
-        discriminator = build_discriminator(
-            config, source_planes=planes, conditions=conditions, target_planes=1
-        )
+        given = planes + conditions if config.conditional else 0
+        discriminator = build_discriminator(config, planes_in=given + 1)
         return TrainingState(config, generator, discriminator)
 
     return make

@@ -135,7 +135,7 @@ def test_a_run_goes_on_with_the_same_correction_and_previews_lie_in_the_source(
     with pytest.warns(UserWarning, match="identical"):  # once the shift is taken out
         train(pair.source, pair.target, steps=2, **tiny)
     model = train(pair.source, pair.target, steps=3, resume=True, callback=seen.append, **tiny)
-    assert [record["step"] for record in model.history] == [2, 3]
+    assert [record.step for record in model.history] == [2, 3]
     (preview,) = (event for event in seen if isinstance(event, Preview))
     height, width = preview.image.shape[-2:]
     # Held out is a strip at one end; the source's first 6 rows and 4 columns have no partner.

@@ -24,7 +24,7 @@ def count(network: nn.Module | None) -> int:
 def test_reference_networks_have_the_published_sizes() -> None:
     config = TrainConfig(preset="reference")
     assert count(build_generator(config, planes_in=3, planes_out=3)) == 54_413_955
-    discriminator = build_discriminator(config, source_planes=3, conditions=0, target_planes=3)
+    discriminator = build_discriminator(config, planes_in=6)
     assert count(discriminator) == 2_768_705
 
 
@@ -32,7 +32,7 @@ def test_paper_networks_have_no_convolution_bias(tiny: Tiny) -> None:
     config = tiny(preset="paper", depth=3)
     networks = (
         build_generator(config, planes_in=1, planes_out=1),
-        build_discriminator(config, source_planes=1, conditions=0, target_planes=1),
+        build_discriminator(config, planes_in=2),
     )
     for network in networks:
         assert network is not None
@@ -73,30 +73,26 @@ def test_encoder_decoder_has_no_skips(tiny: Tiny) -> None:
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize(("conditional", "planes"), [(True, 3 + 2 + 1), (False, 1)])
-def test_discriminator_takes_what_it_is_shown(conditional: bool, planes: int, tiny: Tiny) -> None:
-    network = build_discriminator(
-        tiny(conditional=conditional), source_planes=3, conditions=2, target_planes=1
-    )
+def test_discriminator_takes_its_planes(tiny: Tiny) -> None:
+    network = build_discriminator(tiny(), planes_in=6)
     assert network is not None
-    assert network(torch.zeros(1, planes, 32, 32)).shape[:2] == (1, 1)
+    assert network(torch.zeros(1, 6, 32, 32)).shape[:2] == (1, 1)
 
 
 def test_discriminators_of_other_kinds(tiny: Tiny) -> None:
-    planes: dict[str, int] = {"source_planes": 1, "conditions": 0, "target_planes": 1}
-    pixel = build_discriminator(tiny(discriminator_layers=0), **planes)
+    pixel = build_discriminator(tiny(discriminator_layers=0), planes_in=2)
     assert isinstance(pixel, PixelDiscriminator)
-    several = build_discriminator(tiny(discriminator_scales=2), **planes)
+    several = build_discriminator(tiny(discriminator_scales=2), planes_in=2)
     assert isinstance(several, MultiScaleDiscriminator)
     assert len(several(torch.zeros(1, 2, 32, 32))) == 2
-    spectral = build_discriminator(tiny(spectral_norm=True), **planes)
+    spectral = build_discriminator(tiny(spectral_norm=True), planes_in=2)
     assert spectral is not None
     assert any("parametrizations" in name for name, _ in spectral.named_parameters())
 
 
 def test_no_adversarial_term_no_discriminator(tiny: Tiny) -> None:
     config = tiny(adversarial_weight=0)
-    assert build_discriminator(config, source_planes=1, conditions=0, target_planes=1) is None
+    assert build_discriminator(config, planes_in=2) is None
 
 
 def test_weights_derive_from_the_seed_alone(tiny: Tiny) -> None:
@@ -111,8 +107,7 @@ def test_weights_derive_from_the_seed_alone(tiny: Tiny) -> None:
 
 def test_building_leaves_torchs_random_state_alone_for_the_discriminator(tiny: Tiny) -> None:
     """The generator's depth does not change the discriminator's weights."""
-    planes: dict[str, int] = {"source_planes": 1, "conditions": 0, "target_planes": 1}
-    shallow, deep = (build_discriminator(tiny(depth=depth), **planes) for depth in (2, 4))
+    shallow, deep = (build_discriminator(tiny(depth=depth), planes_in=2) for depth in (2, 4))
     assert shallow is not None
     assert deep is not None
     assert torch.equal(next(shallow.parameters()), next(deep.parameters()))

@@ -8,8 +8,7 @@ import torch
 
 from napari_pix2pix import load
 from napari_pix2pix.inference.options import CallOptions
-from napari_pix2pix.io.pytorch_discriminators import ReferenceDiscriminator
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork
+from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
@@ -18,7 +17,7 @@ from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 @pytest.fixture
 def weights(golden, tmp_path):
     """Write a U-Net from one channel to one."""
-    shapes = ReferenceNetwork("unet", 1, 1, 4, "batch", depth=6).shapes()
+    shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
     state = {
         name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
         for name, shape in shapes.items()
@@ -80,7 +79,7 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
 
 
 def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden, tmp_path):
-    shapes = ReferenceNetwork("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
+    shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
     path = tmp_path / "latest_net_G.pth"
     torch.save(golden.fill_(shapes), path)
     source = viewer.add_image(noise(), name="s")
@@ -143,6 +142,6 @@ def test_last_file_is_read_by_both_docks_as_one_model(viewer, qtbot, weights):
     for dock in docks:
         qtbot.addWidget(dock, before_close_func=type(dock).close_down)
     pickers = [dock._view.picker for dock in docks]
-    qtbot.waitUntil(lambda: all(one.card is not None for one in pickers))
+    qtbot.waitUntil(lambda: all(picker.info is not None for picker in pickers))
     qtbot.waitUntil(lambda: not any(one._reader.running for one in pickers))
     assert len(models().known()) == 1

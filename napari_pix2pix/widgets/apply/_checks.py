@@ -20,7 +20,7 @@ from napari_pix2pix.data.input_check import check_input
 from napari_pix2pix.data.inputs import dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.tiling import TileGrid
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
@@ -47,13 +47,13 @@ class InputCheck(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._wanted: tuple[Card, tuple[LazyImage, ...]] | None = None
+        self._wanted: tuple[ModelInfo, tuple[LazyImage, ...]] | None = None
         self._seen: tuple[object, ...] = ()
         self._runner = Runner(self)
         self._runner.finished.connect(self._on_finished)
         self._runner.ended.connect(self._begin)
 
-    def look(self, card: Card, images: Sequence[LazyImage]) -> None:
+    def look(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
         """Look at images for a model."""
         seen = (card, *(_place(one.array) for image in images for one in image.members))
         if seen == self._seen:
@@ -91,7 +91,7 @@ def _place(array: Any) -> object:
     return where, array.shape, str(array.dtype)
 
 
-def _odd(card: Card, images: Sequence[LazyImage]) -> str:
+def _odd(card: ModelInfo, images: Sequence[LazyImage]) -> str:
     codecs = card.source_codec, card.target_codec
     said = [dtype_note(card.source_codec, image.dtype) for image in images]
     said += [check_input(image, *codecs, card.intensities) for image in images]
@@ -102,7 +102,7 @@ _ENCODING = 1 / 3  # of the work, about: what is done on the halo too
 
 
 def estimate(
-    card: Card,
+    card: ModelInfo,
     jobs: Sequence[Job],
     planes: Sequence[LazyImage],
     *,
@@ -115,7 +115,7 @@ def estimate(
 
     Parameters
     ----------
-    card : Card
+    card : ModelInfo
     jobs : sequence of Job
     planes : sequence of Planes
         The jobs' images.
@@ -139,8 +139,11 @@ def estimate(
         for job, one in pairs
     ]
     results = sum(
-        one.frames * one.height * one.width * _bytes_per_pixel(card.makes(one.dtype), samples)
-        for one in planes
+        image.frames
+        * image.height
+        * image.width
+        * _bytes_per_pixel(card.output_codec(image.dtype), samples)
+        for image in planes
     )
     total = sum(pixels)
     said = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"

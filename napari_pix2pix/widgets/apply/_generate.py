@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.forms import OptionsForm, make_editor
 from napari_pix2pix.widgets.common.known_models import ModelEntry
@@ -54,7 +54,7 @@ class GenerateForm(OptionsForm):
         super().__init__(make_editor(name, field) for name, field in fields.items())
         self.set_values(GenerateOptions().model_dump())
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Begin with images twice as large as the patches of the training."""
         self.set_values({"height": 2 * card.config.patch, "width": 2 * card.config.patch})
 

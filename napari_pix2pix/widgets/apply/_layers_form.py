@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import Choice
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
@@ -85,7 +85,7 @@ class LayersForm(QObject):
         for choice in self.channels:
             choice.offer(self._offered)
 
-    def fit(self, card: Card | None, *, visible: bool = True) -> None:
+    def fit(self, card: ModelInfo | None, *, visible: bool = True) -> None:
         """Show as many channels as a model takes; nothing for one that takes no layer."""
         self._visible = visible
         count = card.channels if card is not None and card.takes_layers else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_pix2pix.inference.options import CallOptions
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.forms import Editor, OptionsForm, make_editor
 
 # Texts and values to choose from, where any number or text would be too much.
@@ -39,7 +39,7 @@ class PredictOptionsForm(OptionsForm):
         """Show other options."""
         self.set_values({name: getattr(options, name) for name in self.editors})
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Disable the options that a model has no use for."""
         config = card.config
         self._model_measures = config.norm in ("instance", "group")

@@ -24,7 +24,7 @@ from napari_pix2pix.napari_layers import (
     snapshot,
     visible_region,
 )
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.result_layers import ResultSpec, results_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def make_job(
     viewer: napari.viewer.Viewer,
     layers: Sequence[Any],
-    card: Card,
+    card: ModelInfo,
     *,
     condition: Any = None,
     current_frame: bool = False,
@@ -52,7 +52,7 @@ def make_job(
     viewer : napari.viewer.Viewer
         Where the layers are.
     layers : sequence of Image or Labels
-    card : Card
+    card : ModelInfo
         Of the model.
     condition : hashable, optional
         What results of earlier runs were made with.
@@ -122,7 +122,7 @@ class FormState:
     Attributes
     ----------
     model : KnownModel or None
-    card : Card or None
+    card : ModelInfo or None
         Of the model.
     groups : sequence of lists of layers
         One a result: a layer, or the layers that are its channels.
@@ -137,7 +137,7 @@ class FormState:
     """
 
     model: ModelEntry | None
-    card: Card | None
+    card: ModelInfo | None
     groups: Sequence[list[Any]]
     by_channel: bool
     condition: Hashable
@@ -195,7 +195,7 @@ class FormState:
         )
         return order, [planes for _, planes in made]
 
-    def _check_samples(self, card: Card) -> None:
+    def _check_samples(self, card: ModelInfo) -> None:
         if self.options.samples == 1:
             return
         if not (self.options.dropout or card.config.noise_channels):
@@ -216,7 +216,7 @@ class ApplyRequest:
     Attributes
     ----------
     model : KnownModel
-    card : Card
+    card : ModelInfo
         Of the model.
     sources : sequence of Layer
         One a job; of several channels the first.
@@ -228,7 +228,7 @@ class ApplyRequest:
     """
 
     model: ModelEntry
-    card: Card
+    card: ModelInfo
     sources: Sequence[Any]
     jobs: Sequence[Job]
     condition: Hashable
@@ -245,14 +245,14 @@ class ApplyRequest:
             digest=digest,
             condition=self.condition,
             trained_on=self.card.summary,
-            scores=self.card.scores,
+            scores=self.card.scores_by_side,
             samples=self.options.samples,
             shown=shown,
         )
         return ResultSpec(
             self.sources[number],
             job.sources[0],
-            self.card.makes(given),
+            self.card.output_codec(given),
             result_name(record),
             record,
             self.model.look,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._generate import GenerateForm
 from napari_pix2pix.widgets.apply._layers_form import LayersForm
 from napari_pix2pix.widgets.apply._options_form import PredictOptionsForm
-from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
 
@@ -69,7 +69,7 @@ class ApplyView(ModelView):
             [self.apply, self.cancel, self.undo, self.discriminator_map],
         )
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Show what a model has to choose from."""
         takes_layers = bool(card.channels)
         self.layers.fit(card, visible=takes_layers)
@@ -87,7 +87,7 @@ class ApplyView(ModelView):
         self.apply.setText("Apply" if takes_layers else "Generate")
         self.apply.setToolTip(_APPLY if takes_layers else _GENERATE)
         self.discriminator_map.setToolTip(
-            _DISCRIMINATOR_MAP if card.judges else "This model has no discriminator to ask."
+            _DISCRIMINATOR_MAP if card.has_discriminator else "This model has no discriminator."
         )
 
     def _fill_form(self) -> None:

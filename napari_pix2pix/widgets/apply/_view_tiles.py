@@ -50,7 +50,7 @@ def is_followed(order: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
         True for sources that are read lazily and whose results would take more than a quarter of
         the free memory, where the model can translate parts alone.
     """
-    codec, options = order.card.makes(planes[0].dtype), order.options
+    codec, options = order.card.output_codec(planes[0].dtype), order.options
     apart = order.card.config.norm in ("batch", "none") and options.statistics == "stored"
     apart = apart and codec.kind != "instances" and options.samples == 1
     wanted = all(job.region is None for job in order.jobs) and not order.replaces

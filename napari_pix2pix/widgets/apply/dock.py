@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import CallOptions
 from napari_pix2pix.napari_layers import discriminator_layer, made_layer, result_record
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import ask, find_subject
 from napari_pix2pix.widgets.apply._generate import generate
@@ -16,7 +17,6 @@ from napari_pix2pix.widgets.apply._request import ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
-from napari_pix2pix.widgets.apply.model_card import Card
 from napari_pix2pix.widgets.commands import bind_shortcuts
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
@@ -72,9 +72,9 @@ class ApplyDock(ModelDock):
         self._view.picker.choose(model)
 
     @property
-    def card(self) -> Card | None:
+    def card(self) -> ModelInfo | None:
         """What the model is."""
-        return self._view.picker.card
+        return self._view.picker.info
 
     @property
     def layers(self) -> list[list[Any]]:
@@ -296,7 +296,7 @@ class ApplyDock(ModelDock):
                 digest=digest,
                 condition=request.condition,
                 trained_on=card.summary,
-                scores=card.scores,
+                scores=card.scores_by_side,
                 samples=len(images),
             )
             return made_layer(images, card.target_codec, record)
@@ -361,7 +361,7 @@ class ApplyDock(ModelDock):
             self._try_speed(self.card)
         self._check_soon()
 
-    def _try_speed(self, card: Card) -> None:
+    def _try_speed(self, card: ModelInfo) -> None:
         """Learn the speed of a model in memory, or of a file that the user chose."""
         model, chosen = self.model, self._view.picker.chosen
         if model is not None and card.channels and (model.translator is not None or chosen):
@@ -388,7 +388,7 @@ class ApplyDock(ModelDock):
         self._view.apply.setEnabled(not running and not self._problem)
         stopping = self._run.runner.stopping or self._side.runner.stopping
         self._view.cancel.setEnabled(running and not stopping)
-        judges = self.card is not None and self.card.judges
+        judges = self.card is not None and self.card.has_discriminator
         self._view.discriminator_map.setEnabled(judges and not running)
         self._view.undo.setEnabled(self._run.can_undo)
 

@@ -1,7 +1,4 @@
-"""Choice of one of a model's conditions.
-
-Choice of a model: one in memory, a recent file, or another file; and its card.
-"""
+"""Choice of a model (in memory, a recent file or another file) and of one of its conditions."""
 
 from __future__ import annotations
 
@@ -21,10 +18,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout, counted_channels
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import Choice, Sentence, pixmap
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
@@ -34,6 +33,8 @@ from napari_pix2pix.widgets.common.settings import read_settings
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
+_LETTERS = 80  # of a line of a tooltip: Qt does not wrap plain text
+
 
 class ConditionChoice(Choice):
     """Combo box of conditions, by whatever names they have."""
@@ -41,7 +42,7 @@ class ConditionChoice(Choice):
     def __init__(self) -> None:
         super().__init__()
         self._conditions: tuple[Hashable, ...] = ()
-        self.setToolTip("Which of the translations that the model learned")
+        self.setToolTip("One of the conditions that the model was trained with")
 
     @property
     def value(self) -> Hashable:
@@ -49,11 +50,11 @@ class ConditionChoice(Choice):
         return self._conditions[self.currentIndex()] if self._conditions else None
 
     def offer(self, conditions: Sequence[Hashable]) -> None:
-        """Offer other conditions; the choice stays if it is among them."""
+        """Offer other conditions; the choice stays if it is one of them."""
         before, self._conditions = self.value, tuple(conditions)
         self.blockSignals(True)
         self.clear()
-        self.addItems([str(one) for one in self._conditions])
+        self.addItems([str(condition) for condition in self._conditions])
         if before in self._conditions:
             self.setCurrentIndex(self._conditions.index(before))
         self.blockSignals(False)
@@ -66,11 +67,8 @@ class ConditionChoice(Choice):
         self.setCurrentIndex(self._conditions.index(value))
 
 
-_LETTERS = 80  # of a line of a tooltip, which wraps no plain text itself
-
-
 class ModelPicker(QWidget):
-    """Combo box of models, a button for other files, and what the chosen one is.
+    """Combo box of models, a button for other files, and a description of the chosen one.
 
     Attributes
     ----------
@@ -85,17 +83,17 @@ class ModelPicker(QWidget):
         self._nothing = nothing
         self._offered: list[ModelEntry] = []
         self._model: ModelEntry | None = None
-        self._card: Card | None = None
+        self._info: ModelInfo | None = None
         self._follows = True  # the last model, until another is chosen
-        self._reader = Runner(self)  # of files that need PyTorch to be read
+        self._reader = Runner(self)  # of PyTorch's files, in a thread
         self._being_read: ModelEntry | None = None
         self.combo = Choice()
-        self.combo.setToolTip("The model: those just trained or used, then files used lately")
+        self.combo.setToolTip("The model: those just trained or used, then recent files")
         self.button = QPushButton("Open…")
-        self.button.setToolTip("Take the model of another file")
+        self.button.setToolTip("Use the model of another file")
         self.description = Sentence()
         self.picture = QLabel()
-        self.picture.setToolTip("A source that was not trained on, and what the model made of it")
+        self.picture.setToolTip("A held-out source, and the model's prediction")
         self.error = Sentence(is_error=True)
         self._lay_out()
         self.combo.activated.connect(self._take)
@@ -108,8 +106,8 @@ class ModelPicker(QWidget):
 
     @property
     def model(self) -> ModelEntry | None:
-        """The model that is chosen; None where there is none or its file can't be read."""
-        return self._model if self._card is not None else None
+        """The chosen model; None where there is none or its file can't be read."""
+        return None if self._info is None else self._model
 
     @property
     def chosen(self) -> bool:
@@ -117,12 +115,12 @@ class ModelPicker(QWidget):
         return not self._follows
 
     @property
-    def card(self) -> Card | None:
-        """What the model is."""
-        return self._card
+    def info(self) -> ModelInfo | None:
+        """What is true of the chosen model."""
+        return self._info
 
     def choose(self, model: ModelEntry | str | os.PathLike[str] | None) -> None:
-        """Choose a model, or a file by its path; a file that can't be read is said to be so."""
+        """Choose a model, or a file by its path; an error is shown if it can't be read."""
         if model is not None and not isinstance(model, ModelEntry):
             model = models().of_file(as_path(model))
         self._follows = False
@@ -144,19 +142,19 @@ class ModelPicker(QWidget):
             self.refresh()
 
     def _show(self, model: ModelEntry | None) -> None:
-        self._model, self._card = model, None
-        error = said = ""
+        self._model, self._info = model, None
+        error = description = ""
         try:
-            if model is not None and _needs_reading(model):
-                said = f"Reading {model.name} …"
+            if model is not None and model.needs_pytorch:
+                description = f"Reading {model.name} …"
             elif model is not None:
-                self._card = Card.of(model)
-                said = "\n".join(self._card.lines())
+                self._info = model.read_info()
+                description = "\n".join(describe(self._info))
         except FileError as problem:
             error = str(problem)
         self.error.say(error)
-        self.description.say(said)
-        notes = self._card.notes if self._card else ()
+        self.description.say(description)
+        notes = self._info.notes if self._info else ()
         self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
         self._show_picture()
         self.refresh()
@@ -164,15 +162,15 @@ class ModelPicker(QWidget):
         self._read_next()
 
     def _show_picture(self) -> None:
-        shown = None if self._card is None else self._card.thumbnail
+        shown = None if self._info is None else self._info.thumbnail
         if shown is not None:
             self.picture.setPixmap(pixmap(shown, len(shown)))
         self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
-        """Read the chosen file in a thread, where it says nothing of itself without PyTorch."""
+        """Read the chosen file in a thread, where that needs PyTorch."""
         model = self._model
-        unread = model is not None and self._card is None and not self.error.text()
+        unread = model is not None and self._info is None and not self.error.text()
         if model is None or not unread or self._reader.running:
             return
         self._being_read = model
@@ -182,11 +180,11 @@ class ModelPicker(QWidget):
         read = self._being_read
         assert read is not None
         assert read.path is not None
-        known = models().of_file(read.path)  # another dock may have been faster
-        if known.translator is None:
-            known = models().remember(translator, read.name, path=read.path)
-        if self._model is not None and self._card is None and _same(self._model, known):
-            self._show(known)
+        entry = models().of_file(read.path)  # another dock may have been faster
+        if entry.translator is None:
+            entry = models().remember(translator, read.name, path=read.path)
+        if self._model is not None and self._info is None and self._model.is_same(entry):
+            self._show(entry)
 
     def _say_unreadable(self, sentence: str) -> None:
         if self._model is self._being_read:
@@ -195,33 +193,32 @@ class ModelPicker(QWidget):
             self.changed.emit()
 
     def close_down(self) -> None:
-        """Forget a file that is being read."""
+        """Stop caring about a file that is being read."""
         self._reader.close()
 
     def refresh(self) -> None:
-        """Offer what is known by now; the choice stays."""
+        """Offer the models that are known by now; the choice stays."""
         chosen = self._model
         known = list(models().known())
         if chosen is not None:
-            renewed = [one for one in known if _same(one, chosen)]
-            self._model = chosen = renewed[0] if renewed else chosen
+            chosen = next((entry for entry in known if entry.is_same(chosen)), chosen)
+            self._model = chosen
         files = [models().of_file(path) for path in models().recent_files()]
-        others = [one for one in files if not any(_same(one, other) for other in known)]
+        others = [file for file in files if not any(file.is_same(entry) for entry in known)]
         self._offered = [*known, *others]
-        if chosen is not None and not any(_same(one, chosen) for one in self._offered):
+        if chosen is not None and not any(chosen.is_same(entry) for entry in self._offered):
             self._offered.insert(0, chosen)
         self.combo.blockSignals(True)
         self.combo.clear()
-        for number, one in enumerate(self._offered):
-            self.combo.addItem(one.name)
-            where = "not saved" if one.path is None else str(one.path)
+        for number, entry in enumerate(self._offered):
+            self.combo.addItem(entry.name)
+            where = "not saved" if entry.path is None else str(entry.path)
             self.combo.setItemData(number, where, Qt.ItemDataRole.ToolTipRole)
         if not self._offered:
             self.combo.addItem(self._nothing)
         if chosen is not None:
-            self.combo.setCurrentIndex(
-                next(i for i, one in enumerate(self._offered) if _same(one, chosen))
-            )
+            same = [entry.is_same(chosen) for entry in self._offered]
+            self.combo.setCurrentIndex(same.index(True))
         self.combo.blockSignals(False)
 
     def _take(self, index: int) -> None:
@@ -241,13 +238,38 @@ class ModelPicker(QWidget):
         layout.addWidget(self.error)
 
 
-def _needs_reading(model: ModelEntry) -> bool:
-    """Whether nothing can be said of a model before its file was read with PyTorch."""
-    return model.translator is None and model.path is not None and is_torch_file(model.path)
+def describe(info: ModelInfo) -> list[str]:
+    """Describe a model in short lines."""
+    lines = [info.summary]
+    if info.steps:
+        trained = f"Preset {info.config.preset}, {info.steps} steps."
+        lines.append(f"{_describe_sides(info)}. {trained}")
+    else:  # by another program
+        lines.append("Trained elsewhere.")
+    if isinstance(info.source_codec, ImageCodec) and info.source_codec.assumed:
+        lines.append("Intensities: the whole range of the layer's dtype.")
+    if info.conditions:
+        lines.append(f"Conditions: {', '.join(map(str, info.conditions))}.")
+    if info.scores is not None:
+        name, score = primary_metric(info.scores.prediction)
+        _, baseline = primary_metric(info.scores.baseline)
+        lines.append(f"Held-out {name} {score:.3f}; baseline {baseline:.3f}.")
+    elif info.steps:
+        lines.append("No scores: nothing was held out.")
+    return lines
 
 
-def _same(one: ModelEntry, other: ModelEntry) -> bool:
-    """Whether two entries are of one model: the same in memory, or the same file."""
-    if one.translator is not None and other.translator is not None:
-        return one.translator is other.translator
-    return one.path is not None and one.path == other.path
+def _describe_sides(info: ModelInfo) -> str:
+    """Say what goes in and comes out, such as "1 channel -> classes"."""
+    target = info.target_codec
+    made: str = target.kind
+    if made == "image":
+        made = _describe_channels(target.channels, target.layout)
+    given = "noise"
+    if info.channels:
+        given = _describe_channels(info.channels, info.source_codec.layout)
+    return f"{given} -> {made}"
+
+
+def _describe_channels(channels: int, layout: Layout) -> str:
+    return "RGB" if layout.rgb else counted_channels(channels)

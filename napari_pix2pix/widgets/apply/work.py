@@ -217,9 +217,9 @@ def try_speed(known: ModelEntry, device: str | None) -> Speed:
         began = time.perf_counter()
         parts = list(own.iter_frame(planes, 0, condition, device=device))
         best = max(best, parts[-1].done / (time.perf_counter() - began))
-    planes_in = codec.planes + len(translator.conditions) + translator.config.noise_channels
     least = max(2 * network.stride, network.least_size)
-    return Speed(translator, best, estimate_bytes_per_pixel(network, planes_in, side=least))
+    bytes_per_pixel = estimate_bytes_per_pixel(network, network.in_channels, side=least)
+    return Speed(translator, best, bytes_per_pixel)
 
 
 def tile_side(translator: FrameTranslator) -> int:

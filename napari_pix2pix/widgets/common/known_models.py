@@ -1,7 +1,4 @@
-"""The models that this napari knows: those just trained or loaded, and files used lately.
-
-Writes models into the files that the user names.
-"""
+"""The models that the docks share: trained, loaded and recent ones; and saving them."""
 
 from __future__ import annotations
 
@@ -14,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import memory, read_settings
 
@@ -31,36 +30,43 @@ _KEY = "models/recent"
 
 @dataclass(frozen=True, eq=False)
 class ModelEntry:
-    """A model that can be applied.
+    """A model that can be applied: in memory, or in a file that a worker will read."""
 
-    Attributes
-    ----------
-    name : str
-        What layers are named after.
-    translator : Translator or None
-        None as long as the file was not read, which is done in a worker.
-    path : Path or None
-        The file; None for a model that was not saved.
-    look : mapping of str to object
-        How the targets were shown: ``colormap``, ``contrast_limits``, ``gamma``; may be empty.
-    """
-
-    name: str
-    translator: Translator | None = None
-    path: Path | None = None
+    name: str  # results are named after it
+    translator: Translator | None = None  # None until the file was read
+    path: Path | None = None  # None for a model that was not saved
+    # How the targets were shown: colormap, contrast_limits, gamma; may be empty.
     look: Mapping[str, Any] = field(default_factory=dict)
+
+    def read_info(self) -> ModelInfo:
+        """Return what is true of the model: in memory, or else read from a file of ours.
+
+        Raises
+        ------
+        FileError
+            When the file can't be read.
+        """
+        if self.translator is not None:
+            return self.translator.info
+        assert self.path is not None
+        return read_model_info(self.path)
+
+    @property
+    def needs_pytorch(self) -> bool:
+        """Whether it is a file of PyTorch's, which tells nothing before it is loaded."""
+        return self.translator is None and self.path is not None and is_torch_file(self.path)
+
+    def is_same(self, other: ModelEntry) -> bool:
+        """Whether both are of one model: the same in memory, or the same file."""
+        if self.translator is not None and other.translator is not None:
+            return self.translator is other.translator
+        return self.path is not None and self.path == other.path
 
 
 class Models(QObject):
-    """What all docks of one napari share; see `models`.
+    """The registry that all docks of one napari share; see `models`."""
 
-    Signals
-    -------
-    changed
-        Emitted when a model or a file was added, or another one became the last.
-    """
-
-    changed = Signal()
+    changed = Signal()  # a model or a file was added, or another one became the last
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,37 +82,29 @@ class Models(QObject):
     ) -> ModelEntry:
         """Make a model the last one, as after training or loading.
 
-        Parameters
-        ----------
-        translator : Translator
-            Remembered again, it takes the new name, and keeps file and look where none is given.
-        name : str
-            What it is called in lists and in names of layers.
-        path : Path, optional
-            Where it is saved; a model that was saved there before has no file any more.
-        look : mapping, optional
-            See `ModelEntry`.
+        A model that is known already takes the new name, and keeps its file and look unless new
+        ones are given. Another model that was saved at `path` has no file any more.
         """
         before = self._of(translator)
         if before is not None:
             self._models.remove(before)
             path, look = path or before.path, look or before.look
         path = None if path is None else path.absolute()
-        known = ModelEntry(name, translator, path, dict(look or {}))
+        added = ModelEntry(name, translator, path, dict(look or {}))
         others = [
-            replace(one, path=None) if path is not None and one.path == path else one
-            for one in self._models
+            replace(entry, path=None) if path is not None and entry.path == path else entry
+            for entry in self._models
         ]
-        self._models = [known, *others][:_MOST_MODELS]
+        self._models = [added, *others][:_MOST_MODELS]
         if path is not None:
             self._remember_file(path)
         self.changed.emit()
-        return known
+        return added
 
     def remember_read(self, translator: Translator, model: ModelEntry) -> ModelEntry:
-        """Make a model the last one that a thread has read, or found read.
+        """Make a model that a thread has read the last one.
 
-        Where another thread was faster, the model that it has read becomes the last.
+        Where another thread was faster, the model that it has read becomes the last instead.
         """
         holder = self._in_memory(model.path)
         if model.translator is None and holder is not None and holder.translator is not None:
@@ -127,24 +125,25 @@ class Models(QObject):
         return self.of_file(files[0]) if files else None
 
     def of_file(self, path: Path) -> ModelEntry:
-        """Return what is known of a file; it need not have been read."""
+        """Return the entry of a file, which need not have been read."""
         path = path.absolute()
         return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
 
     def recent_files(self) -> tuple[Path, ...]:
-        """Return the files used lately that are still there, the latest first."""
+        """Return the recent files that still exist, the latest first."""
         return tuple(path for path in _recent() if path.is_file())
 
     def _of(self, translator: Translator) -> ModelEntry | None:
-        return next((known for known in self._models if known.translator is translator), None)
+        return next((entry for entry in self._models if entry.translator is translator), None)
 
     def _in_memory(self, path: Path | None) -> ModelEntry | None:
-        found = (known for known in self._models if known.path == path)
-        return None if path is None else next(found, None)
+        if path is None:
+            return None
+        return next((entry for entry in self._models if entry.path == path), None)
 
     def _remember_file(self, path: Path) -> None:
         others = [other for other in _recent() if other != path]
-        memory().setValue(_KEY, [str(one) for one in [path, *others][:_MOST_FILES]])
+        memory().setValue(_KEY, [str(file) for file in [path, *others][:_MOST_FILES]])
 
 
 @cache
@@ -166,24 +165,18 @@ def _name_of(path: Path) -> str:
 
 def _recent() -> list[Path]:
     value = memory().value(_KEY, [])
-    # A list of one comes back as its only entry.
-    return [Path(one) for one in ([value] if isinstance(value, str) else value or [])]
+    # Qt returns a list of one as its only entry.
+    return [Path(file) for file in ([value] if isinstance(value, str) else value or [])]
 
 
 class ModelSaver(Runner):
-    """Asks where to, and writes in a thread.
+    """Asks for a file, and saves a model there in a thread."""
 
-    Attributes
-    ----------
-    saved : Signal(object, object)
-        A `Translator` and the `Path` of its file.
-    """
-
-    saved = Signal(object, object)
+    saved = Signal(object, object)  # a Translator and the Path of its file
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        # A lambda would hold the dock, and with PySide6 for ever.
+        # A lambda would keep the dock alive, with PySide6 for ever.
         self.finished.connect(self._on_finished)
 
     def ask(self, translator: Translator) -> None:
@@ -206,5 +199,5 @@ class ModelSaver(Runner):
 
         self.start(write)
 
-    def _on_finished(self, told: tuple[Translator, Path]) -> None:
-        self.saved.emit(*told)
+    def _on_finished(self, result: tuple[Translator, Path]) -> None:
+        self.saved.emit(*result)

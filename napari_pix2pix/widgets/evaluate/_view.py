@@ -10,7 +10,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import Choice, push_button
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
@@ -125,7 +125,7 @@ class EvaluateView(ModelView):
             "fitted to the pixels that are scored"
         )
 
-    def fit(self, card: Card) -> None:
+    def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""
         self.condition.offer(card.conditions)
         self.show_what()

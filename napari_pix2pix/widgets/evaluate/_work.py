@@ -16,7 +16,7 @@ from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import Snapshot, planes_of
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.apply.model_card import Card
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class EvaluationRequest:
     prediction : Snapshot, optional
         Without it, `model` makes one of `sources`.
     model : ModelEntry, optional
-    card : Card, optional
+    card : ModelInfo, optional
         Of the model; None beside a prediction.
     sources : list of Snapshot
         One layer, or several that are its channels; beside a prediction, for the baseline.
@@ -76,7 +76,7 @@ class EvaluationRequest:
     truth: Snapshot
     prediction: Snapshot | None = None
     model: ModelEntry | None = None
-    card: Card | None = None
+    card: ModelInfo | None = None
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
     condition: Hashable = None
@@ -253,7 +253,7 @@ def _make_case(
         assert request.model is not None
         translator = load_known(request.model)
         baseline = None
-        if not translator.baseline.maps:
+        if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
         case = make_case(
             translator, opened, name=name, baseline=baseline, device=device, copies=True

@@ -253,7 +253,7 @@ class EvaluateDock(ModelDock):
             raise InputError("Choose the layer of the truth.")
         truths = [snapshot(truth, copy=copy)]
         given = [snapshot(layer, copy=copy) for layer in sources]
-        card = view.picker.card if by_model else None
+        card = view.picker.info if by_model else None
         if card is not None:
             truths = as_trained(truths, card.target_codec.layout)
             given = as_trained(given, card.source_codec.layout)
@@ -272,8 +272,8 @@ class EvaluateDock(ModelDock):
         )
 
     def _take_model(self) -> None:
-        if self._view.picker.card is not None:
-            self._view.fit(self._view.picker.card)
+        if self._view.picker.info is not None:
+            self._view.fit(self._view.picker.info)
         self._check_soon()
 
     def _take(self, event: Any) -> None:

@@ -222,7 +222,7 @@ class Outcome(QWidget):
     def show_model(self, translator: Translator) -> None:
         """Offer a model, and show its scores beside those of the baseline."""
         self._translator = translator
-        scores = translator.scores
+        scores = translator.info.scores_by_side
         self.scores.setVisible(bool(scores))
         if scores:
             names = [name for name in scores["prediction"] if name in scores["baseline"]]

@@ -21,7 +21,7 @@ CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 def said(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str:
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
     translator: Any = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
-    card: Any = SimpleNamespace(makes=lambda _dtype: CODEC)
+    card: Any = SimpleNamespace(output_codec=lambda _dtype: CODEC)
     planes = LazyImage(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
     how = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
     return estimate(card, [Job([], [0])], [planes], **how)

@@ -103,7 +103,7 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     assert tuple(result.contrast_limits) == (codec.low[0], codec.high[0])
     record = result.metadata[KEY]
     assert record["digest"] == inverter.digest
-    assert record["scores"] == inverter.scores
+    assert record["scores"] == inverter.info.scores_by_side
     assert not record["partial"]
 
 
@@ -440,9 +440,9 @@ def test_card_shows_what_the_model_makes(viewer, dock, qtbot, inverter, labeller
     assert not picker.picture.isVisibleTo(dock)
     inverter.save(tmp_path / "model.safetensors", slim=True)
     dock.set_model(tmp_path / "model.safetensors")  # read without PyTorch
-    np.testing.assert_array_equal(dock.card.thumbnail, inverter.thumbnail)
+    np.testing.assert_array_equal(dock.card.thumbnail, inverter.info.thumbnail)
     assert picker.picture.isVisibleTo(dock)
-    assert picker.picture.pixmap().height() == len(inverter.thumbnail)
+    assert picker.picture.pixmap().height() == len(inverter.info.thumbnail)
     dock.set_model(models().remember(labeller, "m"))  # nothing was held out
     assert not picker.picture.isVisibleTo(dock)
 
@@ -469,7 +469,7 @@ def test_file_is_shown_and_loaded_when_it_is_used(viewer, dock, qtbot, inverter,
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(path)
-    assert dock.card.summary == inverter.summary
+    assert dock.card.summary == inverter.info.summary
     run(dock, qtbot)
     assert names(viewer) == ["s", "s [dapi]"]
     np.testing.assert_array_equal(viewer.layers[1].data, inverter(source.data))

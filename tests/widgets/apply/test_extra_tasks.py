@@ -127,3 +127,21 @@ def test_no_verdict(viewer, dock, qtbot, gray):
     dock.set_model(models().remember(plain, "p"))
     dock.check()
     assert not dock._view.discriminator_map.isEnabled()
+
+
+@pytest.mark.parametrize("slim", [False, True])
+def test_a_file_offers_the_map_where_it_holds_a_discriminator(
+    viewer, dock, qtbot, gray, tmp_path, slim
+):
+    image = viewer.add_image(noise(40, 48), name="s")
+    gray.save(tmp_path / "m.safetensors", slim=slim)
+    dock.reset_choices()
+    dock.set_layers([image])
+    dock.set_model(tmp_path / "m.safetensors")
+    dock.check()
+    assert dock.model.translator is None  # the header alone was read
+    assert dock._view.discriminator_map.isEnabled() != slim
+    end_of(dock.apply, dock, qtbot)
+    assert dock.model.translator is not None
+    assert dock._view.discriminator_map.isEnabled() != slim
+    assert (dock.model.translator.discriminator is None) == slim

@@ -196,7 +196,7 @@ def test_layers_removed_renamed_and_changed_while_training(
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
-    assert "96x80" in dock.translator.summary
+    assert "96x80" in dock.translator.info.summary
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     wait_for(qtbot, dock, "done")
     assert dock.translator is not model
     assert dock.translator.config.width == 4
-    assert dock.translator.started_from["steps"] == 5
+    assert dock.translator.info.started_from.steps == 5
     dock.start_from = None
     wait_until_ready(qtbot, dock)
     assert dock.view.form.advanced.editor("width").value == TrainConfig().width
@@ -435,7 +435,7 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot:
     other.stop()
     wait_for(qtbot, other, "stopped")
     assert other.translator.config.preset == "reference"
-    assert other.translator.started_from["steps"] == 5
+    assert other.translator.info.started_from.steps == 5
 
 
 def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot) -> None:

@@ -1,4 +1,4 @@
-"""Files of the PyTorch reference implementation: which network they are of, if of any."""
+"""Files of the PyTorch reference implementation: which network they hold, if any."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ import torch
 from bombs import Bomb
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from napari_pix2pix.core import make_discriminator
+from napari_pix2pix.core import make_discriminator, make_generator
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.pytorch_generators import ReferenceNetwork, read_reference, write_reference
+from napari_pix2pix.io.pytorch_files import ReferenceNetwork
+from napari_pix2pix.io.pytorch_networks import (
+    ReferenceDiscriminator,
+    ReferenceGenerator,
+    discriminator_path,
+    read_discriminator,
+    read_generator,
+    write_network,
+)
 
-UNET = ReferenceNetwork("unet", 1, 1, 2, "batch", depth=5)
-RESNET = ReferenceNetwork("resnet", 1, 1, 2, "instance", blocks=2)
+UNET = ReferenceGenerator("unet", 1, 1, 2, "batch", depth=5)
+RESNET = ReferenceGenerator("resnet", 1, 1, 2, "instance", blocks=2)
+PATCH = ReferenceDiscriminator(2, 2, "batch")
 
 
 def weights_of(network: ReferenceNetwork) -> dict[str, Tensor]:
@@ -38,29 +47,29 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @st.composite
-def networks(draw: Any) -> ReferenceNetwork:
+def networks(draw: Any) -> ReferenceGenerator:
     kind = draw(st.sampled_from(["unet", "resnet"]))
     size = {"depth": draw(st.integers(2, 6))} if kind == "unet" else {}
     if kind == "resnet":
         size = {"blocks": draw(st.integers(1, 3)), "dropout": draw(st.booleans())}
     channels = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     norm = draw(st.sampled_from(["batch", "instance", "none"]))
-    return ReferenceNetwork(kind, *channels, draw(st.integers(1, 3)), norm, **size)
+    return ReferenceGenerator(kind, *channels, draw(st.integers(1, 3)), norm, **size)
 
 
 @settings(deadline=None, max_examples=25)
 @given(network=networks())
 def test_network_follows_from_names_and_shapes(
-    network: ReferenceNetwork, tmp_path_factory: pytest.TempPathFactory
+    network: ReferenceGenerator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("reference")
     given_, path = weights_of(network), folder / "latest_net_G.pth"
     torch.save(OrderedDict(given_), path)
-    found, weights = read_reference(path)
+    found, weights = read_generator(path)
     assert found == network
     network.build().load_state_dict(weights)  # strict: all names, all shapes
     assert not any(weights[name].any() for name in weights if name not in given_)
-    write_reference(folder / "again.pth", found, weights)
+    write_network(folder / "again.pth", found, weights)
     assert same(torch.load(folder / "again.pth", weights_only=True), given_)
 
 
@@ -68,7 +77,7 @@ def test_network_follows_from_names_and_shapes(
 def test_names_and_order_are_the_golden_ones(index: int, golden_values: dict[str, Any]) -> None:
     entry = golden_values["generators"][index]
     kind, _, size = entry["net"].partition("_")
-    network = ReferenceNetwork(
+    network = ReferenceGenerator(
         kind,
         entry["in"],
         entry["out"],
@@ -109,12 +118,14 @@ def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
-def test_older_files(network: ReferenceNetwork, how: str, tmp_path: Path, *, zipped: bool) -> None:
+def test_older_files(
+    network: ReferenceGenerator, how: str, tmp_path: Path, *, zipped: bool
+) -> None:
     weights, path = weights_of(network), tmp_path / "200_net_G.pth"
     old = changed(weights, how)
     assert set(old) != set(weights)
     torch.save(old, path, _use_new_zipfile_serialization=zipped)
-    found, read = read_reference(path)
+    found, read = read_generator(path)
     assert found == network
     counts = {name for name in read if name.endswith("tracked")} - set(old)
     assert all(torch.equal(read[k], weights[k]) for k in set(weights) - counts if k in read)
@@ -176,7 +187,7 @@ def test_what_it_is_not_is_said(what: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "latest_net_G.pth"
     save_bad(what, path)
     with pytest.raises(FileError, match=words) as caught:
-        read_reference(path)
+        read_generator(path)
     assert str(path) in str(caught.value)
     assert not (tmp_path / "mark").exists()
 
@@ -197,7 +208,7 @@ def test_any_other_weights_are_refused_in_words(
     path = tmp_path_factory.getbasetemp() / "odd_net_G.pth"
     torch.save(weights, path)
     try:
-        network, read = read_reference(path)
+        network, read = read_generator(path)
     except FileError as error:
         assert str(error).endswith(".")  # noqa: PT017
     else:  # what was changed does not matter: a count, or a shape that is the right one
@@ -209,7 +220,7 @@ def test_no_pickle_is_run(protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "latest_net_G.pth"
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol))
     with pytest.raises(FileError, match=r"refused unexecuted|nothing in it was run"):
-        read_reference(path)
+        read_generator(path)
     assert not (tmp_path / "mark").exists()
     pickle.loads(path.read_bytes())  # it would have been
     assert (tmp_path / "mark").exists()
@@ -223,12 +234,104 @@ def test_damaged_file(share: float, tmp_path: Path, *, zipped: bool) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(FileError, match="cut short or damaged; nothing in it was run"):
-        read_reference(path)
+        read_generator(path)
 
 
 def test_biases_without_a_norm_are_refused(tmp_path: Path) -> None:
-    network = ReferenceNetwork("unet", 1, 1, 2, "none", depth=5)
+    network = ReferenceGenerator("unet", 1, 1, 2, "none", depth=5)
     weights = network.build().state_dict()
-    with pytest.raises(InputError, match=r"no biases beside norm='none'.*model\.model\.0\.bias"):
-        write_reference(tmp_path / "G.pth", network, weights)
+    with pytest.raises(
+        InputError,
+        match=r"the PyTorch implementation has no biases.*model\.model\.0\.bias",
+    ):
+        write_network(tmp_path / "G.pth", network, weights)
     assert not list(tmp_path.iterdir())
+
+
+# --- discriminators ---
+
+discriminators = st.builds(
+    ReferenceDiscriminator,
+    st.integers(1, 7),
+    st.integers(1, 3),
+    st.sampled_from(["batch", "instance", "none"]),
+    st.integers(0, 6),
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(network=discriminators)
+def test_discriminator_follows_from_names_and_shapes(
+    network: ReferenceDiscriminator, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, made = tmp_path_factory.mktemp("discriminator"), weights_of(network)
+    torch.save(OrderedDict(made), folder / "latest_net_D.pth")
+    found, weights = read_discriminator(folder / "latest_net_D.pth")
+    assert found == network
+    network.build().load_state_dict(weights)  # strict: all names, all shapes
+    write_network(folder / "again.pth", found, weights)
+    again = torch.load(folder / "again.pth", weights_only=True)
+    assert list(again) == list(made)
+    assert all(torch.equal(again[name], made[name]) for name in made)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_discriminator_names_and_order_are_the_golden_ones(
+    index: int, golden_values: dict[str, Any]
+) -> None:
+    entry = golden_values["discriminators"][index]
+    layers = 0 if entry["net"] == "pixel" else entry["n_layers"]
+    network = ReferenceDiscriminator(entry["in"], entry["width"], entry["norm"], layers)
+    expected = [(name, tuple(shape)) for name, shape in entry["state_dict"].items()]
+    assert list(network.shapes().items()) == expected
+
+
+def test_discriminator_with_old_instance_norm_on_several_gpus(tmp_path: Path) -> None:
+    network = ReferenceDiscriminator(2, 2, "instance", 2)
+    weights = weights_of(network)
+    old = {**weights, "model.3.running_mean": torch.zeros(4), "model.3.running_var": torch.ones(4)}
+    torch.save({f"module.{name}": value for name, value in old.items()}, tmp_path / "D.pth")
+    found, read = read_discriminator(tmp_path / "D.pth")
+    assert found == network
+    assert all(torch.equal(read[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (nn.Conv2d(1, 1, 4).state_dict(), "holds no discriminator of pix2pix: found weight, bias"),
+        (make_generator("unet", 1, 1, depth=5, width=1).state_dict(), "holds no discriminator"),
+        (make_generator("resnet", 1, 1, blocks=1, width=1).state_dict(), "holds no discriminator"),
+        (
+            {k: v for k, v in weights_of(PATCH).items() if "3.w" not in k},
+            "model.3.weight, model.3.running_mean, ... expected",
+        ),
+        ({**weights_of(PATCH), "more": torch.zeros(1)}, "more found and not expected"),
+        (
+            {**weights_of(PATCH), "model.5.weight": torch.zeros(2, 4, 4, 4)},
+            r"another network: model\.5\.weight of shape \(2, 4, 4, 4\) found, \(8, 4, 4, 4\)",
+        ),
+    ],
+)
+def test_what_is_no_discriminator_is_refused(
+    weights: dict[str, Tensor], words: str, tmp_path: Path
+) -> None:
+    torch.save(weights, tmp_path / "latest_net_D.pth")
+    with pytest.raises(FileError, match=words):
+        read_discriminator(tmp_path / "latest_net_D.pth")
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator"),
+    [
+        ("latest_net_G.pth", "latest_net_D.pth"),
+        ("200_net_G.pt", "200_net_D.pt"),
+        ("latest_net_G_A.pth", "latest_net_D_A.pth"),
+        ("mine.pth", None),
+    ],
+)
+def test_discriminator_has_its_name_from_the_generator(
+    generator: str, discriminator: str | None
+) -> None:
+    found = discriminator_path(Path("facades") / generator)
+    assert found == (None if discriminator is None else Path("facades") / discriminator)

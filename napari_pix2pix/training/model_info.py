@@ -1,0 +1,296 @@
+"""All that is true of a model, in one typed object that is read from a file without PyTorch."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+
+from napari_pix2pix.data.codecs import Codec, codec_from_dict
+from napari_pix2pix.data.dtype_range import codecs_for_dtypes
+from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.model_header import read_header
+from napari_pix2pix.metrics.baselines import Baselines
+from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.config import TrainConfig
+
+_LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
+
+
+@dataclass(frozen=True)
+class NetworkPlanes:
+    """How many planes the networks of a model take and give."""
+
+    generator_in: int
+    generator_out: int
+    discriminator_in: int
+
+
+def count_planes(
+    config: TrainConfig, source: Codec, target: Codec, conditions: int
+) -> NetworkPlanes:
+    """Count the planes of a model with this many conditions.
+
+    A generator takes source, one plane a condition, and noise. A discriminator sees the target,
+    and source and condition too where it is conditional; never the noise.
+    """
+    given = source.planes + conditions
+    return NetworkPlanes(
+        generator_in=given + config.noise_channels,
+        generator_out=target.planes,
+        discriminator_in=target.planes + (given if config.conditional else 0),
+    )
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training: mean losses, and the scores where it was validated."""
+
+    step: int
+    epoch: int
+    losses: Mapping[str, float]
+    validation: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Scores of the applied weights on the held-out data, and of the baseline on the same."""
+
+    prediction: Mapping[str, float]
+    baseline: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StartedFrom:
+    """What a fine-tuned model knows of the model that its training started from."""
+
+    summary: str
+    steps: int
+    has_discriminator: bool
+    weights: str  # SHA-256 of all its generator weights
+
+
+def encode_picture(picture: NDArray[np.uint8] | None) -> dict[str, Any] | None:
+    """Compress a picture, (h, w, 3) uint8, for JSON."""
+    if picture is None:
+        return None
+    pixels = base64.b64encode(zlib.compress(picture.tobytes(), 9)).decode("ascii")
+    return {"height": picture.shape[0], "width": picture.shape[1], "rgb": pixels}
+
+
+def decode_picture(parts: Mapping[str, Any] | None) -> NDArray[np.uint8] | None:
+    """Unpack what `encode_picture` made; a `FileError` where it is damaged."""
+    if parts is None:
+        return None
+    try:
+        height, width = int(parts["height"]), int(parts["width"])
+        if not 0 < min(height, width) <= max(height, width) <= _LARGEST_THUMBNAIL:
+            raise ValueError(f"{height} x {width} pixels")
+        size = 3 * height * width
+        # No more is unpacked than fits, so that a malicious header can't fill the memory.
+        pixels = zlib.decompressobj().decompress(base64.b64decode(parts["rgb"]), size)
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise FileError(f"The picture in the file is damaged: {error}.") from error
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    # JSON has no tuples, and a list can't be the name of a condition.
+    return tuple(map(_lists_to_tuples, value)) if isinstance(value, list) else value
+
+
+def _to_dict(value: Any) -> Any:
+    return value.to_dict()
+
+
+# How the parts of a model that have their own form in JSON get into a header and back.
+_Codec: TypeAlias = Annotated[Codec, PlainValidator(codec_from_dict), PlainSerializer(_to_dict)]
+_Baselines: TypeAlias = Annotated[
+    Baselines, PlainValidator(Baselines.from_dict), PlainSerializer(_to_dict)
+]
+_Intensities: TypeAlias = Annotated[
+    Intensities, PlainValidator(Intensities.from_dict), PlainSerializer(_to_dict)
+]
+_Thumbnail: TypeAlias = Annotated[
+    NDArray[np.uint8] | None, PlainValidator(decode_picture), PlainSerializer(encode_picture)
+]
+_Conditions: TypeAlias = Annotated[tuple[Hashable, ...], BeforeValidator(_lists_to_tuples)]
+
+
+# Compared by identity: arrays have no equality that is one truth.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class ModelInfo:
+    """All that is true of a model but its weights; what its file says of it.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        How it was trained.
+    source_codec, target_codec : ImageCodec, ClassCodec or InstanceCodec
+        How intensities and labels become planes and back.
+    conditions : tuple of hashable
+        Names of the conditions to choose from; empty without any.
+    baselines : Baselines
+        The baseline of each condition, fitted on the training data; none without a source, or
+        where another program trained the model.
+    has_discriminator : bool
+        Whether the file (or the model in memory) holds the discriminator's weights.
+    scores : HeldOutScores or None
+        None without validation.
+    history : tuple of EpochRecord
+        One record an epoch: ``step``, ``epoch``, mean ``losses`` and ``validation`` scores.
+    summary : str
+        What it was trained on, in one line.
+    notes : tuple of str
+        What was found in the pairs before the training: kinds, the split, the alignment, and
+        what looked wrong.
+    steps : int
+        Optimisation steps; 0 where another program trained it.
+    seconds : float
+        Training time; 0 where it is not known.
+    versions : mapping of str to str
+        Of the libraries that it was trained with.
+    intensities : pair of Intensities or None
+        Of the sources and targets of the training, to compare an image with.
+    thumbnail : uint8 array (h, w, 3) or None
+        A held-out source and its prediction, side by side.
+    started_from : StartedFrom or None
+        The model that its training started from.
+    fingerprint : str or None
+        Hash of pairs and split; a run is only resumed on the same.
+    sampled_blocks : pair of int or None
+        Blocks that were read for statistics and for validation; a resumed run reads as many.
+    """
+
+    config: TrainConfig
+    source_codec: _Codec
+    target_codec: _Codec
+    conditions: _Conditions
+    baselines: _Baselines
+    has_discriminator: bool
+    scores: HeldOutScores | None
+    history: tuple[EpochRecord, ...]
+    summary: str
+    notes: tuple[str, ...]
+    steps: int
+    seconds: float
+    versions: Mapping[str, str]
+    intensities: tuple[_Intensities, _Intensities] | None = None
+    thumbnail: _Thumbnail = None
+    started_from: StartedFrom | None = None
+    fingerprint: str | None = None
+    sampled_blocks: tuple[int, int] | None = None
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> ModelInfo:
+        """Return the model that a file's header describes.
+
+        Raises
+        ------
+        FileError
+            If the header is incomplete or damaged.
+        """
+        try:
+            return _HEADER.validate_python(header)
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a from_dict
+            reason = f"{type(error).__name__}: {error}"
+        raise FileError(f"The header is incomplete or damaged ({reason}): use another copy of it.")
+
+    def to_header(self) -> dict[str, Any]:
+        """Return all of it as JSON values, for the header of a model file."""
+        return dict(_HEADER.dump_python(self, mode="json"))
+
+    def __str__(self) -> str:
+        held_out = ""
+        if self.scores is not None:
+            name, score = primary_metric(self.scores.prediction)
+            held_out = f", held-out {name} {score:.3f}"
+        return f"{self.summary}, {self.config.preset}{held_out}"
+
+    def __repr__(self) -> str:
+        return f"<ModelInfo {self}>"
+
+    @property
+    def planes(self) -> NetworkPlanes:
+        """Planes that its networks take and give."""
+        conditions = len(self.conditions)
+        return count_planes(self.config, self.source_codec, self.target_codec, conditions)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a source image, without those of neighbouring planes; 0 without a source."""
+        return self.source_codec.channels // (2 * self.config.z_context + 1)
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether each channel may be a layer of its own."""
+        return self.channels > 1 and not self.source_codec.layout.rgb
+
+    @property
+    def scores_by_side(self) -> dict[str, dict[str, float]]:
+        """`scores` for tables and JSON: ``prediction`` and ``baseline``; empty without any."""
+        return {} if self.scores is None else asdict(self.scores)
+
+    def output_codec(self, source: np.dtype[Any]) -> Codec:
+        """Return the codec of the output for images of a dtype."""
+        return codecs_for_dtypes(self.source_codec, self.target_codec, source)[1]
+
+    def applied_weights(self, tensors: Iterable[str]) -> str:
+        """Say which generator of a file is applied: ``averaged``, ``generator`` or ``best``."""
+        found = {name.partition(".")[0] for name in tensors}
+        order = ["averaged", "generator", "best"]
+        if self.config.keep == "best":
+            order = ["best", "averaged", "generator"]
+        for name in order:
+            if name in found:
+                return name
+        raise ValueError("there are no weights of a generator")
+
+    def check_discriminator(self) -> None:
+        """Refuse to use a discriminator that is not there or has learnt nothing.
+
+        Raises
+        ------
+        InputError
+            The sentence says why.
+        """
+        if not self.has_discriminator:
+            raise InputError(
+                "The model has no discriminator: it was saved slim or by another program, or "
+                "trained without an adversarial term."
+            )
+        has_learnt = any("D_real" in record.losses for record in self.history)
+        if self.history and not (has_learnt or self.started_from):
+            raise InputError(
+                "The model's discriminator has learnt nothing: the training ended before "
+                f"adversarial_start={self.config.adversarial_start:g} of its budget."
+            )
+
+
+_HEADER = TypeAdapter(ModelInfo)
+
+
+def read_model_info(path: Path) -> ModelInfo:
+    """Read what a file of ours says of its model, without its weights and without PyTorch.
+
+    Raises
+    ------
+    FileError
+        If the file can't be read, is of another kind or version, or is damaged.
+    """
+    header = read_header(path)
+    try:
+        return ModelInfo.from_header(header)
+    except FileError as error:
+        raise FileError(f"Can't use {path}: {error}") from error

@@ -1,0 +1,273 @@
+"""All that is true of a model: into a header and back, the same wherever it is asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from napari_pix2pix import convert, load, train
+from napari_pix2pix._load import read_reference_info
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.intensities import LEVELS, Intensities
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
+from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.model_info import (
+    EpochRecord,
+    HeldOutScores,
+    ModelInfo,
+    StartedFrom,
+    count_planes,
+    decode_picture,
+    encode_picture,
+    read_model_info,
+)
+from napari_pix2pix.translator import Translator
+
+GRAY = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
+COLOURS = ImageCodec("minmax", "uint8", (0.0,) * 3, (255.0,) * 3, Layout(-1, rgb=True))
+PICTURE = np.random.default_rng(0).integers(0, 256, (7, 9, 3)).astype(np.uint8)
+TINY = tiny.TINY | {"depth": 5, "dropout": 0.0, "steps": 3, "adversarial_start": 0.0}
+
+
+@pytest.fixture
+def info() -> ModelInfo:
+    """Fill in every field."""
+    known = Intensities("uint8", (tuple(float(i) for i in range(len(LEVELS))), ()), 0.1 + 0.2)
+    return ModelInfo(
+        config=TrainConfig(width=8, noise_channels=2, conditional=False),
+        source_codec=COLOURS,
+        target_codec=GRAY,
+        conditions=("DAPI", ("GFP", 2), 3),
+        baselines=Baselines((LinearBaseline(((0.1, 0.2, 0.3),), (1 / 3,)),)),
+        has_discriminator=True,
+        scores=HeldOutScores({"pearson": float("nan"), "l1": 0.1}, {"pearson": 0.5, "l1": 0.2}),
+        history=(
+            EpochRecord(3, 1, {"G_L1": 0.3, "D_real": float("inf")}),
+            EpochRecord(6, 2, {"G_L1": 0.2, "D_real": 1.0}, {"pearson": float("nan")}),
+        ),
+        summary="uint8 RGB -> uint8 image",
+        notes=("All looks well.",),
+        steps=6,
+        seconds=1.5,
+        versions={"torch": "2.6"},
+        intensities=(known, known),
+        thumbnail=PICTURE,
+        started_from=StartedFrom("uint8 image", 4, False, "ab12"),
+        fingerprint="cd34",
+        sampled_blocks=(8, 1),
+    )
+
+
+def test_every_field_survives_a_header(info: ModelInfo) -> None:
+    header = json.loads(json.dumps(info.to_header()))
+    again = ModelInfo.from_header(header)
+    assert set(header) == set(vars(info))
+    for name, value in vars(info).items():
+        if name == "thumbnail":
+            np.testing.assert_array_equal(again.thumbnail, value, strict=True)
+        else:
+            assert repr(getattr(again, name)) == repr(value), name  # NaN is not itself
+    assert again.to_header().keys() == header.keys()
+    assert json.dumps(again.to_header()) == json.dumps(header)
+
+
+def test_config_remembers_that_all_its_fields_were_given(info: ModelInfo) -> None:
+    again = ModelInfo.from_header(info.to_header()).config
+    assert again.model_fields_set == set(TrainConfig.model_fields)
+
+
+def test_it_is_frozen(info: ModelInfo) -> None:
+    with pytest.raises(FrozenInstanceError):
+        info.steps = 7  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"steps": "many"}, r"steps: Input should be a valid integer"),
+        ({"config": {"widht": 4}}, r"config: .*There is no field widht"),
+        ({"history": [{"step": 3}]}, r"history\.0\.epoch: Field required"),
+        ({"conditions": None}, r"conditions: "),
+        ({"baselines": {}}, "KeyError: 'maps'"),
+        ({"source_codec": None}, "AttributeError"),
+    ],
+)
+def test_damage_is_said(damage: dict[str, Any], words: str, info: ModelInfo) -> None:
+    with pytest.raises(FileError, match=rf"incomplete or damaged \(.*{words}"):
+        ModelInfo.from_header({**info.to_header(), **damage})
+
+
+@pytest.mark.parametrize("name", ["config", "has_discriminator", "scores", "versions"])
+def test_a_field_that_is_missing_is_named(name: str, info: ModelInfo) -> None:
+    header = info.to_header()
+    del header[name]
+    with pytest.raises(FileError, match=rf"{name}: Field required"):
+        ModelInfo.from_header(header)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"height": 8}, {"height": 10**6}, {"width": 0}, {"rgb": "AAAA"}, {"rgb": 3}]
+)
+def test_damaged_picture_is_said(damage: dict[str, Any]) -> None:
+    parts = encode_picture(PICTURE)
+    assert parts is not None
+    with pytest.raises(FileError, match="picture in the file is damaged"):
+        decode_picture({**parts, **damage})
+
+
+def test_a_picture_goes_through_a_header() -> None:
+    parts = json.loads(json.dumps(encode_picture(PICTURE)))
+    np.testing.assert_array_equal(decode_picture(parts), PICTURE)
+
+
+def test_no_picture_is_no_picture() -> None:
+    assert encode_picture(None) is None
+    assert decode_picture(None) is None
+
+
+@pytest.mark.parametrize(("conditional", "discriminator"), [(True, 3 + 2 + 1), (False, 1)])
+def test_planes_are_source_conditions_and_noise(conditional: bool, discriminator: int) -> None:
+    config = TrainConfig(conditional=conditional, noise_channels=4)
+    planes = count_planes(config, COLOURS, GRAY, 2)
+    assert (planes.generator_in, planes.generator_out) == (3 + 2 + 4, 1)
+    assert planes.discriminator_in == discriminator
+
+
+def test_networks_take_the_planes_that_are_counted() -> None:
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    fields = {**TINY, "noise_channels": 2}
+    model = train([image] * 2, [1 - image] * 2, condition=["a", "b"], **fields)
+    assert model.generator.in_channels == model.info.planes.generator_in == 1 + 2 + 2
+    assert model.discriminator is not None
+    assert model.discriminator.in_channels == model.info.planes.discriminator_in == 1 + 2 + 1
+
+
+def test_neighbouring_planes_are_no_channels(info: ModelInfo) -> None:
+    assert (info.channels, info.takes_layers) == (3, False)
+    stack = replace(info, config=TrainConfig(z_context=1))
+    assert (stack.channels, stack.takes_layers) == (1, False)
+    several = replace(info, source_codec=replace(COLOURS, layout=Layout(-3)))
+    assert several.takes_layers
+
+
+def test_summary_and_score_in_one_line(info: ModelInfo) -> None:
+    known = replace(info, scores=HeldOutScores({"pearson": 0.75}, {"pearson": 0.5}))
+    assert repr(known) == "<ModelInfo uint8 RGB -> uint8 image, light, held-out Pearson 0.750>"
+    assert str(replace(info, scores=None)) == "uint8 RGB -> uint8 image, light"
+
+
+def test_applied_weights(info: ModelInfo) -> None:
+    names = "generator.a", "averaged.a", "best.a", "discriminator.a"
+    assert info.applied_weights(names) == "averaged"
+    assert info.applied_weights(names[:1]) == "generator"
+    best = replace(info, config=TrainConfig(keep="best"))
+    assert best.applied_weights(names) == "best"
+    assert best.applied_weights(names[:2]) == "averaged"
+    with pytest.raises(ValueError, match="no weights of a generator"):
+        info.applied_weights(names[3:])
+
+
+def test_a_file_is_described_without_pytorch(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    train(image, 1 - image, **TINY).save(tmp_path / "m.safetensors")
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from napari_pix2pix.training.model_info import read_model_info\n"
+        "print(read_model_info(Path(sys.argv[1])).steps, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "m.safetensors"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["3", "False"]
+
+
+# --- one answer to whether there is a discriminator ----------------------------------------------
+
+
+def has_discriminator(path: Path) -> bool:
+    """Ask the file, the loaded model and its weights, which must agree."""
+    own = path.suffix == ".safetensors"
+    described = read_model_info(path) if own else read_reference_info(path)
+    translator = load(path)
+    answers = {
+        described.has_discriminator,
+        translator.info.has_discriminator,
+        translator.discriminator is not None,
+        any(name.startswith("discriminator.") for name in translator.tensors),
+    }
+    assert len(answers) == 1
+    if translator.info.has_discriminator:
+        translator.judge("cpu")
+    else:
+        with pytest.raises(InputError, match="has no discriminator"):
+            translator.judge("cpu")
+    return answers.pop()
+
+
+@pytest.fixture(scope="module")
+def trained() -> Translator:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    return train(image, 255 - image, **TINY, preset="reference", validation=0)
+
+
+def test_our_files_say_whether_they_have_a_discriminator(
+    trained: Translator, tmp_path: Path
+) -> None:
+    whole, slim = tmp_path / "whole.safetensors", tmp_path / "slim.safetensors"
+    trained.save(whole)
+    trained.save(slim, slim=True)
+    assert has_discriminator(whole)
+    assert not has_discriminator(slim)
+    load(slim).save(tmp_path / "again.safetensors")
+    assert not has_discriminator(tmp_path / "again.safetensors")
+    assert trained.info.has_discriminator  # saving slim changes nothing in memory
+
+
+def test_without_an_adversarial_term_there_is_none(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0}).save(tmp_path / "m.safetensors")
+    assert not has_discriminator(tmp_path / "m.safetensors")
+
+
+def test_a_checkpoint_has_one_as_a_model_has(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    train(image, 1 - image, **TINY, checkpoint=tmp_path / "run.safetensors")
+    assert has_discriminator(tmp_path / "run.safetensors")
+
+
+def test_pytorch_files_have_one_where_it_lies_beside(trained: Translator, tmp_path: Path) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    convert(trained, path)
+    assert has_discriminator(path)
+    (tmp_path / "latest_net_D.pth").unlink()
+    assert not has_discriminator(path)
+    wrong = ReferenceDiscriminator(7, 2, "batch").build().state_dict()
+    torch.save(wrong, tmp_path / "latest_net_D.pth")
+    assert not has_discriminator(path)  # of another generator
+
+
+def test_a_converted_pytorch_file_says_what_it_holds(tmp_path: Path) -> None:
+    network = ReferenceGenerator("unet", 1, 1, 2, "batch", depth=5)
+    torch.save(network.build().state_dict(), tmp_path / "latest_net_G.pth")
+    convert(tmp_path / "latest_net_G.pth", tmp_path / "m.safetensors")
+    assert not has_discriminator(tmp_path / "m.safetensors")
+
+
+def test_a_header_that_contradicts_the_weights_is_refused(trained: Translator) -> None:
+    with pytest.raises(ValueError, match="has_discriminator is False"):
+        Translator(trained.tensors, replace(trained.info, has_discriminator=False))
