@@ -94,8 +94,8 @@ class EvaluateDock(ModelDock):
         """The model that is evaluated; None if two layers are compared."""
         return self._view.picker.model if self._view.what.currentData() else None
 
-    @property
-    def mask(self) -> Layer | None:  # type: ignore[override]  # QWidget has another
+    @property  # type: ignore[override]  # a widget has another mask
+    def mask(self) -> Layer | None:
         """The layer of the mask, or None."""
         return self._view.mask.layer
 
