@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
+from napari_pix2pix.inference.options import CallOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._generate import GenerateForm
 from napari_pix2pix.widgets.apply._layers_form import LayersForm
 from napari_pix2pix.widgets.apply._options_form import PredictOptionsForm
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
+from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
+
+_REMEMBERED = "apply/options"
 
 _APPLY = "Translate the layers; the result appears beside them"
 _GENERATE = "Make images of noise and the condition: a layer, one image a frame"
@@ -40,6 +46,7 @@ class ApplyView(ModelView):
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
+        self._recall()
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
         self.generate.hide()
@@ -89,6 +96,19 @@ class ApplyView(ModelView):
         self.discriminator_map.setToolTip(
             _DISCRIMINATOR_MAP if card.has_discriminator else "This model has no discriminator."
         )
+
+    def remember(self) -> None:
+        """Remember the options for the next start, but not the seed, which belongs to a result."""
+        options = self.options.options().model_dump(mode="json", exclude={"seed"})
+        remember_fields(_REMEMBERED, options)
+
+    def _recall(self) -> None:
+        """Show the options of the last time; options of another version may not be valid."""
+        with suppress(ValueError):
+            options = CallOptions(**remembered_fields(_REMEMBERED))
+            self.options.set_options(options)
+            if options != CallOptions():
+                self._advanced.expand(animate=False)  # so that the user sees them
 
     def _fill_form(self) -> None:
         self.form.addRow("Condition", self.condition)

@@ -228,7 +228,7 @@ class ApplyDock(ModelDock):
         self._check_soon()
 
     def close_down(self) -> None:
-        """Stop all work, wait for it, and give the keys back."""
+        """Stop all work, wait for it, remember the options, and give the keys back."""
         self._run.close()
         self._side.runner.close()
         self._followers.close()
@@ -236,6 +236,7 @@ class ApplyDock(ModelDock):
         self._oddness.close()
         self._view.picker.close_down()
         self._view.progress.finish()
+        self._view.remember()
         self._unbind()
 
     # How.
