@@ -1,4 +1,4 @@
-"""What the Apply dock looks like."""
+"""The controls of the Apply dock."""
 
 from __future__ import annotations
 
@@ -17,22 +17,16 @@ from napari_pix2pix.widgets.common.settings import remember_fields, remembered_f
 
 _REMEMBERED = "apply/options"
 
-_APPLY = "Translate the layers; the result appears beside them"
-_GENERATE = "Make images of noise and the condition: a layer, one image a frame"
+_APPLY = "Translate the layers; each result appears above its source"
+_GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
 _DISCRIMINATOR_MAP = (
-    "Ask the model's discriminator where the selected layer, or else the last result, looks "
-    "false: green looks real, pink looks false"
+    "Show where the selected layer, or else the last result, looks real (green) or false (pink) "
+    "to the model's discriminator"
 )
 
 
 class ApplyView(ModelView):
-    """The controls of the dock, laid out in a widget; the buttons stay while the rest scrolls.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    """
+    """The controls of the Apply dock; the buttons stay in view while the rest scrolls."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__("Applying a model")
@@ -41,8 +35,8 @@ class ApplyView(ModelView):
         self.part = _choice("Which part of each frame is translated", "all", "what is in view")
         self.replaces = QCheckBox("Replace the source")
         self.replaces.setToolTip(
-            "When it is done, the result takes the source's data where kind and channels match; "
-            "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
+            "When done, put the result into the source's layer if kind and channels match. "
+            "Otherwise the result takes the source's name; the source stays, hidden, as “… (before)”"
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
@@ -52,15 +46,13 @@ class ApplyView(ModelView):
         self.generate.hide()
         self.note, self.estimate = Sentence(is_warning=True), Sentence()
         self.apply = push_button("Apply", _APPLY)
-        self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
-        self.undo = push_button(
-            "Undo", "Take the last results out again, or put back what was there"
-        )
+        self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
+        self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self._fill_form()
         self.lay_out(
             parent,
-            # The problem above the fields: a model of many channels has a long list of them.
+            # The problem stands above the fields, since many channels make a long list.
             [
                 _heading("Model"),
                 self.picker,
@@ -77,7 +69,7 @@ class ApplyView(ModelView):
         )
 
     def fit(self, card: ModelInfo) -> None:
-        """Show what a model has to choose from."""
+        """Show the choices that a model has."""
         takes_layers = bool(card.channels)
         self.layers.fit(card, visible=takes_layers)
         self.options.fit(card)
@@ -85,8 +77,8 @@ class ApplyView(ModelView):
         self.show_row(self.condition, bool(card.conditions))
         for field in (self.frames, self.part):
             self.show_row(field, takes_layers)
-        for one in (self.replaces, self._advanced):
-            one.setVisible(takes_layers)
+        for widget in (self.replaces, self._advanced):
+            widget.setVisible(takes_layers)
         self.generate.setVisible(not takes_layers)
         if not takes_layers:
             self.generate.fit(card)
