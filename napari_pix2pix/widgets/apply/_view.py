@@ -36,7 +36,7 @@ class ApplyView(ModelView):
         self.replaces = QCheckBox("Replace the source")
         self.replaces.setToolTip(
             "When done, put the result into the source's layer if kind and channels match. "
-            "Otherwise the result takes the source's name; the source stays, hidden, as “… (before)”"
+            "Otherwise it takes the source's name, and the source stays, hidden, as “… (before)”"
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
