@@ -88,7 +88,10 @@ class ScoreTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setToolTip("A useful model has better scores than the baseline")
         # In a header that the style draws, the text stands lower than that of the cells.
-        self.setStyleSheet("QHeaderView::section { border: none }")
+        self.setStyleSheet(
+            "QHeaderView::section { border: none }"
+            "QTableCornerButton::section { background: transparent; border: none }"
+        )
         self.hide()
 
     def show_scores(

@@ -256,7 +256,7 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
     dock.train()
     qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     viewer.close()
-    assert "the next Train dock offers to go on" in caplog.text
+    assert "the next Train dock offers to resume it" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
