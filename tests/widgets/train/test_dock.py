@@ -365,8 +365,8 @@ def test_model_to_start_from_is_handed_on(
         dock.start_from = start
         dock.train()
         wait_for(qtbot, dock, "failed")
-        assert given[-1].get("start") == start
-    assert "start" not in given[0]
+        assert given[-1]["start"] == start
+    assert given[0]["start"] is None
 
 
 def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> None:
