@@ -57,14 +57,16 @@ from napari_pix2pix.core.folding import folded
 from napari_pix2pix.core.partial_forward import run_part
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.inference.acceleration import compiled
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.inference._generator_run import compiled
 from napari_pix2pix.inference.memory import block_side, cut_image
-from napari_pix2pix.inference.model import Model, network_grid
-from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
+from napari_pix2pix.inference.tiling import Box, TileGrid, put_together
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.large_images.translate_file import translate_file
+from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.networks import build_generator
+from napari_pix2pix.training.state import build_generator
 
 SIZE = 4096  # side of the image in pixels
 TILES = {"light": ["blocks", "1024", "512"], "reference": ["0", "2048", "1024", "512"]}
@@ -120,9 +122,9 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
     network = build_generator(config, planes_in=1, planes_out=1).eval()
     network.to(memory_format=torch.channels_last)  # as `Translator` does
     plain = build_generator(config, planes_in=1, planes_out=1).eval()
-    model = Model(network, CODEC, CODEC)
+    model = Predictor(network, CODEC, CODEC)
     image = np.random.default_rng(0).integers(0, 255, (1, size, size), np.uint8)
-    grid = TileGrid(size, size, **network_grid(network))
+    grid = TileGrid.of_network(network, size, size)
     blocks = block_side(network, 1, grid, device="cpu") // CHUNK * CHUNK
     cuts = [
         cut_image(network, 1, grid, device="cpu",
@@ -131,8 +133,8 @@ def speed(preset: str, size: int, repeats: int) -> Iterator[Row]:
     ]  # fmt: skip
     ways: list[Callable[[], object]] = [bare_network(network, size), plain_tiles(plain, image)]
     for cut in cuts:
-        how = {"tile": cut.tile, "batch": 1}
-        ways.append(lambda how=how: model.translate(lambda r, c: image[:, r, c], size, size, **how))
+        options = PredictOptions(tile=cut.tile, batch=1, device="cpu")
+        ways.append(lambda options=options: predict_planes(model, image, options))
     # Twice each, and the faster counts: fresh memory from the system costs most of the bare
     # network's time, and whether it is fresh depends on what ran before.
     times = [[min(seconds_of(way), seconds_of(way)) for way in ways] for _ in range(repeats)]
@@ -269,7 +271,8 @@ def time_file(model: Path, side: int, part: int) -> Row:
     def translate(part: int) -> None:
         span, out = f"{begin}:{begin + part}", source.with_name(f"{side}_{part}.zarr")
         image, region = read_image(source, "YX"), f"{span},{span}"
-        translate_file(translator, source, image, out, region=region, device="cpu", overwrite=True)
+        options = PredictOptions(device="cpu")
+        translate_file(translator, source, image, out, options, region=region, overwrite=True)
 
     with warnings.catch_warnings(), Peak() as peak:
         warnings.simplefilter("ignore")  # intensities unlike those of the training
@@ -304,22 +307,26 @@ class Peak:
 def compare_tiles(steps: int, width: int) -> Iterator[Row]:
     """Compare tiles with the whole, for a network with fixed statistics."""
     model, image = train_model(steps, width, norm="batch")
-    whole = translate_planes(model, image, tile=0)
+    whole = predict_planes(model, image, PredictOptions(tile=0, device="cpu"))
     for tile in (256, 512, 768):
-        tiles = translate_planes(model, image, tile=tile)
+        tiles = predict_planes(model, image, PredictOptions(tile=tile, device="cpu"))
         yield {"part": "exact", "tile": tile, **compare(tiles, whole, tile)}
 
 
 def compare_statistics(steps: int, width: int) -> Iterator[Row]:
     """Compare tiles with the whole, for networks that measure each image."""
-    for norm, kind in (("instance", "stored"), ("batch", "image")):
+    for norm, kind in (("instance", "running"), ("batch", "per-image")):
         model, image = train_model(steps, width, norm=norm)
-        whole = translate_planes(model, image, tile=0, statistics=kind)
-        tiles = translate_planes(model, image, tile=512, statistics=kind)
+        whole, tiles = (
+            predict_planes(
+                model, image, PredictOptions(tile=tile, norm_statistics=kind, device="cpu")
+            )
+            for tile in (0, 512)
+        )
         yield {"part": "statistics", "norm": norm, "tile": 512, **compare(tiles, whole, 512)}
 
 
-def train_model(steps: int, width: int, *, norm: str) -> tuple[Model, np.ndarray]:
+def train_model(steps: int, width: int, *, norm: str) -> tuple[Predictor, np.ndarray]:
     """Train L1 on one plane of phase contrast; return the model and a mosaic of other planes."""
     folder = Path(os.environ["NAPARI_PIX2PIX_DATA"]) / "phase_to_fluorescence"
     images = [tifffile.imread(path) for path in sorted(folder.rglob("*.tif*"))]
@@ -330,12 +337,14 @@ def train_model(steps: int, width: int, *, norm: str) -> tuple[Model, np.ndarray
     # The seams of the mosaic lie on no grid of tiles.
     others = [plane[:ROWS] for number, plane in enumerate(phase) if number != 6]
     image = np.block([others[first : first + 3] for first in range(0, len(others), 3)])
-    return Model(made.generator.cpu(), made.source_codec, made.target_codec), image[np.newaxis]
+    model = Predictor(made.generator.cpu(), made.source_codec, made.target_codec)
+    return model, image[np.newaxis]
 
 
-def translate_planes(model: Model, image: np.ndarray, **how: Any) -> np.ndarray:
-    """Translate (1, H, W)."""
-    return model.translate(lambda r, c: image[:, r, c], *image.shape[1:], **how)
+def predict_planes(model: Predictor, image: np.ndarray, options: PredictOptions) -> np.ndarray:
+    """Predict (1, H, W) in the network's range."""
+    tiles = model.predict(LazyImage(image, channel_axis=0), options, decoded=False)
+    return put_together(((tile.box, tile.pixels) for tile in tiles), Box.of_size(*image.shape[1:]))
 
 
 def compare(tiles: np.ndarray, whole: np.ndarray, period: int) -> Row:

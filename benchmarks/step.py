@@ -29,7 +29,7 @@ from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import make_fabric
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state
-from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.state import build_discriminator, build_generator
 
 BARS = {1: 1.0, 4: 0.9}  # on a CPU, by batch
 

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.data.dtype_range import range_of_dtype
-from napari_pix2pix.data.layouts import Layout, counted_channels
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
@@ -111,13 +110,9 @@ def read_reference_info(path: Path) -> ModelInfo:
 
 def _read_own(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
     stored, header = read_container(path)
-    try:
-        info = ModelInfo.from_header(header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
     # Copies, since Windows can't replace a file that is mapped; without a checkpoint's optimizers.
     tensors = {k: v.clone() for k, v in stored.items() if not k.startswith("optimizer_")}
-    return tensors, info
+    return tensors, ModelInfo.from_header(header, path)
 
 
 def _read_reference(
@@ -242,7 +237,7 @@ def _side(codec: ImageCodec) -> str:
     dtype = "" if codec.assumed else f"{codec.dtype} "
     if codec.layout.rgb:
         return f"{dtype}RGB"
-    return f"{dtype}{counted_channels(codec.channels)}"
+    return f"{dtype}{plural(codec.channels, 'channel')}"
 
 
 def _note_on_range(codec: ImageCodec) -> str:

@@ -1,12 +1,35 @@
-"""Every error that a user can meet, each a sentence that says what to do.
+"""All errors that a user can meet. Each is a sentence that says what to do.
 
 None of them is a ``RuntimeError``: napari's generator workers swallow those, and the viewer would
-wait for ever on a run that had died.
+wait forever for a run that had died.
 """
+
+from enum import Enum, auto
+
+
+class Remedy(Enum):
+    """What the caller can do about an error; the shell adds its own option for it."""
+
+    AXES = auto()
+    OVERWRITE = auto()
+    RESUME = auto()
+    SMALLER_TILE = auto()
+    DROPOUT = auto()
+    TABLE = auto()
 
 
 class Pix2PixError(Exception):
-    """Base of all errors of napari-pix2pix; catch it to catch them all."""
+    """Base of all errors of napari-pix2pix; catch it to catch them all.
+
+    Attributes
+    ----------
+    remedies : tuple of Remedy
+        What the caller can do, where each interface has its own option for it.
+    """
+
+    def __init__(self, message: str = "", *, remedies: tuple[Remedy, ...] = ()) -> None:
+        super().__init__(message)
+        self.remedies = remedies
 
 
 class InputError(Pix2PixError, ValueError):
@@ -26,11 +49,11 @@ class DeviceError(Pix2PixError):
 
 
 class StoppedError(Pix2PixError):
-    """Work that was asked to stop before there was anything to keep."""
+    """Work that was stopped before there was a result to keep."""
 
 
 def rounded(value: float, digits: int = 2) -> str:
-    """Return a number for people: its first digits, and no exponent where it is large.
+    """Format a number with its first significant digits, and without an exponent if it is large.
 
     Examples
     --------
@@ -38,3 +61,16 @@ def rounded(value: float, digits: int = 2) -> str:
     ('0.012', '100', '2100', '2140')
     """
     return f"{float(f'{value:.{digits}g}'):.12g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Format a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "channel"), plural(3, "class")
+    ('1 channel', '3 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -102,7 +102,7 @@ def _no_viewer() -> bool:
 def counted_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let trainings count their seconds by a clock that moves 10 ms whenever it is looked at."""
     clock = importlib.import_module("stand_ins").CountedClock()  # with torch
-    for module in ("napari_pix2pix.training.loop", "napari_pix2pix._train"):
+    for module in ("napari_pix2pix.training._schedule", "napari_pix2pix._train"):
         monkeypatch.setattr(importlib.import_module(module), "time", clock)
     return clock
 

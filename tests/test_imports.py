@@ -26,7 +26,7 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_draw", "translator", "_train", "_load", "_convert"},
+    {"_apply", "translator", "_train", "_load", "_convert"},
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]

@@ -17,7 +17,7 @@ from napari_pix2pix import evaluate, load, train
 from napari_pix2pix._load import read_reference_info
 from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.errors import ConfigError, FileError, InputError
-from napari_pix2pix.inference.model import applying
+from napari_pix2pix.inference._generator_run import applying
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
 UNET = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6)
@@ -51,16 +51,16 @@ def test_golden_outputs(index: int, golden: Any, golden_values: dict[str, Any], 
     generator = load(save(entry["state_dict"])).generator
     assert sum(p.numel() for p in generator.parameters()) == entry["parameters"]
     assert any(isinstance(module, nn.Dropout) for module in generator.modules())
-    modes = {"eval": "stored", "train_statistics": "image"}
+    modes = {"eval": "running", "train_statistics": "per-image"}
     for mode in set(modes) & set(entry):
-        with torch.no_grad(), applying(generator, statistics=modes[mode]):
+        with torch.no_grad(), applying(generator, norm_statistics=modes[mode]):
             got = golden.probe(generator(golden.ramp(*entry["input"])))
         assert got["shape"] == entry[mode]["shape"]
         for key in ("mean", "std", "values"):
             assert got[key] == pytest.approx(entry[mode][key], abs=1e-4)
 
 
-@pytest.mark.parametrize("statistics", ["stored", "image"])
+@pytest.mark.parametrize("statistics", ["running", "per-image"])
 @pytest.mark.parametrize("network", [UNET, COLOURS])
 def test_bytes_become_the_network_s_range(
     network: ReferenceGenerator, statistics: Any, save: Any
@@ -69,12 +69,12 @@ def test_bytes_become_the_network_s_range(
     shape = (64, 128, 3) if network is COLOURS else (64, 128)
     image = noise(*shape)
     planes = torch.from_numpy(np.atleast_3d(image)).movedim(-1, 0)[None].float() / 127.5 - 1
-    with torch.no_grad(), applying(translator.generator, statistics=statistics):
+    with torch.no_grad(), applying(translator.generator, norm_statistics=statistics):
         made = (translator.generator(planes)[0].movedim(0, -1).numpy() + 1) * 127.5
-    translated = translator(image, statistics=statistics)
+    translated = translator(image, norm_statistics=statistics)
     assert translated.dtype == np.uint8
     assert np.abs(translated - made.reshape(shape)).max() < 0.51
-    exact = translator(image, statistics=statistics, output="float")
+    exact = translator(image, norm_statistics=statistics, output="float")
     np.testing.assert_allclose(exact, made.reshape(shape), atol=1e-2)
 
 
@@ -149,8 +149,10 @@ def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
     assert translated.dtype == dtype
     np.testing.assert_array_equal(translated, load(path, dtype=np.dtype(dtype).name)(image))
     one_level = np.iinfo(dtype).max / 127
-    same = load(path)(image, output="float", statistics="image")
-    stated = load(path, dtype=np.dtype(dtype).name)(image, output="float", statistics="image")
+    same = load(path)(image, output="float", norm_statistics="per-image")
+    stated = load(path, dtype=np.dtype(dtype).name)(
+        image, output="float", norm_statistics="per-image"
+    )
     assert np.abs(same - stated).max() < one_level / 100
 
 
@@ -163,10 +165,12 @@ def test_a_mask_is_the_whole_range_and_gives_bytes(save: Any) -> None:
 
 def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
     translator, image = load(save(UNET.shapes())), noise(64, 64)
-    with pytest.warns(UserWarning, match="float32 has no range to take for -1 to 1: 0 to 255"):
+    with pytest.warns(UserWarning, match="float32 has none: values from 0 to 255"):
         floats = translator(image.astype(np.float32))
     np.testing.assert_array_equal(floats, translator(image))
-    with pytest.warns(UserWarning, match=r"0 to 65535, is taken.*reaches from 0 to 4080, 6.2 % of"):
+    with pytest.warns(
+        UserWarning, match=r"0 to 65535, is used.*fills only 6.2 % of it .0 to 4080."
+    ):
         translator(image.astype(np.uint16) * 16)
 
 
@@ -316,7 +320,7 @@ def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
     )
     assert (model.source_codec.high, model.target_codec.high) == ((65535.0,), (255.0,))
     assert model(source).dtype == np.uint8
-    with pytest.warns(UserWarning, match="on uint16 images, got uint8|like the targets of"):
+    with pytest.warns(UserWarning, match="on uint16 images, got uint8|like the training targets"):
         model((source // 257).astype(np.uint8))
 
 

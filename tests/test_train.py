@@ -234,10 +234,10 @@ NAN, INF = np.full((72, 64), np.nan), np.full((72, 64), np.inf)
         (OK, None, "There is no target"),
         ([OK, None], [OK, OK], "There is a source in pair 1 and none in pair 2"),
         ([], [], "at least one"),
-        ([OK], [OK, OK], "There are 1 sources and 2 targets"),
+        ([OK], [OK, OK], "There are 1 source and 2 targets"),
         (np.ones((1, 1)), np.ones((1, 1)), "The source is constant: 1 in every pixel"),
         ("image.tif", OK, "source"),
-        (np.stack([OK, OK]), OK, r"has frames \(2,\), the target \(\)"),
+        (np.stack([OK, OK]), OK, r"has 2 frames, the target 1"),
     ],
 )
 def test_bad_images_are_refused_in_a_sentence(source: Any, target: Any, sentence: str) -> None:

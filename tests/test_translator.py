@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_pix2pix
 from napari_pix2pix import load, train
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.translator import Translator
@@ -150,7 +154,7 @@ def test_dropout_is_seeded(colours):
 def test_image_statistics_differ_and_leave_no_trace(translator):
     image = noise(40, 40, seed=2)
     before = translator(image, output="float")
-    assert not np.allclose(translator(image, statistics="image", output="float"), before)
+    assert not np.allclose(translator(image, norm_statistics="per-image", output="float"), before)
     np.testing.assert_array_equal(translator(image, output="float"), before)
 
 
@@ -178,11 +182,11 @@ def test_another_dtype_is_warned_of_where_the_user_called(colours):
 def test_a_target_or_a_brighter_image_is_warned_of(tmp_path):
     source = noise(64, 64)
     model = learn(source, 7 - source)
-    with pytest.warns(UserWarning, match="looks like the targets of the training") as seen:
+    with pytest.warns(UserWarning, match="looks like the training targets") as seen:
         model(7 - source[:40])
     assert [warning.filename for warning in seen] == [__file__]
     model.save(tmp_path / "m.safetensors")
-    with pytest.warns(UserWarning, match="% of the image lies outside the intensities"):
+    with pytest.warns(UserWarning, match="% of it lies outside their range"):
         load(tmp_path / "m.safetensors")(2 * source)
     model(source[::2])
 
@@ -283,7 +287,7 @@ def test_plane_for_a_model_of_channels():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        # All of them are in translation/test_calls.py.
+        # All of them are in inference/test_options.py and test_checks.py.
         ({"samples": 2}, "all 2 samples would be the same"),
         ({"dropout": True}, "no dropout layers"),
         ({"output": "flaot"}, "'target' or 'float', got 'flaot'"),
@@ -317,7 +321,9 @@ def test_missing_device(translator, device):
 def test_parts_are_the_whole_those_in_view_first(translator):
     image = noise(96, 96)
     parts = list(
-        translator.iter_frame(LazyImage(image), 0, tile=32, batch=1, first=Box(64, 96, 64, 96))
+        translator.predict(
+            LazyImage(image), PredictOptions(tile=32, batch=1), first=Box(64, 96, 64, 96)
+        )
     )
     assert parts[0].box == Box(64, 96, 64, 96)
     assert [part.done for part in parts] == [1024 * n for n in range(1, 10)]
@@ -328,7 +334,7 @@ def test_parts_are_the_whole_those_in_view_first(translator):
 
 def test_region_is_that_of_the_whole(translator):
     image = noise(96, 96)
-    (part,) = translator.iter_frame(LazyImage(image), 0, region=Box(30, 50, 0, 20))
+    (part,) = translator.predict(LazyImage(image), PredictOptions(), region=Box(30, 50, 0, 20))
     assert part.box == Box(28, 52, 0, 20)
     np.testing.assert_array_equal(part.pixels[0], translator(image)[28:52, :20])
 
@@ -336,7 +342,7 @@ def test_region_is_that_of_the_whole(translator):
 def test_labels_come_with_the_last_tile():
     source = noise(64, 64)
     model = learn(source, (source > 0.5).astype(np.uint8), target_kind="classes")
-    parts = list(model.iter_frame(LazyImage(source), 0, tile=32, batch=1))
+    parts = list(model.predict(LazyImage(source), PredictOptions(tile=32, batch=1)))
     assert [part.pixels is None for part in parts] == [True, True, True, False]
     assert [part.done for part in parts] == [1024, 2048, 3072, 4096]
     np.testing.assert_array_equal(parts[-1].pixels[0], model(source))
@@ -354,8 +360,9 @@ def test_region_of_a_network_that_measures_equals_the_whole(how: dict[str, str])
     image = np.random.default_rng(5).random((150, 180)).astype(np.float32)
     translator = train(image, 1 - image, steps=1, validation=0, **TINY | how)
     planes = LazyImage(image, channel_axis=None, rgb=False, what="image")
-    whole = translator.translate_planes(planes, 0, output="float")
-    part = translator.translate_region(planes, 0, Box(8, 40, 8, 40), output="float")
+    options = PredictOptions(output="float")
+    whole = translator.predict_frame(planes, 0, options)
+    part = translator.predict_region(planes, 0, Box(8, 40, 8, 40), options)
     np.testing.assert_allclose(part, whole[:, 8:40, 8:40], atol=1e-5)
 
 
@@ -369,3 +376,22 @@ def test_half_precision_is_near_in_tiles_too(norm):
             for precision in ("32-true", "bf16-mixed")
         )
         assert 0 < np.sqrt(np.square(half - full).mean()) < 0.01
+
+
+def test_few_calls_lie_between_the_translator_and_its_network():
+    """Whoever reads or debugs a prediction meets few functions on the way."""
+    translator = learn(noise(48, 48), noise(48, 48, seed=1))
+    package = Path(napari_pix2pix.__file__).parent
+    calls: list[list[str]] = []
+
+    def remember(*_):
+        stack = [(Path(one.filename), one.name) for one in traceback.extract_stack()]
+        own = [(path, name) for path, name in stack if package in path.parents]
+        calls.append([f"{path.stem}.{name}" for path, name in own if path.parent.name != "core"])
+
+    for layer in translator.generator.modules():
+        layer.register_forward_pre_hook(remember)
+    translator(noise(64, 64), tile=32, batch=1)
+    assert calls
+    assert {one[0] for one in calls} == {"_apply.__call__"}
+    assert max(map(len, calls)) <= 6

@@ -16,17 +16,23 @@ import click
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
-    condition_of,
-    condition_option,
-    device_option,
     json_option,
     overwrite_option,
+    predict_options,
+    predict_options_of,
 )
-from napari_pix2pix.cli._output import check_output, name_outputs, say_result, tag_outputs
+from napari_pix2pix.cli._output import (
+    check_output,
+    name_outputs,
+    say_result,
+    shell_message,
+    tag_outputs,
+)
 from napari_pix2pix.errors import Pix2PixError
 
 # Other modules are imported by the command: --help does not wait for torch.
 if TYPE_CHECKING:
+    from napari_pix2pix.inference.options import PredictOptions
     from napari_pix2pix.io.image_file import ImageFile
     from napari_pix2pix.large_images import Cluster
     from napari_pix2pix.translator import Translator
@@ -37,46 +43,11 @@ if TYPE_CHECKING:
 @click.argument("input", type=PATH)
 @click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
-@condition_option
-@click.option(
-    "--samples",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Draws of noise planes and dropout, a file each: name_1.tif, name_2.tif, ...",
-)
+@predict_options
 @click.option(
     "--summary",
-    help="Of the samples only these, a file each: mean, std, and quantiles as q5 for 5 %, such as "
-    "mean,std,q5,q95: name_mean.tif, ... in float32.",
-)
-@click.option("--seed", type=int, help="Seed of dropout and noise.  [default: 0]")
-@click.option("--dropout", is_flag=True, help="Let dropout drop, as the paper does.")
-@click.option(
-    "--statistics",
-    type=click.Choice(["stored", "image"]),
-    default="stored",
-    help="Batch norm by the training's statistics or by each image's.  [default: stored]",
-)
-@click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
-@click.option("--batch", type=int, help="Tiles at once.  [by memory]")
-@device_option
-@click.option(
-    "--precision",
-    type=click.Choice(["32-true", "bf16-mixed"]),
-    default="32-true",
-    help="bf16-mixed: faster on a GPU, off by 1 % of the range at most.  [default: 32-true]",
-)
-@click.option(
-    "--compile",
-    is_flag=True,
-    help="Let torch compile the network first: a minute, and nothing gained on a CPU.",
-)
-@click.option(
-    "--output",
-    type=click.Choice(["target", "float"]),
-    default="target",
-    help="The target's type, clipped, or floating point, not clipped.  [default: target]",
+    help="Write only these of the samples, a file each: mean, std, and quantiles such as q5 for "
+    "5 %: mean,std,q5,q95 gives name_mean.tif, ... in float32.",
 )
 @click.option(
     "--region",
@@ -84,7 +55,7 @@ if TYPE_CHECKING:
     "0:4096,2048:8192; an end may be left out. Objects are told apart within it.",
 )
 @click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
-@click.option("--resume", is_flag=True, help="Go on where an earlier run was broken off.")
+@click.option("--resume", is_flag=True, help="Continue a run that did not finish.")
 @click.option(
     "--scheduler",
     help="Address of a dask.distributed scheduler, such as tcp://10.0.0.1:8786, whose workers "
@@ -97,25 +68,26 @@ def apply(
     input: Path,
     out: Path,
     axes: str | None,
-    condition: str | None,
-    samples: int,
     summary: str | None,
+    region: str | None,
+    frames: str | None,
     resume: bool,
     overwrite: bool,
     scheduler: str | None,
     as_json: bool,
-    **how: Any,
+    **fields: Any,
 ) -> None:
     """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
 
     The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
     (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
     which is made if it is not there; one bad file does not stop the rest: it is named at the end,
-    and the exit code is 1. Models with noise or dropout have several answers: --samples.
+    and the exit code is 1. Models with noise or dropout have several answers: --samples writes each
+    to a file, name_1.tif, name_2.tif, ...
 
     Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
-    block into the folder OUT.part. A run that was killed goes on with --resume: finished blocks are
-    not done again, nor are files that are there.
+    block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
+    files are kept.
 
     \b
     napari-pix2pix apply dapi.safetensors phase.tif -o dapi.ome.tif
@@ -128,37 +100,40 @@ def apply(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.cli._progress import bar
-    from napari_pix2pix.inference.calls import check_integer
+    from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.io.paths import expand_paths, make_folder
 
-    check_integer("samples", samples, 1)
+    samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
     tags = [] if samples == 1 else [str(number) for number in range(1, samples + 1)]
     if summary is not None:
         tags = parse_summary(summary)
         check_integer("samples of a summary", samples, 2)
     translator = load(model)
-    how |= {"condition": condition_of(translator, condition), "samples": samples}
+    options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
         make_folder(out)
     tagged = tag_outputs(outputs, inputs, tags)
-    for path in (one for names in tagged for one in names):
+    for path in (path for names in tagged for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
     failed: dict[str, str] = {}
     with _connected(scheduler, translator) as cluster:
-        work = _Work(translator, axes, how, tags, summary is not None, cluster, resume, overwrite)
+        part = region, frames
+        work = _Work(
+            translator, axes, options, part, tags, summary is not None, cluster, resume, overwrite
+        )
         with_bar = len(inputs) == 1 and not as_json
-        tried = work.try_each(inputs, tagged, with_bar=with_bar)
-        for source, names, error in bar(tried, total=len(inputs), quiet=as_json):
+        attempts = work.try_each(inputs, tagged, with_bar=with_bar)
+        for source, names, error in bar(attempts, total=len(inputs), quiet=as_json):
             if error is None:
                 done += map(str, names)
             elif len(inputs) == 1:
                 raise error
             else:
-                failed[str(source)] = str(error)
+                failed[str(source)] = shell_message(error)
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
@@ -183,8 +158,9 @@ class _Work:
 
     translator: Translator
     axes: str | None
-    how: dict[str, Any]
-    tags: list[str]
+    options: PredictOptions
+    part: tuple[str | None, str | None]  # region and frames, as they were given
+    tags: list[str]  # numbers of samples, or names of a summary; none for one sample
     summarises: bool
     cluster: Cluster | None
     resume: bool
@@ -222,18 +198,17 @@ class _Work:
         image = read_image(source, self.axes)
         for note in image.notes:
             click.echo(note, err=True)
-        in_part = self.how["region"] or self.how["frames"]
-        in_blocks = reads_lazily(image) or in_part or self.cluster is not None
+        in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
-        """Tell whether a run that goes on has made an output before; raises if of another kind."""
-        from napari_pix2pix.large_images import check_finished, made_of
+        """Tell whether a resumed run has finished an output; raises if that was made otherwise."""
+        from napari_pix2pix.large_images import check_finished
 
         if not (self.resume and out.exists()) or self.overwrite:
             return False
-        known = check_finished(out, made_of(self.translator, source, self.how | self._draw(tag)))
-        unknown = "" if known else "; the file does not say of which model"
+        is_known = check_finished(out, self._made_of(source, tag))
+        unknown = "" if is_known else "; the file does not say of which model"
         click.echo(f"{out} is finished already{unknown}.", err=True)
         return True
 
@@ -242,23 +217,23 @@ class _Work:
     ) -> None:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.inference.uncertainty import summarise
-        from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
-        from napari_pix2pix.large_images import made_of
+        from napari_pix2pix.io.reading import image_planes
+        from napari_pix2pix.io.writing import check_translated, write_translated
 
-        planes, how = image_planes(image), {**self.how}
-        del how["region"], how["frames"]
-        samples, translator = how.pop("samples"), self.translator.for_dtypes(planes.dtype)
+        planes, options = image_planes(image), self.options
+        translator = self.translator.for_dtypes(planes.dtype)
         codec = translator.target_codec
-        pixel = translator.target_like("float" if self.summarises else how["output"])
+        pixel = translator.target_like("float" if self.summarises else options.output)
         for out in outs.values():
             check_translated(out, pixel.dtype, source=image, layout=codec.layout)
-        with pixel_bar(planes.frames * samples, quiet=not with_bar) as on_tile:
+        with pixel_bar(planes.frames * options.samples, quiet=not with_bar) as on_tile:
             if self.summarises:
-                del how["output"]
-                spread = partial(self.translator.spread, planes, samples, on_tile=on_tile, **how)
+                fields = {**dict(options), "n": options.samples, "on_tile": on_tile}
+                del fields["samples"], fields["output"]
+                spread = partial(self.translator.spread, planes, **fields)
                 drawn = summarise(lambda levels: spread(quantiles=levels), list(outs))
             else:
-                arrays = self.translator(planes, samples=samples, on_tile=on_tile, **how)
+                arrays = self.translator(planes, on_tile=on_tile, **dict(options))
                 drawn = dict(zip(self.tags, arrays, strict=True)) if self.tags else {"1": arrays}
         for tag, out in outs.items():
             write_translated(
@@ -266,7 +241,7 @@ class _Work:
                 drawn[tag],
                 source=image,
                 layout=codec.layout,
-                record=made_of(self.translator, source, self.how | self._draw(tag)),
+                record=self._made_of(source, tag),
                 overwrite=self.overwrite,
             )
 
@@ -276,13 +251,32 @@ class _Work:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.large_images import translate_file
 
-        how = {**self.how, "cluster": self.cluster}
-        how |= {"resume": self.resume, "overwrite": self.overwrite}
+        region, frames = self.part
         for tag, out in outs.items():
+            sample, summary = self._wanted(tag)
             with pixel_bar(1, quiet=not with_bar) as on_tile:
-                how["on_tile"] = on_tile
-                translate_file(self.translator, source, image, out, **how | self._draw(tag))
+                translate_file(
+                    self.translator,
+                    source,
+                    image,
+                    out,
+                    self.options,
+                    sample=sample,
+                    summary=summary,
+                    region=region,
+                    frames=frames,
+                    resume=self.resume,
+                    overwrite=self.overwrite,
+                    cluster=self.cluster,
+                    on_tile=on_tile,
+                )
 
-    def _draw(self, tag: str) -> dict[str, Any]:
-        """Say which draw, or what of all draws, a file is to hold."""
-        return {"summary": tag} if self.summarises else {"sample": int(tag) - 1}
+    def _made_of(self, source: Path, tag: str) -> dict[str, Any]:
+        """Return what an output is made of."""
+        from napari_pix2pix.large_images import made_of
+
+        return made_of(self.translator, source, self.options, *self._wanted(tag), *self.part)
+
+    def _wanted(self, tag: str) -> tuple[int, str | None]:
+        """Return which sample, or what of all samples, an output holds."""
+        return (0, tag) if self.summarises else (int(tag) - 1, None)

@@ -1,8 +1,8 @@
-"""The main jobs without any data of one's own: learn, translate what was never seen, show how good.
+"""The main tasks without data of one's own: train, translate unseen images, score them.
 
-First a stain, on a real image: the immunohistochemistry section that scikit-image ships. Its source
-is the RGB image, its target the DAB stain by colour deconvolution (Ruifrok and Johnston 2001). Then
-labels, on the generated sample pair: a stained tissue and the instances of its nuclei.
+First a stain on a real image, the immunohistochemistry section of scikit-image. Its source is the
+RGB image, its target the DAB stain by colour deconvolution (Ruifrok and Johnston 2001). Then labels
+on the generated sample pair, a stained tissue and the instances of its nuclei.
 """
 
 from __future__ import annotations
@@ -18,34 +18,22 @@ from napari_pix2pix._train import training_events
 from napari_pix2pix.cli._progress import show_progress, to_json
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
-from napari_pix2pix.io.atomic import replacing
-from napari_pix2pix.io.paths import make_folder
+from napari_pix2pix.io.paths import make_folder, replacing
 from napari_pix2pix.napari_layers.samples import stain_nuclei
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.translator import Translator
 
 _HELD_OUT = 160  # columns on the right
 _GAP = 16  # columns between them and the training part
-_LABELS_SHARE = 0.75  # of the time that the stain takes
+_LABELS_SHARE = 0.75  # of the training time of the stain
 
 
 def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str, Any]:
-    """Train, translate, score, and write ``report.json``, two panels and two models.
+    """Train, translate and score, and write ``report.json``, two panels and two models into `out`.
 
-    Parameters
-    ----------
-    out : Path
-        Folder, made when it is not there; its files are replaced.
-    max_seconds : float
-        Time to train on the stain; the labels take three quarters of it.
-    quiet : bool
-        Show no progress.
-
-    Returns
-    -------
-    dict
-        ``device``; of the stain ``seconds`` of training, ``validation.prediction`` and
-        ``validation.baseline``; ``labels``: the same of the labels, beside Otsu's threshold.
+    `max_seconds` is the training time of the stain. The report holds ``device`` and, for the stain,
+    ``seconds`` of training, ``validation.prediction`` and ``validation.baseline``; under ``labels``
+    the same for the labels.
     """
     stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)
@@ -58,7 +46,7 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
 
 
 def _learn_stain(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
-    """Learn the stain on the left of the section; write the model, and the right as a panel."""
+    """Train on the left of the section; write the model, and a panel of the right."""
     tissue, stain = _tissue_and_stain()
     edge = tissue.shape[1] - _HELD_OUT
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
@@ -71,7 +59,7 @@ def _learn_stain(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, An
 
 
 def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
-    """Learn the labels of the sample's training image; write the model, and the unseen image."""
+    """Train on the sample's training image; write the model, and a panel of the unseen image."""
     source, labels, unseen_source, unseen_labels = (layer[0] for layer in stain_nuclei())
     unseen = Pair(unseen_source, unseen_labels, name="unseen image")
     seen = Pair(source, labels, name="training image")
@@ -123,14 +111,14 @@ def _write_stain_panel(path: Path, pair: Pair, prediction: NDArray[Any]) -> None
     difference = prediction.astype(float) - truth
     high = float(np.percentile(truth, 99.9))
     figure = Figure(figsize=(11, 8.5), layout="constrained")
-    shown = {
-        "source (never seen)": (pair.source, {}),
+    panels = {
+        "source (not seen in training)": (pair.source, {}),
         "prediction": (prediction, {"cmap": "magma", "vmin": 0, "vmax": high}),
         "truth": (truth, {"cmap": "magma", "vmin": 0, "vmax": high}),
         "prediction - truth": (difference, {"cmap": "RdBu_r", "vmin": -high / 2, "vmax": high / 2}),
     }
-    for axes, (title, (image, how)) in zip(figure.subplots(1, 4), shown.items(), strict=True):
-        axes.imshow(image, interpolation="none", **how)
+    for axes, (title, (image, style)) in zip(figure.subplots(1, 4), panels.items(), strict=True):
+        axes.imshow(image, interpolation="none", **style)
         axes.set_title(title)
         axes.set_axis_off()
     figure.savefig(path, dpi=100)
@@ -141,43 +129,43 @@ def _write_labels_panel(
 ) -> None:
     from matplotlib.figure import Figure
 
-    words = {side: f"F1 {one['f1']:.2f}, Dice {one['dice']:.2f}" for side, one in scores.items()}
-    shown = {
+    captions = {side: f"F1 {s['f1']:.2f}, Dice {s['dice']:.2f}" for side, s in scores.items()}
+    panels = {
         "truth": pair.target,
-        f"prediction: {words['prediction']}": labels["prediction"],
-        f"Otsu's threshold: {words['baseline']}": labels["baseline"],
+        f"prediction: {captions['prediction']}": labels["prediction"],
+        f"Otsu's threshold: {captions['baseline']}": labels["baseline"],
     }
     figure = Figure(figsize=(11, 9.2), layout="constrained")
     first, *others = figure.subplots(2, 2).flat
     first.imshow(pair.source, interpolation="none")
-    first.set_title("source (never seen)")
-    for axes, (title, image) in zip(others, shown.items(), strict=True):
-        painted = _painted(pair.source, image, _numbered_alike(image, pair.target))
-        axes.imshow(painted, interpolation="none")
+    first.set_title("source (not seen in training)")
+    for axes, (title, image) in zip(others, panels.items(), strict=True):
+        overlay = _overlay(pair.source, image, _match_numbers(image, pair.target))
+        axes.imshow(overlay, interpolation="none")
         axes.set_title(title)
     for axes in figure.axes:
         axes.set_axis_off()
     figure.savefig(path, dpi=100)
 
 
-def _painted(
+def _overlay(
     source: NDArray[Any], labels: NDArray[Any], numbers: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Paint objects by their numbers, with an outline each, over the tissue in gray."""
+    """Draw objects over the gray tissue, outlined and coloured by their numbers."""
     from matplotlib import colormaps
     from skimage.color import gray2rgb, rgb2gray
     from skimage.segmentation import mark_boundaries
 
-    palette = np.delete(colormaps["tab10"](range(10))[:, :3], 7, axis=0)  # but for its gray
+    palette = np.delete(colormaps["tab10"](range(10))[:, :3], 7, axis=0)  # without its gray
     tissue = 0.4 + 0.6 * gray2rgb(rgb2gray(source))
     colours = 0.4 * tissue + 0.6 * palette[numbers % len(palette)]
-    painted = np.where(labels[..., np.newaxis] > 0, colours, tissue)
-    outlined: NDArray[np.float64] = mark_boundaries(painted, labels, (0, 0, 0), mode="inner")
+    filled = np.where(labels[..., np.newaxis] > 0, colours, tissue)
+    outlined: NDArray[np.float64] = mark_boundaries(filled, labels, (0, 0, 0), mode="inner")
     return outlined
 
 
-def _numbered_alike(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
-    """Give each object the number of the true one that it shares most with, for its colour."""
+def _match_numbers(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+    """Give each object the number, and so the colour, of the true object it overlaps most."""
     numbers = np.zeros(int(labels.max()) + 1, np.int64)
     for number in np.unique(labels[labels > 0]):
         below = truth[labels == number]

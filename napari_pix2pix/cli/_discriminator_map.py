@@ -1,4 +1,4 @@
-"""The command ``discriminator-map``: where a prediction looks false to a model's discriminator."""
+"""The command ``discriminator-map``: where a prediction looks false to the discriminator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_pix2pix.cli._output import check_output, say_result
 @click.command()
 @click.argument("model", type=PATH)
 @click.argument("prediction", type=PATH)
-@click.option("--source", type=PATH, help="What the prediction is made of, if of anything.")
+@click.option("--source", type=PATH, help="Source of the prediction; none without a source.")
 @click.option("--out", "-o", required=True, type=PATH, help="File.")
 @axes_option
 @condition_option
@@ -51,22 +51,22 @@ def discriminator_map(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
-    from napari_pix2pix.io.datasets import check_translated, image_planes, write_translated
-    from napari_pix2pix.io.reading import read_image
+    from napari_pix2pix.io.reading import image_planes, read_image
+    from napari_pix2pix.io.writing import check_translated, write_translated
 
     check_output(out, overwrite=overwrite)
     translator = load(model)
-    made, layout = read_image(prediction, axes), Layout()
-    check_translated(out, "float32", source=made, layout=layout)
+    judged, layout = read_image(prediction, axes), Layout()
+    check_translated(out, "float32", source=judged, layout=layout)
     given = None if source is None else image_planes(read_image(source, axes))
-    found = translator.discriminator_map(
+    logits = translator.discriminator_map(
         given,
-        image_planes(made),
+        image_planes(judged),
         condition=condition_of(translator, condition),
         tile=tile,
         device=device,
     )
-    write_translated(out, found, source=made, layout=layout, overwrite=overwrite)
-    mean, falsest = float(found.mean()), float(found.min())
+    write_translated(out, logits, source=judged, layout=layout, overwrite=overwrite)
+    mean, falsest = float(logits.mean()), float(logits.min())
     text = f"Wrote {out}: mean {mean:.3g}, falsest {falsest:.3g}"
     say_result({"written": str(out), "mean": mean, "falsest": falsest}, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: scores of a model, as text, JSON, CSV and a report."""
+"""The command ``evaluate``."""
 
 from __future__ import annotations
 
@@ -11,53 +11,48 @@ import click
 
 from napari_pix2pix.cli._options import (
     PATH,
+    PairArguments,
     axes_option,
     condition_of,
     condition_option,
     json_option,
     overwrite_option,
+    pairs_options,
+    read_pair_sets,
 )
 from napari_pix2pix.cli._output import check_output, say_result, score_table
-from napari_pix2pix.cli._pairs import aligned_options, pairs_options, read_given_pairs
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
-    from napari_pix2pix.io.pair_tables import Direction
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @pairs_options
-@aligned_options
 @condition_option
 @axes_option
-@click.option("--csv", type=PATH, help="Write the scores of each image into this table.")
-@click.option("--report", type=PATH, help="Write a report with pictures into this HTML file.")
+@click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
+@click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
 @click.option(
     "--samples",
     type=int,
-    help="Draws of a model with noise or dropout in the report; 0 for none.  [default: 8]",
+    help="Samples in the report, for a model with noise or dropout; 0 for none.  [default: 8]",
 )
 @click.option(
     "--segmenter",
-    help="Score what this finds in the prediction, too: otsu, or a model that makes labels.",
+    help="Also segment the prediction and score the objects: otsu, or a model that makes labels.",
 )
 @click.option(
     "--labels",
     type=PATH,
-    help="True labels for the segmenter, like TARGET; without them it is run on TARGET.",
+    help="True labels for --segmenter, given like TARGET.  [default: TARGET is segmented]",
 )
 @overwrite_option
 @json_option
 def evaluate(
     model: Path,
-    source: Path | None,
-    target: Path | None,
-    pairs: Path | None,
-    aligned: Path | None,
-    direction: Direction | None,
-    mask: Path | None,
+    named: PairArguments,
     condition: str | None,
     axes: str | None,
     csv: Path | None,
@@ -68,11 +63,11 @@ def evaluate(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Score MODEL on SOURCE and TARGET that it has not seen, beside the baseline.
+    """Score MODEL on images that it has not seen.
 
-    SOURCE and TARGET are files, folders (matched by name) or patterns in quotes, as in train. Of a
-    table (--pairs) those of the set validation are scored, or all where it marks none. The baseline
-    (a linear fit; Otsu for labels) is what one gets without any network.
+    SOURCE and TARGET are files, folders (files are matched by name) or patterns in quotes, as for
+    train. If a table (--pairs) has a validation set, only that is scored. The scores stand beside
+    those of a baseline that needs no network: a linear fit, or Otsu's threshold for labels.
 
     \b
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --report report.html
@@ -90,17 +85,7 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
     translator = load(model)
-    sets = read_given_pairs(
-        source,
-        target,
-        pairs=pairs,
-        aligned=aligned,
-        direction=direction,
-        mask=mask,
-        condition=condition,
-        axes=axes,
-        test=True,
-    )
+    sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
     chosen = [
         replace(pair, condition=condition_of(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -108,8 +93,8 @@ def evaluate(
     scores = evaluate_pairs(
         translator,
         chosen,
-        labels=None if labels is None else _labels_of(chosen, source, labels, axes),
-        measures=Measures(None if segmenter is None else _segmenter_of(segmenter)),
+        labels=None if labels is None else _read_labels(chosen, named.source, labels, axes),
+        measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
         name=model.name,
     )
     written = []
@@ -123,29 +108,29 @@ def evaluate(
     say_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
 
 
-def _segmenter_of(named: str) -> Any:
-    """Return Otsu's threshold, or the model that a file holds."""
+def _load_segmenter(name: str) -> Any:
+    """Return Otsu's threshold, or the model in a file."""
     from napari_pix2pix._load import load
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
-    if named == "otsu":
+    if name == "otsu":
         return segment_otsu
-    segmenter = load(named)
+    segmenter = load(name)
     if segmenter.target_codec.kind == "image":
-        raise InputError(f"The segmenter {named} makes images: give a model that makes labels.")
+        raise InputError(f"The segmenter {name} makes images: give a model that makes labels.")
     return segmenter
 
 
-def _labels_of(
+def _read_labels(
     pairs: Sequence[Pair], source: Path | None, labels: Path, axes: str | None
 ) -> list[Any]:
-    """Read the labels that belong to pairs, matched by name as targets are."""
+    """Read the labels of pairs, matched by name like targets."""
     from napari_pix2pix.io.datasets import read_pairs
 
     if source is None:
-        raise InputError("--labels are matched by name with SOURCE: give SOURCE and TARGET, too.")
-    found, _ = read_pairs(source, labels, axes=axes)
-    by_name = {pair.name: pair.target for pair in found}
+        raise InputError("--labels are matched by name with SOURCE: give SOURCE and TARGET too.")
+    labelled, _ = read_pairs(source, labels, axes=axes)
+    by_name = {pair.name: pair.target for pair in labelled}
     missing = [pair.name for pair in pairs if pair.name not in by_name]
     if missing:
         raise InputError(

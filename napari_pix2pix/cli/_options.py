@@ -1,58 +1,142 @@
-"""Options of the commands; those of ``train`` are made from the fields of `TrainConfig`."""
+"""Options that commands share, and the pairs that they name.
+
+The options of ``train`` and ``apply`` are made from `TrainConfig` and `PredictOptions`.
+"""
 
 from __future__ import annotations
 
 import types
 import typing
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
+    from napari_pix2pix.io.datasets import Direction, PairSets
     from napari_pix2pix.translator import Translator
 
 PATH = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 axes_option = click.option(
     "--axes",
-    help="Axes of the source, one letter each, where the file does not say or says wrong: "
-    "T time, Z depth, C channel, Y, X, S red-green-blue.",
+    help="Axes of the source, one letter each, if the file does not state them or states wrong "
+    "ones: T time, Z depth, C channel, Y, X, S red-green-blue.",
 )
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
+_PAIRS_OPTIONS = (
+    click.argument("source", type=PATH, required=False),
+    click.argument("target", type=PATH, required=False),
+    click.option(
+        "--pairs",
+        type=PATH,
+        help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
+        "you need them, condition, mask and set (train or validation). Leave source out if no "
+        "pair has one. Paths are relative to the table.",
+    ),
+    click.option(
+        "--mask",
+        type=PATH,
+        help="File, folder or pattern, matched like TARGET: where it is 0, nothing is trained or "
+        "scored.",
+    ),
+    click.option(
+        "--aligned",
+        type=PATH,
+        help="Folder of images that show source and target side by side (A|B), as for the PyTorch "
+        "implementation, instead of SOURCE and TARGET. Images in train/ are for training, in val/ "
+        "for validation, in test/ for evaluation.",
+    ),
+    click.option(
+        "--direction",
+        type=click.Choice(["AtoB", "BtoA"]),
+        help="Which half of an --aligned image is the source.  [default: AtoB, the left one]",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PairArguments:
+    """How a command names its pairs: SOURCE and TARGET, --pairs or --aligned; and --mask."""
+
+    source: Path | None
+    target: Path | None
+    pairs: Path | None
+    aligned: Path | None
+    direction: Direction | None
+    mask: Path | None
+
+
+def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments and options of `PairArguments`, as the argument `named`."""
+
+    @wraps(command)
+    def with_named(**arguments: Any) -> Any:
+        named = {field.name: arguments.pop(field.name) for field in dataclass_fields(PairArguments)}
+        return command(named=PairArguments(**named), **arguments)
+
+    for option in reversed(_PAIRS_OPTIONS):
+        with_named = option(with_named)
+    return with_named
+
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command one option for each field of `TrainConfig`; None where it is not given."""
+    """Give a command one option for each field of `TrainConfig`; None if it is not given."""
     for name, field in reversed(TrainConfig.model_fields.items()):
-        kwargs = _option_of(field.annotation)
-        flag = f"--{name.replace('_', '-')}"
-        if kwargs.pop("is_bool", False):
-            flag = f"{flag}/--no-{name.replace('_', '-')}"
         help_text = f"{field.description}{_defaults(name, field.default)}"
-        command = click.option(flag, name, default=None, help=help_text, **kwargs)(command)
+        command = _option(name, field.annotation, help_text)(command)
     return command
 
 
-def config_of(fields: dict[str, Any]) -> TrainConfig:
-    """Make the config of the options that were given."""
+def predict_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one option for each field of `PredictOptions`; None if it is not given."""
+    for name, field in reversed(PredictOptions.model_fields.items()):
+        default = "" if field.default is None else f"  [default: {_format(field.default)}]"
+        annotation = str if name == "condition" else field.annotation  # texts name conditions here
+        command = _option(name, annotation, f"{field.description}{default}")(command)
+    return command
+
+
+def predict_options_of(translator: Translator, fields: dict[str, Any]) -> PredictOptions:
+    """Make the options that were given for a model."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    condition = condition_of(translator, given.pop("condition", None))
+    return PredictOptions(condition=condition, **given)
+
+
+def make_config(fields: dict[str, Any]) -> TrainConfig:
+    """Make the config from the options that were given."""
     return TrainConfig(**{name: value for name, value in fields.items() if value is not None})
 
 
 def condition_of(translator: Translator, text: Hashable | None) -> Any:
-    """Return the condition that reads like ``text``; what is no string in Python is one here."""
+    """Return the condition that prints as `text`: in a shell every condition is a string."""
     return next((name for name in translator.conditions if str(name) == text), text)
 
 
+def _option(name: str, annotation: Any, help_text: str) -> Callable[..., Any]:
+    """Return the option of a field; None where it is not given."""
+    kwargs = _option_of(annotation)
+    flag = f"--{name.replace('_', '-')}"
+    if kwargs.pop("is_bool", False):
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    return click.option(flag, name, default=None, help=help_text, **kwargs)
+
+
 def _option_of(annotation: Any) -> dict[str, Any]:
-    """Say what click needs to know of a field's type; ranges are the config's to check."""
+    """Translate a field's type for click; the config itself checks ranges."""
     arguments = [part for part in get_args(annotation) if part is not types.NoneType]
     origin = get_origin(annotation)
     if origin in (typing.Annotated, types.UnionType, typing.Union):
@@ -67,7 +151,7 @@ def _option_of(annotation: Any) -> dict[str, Any]:
 
 
 def _defaults(name: str, default: Any) -> str:
-    """Say what a field is when it is not given, and under which preset it is something else."""
+    """Describe the default of a field, and the presets that have another one."""
     if default is None:
         return ""
     others = {
@@ -75,14 +159,105 @@ def _defaults(name: str, default: Any) -> str:
         for preset, fields in PRESETS.items()
         if fields.get(name, default) != default
     }
-    parts = [f"default: {_shown(default)}"]
-    parts += [f"{preset}: {_shown(value)}" for preset, value in others.items()]
+    parts = [f"default: {_format(default)}"]
+    parts += [f"{preset}: {_format(value)}" for preset, value in others.items()]
     return f"  [{'; '.join(parts)}]"
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return " ".join(map(_shown, value))
+        return " ".join(map(_format, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def read_pair_sets(
+    named: PairArguments,
+    *,
+    axes: str | None,
+    condition: str | None,
+    validate: tuple[Path, Path] | None = None,
+    no_source: bool = False,
+    test: bool = False,
+) -> PairSets:
+    """Read the pairs that a command names, and print the notes about their files.
+
+    With `test`, --aligned reads the images to score. Raises a `click.UsageError` unless exactly one
+    way to name pairs was used.
+    """
+    from napari_pix2pix.io.datasets import PairSets, read_aligned, read_pairs, read_table
+
+    others: dict[str, object] = {
+        "SOURCE": named.source,
+        "--mask": named.mask,
+        "--condition": condition,
+        "--validate": validate,
+        "--no-source": no_source or None,
+    }
+    if named.direction is not None and named.aligned is None:
+        raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
+    if named.pairs is not None:
+        _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
+        sets = read_table(named.pairs, axes=axes)
+    elif named.aligned is not None:
+        _check_alone("--aligned", "leave one of the two out", others)
+        sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, axes=axes)
+    elif no_source:
+        images = _target_alone(named.source, named.target, validate)
+        train, notes = read_pairs(None, images, mask=named.mask, condition=condition, axes=axes)
+        sets = PairSets(train, [], notes)
+    elif named.source is None or named.target is None:
+        missing = "SOURCE" if named.source is None else "TARGET"
+        raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
+    else:
+        both = named.source, named.target
+        train, notes = read_pairs(*both, mask=named.mask, condition=condition, axes=axes)
+        sets = PairSets(train, [], notes)
+        if validate is not None:
+            held_out, more = read_pairs(*validate, condition=condition, axes=axes)
+            sets = PairSets(train, held_out, notes + more)
+    for note in sets.notes:
+        click.echo(note, err=True)
+    return sets
+
+
+def _check_alone(option: str, advice: str, others: dict[str, object]) -> None:
+    """Refuse a second way to name pairs."""
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise _usage_error(
+            f"{option} names all pairs, so {given[0]} can't be given with it: {advice}"
+        )
+
+
+def _target_alone(
+    first: Path | None, second: Path | None, validate: tuple[Path, Path] | None
+) -> Path:
+    """Return the only argument, which is the target if there is no source."""
+    if first is None:
+        raise _usage_error("Missing argument 'TARGET'")
+    if second is not None:
+        raise _usage_error(f"--no-source takes TARGET alone, got {first} and {second}")
+    if validate is not None:
+        raise _usage_error("--validate needs a source, and there is none: leave it out")
+    return first
+
+
+def check_training_sets(sets: PairSets, fraction: float | None) -> None:
+    """Refuse sets without training pairs, or two ways to hold data out."""
+    if not sets.train:
+        raise InputError(
+            "All pairs of the table are for validation: set some of them to train in the column "
+            "set."
+        )
+    if sets.validation and fraction is not None:
+        raise InputError(
+            f"--validation {fraction:g} would hold out a part of the pairs, but validation pairs "
+            "are given: leave one of the two out."
+        )
+
+
+def _usage_error(sentence: str) -> click.UsageError:
+    """Make an error that points to the help of the current command."""
+    return click.UsageError(sentence, click.get_current_context())

@@ -1,4 +1,4 @@
-"""Where results go: files that may be written, and what is said on standard output."""
+"""Names and checks of output files; results and errors as text."""
 
 from __future__ import annotations
 
@@ -10,34 +10,28 @@ from typing import Any
 import click
 
 from napari_pix2pix.cli._progress import to_json
-from napari_pix2pix.errors import FileError, InputError, rounded
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
 from napari_pix2pix.io.paths import file_stem
 from napari_pix2pix.io.writing import find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 
-_FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # of no folder that is to be made
+_FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # never the name of a new folder
+_OPTION_OF = {
+    Remedy.AXES: "--axes",
+    Remedy.OVERWRITE: "--overwrite",
+    Remedy.RESUME: "--resume",
+    Remedy.SMALLER_TILE: "--tile",
+    Remedy.DROPOUT: "--dropout",
+    Remedy.TABLE: "--pairs",
+}
 
 
 def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
-    """Name the file that each input's translation goes to.
+    """Name the output file of each input.
 
-    Parameters
-    ----------
-    given : Path
-        File, folder or pattern, as the user named it.
-    inputs : list of Path
-        The files that it stands for.
-    out : Path
-        A file, where there is one input and it is not named by its folder; otherwise a folder,
-        in which each translation is called as its source. It need not be there yet.
-
-    Raises
-    ------
-    FileError
-        When a folder is needed and a file is named, an ending is not known, or an output would
-        replace an input.
-    InputError
-        When two inputs have the same name.
+    `given` is what the user named: a file, a folder or a pattern that stands for `inputs`. `out` is
+    a file, if there is one input that is not named by its folder. Otherwise it is a folder, which
+    need not exist, and each output is named like its input.
     """
     is_folder = out.is_dir() and not is_zarr(out)
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
@@ -45,8 +39,9 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     elif is_folder or not (out.exists() or out.suffix.lower() in _FILE_ENDINGS):
         outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
     else:
-        count = f"{len(inputs)} file{'s' if len(inputs) > 1 else ''}"
-        raise FileError(f"{given} names {count}, so {out} must be a folder: name one.")
+        raise FileError(
+            f"{given} names {plural(len(inputs), 'file')}, so {out} must be a folder: name one."
+        )
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
         raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")
@@ -58,44 +53,27 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
 
 
 def tag_outputs(outputs: list[Path], inputs: list[Path], tags: list[str]) -> list[list[Path]]:
-    """Name the files of several answers to each input: ``a_1.tif``, ``a_2.tif``, ...
+    """Name the output files of each sample or statistic: ``a_1.tif``, ``a_2.tif``, ``a_mean.tif``.
 
-    Parameters
-    ----------
-    outputs : list of Path
-        As `name_outputs` names them; the only answer is called so.
-    inputs : list of Path
-    tags : list of str
-        What tells the answers apart, such as "1" and "2"; empty for only one.
-
-    Raises
-    ------
-    FileError
-        When a file would replace an input.
+    Without tags there is a single output for each input, which keeps its name.
     """
     if not tags:
         return [[path] for path in outputs]
-    numbered = []
+    tagged = []
     for path in outputs:
         stem = file_stem(path)
         ending = path.name.removeprefix(stem)
         names = [f"{stem}_{tag}{ending}" for tag in tags]
-        numbered.append([path.with_name(name) for name in names])
+        tagged.append([path.with_name(name) for name in names])
     taken = {path.resolve() for path in inputs}
-    for path in (one for names in numbered for one in names):
+    for path in (path for paths in tagged for path in paths):
         if path.resolve() in taken:
             raise FileError(f"The sample {path} would replace an input: choose another folder.")
-    return numbered
+    return tagged
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output before any work is done.
-
-    Raises
-    ------
-    FileError
-        No such folder, no permission, or something in the way.
-    """
+    """Fail early if an output can't be written: no folder, no permission, something in the way."""
     if not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent} to write {path.name} to: create it.")
     if not os.access(path.parent, os.W_OK):
@@ -109,23 +87,29 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def score_table(scores: dict[str, Any]) -> str:
-    """Lay out scores of the network beside the baseline's, a row each.
+    """Format the scores of network and baseline as a table, one score per row.
 
-    Where a segmenter was compared with true labels, what it reaches on the truth stands beside.
+    If a segmenter was compared with true labels, its scores on the truth are a third column.
     """
     if not scores:
         return "No validation."
     columns = {"network": scores["prediction"], "baseline": scores.get("baseline", {})}
     if "truth" in scores:
         columns["truth"] = scores["truth"]
-    wide = max(12, *map(len, scores["prediction"]))
-    rows = [" " * wide + "".join(f"{title:>13}" for title in columns)]
+    width = max(12, *map(len, scores["prediction"]))
+    rows = [" " * width + "".join(f"{title:>13}" for title in columns)]
     for name in scores["prediction"]:
         cells = [rounded(side[name], 4) if name in side else "" for side in columns.values()]
-        rows.append(f"{name:>{wide}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
+        rows.append(f"{name:>{width}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
     return "\n".join(rows)
 
 
 def say_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result for people, or for machines."""
     click.echo(to_json(result) if as_json else text)
+
+
+def shell_message(error: Pix2PixError) -> str:
+    """Return the sentence of an error, with the options that are its remedies in a shell."""
+    options = ", ".join(_OPTION_OF[remedy] for remedy in error.remedies)
+    return f"{str(error).rstrip('.')} ({options})." if options else str(error)

@@ -1,4 +1,4 @@
-"""Progress in a terminal as bars, and in a log as lines; results as text for machines."""
+"""Progress as bars in a terminal and as lines in a log; results as JSON."""
 
 from __future__ import annotations
 
@@ -24,19 +24,9 @@ T = TypeVar("T")
 def show_progress(
     start: Callable[[Control], Generator[Event, None, Translator]], *, quiet: bool
 ) -> Translator:
-    """Drain a training and show it on standard error; the first Ctrl+C stops it.
+    """Run a training and show it on standard error; the first Ctrl+C stops it and keeps the model.
 
-    Parameters
-    ----------
-    start : callable
-        Takes a `Control` and returns the events of a training.
-    quiet : bool
-        Show nothing.
-
-    Returns
-    -------
-    Translator
-        The model.
+    `start` takes a `Control` and returns the events of the training.
     """
     control = Control()
     events = start(control)
@@ -56,38 +46,28 @@ def bar(items: Iterable[T], *, total: int, quiet: bool) -> Iterable[T]:
 
 @contextmanager
 def pixel_bar(frames: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how much of an image is translated, on standard error, if that is a terminal.
+    """Show how much of an image with `frames` frames is translated, if stderr is a terminal.
 
-    Parameters
-    ----------
-    frames : int
-        Frames of the image.
-    quiet : bool
-        Show nothing.
-
-    Yields
-    ------
-    callable or None
-        What the translator is to call as its ``on_tile``; None where nothing is shown.
+    Yields the translator's ``on_tile``; None if nothing is shown.
     """
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    before = 0  # frames that are finished
+    finished = 0  # frames
     form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=float(frames), bar_format=form, dynamic_ncols=True) as shown:
 
-        def on_tile(done: int, every: int) -> None:
-            nonlocal before
-            shown.n = before + done / every
+        def on_tile(done: int, total: int) -> None:
+            nonlocal finished
+            shown.n = finished + done / total
             shown.update(0)
-            before += done == every
+            finished += done == total
 
         yield on_tile
 
 
 def to_json(result: Any) -> str:
-    """Write a result as strict JSON, which has no NaN and no infinities: they become null.
+    """Format a result as strict JSON, in which NaN and infinities become null.
 
     Examples
     --------
@@ -101,13 +81,13 @@ def to_json(result: Any) -> str:
 
 
 class _Display:
-    """Shows events: sentences as lines; steps as a bar in a terminal, a line an epoch elsewhere."""
+    """Shows events: messages as lines; steps as a bar in a terminal, else as a line per epoch."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: tqdm | None = None
         self._last: Step | None = None
-        self._told = 0  # the last epoch that had a line
+        self._reported_epoch = 0  # the last one that had a line
 
     def __enter__(self) -> _Display:
         return self
@@ -123,26 +103,26 @@ class _Display:
         match event:
             case Prepared():
                 for line in (event.summary, *event.notes, f"Training on {event.device}."):
-                    self._say(line)
+                    self._print(line)
                 if sys.stderr.isatty():
                     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
                     self._bar = tqdm(total=1.0, bar_format=form, dynamic_ncols=True)
             case Step():
                 self._show_step(event)
             case Validated():
-                self._told = event.epoch
+                self._reported_epoch = event.epoch
                 name, score = primary_metric(event.prediction)
                 _, baseline = primary_metric(event.baseline)
-                self._say(
+                self._print(
                     f"Epoch {event.epoch}: {name} {score:.3f}, baseline {baseline:.3f}"
                     f"{self._time_left()}"
                 )
             case Health():
-                self._say(event.message)
+                self._print(event.message)
             case Done():
                 self._show_epoch()
                 if event.reason == "stopped":
-                    self._say(f"Stopped after {event.step} steps; the model so far is kept.")
+                    self._print(f"Stopped after {event.step} steps; the model so far is kept.")
 
     def _show_step(self, step: Step) -> None:
         if self._last is not None and self._last.epoch != step.epoch:
@@ -155,16 +135,16 @@ class _Display:
             self._bar.update(0)
 
     def _show_epoch(self) -> None:
-        """Say what an epoch came to that nothing was said of, where there is no bar."""
+        """Print a line for an epoch that had none, if there is no bar."""
         step = self._last
-        if self._bar is None and step is not None and step.epoch != self._told:
-            self._told = step.epoch
-            self._say(f"Epoch {step.epoch}: {_left_and_losses(step)}")
+        if self._bar is None and step is not None and step.epoch != self._reported_epoch:
+            self._reported_epoch = step.epoch
+            self._print(f"Epoch {step.epoch}: {_left_and_losses(step)}")
 
     def _time_left(self) -> str:
         return f", {self._last.seconds_left:.0f} s left" if self._last else ""
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         tqdm.write(line, file=sys.stderr)
 
 
@@ -175,7 +155,7 @@ def _left_and_losses(step: Step) -> str:
 
 def _strict(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _strict(one) for key, one in value.items()}
+        return {key: _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(one) for one in value]
+        return [_strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

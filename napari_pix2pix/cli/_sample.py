@@ -33,7 +33,7 @@ class _Size(click.ParamType):
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it is not there.")
+@click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it does not exist.")
 @condition_option
 @click.option("--n", "-n", "count", type=int, default=1, show_default=True, help="How many.")
 @click.option("--size", type=_Size(), help="Pixels: 256, or 256x320.  [the training's patch]")
@@ -61,8 +61,8 @@ def sample(
     napari-pix2pix sample cells.safetensors -o cells/ --condition GFP --n 4 --size 256 --seed 1
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
-    from napari_pix2pix.io.datasets import write_made
     from napari_pix2pix.io.paths import make_folder
+    from napari_pix2pix.io.writing import write_made
 
     translator = load(model)
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]

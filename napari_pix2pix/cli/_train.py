@@ -1,4 +1,4 @@
-"""The command that trains."""
+"""The command ``train``."""
 
 from __future__ import annotations
 
@@ -10,59 +10,50 @@ import click
 
 from napari_pix2pix.cli._options import (
     PATH,
+    PairArguments,
     axes_option,
-    config_of,
+    check_training_sets,
     config_options,
     json_option,
+    make_config,
     overwrite_option,
+    pairs_options,
+    read_pair_sets,
 )
 from napari_pix2pix.cli._output import check_output, say_result, score_table
-from napari_pix2pix.cli._pairs import (
-    aligned_options,
-    check_training_sets,
-    pairs_options,
-    read_given_pairs,
-)
 from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
-    from napari_pix2pix.io.pair_tables import Direction
     from napari_pix2pix.training.config import TrainConfig
 
 
 @click.command()
 @pairs_options
-@aligned_options
 @click.option(
     "--no-source",
     is_flag=True,
-    help="The one argument is TARGET: learn to make such images of noise and condition alone.",
+    help="Give TARGET alone: learn to generate such images from noise and condition.",
 )
-@click.option("--condition", help="What all pairs of SOURCE and TARGET were made with: any text.")
+@click.option("--condition", help="Condition of all pairs of SOURCE and TARGET, such as a stain.")
 @click.option(
     "--validate",
     type=PATH,
     nargs=2,
     metavar="SOURCE TARGET",
-    help="A source and a target, like SOURCE and TARGET, to validate on.  [default: a part that is "
-    "held out, see --validation]",
+    help="A source and a target for validation, given like SOURCE and TARGET.  [default: a part of "
+    "the pairs is held out, see --validation]",
 )
 @axes_option
 @click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
-@click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: beside OUT, .ckpt]")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a run that was ended.")
-@click.option("--start", type=PATH, help="A model to begin from, on the same or new pairs.")
-@click.option("--slim", is_flag=True, help="Write only what applying the model needs.")
+@click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: OUT with .ckpt]")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint of a killed run.")
+@click.option("--start", type=PATH, help="Model to fine-tune, on the same or new pairs.")
+@click.option("--slim", is_flag=True, help="Write only what is needed to apply the model.")
 @overwrite_option
 @json_option
 @config_options
 def train(
-    source: Path | None,
-    target: Path | None,
-    pairs: Path | None,
-    aligned: Path | None,
-    direction: Direction | None,
-    mask: Path | None,
+    named: PairArguments,
     no_source: bool,
     condition: str | None,
     validate: tuple[Path, Path] | None,
@@ -76,16 +67,16 @@ def train(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Train on SOURCE and TARGET, which show the same fields in two ways.
+    """Train a model on SOURCE and TARGET.
 
-    Each is an image file, a folder (its files are matched by name), or a pattern in quotes. Source
-    and target have the same height and width, any number of channels, and any range of values.
-    Sets of several conditions, masks and pairs to validate on can be listed in a table: --pairs.
-    Images that show source and target side by side are read with --aligned.
+    Both show the same fields. Each is an image file, a folder (files are matched by name), or a
+    pattern in quotes. They have the same height and width, any number of channels, and any range of
+    values. --pairs reads a table, which can also name conditions, masks and validation pairs.
+    --aligned reads images that show source and target side by side.
 
-    The end of the budget, Ctrl+C included, leaves a model in OUT. A run that was killed goes on
-    with --resume. With --start the training begins from a model: what is not given is taken from
-    it, but for the budget.
+    The model is written to OUT when the budget ends, or after Ctrl+C. --resume continues a run that
+    was killed. --start fine-tunes a model: options that you do not set are taken from it, except
+    the budget.
 
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
@@ -97,29 +88,20 @@ def train(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
 
-    config = config_of(fields)
+    config = make_config(fields)
     checkpoint = checkpoint or out.with_suffix(".ckpt")
     if checkpoint == out:
         raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     if resume and not checkpoint.exists():
-        click.echo(f"There is no checkpoint at {checkpoint}: the run begins anew.", err=True)
-    leads = _start_processes(config)
-    sets = read_given_pairs(
-        source,
-        target,
-        pairs=pairs,
-        aligned=aligned,
-        direction=direction,
-        mask=mask,
-        condition=condition,
-        validate=validate,
-        axes=axes,
-        no_source=no_source,
+        click.echo(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)
+    is_main = _start_processes(config)
+    sets = read_pair_sets(
+        named, axes=axes, condition=condition, validate=validate, no_source=no_source
     )
     check_training_sets(sets, fields["validation"])
     if sets.validation:
-        config = config_of(fields | {"validation": 0.0})
+        config = make_config(fields | {"validation": 0.0})
 
     from napari_pix2pix._train import training_events
 
@@ -133,9 +115,9 @@ def train(
             start=start,
             control=control,
         ),
-        quiet=as_json or not leads,
+        quiet=as_json or not is_main,
     )
-    if not leads:
+    if not is_main:
         return
     translator.save(out, slim=slim)
     say_result(
@@ -151,13 +133,13 @@ def train(
 
 
 def _start_processes(config: TrainConfig) -> bool:
-    """Start the other processes that train, if there are to be any; say whether this one leads."""
+    """Start the other training processes, if any; return whether this is the first one."""
     if config.processes == 1 and config.strategy == "auto":
         return True
     from napari_pix2pix.inference.devices import choose_device
     from napari_pix2pix.training.distributed import join, make_fabric
 
     fabric = make_fabric(config, choose_device(config.device))
-    # They run this program anew: not where another one, such as a test's, has called the command.
+    # They run this same program, which must be the command itself and not, say, a test runner.
     join(fabric, config, may_start=sys.argv[1:2] == ["train"])
     return fabric.global_rank == 0

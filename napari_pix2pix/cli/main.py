@@ -1,4 +1,4 @@
-"""The commands: each reads its files, calls what Python users call, and says the result."""
+"""The commands: each reads its files, calls the public Python functions and prints the result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
-from napari_pix2pix.cli._convert import convert
 from napari_pix2pix.cli._discriminator_map import discriminator_map
 from napari_pix2pix.cli._evaluate import evaluate
-from napari_pix2pix.cli._options import PATH, json_option
-from napari_pix2pix.cli._output import say_result, score_table
+from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
+from napari_pix2pix.cli._output import check_output, say_result, score_table, shell_message
 from napari_pix2pix.cli._sample import sample
 from napari_pix2pix.cli._train import train
 from napari_pix2pix.errors import Pix2PixError
@@ -22,22 +21,22 @@ from napari_pix2pix.errors import Pix2PixError
 if TYPE_CHECKING:
     from napari_pix2pix.training.model_info import ModelInfo
 
-# Other modules are imported by the command that needs them: --help does not wait for torch.
+# A command imports other modules when it runs, so that --help does not wait for torch.
 
 
 class _Group(click.Group):
-    """Commands whose bad input ends in one sentence and exit code 2, never in a traceback."""
+    """Commands that answer bad input with one sentence and exit code 2, never with a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings():
-                # The sentence alone, without file and line of the code.
+                # Print the sentence alone, without file and line of the code.
                 warnings.showwarning = lambda message, *_, **__: click.echo(
                     f"Warning: {message}", err=True
                 )
                 return super().invoke(ctx)
         except Pix2PixError as error:
-            sentence = str(error)
+            sentence = shell_message(error)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
             sentence = f"{error.format_message().rstrip('.')}; see {command} --help."
@@ -48,7 +47,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Learn a translation between images of the same field, and apply it to new ones.
+    """Learn to translate images of a field into other images of it, and apply that to new ones.
 
     \b
     napari-pix2pix demo
@@ -63,43 +62,77 @@ main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
 main.add_command(discriminator_map)
-main.add_command(convert)
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "--dtype",
+    help="For a .pth file, which holds no intensities: the integer type whose range becomes -1 to "
+    "1.  [default: uint8]",
+)
+@overwrite_option
+@json_option
+def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json: bool) -> None:
+    """Write MODEL to another kind of file.
+
+    The ending of OUT chooses the kind. With .pth, OUT holds the generator's weights as the PyTorch
+    implementation of pix2pix loads them; otherwise OUT is a model of napari-pix2pix. The command
+    prints what OUT does not hold, and refuses a network that the PyTorch implementation lacks.
+
+    \b
+    napari-pix2pix convert latest_net_G.pth model.safetensors
+    napari-pix2pix convert model.safetensors checkpoints/mine/latest_net_G.pth
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix import _convert
+    from napari_pix2pix._load import load
+
+    check_output(out, overwrite=overwrite)
+    notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
+    text = "\n".join([f"Wrote {out}.", *notes])
+    say_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
 
 
 @main.command()
 @click.argument("model", type=PATH)
 @json_option
 def info(model: Path, as_json: bool) -> None:
-    """Say what MODEL (a checkpoint, or a .pth file) was trained on, how, and how good it is."""
+    """Show how MODEL was trained and how good it is.
+
+    MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation.
+    """
     described = _read_info(model)
     lines = [*_describe(described), score_table(described.scores_by_side)]
     say_result(described.to_header(), "\n".join(lines), as_json=as_json)
 
 
 @main.command()
-@click.option("--out", "-o", type=PATH, default=Path("demo"), help="Folder.  [default: demo]")
+@click.option(
+    "--out", "-o", type=PATH, default=Path("demo"), help="Output folder.  [default: demo]"
+)
 @click.option(
     "--max-seconds",
     type=float,
     default=60.0,
     show_default=True,
-    help="Training time of the stain; the labels take three quarters of it.",
+    help="Training time for the stain; the labels take three quarters of it.",
 )
 @json_option
 def demo(out: Path, max_seconds: float, as_json: bool) -> None:
-    """Learn a stain and labels of nuclei, translate images never seen, and show how good it is.
+    """Train and apply two models, without any data of yours.
 
-    Needs no data: scikit-image ships the tissue of the stain, and the labels are those of the
-    generated sample. Writes into OUT report.json, panel.png, panel_labels.png,
-    model.safetensors and labels.safetensors.
+    One learns a stain, the other the labels of nuclei; both are scored on images that they have not
+    seen. The tissue comes with scikit-image, the labels with the generated sample. OUT gets
+    report.json, panel.png, panel_labels.png, model.safetensors and labels.safetensors.
     """
     from napari_pix2pix.cli._demo import run_demo
 
     report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
     lines = [
-        "Stain, where the network never looked; baseline: a linear fit.",
+        "Stain, on a part that the network has not seen; baseline: a linear fit.",
         score_table(report["validation"]),
-        "Labels of nuclei, in an image that it never saw; baseline: Otsu's threshold.",
+        "Labels of nuclei, in an image that the network has not seen; baseline: Otsu's threshold.",
         score_table(report["labels"]["validation"]),
         f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
     ]

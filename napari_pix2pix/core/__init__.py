@@ -1,4 +1,4 @@
-"""The networks and losses of pix2pix: tensors in, tensors out, torch alone.
+"""The networks and losses of pix2pix, with torch alone.
 
 Everything here works on float tensors (B, C, H, W), on any device, and can be used without the
 rest of the package.
@@ -14,17 +14,17 @@ Examples
 (torch.Size([1, 1, 6, 6]), 0)
 """
 
-from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, Augmentation, augment
+from napari_pix2pix.core._layers import initialise_
+from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, augment
 from napari_pix2pix.core.conditioning import condition_planes, noise_planes, stack_planes
-from napari_pix2pix.core.discriminator_map import DiscriminatorMap
 from napari_pix2pix.core.discriminators import (
+    DiscriminatorMap,
     MultiScaleDiscriminator,
     PatchDiscriminator,
     PixelDiscriminator,
     make_discriminator,
 )
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
-from napari_pix2pix.core.initialisation import initialise_
 from napari_pix2pix.core.losses import (
     AdversarialLoss,
     Features,
@@ -36,14 +36,12 @@ from napari_pix2pix.core.losses import (
     r1_penalty,
     reconstruction_loss,
 )
-from napari_pix2pix.core.norms import norm_layer
 from napari_pix2pix.core.partial_forward import run_part
-from napari_pix2pix.core.registration import align_target, shift_planes
+from napari_pix2pix.core.registration import align_target
 
 __all__ = [
     "AUGMENTATION_DRAWS",
     "AdversarialLoss",
-    "Augmentation",
     "DiscriminatorMap",
     "Features",
     "Logits",
@@ -63,10 +61,8 @@ __all__ = [
     "make_discriminator",
     "make_generator",
     "noise_planes",
-    "norm_layer",
     "r1_penalty",
     "reconstruction_loss",
     "run_part",
-    "shift_planes",
     "stack_planes",
 ]

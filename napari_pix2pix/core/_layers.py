@@ -1,31 +1,29 @@
-"""What the generators are built of, and which input pixels a chain of layers looks at."""
+"""Building blocks of the networks, the input pixels that layers depend on, and first weights."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from napari_pix2pix.core.norms import NormName, norm_layer
 
 Upsampling = Literal["transpose", "resize"]
-Span = tuple[int, int]  # first and last index along one image axis
+Span = tuple[int, int]  # first and last index along one image axis, both included
+Network = TypeVar("Network", bound=nn.Module)
+
+_POWER_ITERATIONS = 15  # as many as torch takes when it makes a spectral norm
 
 
 class ResizeConvolution(nn.Conv2d):
-    """Double height and width by repeating pixels, then convolve 3x3.
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution (Odena et al. 2016).
 
-    Every output pixel is reached by as many weights as the others, so that no checkerboard
-    appears. A subclass of the convolution and no chain of two layers: its parameters then have
-    the names that those of a transposed convolution would have. Computed as one transposed 4x4
-    convolution, whose kernel is the 3x3 one summed over 2x2 blocks, with less than half of the
-    multiplications.
-
-    References
-    ----------
-    Odena et al. 2016, "Deconvolution and checkerboard artifacts".
+    Every output pixel is reached by the same number of weights, so no checkerboard appears. It is
+    one convolution, not two layers, so that its parameters have the names that a transposed
+    convolution's would have.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
@@ -33,15 +31,17 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', 2 H, 2 W)."""
-        turned = self.weight.flip(2, 3).transpose(0, 1)
-        summed = 4 * functional.avg_pool2d(turned, 2, stride=1, padding=1)
-        return functional.conv_transpose2d(input, summed, self.bias, stride=2, padding=1)
+        # Computed as one transposed 4x4 convolution, whose kernel is the 3x3 one summed over 2x2
+        # blocks: less than half of the multiplications.
+        kernel = self.weight.flip(2, 3).transpose(0, 1)  # (C, C', 3, 3)
+        kernel = 4 * functional.avg_pool2d(kernel, 2, stride=1, padding=1)  # (C, C', 4, 4)
+        return functional.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
 
 
 def upsample(
     upsampling: Upsampling, in_channels: int, out_channels: int, kernel: int, bias: bool
 ) -> nn.Module:
-    """Make the layer that doubles height and width; `kernel`, 3 or 4, is the transposed one's."""
+    """Make the layer that doubles height and width; a transposed one has this kernel (3 or 4)."""
     if upsampling == "resize":
         return ResizeConvolution(in_channels, out_channels, bias=bias)
     return nn.ConvTranspose2d(
@@ -50,7 +50,7 @@ def upsample(
 
 
 class UNetLevel(nn.Module):
-    """Down, all that lies below, up; with `skip`, the input is concatenated before the result."""
+    """Downsampling, the levels below, upsampling; with `skip`, the input is concatenated."""
 
     def __init__(self, *layers: nn.Module, skip: bool) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ class UNetLevel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C or 2 C, H, W)."""
         # The first layer's LeakyReLU works in place, on the skip too. That saves a copy and changes
-        # nothing: the ReLU that the concatenation meets next maps x and LeakyReLU(x) to the same.
+        # nothing: the ReLU after the concatenation maps x and LeakyReLU(x) to the same.
         output: Tensor = self.model(x)
         return torch.cat([x, output], 1) if self.skip else output
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, whose result is added to what they were given."""
+    """Two 3x3 convolutions whose output is added to their input (He et al. 2016)."""
 
     def __init__(self, channels: int, norm: NormName, dropout: float, bias: bool) -> None:
         super().__init__()
@@ -88,32 +88,19 @@ class ResidualBlock(nn.Module):
         return x + residual
 
 
-def needed_span(layer: nn.Module, span: Span) -> Span:
-    """Tell which indices of a layer's input the given indices of its output depend on.
+def input_span(layer: nn.Module, output_span: Span) -> Span:
+    """Return which input indices the given output indices depend on, the same on both image axes.
 
-    Both image axes are alike in all our layers, so one span stands for both. Padding counts as
-    more input: what it shows is wrong only where a window was cut out of a larger image, and
-    that is what the span is for.
-
-    Parameters
-    ----------
-    layer : nn.Module
-        A layer, or a module whose children are run in their order. A shortcut around children
-        (a skip, a residual) needs nothing more: the way through them needs its span already.
-    span : tuple of int
-        First and last index of the output, both included.
-
-    Returns
-    -------
-    tuple of int
-        First and last index of the input; they may lie outside the image.
+    Padding counts as input, so the answer may reach outside the image: that is the context which a
+    window that was cut out of a larger image needs. A skip or residual connection adds nothing, as
+    the layers that it bypasses need its span already.
 
     Examples
     --------
-    >>> needed_span(nn.Conv2d(1, 1, 4, stride=2, padding=1), (0, 0))
+    >>> input_span(nn.Conv2d(1, 1, 4, stride=2, padding=1), (0, 0))
     (-1, 2)
     """
-    first, last = span
+    first, last = output_span
     if isinstance(layer, ResizeConvolution):
         return (first - 1) // 2, (last + 1) // 2
     if isinstance(layer, nn.ConvTranspose2d):
@@ -126,16 +113,61 @@ def needed_span(layer: nn.Module, span: Span) -> Span:
     if isinstance(layer, nn.ReflectionPad2d):
         return first - layer.padding[0], last - layer.padding[0]
     for child in reversed(list(layer.children())):
-        first, last = needed_span(child, (first, last))
+        first, last = input_span(child, (first, last))
     return first, last
 
 
 def halo_of(network: nn.Module, stride: int) -> int:
-    """Count the pixels of context that make one cell of the stride's grid exact.
+    """Return the pixels of context that make one cell of the stride's grid exact.
 
-    A network with stride s repeats its geometry every s pixels, so one cell stands for all, and
-    windows are exact only if they start on that grid: the answer is rounded up to it.
+    A network with stride s repeats its geometry every s pixels, so one cell stands for all. Windows
+    are exact only if they start on that grid, so the halo is rounded up to it.
     """
-    first, last = needed_span(network, (0, stride - 1))
+    first, last = input_span(network, (0, stride - 1))
     reach = max(-first, last - (stride - 1))
     return -(-reach // stride) * stride
+
+
+@torch.no_grad()
+def initialise_(
+    network: Network, *, std: float = 0.02, rng: torch.Generator | None = None
+) -> Network:
+    """Draw a network's weights in place as Isola et al. 2017 do (section 6.2), and return it.
+
+    Convolutions come from N(0, std), weights of norms from N(1, std); biases are 0. The numbers are
+    drawn on the device of `rng` (by default the CPU, from PyTorch's global generator), so that one
+    seed gives one network on every device.
+
+    Examples
+    --------
+    >>> network = initialise_(nn.Conv2d(1, 8, 3), rng=torch.Generator().manual_seed(0))
+    >>> network.bias.abs().max().item()
+    0.0
+    """
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            parameter.zero_()
+        else:
+            mean = 1.0 if parameter.ndim == 1 else 0.0  # a vector is the weight of a norm
+            parameter.copy_(mean + std * _normal_like(parameter, rng))
+    for module in network.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            _update_spectral_norm(module, rng)
+    return network
+
+
+def _update_spectral_norm(module: nn.Module, rng: torch.Generator | None) -> None:
+    """Estimate the singular vectors anew: the stored ones belong to the old weights."""
+    for name, vector in module.named_buffers():
+        if name.endswith(("._u", "._v")):
+            vector.copy_(functional.normalize(_normal_like(vector, rng), dim=0))
+    was_training = module.training
+    module.train()  # each access to the weight is then one power iteration
+    for _ in range(_POWER_ITERATIONS):
+        _ = module.weight
+    module.train(was_training)
+
+
+def _normal_like(like: Tensor, rng: torch.Generator | None) -> Tensor:
+    device = torch.device("cpu") if rng is None else rng.device
+    return torch.randn(like.shape, generator=rng, device=device).to(like.device)

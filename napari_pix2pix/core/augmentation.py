@@ -1,6 +1,6 @@
-"""Augmentation of what a discriminator sees, real and generated alike, with a gradient.
+"""Differentiable augmentation of the discriminator's input, real and generated alike.
 
-With few images a discriminator learns them by heart. Augmenting only the real ones would teach the
+With few images a discriminator memorises them. Augmenting the real images alone would teach the
 generator to make augmented images; augmenting both, and passing the gradient through, does not.
 
 References
@@ -23,35 +23,17 @@ Augmentation = Literal["none", "translation", "translation+cutout", "colour+tran
 AUGMENTATION_DRAWS = 7
 """Random numbers that `augment` takes for each image."""
 
-_MOST_SHIFT = 1 / 8
-_CUT = 1 / 2
+_MAX_SHIFT = 1 / 8  # of the image's side, as in the paper
+_CUTOUT = 1 / 2
 
 
 def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels: int) -> Tensor:
-    """Augment what a discriminator sees.
+    """Augment what a discriminator sees, (B, C, H, W); the last `image_channels` are the image.
 
-    Parameters
-    ----------
-    kind : {"none", "translation", "translation+cutout", "colour+translation+cutout"}
-        Translation by up to an eighth of the size; cutout of a square of half the size; brightness,
-        saturation (of several channels) and contrast. What is moved in or cut out is 0.
-    planes : Tensor
-        Source and image stacked, or the image alone, (B, C, H, W). Geometry is the same for all
-        planes; colour changes those of the image only.
-    numbers : Tensor
-        Uniform in [0, 1), (B, AUGMENTATION_DRAWS): the same numbers give the same augmentation.
-    image_channels : int
-        How many of the last planes are the image.
-
-    Returns
-    -------
-    Tensor
-        (B, C, H, W).
-
-    Raises
-    ------
-    ValueError
-        If the kind is not known.
+    Translation goes up to an eighth of the size, cutout takes a square of half the size; pixels
+    that are moved in or cut out are 0. All planes move together. Colour (brightness, saturation,
+    contrast) changes the image only. `numbers`, (B, AUGMENTATION_DRAWS) and uniform in [0, 1),
+    decide: the same numbers give the same augmentation.
 
     Examples
     --------
@@ -61,23 +43,21 @@ def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels:
     49
     """
     _checks.one_of("augmentation", kind, get_args(Augmentation))
-    parts = kind.split("+")
-    if "colour" in parts:
-        given, image = planes[:, :-image_channels], planes[:, -image_channels:]
-        planes = torch.cat([given, _recolour(image, *numbers[:, :3].unbind(1))], 1)
-    if "translation" in parts:
+    steps = kind.split("+")
+    if "colour" in steps:
+        source, image = planes[:, :-image_channels], planes[:, -image_channels:]
+        planes = torch.cat([source, _change_colour(image, numbers[:, :3])], 1)
+    if "translation" in steps:
         planes = _translate(planes, numbers[:, 3:5])
-    if "cutout" in parts:
+    if "cutout" in steps:
         planes = _cut_out(planes, numbers[:, 5:7])
     return planes
 
 
-def _recolour(image: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    brightness, saturation, contrast = (
-        number.view(-1, 1, 1, 1) for number in (brightness, saturation, contrast)
-    )
+def _change_colour(image: Tensor, numbers: Tensor) -> Tensor:
+    brightness, saturation, contrast = numbers[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1)
     image = image + (brightness - 0.5)
-    gray = image.mean(1, keepdim=True)
+    gray = image.mean(1, keepdim=True)  # (B, 1, H, W)
     image = gray + 2 * saturation * (image - gray)
     mean = image.mean((1, 2, 3), keepdim=True)
     return mean + (contrast + 0.5) * (image - mean)
@@ -86,19 +66,19 @@ def _recolour(image: Tensor, brightness: Tensor, saturation: Tensor, contrast: T
 def _translate(planes: Tensor, numbers: Tensor) -> Tensor:
     offsets = []
     for number, side in zip(numbers.unbind(1), planes.shape[-2:], strict=True):
-        most = round(side * _MOST_SHIFT)
-        offsets.append((number * (2 * most + 1)).floor().long() - most)
+        limit = round(side * _MAX_SHIFT)
+        offsets.append((number * (2 * limit + 1)).floor().long() - limit)
     moved, inside = shift_planes(planes, torch.stack(offsets, 1))
     return moved * inside
 
 
 def _cut_out(planes: Tensor, numbers: Tensor) -> Tensor:
-    """Blank a square whose middle is any pixel, so that it may lie partly outside."""
-    cut = []
+    """Blank a square whose centre is any pixel, so that it may lie partly outside."""
+    spans = []
     for number, side in zip(numbers.unbind(1), planes.shape[-2:], strict=True):
-        half = round(side * _CUT / 2)
-        middle = (number * side).floor()
-        distance = torch.arange(side, device=planes.device) - middle[:, None]
-        cut.append((distance >= -half) & (distance < half))
-    rows, columns = cut
+        half = round(side * _CUTOUT / 2)
+        centre = (number * side).floor()
+        distance = torch.arange(side, device=planes.device) - centre[:, None]  # (B, side)
+        spans.append((distance >= -half) & (distance < half))
+    rows, columns = spans
     return planes * ~(rows[:, None, :, None] & columns[:, None, None, :])

@@ -1,17 +1,18 @@
 """Discriminators: tensors (B, C, H, W) in, maps of logits (B, 1, h, w) out.
 
 A conditional discriminator is one that is made for, and given, source and image stacked on the
-channel axis (`stack_planes`); an unconditional one only takes the image.
+channel axis (`stack_planes`); an unconditional one takes the image alone.
 
 References
 ----------
-Isola et al. 2017 (PatchGAN); Wang et al. 2018, pix2pixHD (several scales); Miyato et al. 2018
-(spectral norm).
+Isola et al. 2017, section 3.2.2 (PatchGAN); Wang et al. 2018, pix2pixHD (several scales); Miyato
+et al. 2018 (spectral norm).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -19,13 +20,13 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core._layers import needed_span
+from napari_pix2pix.core._layers import input_span
 from napari_pix2pix.core.losses import Features
 from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN: judges every patch of an image, 70 pixels wide with the default 3 layers.
+    """PatchGAN: one logit for each patch of an image, 70 pixels wide with the default 3 layers.
 
     Parameters
     ----------
@@ -39,16 +40,23 @@ class PatchDiscriminator(nn.Module):
     norm : {"batch", "instance", "group", "none"}
         Normalisation, see `norm_layer`.
     spectral_norm : bool
-        Divide each weight by its largest singular value, which keeps the logits' slope in bounds.
+        Divide each weight by its largest singular value, which bounds the logits' slope.
     bias : bool
         Give a bias to the first and last convolution, and to the others if the norm has none.
         False: no convolution has one.
+
+    Attributes
+    ----------
+    receptive_field : int
+        Height and width in pixels that one logit sees.
+    least_size : int
+        Smallest height and width in pixels that give a logit.
 
     Raises
     ------
     ValueError
         If an argument is out of its range, or an input has other channels than `in_channels` or
-        less pixels than `least_size` in height or width.
+        fewer pixels than `least_size` in height or width.
 
     Examples
     --------
@@ -73,12 +81,11 @@ class PatchDiscriminator(nn.Module):
         _checks.at_least("layers", layers, 1)
         _checks.at_least("width", width, 1)
         self.in_channels = in_channels
-        self.layers = layers
         inner_bias = bias and needs_bias(norm)
 
         def convolution(inputs: int, outputs: int, stride: int, has_bias: bool) -> nn.Module:
-            made = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=has_bias)
-            return parametrizations.spectral_norm(made) if spectral_norm else made
+            layer = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=has_bias)
+            return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
         stack = [convolution(in_channels, width, 2, bias), nn.LeakyReLU(0.2, inplace=True)]
         channels = width
@@ -91,32 +98,24 @@ class PatchDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.model = nn.Sequential(*stack, convolution(channels, 1, 1, bias))
-
-    @property
-    def receptive_field(self) -> int:
-        """Height and width in pixels of what one logit sees."""
-        return _receptive_field(self)
-
-    @property
-    def least_size(self) -> int:
-        """Smallest height and width in pixels that give a logit."""
+        self.receptive_field = _receptive_field(self.model)
         # Each of the two convolutions with stride 1 takes a row of the halved image away.
-        return int(3 * 2**self.layers)
+        self.least_size = int(3 * 2**layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Judge (B, in_channels, H, W): logits (B, 1, h, w), positive for real."""
-        _checks.planes("PatchGAN", x, self.in_channels, least=self.least_size)
+        """Map (B, in_channels, H, W) to logits (B, 1, h, w), positive for real."""
+        _checks.network_input("PatchGAN", x, self.in_channels, least_size=self.least_size)
         logits: Tensor = self.model(x)
         return logits
 
     def features(self, x: Tensor) -> Features:
-        """Return the activations of each layer, the logits last: of the only scale."""
-        _checks.planes("PatchGAN", x, self.in_channels, least=self.least_size)
+        """Return the activations of each layer, the logits last, in a list of one scale."""
+        _checks.network_input("PatchGAN", x, self.in_channels, least_size=self.least_size)
         return [_activations(self.model, x)]
 
 
 class PixelDiscriminator(nn.Module):
-    """PixelGAN: judges every pixel alone, by three 1x1 convolutions.
+    """PixelGAN: one logit for each pixel, by three 1x1 convolutions.
 
     Parameters
     ----------
@@ -129,6 +128,9 @@ class PixelDiscriminator(nn.Module):
     ValueError
         If an argument is out of its range or an input has other channels than `in_channels`.
     """
+
+    receptive_field = 1
+    least_size = 1
 
     def __init__(
         self,
@@ -146,8 +148,8 @@ class PixelDiscriminator(nn.Module):
         inner_bias = bias and needs_bias(norm)
 
         def convolution(inputs: int, outputs: int, has_bias: bool) -> nn.Module:
-            made = nn.Conv2d(inputs, outputs, 1, bias=has_bias)
-            return parametrizations.spectral_norm(made) if spectral_norm else made
+            layer = nn.Conv2d(inputs, outputs, 1, bias=has_bias)
+            return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
         self.net = nn.Sequential(
             convolution(in_channels, width, bias),
@@ -158,37 +160,28 @@ class PixelDiscriminator(nn.Module):
             convolution(2 * width, 1, inner_bias),
         )
 
-    @property
-    def receptive_field(self) -> int:
-        """Height and width in pixels of what one logit sees: 1."""
-        return _receptive_field(self)
-
-    @property
-    def least_size(self) -> int:
-        """Smallest height and width in pixels that give a logit."""
-        return 1
-
     def forward(self, x: Tensor) -> Tensor:
-        """Judge (B, in_channels, H, W): logits (B, 1, H, W), positive for real."""
-        _checks.planes("PixelGAN", x, self.in_channels)
+        """Map (B, in_channels, H, W) to logits (B, 1, H, W), positive for real."""
+        _checks.network_input("PixelGAN", x, self.in_channels)
         logits: Tensor = self.net(x)
         return logits
 
     def features(self, x: Tensor) -> Features:
-        """Return the activations of each layer, the logits last: of the only scale."""
-        _checks.planes("PixelGAN", x, self.in_channels)
+        """Return the activations of each layer, the logits last, in a list of one scale."""
+        _checks.network_input("PixelGAN", x, self.in_channels)
         return [_activations(self.net, x)]
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Several discriminators of one kind, each looking at half the size of the one before.
+    """Discriminators of one kind, each on half the size of the one before (pix2pixHD).
 
     Parameters
     ----------
     make : callable
         Makes one discriminator, called once a scale.
     scales : int
-        Number of sizes: full, half, quarter, ...
+        Number of sizes: full, half, quarter, ... Receptive field and least size are those of the
+        last, in pixels of the full size.
 
     Raises
     ------
@@ -201,26 +194,35 @@ class MultiScaleDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         _checks.at_least("scales", scales, 1)
-        made = [make() for _ in range(scales)]
-        self.in_channels = made[0].in_channels
-        self.receptive_field = made[-1].receptive_field * 2 ** (scales - 1)
-        self.least_size = made[-1].least_size * 2 ** (scales - 1)
-        self.scales = nn.ModuleList(made)
+        discriminators = [make() for _ in range(scales)]
+        last = discriminators[-1]
+        self.in_channels = last.in_channels
+        self.receptive_field = last.receptive_field * 2 ** (scales - 1)
+        self.least_size = last.least_size * 2 ** (scales - 1)
+        self.scales = nn.ModuleList(discriminators)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Judge (B, C, H, W): one map of logits a scale, from full size down."""
-        return tuple(discriminator(seen) for discriminator, seen in self._seen(x))
+        """Map (B, C, H, W) to one map of logits a scale, from full size down."""
+        return tuple(discriminator(scaled) for discriminator, scaled in self._inputs(x))
 
     def features(self, x: Tensor) -> Features:
-        """Return for each scale, from full size down, the activations of its layers."""
-        return [of_scale for one, seen in self._seen(x) for of_scale in one.features(seen)]
+        """Return the activations of each layer, the logits last, for each scale."""
+        return [
+            activations
+            for discriminator, scaled in self._inputs(x)
+            for activations in discriminator.features(scaled)
+        ]
 
-    def _seen(self, x: Tensor) -> Iterator[tuple[PatchDiscriminator | PixelDiscriminator, Tensor]]:
-        """Give each discriminator with what it sees."""
-        _checks.planes("multi-scale discriminator", x, self.in_channels, least=self.least_size)
+    def _inputs(
+        self, x: Tensor
+    ) -> Iterator[tuple[PatchDiscriminator | PixelDiscriminator, Tensor]]:
+        """Yield each discriminator with the image at its scale."""
+        _checks.network_input(
+            "multi-scale discriminator", x, self.in_channels, least_size=self.least_size
+        )
         for number, discriminator in enumerate(self.scales):
             if number:
-                x = functional.avg_pool2d(x, 2)
+                x = functional.avg_pool2d(x, 2)  # (B, C, H / 2, W / 2)
             yield cast("PatchDiscriminator | PixelDiscriminator", discriminator), x
 
 
@@ -234,21 +236,7 @@ def make_discriminator(
     spectral_norm: bool = False,
     bias: bool = True,
 ) -> PatchDiscriminator | PixelDiscriminator | MultiScaleDiscriminator:
-    """Make a discriminator by its number of layers and scales.
-
-    Parameters
-    ----------
-    layers : int
-        Layers of the PatchGAN; 0 makes a PixelGAN.
-    scales : int
-        With 2 or more, a `MultiScaleDiscriminator`, whose forward gives a tuple.
-    in_channels, width, norm, spectral_norm, bias
-        As in `PatchDiscriminator`.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
+    """Make a PatchGAN, with ``layers=0`` a PixelGAN, with ``scales`` of 2 or more several of them.
 
     Examples
     --------
@@ -258,34 +246,100 @@ def make_discriminator(
     32
     """
     _checks.at_least("layers", layers, 0)
-
-    def make() -> PatchDiscriminator | PixelDiscriminator:
-        if layers == 0:
-            return PixelDiscriminator(
-                in_channels, width=width, norm=norm, spectral_norm=spectral_norm, bias=bias
-            )
-        return PatchDiscriminator(
-            in_channels,
-            layers=layers,
-            width=width,
-            norm=norm,
-            spectral_norm=spectral_norm,
-            bias=bias,
-        )
-
+    kind: Callable[..., PatchDiscriminator | PixelDiscriminator] = (
+        partial(PatchDiscriminator, layers=layers) if layers else PixelDiscriminator
+    )
+    make = partial(
+        kind, in_channels, width=width, norm=norm, spectral_norm=spectral_norm, bias=bias
+    )
     return make() if scales == 1 else MultiScaleDiscriminator(make, scales)
 
 
+class DiscriminatorMap(nn.Module):
+    """Give a discriminator an output as large as its input, so that it can be run in tiles.
+
+    A PatchGAN of n layers has a logit every ``2**n`` pixels, for a patch many times as wide. The
+    logit is shown on the square of that side in the middle of its patch. Squares at the border of
+    the image, which are in the middle of no patch, repeat their neighbour. Several scales are
+    averaged.
+
+    Parameters
+    ----------
+    discriminator : PatchDiscriminator, PixelDiscriminator or MultiScaleDiscriminator
+
+    Attributes
+    ----------
+    stride : int
+        Heights, widths and window corners must be multiples of this many pixels.
+    halo : int
+        Context in pixels on each side that makes a window equal the whole, see `UNet.halo`.
+    least_size : int
+        Smallest height and width in pixels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = DiscriminatorMap(PatchDiscriminator(2, width=4))
+    >>> network(torch.zeros(1, 2, 48, 64)).shape, network.stride, network.halo
+    (torch.Size([1, 1, 48, 64]), 8, 32)
+    """
+
+    def __init__(
+        self, discriminator: PatchDiscriminator | PixelDiscriminator | MultiScaleDiscriminator
+    ) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        scales = [discriminator]
+        if isinstance(discriminator, MultiScaleDiscriminator):
+            scales = list(discriminator.scales)  # type: ignore[arg-type]
+        self._steps = [2**n * _step(scale) for n, scale in enumerate(scales)]
+        self._margins = [_margin(scale) for scale in scales]
+        self.stride = self._steps[-1]
+        self.least_size = -(-discriminator.least_size // self.stride) * self.stride
+        context = max(2**n * _context(scale) for n, scale in enumerate(scales))
+        self.halo = -(-context // self.stride) * self.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to logits (B, 1, H, W), positive for real."""
+        logits = self.discriminator(x)
+        scales = [logits] if isinstance(logits, Tensor) else list(logits)
+        height, width = x.shape[2:]
+        total = x.new_zeros(x.shape[0], 1, height, width)
+        for scale, step, margin in zip(scales, self._steps, self._margins, strict=True):
+            padded = functional.pad(scale, [margin] * 4, mode="replicate") if margin else scale
+            total += functional.interpolate(padded, scale_factor=float(step), mode="nearest")
+        return total / len(scales)
+
+
 def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:
-    """Run layers; return what comes out of each activation function, and of the last layer."""
-    found = []
+    """Run layers; return the output of each activation function, and of the last layer."""
+    activations = []
     for layer in layers:
         x = layer(x)
         if isinstance(layer, nn.LeakyReLU):
-            found.append(x)
-    return [*found, x]
+            activations.append(x)
+    return [*activations, x]
 
 
 def _receptive_field(network: nn.Module) -> int:
-    first, last = needed_span(network, (0, 0))
+    first, last = input_span(network, (0, 0))
     return last - first + 1
+
+
+def _step(discriminator: nn.Module) -> int:
+    """Return the pixels from one logit's patch to the next one's."""
+    return input_span(discriminator, (1, 1))[0] - input_span(discriminator, (0, 0))[0]
+
+
+def _margin(discriminator: nn.Module) -> int:
+    """Return the number of squares before the one in the middle of the first logit's patch."""
+    first, last = input_span(discriminator, (0, 0))
+    step = _step(discriminator)
+    return (first + last + 1 - step) // 2 // step
+
+
+def _context(discriminator: nn.Module) -> int:
+    """Return the pixels of a patch around the square in its middle, on the wider side."""
+    step, margin = _step(discriminator), _margin(discriminator)
+    first, last = input_span(discriminator, (-margin, -margin))
+    return max(-first, last - (step - 1))

@@ -5,8 +5,8 @@ its checkpoints load into these networks.
 
 References
 ----------
-Isola et al. 2017, "Image-to-image translation with conditional adversarial networks";
-Ronneberger et al. 2015 (U-Net); Johnson et al. 2016 (ResNet generator).
+Isola et al. 2017, "Image-to-image translation with conditional adversarial networks", sections
+3.2.1 and 6.1; Ronneberger et al. 2015 (U-Net); Johnson et al. 2016 (ResNet generator).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class UNet(nn.Module):
     Parameters
     ----------
     in_channels, out_channels : int
-        Planes that go in and come out.
+        Planes of input and output.
     depth : int
         Halvings, at least 2.
     width : int
@@ -41,20 +41,21 @@ class UNet(nn.Module):
     norm : {"batch", "instance", "group", "none"}
         Normalisation, see `norm_layer`.
     skips : bool
-        Concatenate each level's input with its output; without it this is the encoder-decoder
-        that the paper compares with.
+        Concatenate each level's input with its output; False makes the encoder-decoder that the
+        paper compares with.
     dropout : float
         Probability of dropping a decoder activation (pix2pix's noise: 0.5).
     dropout_placement : {"reference", "paper"}
-        In the decoder of all levels between two of full width but the innermost (depth 8: three,
-        depth 7: two, depth 5 and less: none), or of the three innermost.
+        Which decoder levels drop out. ``"reference"``: those between two levels of full width, the
+        innermost left out (depth 8: three, depth 7: two, depth 5 and less: none). ``"paper"``: the
+        three innermost.
     upsampling : {"transpose", "resize"}
         Transposed 4x4 convolution, or nearest neighbours and a 3x3 convolution.
     bias : bool
         Give a bias to the last convolution, and to the others if the norm has none. False: no
         convolution has one, as in the Torch original.
     activation : {"tanh", "linear"}
-        What ends the network: outputs in [-1, 1], or unbounded.
+        Last layer: outputs in [-1, 1], or unbounded.
 
     Raises
     ------
@@ -96,8 +97,9 @@ class UNet(nn.Module):
         widths = [width * min(2**level, 8) for level in range(depth)]
         convolution = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
         inner_bias = bias and needs_bias(norm)
-        dropping = _dropping_levels(depth, dropout_placement) if dropout else range(0)
+        dropout_levels = _dropout_levels(depth, dropout_placement) if dropout else range(0)
 
+        # Built from the innermost level outwards: each level wraps the one below it.
         below: UNetLevel | None = None
         for level in range(depth - 1, 0, -1):
             outer, inner = widths[level - 1], widths[level]
@@ -107,13 +109,13 @@ class UNet(nn.Module):
             ]
             if below is not None:
                 layers += [norm_layer(norm, inner), below]
-                inner = _joined(inner, skips)
+                inner = _with_skip(inner, skips)
             layers += [
                 nn.ReLU(inplace=True),
                 upsample(upsampling, inner, outer, 4, inner_bias),
                 norm_layer(norm, outer),
             ]
-            if level in dropping:
+            if level in dropout_levels:
                 layers.append(nn.Dropout(dropout))
             below = UNetLevel(*layers, skip=skips)
         assert below is not None  # depth is at least 2
@@ -121,8 +123,8 @@ class UNet(nn.Module):
             convolution(in_channels, width, bias=inner_bias),
             below,
             nn.ReLU(inplace=True),
-            upsample(upsampling, _joined(width, skips), out_channels, 4, bias),
-            *_last(activation),
+            upsample(upsampling, _with_skip(width, skips), out_channels, 4, bias),
+            *_last_layers(activation),
             skip=False,
         )
 
@@ -147,7 +149,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
-        _checks.planes("U-Net", x, self.in_channels, stride=self.stride)
+        _checks.network_input("U-Net", x, self.in_channels, stride=self.stride)
         output: Tensor = self.model(x)
         return output
 
@@ -158,7 +160,7 @@ class ResNet(nn.Module):
     Parameters
     ----------
     in_channels, out_channels, width, norm, upsampling, bias, activation
-        As in `UNet`; `width` holds at full size. Transposed convolutions are 3x3.
+        As in `UNet`; `width` counts the channels at full size. Transposed convolutions are 3x3.
     blocks : int
         Residual blocks, at least 1.
     dropout : float
@@ -212,7 +214,7 @@ class ResNet(nn.Module):
             doubling = upsample(upsampling, 2 * channels, channels, 3, inner_bias)
             layers += normed(doubling, channels)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7, bias=bias)]
-        self.model = nn.Sequential(*layers, *_last(activation))
+        self.model = nn.Sequential(*layers, *_last_layers(activation))
 
     @property
     def stride(self) -> int:
@@ -226,12 +228,14 @@ class ResNet(nn.Module):
 
     @property
     def least_size(self) -> int:
-        """Smallest height and width in pixels: a residual block reflects one of two."""
+        """Smallest height and width in pixels: reflection padding needs 2 at a quarter size."""
         return 8
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
-        _checks.planes("ResNet", x, self.in_channels, stride=self.stride, least=self.least_size)
+        _checks.network_input(
+            "ResNet", x, self.in_channels, stride=self.stride, least_size=self.least_size
+        )
         output: Tensor = self.model(x)
         return output
 
@@ -251,23 +255,10 @@ def make_generator(
     bias: bool = True,
     activation: Activation = "tanh",
 ) -> UNet | ResNet:
-    """Make a generator by its kind.
+    """Make a generator by its kind: `UNet`, the same without skips, or `ResNet`.
 
-    Parameters
-    ----------
-    kind : {"unet", "encoder_decoder", "resnet"}
-        `UNet`, the same without skips, or `ResNet`.
-    depth, dropout_placement
-        Of the U-Net and encoder-decoder; a ResNet has no such choice.
-    blocks
-        Of the ResNet.
-    in_channels, out_channels, width, norm, dropout, upsampling, bias, activation
-        Of all, see `UNet`.
-
-    Raises
-    ------
-    ValueError
-        If the kind is not known or an argument is out of its range.
+    `depth` and `dropout_placement` are for the first two, `blocks` is for the ResNet; all other
+    arguments are for each of them, see `UNet`.
 
     Examples
     --------
@@ -302,18 +293,18 @@ def make_generator(
     )
 
 
-def _dropping_levels(depth: int, placement: DropoutPlacement) -> range:
-    """Levels (0 is the outermost) whose decoder has dropout."""
+def _dropout_levels(depth: int, placement: DropoutPlacement) -> range:
+    """Return the levels (0 is the outermost) whose decoder has dropout."""
     if placement == "paper":
         return range(max(1, depth - 3), depth)
-    return range(4, depth - 1)  # from level 3 on, levels have full width
+    return range(4, depth - 1)  # levels have full width from level 3 on
 
 
-def _joined(channels: int, skips: bool) -> int:
+def _with_skip(channels: int, skips: bool) -> int:
     return 2 * channels if skips else channels
 
 
-def _last(activation: Activation) -> list[nn.Module]:
+def _last_layers(activation: Activation) -> list[nn.Module]:
     return [nn.Tanh()] if activation == "tanh" else []
 
 
@@ -328,6 +319,6 @@ def _check_arguments(
     _checks.at_least("in_channels", in_channels, 1)
     _checks.at_least("out_channels", out_channels, 1)
     _checks.at_least("width", width, 1)
-    _checks.probability("dropout", dropout)
+    _checks.dropout_probability(dropout)
     _checks.one_of("upsampling", upsampling, get_args(Upsampling))
     _checks.one_of("activation", activation, get_args(Activation))

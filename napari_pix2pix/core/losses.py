@@ -1,4 +1,4 @@
-"""What pix2pix minimises: adversarial terms, gradient penalties, features, reconstruction terms.
+"""The losses of pix2pix: adversarial, gradient penalties, feature matching, reconstruction.
 
 All are means, so that a weight means the same for every batch, patch size and receptive field.
 Nothing here reads a value back from the device or branches on one.
@@ -24,7 +24,7 @@ _CHARBONNIER_EPSILON = 1e-3
 
 
 def discriminator_loss(kind: AdversarialLoss, logits: Logits, real: bool) -> Tensor:
-    """Say how far the logits are from calling their images real, or made up.
+    """Return the discriminator's loss on real or on generated images.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def discriminator_loss(kind: AdversarialLoss, logits: Logits, real: bool) -> Ten
         hinge at 1 or -1 (Lim and Ye 2017), or the bare mean (Arjovsky et al. 2017), which needs a
         `gradient_penalty`.
     logits : Tensor or tuple of Tensor
-        What the discriminator gave, (B, 1, h, w); a tuple is averaged over its scales.
+        The discriminator's output, (B, 1, h, w); a tuple is averaged over its scales.
     real : bool
-        What the discriminator should have said.
+        Whether the images are real.
 
     Returns
     -------
@@ -54,12 +54,12 @@ def discriminator_loss(kind: AdversarialLoss, logits: Logits, real: bool) -> Ten
     """
     _checks.one_of("adversarial loss", kind, get_args(AdversarialLoss))
     if isinstance(logits, Tensor):
-        return _judge(kind, logits, real)
-    return torch.stack([_judge(kind, scale, real) for scale in logits]).mean()
+        return _adversarial_loss(kind, logits, real)
+    return torch.stack([_adversarial_loss(kind, scale, real) for scale in logits]).mean()
 
 
 def generator_loss(kind: AdversarialLoss, logits: Logits) -> Tensor:
-    """Say how far the logits of generated images are from calling them real.
+    """Return the generator's adversarial loss: its images should be called real.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def generator_loss(kind: AdversarialLoss, logits: Logits) -> Tensor:
 def gradient_penalty(
     discriminator: Callable[[Tensor], Logits], real: Tensor, fake: Tensor, alpha: Tensor
 ) -> Tensor:
-    """Penalise slopes other than 1 between real and generated images (Gulrajani et al. 2017).
+    """Penalise gradient norms other than 1 between real and generated images (WGAN-GP).
 
-    The slope is that of the sum over a map of logits; with several scales the penalties are
-    averaged. It has a graph, so that its gradient reaches the discriminator's weights.
+    The gradient is that of the sum over a map of logits; with several scales the penalties are
+    averaged. The result has a graph, so that its gradient reaches the discriminator's weights.
 
     Parameters
     ----------
@@ -106,18 +106,22 @@ def gradient_penalty(
     ------
     ValueError
         If real and fake differ in shape.
+
+    References
+    ----------
+    Gulrajani et al. 2017, "Improved training of Wasserstein GANs", equation 3.
     """
-    _same_shape("real", real, "fake", fake)
+    _checks.same_shape("real", real, "fake", fake)
     mixture = torch.lerp(fake.detach(), real.detach(), alpha).requires_grad_()
-    terms = [
-        (torch.linalg.vector_norm(slope, dim=(1, 2, 3)) - 1).square().mean()
-        for slope in _slopes(discriminator, mixture)
+    penalties = [
+        (torch.linalg.vector_norm(gradient, dim=(1, 2, 3)) - 1).square().mean()
+        for gradient in _input_gradients(discriminator, mixture)
     ]
-    return torch.stack(terms).mean()
+    return torch.stack(penalties).mean()
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tensor:
-    """Penalise slopes at real images (Mescheder et al. 2018).
+    """Penalise gradients at real images (Mescheder et al. 2018, equation 9).
 
     Parameters
     ----------
@@ -127,12 +131,15 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
     Returns
     -------
     Tensor
-        A scalar with a graph: the mean over the batch of the gradient's squared norm. The paper's
-        gamma / 2 is the caller's weight.
+        A scalar with a graph: the mean over the batch of the gradient's squared norm. The caller's
+        weight stands for the paper's gamma / 2.
     """
-    seen = real.detach().requires_grad_()
-    terms = [slope.square().sum((1, 2, 3)).mean() for slope in _slopes(discriminator, seen)]
-    return torch.stack(terms).mean()
+    real = real.detach().requires_grad_()
+    penalties = [
+        gradient.square().sum((1, 2, 3)).mean()
+        for gradient in _input_gradients(discriminator, real)
+    ]
+    return torch.stack(penalties).mean()
 
 
 def reconstruction_loss(
@@ -142,7 +149,7 @@ def reconstruction_loss(
     valid: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Say how far a prediction is from its target, pixel by pixel.
+    """Compare a prediction with its target, pixel by pixel (Isola et al. 2017, equation 3).
 
     Parameters
     ----------
@@ -155,7 +162,7 @@ def reconstruction_loss(
         (B, 1 or C, H, W), bool, or float as weights from 0 up: the mean goes over valid elements
         only. Where it is 0 the target may be NaN. All invalid: 0, with a gradient of 0.
     weight : Tensor, optional
-        (B, 1 or C, H, W), float: factors of the elements, by which the mean is not divided. So an
+        (B, 1 or C, H, W), float: factors of the elements. The mean is not divided by them, so an
         element weighs the same whatever else is in its batch.
 
     Returns
@@ -174,34 +181,35 @@ def reconstruction_loss(
     1.0
     """
     _checks.one_of("reconstruction loss", kind, get_args(ReconstructionLoss))
-    _same_shape("prediction", prediction, "target", target)
+    _checks.same_shape("prediction", prediction, "target", target)
     factor = 1.0 if weight is None else weight
     if weight is not None:
-        check_planes("weight", weight, prediction)
+        _checks.pixel_map("weight", weight, prediction)
     difference = prediction - target
     if valid is None:
-        return (factor * deviation(kind, difference)).mean()
-    check_planes("valid", valid, prediction)
+        return (factor * pixel_loss(kind, difference)).mean()
+    _checks.pixel_map("valid", valid, prediction)
     counted = valid.to(difference.dtype).expand_as(difference)
     # Invalid differences go before any function sees them: 0 times the gradient of a NaN is NaN.
     difference = torch.where(counted > 0, difference, 0)
-    total = (counted * factor * deviation(kind, difference)).sum()
+    total = (counted * factor * pixel_loss(kind, difference)).sum()
     return total / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
 
 
 def feature_matching_loss(fake: Features, real: Features) -> Tensor:
-    """Say how far a discriminator's activations for generated images are from those for real ones.
+    """Compare a discriminator's activations for generated images with those for real ones.
 
     Parameters
     ----------
     fake, real : list of list of Tensor
-        What the discriminator's ``features`` gave. No gradient goes to the real ones.
+        From the discriminator's ``features``. No gradient goes to the real ones.
 
     Returns
     -------
     Tensor
         A scalar, at least float32: the mean absolute difference of the activations, averaged over
-        layers and scales, logits left out. Wang et al. 2018 (pix2pixHD) sum over layers.
+        layers and scales, logits left out. pix2pixHD (Wang et al. 2018, equation 4) sums over
+        layers.
 
     Raises
     ------
@@ -209,57 +217,42 @@ def feature_matching_loss(fake: Features, real: Features) -> Tensor:
         If activations differ in shape.
     """
     distances = []
-    for of_fake, of_real in zip(fake, real, strict=True):
-        for one, other in zip(of_fake[:-1], of_real[:-1], strict=True):
-            _same_shape("fake", one, "real", other)
+    for fake_scale, real_scale in zip(fake, real, strict=True):
+        for fake_layer, real_layer in zip(fake_scale[:-1], real_scale[:-1], strict=True):
+            _checks.same_shape("fake", fake_layer, "real", real_layer)
             # Half precision would round the mean of a large map.
-            wide = torch.promote_types(one.dtype, torch.float32)
-            distances.append((one.to(wide) - other.detach().to(wide)).abs().mean())
+            wide = torch.promote_types(fake_layer.dtype, torch.float32)
+            difference = fake_layer.to(wide) - real_layer.detach().to(wide)
+            distances.append(difference.abs().mean())
     return torch.stack(distances).mean()
 
 
-def _judge(kind: AdversarialLoss, logits: Tensor, real: bool) -> Tensor:
+def _adversarial_loss(kind: AdversarialLoss, logits: Tensor, real: bool) -> Tensor:
+    """Return the mean loss of one map of logits, (B, 1, h, w)."""
     # Half precision would round the mean of a large map.
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if kind == "lsgan":
         return (logits - float(real)).square().mean()
-    wrong = -logits if real else logits
+    # Positive where the discriminator is wrong.
+    error = -logits if real else logits
     if kind == "vanilla":
-        return functional.softplus(wrong).mean()
+        return functional.softplus(error).mean()  # cross-entropy of the sigmoid
     if kind == "hinge":
-        return functional.relu(1 + wrong).mean()
-    return wrong.mean()
+        return functional.relu(1 + error).mean()
+    return error.mean()
 
 
-def _slopes(discriminator: Callable[[Tensor], Logits], images: Tensor) -> list[Tensor]:
-    """Gradient of each scale's summed logits with respect to the images, (B, C, H, W)."""
+def _input_gradients(discriminator: Callable[[Tensor], Logits], images: Tensor) -> list[Tensor]:
+    """Return the gradient of each scale's summed logits at the images, (B, C, H, W)."""
     logits = discriminator(images)
     scales = (logits,) if isinstance(logits, Tensor) else logits
     return [torch.autograd.grad(scale.sum(), images, create_graph=True)[0] for scale in scales]
 
 
-def deviation(kind: ReconstructionLoss, difference: Tensor) -> Tensor:
-    """Say what each element's difference costs, as `reconstruction_loss` does."""
+def pixel_loss(kind: ReconstructionLoss, difference: Tensor) -> Tensor:
+    """Return the reconstruction loss of each element, (B, C, H, W)."""
     if kind == "l1":
         return difference.abs()
     if kind == "l2":
         return difference.square()
     return (difference.square() + _CHARBONNIER_EPSILON**2).sqrt()
-
-
-def _same_shape(one: str, first: Tensor, other: str, second: Tensor) -> None:
-    if first.shape != second.shape:
-        raise ValueError(
-            f"{one} has shape {tuple(first.shape)} but {other} has {tuple(second.shape)}; "
-            "give two of one shape."
-        )
-
-
-def check_planes(name: str, planes: Tensor, prediction: Tensor) -> None:
-    """Refuse planes that do not lie beside a prediction, pixel by pixel."""
-    batch, channels, height, width = prediction.shape
-    if tuple(planes.shape) not in ((batch, 1, height, width), (batch, channels, height, width)):
-        raise ValueError(
-            f"{name} has shape {tuple(planes.shape)} beside images {tuple(prediction.shape)}; "
-            "give it one channel, or as many as they have."
-        )

@@ -13,37 +13,16 @@ from napari_pix2pix.core import _checks
 NormName = Literal["batch", "instance", "group", "none"]
 Norm = nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm
 
-_MOST_GROUPS = 32  # Wu and He 2018 found 32 groups best
+_MAX_GROUPS = 32  # Wu and He 2018 found 32 groups best
 
 
 def norm_layer(name: NormName, channels: int) -> nn.Module:
-    """Make a normalisation layer.
+    """Make a normalisation layer for (B, C, H, W); ``"none"`` gives an identity.
 
-    Only ``"batch"`` (in eval mode) and ``"none"`` treat a pixel alike in every window around it;
-    ``"instance"`` and ``"group"`` measure each image that they are given.
-
-    Parameters
-    ----------
-    name : {"batch", "instance", "group", "none"}
-        Batch norm with weight, bias and running statistics; instance norm without any; group norm
-        with weight and bias; nothing.
-    channels : int
-        Channels of the tensors (B, C, H, W) that go through.
-
-    Returns
-    -------
-    nn.Module
-        A layer that keeps the shape. ``"none"`` gives an identity, so that the layers after it
-        keep their number in a state dict.
-
-    Raises
-    ------
-    ValueError
-        If the name is not known.
-
-    References
-    ----------
-    Ioffe and Szegedy 2015 (batch), Ulyanov et al. 2016 (instance), Wu and He 2018 (group).
+    The identity keeps the numbers of the layers after it in a state dict. Only ``"batch"`` (in eval
+    mode) and ``"none"`` treat a pixel alike in every window around it; ``"instance"`` (Ulyanov et
+    al. 2016, without weight and bias) and ``"group"`` (Wu and He 2018) measure each image that they
+    are given.
 
     Examples
     --------
@@ -57,20 +36,15 @@ def norm_layer(name: NormName, channels: int) -> nn.Module:
     if name == "instance":
         return nn.InstanceNorm2d(channels)
     if name == "group":
-        return nn.GroupNorm(_groups(channels), channels)
+        return nn.GroupNorm(_group_count(channels), channels)
     return nn.Identity()
 
 
 class FixedNorm(nn.Module):
     """A norm with statistics that were measured before, so that it treats all windows alike.
 
-    Parameters
-    ----------
-    norm : nn.BatchNorm2d, nn.InstanceNorm2d or nn.GroupNorm
-        Whose weight, bias and groups it has.
-    mean, variance : Tensor
-        (C,) of each channel, over all that the norm would have been given. A group's follow from
-        those of its channels.
+    Takes weight, bias and groups from `norm`; `mean` and `variance` are (C,), one a channel over
+    the whole image.
     """
 
     mean: Tensor
@@ -79,34 +53,35 @@ class FixedNorm(nn.Module):
     def __init__(self, norm: Norm, mean: Tensor, variance: Tensor) -> None:
         super().__init__()
         if isinstance(norm, nn.GroupNorm):
-            mean, variance = _of_groups(norm.num_groups, mean, variance)
+            mean, variance = _group_statistics(norm.num_groups, mean, variance)
         self.register_buffer("mean", mean.to(torch.float32))
         self.register_buffer("variance", variance.to(torch.float32))
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same."""
+        """Map (B, C, H, W) to the same shape."""
         fixed = (self.mean, self.variance, self.weight, self.bias)
         return functional.batch_norm(x, *fixed, training=False, eps=self.eps)
 
 
 def needs_bias(name: NormName) -> bool:
-    """Tell whether convolutions beside this norm have a bias.
-
-    Batch and group norm bring their own, so that one in the convolution would be a second.
-    """
+    """Tell whether convolutions before this norm need a bias: batch and group norm bring one."""
     return name in ("instance", "none")
 
 
-def _groups(channels: int) -> int:
+def _group_count(channels: int) -> int:
     # Groups of a single channel would be instance norm under another name.
-    most = max(1, min(_MOST_GROUPS, channels // 2))
-    return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
+    limit = max(1, min(_MAX_GROUPS, channels // 2))
+    return next(groups for groups in range(limit, 0, -1) if channels % groups == 0)
 
 
-def _of_groups(groups: int, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each channel's group's mean and variance; all channels have as many pixels."""
+def _group_statistics(groups: int, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Give each channel the mean and variance of its group, (C,) from (C,)."""
     means, variances = mean.reshape(groups, -1), variance.reshape(groups, -1)
-    middle = means.mean(1, keepdim=True)
-    spread = (variances + (means - middle).square()).mean(1, keepdim=True)
-    return middle.expand_as(means).reshape(-1), spread.expand_as(means).reshape(-1)
+    group_mean = means.mean(1, keepdim=True)
+    # Law of total variance; all channels have the same number of pixels.
+    group_variance = (variances + (means - group_mean).square()).mean(1, keepdim=True)
+    return (
+        group_mean.expand_as(means).reshape(-1),
+        group_variance.expand_as(means).reshape(-1),
+    )

@@ -1,4 +1,4 @@
-"""Moving each image of a batch by its own whole pixels, and finding by how many.
+"""Per-image shifts by whole pixels, and the shift at which a target fits its prediction best.
 
 Offsets stay on the device: nothing here reads a value back or branches on one.
 """
@@ -9,25 +9,15 @@ import torch
 from torch import Tensor
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core.losses import ReconstructionLoss, check_planes, deviation
+from napari_pix2pix.core.losses import ReconstructionLoss, pixel_loss
 
 
 def shift_planes(planes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """Move each image: where the result is y, x, the image was y + offset, x + offset.
+    """Move each image (B, C, H, W): ``moved[y, x]`` is ``planes[y + row, x + column]``.
 
-    Parameters
-    ----------
-    planes : Tensor
-        Images (B, C, H, W).
-    offsets : Tensor
-        Rows and columns for each, (B, 2), integers.
-
-    Returns
-    -------
-    moved : Tensor
-        Images of the same shape. What would lie outside is the nearest pixel of the edge.
-    inside : Tensor
-        (B, 1, H, W), bool: where the result is a pixel of the image.
+    `offsets`, (B, 2) integers, are row and column for each image. Beyond the edge the nearest pixel
+    is repeated; the second result, (B, 1, H, W) bool, tells where the result is a pixel of the
+    image.
 
     Examples
     --------
@@ -38,8 +28,8 @@ def shift_planes(planes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """
     batch, channels, height, width = planes.shape
     device = planes.device
-    rows = torch.arange(height, device=device) + offsets[:, :1]
-    columns = torch.arange(width, device=device) + offsets[:, 1:]
+    rows = torch.arange(height, device=device) + offsets[:, :1]  # (B, H)
+    columns = torch.arange(width, device=device) + offsets[:, 1:]  # (B, W)
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & (
         (columns >= 0) & (columns < width)
     )[:, None, None, :]
@@ -61,47 +51,28 @@ def align_target(
 ) -> tuple[Tensor, Tensor]:
     """Move each target to where its prediction fits best, for pairs that are not well aligned.
 
-    A reconstruction loss of what this returns is the smallest over all shifts, one shift for each
-    image. A target that fits best where it is stays there.
-
-    Parameters
-    ----------
-    kind : {"l1", "l2", "charbonnier"}
-        What is to be small, see `reconstruction_loss`.
-    prediction, target : Tensor
-        Images (B, C, H, W).
-    valid : Tensor or None
-        (B, 1 or C, H, W), as `reconstruction_loss` takes it: pixels of the target that count.
-    reach : int
-        Pixels up and down, left and right, that a target is tried at.
-
-    Returns
-    -------
-    target : Tensor
-        The moved targets.
-    valid : Tensor
-        (B, 1 or C, H, W), like the one given, moved along; 0 where there is no target.
-
-    Raises
-    ------
-    ValueError
-        If reach is negative or shapes do not fit.
+    All shifts of up to `reach` pixels in each direction are tried, one shift for each image. The
+    result has the smallest reconstruction loss of all; of equally good shifts the smallest is
+    taken. `valid` is as in `reconstruction_loss`; it moves along with the target, (B, 1 or C, H,
+    W), and is 0 where there is no target.
     """
     _checks.at_least("reach", reach, 0)
     if valid is None:
         valid = torch.ones_like(target[:, :1], dtype=torch.bool)
-    check_planes("valid", valid, prediction)
+    _checks.pixel_map("valid", valid, prediction)
     steps = torch.arange(-reach, reach + 1, device=target.device)
-    offsets = torch.cartesian_prod(steps, steps)
-    # The nearest first, so that of equals the smallest shift is taken.
+    offsets = torch.cartesian_prod(steps, steps)  # ((2 reach + 1)**2, 2)
+    # Nearest first: argmin then takes the smallest of several shifts that fit equally well.
     offsets = offsets[offsets.square().sum(1).argsort(stable=True)]
     with torch.no_grad():
-        misfits = [_misfit(kind, prediction, *_moved(target, valid, one)) for one in offsets]
-        losses, counts = (torch.stack(part) for part in zip(*misfits, strict=True))
-        # Where less than half of what counts is left, a fit says little.
+        results = [
+            _mean_losses(kind, prediction, *_moved(target, valid, offset)) for offset in offsets
+        ]
+        losses, counts = (torch.stack(part) for part in zip(*results, strict=True))
+        # Where less than half of the valid pixels are left, a fit says little.
         losses = losses.masked_fill(counts < 0.5 * counts[:1], torch.inf)
-        chosen = offsets[losses.argmin(0)]
-    return _moved(target, valid, chosen)
+        best = offsets[losses.argmin(0)]  # (B, 2)
+    return _moved(target, valid, best)
 
 
 def _moved(target: Tensor, valid: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,12 +81,12 @@ def _moved(target: Tensor, valid: Tensor, offsets: Tensor) -> tuple[Tensor, Tens
     return target, shift_planes(valid, offsets)[0] * inside
 
 
-def _misfit(
+def _mean_losses(
     kind: ReconstructionLoss, prediction: Tensor, target: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean deviation of each image, (B,), and how many elements counted."""
-    counted = valid.to(prediction.dtype).expand_as(prediction)
-    difference = torch.where(counted > 0, prediction - target, 0)
-    total = (counted * deviation(kind, difference)).sum((1, 2, 3))
-    count = counted.sum((1, 2, 3))
-    return total / count.clamp_min(torch.finfo(counted.dtype).tiny), count
+    """Return each image's mean loss, (B,), and how many elements count, (B,)."""
+    weights = valid.to(prediction.dtype).expand_as(prediction)
+    difference = torch.where(weights > 0, prediction - target, 0)
+    total = (weights * pixel_loss(kind, difference)).sum((1, 2, 3))
+    count = weights.sum((1, 2, 3))
+    return total / count.clamp_min(torch.finfo(weights.dtype).tiny), count

@@ -1,11 +1,9 @@
-"""Maps of where an image has structure, whatever its contrast; two images can be compared by them.
+"""Finds how well two images of different contrast fit at each shift.
 
-Signed intensity is left out on purpose. Where contrast has a direction, as in differential
-interference or oblique phase contrast, the bright flank of a cell lies some pixels beside it, and
-intensity would find it there (4 px, measured on a simulated pair). The strength of structure stays
+Maps show where an image has structure. Signed intensity is left out on purpose: where contrast has
+a direction, as in differential interference or oblique phase contrast, the bright flank of a cell
+lies some pixels beside it (4 px, measured on a simulated pair). The strength of structure stays
 where the cell is.
-
-How well two sets of maps fit at each shift: the fitted share of variance, on many windows.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, unifo
 
 from napari_pix2pix.data.kinds import Kind, infer_kind
 
-# Of many channels (13 planes, a spectrum) so many principal components are looked at.
+# Many channels (13 planes, a spectrum) are reduced to so many principal components.
 _COMPONENTS = 2
 # Pixels beside an invalid one, where smoothing has mixed it in.
 _MARGIN = 4
-# Side of the neighbourhood in which strong and weak structure get the same say.
+# Side of the neighbourhood in which strong and weak structure are given the same weight.
 _NEIGHBOURHOOD = 33
 _KIND_WINDOWS = 8
 
@@ -31,28 +29,17 @@ _KIND_WINDOWS = 8
 def structure_maps(
     windows: Sequence[NDArray[Any]], valid: NDArray[np.bool_], kind: Kind | None = None
 ) -> NDArray[np.float32]:
-    """Turn windows of one side of a training set into maps of structure.
+    """Turn windows, B arrays (C, H, W), into maps of structure (B, F, H, W).
 
-    Parameters
-    ----------
-    windows : sequence of B arrays (C, H, W)
-        All of one shape and dtype.
-    valid : bool array (B, H, W)
-        Pixels that may be looked at.
-    kind : {'image', 'classes', 'instances'}, optional
-        Found from the values by default. Of labels only foreground and boundaries count.
-
-    Returns
-    -------
-    float32 array (B, F, H, W)
-        Maps without trend, of about the same strength everywhere; 0 at invalid pixels.
+    Maps have no trend and about the same strength everywhere; they are 0 at invalid pixels. The
+    kind is inferred by default; of labels only foreground and boundaries count.
     """
     if kind is None:
         one_channel = windows[0].shape[0] == 1
         kind = infer_kind(windows[:_KIND_WINDOWS]) if one_channel else "image"
     if kind == "image":
         planes = _components(windows, valid)
-        maps = [one for i in range(planes.shape[1]) for one in _strengths(planes[:, i])]
+        maps = [strength for plane in planes.swapaxes(0, 1) for strength in _strengths(plane)]
     else:
         maps = _label_maps(np.stack([window[0] for window in windows]))
     return _balance(np.stack(maps, axis=1), valid)
@@ -61,7 +48,7 @@ def structure_maps(
 def _components(
     windows: Sequence[NDArray[Any]], valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:  # (B, P, H, W)
-    """Standardise channels, and join many of them into few."""
+    """Standardise channels, and reduce many of them to few."""
     # Every fourth pixel is enough for moments, and keeps float64 small.
     coarse = zip(windows, valid, strict=True)
     samples = [window[:, ::4, ::4][:, inside[::4, ::4]] for window, inside in coarse]
@@ -94,14 +81,14 @@ def _label_maps(labels: NDArray[Any]) -> list[NDArray[np.float32]]:
     foreground = (labels != 0).astype(np.float32)
     boundaries = np.zeros(labels.shape, np.float32)
     for axis in (1, 2):
-        one, other = (
-            tuple(part if i == axis else slice(None) for i in range(3))
-            for part in (slice(1, None), slice(None, -1))
+        after, before = (
+            tuple(span if i == axis else slice(None) for i in range(3))
+            for span in (slice(1, None), slice(None, -1))
         )
         # Both sides of a boundary, so that its middle is where the boundary is.
-        changes = labels[one] != labels[other]
-        boundaries[one][changes] = 1
-        boundaries[other][changes] = 1
+        changes = labels[after] != labels[before]
+        boundaries[after][changes] = 1
+        boundaries[before][changes] = 1
     return [
         _without_trend(_smooth(foreground, 1.5), 21),
         _without_trend(_smooth(foreground, 3), 43),
@@ -110,7 +97,7 @@ def _label_maps(labels: NDArray[Any]) -> list[NDArray[np.float32]]:
 
 
 def _balance(maps: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Let strong and weak structure count alike; take out what is invalid."""
+    """Give strong and weak structure the same weight; set invalid pixels to 0."""
     inside = minimum_filter(valid, (1, 2 * _MARGIN + 1, 2 * _MARGIN + 1), mode="nearest")
     maps = maps * inside[:, None]
     power = np.maximum(uniform_filter(maps**2, (0, 0, _NEIGHBOURHOOD, _NEIGHBOURHOOD)), 0)
@@ -138,19 +125,12 @@ _PEAK_WIDTH = 2.0
 
 
 class ShiftCorrelation:
-    """Correlate maps of the source with maps of the target at all shifts up to a reach.
+    """Correlates maps of the source with maps of the target at all shifts up to a reach.
 
-    Parameters
-    ----------
-    source : float32 array (B, F, h, w)
-        Windows. Their borders are faded out.
-    target : float32 array (B, G, h + 2 * reach, w + 2 * reach)
-        The same windows with a margin, so that every shift sees as many pixels.
-    reach : int
-        Largest shift in pixels.
+    `source` (B, F, h, w) are windows, whose borders are faded out. `target`
+    (B, G, h + 2 * reach, w + 2 * reach) are the same windows with a margin, so that every shift
+    sees as many pixels.
 
-    Notes
-    -----
     For each shift ``d`` the covariances ``C(d)`` of all source maps with all target maps, whitened
     by the maps' own covariances, give ``sum(C(d) ** 2)``: the sum of the squared canonical
     correlations (Hotelling, Biometrika 1936). So any linear relation of the maps counts, and
@@ -181,17 +161,9 @@ class ShiftCorrelation:
     def covariances(
         self, windows: NDArray[np.intp], turned: NDArray[np.intp] | None = None
     ) -> NDArray[np.float64]:
-        """Sum the covariances of some windows, or of windows with others' targets.
+        """Sum the covariances (F, G, 2 * reach + 1, 2 * reach + 1) of windows (N,).
 
-        Parameters
-        ----------
-        windows : int array (N,)
-        turned : int array (N,), optional
-            Windows whose targets are taken instead, turned by half a turn.
-
-        Returns
-        -------
-        float64 array (F, G, 2 * reach + 1, 2 * reach + 1)
+        Those of other windows `turned` (N,) replace the targets, turned by half a turn.
         """
         source = self._source[..., windows]
         if turned is None:
@@ -204,7 +176,7 @@ class ShiftCorrelation:
         return shifts.real / self.windows
 
     def score(self, covariances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the fit at each shift, an array of side ``2 * reach + 1``."""
+        """Return the fit at each shift (2 * reach + 1, 2 * reach + 1)."""
         whitened = np.einsum(
             "fi,ijyx,gj->fgyx", self._source_whitening, covariances, self._target_whitening
         )
@@ -214,7 +186,7 @@ class ShiftCorrelation:
 def find_peak(score: NDArray[np.float64]) -> tuple[float, float]:
     """Return the shift of the best fit, from parabolas through the highest value.
 
-    Of a flat peak, the middle is taken: its highest value moves with the least change.
+    The middle of a flat peak is taken, since its highest value moves with the least change.
     """
     score = gaussian_filter(score, _PEAK_WIDTH, mode="nearest")
     reach = score.shape[0] // 2
@@ -225,7 +197,7 @@ def find_peak(score: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def second_peak(score: NDArray[np.float64]) -> float:
-    """Return the highest local maximum beside the best; 0 if there is none."""
+    """Return the highest local maximum except the best; 0 if there is none."""
     peaks = score[(maximum_filter(score, 5, mode="nearest") == score) & (score < score.max())]
     return float(peaks.max()) if peaks.size else 0.0
 

@@ -1,13 +1,10 @@
-"""Whether the target lies where the source lies, measured before training on it.
-
-Pairs cropped to what source and target share when the target is moved back.
-"""
+"""Measures the shift between source and target before training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,48 +17,39 @@ from napari_pix2pix.data._shift_correlation import (
     structure_maps,
 )
 from napari_pix2pix.data.kinds import Kind
-from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.sample import locate
 from napari_pix2pix.data.split import Area
-from napari_pix2pix.errors import InputError
 
-# Largest shift that is looked for, in pixels: a quarter of a small image.
+# Largest shift that is looked for in pixels; in small images a quarter of the side.
 _REACH = 24
-# Sides of the windows tried, large to small, until there are enough of them.
+# Sides of windows, tried from large to small until there are enough of them.
 _SIDES = (208, 104, 52, 26)
 _ENOUGH = 12
-# Windows are read up to so many, and so many pixels with their margins: below a second on a CPU.
+# At most so many windows, and pixels with their margins, are read: below a second on a CPU.
 _MOST_WINDOWS = 32
 _MOST_PIXELS = 2**20
 _FOLDS = 4
 # Ways to cut four folds into halves.
 _HALVES = (((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2)))
 _CHANCE_TRIALS = 4
-# A window of which less than this is valid says nothing.
+# Windows with a smaller share of valid pixels are dropped.
 _LEAST_VALID = 0.1
 _LEAST_CONFIDENCE = 0.5
-# The best fit over the best fit by chance: nothing is believed below the first, all above the sum.
+# Ratio of the best fit to the best by chance: no confidence below the first, full above the sum.
 _CHANCE_RATIO, _RATIO_RANGE = 1.25, 1.0
-# Halves of the data that differ by so many pixels leave a confidence of 1 / e.
+# Halves of the data that differ by so many pixels reduce the confidence to 1 / e.
 _HALVES_APART = 4.0
-# Two contrasts disagree by about so many pixels on aligned images: less is named as a bound.
+# Two contrasts of aligned images disagree by about so many pixels; less is no shift.
 _NEGLIGIBLE = 1.5
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the target lies, as seen from the source.
+    """Where the target lies relative to the source.
 
-    Attributes
-    ----------
-    offset : tuple of float
-        Down and to the right, in pixels; (nan, nan) where it is not known.
-    confidence : float
-        From 0 to 1.
-    known : bool
-        Whether the confidence is at least 0.5.
-    sentence : str
-        What to tell the user.
+    `offset` is down and to the right in pixels, (nan, nan) if unknown. `known` says that the
+    confidence, from 0 to 1, is at least 0.5. `sentence` is for the user.
     """
 
     offset: tuple[float, float]
@@ -71,7 +59,7 @@ class Alignment:
 
     @property
     def shifted(self) -> bool:
-        """Whether there is an offset of 1.5 px or more, for `correct_shift` to take out."""
+        """The offset is known and at least 1.5 px, so that `correct_shift` can remove it."""
         return self.known and math.hypot(*self.offset) >= _NEGLIGIBLE
 
 
@@ -83,48 +71,22 @@ def check_alignment(
     source_kind: Kind | None = None,
     target_kind: Kind | None = None,
 ) -> Alignment:
-    """Measure the offset between source and target on a seeded sample of windows.
+    """Measure one offset between sources and targets, on a seeded sample of windows in the areas.
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    areas : sequence of Area
-        Nothing outside them is read.
-    seed : int
-    source_kind, target_kind : {'image', 'classes', 'instances'}, optional
-        Found from the values by default. The values of labels mean nothing here: foreground and
-        boundaries are compared.
+    Kinds are inferred by default. The values of labels mean nothing here: foreground and boundaries
+    are compared. The offset is unknown if the fit is hardly better than elsewhere or by chance, if
+    parts of the set contradict each other, if the best fit lies at the end of the reach (24 px, or
+    a quarter of a smaller image), or if there is too little structure.
 
-    Returns
-    -------
-    Alignment
-        One offset for the whole set. It is not known where the fit is hardly better than elsewhere
-        or by chance, where parts of the set contradict each other, where the best fit lies at the
-        end of the reach (24 px, or a quarter of a smaller image), or where there is too little to
-        look at.
-
-    Notes
-    -----
-    The strength of structure is compared, not intensity, so that contrast may differ, be inverted
-    or have a direction. Between images of one contrast, and from image to labels, the offset is
-    exact to some 0.3 px; between phase contrast and fluorescence to 1 or 2 px, since they show
-    different parts of a cell. Nothing is found where few objects lie in a small image, or where
-    two channels show different things, as in a cell that divides.
+    The strength of structure is compared, not intensity, so contrast may differ, be inverted or
+    have a direction. Between images of one contrast, and from image to labels, the offset is exact
+    to about 0.3 px; between phase contrast and fluorescence to 1 or 2 px, since they show different
+    parts of a cell. Nothing is found if few objects lie in a small image, or if two channels show
+    different things, as in a cell that divides.
 
     The confidence is the product of two tests: how far the best fit exceeds the next best one and
-    that of windows paired at random and turned; and how near to each other the offsets lie that
-    disjoint halves of the set give.
-
-    Examples
-    --------
-    >>> from napari_pix2pix.data.pair import Pair, open_pair
-    >>> from napari_pix2pix.data.split import whole_areas
-    >>> rng = np.random.default_rng(0)
-    >>> blobs = np.kron(rng.random((32, 32)), np.ones((8, 8)))
-    >>> pairs = [open_pair(Pair(blobs[8:, 8:], 1 - blobs[3:-5, 8:]))]
-    >>> down, right = check_alignment(pairs, whole_areas(pairs), seed=0).offset
-    >>> round(down), round(right)
-    (5, 0)
+    that of windows paired at random and turned; and how near to each other the offsets of disjoint
+    halves of the set lie.
     """
     reach = _reach(areas)
     windows = _read_windows(pairs, areas, reach, seed)
@@ -148,7 +110,7 @@ def check_alignment(
 
 
 def describe_offset(offset: tuple[float, float]) -> str:
-    """Say an offset in words, for example "3.0 px down and 0.5 px left"."""
+    """Return an offset in words: "3.0 px down and 0.5 px left"."""
     down, right = offset
     return (
         f"{abs(down):.1f} px {'down' if down > 0 else 'up'} and {abs(right):.1f} px "
@@ -188,13 +150,12 @@ def _read_windows(
         counts = [math.prod(grid) for grid in grids]
         if sum(counts) >= _ENOUGH:
             break
-    ends, total = np.cumsum(counts), sum(counts)
+    total = sum(counts)
     most = min(_MOST_WINDOWS, _MOST_PIXELS // (side + 2 * reach) ** 2)
     chosen = np.random.default_rng(seed).choice(total, min(most, total), replace=False)
     windows = []
     for number in chosen.tolist():
-        which = int(np.searchsorted(ends, number, side="right"))
-        inside = number - int(ends[which]) + counts[which]
+        which, inside = locate(number, counts)
         frame, i, j = (int(n) for n in np.unravel_index(inside, grids[which]))
         area, (_, rows, columns) = areas[which], grids[which]
         # The grid sits in the middle of the area, each window with a margin inside the area.
@@ -212,7 +173,7 @@ def _read_window(
     rows, columns = slice(top, top + side), slice(left, left + side)
     source, target, valid = pairs[pair].read(frame, rows, columns)
     inside = np.ones((1, side, side), bool) if valid is None else valid
-    # A channel that this image lacks has no say in where its others lie.
+    # A channel that this image lacks must not invalidate the others.
     inside = np.delete(inside, pairs[pair].target.absent, axis=0)
     return _Window((pair, top, left), frame, source, target, np.asarray(inside.all(axis=0)))
 
@@ -227,7 +188,7 @@ def _correlate(
 
 
 def _folds(windows: Sequence[_Window]) -> list[NDArray[np.intp]]:
-    """Cut by place: frames of one place show the same things, and would agree on an error."""
+    """Return window numbers in four folds by place: frames of one place show the same things."""
     places = sorted({window.place for window in windows})
     if len(places) < _FOLDS:
         return np.array_split(np.arange(len(windows)), _FOLDS)
@@ -248,11 +209,11 @@ def _best_by_chance(correlation: ShiftCorrelation, seed: int) -> float:
 
 
 def _halves_apart(correlation: ShiftCorrelation, folds: Sequence[NDArray[np.float64]]) -> float:
-    """Return the median distance in pixels between what disjoint halves find."""
+    """Return the median distance in pixels between the peaks of disjoint halves."""
     distances = []
     for halves in _HALVES:
-        one, other = (find_peak(correlation.score(folds[i] + folds[j])) for i, j in halves)
-        distances.append(math.dist(one, other))
+        peaks = (find_peak(correlation.score(folds[i] + folds[j])) for i, j in halves)
+        distances.append(math.dist(*peaks))
     return float(np.median(distances))
 
 
@@ -267,80 +228,5 @@ def _sentence(offset: tuple[float, float], confidence: float) -> str:
         return f"Alignment: within {max(math.ceil(10 * distance), 1) / 10:.1f} px."
     return (
         f"The target lies {describe_offset(offset)} of the source (confidence {confidence:.1f}): "
-        "the shift would be learned along with everything else. Correct it unless it is meant."
+        "the model would learn this shift too. Correct it unless it is meant."
     )
-
-
-def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
-    """Cut source and target to what they share when the target is moved back by whole pixels.
-
-    Parameters
-    ----------
-    pair : Pair
-    offset : tuple of float
-        Of the target, down and to the right, in pixels; rounded to whole ones.
-
-    Returns
-    -------
-    Pair
-        Smaller by the shift, read lazily, with the same channels, frames, condition and name. The
-        mask moves with the target, where it was drawn.
-
-    Raises
-    ------
-    InputError
-        If the pair can't be used, or nothing is left of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> image = np.arange(100).reshape(10, 10)
-    >>> pair = correct_shift(Pair(image[1:], image[:-1]), (1, 0))
-    >>> opened = open_pair(pair)
-    >>> source, target, _ = opened.read(0, slice(0, 8), slice(0, 10))
-    >>> opened.height, bool((source == target).all())
-    (8, True)
-    """
-    if not all(math.isfinite(value) for value in offset):
-        raise InputError(f"A shift of {offset} pixels can't be corrected; give two numbers.")
-    down, right = (round(float(value)) for value in offset)
-    opened = open_pair(pair)
-    if abs(down) >= opened.height or abs(right) >= opened.width:
-        raise InputError(
-            f"A shift of ({down}, {right}) pixels leaves nothing of {opened.name}, which is "
-            f"{opened.height} x {opened.width} pixels; give a smaller one."
-        )
-    mask = opened.mask
-    return replace(
-        pair,
-        source=_CroppedImage(opened.source, -down, -right),
-        target=_CroppedImage(opened.target, down, right),
-        mask=None if mask is None else _CroppedImage(mask, down, right),
-        channel_axis=None,
-    )
-
-
-class _CroppedImage(LazyImage):
-    """Planes without the rows and columns at one end: the first if positive, else the last."""
-
-    def __init__(self, planes: LazyImage, rows: int, columns: int) -> None:
-        vars(self).update(vars(planes))
-        self.height, self.width = planes.height - abs(rows), planes.width - abs(columns)
-        sizes = iter((self.height, self.width))
-        shape, axis = list(planes.shape), planes.layout.channel_axis
-        plain = [i for i in range(-len(shape), 0) if i != axis]
-        for i in plain[-2:]:
-            shape[i] = next(sizes)
-        self.shape = tuple(shape)
-        self._planes = planes
-        self._top, self._left = max(rows, 0), max(columns, 0)
-
-    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window of one frame."""
-        top, bottom, _ = rows.indices(self.height)
-        left, right, _ = columns.indices(self.width)
-        return self._planes.read(
-            frame,
-            slice(top + self._top, bottom + self._top),
-            slice(left + self._left, right + self._left),
-        )

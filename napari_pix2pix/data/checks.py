@@ -1,49 +1,37 @@
-"""Refusals and warnings that need to look at values, on sampled blocks, before training.
-
-Saturated channels: many pixels at the highest value, where brighter ones can't be told apart.
-"""
+"""Checks of sampled blocks before training: what can't be learned from, and what looks wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.class_values import Side
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.errors import InputError, rounded
+from napari_pix2pix.data.sample import SampleBlock, until
+from napari_pix2pix.data.split import Split
+from napari_pix2pix.errors import InputError, plural, rounded
 
-# Share of an image that has to be seen before it is said to hold nothing.
+# Share of an image that must be read before it is refused as empty.
 _ENOUGH = 0.5
 # Images that a sentence names.
 _MOST_NAMES = 3
+# Copies are found by the middle of an image, so many pixels wide and high.
+_SIDE = 512
+# Of larger sets a seeded choice of images is compared.
+_MOST_PAIRS = 512
 
 
 def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Refuse what can't be learned from, and say what looks wrong.
+    """Refuse what can't be learned from, and return a sentence for each thing that looks wrong.
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    blocks : sequence of Block
-        As read by `sample_blocks` from the training areas.
-
-    Returns
-    -------
-    list of str
-        Warnings, a sentence each: images of which a mask leaves nothing, NaN and infinite pixels
-        (they count as unlabelled), single images and channels that are constant, source and target
-        that are identical.
-
-    Raises
-    ------
-    InputError
-        If an image holds no finite pixel, if the source or the target is constant in the whole
-        set, or if nothing is left inside the masks.
+    Refused are images without a finite pixel, a source or target that is constant in the whole
+    set, and masks that leave nothing. Reported are images of which the mask leaves nothing, NaN and
+    infinite pixels, constant images and channels, and sources that equal their targets.
     """
     if not any(block.valid.any() for block in blocks):
         _check_finite(pairs, blocks)
@@ -66,49 +54,68 @@ def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> li
 
 
 def alpha_notes(pairs: Sequence[OpenPair]) -> list[str]:
-    """Say that the alpha channels of sources, and of targets, are left out."""
-    notes = []
+    """Say that alpha channels are left out: a sentence for the sources, one for the targets."""
+    sentences = []
     for images in ([pair.source for pair in pairs], [pair.target for pair in pairs]):
-        said = [one.note for one in images if one.note]
-        more = f", as in {len(said) - 1} more" if len(said) > 1 else ""
-        notes += [f"{said[0][:-1]}{more}."] if said else []
-    return notes
+        notes = [image.note for image in images if image.note]
+        more = f", as in {len(notes) - 1} more" if len(notes) > 1 else ""
+        sentences += [f"{notes[0][:-1]}{more}."] if notes else []
+    return sentences
+
+
+def leak_note(
+    pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
+) -> str:
+    """Say which held-out sources are also trained on, in pairs of the same condition; else "".
+
+    Images are compared by the middle of their middle frame, up to 512 pixels wide and high; a
+    constant middle proves nothing. Held-out windows are no copies of the image they are cut from.
+    Of more than 512 images a seeded choice is compared, for at most `seconds`.
+    """
+    training = {area.pair for area in parts.train}
+    held_out = {area.pair for area in parts.validation}
+    if not held_out or len(pairs) == 1:
+        return ""
+    copies = []
+    for group in _group_copies(pairs, seed, seconds):
+        for index in sorted(held_out.intersection(group)):
+            others = training.intersection(group) - {index}
+            copies += [(index, min(others))] if others else []
+    if not copies:
+        return ""
+    copies.sort()
+    names = named([f"{pairs[i].name} = {pairs[j].name}" for i, j in copies])
+    sources = plural(len(held_out), "held-out source")
+    return (
+        f"{len(copies)} of {sources} {'is' if len(copies) == 1 else 'are'} also trained on "
+        f"({names}), so the scores are too good: leave copies out."
+    )
 
 
 def named(names: Sequence[str]) -> str:
-    """Name a few images, and say how many more there are.
-
-    Examples
-    --------
-    >>> named(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
+    """Name a few images: "a, b, c and 2 more"."""
     shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Name the pairs that have blocks, and no pixel in them that counts."""
-    counting = {block.pair for block in blocks if block.valid.any()}
-    bare = sorted({block.pair for block in blocks} - counting)
-    if not bare:
+    """Name the pairs whose blocks hold no valid pixel."""
+    valid = {block.pair for block in blocks if block.valid.any()}
+    empty = sorted({block.pair for block in blocks} - valid)
+    if not empty:
         return []
-    names = named([pairs[index].name for index in bare])
-    sentence = (
-        f"Nothing to train on was found in {names}: no pixel sampled lies inside the mask and is "
-        "finite; leave it out if that is meant."
-    )
-    return [sentence]
+    names = named([pairs[index].name for index in empty])
+    missing = "no pixel sampled lies inside the mask and is finite"
+    return [f"Nothing to train on was found in {names}: {missing}; leave it out if that is meant."]
 
 
 class _Values:
-    """What is known of one side of one pair, by channel."""
+    """Counts and extremes of the source or target of one pair, by channel."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self) -> None:
         self.pixels = self.nan = self.infinite = 0
         # Python's numbers, since float64 can't tell large integers apart.
-        self.low: list[int | float | None] = [None] * channels
-        self.high: list[int | float | None] = [None] * channels
+        self.ends: dict[int, tuple[int | float, int | float]] = {}
 
     def add(self, array: NDArray[Any], absent: Collection[int]) -> None:
         for channel in set(range(len(array))).difference(absent):
@@ -120,27 +127,16 @@ class _Values:
                 values = values[np.isfinite(values)]
             if values.size:
                 low, high = values.min().item(), values.max().item()
-                self.low[channel] = min(_known(self.low[channel], low), low)
-                self.high[channel] = max(_known(self.high[channel], high), high)
-
-    @property
-    def empty(self) -> bool:
-        """Whether no channel holds a finite pixel."""
-        return all(low is None for low in self.low)
+                lowest, highest = self.ends.get(channel, (low, high))
+                self.ends[channel] = min(low, lowest), max(high, highest)
 
     def constant(self) -> dict[int | None, float]:
-        """Return the value of each constant channel; of all under None, where that is the same."""
-        ends = enumerate(zip(self.low, self.high, strict=True))
-        known = {channel: (low, high) for channel, (low, high) in ends if low is not None}
+        """Return the value of each constant channel, or {None: value} if all have the same."""
         flat: dict[int | None, float]
-        flat = {channel: float(low) for channel, (low, high) in known.items() if low == high}
-        if flat and len(flat) == len(known) and len(set(flat.values())) == 1:
+        flat = {channel: float(low) for channel, (low, high) in self.ends.items() if low == high}
+        if flat and len(flat) == len(self.ends) and len(set(flat.values())) == 1:
             return {None: next(iter(flat.values()))}
         return flat
-
-
-def _known(value: int | float | None, other: int | float) -> int | float:
-    return other if value is None else value
 
 
 def _sides(pairs: Sequence[OpenPair]) -> tuple[Side, ...]:
@@ -153,21 +149,19 @@ def _measure(
 ) -> dict[int, _Values]:
     values: dict[int, _Values] = {}
     for block in blocks:
-        planes: LazyImage = getattr(pairs[block.pair], side)
-        values.setdefault(block.pair, _Values(planes.channels)).add(
-            getattr(block, side), planes.absent
-        )
+        image: LazyImage = getattr(pairs[block.pair], side)
+        values.setdefault(block.pair, _Values()).add(getattr(block, side), image.absent)
     return values
 
 
 def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> None:
-    """Refuse an image of nothing but NaN; a few blocks of a larger one prove nothing."""
+    """Refuse images of nothing but NaN, if enough of them was read to know."""
     for side in _sides(pairs):
         values = _measure(pairs, blocks, side)
-        empty = [index for index, one in values.items() if one.empty]
+        empty = [index for index, counts in values.items() if not counts.ends]
         for index in empty:
-            planes: LazyImage = getattr(pairs[index], side)
-            whole = planes.frames * planes.channels * planes.height * planes.width
+            image: LazyImage = getattr(pairs[index], side)
+            whole = image.frames * image.channels * image.height * image.width
             if len(empty) == len(values) or values[index].pixels >= _ENOUGH * whole:
                 raise InputError(
                     f"The {side} of {pairs[index].name} holds no finite pixel, only NaN or Inf; "
@@ -176,15 +170,15 @@ def _check_finite(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> N
 
 
 def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:
-    pixels = sum(one.pixels for one in values.values())
-    found = {
-        "NaN": sum(one.nan for one in values.values()),
-        "infinite": sum(one.infinite for one in values.values()),
+    pixels = sum(counts.pixels for counts in values.values())
+    missing = {
+        "NaN": sum(counts.nan for counts in values.values()),
+        "infinite": sum(counts.infinite for counts in values.values()),
     }
     return [
         f"{rounded(100 * count / pixels)} % of the {side}'s values are {name}; these pixels "
         "count as unlabelled."
-        for name, count in found.items()
+        for name, count in missing.items()
         if count
     ]
 
@@ -192,28 +186,23 @@ def _missing_warnings(values: dict[int, _Values], side: Side) -> list[str]:
 def _constant_warnings(
     pairs: Sequence[OpenPair], values: dict[int, _Values], side: Side
 ) -> list[str]:
-    constant = {index: one.constant() for index, one in values.items()}
-    if all(None in channels for channels in constant.values()):
-        _refuse_constant({channels[None] for channels in constant.values()}, side)
+    constant = {index: counts.constant() for index, counts in values.items()}
+    levels = {channels.get(None) for channels in constant.values()}
+    if len(levels) == 1 and (level := levels.pop()) is not None:
+        raise InputError(
+            f"The {side} is {'empty' if level == 0 else 'constant'}: {level:g} in every pixel; "
+            "there is nothing to learn from it, so check the file or layer."
+        )
     names: dict[tuple[int | None, float], list[str]] = {}
     for index, channels in constant.items():
         for key in channels.items():
             names.setdefault(key, []).append(pairs[index].name)
     return [
-        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {named(its)} is "
+        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {named(images)} is "
         f"{'empty' if value == 0 else 'constant'} ({value:g} in every pixel sampled); leave it "
         "out if that is not meant."
-        for (channel, value), its in names.items()
+        for (channel, value), images in names.items()
     ]
-
-
-def _refuse_constant(levels: set[float], side: Side) -> None:
-    if len(levels) == 1:
-        value = levels.pop()
-        raise InputError(
-            f"The {side} is {'empty' if value == 0 else 'constant'}: {value:g} in every pixel; "
-            "there is nothing to learn from it, so check the file or layer."
-        )
 
 
 def _identical(block: SampleBlock) -> bool:
@@ -222,81 +211,25 @@ def _identical(block: SampleBlock) -> bool:
     )
 
 
-# A larger share of the pixels at the highest value is said.
-_SHARE = 0.01
-# Fewer levels are labels, or light so dim that it is counted: their highest level is no plateau.
-_LEVELS = 16
-# A plateau holds so many times the pixels of any of the levels next to it.
-_NEXT, _RATIO = 8, 2
-# Values that are looked at in each channel.
-_MOST_VALUES = 2**20
+def _group_copies(
+    pairs: Sequence[OpenPair], seed: int, seconds: float | None
+) -> Iterable[Collection[int]]:
+    groups: dict[Hashable, set[int]] = {}
+    order = np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS].tolist()
+    for index in until(seconds, order):
+        groups.setdefault(_fingerprint(pairs[index]), set()).add(index)
+    groups.pop(None, None)
+    return groups.values()
 
 
-def saturation_note(
-    images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
-) -> str:
-    """Say which channels are saturated.
-
-    Parameters
-    ----------
-    images : sequence of arrays (C, h, w)
-        Sample of a set of intensities.
-    what : str
-        "source" or "target", for the sentence.
-    valid : sequence of bool arrays (1 or C, h, w), optional
-        The pixels that count; all when not given.
-
-    Returns
-    -------
-    str
-        A sentence that names channels with more than 1 % of their finite values at the highest
-        one, if that is a plateau: twice as many as at any of the eight levels below. Dark grounds,
-        with many values at the lowest level, are no matter. Empty where there is none.
-
-    Examples
-    --------
-    >>> ramp = np.arange(1000).reshape(1, 20, 50)
-    >>> saturation_note([ramp], "source")
-    ''
-    >>> saturation_note([np.minimum(ramp, 899)], "source")
-    "10 % of the source's values are 899, the highest: saturated, so what is brighter can't be \
-told apart there."
-    """
-    masks = [np.ones((1, 1, 1), bool)] * len(images) if valid is None else valid
-    inside = [np.broadcast_to(mask, image.shape) for image, mask in zip(images, masks, strict=True)]
-    found: dict[int, tuple[float, float]] = {}
-    for channel in range(len(images[0])):
-        plateau = _plateau(
-            [image[channel][mask[channel]] for image, mask in zip(images, inside, strict=True)]
-        )
-        if plateau:
-            found[channel] = plateau
-    if not found:
-        return ""
-    share, top = max(found.values())
-    where = f"the {what}" if len(images[0]) == 1 else f"{_channels(list(found))} of the {what}"
-    most = "Up to " if len(found) > 1 else ""
-    return (
-        f"{most}{rounded(100 * share)} % of {where}'s values are {top:g}, the highest: saturated, "
-        "so what is brighter can't be told apart there."
-    )
-
-
-def _channels(numbers: Sequence[int]) -> str:
-    """Name channels, as "channel 1" or "each of channels 0, 1, 2"."""
-    if len(numbers) == 1:
-        return f"channel {numbers[0]}"
-    return f"each of channels {', '.join(map(str, numbers))}"
-
-
-def _plateau(planes: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
-    """Return the share of values at the highest, and that, if it is a plateau."""
-    step = max(1, -(-sum(plane.size for plane in planes) // _MOST_VALUES))
-    values = np.concatenate([plane.ravel()[::step] for plane in planes])
-    levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
-    if len(levels) < _LEVELS:
+def _fingerprint(pair: OpenPair) -> Hashable:
+    """Return what copies have in common; None if the window that is compared is constant."""
+    spans = [
+        slice(max((length - _SIDE) // 2, 0), max((length - _SIDE) // 2, 0) + _SIDE)
+        for length in (pair.height, pair.width)
+    ]
+    window = pair.source.read(pair.frames // 2, spans[0], spans[1])
+    if not window.size or (window == window.flat[0]).all():
         return None
-    share = counts[-1] / counts.sum()
-    if share <= _SHARE or counts[-1] < _RATIO * counts[-1 - _NEXT : -1].max():
-        return None
-    return float(share), float(levels[-1])
+    digest = hashlib.sha256(np.ascontiguousarray(window).tobytes()).hexdigest()
+    return pair.condition, pair.height, pair.width, pair.frames, window.dtype.str, digest

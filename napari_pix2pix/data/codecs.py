@@ -1,21 +1,22 @@
-"""Codecs: images to planes in [-1, 1] and back, with what was measured over the training set."""
+"""Codecs turn images and labels into planes in [-1, 1] for the network, and back."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data._instance_codec import InstanceCodec
-from napari_pix2pix.data._ranges import METHODS, Method, measure_ranges
 from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.codec_base import CodecBase, read_parts
+from napari_pix2pix.data.intensities import Method, measure_ranges
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, plural
 
 Output = Literal["target", "float"]
 
@@ -25,41 +26,20 @@ _UNLABELLED = 0.0
 
 
 @dataclass(frozen=True)
-class ImageCodec:
+class ImageCodec(CodecBase):
     """Linear map of each channel's values to [-1, 1], measured over the training set.
 
-    Parameters
-    ----------
-    method : {'percentile', 'minmax', 'meanstd', 'dtype'}
-        How `low` and `high` were found.
-    dtype : str
-        Name of the dtype of the images, in which `decode` answers.
-    low, high : tuple of float
-        For each channel the values that become -1 and +1.
-    layout : Layout
-        Where the images keep their channels.
-    assumed : bool
-        Whether nothing is known of the images' intensities, so that they depend on the dtype that
-        a model is given, see `data.dtype_range`.
-    gray : bool
-        Whether an image of one channel is taken for three equal ones, as by the PyTorch
-        implementation of pix2pix.
+    `low` and `high` are the values of each channel that become -1 and +1; `method` is how they were
+    found. `dtype` is that of the images. `assumed` means that the file does not tell the range of
+    the images, so that it depends on the dtype of each image. `gray` means that an image of one
+    channel is read as three equal ones, as by the PyTorch implementation of pix2pix.
 
-    Notes
-    -----
     Nothing is clipped on the way in: values beyond `low` and `high` go beyond [-1, 1]. Planes are
-    float32, so a round trip is exact to one grey level as long as ``high - low`` spans fewer than
+    float32, so a round trip is exact to one gray level as long as ``high - low`` spans fewer than
     2**24 levels, whatever the dtype and offset, and to 2**-24 of that span otherwise.
-
-    Examples
-    --------
-    >>> raw = np.arange(12, dtype=np.uint16).reshape(1, 3, 4)
-    >>> codec = ImageCodec.fit([raw], method="minmax", layout=Layout())
-    >>> codec.low, codec.high
-    ((0.0,), (11.0,))
-    >>> bool((codec.decode(codec.encode(raw)) == raw).all())
-    True
     """
+
+    kind: ClassVar[Kind] = "image"
 
     method: Method
     dtype: str
@@ -69,10 +49,10 @@ class ImageCodec:
     assumed: bool = False
     gray: bool = False
 
-    @property
-    def kind(self) -> Kind:
-        """Always "image"."""
-        return "image"
+    def __post_init__(self) -> None:
+        rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))
+        if np.dtype(self.dtype).kind not in "biuf" or not rising:
+            raise ValueError("its values make no sense")
 
     @property
     def channels(self) -> int:
@@ -100,32 +80,12 @@ class ImageCodec:
         percentiles: tuple[float, float] = (0.1, 99.9),
         what: str = "image",
     ) -> ImageCodec:
-        """Measure the range of each channel.
+        """Measure the range of each channel in blocks (C, h, w), inside masks (1 or C, h, w).
 
-        Parameters
-        ----------
-        blocks : iterable of arrays (C, h, w)
-            Sample of the training set, all of one dtype.
-        valid : iterable of bool arrays (1 or C, h, w), optional
-            The pixels of each block that count. NaN and Inf never do.
-        method : {'percentile', 'minmax', 'meanstd', 'dtype'}
-            'percentile' (robust against hot pixels), 'minmax', 'meanstd' (mean - 3 sd to
-            mean + 3 sd, so that a tanh output reaches nearly all values) or 'dtype' (the whole
-            range of an integer dtype; floats have none and get 'minmax'). Booleans always range
-            from 0 to 1.
-        layout : Layout
-        percentiles : pair of float
-            Used by 'percentile'; where the two are equal, as for a few bright spots on a constant
-            ground, minimum and maximum are used.
-        what : str
-            What the images are called in errors.
-
-        Raises
-        ------
-        InputError
-            If dtypes or channel counts differ, or a channel is constant or has no finite value.
-        ConfigError
-            If the method is unknown.
+        Methods: 'percentile' (robust against hot pixels; minimum and maximum where the two are
+        equal), 'minmax', 'meanstd' (mean - 3 sd to mean + 3 sd, so that a tanh output reaches
+        nearly all values) or 'dtype' (the whole range of an integer dtype; 'minmax' for floats).
+        Booleans always range from 0 to 1. NaN and Inf never count.
         """
         images = list(blocks)
         masks = [None] * len(images) if valid is None else list(valid)
@@ -135,27 +95,11 @@ class ImageCodec:
         return cls(method, dtype.name, low, high, layout)
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Map an image to planes.
-
-        Parameters
-        ----------
-        raw : array (C, H, W)
-            In any dtype, in the unit of the training images.
-
-        Returns
-        -------
-        float32 array (C, H, W)
-            About [-1, 1]; 0 where the image is NaN or infinite.
-
-        Raises
-        ------
-        InputError
-            If the number of channels differs from the training images'.
-        """
+        """Map an image (C, H, W) to planes, about in [-1, 1]; 0 where it is not finite."""
         if raw.shape[0] != self.channels:
             raise InputError(
-                f"The image has {raw.shape[0]} channels, the training images had {self.channels}; "
-                "give the same channels in the same order."
+                f"The image has {plural(raw.shape[0], 'channel')}, the training images had "
+                f"{self.channels}; give the same channels in the same order."
             )
         low, scale = self._columns()
         if _is_narrow(raw.dtype):
@@ -174,19 +118,10 @@ class ImageCodec:
         return wide.astype(np.float32)
 
     def decode(self, planes: NDArray[Any], output: Output = "target") -> NDArray[Any]:
-        """Map planes back to an image.
+        """Map planes (..., C, H, W) back to images (..., C, H, W).
 
-        Parameters
-        ----------
-        planes : array (..., C, H, W)
-        output : {'target', 'float'}
-            'target' answers in the training images' dtype: rounded, clipped to what it holds.
-            'float' keeps all values: float32, or float64 for integers of 32 bits and more and for
-            float64.
-
-        Returns
-        -------
-        array (..., C, H, W)
+        'target' answers in the images' dtype, rounded and clipped. 'float' keeps all values:
+        float32, or float64 for integers of 32 bits and more and for float64.
         """
         low, scale = self._columns()
         dtype = np.dtype(self.dtype)
@@ -198,49 +133,7 @@ class ImageCodec:
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round and clip values in the image's unit to what its dtype holds."""
-        dtype = np.dtype(self.dtype)
-        if dtype.kind == "b":
-            return values >= 0.5
-        if dtype.kind == "f":
-            limits = np.finfo(dtype)
-            return np.clip(values, limits.min, limits.max).astype(dtype)
-        return np.clip(np.rint(values), *_integer_limits(dtype)).astype(dtype)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the codec as JSON values; floats survive exactly."""
-        marks = {name: True for name in ("assumed", "gray") if getattr(self, name)}
-        return marks | {
-            "kind": self.kind,
-            "method": self.method,
-            "dtype": self.dtype,
-            "low": list(self.low),
-            "high": list(self.high),
-            "channel_axis": self.layout.channel_axis,
-            "rgb": self.layout.rgb,
-        }
-
-    @classmethod
-    def from_dict(cls, parts: dict[str, Any]) -> ImageCodec:
-        """Build a codec from what `to_dict` returned.
-
-        Raises
-        ------
-        FileError
-            If parts are missing or make no sense.
-        """
-        try:
-            low, high = (tuple(float(v) for v in parts[key]) for key in ("low", "high"))
-            dtype = np.dtype(parts["dtype"])
-            axis = parts["channel_axis"]
-            layout = Layout(None if axis is None else operator.index(axis), bool(parts["rgb"]))
-            known = parts["method"] in METHODS and dtype.kind in "biuf"
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"The normalisation in the file is damaged: {error}.") from error
-        rising = len(low) == len(high) and all(map(operator.lt, low, high))
-        if not (known and rising):
-            raise FileError("The normalisation in the file is damaged: its values make no sense.")
-        marks = {name: bool(parts.get(name)) for name in ("assumed", "gray")}
-        return cls(parts["method"], dtype.name, low, high, layout, **marks)
+        return round_to(values, np.dtype(self.dtype))
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         low = np.array(self.low).reshape(-1, 1, 1)
@@ -252,26 +145,78 @@ Codec: TypeAlias = ImageCodec | ClassCodec | InstanceCodec
 # Of models that make images without a source: no channel becomes no plane.
 NO_SOURCE = ImageCodec("dtype", "uint8", (), (), Layout())
 
+_CODECS: Mapping[str, type[Codec]] = {
+    "image": ImageCodec,
+    "classes": ClassCodec,
+    "instances": InstanceCodec,
+}
 
-def codec_from_dict(parts: dict[str, Any]) -> Codec:
-    """Build the codec whose `to_dict` returned `parts`, whatever its kind.
 
-    Raises
-    ------
-    FileError
-        If the kind is unknown or the parts are damaged.
+def codec_from_dict(parts: Mapping[str, Any]) -> Codec:
+    """Build the codec whose `to_dict` returned `parts`, whatever its kind."""
+    kind = str(parts.get("kind"))
+    if kind not in _CODECS:
+        raise FileError(
+            f"The file holds a codec of kind {kind!r}, which this version does not know; "
+            "update napari-pix2pix."
+        )
+    layout = {name: parts.get(name, "missing") for name in ("channel_axis", "rgb")}
+    whole = {**parts, "layout": layout}
+    return read_parts(_CODECS[kind], whole, f"The {kind} codec in the file is")
+
+
+def range_of_dtype(dtype: np.dtype[Any], channels: int, layout: Layout) -> ImageCodec:
+    """Map all values that an integer dtype, or a boolean, can hold to [-1, 1]."""
+    ends = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = ((float(end),) * channels for end in ends)
+    return ImageCodec("dtype", dtype.name, low, high, layout)
+
+
+def codec_for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
+    """Return the codec for images of a dtype: the dtype's range where the codec's is assumed.
+
+    Floats have no range to assume, so that the codec stays as it is.
     """
-    kind = parts.get("kind")
-    if kind == "image":
-        return ImageCodec.from_dict(parts)
-    if kind == "classes":
-        return ClassCodec.from_dict(parts)
-    if kind == "instances":
-        return InstanceCodec.from_dict(parts)
-    raise FileError(
-        f"The file holds a codec of kind {kind!r}, which this version does not know; "
-        "update napari-pix2pix."
+    if not isinstance(codec, ImageCodec) or not codec.assumed or dtype.kind not in "biu":
+        return codec
+    return replace(range_of_dtype(dtype, codec.channels, codec.layout), gray=codec.gray)
+
+
+def codecs_for_dtypes(
+    source: Codec, target: Codec, given: np.dtype[Any], wanted: np.dtype[Any] | None = None
+) -> tuple[Codec, Codec]:
+    """Return a model's codecs for sources of dtype `given` and targets of dtype `wanted`.
+
+    By default targets have the sources' dtype, if that is an integer.
+    """
+    if wanted is None and given.kind in "iu":
+        wanted = given
+    return (
+        codec_for_dtype(source, given),
+        target if wanted is None else codec_for_dtype(target, wanted),
     )
+
+
+def takes_gray(codec: Codec) -> bool:
+    """Say whether a model reads an image of one channel as three equal ones."""
+    return isinstance(codec, ImageCodec) and codec.gray
+
+
+def picture(planes: NDArray[Any], codec: Codec) -> NDArray[np.uint8]:
+    """Turn planes (P, h, w) into a picture for people (h, w, 3).
+
+    Of several channels that are not RGB the first is shown. Labels get colours, 0 is black.
+    """
+    if codec.kind == "image":
+        kept = planes[:3] if len(planes) >= 3 and codec.layout.rgb else planes[:1]
+        shown = np.clip((kept + 1) * 127.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(
+            np.broadcast_to(shown.transpose(1, 2, 0), (*shown.shape[1:], 3))
+        )
+    labels = codec.decode(planes)[0].astype(np.int64)
+    colours = np.random.default_rng(0).integers(70, 256, (256, 3)).astype(np.uint8)
+    colours[0] = 0
+    return colours[np.where(labels == 0, 0, labels % 255 + 1)]
 
 
 def _is_narrow(dtype: np.dtype[Any]) -> bool:
@@ -279,8 +224,17 @@ def _is_narrow(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biu" and dtype.itemsize <= 2
 
 
-def _integer_limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the outermost float64 values that the dtype holds; its maximum may round up."""
+def round_to(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Round and clip values to what a dtype holds."""
+    if dtype.kind == "f":
+        finite = np.finfo(dtype)
+        return np.clip(values, finite.min, finite.max).astype(dtype)
+    if values.dtype == dtype:
+        return values
+    if dtype.kind == "b":
+        return values >= 0.5
     limits = np.iinfo(dtype)
-    low, high = float(limits.min), float(limits.max)
-    return low, high if int(high) <= limits.max else float(np.nextafter(high, 0))
+    # The largest integers of 64 bits round up to a float64 that the dtype does not hold.
+    high = float(limits.max)
+    high = high if int(high) <= limits.max else float(np.nextafter(high, 0))
+    return np.clip(np.rint(values), float(limits.min), high).astype(dtype)

@@ -1,184 +1,118 @@
-"""From what a user passes to a list of pairs, or to a source for a trained model."""
+"""Opens images for a trained model, and says when they are unlike the training images."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from numbers import Number
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.data.gray import GrayAsRGB
-from napari_pix2pix.data.label_codec import listed
-from napari_pix2pix.data.layouts import Layout, counted_channels
-from napari_pix2pix.data.lazy_image import ImageWithContext, LazyImage, as_lazy_image
-from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.data.codec_base import listed
+from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_for_dtype, takes_gray
+from napari_pix2pix.data.intensities import Intensities, sample_windows
+from napari_pix2pix.data.kinds import infer_kind
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_image import GrayAsRGB, ImageWithContext, LazyImage, as_lazy_image
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.errors import InputError, plural, rounded
 
 _STRIP = 256  # rows
-
-
-def make_pairs(
-    source: Any,
-    target: Any,
-    *,
-    condition: Hashable | Sequence[Hashable] = None,
-    mask: Any = None,
-    channel_axis: int | None = None,
-) -> list[Pair]:
-    """Pair sources with targets in their order.
-
-    Parameters
-    ----------
-    source, target : array_like or list of array_like
-        One image each, or lists of the same length; a tuple is one image's channels. A source of
-        None is none for any target.
-    condition : hashable or list of hashable, optional
-        One for all pairs, or one for each.
-    mask : array_like or list, optional
-        The same.
-    channel_axis : int, optional
-        As in `Pair`.
-
-    Raises
-    ------
-    InputError
-        When a list is empty or the lists differ in length.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> image = np.zeros((8, 8))
-    >>> [pair.condition for pair in make_pairs([image, image], [image, image], condition="GFP")]
-    ['GFP', 'GFP']
-    """
-    targets = _listed(target, "target")
-    sources = [None] * len(targets) if source is None else _listed(source, "source")
-    count = len(sources)
-    if not count or len(targets) != count:
-        raise InputError(
-            f"There are {count} sources and {len(targets)} targets: give as many of one as of the "
-            "other, at least one; channels of one image are a tuple, or have a channel_axis."
-        )
-    conditions = _one_each(condition, count, "conditions")
-    masks = _one_each(mask, count, "masks")
-    return [
-        Pair(
-            sources[i],
-            targets[i],
-            condition=conditions[i],
-            mask=masks[i],
-            channel_axis=channel_axis,
-            name=f"pair {i + 1}" if count > 1 else "",
-        )
-        for i in range(count)
-    ]
+# A larger share of an image outside the training's intensities is reported.
+_OUTSIDE = 0.1
+# Where a range is assumed, an image that fills a smaller part of it is reported.
+_NARROW = 1 / 8
+# Images that are nearer to the sources than this, in widths of their range, are no targets.
+_APART = 0.1
 
 
 def open_source_image(
     image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
 ) -> LazyImage:
-    """Open an image that a model is to translate.
+    """Open an image for a model whose training sources had a layout and a number of channels.
 
-    Parameters
-    ----------
-    image : array_like, tuple of arrays or Planes
-        The image; planes are taken as they are.
-    layout : Layout
-        Where the sources of the training had their channels.
-    channels : int
-        How many they had, those of neighbouring planes included.
-    z_context : int
-        Neighbouring planes on each side.
-    gray : bool
-        Whether one channel is taken for three equal ones.
-
-    Raises
-    ------
-    InputError
-        When it is no image, or lacks the channels.
+    `channels` includes those of the `z_context` neighbours on each side. `gray` reads one channel
+    as three equal ones. A `LazyImage` is taken as it is.
     """
     shape = tuple(getattr(image, "shape", ()))
     if isinstance(image, LazyImage) or layout.channel_axis is None:
         has_axis = True
     else:
         has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
-    if shape and len(shape) > 1 and not has_axis and not gray:
+    if len(shape) > 1 and not has_axis and not gray:
+        trained = plural(channels // (2 * z_context + 1), "channel")
         raise InputError(
-            f"The model was trained on {'RGB ' if layout.rgb else ''}images of "
-            f"{counted_channels(channels // (2 * z_context + 1))}, got one of shape {shape}: give "
-            "the same channels on the same axis."
+            f"The model was trained on {'RGB ' if layout.rgb else ''}images of {trained}, got one "
+            f"of shape {shape}: give the same channels on the same axis."
         )
     like = Layout() if gray and shape and not has_axis else layout
-    planes = as_lazy_image(image, like=like, what="image")
-    planes = GrayAsRGB(planes) if gray and planes.channels == 1 else planes
-    planes = ImageWithContext(planes, z_context) if z_context else planes
-    check_channels(planes, channels, z_context)
-    return planes
+    opened = as_lazy_image(image, like=like, what="image")
+    opened = GrayAsRGB(opened) if gray and opened.channels == 1 else opened
+    opened = ImageWithContext(opened, z_context) if z_context else opened
+    check_channels(opened, channels, z_context)
+    return opened
 
 
-def check_finite(planes: LazyImage) -> None:
-    """Refuse an image without a pixel that is neither NaN nor infinite; reads until the first."""
-    if not _any_finite(planes):
+def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
+    """Open an image that a model with this source codec is to translate."""
+    layout, channels = codec.layout, codec.channels
+    return open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
+
+
+def as_taken(opened: OpenPair, codec: Codec) -> OpenPair:
+    """Return a pair with its source as a model reads it: gray as RGB, if the model does so."""
+    if not takes_gray(codec) or opened.source.channels != 1:
+        return opened
+    return replace(opened, source=GrayAsRGB(opened.source))
+
+
+def check_channels(image: LazyImage, channels: int, z_context: int = 0) -> None:
+    """Refuse a source with another number of channels than the training sources."""
+    if image.channels != channels:
+        frames = 2 * z_context + 1
+        raise InputError(
+            f"The model was trained on images of {plural(channels // frames, 'channel')}, got "
+            f"{image.channels // frames}: give the same channels."
+        )
+
+
+def check_finite(image: LazyImage) -> None:
+    """Refuse an image without any finite pixel; reads strips of rows until the first one."""
+    if image.dtype.kind == "f" and not any(
+        np.isfinite(image.read(frame, slice(top, top + _STRIP), slice(0, image.width))).any()
+        for frame in range(image.frames)
+        for top in range(0, image.height, _STRIP)
+    ):
         raise InputError("The image has no finite pixel, so there is nothing to translate.")
 
 
-def check_channels(planes: LazyImage, channels: int, z_context: int = 0) -> None:
-    """Refuse a source whose channels are not as many as those of the training."""
-    if planes.channels != channels:
-        neighbours = 2 * z_context + 1
-        raise InputError(
-            f"The model was trained on images of {counted_channels(channels // neighbours)}, got "
-            f"{planes.channels // neighbours}: give the same channels."
-        )
-
-
 def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
-    """Say that an image's dtype lets expect intensities that a model was not trained on.
+    """Say that a source's dtype differs from the training's in kind or size of integer; else "".
 
-    Parameters
-    ----------
-    codec : Codec
-        Of the model's sources.
-    given : numpy.dtype
-        The image's.
-
-    Returns
-    -------
-    str
-        A sentence when the kind of number differs from that of the training, or the size of an
-        integer, or has no range that could be assumed; empty otherwise.
+    Where the codec's range is assumed, only floats are reported: they have no range to assume.
     """
     if isinstance(codec, ImageCodec) and codec.assumed:
         if given.kind in "biu":
             return ""
         return (
-            f"The model's file says nothing of intensities, and {given} has no range to take for "
-            f"-1 to 1: {codec.low[0]:.0f} to {codec.high[0]:.0f} is taken. Give integers, whose "
-            "whole range is taken, or values in this range."
+            f"The model file holds no intensity range, and {given} has none: values from "
+            f"{codec.low[0]:.0f} to {codec.high[0]:.0f} are expected. Give such values, or "
+            "integers, whose whole range is used."
         )
     trained = np.dtype(codec.dtype)
     other_size = trained.kind in "iu" and trained.itemsize != given.itemsize
     if codec.kind != "image" or (trained.kind == given.kind and not other_size):
         return ""
     return (
-        f"The model was trained on {trained} images, got {given}: what an intensity means "
-        f"belongs to the model, so give {trained} images in the range of the training's."
+        f"The model was trained on {trained} images, got {given}: give {trained} images in the "
+        "range of the training images."
     )
 
 
 def has_invalid_pixels(codec: Codec, window: NDArray[Any]) -> bool:
-    """Say whether pixels of a window (C, h, w) are not finite, or of a class without a plane.
-
-    Parameters
-    ----------
-    codec : Codec
-        Of the model's sources.
-    window : array (C, h, w)
-    """
+    """Say whether pixels of a source's window (C, h, w) are not finite, or of an unknown class."""
     if isinstance(codec, ClassCodec):
         return not codec.known(window).all()
     return window.dtype.kind == "f" and not np.isfinite(window).all()
@@ -189,34 +123,93 @@ def invalid_pixels_note(codec: Codec) -> str:
     pixels = "are NaN or infinite"
     if isinstance(codec, ClassCodec):
         pixels = f"hold none of the classes trained on ({listed(codec.values)})"
-    return (
-        f"The image has pixels that {pixels}: what is translated there and around them means "
-        "little."
-    )
+    return f"The image has pixels that {pixels}: predictions at and around them are unreliable."
 
 
-def _any_finite(planes: LazyImage) -> bool:
-    """Look for a pixel that is neither NaN nor infinite, some rows at a time."""
-    return planes.dtype.kind != "f" or any(
-        np.isfinite(planes.read(frame, slice(top, top + _STRIP), slice(0, planes.width))).any()
-        for frame in range(planes.frames)
-        for top in range(0, planes.height, _STRIP)
-    )
+def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:
+    """Read the intensities of the training's sources and targets; None in files without them."""
+    parts = header.get("intensities")
+    if parts is None:
+        return None
+    return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
 
 
-def _listed(value: Any, what: str) -> list[Any]:
-    if isinstance(value, list) and any(isinstance(one, list | Number) for one in value):
-        raise InputError(
-            f"The {what} is a list of lists or numbers, and a list holds an image in each place: "
-            "give an array, for example with numpy.asarray."
+def check_input(
+    image: LazyImage, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
+) -> str:
+    """Say that an image looks like a target, or has other intensities than the sources; else "".
+
+    `known` are the intensities of the training's sources and targets, None where the file lacks
+    them; then the image is reported if it fills less than an eighth of the assumed range. Some
+    windows of the image are read.
+    """
+    if source.kind != "image" or image.dtype.kind == "b":
+        return ""
+    if known is None:
+        return _check_assumed_range(image, source)
+    windows = sample_windows(image)
+    return _check_swapped(windows, target, known) or _check_outside(windows, known[0])
+
+
+def _check_swapped(
+    windows: Sequence[NDArray[Any]], target: Codec, known: tuple[Intensities, Intensities]
+) -> str:
+    """Report an image nearer to the targets, and farther from the sources than any of those."""
+    sources, targets = known
+    if target.kind != "image":
+        if len(windows[0]) > 1 or infer_kind(windows) == "image":
+            return ""
+        return (
+            "The image looks like labels, as the training targets were, and not like the sources: "
+            "check that source and target were not swapped."
         )
-    return value if isinstance(value, list) else [value]
+    if len(sources.quantiles) != len(targets.quantiles):
+        return ""
+    image = Intensities.measure(windows)
+    distance = image.distance(sources)
+    usual = max(sources.spread, _APART * sources.width)
+    if distance <= usual or not 2 * image.distance(targets) < distance:
+        return ""
+    return (
+        f"The image looks like the training targets (median {image.median(0):.5g}, targets "
+        f"{targets.median(0):.5g}) and not like the sources ({sources.median(0):.5g}): check that "
+        "source and target were not swapped."
+    )
 
 
-def _one_each(value: Any, count: int, what: str) -> list[Any]:
-    """One value for all pairs, or a list of one for each."""
-    if not isinstance(value, list):
-        return [value] * count
-    if len(value) != count:
-        raise InputError(f"There are {len(value)} {what} for {count} pairs: give one for each.")
-    return value
+def _check_assumed_range(image: LazyImage, source: Codec) -> str:
+    """Report an image of many bits that has few gray levels, where the range is assumed."""
+    codec = codec_for_dtype(source, image.dtype)
+    if codec == source or image.dtype.itemsize == 1:
+        return ""
+    assert isinstance(codec, ImageCodec)
+    quantiles = [q for q in Intensities.measure(sample_windows(image)).quantiles if q]
+    low, high = min(q[0] for q in quantiles), max(q[-1] for q in quantiles)
+    share = (high - low) / codec.data_range[0]
+    if share >= _NARROW:
+        return ""
+    return (
+        f"The model file holds no intensity range, so the whole range of {codec.dtype}, "
+        f"{codec.low[0]:.0f} to {codec.high[0]:.0f}, is used. The image fills only "
+        f"{rounded(100 * share)} % of it ({low:.5g} to {high:.5g}): scale it like the training "
+        "images."
+    )
+
+
+def _check_outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
+    """Report an image of which a tenth of a channel's values lie outside the sources' range."""
+    share, channel = sources.outside(windows)
+    if share <= _OUTSIDE:
+        return ""
+    low, high = sources.range(channel)
+    image = Intensities.measure(windows)
+    darkest, brightest = image.quantiles[channel][0], image.quantiles[channel][-1]
+    is_darker = low - darkest > brightest - high
+    far = "far " if share > 0.5 else ""
+    where = f"Channel {channel} of the image" if len(sources.quantiles) > 1 else "The image"
+    return (
+        f"{where} is {far}{'darker' if is_darker else 'brighter'} than the training images "
+        f"(median {image.median(channel):.5g}, training {sources.median(channel):.5g}): "
+        f"{100 * share:.0f} % of it lies outside their range of about {low:.5g} to {high:.5g}, and "
+        f"it reaches {darkest if is_darker else brightest:.5g}. Bring it into that range."
+    )

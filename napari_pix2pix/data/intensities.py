@@ -1,78 +1,74 @@
-"""What intensities a set of images has, and how another image differs from it."""
+"""Intensities of images: ranges, quantiles, how another image differs, and saturation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.codec_base import check_alike, read_parts
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import ConfigError, InputError, rounded
 
+Method = Literal["percentile", "minmax", "meanstd", "dtype"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Quantiles: TypeAlias = tuple[tuple[float, ...], ...]
+Masks: TypeAlias = Sequence[NDArray[np.bool_] | None]
 
 LEVELS = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
-# The range is that from the first to the last level, and a tenth of it more on both sides.
+# The expected range goes from the first to the last level, and a tenth of it further on both sides.
 _MARGIN = 0.1
 # Values that are sorted in each channel: of all images, and of each of some alone.
 _MOST_VALUES = 2**18
 _MOST_IMAGES, _FEW_VALUES = 64, 2**12
+# A percentile of a million values is known well enough; all of 256 blocks would take seconds.
+_MOST_RANGE_VALUES = 1_000_000
+# Levels that float32 planes tell apart within a range.
+_FLOAT32_LEVELS = 2**24
+# Saturation is reported for a larger share of pixels at the highest value, if that is a plateau:
+# it has so many times the pixels of any of the next levels.
+_SATURATED, _PLATEAU, _NEXT = 0.01, 2, 8
+# Fewer levels are labels, or light so dim that it is counted: their highest level is no plateau.
+_FEWEST_LEVELS = 16
+_MOST_PLATEAU_VALUES = 2**20
 
 
 @dataclass(frozen=True)
 class Intensities:
-    """Quantiles of each channel's finite values.
+    """Quantiles of each channel's finite values at `LEVELS`; empty where no value is known.
 
-    Attributes
-    ----------
-    dtype : str
-    quantiles : tuple of tuple of float
-        For each channel the values at `LEVELS`; empty where no value is known.
-    spread : float
-        Largest `distance` of one image of the sample from all, in the images' unit.
-
-    Examples
-    --------
-    >>> ramp = np.arange(1000.0).reshape(1, 20, 50)
-    >>> known = Intensities.measure([ramp])
-    >>> [round(value) for value in known.quantiles[0]]
-    [1, 10, 100, 250, 500, 749, 899, 989, 998]
-    >>> known.outside([2 * ramp])
-    (0.451, 0)
+    `spread` is the largest `distance` of one image of the sample from all, in the images' unit.
     """
 
     dtype: str
     quantiles: Quantiles
     spread: float
 
+    def __post_init__(self) -> None:
+        np.dtype(self.dtype)
+        if any(len(channel) not in (0, len(LEVELS)) for channel in self.quantiles):
+            raise ValueError("the number of quantiles is wrong")
+
     @classmethod
     def measure(
         cls, images: Sequence[NDArray[Any]], valid: Sequence[NDArray[np.bool_]] | None = None
     ) -> Intensities:
-        """Measure a sample.
-
-        Parameters
-        ----------
-        images : sequence of arrays (C, h, w)
-        valid : sequence of bool arrays (1 or C, h, w), optional
-            The pixels that count.
-        """
-        masks = [None] * len(images) if valid is None else list(valid)
+        """Measure images (C, h, w), inside masks (1 or C, h, w)."""
+        masks: Masks = valid or [None] * len(images)
         together = _quantiles(images, masks, _MOST_VALUES)
         step = -(-len(images) // _MOST_IMAGES)
-        alone = [
-            _quantiles([image], [mask], _FEW_VALUES)
+        distances = [
+            _distance(_quantiles([image], [mask], _FEW_VALUES), together)
             for image, mask in zip(images[::step], masks[::step], strict=True)
         ]
-        apart = [_distance(one, together) for one in alone]
-        spread = max((distance for distance in apart if np.isfinite(distance)), default=0.0)
+        spread = max((distance for distance in distances if np.isfinite(distance)), default=0.0)
         return cls(images[0].dtype.name, together, spread)
 
     def range(self, channel: int) -> tuple[float, float]:
-        """Return what a channel's values lie in, with some margin."""
+        """Return the expected range of a channel, with some margin."""
         low, high = self.quantiles[channel][0], self.quantiles[channel][-1]
         return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
 
@@ -87,19 +83,14 @@ class Intensities:
         return known[LEVELS.index(0.5)] if known else float("nan")
 
     def outside(self, images: Sequence[NDArray[Any]]) -> tuple[float, int]:
-        """Return the largest share of a channel's values outside its range, and which channel.
-
-        Parameters
-        ----------
-        images : sequence of arrays (C, h, w)
-        """
+        """Return the largest share of a channel's values outside its range, and the channel."""
         worst = 0.0, 0
         for channel, known in enumerate(self.quantiles):
             values = _values(images, [None] * len(images), channel, _MOST_VALUES)
             if known and values.size:
                 low, high = self.range(channel)
                 share = round(float(((values < low) | (values > high)).mean()), 3)
-                worst = max(worst, (share, channel), key=lambda one: one[0])
+                worst = max(worst, (share, channel), key=lambda pair: pair[0])
         return worst
 
     def distance(self, other: Intensities) -> float:
@@ -107,86 +98,166 @@ class Intensities:
         return _distance(self.quantiles, other.quantiles)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
-        quantiles = [list(channel) for channel in self.quantiles]
-        return {"dtype": self.dtype, "quantiles": quantiles, "spread": self.spread}
+        """Return the fields as JSON values."""
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, parts: dict[str, Any]) -> Intensities:
-        """Build the intensities whose `to_dict` returned ``parts``.
-
-        Raises
-        ------
-        FileError
-            If they are damaged.
-        """
-        try:
-            dtype = np.dtype(parts["dtype"]).name
-            quantiles = tuple(tuple(map(float, channel)) for channel in parts["quantiles"])
-            spread = float(parts["spread"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"The intensities in the file are damaged: {error}.") from error
-        if any(len(channel) not in (0, len(LEVELS)) for channel in quantiles):
-            raise FileError("The intensities in the file are damaged: their number is wrong.")
-        return cls(dtype, quantiles, spread)
+    def from_dict(cls, parts: Mapping[str, Any]) -> Intensities:
+        """Build the intensities whose `to_dict` returned `parts`."""
+        return read_parts(cls, parts, "The intensities in the file are")
 
 
 def sample_windows(
-    planes: LazyImage, *, most: int = 16, side: int = 128, seed: int = 0
+    image: LazyImage, *, most: int = 16, side: int = 128, seed: int = 0
 ) -> list[NDArray[Any]]:
-    """Read a few windows of an image: a seeded choice from its grid, all of a small one.
-
-    Parameters
-    ----------
-    planes : Planes
-    most, side : int
-        Number of windows and their largest side, in pixels.
-    seed : int
-
-    Returns
-    -------
-    list of arrays (C, h, w)
-    """
-    grid = planes.frames, -(-planes.height // side), -(-planes.width // side)
+    """Read a seeded choice of windows (C, h, w) of an image, all of a small one."""
+    grid = image.frames, -(-image.height // side), -(-image.width // side)
     total = int(np.prod(grid, dtype=np.int64))
     chosen = np.random.default_rng(seed).choice(total, min(most, total), replace=False)
     windows = []
     for frame, i, j in zip(*np.unravel_index(np.sort(chosen), grid), strict=True):
         rows = slice(int(i) * side, (int(i) + 1) * side)
         columns = slice(int(j) * side, (int(j) + 1) * side)
-        windows.append(planes.read(int(frame), rows, columns))
+        windows.append(image.read(int(frame), rows, columns))
     return windows
 
 
-def _quantiles(
-    images: Sequence[NDArray[Any]], masks: Sequence[NDArray[np.bool_] | None], most: int
-) -> Quantiles:
-    found = []
+def measure_ranges(
+    images: Sequence[NDArray[Any]],
+    masks: Masks,
+    *,
+    method: Method,
+    percentiles: tuple[float, float],
+    what: str,
+) -> tuple[np.dtype[Any], tuple[float, ...], tuple[float, ...]]:
+    """Measure dtype, and low < high of each channel, for `ImageCodec.fit`; see there."""
+    if method not in METHODS:
+        raise ConfigError(f"Normalisation {method!r} is unknown; choose one of {METHODS}.")
+    remedy = "one normalisation can't serve both, so convert all images to one dtype and range"
+    dtype = check_alike(images, what, remedy)
+    ranges = []
     for channel in range(len(images[0])):
-        values = _values(images, masks, channel, most)
-        known = np.quantile(values, LEVELS) if values.size else np.empty(0)
-        found.append(tuple(float(value) for value in known))
-    return tuple(found)
+        values = _finite_values(images, masks, channel, step=1)
+        _check_values(values, channel, what)
+        ranges.append(_measure_range(values, method, dtype, percentiles))
+    return dtype, tuple(low for low, _ in ranges), tuple(high for _, high in ranges)
 
 
-def _distance(one: Quantiles, other: Quantiles) -> float:
-    apart = [np.abs(np.subtract(a, b)).mean() for a, b in zip(one, other, strict=True) if a and b]
-    return float(np.mean(apart)) if apart else float("inf")
+def saturation_note(
+    images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
+) -> str:
+    """Say which channels of images (C, h, w) are saturated inside masks (1 or C, h, w); else "".
+
+    A channel is saturated if more than 1 % of its finite values are the highest one, and that is a
+    plateau: twice as many as at any of the eight levels below. Dark grounds, with many values at
+    the lowest level, don't count.
+    """
+    plateaus: dict[int, tuple[float, float]] = {}
+    for channel in range(len(images[0])):
+        plateau = _find_plateau(images, valid or [None] * len(images), channel)
+        if plateau:
+            plateaus[channel] = plateau
+    if not plateaus:
+        return ""
+    share, top = max(plateaus.values())
+    numbers = ", ".join(map(str, plateaus))
+    channels = f"channel {numbers}" if len(plateaus) == 1 else f"each of channels {numbers}"
+    where = f"the {what}" if len(images[0]) == 1 else f"{channels} of the {what}"
+    most = "Up to " if len(plateaus) > 1 else ""
+    return (
+        f"{most}{rounded(100 * share)} % of {where}'s values are {top:g}, the highest: saturated, "
+        "so what is brighter can't be told apart there."
+    )
+
+
+def _find_plateau(
+    images: Sequence[NDArray[Any]], masks: Masks, channel: int
+) -> tuple[float, float] | None:
+    """Return the share of values at the highest, and that value, if it is a plateau."""
+    values = _values(images, masks, channel, _MOST_PLATEAU_VALUES)
+    levels, counts = np.unique(values, return_counts=True)
+    if len(levels) < _FEWEST_LEVELS:
+        return None
+    share = counts[-1] / counts.sum()
+    if share <= _SATURATED or counts[-1] < _PLATEAU * counts[-1 - _NEXT : -1].max():
+        return None
+    return float(share), float(levels[-1])
+
+
+def _quantiles(images: Sequence[NDArray[Any]], masks: Masks, most: int) -> Quantiles:
+    channels = [_values(images, masks, channel, most) for channel in range(len(images[0]))]
+    return tuple(
+        tuple(np.quantile(values, LEVELS).tolist()) if values.size else () for values in channels
+    )
+
+
+def _distance(first: Quantiles, second: Quantiles) -> float:
+    channels = zip(first, second, strict=True)
+    distances = [np.abs(np.subtract(a, b)).mean() for a, b in channels if a and b]
+    return float(np.mean(distances)) if distances else float("inf")
 
 
 def _values(
-    images: Sequence[NDArray[Any]],
-    masks: Sequence[NDArray[np.bool_] | None],
-    channel: int,
-    most: int,
+    images: Sequence[NDArray[Any]], masks: Masks, channel: int, most: int
 ) -> NDArray[np.float64]:
-    """Return some of a channel's finite values, evenly picked."""
+    """Return about `most` of a channel's finite values, evenly picked."""
     step = max(1, -(-sum(image[channel].size for image in images) // most))
+    return _finite_values(images, masks, channel, step).astype(np.float64)
+
+
+def _finite_values(
+    images: Sequence[NDArray[Any]], masks: Masks, channel: int, step: int
+) -> NDArray[Any]:
+    """Return every step-th value of a channel that is finite and inside the mask."""
     parts = []
     for image, mask in zip(images, masks, strict=True):
         values = image[channel].ravel()[::step]
-        keep = np.isfinite(values)
+        keep = np.isfinite(values) if values.dtype.kind == "f" else None
         if mask is not None:
-            keep &= mask[channel % len(mask)].ravel()[::step]
-        parts.append(values[keep])
-    return np.concatenate(parts).astype(np.float64)
+            inside = mask[channel % len(mask)].ravel()[::step]
+            keep = inside if keep is None else keep & inside
+        parts.append(values if keep is None else values[keep])
+    return np.concatenate(parts)
+
+
+def _check_values(values: NDArray[Any], channel: int, what: str) -> None:
+    if not values.size:
+        raise InputError(
+            f"Channel {channel} of the {what} has no finite pixel inside the mask; "
+            "leave that channel out."
+        )
+    if values.min() == values.max():
+        raise InputError(
+            f"Channel {channel} of the {what} is constant ({values.min()}) in the whole sample; "
+            "there is nothing to learn from it, so leave it out."
+        )
+    if values.dtype.kind in "iu":
+        low, high = int(values.min()), int(values.max())
+        step = float(np.spacing(float(max(abs(low), abs(high)))))
+        if step > max(1, (high - low) / _FLOAT32_LEVELS):
+            raise InputError(
+                f"Channel {channel} of the {what} has integers from {low} to {high}, so large that "
+                f"numbers less than {step:g} apart become the same: subtract an offset."
+            )
+
+
+def _measure_range(
+    values: NDArray[Any],
+    method: Method,
+    dtype: np.dtype[Any],
+    percentiles: tuple[float, float],
+) -> tuple[float, float]:
+    """Return the values of one channel that become -1 and +1."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if method == "dtype" and dtype.kind != "f":
+        return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    if method == "meanstd":
+        mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        return mean - 3 * sd, mean + 3 * sd
+    if method == "percentile":
+        step = -(-values.size // _MOST_RANGE_VALUES)
+        low, high = np.percentile(values[::step].astype(np.float64), percentiles)
+        if low < high:
+            return float(low), float(high)
+    return float(values.min()), float(values.max())

@@ -1,4 +1,4 @@
-"""Told apart by their values: images, class maps and instance maps."""
+"""Tells images, class maps and instance maps apart by their values."""
 
 from __future__ import annotations
 
@@ -9,50 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["image", "classes", "instances"]
+Side = Literal["source", "target"]
 
 # Measured on nuclei images and their labels, photographs, and simulated fluorescence that is dim,
 # saturated or mostly black: images reach 0.18 (0.52 when enlarged twice), labels start at 0.84.
 _COMPACT = 0.6
-# Up to this many values, neighbouring ones say nothing: classes 1, 2, 3 may well be nested. With
-# more, an image without noise still steps from each grey level to the next; labels do not.
+# An image without noise steps from each gray level to the next, labels do not. Up to this many
+# values that is no evidence, since classes 1, 2, 3 may well be nested.
 _FEW_VALUES = 8
 _UNIT_STEPS = 0.75
-# Classes come back in many regions each, instances in one; more classes than this are grey levels.
+# Classes occur in many regions each, instances in one. More classes than this are gray levels.
 _REGIONS_PER_INSTANCE = 1.3
 _MOST_CLASSES = 64
-# One image alone is said to be of another kind than its set only where there is little doubt:
-# instances from so many values on, classes from so many regions a value, an image from more
-# values than classes may have.
+# One image is reported to be of another kind than its set only if that is sure: instances from so
+# many values on, classes from so many regions a value, an image from more values than classes have.
 _SURE_INSTANCES = 8
 _SURE_CLASSES = 2.0
 
 
 def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
-    """Say whether an array holds intensities, classes or instances.
+    """Infer whether an array (..., H, W) of one channel holds intensities, classes or instances.
 
-    Parameters
-    ----------
-    values : array (..., H, W) or sequence of such arrays
-        One channel. Leading axes are frames; several arrays are windows of one set and are judged
-        together, so that small ones don't decide alone.
-
-    Returns
-    -------
-    {'image', 'classes', 'instances'}
-        Labels are integers in large constant regions: the median value (0 is background and has
-        no say, so that black grounds and saturation don't count) has at least 0.6 of its pixels'
-        neighbours in common with itself. Instances have about one region a value; two values
-        beside the background could be either and count as classes. Booleans are classes, floats
-        and constants are images.
-
-    Examples
-    --------
-    >>> labels = np.zeros((32, 32), np.uint16)
-    >>> labels[2:12, 2:12], labels[2:12, 20:30], labels[18:28, 4:14] = 1, 2, 3
-    >>> find_kind(labels)
-    'instances'
-    >>> find_kind(np.arange(1024, dtype=np.uint8).reshape(32, 32))
-    'image'
+    Leading axes are frames; several arrays are windows of one set and are judged together. Labels
+    are integers in large constant regions: the median value has at least 0.6 of its pixels'
+    neighbours in common with itself (0 is background and ignored, so that black grounds and
+    saturation don't count). Instances have about one region a value; two values beside the
+    background could be either and count as classes. Booleans are classes, floats and constants are
+    images.
     """
     windows = _windows(values)
     dtypes = {window.dtype.kind for window in windows}
@@ -70,43 +53,22 @@ def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
 
 
 def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> dict[Kind, list[str]]:
-    """Find the images of a set that are surely of another kind than the set was taken for.
+    """Return the images of a set, by name, that are surely of another kind than `kind`.
 
-    Parameters
-    ----------
-    windows : mapping of str to sequence of arrays (..., H, W)
-        By the name of the image.
-    kind : {'image', 'classes', 'instances'}
-        What the set was taken for.
-
-    Returns
-    -------
-    dict of str to list of str
-        Other kinds, and the names of the images that look like them; images that could be of
-        either kind are left out.
+    The result maps the other kinds to the names. Images that could be of either kind are left out.
     """
     others: dict[Kind, list[str]] = {}
-    for name, its in windows.items():
-        found = _sure_kind(_windows(its))
-        if found not in (kind, None):
-            others.setdefault(found, []).append(name)
+    for name, arrays in windows.items():
+        other = _sure_kind(_windows(arrays))
+        if other not in (kind, None):
+            others.setdefault(other, []).append(name)
     return others
 
 
 def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | None = None) -> str:
-    """Say in a line how an array is understood, for example ``uint16 -> 214 instances``.
+    """Describe arrays (..., H, W) in a line: "uint16 -> 214 instances".
 
-    Parameters
-    ----------
-    values : array (..., H, W) or sequence of such arrays
-        Classes are counted over all arrays, background included; instances in each array.
-    kind : {'image', 'classes', 'instances'}, optional
-        As chosen by the user; found from the values otherwise.
-
-    Examples
-    --------
-    >>> describe_kind(np.eye(8, dtype=bool))
-    'bool -> 2 classes'
+    Classes are counted over all arrays, with the background; instances in each array.
     """
     kind = kind or infer_kind(values)
     arrays = [values] if isinstance(values, np.ndarray) else list(values)
@@ -116,7 +78,7 @@ def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | No
     levels = [np.unique(array) for array in arrays]
     if kind == "classes":
         return f"{dtype} -> {len(np.unique(np.concatenate(levels)))} classes"
-    return f"{dtype} -> {sum(int(np.count_nonzero(one)) for one in levels)} instances"
+    return f"{dtype} -> {sum(int(np.count_nonzero(values)) for values in levels)} instances"
 
 
 def _windows(values: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -125,10 +87,12 @@ def _windows(values: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]
 
 
 def _sure_kind(windows: Sequence[NDArray[Any]]) -> Kind | None:
-    """Return the kind of one image; None where a few values leave a doubt."""
+    """Return the kind of one image; None if it has too few values to be sure."""
     if any(window.dtype.kind not in "iu" for window in windows):
         return None
-    foreground = np.count_nonzero(np.unique(np.concatenate([np.unique(one) for one in windows])))
+    foreground = np.count_nonzero(
+        np.unique(np.concatenate([np.unique(window) for window in windows]))
+    )
     kind = infer_kind(windows)
     if kind == "image":
         return kind if foreground > _MOST_CLASSES else None
@@ -139,7 +103,7 @@ def _sure_kind(windows: Sequence[NDArray[Any]]) -> Kind | None:
 
 
 def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bool:
-    """Whether values fill compact regions, and are not steps of a smooth ramp."""
+    """Say whether values fill compact regions, and are not steps of a smooth ramp."""
     count = len(levels)
     area, same = np.zeros(count), np.zeros(count)
     steps = unit_steps = 0
@@ -147,11 +111,11 @@ def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bo
         # Ranks in place of values: a grey level is one step, whatever the image was scaled with.
         ranks = np.searchsorted(levels, window)
         area += np.bincount(ranks.ravel(), minlength=count)
-        for one, other in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
-            equal = one == other
-            same += np.bincount(one[equal], minlength=count)
+        for here, there in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
+            equal = here == there
+            same += np.bincount(here[equal], minlength=count)
             steps += equal.size - int(np.count_nonzero(equal))
-            unit_steps += int(np.count_nonzero(np.abs(one - other) == 1))
+            unit_steps += int(np.count_nonzero(np.abs(here - there) == 1))
     foreground = levels != 0
     compactness = float(np.median(same[foreground] / (2 * area[foreground])))
     ramp = count > _FEW_VALUES and unit_steps > _UNIT_STEPS * steps
@@ -159,7 +123,7 @@ def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bo
 
 
 def _regions_per_value(windows: Sequence[NDArray[Any]]) -> float:
-    """Mean number of connected regions of a value in a window where it occurs."""
+    """Return the mean number of connected regions of a value, in windows where it occurs."""
     # skimage.measure takes a while to import, and most arrays are decided without it.
     from skimage.measure import label
 

@@ -1,8 +1,10 @@
-"""Where an image keeps its channels."""
+"""Where an image keeps its channels, and one array of an image, read window by window."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,47 +13,25 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 
+# Boolean, signed, unsigned, float: what has an order and a range.
+_NUMBERS = "biuf"
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an image keeps its channels, counted from the end so that it holds for any stack.
+    """Where an image keeps its channels.
 
-    Parameters
-    ----------
-    channel_axis : int, optional
-        Negative axis of the channels in the whole array; None where there is none.
-    rgb : bool
-        Whether the channels are red, green and blue, as a viewer would show them.
+    `channel_axis` is negative, so that it holds for any number of frame axes; None for one channel.
+    `rgb` says that the channels are red, green and blue.
     """
 
     channel_axis: int | None = None
     rgb: bool = False
 
     def assemble(self, planes: NDArray[Any], frame_shape: tuple[int, ...] = ()) -> NDArray[Any]:
-        """Lay planes out as an image.
+        """Lay planes (F, C, H, W) out as an image: (*frame_shape, H, W) with the channel axis.
 
-        Parameters
-        ----------
-        planes : array (F, C, H, W)
-            One stack of planes for each frame, F being the product of `frame_shape`.
-        frame_shape : tuple of int
-            Lengths of the frame axes, in front of Y and X.
-
-        Returns
-        -------
-        array
-            ``(*frame_shape, H, W)`` with the channel axis, if any, where the layout has it. Where
-            the image has too few axes for that, the channels come first.
-
-        Raises
-        ------
-        InputError
-            If there are several channels but no axis to keep them on.
-
-        Examples
-        --------
-        >>> Layout(channel_axis=-1, rgb=True).assemble(np.zeros((1, 3, 4, 5))).shape
-        (4, 5, 3)
+        Where the image has too few axes for the channel axis, the channels come first.
         """
         channels, height, width = planes.shape[1:]
         if self.channel_axis is None:
@@ -66,17 +46,6 @@ class Layout:
         return np.ascontiguousarray(np.moveaxis(stack, -3, axis))
 
 
-def counted_channels(count: int) -> str:
-    """Say a number of channels.
-
-    Examples
-    --------
-    >>> counted_channels(1), counted_channels(3)
-    ('1 channel', '3 channels')
-    """
-    return f"{count} channel{'' if count == 1 else 's'}"
-
-
 def find_layout(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
@@ -84,7 +53,7 @@ def find_layout(
     rgb: bool | None,
     what: str,
 ) -> Layout:
-    """Find where an array keeps its channels; see `FloatPlanes` for parameters and errors."""
+    """Find where an array keeps its channels; see `LazyImage` for the parameters."""
     if rgb is None:
         rgb = channel_axis is None and _looks_rgb(shape, dtype)
     if rgb:
@@ -110,6 +79,81 @@ def find_layout(
     return Layout(channel_axis=axis if axis < 0 else axis - ndim)
 
 
+class ChannelArray:
+    """One array of an image: knows which of its axes is which; see `LazyImage` for parameters."""
+
+    def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
+        _check_array(array, what)
+        self.array = array
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+        self.shape = shape = tuple(int(n) for n in array.shape)
+        self.layout = find_layout(shape, self.dtype, channel_axis, rgb, what)
+        axis = self.layout.channel_axis
+        self._channel_axis = None if axis is None else axis + len(shape)
+        others = [i for i in range(len(shape)) if i != self._channel_axis]
+        self._frame_axes, self._plane_axes = others[:-2], others[-2:]
+        self.frame_shape = tuple(shape[i] for i in self._frame_axes)
+        self.height, self.width = (shape[i] for i in self._plane_axes)
+        stored = 1 if axis is None else shape[axis]
+        self.channels = 3 if self.layout.rgb else stored
+        self.note = (
+            f"The alpha channel of the {what} is left out." if stored > self.channels else ""
+        )
+
+    def on(self, array: Any) -> ChannelArray:
+        """Return the same description of another array of the same shape."""
+        other = copy(self)
+        other.array = array
+        return other
+
+    def in_plane(self, values: Sequence[Any]) -> list[Any]:
+        """Return those for Y and X among values that there are one of for each axis."""
+        return [values[axis] for axis in self._plane_axes]
+
+    def extent(
+        self, frames: Sequence[tuple[int, ...]], rows: slice, columns: slice
+    ) -> tuple[slice, ...]:
+        """Return the slices of the array, one an axis, that hold a window of some frames."""
+        spans = [slice(0, self.channels)] * len(self.shape)
+        for axis, positions in zip(self._frame_axes, zip(*frames, strict=True), strict=True):
+            spans[axis] = slice(min(positions), max(positions) + 1)
+        for axis, span in zip(self._plane_axes, (rows, columns), strict=True):
+            spans[axis] = span
+        return tuple(spans)
+
+    def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (C, h, w) of one frame."""
+        index: list[Any] = [slice(0, self.channels)] * len(self.shape)
+        for axis, position in zip(self._frame_axes, frame, strict=True):
+            index[axis] = position
+        index[self._plane_axes[0]] = slice(*rows.indices(self.height))
+        index[self._plane_axes[1]] = slice(*columns.indices(self.width))
+        window = np.asarray(self.array[tuple(index)]).astype(self.dtype, copy=False)
+        if self._channel_axis is None:
+            return window[np.newaxis]
+        before = sum(axis < self._channel_axis for axis in self._plane_axes)
+        return np.moveaxis(window, before, 0)
+
+    @property
+    def field(self) -> tuple[int, ...]:
+        """Frames, height and width: what arrays of one image have in common."""
+        return (*self.frame_shape, self.height, self.width)
+
+
+class MissingChannel:
+    """A channel that an image lacks, beside those that it has; it is read as 0."""
+
+    channels = 1
+
+    def __init__(self, height: int, width: int) -> None:
+        self._size = height, width
+
+    def read(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (1, h, w)."""
+        spans = zip((rows, columns), self._size, strict=True)
+        return np.zeros((1, *(len(range(*part.indices(length))) for part, length in spans)), bool)
+
+
 def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     colours = dtype in (np.uint8, np.uint16) or dtype.kind == "f"
     return (
@@ -118,3 +162,26 @@ def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
         and shape[-1] in (3, 4)
         and all(length > shape[-1] for length in shape[-3:-1])
     )
+
+
+def _check_array(array: Any, what: str) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(
+            f"The {what} is a masked array; give its data, and the valid pixels as the pair's mask."
+        )
+    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+        raise InputError(
+            f"The {what} is of type {type(array).__name__}; give a numpy, dask or zarr array, "
+            "or a tuple of arrays that are channels of one image."
+        )
+    if getattr(array.dtype, "kind", "O") not in _NUMBERS:
+        raise InputError(f"The {what} has dtype {array.dtype}; give booleans, integers or floats.")
+    if len(array.shape) < 2:
+        raise InputError(
+            f"The {what} has shape {tuple(array.shape)}; an image has at least the axes Y and X."
+        )
+    if 0 in array.shape:
+        raise InputError(
+            f"The {what} has shape {tuple(array.shape)}, which holds no pixel; "
+            "give an image of at least 1 x 1 pixels."
+        )

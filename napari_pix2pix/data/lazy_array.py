@@ -12,15 +12,8 @@ from numpy.typing import NDArray
 
 
 class LazyArray(ABC):
-    """An array known by its shape and dtype, read by windows.
+    """An array known by its shape and dtype, and read by windows.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : numpy.dtype
-
-    Notes
-    -----
     It is indexed with integers, slices of positive step and ``...``. ``np.asarray`` reads all.
     """
 

@@ -1,4 +1,4 @@
-"""Arrays of any layout, read lazily as stacks of planes (C, H, W), one frame at a time."""
+"""Arrays of any layout, read lazily as windows (C, h, w) of one frame at a time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data._channel_arrays import (
-    ChannelArray,
-    MissingChannel,
-    check_lacking,
-    check_same_place,
-    missing_channels,
-)
-from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.layouts import ChannelArray, Layout, MissingChannel
 from napari_pix2pix.errors import InputError
-
-__all__ = ["ImageWithContext", "Layout", "LazyImage", "as_lazy_image"]
 
 
 class LazyImage:
@@ -33,41 +24,14 @@ class LazyImage:
         frames. The arrays of a tuple are channels of one image; where their dtypes differ, the
         narrowest dtype that holds them all is used.
     channel_axis : int, optional
-        Axis of the channels.
     rgb : bool, optional
-        Whether the last axis holds RGB or RGBA; alpha is left out, and `note` says so. By default
-        it does where there is no `channel_axis`, the dtype is uint8, uint16 or float, and the last
+        Whether the last axis holds RGB or RGBA; alpha is left out, and `note` says so. Found out
+        by default: there is no `channel_axis`, the dtype is uint8, uint16 or float, and the last
         axis has length 3 or 4 and is shorter than Y and X.
     what : str
-        What the image is called in errors, for example "source".
+        What errors call the image, for example "source".
     may_lack : bool
-        Whether a tuple may hold None for a channel that this image lacks; it is read as 0.
-
-    Attributes
-    ----------
-    shape, frame_shape : tuple of int
-        Of the whole image (channels in front of Y and X for a tuple), and of its frame axes.
-    frames, channels, height, width : int
-    dtype : numpy.dtype
-        In the machine's byte order.
-    layout : Layout
-    absent : tuple of int
-        Channels that are lacking.
-    note : str
-        Empty, or a sentence about what is not used.
-
-    Raises
-    ------
-    InputError
-        If the array has no usable dtype, axes or size.
-
-    Examples
-    --------
-    >>> planes = Planes(np.zeros((7, 64, 48, 3), np.uint8))
-    >>> planes.frames, planes.channels, planes.height, planes.width, planes.layout.rgb
-    (7, 3, 64, 48, True)
-    >>> planes.read(6, slice(0, 16), slice(8, 16)).shape
-    (3, 16, 8)
+        A tuple may hold None for a channel that this image lacks (`absent`); it is read as 0.
     """
 
     absent: tuple[int, ...] = ()
@@ -82,27 +46,26 @@ class LazyImage:
         may_lack: bool = False,
     ) -> None:
         arrays = array if isinstance(array, tuple) else (array,)
-        if not arrays:
-            raise InputError(f"The {what} is an empty tuple; give at least one array.")
         if isinstance(array, tuple):
-            check_lacking(array, may_lack, what)
+            _check_tuple(array, may_lack, what)
         present = {
-            index: ChannelArray(one, _axis_in_tuple(one, channel_axis, arrays), rgb, what)
-            for index, one in enumerate(arrays)
-            if one is not None or len(arrays) == 1
+            index: ChannelArray(member, _axis_in_tuple(member, channel_axis, arrays), rgb, what)
+            for index, member in enumerate(arrays)
+            if member is not None or len(arrays) == 1
         }
         first, *others = members = list(present.values())
         for other in others:
-            check_same_place(first, other, what)
-        absent = MissingChannel(first.height, first.width)
-        self._members = [present.get(index, absent) for index in range(len(arrays))]
+            _check_same_field(first, other, what)
+        missing = MissingChannel(first.height, first.width)
+        self._members = [present.get(index, missing) for index in range(len(arrays))]
         self.what = what
         self.frame_shape = first.frame_shape
         self.frames = int(np.prod(first.frame_shape, dtype=np.int64))
         self.height, self.width = first.height, first.width
         self.channels = sum(member.channels for member in self._members)
         self.dtype = np.result_type(*(member.dtype for member in members))
-        self.absent = missing_channels(self._members)
+        lacks = [isinstance(m, MissingChannel) for m in self._members for _ in range(m.channels)]
+        self.absent = tuple(np.flatnonzero(lacks).tolist())
         self.shape, self.layout = first.shape, first.layout
         if len(self._members) > 1:
             self.shape = (*self.frame_shape, self.channels, self.height, self.width)
@@ -110,21 +73,11 @@ class LazyImage:
         self.note = next((member.note for member in members if member.note), "")
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window of one frame, and nothing else.
+        """Read one window (C, h, w), and nothing else; `rows` and `columns` have step 1.
 
-        Parameters
-        ----------
-        frame : int
-            Index into the frames, row-major over `frame_shape`.
-        rows, columns : slice
-            Of step 1.
-
-        Returns
-        -------
-        array (C, h, w)
-            In the image's dtype. It may be a view of the image: don't write into it.
+        `frame` counts row-major over `frame_shape`. The result may be a view: don't write into it.
         """
-        index = self._place(frame)
+        index = self._frame_index(frame)
         if len(self._members) == 1:
             return self._members[0].read(index, rows, columns)
         parts = [member.read(index, rows, columns) for member in self._members]
@@ -133,96 +86,117 @@ class LazyImage:
     @property
     def members(self) -> tuple[ChannelArray, ...]:
         """The arrays that the image is made of, without channels that it lacks."""
-        return tuple(one for one in self._members if isinstance(one, ChannelArray))
+        return tuple(member for member in self._members if isinstance(member, ChannelArray))
 
     def on(self, arrays: Iterable[Any]) -> LazyImage:
-        """Return the same image on other arrays of the same shapes, such as parts of them.
-
-        Parameters
-        ----------
-        arrays : iterable of array
-            One for each of `members`.
-        """
-        detached_copy, others = copy(self), iter(arrays)
-        detached_copy._members = [
-            one.on(next(others)) if isinstance(one, ChannelArray) else one for one in self._members
+        """Return the same image on other arrays of the same shapes, one for each of `members`."""
+        other, remaining = copy(self), iter(arrays)
+        other._members = [
+            member.on(next(remaining)) if isinstance(member, ChannelArray) else member
+            for member in self._members
         ]
-        return detached_copy
+        return other
 
     def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
-        """Return the places, in `frame_shape`, of the frames that one is read from."""
-        return [self._place(frame)]
+        """Return the indices into `frame_shape` of all frames that `read` reads for one."""
+        return [self._frame_index(frame)]
 
-    def _place(self, frame: int) -> tuple[int, ...]:
+    def _frame_index(self, frame: int) -> tuple[int, ...]:
         return tuple(int(i) for i in np.unravel_index(frame, self.frame_shape))
 
     def __repr__(self) -> str:
+        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
         size = f"{self.channels} x {self.height} x {self.width}"
-        return f"<Planes {self.what}: {self.frames} frame(s) of {size}, {self.dtype}>"
+        return f"<{type(self).__name__} {self.what}: {frames} of {size}, {self.dtype}>"
 
 
-class ImageWithContext(LazyImage):
-    """Planes whose channels are a frame and its neighbours, for 2.5D (z_context).
+class _ImageView(LazyImage):
+    """Another way to read an image; a subclass says which."""
 
-    Parameters
-    ----------
-    planes : Planes
-        C channels a frame.
-    z_context : int
-        Neighbours on each side along the last frame axis. At the ends of the stack the outermost
-        frame is repeated.
+    def __init__(self, image: LazyImage) -> None:
+        vars(self).update(vars(image))
+        self._image = image
 
-    Notes
-    -----
-    There are ``(2 * z_context + 1) * C`` channels: all channels of the first neighbour, then all of
+    def on(self, arrays: Iterable[Any]) -> LazyImage:
+        """Return the same view of the image on other arrays of the same shapes."""
+        other = copy(self)
+        other._image = self._image.on(arrays)
+        other._members = other._image._members
+        return other
+
+
+class ImageWithContext(_ImageView):
+    """An image whose channels are a frame and its neighbours, for 2.5D (`z_context`).
+
+    `z_context` counts the neighbours on each side along the last frame axis. The outermost frame is
+    repeated at the ends of the stack. All channels of the first neighbour come first, then all of
     the next. `layout` stays that of one frame.
     """
 
-    def __init__(self, planes: LazyImage, z_context: int) -> None:
+    def __init__(self, image: LazyImage, z_context: int) -> None:
         if z_context < 0:
             raise InputError(f"z_context is the number of neighbours, 0 or more; got {z_context}.")
-        vars(self).update(vars(planes))
-        self.channels = planes.channels * (2 * z_context + 1)
-        self._planes = planes
+        super().__init__(image)
+        self.channels = image.channels * (2 * z_context + 1)
         self._z_context = z_context
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window of a frame and its neighbours, ``((2k + 1) * C, h, w)``."""
+        """Read one window ((2 * z_context + 1) * C, h, w)."""
         near = self._near(frame)
-        windows = {index: self._planes.read(index, rows, columns) for index in set(near)}
+        windows = {index: self._image.read(index, rows, columns) for index in set(near)}
         return np.concatenate([windows[index] for index in near])
 
-    def on(self, arrays: Iterable[Any]) -> LazyImage:
-        """Return the same image on other arrays of the same shapes."""
-        return ImageWithContext(self._planes.on(arrays), self._z_context)
-
     def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
-        """Return the places of a frame and its neighbours."""
-        return [self._place(index) for index in self._near(frame)]
+        """Return the indices of a frame and its neighbours."""
+        return [self._frame_index(index) for index in self._near(frame)]
 
     def _near(self, frame: int) -> list[int]:
-        """Return the frame and its neighbours on both sides, as many as there are channels of."""
         depth = self.frame_shape[-1] if self.frame_shape else 1
         start, z = frame - frame % depth, frame % depth
-        reach = range(-self._z_context, self._z_context + 1)
-        return [start + min(max(z + step, 0), depth - 1) for step in reach]
+        steps = range(-self._z_context, self._z_context + 1)
+        return [start + min(max(z + step, 0), depth - 1) for step in steps]
+
+
+class GrayAsRGB(_ImageView):
+    """An image of one channel, read as three equal ones.
+
+    The PyTorch implementation of pix2pix does so with gray images for models of three channels.
+    """
+
+    def __init__(self, image: LazyImage) -> None:
+        super().__init__(image)
+        self.channels = 3
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (3, h, w)."""
+        return np.repeat(self._image.read(frame, rows, columns), 3, axis=0)
+
+
+class CroppedImage(_ImageView):
+    """An image without some rows and columns: the first ones if positive, else the last ones."""
+
+    def __init__(self, image: LazyImage, rows: int, columns: int) -> None:
+        super().__init__(image)
+        self.height, self.width = image.height - abs(rows), image.width - abs(columns)
+        shape, axis = list(image.shape), image.layout.channel_axis
+        y, x = [i for i in range(-len(shape), 0) if i != axis][-2:]
+        shape[y], shape[x] = self.height, self.width
+        self.shape = tuple(shape)
+        self._top, self._left = max(rows, 0), max(columns, 0)
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (C, h, w)."""
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = columns.indices(self.width)
+        return self._image.read(
+            frame,
+            slice(top + self._top, bottom + self._top),
+            slice(left + self._left, right + self._left),
+        )
 
 
 class EmptyImage(LazyImage):
-    """The source of a pair that has none: a size, and no channel.
-
-    Parameters
-    ----------
-    height, width : int
-        In pixels.
-    frame_shape : tuple of int
-        Of the target.
-
-    Examples
-    --------
-    >>> NoPlanes(64, 48).read(0, slice(0, 16), slice(8, 16)).shape
-    (0, 16, 8)
-    """
+    """The source of a pair that has none: the target's size and frames, and no channel."""
 
     def __init__(self, height: int, width: int, frame_shape: tuple[int, ...] = ()) -> None:
         self._members = []
@@ -235,7 +209,7 @@ class EmptyImage(LazyImage):
         self.dtype = np.dtype(np.uint8)
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window of nothing, ``(0, h, w)``."""
+        """Return an empty window (0, h, w)."""
         size = len(range(*rows.indices(self.height))), len(range(*columns.indices(self.width)))
         return np.empty((0, *size), self.dtype)
 
@@ -248,26 +222,9 @@ def as_lazy_image(
     what: str = "source",
     may_lack: bool = False,
 ) -> LazyImage:
-    """Return `array` as `FloatPlanes`; what is already planes is returned as it is.
+    """Make a `LazyImage` of an array or a tuple of arrays; return a `LazyImage` as it is.
 
-    Parameters
-    ----------
-    array : array, tuple of arrays or Planes
-    channel_axis : int, optional
-        As for `FloatPlanes`.
-    like : Layout, optional
-        How another image kept its channels, in place of `channel_axis`: this one is read the same
-        way, whatever its frame axes.
-    what : str
-        What the image is called in errors.
-    may_lack : bool
-        As for `FloatPlanes`.
-
-    Examples
-    --------
-    >>> rgba = np.zeros((2, 2, 4), np.uint8)
-    >>> as_planes(rgba, like=Layout(channel_axis=-1, rgb=True)).channels
-    3
+    `like` replaces `channel_axis`: the image is read as one with this layout, whatever its frames.
     """
     if isinstance(array, LazyImage):
         return array
@@ -285,3 +242,23 @@ def _axis_in_tuple(array: Any, axis: int | None, arrays: tuple[Any, ...]) -> int
     """Return None for a plain plane among the arrays of a tuple: it has no axis to spare."""
     plain = len(arrays) > 1 and len(getattr(array, "shape", ())) == 2
     return None if plain else axis
+
+
+def _check_tuple(arrays: tuple[Any, ...], may_lack: bool, what: str) -> None:
+    if not arrays:
+        raise InputError(f"The {what} is an empty tuple; give at least one array.")
+    if all(array is None for array in arrays):
+        raise InputError(f"The {what} is a tuple of nothing but None; give at least one array.")
+    if not may_lack and any(array is None for array in arrays):
+        raise InputError(
+            f"The {what} is a tuple with None in it; only a target may lack channels, so give all."
+        )
+
+
+def _check_same_field(first: ChannelArray, other: ChannelArray, what: str) -> None:
+    if first.field != other.field:
+        sizes = " and ".join(" x ".join(map(str, member.field)) for member in (first, other))
+        raise InputError(
+            f"The {what}'s arrays are {sizes} pixels; channels of one image need the same "
+            "frames, height and width."
+        )

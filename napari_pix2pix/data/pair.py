@@ -1,17 +1,27 @@
-"""A pair: two images of the same field, and what else is known about it."""
+"""A pair: two images of the same field, with their mask and condition."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import KW_ONLY, dataclass, replace
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.interruption import stop_if_asked
-from napari_pix2pix.data.lazy_image import EmptyImage, ImageWithContext, LazyImage, as_lazy_image
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.data.lazy_image import (
+    CroppedImage,
+    EmptyImage,
+    ImageWithContext,
+    LazyImage,
+    as_lazy_image,
+)
+from napari_pix2pix.errors import InputError, StoppedError, plural
+
+_should_stop: ContextVar[Callable[[], bool]] = ContextVar("should_stop", default=lambda: False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,27 +33,27 @@ class Pair:
     source, target : array or tuple of arrays
         numpy, dask or zarr arrays of the same height, width and frames: boolean, integer or
         float, in any range, with any number of channels. A tuple holds channels of one image.
-        NaN pixels count as unlabelled, and so does a channel for which a target's tuple has None:
-        it enters no loss and no score. The source may be None: its model makes images from noise
-        and condition alone.
+        NaN pixels are unlabelled: they count in no loss and no score. So are channels for which a
+        target's tuple has None. The source may be None: then the model makes images from noise
+        and the condition alone.
     condition : hashable, optional
-        What this pair was made with (a stain, a marker), for one model that has several targets.
+        The kind of target, such as a stain or marker, for one model of several kinds.
     mask : array, optional
-        Boolean, or integer with 0 outside: the pixels that are trained and scored. ``(Y, X)``
-        holds for all frames.
+        Boolean, or integer with 0 outside: the pixels that are trained on and scored. A ``(Y, X)``
+        mask holds for all frames.
     channel_axis : int or pair of int, optional
-        Axis of the channels in the source, in the target, or in both: it is used in those of the
-        two that then show the same field. A pair ``(source's, target's)`` leaves nothing to find
-        out. Without any only RGB is recognised.
+        Axis of the channels. A number is used for the source, the target or both, as their sizes
+        demand; a pair of numbers is for the source and for the target. By default only RGB is
+        recognised.
     name : str
         What errors and notes call the pair.
 
     Examples
     --------
-    >>> pair = Pair(np.zeros((13, 64, 48), np.uint16), np.zeros((64, 48)), channel_axis=0)
-    >>> opened = open_pair(pair)
-    >>> opened.source.channels, opened.target.channels, opened.frames
-    (13, 1, 1)
+    >>> import numpy as np
+    >>> from napari_pix2pix import Pair
+    >>> Pair(np.zeros((13, 64, 48), np.uint16), np.zeros((64, 48)), channel_axis=0)
+    Pair(source=<uint16 (13, 64, 48)>, target=<float64 (64, 48)>, channel_axis=0, name='')
     """
 
     source: Any
@@ -76,7 +86,7 @@ class OpenPair:
 
     @property
     def height(self) -> int:
-        """Height in pixels, the same for source and target."""
+        """Height of source and target in pixels."""
         return self.target.height
 
     @property
@@ -92,20 +102,11 @@ class OpenPair:
     def read(
         self, frame: int, rows: slice, columns: slice
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
-        """Read the same window of source and target, and which of its pixels count.
+        """Read a window of source (C, h, w) and target (D, h, w), and which pixels count.
 
-        Returns
-        -------
-        source : array (C, h, w)
-        target : array (D, h, w)
-        valid : bool array (1, h, w) or (D, h, w), or None
-            Inside the mask, and finite in the target's channel and in all of the source; None
-            where the dtypes and the missing mask leave no doubt about any pixel.
-
-        Raises
-        ------
-        StoppedError
-            Within `stops_when`, once that is asked.
+        Valid pixels, (1 or D, h, w) bool, lie inside the mask and are finite in the target's
+        channel and in all of the source; None if all are. Within `stops_when` this may raise a
+        `StoppedError`.
         """
         stop_if_asked()
         source = self.source.read(frame, rows, columns)
@@ -129,19 +130,59 @@ class OpenPair:
         return source, target, valid
 
 
+@contextmanager
+def stops_when(asked: Callable[[], bool]) -> Iterator[None]:
+    """Let pairs that are read in this thread raise a `StoppedError` once `asked` returns True."""
+    token = _should_stop.set(asked)
+    try:
+        yield
+    finally:
+        _should_stop.reset(token)
+
+
+def stop_if_asked() -> None:
+    """Raise a `StoppedError` within `stops_when`, if that asks for it."""
+    if _should_stop.get()():
+        raise StoppedError("Stopped while the images were being read: there is no model yet.")
+
+
+def make_pairs(
+    source: Any,
+    target: Any,
+    *,
+    condition: Hashable | Sequence[Hashable] = None,
+    mask: Any = None,
+    channel_axis: int | None = None,
+) -> list[Pair]:
+    """Pair images, or lists of images of the same length, in their order.
+
+    Condition and mask are one for all pairs, or lists of one for each. A source of None is none
+    for any target.
+    """
+    targets = _as_list(target, "target")
+    sources = [None] * len(targets) if source is None else _as_list(source, "source")
+    count = len(sources)
+    if not count or len(targets) != count:
+        raise InputError(
+            f"There are {plural(count, 'source')} and {plural(len(targets), 'target')}: give as "
+            "many of one as of the other, at least one; channels of one image are a tuple, or have "
+            "a channel_axis."
+        )
+    conditions = _one_each(condition, count, "condition")
+    masks = _one_each(mask, count, "mask")
+    names = [f"pair {i + 1}" if count > 1 else "" for i in range(count)]
+    return [
+        Pair(source, target, condition=condition, mask=mask, channel_axis=channel_axis, name=name)
+        for source, target, condition, mask, name in zip(
+            sources, targets, conditions, masks, names, strict=True
+        )
+    ]
+
+
 def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
-    """Check that a pair shows one field, and make it readable.
+    """Check that a pair shows one field, and make it readable; reads no pixel.
 
-    Parameters
-    ----------
-    pair : Pair
-    z_context : int
-        Neighbouring frames on each side that become channels of the source (2.5D).
-
-    Raises
-    ------
-    InputError
-        If sizes, frames, dtypes or axes don't fit; the sentence gives both sizes.
+    `z_context` neighbouring frames on each side become channels of the source.
     """
     name = pair.name or "the pair"
     if pair.target is None:
@@ -153,6 +194,31 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
     if z_context and source.channels:
         source = ImageWithContext(source, z_context)
     return OpenPair(source, target, mask, pair.condition, name)
+
+
+def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
+    """Cut source and target to what they share when the target is moved back by whole pixels.
+
+    `offset` is that of the target, down and to the right, in pixels. The mask moves with the
+    target, where it was drawn. The result is read lazily.
+    """
+    if not np.isfinite(offset).all():
+        raise InputError(f"A shift of {offset} pixels can't be corrected; give two numbers.")
+    down, right = (round(float(value)) for value in offset)
+    opened = open_pair(pair)
+    if abs(down) >= opened.height or abs(right) >= opened.width:
+        raise InputError(
+            f"A shift of ({down}, {right}) pixels leaves nothing of {opened.name}, which is "
+            f"{opened.height} x {opened.width} pixels; give a smaller one."
+        )
+    mask = opened.mask
+    return replace(
+        pair,
+        source=CroppedImage(opened.source, -down, -right),
+        target=CroppedImage(opened.target, down, right),
+        mask=None if mask is None else CroppedImage(mask, down, right),
+        channel_axis=None,
+    )
 
 
 def _without_source(pair: Pair, name: str) -> tuple[LazyImage, LazyImage]:
@@ -191,11 +257,11 @@ def _check_same_field(source: LazyImage, target: LazyImage, name: str) -> None:
             f"The source of {name} is {source.height} x {source.width} pixels, the target "
             f"{target.height} x {target.width}; both must show the same field in the same size."
         )
-    if _long(source.frame_shape) != _long(target.frame_shape):
+    if _frame_axes(source) != _frame_axes(target):
         raise InputError(
-            f"The source of {name} has frames {source.frame_shape}, the target "
-            f"{target.frame_shape}; give both the same frames, or channel_axis where an axis "
-            "holds channels."
+            f"The source of {name} has {_count_frames(source)} "
+            f"{'frame' if source.frames == 1 else 'frames'}, the target {_count_frames(target)}: "
+            "give both the same frames, or channel_axis where an axis holds channels."
         )
 
 
@@ -206,30 +272,55 @@ def _open_mask(array: Any, target: LazyImage, name: str) -> LazyImage:
     shape = (mask.channels, mask.height, mask.width)
     if shape != (1, target.height, target.width):
         raise InputError(
-            f"The mask of {name} is {mask.height} x {mask.width} pixels in {mask.channels} "
-            f"channel(s), the target {target.height} x {target.width}; give one channel of the "
-            "same size."
+            f"The mask of {name} is {mask.height} x {mask.width} pixels in "
+            f"{plural(mask.channels, 'channel')}, the target {target.height} x {target.width}; "
+            "give one channel of the same size."
         )
-    if mask.frames != 1 and _long(mask.frame_shape) != _long(target.frame_shape):
+    if mask.frames != 1 and _frame_axes(mask) != _frame_axes(target):
         raise InputError(
-            f"The mask of {name} has frames {mask.frame_shape}, the target {target.frame_shape}; "
-            "give the same frames, or one plane for all of them."
+            f"The mask of {name} has {_count_frames(mask)} frames, the target "
+            f"{_count_frames(target)}: give the same frames, or one frame for all of them."
         )
     return mask
 
 
-def _long(frame_shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(length for length in frame_shape if length != 1)
+def _frame_axes(image: LazyImage) -> tuple[int, ...]:
+    """Return the frame axes that are longer than one."""
+    return tuple(length for length in image.frame_shape if length != 1)
+
+
+def _count_frames(image: LazyImage) -> str:
+    return " x ".join(map(str, _frame_axes(image))) or "1"
+
+
+def _as_list(value: Any, what: str) -> list[Any]:
+    if isinstance(value, list) and any(isinstance(item, list | Number) for item in value):
+        raise InputError(
+            f"The {what} is a list of lists or numbers, and a list holds an image in each place: "
+            "give an array, for example with numpy.asarray."
+        )
+    return value if isinstance(value, list) else [value]
+
+
+def _one_each(value: Any, count: int, what: str) -> list[Any]:
+    """Return one value for all pairs, or a list of one for each."""
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise InputError(
+            f"There are {plural(len(value), what)} for {plural(count, 'pair')}: give one for each."
+        )
+    return value
 
 
 def _shared(finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """One plane where all channels agree, the usual case."""
+    """Return one channel (1, h, w) where all agree, the usual case."""
     return finite[:1] if (finite == finite[:1]).all() else finite
 
 
 def _describe(value: Any) -> str:
-    if isinstance(value, tuple) and any(hasattr(one, "shape") for one in value):
-        return f"({', '.join(_describe(one) for one in value)})"
+    if isinstance(value, tuple) and any(hasattr(item, "shape") for item in value):
+        return f"({', '.join(map(_describe, value))})"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"<{value.dtype} {tuple(value.shape)}>"
     return repr(value)

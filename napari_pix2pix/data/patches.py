@@ -1,4 +1,4 @@
-"""Training patches, drawn lazily: every draw follows from seed, step and index alone."""
+"""Draws training patches; each draw follows from seed, step and index alone."""
 
 from __future__ import annotations
 
@@ -11,68 +11,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.class_values import Side, leave_out_unknown, unknown_note
+from napari_pix2pix.data.class_codec import leave_out_unknown, unknown_note
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
 
 _FEWEST_STEPS, _MOST_STEPS = 100, 1000
-# A window without one valid pixel teaches nothing; after some tries it is taken as it is.
+# A window without a valid pixel teaches nothing; after so many tries it is used as it is.
 _TRIES = 8
 
-Planes32 = NDArray[np.float32]
+FloatPlanes = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class PatchBatch:
-    """What one training step sees.
+    """The patches of one training step.
 
     `source` is float32 (B, P, h, w), `target` float32 (B, Q, h, w), `valid` boolean (B, 1 or Q,
-    h, w) or None where every pixel counts, `condition` int64 (B,).
+    h, w) or None if every pixel counts, `condition` int64 (B,).
     """
 
-    source: Planes32
-    target: Planes32
+    source: FloatPlanes
+    target: FloatPlanes
     valid: NDArray[np.bool_] | None
     condition: NDArray[np.int64]
 
 
 class PatchSampler:
-    """Draws batches of square patches from the training areas.
+    """Draws batches of square patches of side `patch` from the training areas.
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    areas : sequence of Area
-        Windows lie inside them. Where one is smaller than a window, all of it is read and padded
-        by reflection.
-    source_codec, target_codec : Codec
-    patch : int
-        Side of a patch in pixels.
-    batch : int
-        Patches a step.
-    seed : int
-    content : float
-        Share of the patches whose centre lies in a block drawn by its target's content (the
-        standard deviation of its encoded target); the rest is drawn uniformly.
-    content_blocks : sequence of Block
-        Blocks inside `areas`; without any, all patches are drawn uniformly.
-    flips, vertical_flips, quarter_turns : bool
-        Mirror (also top to bottom) and turn source, target and mask alike.
-    zoom : pair of float
-        Range of a uniform factor: a window of ``patch / factor`` pixels is read and resized to
-        `patch`, as 286 -> 256 in Isola et al., CVPR 2017.
-    intensity_jitter : float
-        j multiplies the encoded source by a number in 1 - j to 1 + j, and adds one in -j to j.
-    conditions : sequence of hashable
-        All conditions of the model, in order; empty where there are none.
-
-    Raises
-    ------
-    InputError
-        If there is no area, or a pair's condition is not among `conditions`.
+    An area smaller than a window is read whole and padded by reflection. The share `content` of
+    the patches has its centre in one of the `content_blocks`, drawn by the standard deviation of
+    its encoded target; the others are drawn uniformly. Flips and quarter turns are the same for
+    source, target and mask. `zoom` is the range of a uniform factor: a window of ``patch / factor``
+    pixels is resized to `patch`, as 286 -> 256 in Isola et al., CVPR 2017. `intensity_jitter` j
+    multiplies the encoded source by 1 - j to 1 + j, and adds -j to j. `conditions` are all of the
+    model, in order.
     """
 
     def __init__(
@@ -105,21 +82,21 @@ class PatchSampler:
         self._zoom, self._jitter = zoom, intensity_jitter
         self._conditions = _condition_indices(pairs, conditions)
         self._ends = np.cumsum([_pixels(pairs, area) for area in areas])
-        # Not the blocks themselves: their pixels would stay in memory.
+        # Not the blocks themselves, whose pixels would stay in memory.
         self._blocks = [
             (_area_of(block, areas), block.frame, block.rows, block.columns)
             for block in content_blocks
         ]
         weights = np.cumsum([_content(block, target_codec) for block in content_blocks])
         self._content_ends = weights
-        self._said: set[Side] = set()
+        self._warned: set[Side] = set()
         self._content = content if weights.size and weights[-1] > 0 else 0.0
 
     def batch(self, step: int, part: int = 0) -> PatchBatch:
-        """Draw the batch of a step: always the same, whatever was drawn before.
+        """Draw the batch of a step, whatever was drawn before.
 
-        Where several processes share a step, each draws another `part` of it. Together they are
-        what one process draws whose batch is as large as all of theirs.
+        Processes that share a step each draw another `part` of it. Together these are the batch
+        that one process would draw.
         """
         drawn = [
             self._draw(np.random.default_rng([self._seed, step, index]))
@@ -135,7 +112,7 @@ class PatchSampler:
 
     def _draw(
         self, rng: np.random.Generator
-    ) -> tuple[Planes32, Planes32, NDArray[np.bool_] | None, int]:
+    ) -> tuple[FloatPlanes, FloatPlanes, NDArray[np.bool_] | None, int]:
         side = max(1, round(self._patch / rng.uniform(*self._zoom)))
         for _ in range(_TRIES):
             area, frame, top, left = self._place(rng, side)
@@ -146,8 +123,8 @@ class PatchSampler:
                 break
         geometry = self._geometry(rng, side, area)
         source_codec, target_codec = self._codecs
-        valid = self._known("source", raw_source, source_codec, valid)
-        valid = self._known("target", raw_target, target_codec, valid)
+        valid = self._leave_out("source", raw_source, source_codec, valid)
+        valid = self._leave_out("target", raw_target, target_codec, valid)
         source = _encoded(raw_source, source_codec, geometry)
         target = _encoded(raw_target, target_codec, geometry)
         if self._jitter and source_codec.kind == "image":
@@ -159,7 +136,7 @@ class PatchSampler:
         return source, target, valid, area.pair
 
     def _place(self, rng: np.random.Generator, side: int) -> tuple[Area, int, int, int]:
-        """Draw area, frame, and the window's first row and column."""
+        """Draw area, frame, top and left of a window."""
         if self._content and rng.random() < self._content:
             number = _pick(rng.random() * self._content_ends[-1], self._content_ends)
             area, frame, rows, columns = self._blocks[number]
@@ -174,13 +151,13 @@ class PatchSampler:
         left = int(rng.integers(area.left, max(area.right - side, area.left) + 1))
         return area, frame, top, left
 
-    def _known(
+    def _leave_out(
         self, side: Side, raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None
     ) -> NDArray[np.bool_] | None:
-        """Leave out pixels of a class that no block read before training held, and say so once."""
+        """Make pixels of unknown classes unlabelled, with one warning a side."""
         valid, unknown = leave_out_unknown(raw, codec, valid, side)
-        if unknown and side not in self._said:
-            self._said.add(side)
+        if unknown and side not in self._warned:
+            self._warned.add(side)
             warnings.warn(unknown_note(unknown, side), UserWarning, stacklevel=2)
         return valid
 
@@ -194,7 +171,7 @@ class PatchSampler:
 
 
 def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> int:
-    """Return the steps of an epoch: one draw a patch area, but 100 to 1000 steps."""
+    """Return the steps of an epoch: one draw per patch area, but 100 to 1000 steps."""
     draws = sum(_pixels(pairs, area) for area in areas) / patch**2
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
@@ -206,14 +183,14 @@ def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) ->
 
 @dataclass(frozen=True)
 class _Geometry:
-    """The same for source, target and mask: pad, resize, mirror, turn."""
+    """What is done to source, target and mask alike: pad, resize, mirror, turn."""
 
     pad: tuple[tuple[int, int], ...]
     patch: int
     flips: tuple[bool, bool]
     turns: int
 
-    def apply(self, planes: Planes32, order: int) -> Planes32:
+    def apply(self, planes: FloatPlanes, order: int) -> FloatPlanes:
         if any(map(any, self.pad)):
             # Reflection; numpy repeats the edge where an axis has a single pixel.
             planes = np.pad(planes, ((0, 0), *self.pad), mode="reflect")
@@ -224,15 +201,15 @@ class _Geometry:
         return np.rot90(planes, self.turns, axes=(1, 2))
 
 
-def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> Planes32:
-    """Encode a window and give it its place; the planes of labels have directions and distances."""
+def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> FloatPlanes:
+    """Encode a window and transform it; labels first, since their planes have directions."""
     if codec.kind == "image":
         return geometry.apply(codec.encode(raw), 1)
     return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
 
 
-def _resize(planes: Planes32, side: int, order: int) -> Planes32:
-    """Resize square planes (P, n, n) to (P, side, side), pixel centres to pixel centres."""
+def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
+    """Resize planes (P, n, n) to (P, side, side), nearest (order 0) or linear (order 1)."""
     length = planes.shape[-1]
     position = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
     if order == 0:
@@ -244,7 +221,7 @@ def _resize(planes: Planes32, side: int, order: int) -> Planes32:
     after = np.minimum(before + 1, length - 1)
     part = (position - before).astype(np.float32)
     rows = planes[:, before] * (1 - part)[:, None] + planes[:, after] * part[:, None]
-    mixed: Planes32 = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
+    mixed: FloatPlanes = rows[:, :, before] * (1 - part) + rows[:, :, after] * part
     return mixed
 
 
@@ -275,7 +252,7 @@ def _condition_indices(
 
 
 def _content(block: SampleBlock, codec: Codec) -> float:
-    """Return how much a block's target varies where it is valid."""
+    """Return the standard deviation of a block's encoded target where it is valid."""
     encoded = codec.encode(block.target)
     inside = np.broadcast_to(block.valid, encoded.shape)
     return float(encoded[inside].std()) if inside.any() else 0.0

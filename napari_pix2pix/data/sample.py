@@ -1,29 +1,31 @@
-"""A seeded sample of blocks, for statistics, checks and whatever else can't read everything."""
+"""Reads a seeded sample of blocks, for statistics and checks that can't read everything."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.class_codec import leave_out_unknown
+from napari_pix2pix.data.codec_base import CodecBase, listed
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
 
-# However slow the reading is, so many blocks are needed for statistics.
+# Statistics need so many blocks, however slow the reading is.
 _FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
 class SampleBlock:
-    """One window of one frame of a pair, as it is in the arrays.
+    """A window of one frame of a pair: source (C, h, w) and target (D, h, w) as in the arrays.
 
-    `source` is (C, h, w), `target` (D, h, w), `valid` a boolean (1 or D, h, w): inside the mask,
-    and finite in target and source.
+    `valid` (1 or D, h, w) says which pixels lie inside the mask and are finite in both.
     """
 
     pair: int
@@ -45,35 +47,12 @@ def sample_blocks(
     seconds: float | None = None,
     count: int | None = None,
 ) -> tuple[list[SampleBlock], str]:
-    """Read blocks of a training set: all of them, or a seeded choice.
+    """Read blocks inside the areas, all or a seeded choice, and describe the choice (else "").
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    areas : sequence of Area
-        Nothing outside them is read.
-    size : int
-        Largest side of a block in pixels. An area is cut into equal blocks of at most that size.
-    seed : int
-    most : int
-        Largest number of blocks; one of each condition is read in any case.
-    seconds : float, optional
-        Reading ends after so long, but not before 8 blocks, nor one of each condition.
-    count : int, optional
-        Read as many as an earlier call with the same seed did: the same blocks, however long it
-        takes.
-
-    Returns
-    -------
-    blocks : list of Block
-        In the order of areas, frames, rows and columns.
-    note : str
-        A sentence about what was read; empty where that is everything.
-
-    Raises
-    ------
-    InputError
-        If there is no area to read from.
+    An area is cut into equal blocks of at most `size` pixels a side. At most `most` blocks are
+    read, and reading ends after so many seconds; but not before 8 blocks and one of each condition
+    are read. `count`, the number of blocks of an earlier call with the same seed, reads the same
+    ones again, however long it takes. Blocks come in the order of areas, frames, rows and columns.
     """
     if not areas:
         raise InputError("There is nothing to sample; give at least one training image.")
@@ -89,11 +68,9 @@ def sample_blocks(
     wanted, total = order[:count], sum(counts)
     if seconds is None:
         wanted.sort()  # as the pixels lie, which is faster to read
-    ends = np.cumsum(counts)
     blocks: dict[int, SampleBlock] = {}
     for number in until(seconds, wanted, fewest):
-        which = int(np.searchsorted(ends, number, side="right"))
-        inside = number - int(ends[which]) + counts[which]
+        which, inside = locate(number, counts)
         blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
     read = [blocks[number] for number in sorted(blocks)]
     if len(read) == total:
@@ -103,8 +80,38 @@ def sample_blocks(
     return read, note
 
 
+def leave_out_of_blocks(
+    blocks: Sequence[SampleBlock], source: CodecBase, target: CodecBase
+) -> tuple[list[SampleBlock], list[str]]:
+    """Make pixels of unknown classes unlabelled in held-out blocks.
+
+    Returns the blocks, and a sentence for each of source and target that has such pixels.
+    """
+    remaining, sentences = list(blocks), []
+    sides: tuple[tuple[Side, CodecBase], ...] = (("source", source), ("target", target))
+    for side, codec in sides:
+        values: set[int] = set()
+        for index, block in enumerate(remaining):
+            valid, unknown = leave_out_unknown(getattr(block, side), codec, block.valid, side)
+            remaining[index] = block if valid is None else replace(block, valid=valid)
+            values.update(unknown)
+        if values:
+            sentences.append(
+                f"The held-out part of the {side} holds {listed(sorted(values))}, the training "
+                "part does not: such pixels are unlabelled."
+            )
+    return remaining, sentences
+
+
+def locate(number: int, counts: Sequence[int]) -> tuple[int, int]:
+    """Return in which of several counted groups a running number lies, and where in the group."""
+    ends = np.cumsum(counts)
+    group = int(np.searchsorted(ends, number, side="right"))
+    return group, number - int(ends[group]) + counts[group]
+
+
 def until(seconds: float | None, numbers: Sequence[int], fewest: int = 0) -> Iterator[int]:
-    """Yield numbers until the time is over, but at least the fewest."""
+    """Yield numbers until the time is over, but at least `fewest`."""
     began = time.perf_counter()
     for index, number in enumerate(numbers):
         late = seconds is not None and time.perf_counter() - began > seconds
@@ -116,18 +123,17 @@ def until(seconds: float | None, numbers: Sequence[int], fewest: int = 0) -> Ite
 def _reading_order(
     conditions: Sequence[Hashable], counts: Sequence[int], most: int, seed: int
 ) -> tuple[list[int], int]:
-    """Draw the numbers of the blocks to read, and say how many have to be."""
+    """Draw the numbers of the blocks to read; also return how many must be read."""
     rng = np.random.default_rng(seed)
-    ends, total = np.cumsum(counts), sum(counts)
+    starts, total = np.cumsum(counts) - counts, sum(counts)
     drawn = rng.choice(total, min(most, total), replace=False)
     first = []
     for condition in dict.fromkeys(conditions):
-        its = [area for area, other in enumerate(conditions) if other == condition]
-        within = np.cumsum([counts[area] for area in its])
-        place = int(rng.integers(within[-1]))
-        which = int(np.searchsorted(within, place, side="right"))
-        first.append(int(ends[its[which]]) - int(within[which]) + place)
-    # A single condition is in any sample.
+        areas = [area for area, other in enumerate(conditions) if other == condition]
+        within = [counts[area] for area in areas]
+        which, inside = locate(int(rng.integers(sum(within))), within)
+        first.append(int(starts[areas[which]]) + inside)
+    # Any sample holds the only condition.
     first = first if len(first) > 1 else []
     order = list(dict.fromkeys([*first, *drawn.tolist()]))
     return order[: max(most, len(first))], max(_FEWEST, len(first))

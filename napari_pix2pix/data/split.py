@@ -1,4 +1,4 @@
-"""Held-out parts: whole images, or a strip with a gap, so that no training patch sees them."""
+"""Holds out whole images, or a strip with a gap, so that no training patch sees them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import ConfigError
 
-# Fewer than this many images are split inside; frames of one stack are not separate images.
+# Fewer images than this are split inside; frames of one stack are not separate images.
 _ENOUGH_IMAGES = 4
-# Scores such as SSIM need some room to mean anything.
+# Scores such as SSIM mean nothing in less.
 _SMALLEST_STRIP = 16
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of a pair, the same in all its frames (pixels; bottom and right are outside)."""
+    """A rectangle of a pair in pixels, the same in all its frames; bottom and right are outside."""
 
     pair: int
     top: int
@@ -29,28 +29,28 @@ class Area:
 
     @property
     def height(self) -> int:
-        """Rows of the area."""
+        """Height in pixels."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns of the area."""
+        """Width in pixels."""
         return self.right - self.left
 
     @property
     def rows(self) -> slice:
-        """The area's rows, ready for `OpenPair.read`."""
+        """The rows as a slice."""
         return slice(self.top, self.bottom)
 
     @property
     def columns(self) -> slice:
-        """The area's columns."""
+        """The columns as a slice."""
         return slice(self.left, self.right)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Where to train, where to validate, and a sentence about it."""
+    """The areas to train on and to validate on, and a sentence about them."""
 
     train: tuple[Area, ...]
     validation: tuple[Area, ...]
@@ -58,38 +58,19 @@ class Split:
 
 
 def whole_areas(pairs: Sequence[OpenPair]) -> tuple[Area, ...]:
-    """Return for each pair the area that covers all of it."""
+    """Return the whole area of each pair."""
     return tuple(Area(i, 0, pair.height, 0, pair.width) for i, pair in enumerate(pairs))
 
 
 def split(
     pairs: Sequence[OpenPair], *, fraction: float, patch: int, seed: int, gap: int = 16
 ) -> Split:
-    """Hold out a part of a training set.
+    """Hold out a fraction of a training set, from 0 (nothing) to below 1.
 
-    Parameters
-    ----------
-    pairs : sequence of OpenPair
-    fraction : float
-        Share to hold out, at least 0 and below 1; 0 holds out nothing.
-    patch : int
-        Side of a training patch in pixels: at least half of it must remain to train on.
-    seed : int
-        Decides which images, or which end of an image.
-    gap : int
-        Pixels between the training rectangle and the held-out strip, at least 16.
-
-    Returns
-    -------
-    Split
-        From four images on, whole images are held out, never the last one of a condition;
-        otherwise a strip at one end of the longer axis of each image that is large enough, the
-        same in all its frames. `validation` is empty where no image is, and `note` says so.
-
-    Raises
-    ------
-    ConfigError
-        If the fraction or the gap is out of range.
+    From four images on, whole images are held out, never the last one of a condition. Otherwise it
+    is a strip at one end of the longer axis of each image that is large enough, with a gap of at
+    least 16 pixels, if half of a training patch or more remains. The seed decides which images, or
+    which end. `validation` is empty if no image is large enough, and `note` says so.
     """
     if not 0 <= fraction < 1:
         raise ConfigError(f"validation must be a fraction from 0 to below 1, got {fraction}.")
@@ -111,11 +92,11 @@ def _choose_images(
 ) -> set[int]:
     """Choose images to hold out, never the last one of a condition."""
     wanted = max(round(fraction * len(conditions)), 1)
-    left = Counter(conditions)
+    remaining = Counter(conditions)
     chosen: set[int] = set()
     for index in rng.permutation(len(conditions)).tolist():
-        if len(chosen) < wanted and left[conditions[index]] > 1:
-            left[conditions[index]] -= 1
+        if len(chosen) < wanted and remaining[conditions[index]] > 1:
+            remaining[conditions[index]] -= 1
             chosen.add(index)
     return chosen
 
@@ -125,7 +106,8 @@ def _hold_out_images(areas: Sequence[Area], chosen: Collection[int]) -> Split:
     return Split(
         tuple(area for area in areas if area.pair not in chosen),
         tuple(area for area in areas if area.pair in chosen),
-        f"{count} of {len(areas)} images are held out ({100 * count / len(areas):.0f} %).",
+        f"{count} of {len(areas)} images {'is' if count == 1 else 'are'} held out "
+        f"({100 * count / len(areas):.0f} %).",
     )
 
 
@@ -157,7 +139,7 @@ def _hold_out_strips(
 def _cut(
     area: Area, fraction: float, patch: int, gap: int, *, at_end: bool
 ) -> tuple[Area, Area] | None:
-    """Return training rectangle and held-out strip, or None where they don't fit."""
+    """Return training area and held-out strip; None if they do not fit."""
     long, short = max(area.height, area.width), min(area.height, area.width)
     strip = max(round(fraction * long), _SMALLEST_STRIP)
     rest = long - strip - gap

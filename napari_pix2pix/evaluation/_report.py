@@ -22,8 +22,7 @@ from napari_pix2pix.evaluation._figures import (
 from napari_pix2pix.evaluation._uncertainty import check_uncertainty
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import Frame, ImageScores, OnPart
-from napari_pix2pix.io.atomic import replacing
-from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.names import describe_score, primary_metric
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.class_codec import MOST_CLASSES
-from napari_pix2pix.data.gray import as_taken
+from napari_pix2pix.data.inputs import as_taken
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import (
@@ -26,7 +26,7 @@ from napari_pix2pix.evaluation.scoring import (
     sample_frames,
     score_images,
 )
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
@@ -200,16 +200,14 @@ def make_case(
     has_dropout = any(isinstance(module, nn.Dropout) for module in translator.generator.modules())
     has_noise = bool(translator.config.noise_channels)
 
+    options = PredictOptions(condition=condition, device=device)
+    sampling = options.model_copy(update={"dropout": not has_noise})
+
     def translate(frame: int, on_tile: OnTile | None) -> Array:
-        return model.translate_planes(
-            opened.source, frame, condition, device=device, on_tile=on_tile
-        )
+        return model.predict_frame(opened.source, frame, options, on_tile=on_tile)
 
     def draw(frame: int, number: int) -> Array:
-        seed = sample_seed(0, number)
-        return model.translate_planes(
-            opened.source, frame, condition, device=device, seed=seed, dropout=not has_noise
-        )
+        return model.predict_frame(opened.source, frame, sampling.of_sample(number))
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
@@ -229,12 +227,12 @@ def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
     """Return the titles and texts that a report shows of a model."""
     info, config = translator.info, translator.config
     seconds = f" in {info.seconds:.0f} s" if info.seconds else ""
-    steps = f"{info.steps} step{'s' if info.steps != 1 else ''}"
     facts = {
         "Model": name or f"model {translator.digest}",
         "Digest of its weights": translator.digest,
         "Trained on": info.summary,
-        "Training": f"preset {config.preset}, {steps}{seconds}, seed {config.seed}",
+        "Training": f"preset {config.preset}, {plural(info.steps, 'step')}{seconds}, "
+        f"seed {config.seed}",
         "Notes": "\n".join(info.notes),
     }
     if info.started_from is not None:

@@ -12,8 +12,7 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.scoring import ImageScores
-from napari_pix2pix.io.atomic import replacing
-from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.frechet import frechet_distance
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import pool, segmented_scores

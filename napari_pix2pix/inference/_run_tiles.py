@@ -18,124 +18,52 @@ from napari_pix2pix.inference.memory import is_out_of_memory
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
 FloatPlanes = NDArray[np.float32]
-Read = Callable[[slice, slice], NDArray[Any]]
-Tell = Callable[[Sequence[Tile]], None]
+ReadPlanes = Callable[[slice, slice], NDArray[Any]]  # rows, columns -> (P, h, w)
 
 
-class Network(Protocol):
-    """What maps windows (B, P, h, w) to these rows and columns of (B, K, h, w)."""
+class TileNetwork(Protocol):
+    """Maps windows (B, P, h, w) to the kept part (K, h, w) of each."""
 
-    def __call__(self, x: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
-        """Return (B, K, rows, columns)."""
+    @property
+    def device(self) -> torch.device: ...
 
-
-def put_together(
-    pieces: Iterable[tuple[slice, slice, NDArray[Any]]],
-    height: int,
-    width: int,
-    *,
-    on_tile: Callable[[int, int], object] | None = None,
-) -> NDArray[Any]:
-    """Put the parts of an image together.
-
-    Parameters
-    ----------
-    pieces : iterable of (rows, columns, planes)
-        As `iter_tiles` yields them; they cover each pixel once.
-    height, width : int
-        Size of the image in pixels.
-    on_tile : callable, optional
-        ``on_tile(done, total)`` is called after each part with numbers of pixels. To stop early,
-        raise an exception in it, or leave the loop over the pieces.
-
-    Returns
-    -------
-    ndarray
-        (K, H, W), in the parts' dtype.
-
-    Raises
-    ------
-    DeviceError
-        If there is not enough memory for the result.
-    """
-    result: NDArray[Any] | None = None
-    done = 0
-    for rows, columns, planes in pieces:
-        if result is None:
-            result = _empty(len(planes), height, width, planes.dtype)
-        result[:, rows, columns] = planes
-        done += planes[0].size
-        if on_tile is not None:
-            on_tile(done, height * width)
-    assert result is not None  # an image has at least one tile
-    return result
-
-
-def mosaic(parts: Sequence[tuple[Box, FloatPlanes]]) -> tuple[Box, FloatPlanes]:
-    """Put parts together that cover a rectangle; return where that is, and (K, h, w)."""
-    whole = Box.around(box for box, _ in parts)
-    shifted = ((box.within(whole), planes) for box, planes in parts)
-    return whole, put_together(((b.rows, b.columns, planes) for b, planes in shifted), *whole.size)
+    def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]: ...
 
 
 def iter_tiles(
-    network: Network,
-    read: Read,
+    network: TileNetwork,
+    read: ReadPlanes,
+    grid: TileGrid,
     *,
-    height: int,
-    width: int,
-    stride: int,
-    halo: int,
-    tile: int = 0,
     batch: int = 1,
-    least: int = 0,
-    may_cut: bool = True,
-    device: torch.device | str = "cpu",
     region: Box | None = None,
     first: Box | None = None,
-    tell: Tell | None = None,
-) -> Iterator[tuple[slice, slice, FloatPlanes]]:
-    """Translate an image and yield each part as soon as it is finished.
+    whole: bool = False,
+    before_cut: Callable[[TileGrid], None] | None = None,
+) -> Iterator[tuple[Box, FloatPlanes]]:
+    """Run a network over an image and yield each part, (K, h, w), as soon as it is finished.
 
-    However it is cut, the result is the same, where the network's statistics are fixed (a network
-    in ``eval`` mode with batch norm or no norm) and `halo` covers its receptive field. Its mode is
-    the caller's choice.
+    The result does not depend on the grid where the network's statistics are fixed and the halo
+    covers its receptive field. All windows but the first are read in a thread, one batch ahead.
 
     Parameters
     ----------
-    network : callable
-        ``network(x, rows, columns)`` takes a (B, P, h, w) float32 tensor on `device`, h and w
-        multiples of `stride`, and returns these rows and columns of its (B, K, h, w). Planes that
-        do not come from the image, such as a condition, are added here.
+    network : TileNetwork
     read : callable
-        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image. All
-        but the first are read in a thread of their own, one at a time, while the network runs.
-    height, width : int
-        Size of the image in pixels. Where it is no multiple of the stride, it is continued by
-        reflection at its bottom and right.
-    stride, halo, tile, least : int
-        See `TileGrid`; tile 0 runs the whole image at once.
+        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image.
+    grid : TileGrid
+        How the image is cut.
     batch : int
         Windows given to the network at once.
-    may_cut : bool
-        False where the network measures its input, as with the statistics of the image, so that
-        tiles would change the result: then `tile` has to be 0, and running out of memory is an
-        error.
-    device : torch.device or str
-        Where the network is.
     region : Box, optional
         Only this part of the image, which starts on the grid of the stride.
     first : Box, optional
         Parts in and near this part of the image come first.
-    tell : callable, optional
-        Is told the tiles of each batch before the network is given them.
-
-    Yields
-    ------
-    rows, columns : slice
-        Where the part lies in the image; the parts cover each pixel once.
-    planes : ndarray of float32
-        (K, h, w), in the network's own range.
+    whole : bool
+        Give the network the whole image at once, since it measures what it is given.
+    before_cut : callable, optional
+        Called with the new grid before a whole image is cut because memory ran out; without it
+        running out of memory is an error then.
 
     Warns
     -----
@@ -144,33 +72,20 @@ def iter_tiles(
 
     Raises
     ------
-    InputError, ConfigError
-        If the image has no pixel; if the tile is negative, or not 0 where it has to be, or the
-        batch less than 1.
+    ConfigError
+        If the batch is less than 1, or there is a tile although the image is needed whole.
     DeviceError
-        If there is not enough memory for the smallest tile, or for the whole image where it may
-        not be cut.
-
-    Examples
-    --------
-    >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5)
-    >>> pieces = iter_tiles(
-    ...     lambda x, rows, columns: 2 * x[..., rows, columns],
-    ...     lambda rows, columns: image[:, rows, columns],
-    ...     height=3, width=5, stride=2, halo=0, tile=2,
-    ... )
-    >>> bool((put_together(pieces, 3, 5) == 2 * image).all())
-    True
+        If there is not enough memory for the smallest tile, or for an image that is needed whole.
     """
     if batch < 1:
         raise ConfigError(f"batch is {batch}; give the number of windows at once, 1 or more.")
-    if tile and not may_cut:
+    if whole and grid.tile:
         raise ConfigError(
-            f"tile is {tile}, but this network measures the image and needs it whole; give tile 0."
+            f"tile is {grid.tile}, but this network measures the image and needs it whole; give "
+            "tile 0."
         )
-    device = torch.device(device)
-    grid = TileGrid(height, width, stride=stride, halo=halo, tile=tile, least=least)
-    pending = _in_order(grid, [region or Box(0, height, 0, width)], first)
+    area = region or Box(0, grid.height, 0, grid.width)
+    pending = [Tile(Box.of_size(*grid.padded), area)] if whole else _ordered(grid, [area], first)
     warned = False
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[FloatPlanes] | None = None
@@ -178,45 +93,71 @@ def iter_tiles(
             chosen = _alike(pending[:batch])
             following = _alike(pending[len(chosen) : len(chosen) + batch])
             windows = ahead.result if ahead else partial(_read_windows, read, chosen, grid)
-            ahead = None
-            if tell is not None:
-                tell(chosen)
-            if following:
-                ahead = reader.submit(_read_windows, read, following, grid)
-            outputs = _run(network, windows, chosen, device)
-            if outputs is not None:
+            ahead = reader.submit(_read_windows, read, following, grid) if following else None
+            parts = None
+            try:
+                parts = network(windows(), chosen)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            if parts is not None:
                 del pending[: len(chosen)]
-                for piece, planes in zip(chosen, outputs, strict=True):
-                    yield piece.kept.rows, piece.kept.columns, planes
+                for tile, planes in zip(chosen, parts, strict=True):
+                    yield tile.kept, planes
                 continue
+            # Out of the handler, whose traceback held on to the tensors that did not fit.
+            free_cache(network.device)
             ahead = None
-            smaller = grid.smaller() if may_cut else None
+            smaller = None if whole and before_cut is None else grid.smaller()
             if len(chosen) == 1 and smaller is None:
-                raise DeviceError(_too_large(device, grid))
-            if not warned:
-                warnings.warn(_going_on(device, len(chosen), grid), UserWarning, stacklevel=2)
+                raise DeviceError(_too_large(network.device, grid))
+            if before_cut is not None and whole and smaller is not None:
+                before_cut(smaller)
+            elif not warned:
+                warnings.warn(_smaller_note(network.device, len(chosen), grid), stacklevel=2)
                 warned = True
             if len(chosen) > 1:
                 batch = len(chosen) // 2
             elif smaller is not None:
-                grid = smaller
-                pending = _in_order(grid, [one.kept for one in pending], first)
+                grid, whole = smaller, False
+                pending = _ordered(grid, [tile.kept for tile in pending], first)
 
 
-def run_tiles(
-    network: Network,
-    read: Read,
-    grid: TileGrid,
-    device: torch.device,
-    tell: Tell,
-    tiles: Sequence[Tile],
+def fits_in_memory(
+    network: TileNetwork, read: ReadPlanes, grid: TileGrid, tiles: Sequence[Tile]
 ) -> bool:
-    """Run the network on windows for what can be seen on its way; False if memory ran out."""
-    tell(tiles)
-    return _run(network, partial(_read_windows, read, tiles, grid), tiles, device) is not None
+    """Run a network for what its layers measure; False if memory ran out."""
+    try:
+        network(_read_windows(read, tiles, grid), tiles)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return True
+    free_cache(network.device)
+    return False
 
 
-def _in_order(grid: TileGrid, regions: Iterable[Box], first: Box | None) -> list[Tile]:
+def to_device(windows: FloatPlanes, device: torch.device) -> torch.Tensor:
+    """Return windows as a tensor (B, P, h, w), laid out as convolutions are fastest."""
+    return torch.from_numpy(windows).to(device, memory_format=torch.channels_last)
+
+
+def kept_parts(output: torch.Tensor, tiles: Sequence[Tile], wanted: Box) -> list[FloatPlanes]:
+    """Cut the kept part of each tile out of what was computed of their windows."""
+    # Copies: views would hold the whole batch for as long as they are used.
+    crops = (tile.crop.within(wanted) for tile in tiles)
+    parts = (planes[:, b.rows, b.columns] for planes, b in zip(output, crops, strict=True))
+    return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
+
+
+def free_cache(device: torch.device) -> None:
+    """Give back what PyTorch holds of a GPU's memory and does not use."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _ordered(grid: TileGrid, regions: Iterable[Box], first: Box | None) -> list[Tile]:
     tiles = [tile for region in regions for tile in grid.tiles(region)]
     return sorted(tiles, key=lambda tile: tile.kept.distance(first)) if first else tiles
 
@@ -226,37 +167,11 @@ def _alike(tiles: Sequence[Tile]) -> list[Tile]:
     return list(takewhile(lambda tile: tile.window.size == tiles[0].window.size, tiles))
 
 
-def _run(
-    network: Network,
-    windows: Callable[[], FloatPlanes],
-    tiles: Sequence[Tile],
-    device: torch.device,
-) -> list[FloatPlanes] | None:
-    """Translate one batch and return the kept parts; None if memory ran out."""
-    wanted = Box.around(tile.crop for tile in tiles)
-    try:
-        x = torch.from_numpy(windows())  # (B, P, h, w)
-        x = x.to(device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            y = network(x, wanted.rows, wanted.columns)
-        # Copies of the kept parts: views would hold the whole batch for as long as they are used.
-        kept = (tile.crop.within(wanted) for tile in tiles)
-        parts = (output[:, b.rows, b.columns] for output, b in zip(y, kept, strict=True))
-        return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-    # Out of the handler, which held on to the tensors that did not fit through its traceback.
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
-
-
-def _read_windows(read: Read, tiles: Sequence[Tile], grid: TileGrid) -> FloatPlanes:
+def _read_windows(read: ReadPlanes, tiles: Sequence[Tile], grid: TileGrid) -> FloatPlanes:
     return np.stack([_read_window(read, tile.window, grid) for tile in tiles])
 
 
-def _read_window(read: Read, window: Box, grid: TileGrid) -> FloatPlanes:
+def _read_window(read: ReadPlanes, window: Box, grid: TileGrid) -> FloatPlanes:
     rows = _reflected(window.top, window.bottom, grid.height)
     columns = _reflected(window.left, window.right, grid.width)
     top, left = int(rows.min()), int(columns.min())
@@ -285,20 +200,9 @@ def _too_large(device: torch.device, grid: TileGrid) -> str:
     )
 
 
-def _going_on(device: torch.device, count: int, grid: TileGrid) -> str:
+def _smaller_note(device: torch.device, count: int, grid: TileGrid) -> str:
     height, width = grid.window
     return (
         f"{device} ran out of memory (batch {count}, windows of {height} x {width} pixels); going "
         "on in smaller pieces, with the same result. Give a smaller batch or tile next time."
     )
-
-
-def _empty(channels: int, height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        return np.empty((channels, height, width), dtype)
-    except MemoryError:
-        size = channels * height * width * dtype.itemsize / 2**30
-        raise DeviceError(
-            f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
-            "there is memory for; translate a part of the image at a time."
-        ) from None

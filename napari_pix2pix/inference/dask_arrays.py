@@ -1,6 +1,6 @@
-"""Dask arrays in, a dask array out: each chunk is translated where it is looked at.
+"""Dask arrays in, a dask array out; and the parts of large arrays that a region is computed from.
 
-dask is imported inside functions only: it is loaded by whoever has a dask array.
+dask is imported inside functions only: whoever has a dask array has loaded it.
 """
 
 from __future__ import annotations
@@ -8,148 +8,119 @@ from __future__ import annotations
 import itertools
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.inference.array_views import Excerpt, Scattered, find_chunks, find_excerpt
+from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference.norm_statistics import Measured
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
+from napari_pix2pix.inference.tiling import Box, TileGrid, overlap
 
 if TYPE_CHECKING:
     from dask.array import Array
 
-Translate = Callable[..., NDArray[Any]]
-
 _Spans = list[tuple[int, int]]  # first, and one past the last, of each chunk along an axis
 
 
-class Measuring(NamedTuple):
-    """How frames are measured before their chunks are translated.
-
-    Attributes
-    ----------
-    measure : callable
-        ``measure(planes, frame)``, with planes of which only `parts` can be read.
-    parts : list of Box
-        What it reads of a frame.
-    """
-
-    measure: Callable[[LazyImage, int], Measured]
-    parts: list[Box]
-
-
-def is_lazy(planes: LazyImage) -> bool:
+def is_lazy(image: LazyImage) -> bool:
     """Tell whether an image is made of dask arrays, wholly or partly."""
     dask = sys.modules.get("dask.array")
-    return dask is not None and any(isinstance(one.array, dask.Array) for one in planes.members)
+    return dask is not None and any(isinstance(one.array, dask.Array) for one in image.members)
 
 
-def translate_lazily(
-    planes: LazyImage,
-    translate: Translate,
-    *,
-    grid: TileGrid,
-    layout: Layout,
-    channels: int,
-    dtype: np.dtype[Any],
-    whole: bool,
-    measuring: Measuring | None = None,
-) -> Array:
-    """Lay out an image whose chunks are translated when they are computed.
+def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptions) -> Array:
+    """Return a dask array of one sample whose chunks are predicted when they are computed.
 
-    Parameters
-    ----------
-    planes : Planes
-        An image made of dask arrays.
-    translate : callable
-        ``translate(planes, frame, region, measured=measured)`` returns (C, h, w) of a region of a
-        frame. It is called in the threads or processes of dask's scheduler, with planes that hold
-        what `grid` says that the region is computed from.
-    grid : TileGrid
-        Of the image; its tile is not looked at.
-    layout, channels, dtype
-        Of what comes out.
-    whole : bool
-        Whether frames are translated in one piece.
-    measuring : Measuring, optional
-        Where all chunks of a frame share what is measured of it.
-
-    Returns
-    -------
-    dask.array.Array
-        One chunk a frame, with all channels, in Y and X chunked like the first array: chunks begin
-        on the grid of the stride, and are joined until they are twice the halo or more.
+    Chunks hold one frame with all channels. In Y and X they are those of the first source array,
+    moved to the grid of the stride and joined until they are twice the halo or more. Frames that
+    are needed whole are one chunk, unless they are measured once for all of their chunks.
     """
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
-    arrays = [_as_dask(one.array) for one in planes.members]
-    cuts: list[_Spans] = [[(0, planes.height)], [(0, planes.width)]]
+    pixel = predictor.for_dtypes(image.dtype).target_like(options.output)
+    own, size = predictor.detached_copy(), (image.height, image.width)
+    measured_parts: list[Box] = []
+    whole = predictor.is_predicted_whole(options.norm_statistics)
+    if whole and predictor.target_codec.kind != "instances":
+        whole = own.fits(*size, options)
+        measured_parts = [] if whole else own.measured_parts(*size, options)
+    grid = TileGrid.of_network(predictor.generator, *size)
+    arrays = [_as_dask(one.array) for one in image.members]
+    cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
-        cuts = [_joined(lengths, grid) for lengths in planes.members[0].in_plane(arrays[0].chunks)]
-    name, place = f"pix2pix-{uuid.uuid4().hex}", _Place(layout, channels, planes.frame_shape)
-    graph: dict[Any, Any] = {f"{name}-translate": translate}
+        cuts = [_joined(lengths, grid) for lengths in image.members[0].in_plane(arrays[0].chunks)]
+    name = f"pix2pix-{uuid.uuid4().hex}"
+    place = _Place(predictor.target_codec.layout, len(pixel), image.frame_shape)
+    graph: dict[Any, Any] = {f"{name}-predict": _OneAtATime(own, options)}
     edges = [[[0, *itertools.accumulate(axis)] for axis in array.chunks] for array in arrays]
-    shell = planes.on([None] * len(arrays))
-    for frame, index in enumerate(np.ndindex(*planes.frame_shape)):
-        frames = planes.frames_seen(frame)
+    shell = image.on([None] * len(arrays))
+    for frame, index in enumerate(np.ndindex(*image.frame_shape)):
+        frames = image.frames_seen(frame)
         measured = None
-        if measuring is not None:
+        if measured_parts:
             measured = f"{name}-measured-{frame}"
             shards = [
                 find_chunks(
                     array,
                     axes,
-                    [one.extent(frames, box.rows, box.columns) for box in measuring.parts],
+                    [one.extent(frames, box.rows, box.columns) for box in measured_parts],
                 )
-                for one, array, axes in zip(planes.members, arrays, edges, strict=True)
+                for one, array, axes in zip(image.members, arrays, edges, strict=True)
             ]
-            task = _Frame(shell, frame, measuring.measure, [part for part, _ in shards])
-            graph[measured] = (task, [keys for _, keys in shards])
+            task = _Frame(shell, frame, [part for part, _ in shards])
+            graph[measured] = (task, f"{name}-predict", [keys for _, keys in shards])
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
             seen = grid.seen(grid.rounded(region))
-            extents = [one.extent(frames, seen.rows, seen.columns) for one in planes.members]
-            found = [find_excerpt(*one) for one in zip(arrays, edges, extents, strict=True)]
-            chunk = _Chunk(shell, frame, region, place, [part for part, _ in found])
-            keys = [keys for _, keys in found]
+            extents = [one.extent(frames, seen.rows, seen.columns) for one in image.members]
+            excerpts = [find_excerpt(*one) for one in zip(arrays, edges, extents, strict=True)]
+            chunk = _Chunk(shell, frame, region, place, [part for part, _ in excerpts])
+            keys = [keys for _, keys in excerpts]
             key = (name, *place.axes([*index, 0, i, j]))
-            graph[key] = (chunk, f"{name}-translate", keys, measured)
+            graph[key] = (chunk, f"{name}-predict", keys, measured)
     lengths = [tuple(stop - start for start, stop in one) for one in cuts]
-    chunks = place.axes([*((1,) * length for length in planes.frame_shape), (channels,), *lengths])
+    chunks = place.axes([*((1,) * length for length in image.frame_shape), (len(pixel),), *lengths])
     sources: list[Any] = arrays
     layers = HighLevelGraph.from_collections(name, graph, dependencies=sources)
-    return da.Array(layers, name, tuple(chunks), dtype=dtype)
+    return da.Array(layers, name, tuple(chunks), dtype=pixel.dtype)
 
 
-class InTurn:
-    """Translates or measures for the threads of a scheduler, one at a time.
+class _OneAtATime:
+    """Predicts and measures for the threads of a scheduler, one at a time.
 
-    A network's mode, layers and device are its own state,
-    and two windows at once would need twice the memory; a network uses all cores by itself. So all
-    lazy arrays of a process share one lock.
-
-    Parameters
-    ----------
-    work : callable
-        See `translate_lazily` and `Measuring`.
+    A network's mode, layers and device are its own state, and two windows at once would need twice
+    the memory; a network uses all cores by itself. So all lazy arrays of a process share one lock.
     """
 
-    def __init__(self, work: Callable[..., Any]) -> None:
+    def __init__(self, predictor: Predictor, options: PredictOptions) -> None:
         from dask.utils import SerializableLock
 
-        self._work, self._lock = work, SerializableLock("pix2pix")
+        self._predictor, self._options = predictor, options
+        self._lock = SerializableLock("pix2pix")
 
-    def __call__(self, *arguments: Any, **more: Any) -> Any:
-        """Do it once no other is at work."""
+    def predict(
+        self, image: LazyImage, frame: int, region: Box, measured: Measured | None
+    ) -> NDArray[Any]:
+        """Predict a region of a frame, (C, h, w)."""
         with self._lock:
-            return self._work(*arguments, **more)
+            return self._predictor.predict_region(
+                image, frame, region, self._options, measured=measured
+            )
+
+    def measure(self, image: LazyImage, frame: int) -> Measured:
+        """Measure the norm statistics of a frame."""
+        with self._lock:
+            return self._predictor.measure_frame(image, frame, self._options)
 
 
 @dataclass(frozen=True)
@@ -182,12 +153,12 @@ class _Chunk:
 
     def __call__(
         self,
-        translate: Translate,
+        predictor: _OneAtATime,
         blocks: list[list[NDArray[Any]]],
         measured: Measured | None,
     ) -> NDArray[Any]:
         read = (part.read(these) for part, these in zip(self.parts, blocks, strict=True))
-        pixels = translate(self.shell.on(read), self.frame, self.region, measured=measured)
+        pixels = predictor.predict(self.shell.on(read), self.frame, self.region, measured)
         frames = (1,) * len(self.place.frame_shape)
         return self.place.layout.assemble(pixels[np.newaxis], frames)
 
@@ -198,12 +169,11 @@ class _Frame:
 
     shell: LazyImage = field(repr=False)
     frame: int
-    measure: Callable[[LazyImage, int], Measured]
     parts: list[tuple[tuple[int, ...], list[tuple[slice, ...]]]] = field(repr=False)
 
-    def __call__(self, blocks: list[list[NDArray[Any]]]) -> Measured:
+    def __call__(self, predictor: _OneAtATime, blocks: list[list[NDArray[Any]]]) -> Measured:
         read = (Scattered(*part, these) for part, these in zip(self.parts, blocks, strict=True))
-        return self.measure(self.shell.on(read), self.frame)
+        return predictor.measure(self.shell.on(read), self.frame)
 
 
 def _as_dask(array: Any) -> Array:
@@ -222,3 +192,112 @@ def _joined(lengths: Sequence[int], grid: TileGrid) -> _Spans:
         if edge - edges[-1] >= least and size - edge >= min(least, lengths[-1]):
             edges.append(edge)
     return list(itertools.pairwise([*edges, size]))
+
+
+def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
+    """Read what a box of a frame is computed from; only that part of the image can be read."""
+    frames = planes.frames_seen(frame)
+    spans = [one.extent(frames, box.rows, box.columns) for one in planes.members]
+    read = (
+        Cutout(one.shape, there, np.asarray(one.array[there]))
+        for one, there in zip(planes.members, spans, strict=True)
+    )
+    return planes.on(read)
+
+
+class Cutout(LazyArray):
+    """An array of a shape of which only a part is there: ``data`` at ``spans``."""
+
+    def __init__(
+        self, shape: tuple[int, ...], spans: tuple[slice, ...], data: NDArray[Any]
+    ) -> None:
+        super().__init__(shape, data.dtype)
+        self._spans, self.data = spans, data
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window that lies in what is there."""
+        shifted = (
+            slice(asked.start - there.start, asked.stop - there.start)
+            for asked, there in zip(window, self._spans, strict=True)
+        )
+        return self.data[tuple(shifted)]
+
+
+class Scattered(LazyArray):
+    """An array of a shape of which some chunks are there, each at its place."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        places: list[tuple[slice, ...]],
+        chunks: Sequence[NDArray[Any]],
+    ) -> None:
+        super().__init__(shape, np.asarray(chunks[0]).dtype)
+        self._pieces = list(zip(places, chunks, strict=True))
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window that lies in what is there."""
+        data = np.empty(tuple(span.stop - span.start for span in window), self.dtype)
+        filled = 0
+        for place, chunk in self._pieces:
+            both = list(map(overlap, place, window))
+            inside, here = zip(*both, strict=True)
+            if all(span.start < span.stop for span in here):
+                data[here] = chunk[inside]
+                filled += data[here].size
+        if filled < data.size:  # windows that were made smaller lie elsewhere
+            raise DeviceError(
+                "Memory ran out while the image was measured: close other programs, or choose "
+                "another device."
+            )
+        return data
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Which part of an array a chunk is computed from, and where its chunks lie in that part."""
+
+    shape: tuple[int, ...]
+    spans: tuple[slice, ...]
+    places: list[tuple[slice, ...]] = field(repr=False)  # of each chunk in the array
+
+    def read(self, blocks: Sequence[NDArray[Any]]) -> Cutout:
+        """Put the chunks together, as far as they are needed."""
+        if len(blocks) == 1:
+            return Cutout(self.shape, self.places[0], np.asarray(blocks[0]))
+        size = tuple(span.stop - span.start for span in self.spans)
+        data = np.empty(size, np.asarray(blocks[0]).dtype)
+        for place, block in zip(self.places, blocks, strict=True):
+            both = list(map(overlap, place, self.spans))
+            inside, here = zip(*both, strict=True)
+            data[here] = block[inside]
+        return Cutout(self.shape, self.spans, data)
+
+
+def find_excerpt(
+    array: Array, edges: list[list[int]], spans: tuple[slice, ...]
+) -> tuple[Excerpt, list[Any]]:
+    """Return which part of an array is needed, and the keys of the chunks that it lies in."""
+    along = [_chunks_in(*axis) for axis in zip(edges, spans, strict=True)]
+    keys, places = [], []
+    for chunks in itertools.product(*along):
+        keys.append((array.name, *(number for number, _ in chunks)))
+        places.append(tuple(place for _, place in chunks))
+    return Excerpt(array.shape, spans, places), keys
+
+
+def find_chunks(
+    array: Array, edges: list[list[int]], parts: list[tuple[slice, ...]]
+) -> tuple[tuple[tuple[int, ...], list[tuple[slice, ...]]], list[Any]]:
+    """Return shape and places of the chunks that some parts of an array lie in, and their keys."""
+    places: dict[Any, tuple[slice, ...]] = {}
+    for spans in parts:
+        excerpt, keys = find_excerpt(array, edges, spans)
+        places |= zip(keys, excerpt.places, strict=True)
+    return (array.shape, list(places.values())), list(places)
+
+
+def _chunks_in(edges: list[int], span: slice) -> list[tuple[int, slice]]:
+    """List the chunks along an axis that a span meets: their numbers, and where they are."""
+    first, last = bisect_right(edges, span.start) - 1, bisect_left(edges, span.stop)
+    return [(number, slice(edges[number], edges[number + 1])) for number in range(first, last)]

@@ -1,4 +1,4 @@
-"""Which devices there are, and what they are called."""
+"""The devices of this machine, and their names."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def choose_device(wanted: str = "auto") -> torch.device:
         device = torch.device(wanted)
     except RuntimeError:
         device = None
-    if device == torch.device("cuda") and device.type == found[0].type:
-        return found[0]
+    if device is not None and device.index in (None, 0):
+        first = next((one for one in found if one.type == device.type), None)
+        if first is not None:  # cuda is cuda:0, and mps:0 is mps
+            return first
     if device not in found:
         names = ", ".join(str(device) for device in found)
         raise DeviceError(f"There is no device {wanted!r} here: choose auto or one of {names}.")
@@ -54,7 +56,7 @@ def available_devices() -> list[torch.device]:
 
 
 def name_device(device: torch.device) -> str:
-    """Name ``device`` for people, such as ``CPU (2 threads)`` or ``NVIDIA H100 (cuda:0)``."""
+    """Return a readable name, such as ``CPU (2 threads)`` or ``NVIDIA H100 (cuda:0)``."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
     if device.type == "mps":
@@ -65,7 +67,7 @@ def name_device(device: torch.device) -> str:
 
 @contextmanager
 def out_of_memory_in_words(what: str, advice: str) -> Iterator[None]:
-    """Turn running out of memory while ``what`` is done into a `DeviceError` with ``advice``."""
+    """Raise a `DeviceError` with ``advice`` when memory runs out while ``what`` is done."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

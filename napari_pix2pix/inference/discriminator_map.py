@@ -1,24 +1,28 @@
-"""What a discriminator thinks of a prediction, patch by patch, on the pixels that it judges."""
+"""What a discriminator says of a prediction, patch by patch, on the pixels that it judges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.layouts import counted_channels
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference._run_tiles import iter_tiles, put_together
-from napari_pix2pix.inference.calls import condition_index
+from napari_pix2pix.errors import InputError, plural
+from napari_pix2pix.inference._run_tiles import (
+    FloatPlanes,
+    ReadPlanes,
+    iter_tiles,
+    kept_parts,
+    to_device,
+)
 from napari_pix2pix.inference.memory import cut_image
-from napari_pix2pix.inference.model import network_grid
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
-from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.inference.predictor import OnTile, condition_index
+from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class DiscriminatorPredictor:
     network : DiscriminatorMap
         In ``eval`` mode, on its device.
     adversarial : {"vanilla", "lsgan", "hinge", "wgan"}
-        What it was trained with.
+        The loss that it was trained with.
     conditional : bool
         Whether it sees source and condition beside the image.
     source_codec, target_codec : Codec
@@ -45,33 +49,16 @@ class DiscriminatorPredictor:
     target_codec: Codec
     conditions: tuple[Hashable, ...]
 
-    def judge(
+    def predict_frame(
         self,
         source: LazyImage,
         prediction: LazyImage,
         frame: int,
         condition: Hashable = None,
         tile: int | None = None,
-        on_tile: Callable[[int, int], object] | None = None,
-    ) -> np.ndarray:
-        """Judge one frame.
-
-        Parameters
-        ----------
-        source, prediction : Planes
-            Of the same frames, height and width.
-        frame : int
-        condition : hashable, optional
-            One of the conditions; needed when there are any.
-        tile : int, optional
-            Side of the tiles in pixels, see `Translator.discriminator_map`.
-        on_tile : callable, optional
-            Called with the number of pixels done and of all.
-
-        Returns
-        -------
-        numpy.ndarray
-            (H, W) float32: the logits, 0 where it can't tell, positive for real.
+        on_tile: OnTile | None = None,
+    ) -> FloatPlanes:
+        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell.
 
         Raises
         ------
@@ -80,64 +67,69 @@ class DiscriminatorPredictor:
         """
         _check_same_size(source, prediction, self.target_codec.channels)
         index = condition_index(self.conditions, condition)
-        size = prediction.height, prediction.width
-        measures = bool(norms_that_measure(self.network))
-        grid = TileGrid(*size, **network_grid(self.network))
-        device = next(self.network.parameters()).device
+        whole = bool(norms_that_measure(self.network))
+        grid = TileGrid.of_network(self.network, prediction.height, prediction.width)
         channels = self.network.discriminator.in_channels
-        cut, batch = cut_image(
-            self.network, channels, grid, device=device, tile=0 if measures else tile
+        grid, batch = cut_image(
+            self.network, channels, grid, device=self.device, tile=0 if whole else tile
         )
-        pieces = iter_tiles(
-            self._network,
-            self._reader(source, prediction, frame, index),
-            **asdict(cut),
-            batch=batch,
-            may_cut=not measures,
-            device=device,
-        )
-        logits = put_together(pieces, *size, on_tile=on_tile)[0]
+        area, done, parts = Box.of_size(grid.height, grid.width), 0, []
+        read = self._reader(source, prediction, frame, index)
+        for box, planes in iter_tiles(self, read, grid, batch=batch, whole=whole):
+            parts.append((box, planes))
+            done += box.pixels
+            if on_tile is not None:
+                on_tile(done, area.pixels)
+        logits: FloatPlanes = put_together(parts, area)[0]
         return 2 * logits - 1 if self.adversarial == "lsgan" else logits
 
-    def _network(self, x: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
-        logits: torch.Tensor = self.network(x)[..., rows, columns]
-        return logits.float()
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
+        """Map windows (B, P, h, w) to the logits (1, h, w) of the kept part of each."""
+        wanted = Box.around(tile.crop for tile in tiles)
+        with torch.inference_mode():
+            logits = self.network(to_device(windows, self.device))
+            return kept_parts(logits[..., wanted.rows, wanted.columns], tiles, wanted)
 
     def _reader(
         self, source: LazyImage, prediction: LazyImage, frame: int, condition: int
-    ) -> Callable[[slice, slice], np.ndarray]:
-        """Return what reads the planes of a window in the order of the training."""
-        image = _encoded(prediction, frame, self.target_codec)
+    ) -> ReadPlanes:
+        """Return what reads the planes (P, h, w) of a window in the order of the training."""
+        read_prediction = _encoded(prediction, frame, self.target_codec)
         if not self.conditional:
-            return image
+            return read_prediction
         count = len(self.conditions)
-        told = np.eye(count, dtype=np.float32)[condition : condition + 1].reshape(count, 1, 1)
+        one_hot = np.eye(count, dtype=np.float32)[condition : condition + 1].reshape(count, 1, 1)
 
-        def read(rows: slice, columns: slice) -> np.ndarray:
-            judged = image(rows, columns)
-            beside = np.broadcast_to(told, (count, *judged.shape[1:]))
+        def read(rows: slice, columns: slice) -> FloatPlanes:
+            judged = read_prediction(rows, columns)
+            condition_planes = np.broadcast_to(one_hot, (count, *judged.shape[1:]))
             given = self.source_codec.encode(source.read(frame, rows, columns))
-            return np.concatenate([given, beside, judged])
+            return np.concatenate([given, condition_planes, judged])
 
         return read
 
 
 def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) -> None:
-    """Refuse what can't be a prediction of a source."""
+    """Raise `InputError` if an image can't be a prediction of a source."""
     if prediction.channels != channels:
         raise InputError(
-            f"The model makes {counted_channels(channels)}, the prediction has "
+            f"The model makes {plural(channels, 'channel')}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
-    there, here = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))
-    if there != here:
+    wanted, got = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))
+    if wanted != got:
         raise InputError(
-            f"The source has the frames, height and width {there}, the prediction {here}: give a "
+            f"The source has the frames, height and width {wanted}, the prediction {got}: give a "
             "prediction of this source."
         )
 
 
-def _encoded(image: LazyImage, frame: int, codec: Codec) -> Callable[[slice, slice], np.ndarray]:
+def _encoded(image: LazyImage, frame: int, codec: Codec) -> Callable[[slice, slice], FloatPlanes]:
     """Return what reads an image's planes; objects are encoded on the whole, where they end."""
     if codec.kind != "instances":
         return lambda rows, columns: codec.encode(image.read(frame, rows, columns))

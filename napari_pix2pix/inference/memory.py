@@ -1,7 +1,4 @@
-"""How much memory there is, how much a network needs, and the largest tile that fits.
-
-How an image is cut: block, tile and batch, by the memory that is free.
-"""
+"""How much memory is free, how much a network needs, and the tiles and blocks that fit."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that there was not enough memory, on any device."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY)
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY)
 
 
 def free_memory(device: torch.device | str) -> int:
@@ -50,10 +47,10 @@ def free_memory(device: torch.device | str) -> int:
 
 
 def free_at_once() -> None:
-    """Let freed buffers go back to the system at once, where the C library would keep them.
+    """Give freed buffers back to the system at once, where the C library would keep them.
 
-    glibc raises the size from which it does so to that of the largest buffer that was freed, up to
-    32 MB, so how much memory a process holds depends on what came before. No effect elsewhere.
+    By default glibc keeps buffers up to the size of the largest one that was freed, at most 32 MB,
+    so how much memory a process holds depends on what came before. No effect elsewhere.
     """
     if sys.platform == "linux":
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl
@@ -62,27 +59,13 @@ def free_at_once() -> None:
 
 
 def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:
-    """Estimate the memory that a network needs for each pixel of its input.
+    """Estimate the bytes that a network needs for each pixel of its input, in float32.
 
-    The most that its layers' inputs and outputs occupy at one time, without the workspaces of the
-    convolutions: 0.6 to 1.05 of what processes were seen to grow by on the CPU, when all of a
-    window was computed (for tiles of U-Net-256 they grew by half of that). It is found by a run on
-    tensors that have a shape and no data, so that nothing is computed or allocated.
-
-    Parameters
-    ----------
-    network : nn.Module
-        The network itself, not compiled; it is left as it was.
-    channels : int
-        Planes of its input.
-    side : int
-        Height and width in pixels of the input to count with: a size that the network takes, at
-        least twice its stride.
-
-    Returns
-    -------
-    float
-        Bytes per pixel of a window, in float32.
+    This is the most that its layers' inputs and outputs occupy at one time, without the workspaces
+    of the convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
+    computed (for tiles of U-Net-256 half of that). The network runs on tensors that have a shape
+    and no data, so nothing is computed or allocated. ``side`` is the height and width of that run,
+    at least twice the stride.
 
     Examples
     --------
@@ -113,22 +96,10 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
 
 
 def choose_tile(grid: TileGrid, *, bytes_per_pixel: float, free_bytes: float) -> int:
-    """Choose the largest tile whose window fits into half of the free memory.
+    """Return the side of the largest tile whose window fits into half of the free memory.
 
-    Parameters
-    ----------
-    grid : TileGrid
-        The image, the stride, the halo and the least size; its tile is not looked at.
-    bytes_per_pixel : float
-        What the network needs for each pixel of a window, see `estimate_bytes_per_pixel`.
-    free_bytes : float
-        The free memory, see `free_memory`.
-
-    Returns
-    -------
-    int
-        Side of the kept part in pixels, a multiple of the stride; 0 where the whole image fits.
-        Never less than the stride: whether even that is too much shows when it is tried.
+    It is a multiple of the stride, and 0 where the whole image fits. It is never less than the
+    stride: whether even that is too much shows when it is tried.
 
     Examples
     --------
@@ -158,27 +129,10 @@ def fit_to_memory(
     batch: int | None = None,
     most: int = _MOST_WINDOWS,
 ) -> tuple[int, int]:
-    """Fill in the tile and the batch that were left open, by the memory that is free.
+    """Return tile and batch as given, or where they are None by the memory that is free.
 
-    Parameters
-    ----------
-    network : nn.Module
-        As for `estimate_bytes_per_pixel`.
-    channels : int
-        Planes of its input.
-    grid : TileGrid
-        The image, the stride, the halo and the least size; its tile is not looked at.
-    device : torch.device or str
-        Where the network runs.
-    tile, batch : int, optional
-        As for `iter_tiles`; None where it is to be chosen.
-    most : int
-        The largest batch that is chosen.
-
-    Returns
-    -------
-    tile, batch : int
-        As given, or chosen.
+    ``channels`` are the planes of the network's input, ``most`` the largest batch that is chosen;
+    the grid's own tile is not looked at.
     """
     if tile == 0:
         return 0, batch or 1  # a single window
@@ -208,20 +162,7 @@ def cut_image(
     tile: int | None = None,
     batch: int | None = None,
 ) -> tuple[TileGrid, int]:
-    """Choose what was left open of how an image is cut.
-
-    Parameters
-    ----------
-    network, channels, grid, device, tile, batch
-        As for `fit_to_memory`.
-
-    Returns
-    -------
-    grid : TileGrid
-        With its tile.
-    batch : int
-        Tiles at once.
-    """
+    """Return the grid with its tile, and the batch; both by memory where they are None."""
     side, at_once = fit_to_memory(network, channels, grid, device=device, tile=tile, batch=batch)
     cut = replace(grid, tile=side)
     return (replace(grid, tile=0) if cut.whole else cut), at_once
@@ -230,21 +171,10 @@ def cut_image(
 def block_side(
     network: nn.Module, channels: int, grid: TileGrid, *, device: torch.device | str
 ) -> int:
-    """Choose the side of blocks that are read, translated and written apart.
+    """Return the side in pixels of blocks that are read, predicted and written one by one.
 
-    Parameters
-    ----------
-    network, channels, device
-        As for `fit_to_memory`.
-    grid : TileGrid
-        The image, the stride, the exact halo and the least size.
-
-    Returns
-    -------
-    int
-        In pixels; 0 where the whole image is a block. A window of the network takes half a GB,
-        or more where its block would be less than twice the halo: there, it has four times the
-        block's pixels.
+    It is 0 where the whole image is a block. A window of the network takes half a GB, or more where
+    the block would be smaller than twice the halo; the window then has four times its pixels.
     """
     side = max(2 * grid.stride, grid.least)
     each = estimate_bytes_per_pixel(network, channels, side=side)

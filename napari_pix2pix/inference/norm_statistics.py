@@ -1,10 +1,10 @@
-"""What norms would measure over a whole image: measured in windows, then fixed for all tiles.
+"""The norm statistics of a whole image: measured in windows, then fixed for all tiles.
 
 What a norm is given depends on what the norms before it measured. Windows that go through the
-network together are measured together, norm by norm; if they are all of the image and see their
-halo, that is what the whole would give. Where memory holds only groups of them, the groups'
-statistics are put together. (To go through again with these does not help: in a ResNet small
-errors grow from norm to norm.)
+network together are measured together, norm by norm; if they cover the image and see their halo,
+the statistics are those of the whole. Where memory holds only groups of windows, the groups'
+statistics are combined. (A second pass with these does not help: in a ResNet small errors grow
+from norm to norm.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core.norms import FixedNorm, Norm
-from napari_pix2pix.inference.options import Statistics
+from napari_pix2pix.inference.options import NormStatistics
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
 _SIDE = 512  # pixels of a window that count along each axis
@@ -54,36 +54,31 @@ Measured = Mapping[str, Moments]  # by the name of the norm in its generator
 
 
 def measured_to_json(measured: Measured) -> dict[str, Any]:
-    """Return as JSON what was measured; `measured_from_json` reads the same floats again."""
+    """Return measured statistics as JSON; `measured_from_json` reads the same floats again."""
     return {
-        name: [one.count, one.mean.tolist(), one.variance.tolist()]
-        for name, one in measured.items()
+        name: [moments.count, moments.mean.tolist(), moments.variance.tolist()]
+        for name, moments in measured.items()
     }
 
 
 def measured_from_json(value: Mapping[str, Any]) -> Measured:
     """Read what `measured_to_json` made."""
     return {
-        name: Moments(count, *(torch.tensor(one, dtype=torch.float64) for one in both))
-        for name, (count, *both) in value.items()
+        name: Moments(count, *(torch.tensor(values, dtype=torch.float64) for values in lists))
+        for name, (count, *lists) in value.items()
     }
 
 
-def norms_that_measure(generator: nn.Module, statistics: Statistics = "stored") -> dict[str, Norm]:
-    """Return by name the norms that measure what they are given, so that tiles would differ.
-
-    Parameters
-    ----------
-    generator : torch.nn.Module
-    statistics : {"stored", "image"}
-        Whether batch norm is among them.
-    """
-    batch = statistics == "image"
+def norms_that_measure(
+    generator: nn.Module, norm_statistics: NormStatistics = "running"
+) -> dict[str, Norm]:
+    """Return by name the norms that measure what they are given, so that tiles would differ."""
+    per_image = norm_statistics == "per-image"
     return {
         name: module
         for name, module in generator.named_modules()
         if isinstance(module, nn.InstanceNorm2d | nn.GroupNorm)
-        or (batch and isinstance(module, nn.BatchNorm2d))
+        or (per_image and isinstance(module, nn.BatchNorm2d))
     }
 
 
@@ -94,7 +89,7 @@ def sample_windows(cut: TileGrid) -> TileGrid:
 
 
 def sample_tiles(windows: TileGrid) -> list[Tile]:
-    """Return tiles to measure: all of a small image, of a larger one the same always."""
+    """Return the tiles to measure: all of a small image, always the same sample of a larger one."""
     tiles, most = windows.tiles(), max(1, _PIXELS // windows.side**2)
     drawn = np.random.default_rng(0).permutation(len(tiles))[:most]
     return [tiles[index] for index in drawn]
@@ -107,25 +102,10 @@ def measure(
     tiles: Sequence[Tile],
     batch: int,
 ) -> Measured | None:
-    """Measure what norms are given.
+    """Measure what norms are given on the kept parts of tiles; None where memory ran out.
 
-    Parameters
-    ----------
-    generator : torch.nn.Module
-        Where the norms are.
-    norms : mapping
-        See `norms_that_measure`.
-    run : callable
-        Runs the generator on the windows of tiles, and says whether there was memory for them.
-    tiles : sequence of Tile
-        Windows, of which the kept parts count.
-    batch : int
-        How many go through together.
-
-    Returns
-    -------
-    mapping of str to Moments, or None
-        None where memory ran out.
+    ``run`` runs the generator on the windows of some tiles, at most ``batch`` of them, and says
+    whether there was memory for them.
     """
     probes = {name: _Probe(norm) for name, norm in norms.items()}
     with replaced(generator, probes):
@@ -136,11 +116,11 @@ def measure(
                 probe.tiles = group
             if not run(group):
                 return None
-    return {name: probe.found for name, probe in probes.items() if probe.found}
+    return {name: probe.moments for name, probe in probes.items() if probe.moments}
 
 
 def fixed_norms(norms: Mapping[str, Norm], measured: Measured) -> dict[str, FixedNorm]:
-    """Return norms that have for statistics what was measured, by name."""
+    """Return by name norms whose statistics are those that were measured."""
     return {
         name: FixedNorm(norm, measured[name].mean, measured[name].variance)
         for name, norm in norms.items()
@@ -149,7 +129,7 @@ def fixed_norms(norms: Mapping[str, Norm], measured: Measured) -> dict[str, Fixe
 
 @contextmanager
 def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Put other layers, by name, into a network, and in the end those back that were there."""
+    """Put other layers, by name, into a network, and the old ones back in the end."""
     before = {name: generator.get_submodule(name) for name in layers}
     device = next((weight.device for weight in generator.parameters()), None)
     for name, layer in layers.items():
@@ -162,21 +142,21 @@ def replaced(generator: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[
 
 
 class _Probe(nn.Module):
-    """Stands in for a norm and measures what of its input belongs to the kept parts of tiles."""
+    """Stands in for a norm, and measures its input on the kept parts of tiles."""
 
     def __init__(self, norm: Norm) -> None:
         super().__init__()
         self._norm = norm
         self.tiles: Sequence[Tile] = ()
-        self.found: Moments | None = None
+        self.moments: Moments | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         kept = []
-        for one, tile in zip(x, self.tiles, strict=True):
-            smaller = (tile.window.bottom - tile.window.top) // x.shape[2]
-            crop = Box(*(edge // smaller for edge in tile.crop))
-            kept.append(one[:, crop.rows, crop.columns].flatten(1))
-        found = Moments.of(torch.cat(kept, 1))
-        self.found = self.found.joined(found) if self.found else found
-        together = FixedNorm(self._norm, found.mean, found.variance).to(x.device)
-        return together(x)
+        for image, tile in zip(x, self.tiles, strict=True):
+            factor = (tile.window.bottom - tile.window.top) // x.shape[2]
+            crop = Box(*(edge // factor for edge in tile.crop))
+            kept.append(image[:, crop.rows, crop.columns].flatten(1))
+        moments = Moments.of(torch.cat(kept, 1))
+        self.moments = self.moments.joined(moments) if self.moments else moments
+        norm = FixedNorm(self._norm, moments.mean, moments.variance).to(x.device)
+        return norm(x)

@@ -1,25 +1,62 @@
-"""What can be chosen when a model is applied, declared once; PyTorch is not needed for it."""
+"""How a model is applied: one declaration for Python, the command line and the Apply dock."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+import operator
+from collections.abc import Hashable
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from napari_pix2pix.data.codecs import Output
+from napari_pix2pix.errors import InputError
 
-Statistics = Literal["stored", "image"]
+NormStatistics = Literal["running", "per-image"]
 Precision = Literal["32-true", "bf16-mixed"]
 
+_LEAST = {"seed": 0, "tile": 0, "batch": 1, "samples": 1}
+# Options that decide what comes out; the others decide how fast, and where.
+_DECIDING = {"condition", "seed", "dropout", "norm_statistics", "precision", "output"}
 
-class CallOptions(BaseModel):
-    """Options of a call of a `Translator`; names and defaults are those of its arguments.
 
-    The docks are made from it, and a test holds it to the call.
+class PredictOptions(BaseModel):
+    """Everything that can be chosen when a model is applied; frozen, keyword-only.
+
+    Parameters
+    ----------
+    **fields
+        Any of the fields below; those left out keep their defaults.
+
+    Raises
+    ------
+    InputError
+        When an option does not exist or its value is out of range; the sentence names the option,
+        what was got and what would do.
+
+    Examples
+    --------
+    >>> PredictOptions(tile=512).batch is None
+    True
+    >>> PredictOptions(batch=0)
+    Traceback (most recent call last):
+    ...
+    napari_pix2pix.errors.InputError: batch must be 1 or more, got 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    condition: Hashable = Field(
+        None, description="One of the model's conditions; needed when it has any."
+    )
     output: Output = Field(
         "target",
         description="target: in the target's dtype, rounded and clipped; float: floating point in "
@@ -27,36 +64,114 @@ class CallOptions(BaseModel):
     )
     tile: Annotated[int, Field(ge=0)] | None = Field(
         None,
-        description="Side of the tiles in pixels; the result is the same, but parts appear sooner "
-        "and take less memory. For models with instance or group norm the image is measured "
-        "first, and the result nearly the same.",
+        description="Side of the tiles in pixels; 0 is the whole image, and memory decides when "
+        "not given. The result is the same, but parts appear sooner and take less memory. Models "
+        "with instance or group norm measure the image first, and the result is nearly the same.",
     )
     batch: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Tiles at once; faster on a GPU, and takes more memory."
+        None,
+        description="Tiles at once, by memory when not given; more are faster on a GPU and take "
+        "more memory.",
     )
     device: str | None = Field(
         None, description="Where the network runs: the fastest that is found, cpu, cuda or mps."
     )
-    statistics: Statistics = Field(
-        "stored",
-        description="Batch norm with the statistics of the training, or with those of each image, "
-        "as the paper does.",
+    norm_statistics: NormStatistics = Field(
+        "running",
+        description="running: batch norm uses the statistics of the training; per-image: it "
+        "measures each image, as the paper does.",
     )
     dropout: bool = Field(
         False,
-        description="Let dropout drop, as the paper does when it is applied; by seed and place, so "
-        "that tiles drop what the whole image drops.",
+        description="Keep dropout on, as the paper does when it applies a model. What is dropped "
+        "depends on seed and position, so tiles drop what the whole image drops.",
     )
     precision: Precision = Field(
         "32-true",
         description="bf16-mixed computes in half precision: faster on a GPU, off by 1 % of the "
         "range at most, and in full precision where it would be more.",
     )
+    compile: bool = Field(
+        False,
+        description="Let torch compile the network first. That takes half a minute or more, and "
+        "gains nothing on a CPU.",
+    )
     seed: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Seed of dropout and noise planes; another seed, another sample."
+        None, description="Seed of dropout and noise planes; another seed gives another sample."
     )
     samples: Annotated[int, Field(ge=1)] = Field(
         1,
-        description="How many draws of noise planes and dropout; the Apply dock shows their "
-        "mean and standard deviation.",
+        description="How many samples to draw with noise planes and dropout; the Apply dock shows "
+        "their mean and standard deviation.",
     )
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise InputError(_in_words(error)) from None
+
+    @field_validator(*_LEAST, mode="before")
+    @classmethod
+    def _check_integer(cls, value: Any, info: ValidationInfo) -> int | None:
+        name = str(info.field_name)
+        if value is None and name != "samples":
+            return None
+        return check_integer(name, value, _LEAST[name])
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _name_device(cls, value: Any) -> str | None:
+        return None if value is None else str(value)  # a torch.device reads like its name
+
+    def of_sample(self, number: int) -> Self:
+        """Return the options of one sample, with a seed of its own."""
+        seed = sample_seed(self.seed or 0, number)
+        return self.model_copy(update={"seed": seed, "samples": 1})
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the options that decide what comes out, as JSON values."""
+        values = {**self.model_dump(include=_DECIDING), "seed": self.seed or 0}
+        return dict(json.loads(json.dumps(values, default=str)))
+
+
+def sample_seed(seed: int, number: int) -> int:
+    """Return the seed of sample ``number``, counted from 0; the first one's is ``seed`` itself."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
+def check_integer(name: str, value: Any, lowest: int) -> int:
+    """Return an integer of any kind as an int; raises `InputError` if it is none or too low."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} must be an integer, got {value!r}.") from None
+    if number < lowest:
+        raise InputError(f"{name} must be {lowest} or more, got {value}.")
+    return number
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Return height and width from one number of pixels or a pair; raises `InputError`."""
+    pair = tuple(size) if isinstance(size, tuple | list | np.ndarray) else (size, size)
+    if len(pair) != 2:
+        raise InputError(f"size must be a number of pixels or (height, width), got {size!r}.")
+    return check_integer("height", pair[0], 1), check_integer("width", pair[1], 1)
+
+
+def _in_words(error: ValidationError) -> str:
+    """Say the first thing that is wrong: which option, what was got, what would do."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(PredictOptions.model_fields)
+        return f"There is no option {name}: choose from {known}."
+    if first["type"] == "literal_error":
+        choices = get_args(PredictOptions.model_fields[name].annotation)
+        return f"{name} must be {' or '.join(map(repr, choices))}, got {first['input']!r}."
+    wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
+    return f"{name} must {wanted}, got {first['input']!r}."

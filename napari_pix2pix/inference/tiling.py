@@ -7,14 +7,28 @@ grid and reaches beyond the part that is kept by the halo, unless the image ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from napari_pix2pix.errors import ConfigError, InputError
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
+
+
+class _Network(Protocol):
+    """A generator or a discriminator map."""
+
+    @property
+    def stride(self) -> int: ...
+    @property
+    def halo(self) -> int: ...
+    @property
+    def least_size(self) -> int: ...
 
 
 class Box(NamedTuple):
@@ -51,8 +65,13 @@ class Box(NamedTuple):
         return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
 
     @classmethod
+    def of_size(cls, height: int, width: int) -> Box:
+        """Return the box of a whole image."""
+        return cls(0, height, 0, width)
+
+    @classmethod
     def around(cls, boxes: Iterable[Box]) -> Box:
-        """Return the least box that others lie in.
+        """Return the smallest box that others lie in.
 
         Examples
         --------
@@ -73,18 +92,10 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Tile:
-    """One piece of work.
+    """A window that the network reads, and the part of its output that is kept."""
 
-    Attributes
-    ----------
-    window : Box
-        What the network is given, in pixels of the padded image.
-    kept : Box
-        What is kept of its output, in pixels of the image.
-    """
-
-    window: Box
-    kept: Box
+    window: Box  # in pixels of the padded image
+    kept: Box  # in pixels of the image
 
     @property
     def crop(self) -> Box:
@@ -98,28 +109,7 @@ class TileGrid:
 
     The image is padded at its bottom and right to multiples of the stride. All windows have the
     same size, so that they can be stacked in batches: at the borders they are shifted inwards.
-    Those of a region have a size of their own where the region and its halo are smaller.
-
-    Parameters
-    ----------
-    height, width : int
-        Size of the image in pixels.
-    stride : int
-        Total stride of the network: its sizes and positions are multiples of this.
-    halo : int
-        Pixels around the kept part that the network needs to see; rounded up to the stride.
-    tile : int
-        Height and width of the kept parts in pixels, rounded up to the stride; 0 for one window
-        as large as the image.
-    least : int
-        The smallest height and width that the network takes.
-
-    Raises
-    ------
-    InputError
-        If the image has no pixel.
-    ConfigError
-        If the tile is negative.
+    The windows of a region are smaller where the region with its halo is.
 
     Examples
     --------
@@ -132,10 +122,15 @@ class TileGrid:
 
     height: int
     width: int
-    stride: int
-    halo: int
-    tile: int = 0
-    least: int = 0
+    stride: int  # of the network: windows begin on its multiples
+    halo: int  # pixels around a kept part that the network sees; rounded up to the stride
+    tile: int = 0  # side of the kept parts, rounded up to the stride; 0: the whole image
+    least: int = 0  # smallest height and width that the network takes
+
+    @classmethod
+    def of_network(cls, network: _Network, height: int, width: int, tile: int = 0) -> TileGrid:
+        """Return how an image is cut for a network."""
+        return cls(height, width, network.stride, network.halo, tile, network.least_size)
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -167,15 +162,8 @@ class TileGrid:
         return self.window == self.padded
 
     def tiles(self, region: Box | None = None) -> list[Tile]:
-        """List the tiles, row by row, whose kept parts cover a region once each.
-
-        Parameters
-        ----------
-        region : Box, optional
-            A part of the image that starts on the grid of the stride, such as the kept part of
-            another grid's tile; the whole image by default.
-        """
-        top, bottom, left, right = region or Box(0, self.height, 0, self.width)
+        """List tiles, row by row, whose kept parts cover a region that starts on the stride."""
+        top, bottom, left, right = region or Box.of_size(self.height, self.width)
         (rows, columns), (height, width) = self.padded, self.window
         across = list(self._spans(left, right, columns, width))
         return [
@@ -185,13 +173,7 @@ class TileGrid:
         ]
 
     def seen(self, region: Box) -> Box:
-        """Return the pixels of the image that the tiles of a region are computed from.
-
-        Parameters
-        ----------
-        region : Box
-            As for `tiles`.
-        """
+        """Return the pixels of the image that the tiles of a region are computed from."""
         rows, columns = self.padded
         down = self._reach(region.top, region.bottom, rows)
         return self.shown(Box(*down, *self._reach(region.left, region.right, columns)))
@@ -266,3 +248,71 @@ def _unmirrored(span: _Span, size: int) -> _Span:
     if high <= size:
         return span
     return max(0, min(low, 2 * (size - 1) - (high - 1))), size
+
+
+class PredictedTile(NamedTuple):
+    """One part of one sample of a frame."""
+
+    frame: int
+    sample: int
+    box: Box  # where in the frame
+    area: Box  # all that is predicted of this frame
+    done: int  # pixels of the area that are done, these included
+    invalid: bool  # whether the source had pixels so far that the model has no meaning for
+    pixels: NDArray[Any] | None = None  # (C, h, w); None for labels before the last tile
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it completes its sample of the frame."""
+        return self.done == self.area.pixels
+
+
+class FrameCollector:
+    """Puts tiles together, in the order in which they are predicted."""
+
+    def __init__(self) -> None:
+        self._frame: NDArray[Any] | None = None
+        self.invalid = False  # whether any source pixel was invalid
+
+    def add(self, tile: PredictedTile) -> NDArray[Any] | None:
+        """Add a tile; return its area, (C, H, W), once that is complete."""
+        self.invalid = self.invalid or tile.invalid
+        if tile.pixels is not None:
+            if self._frame is None:
+                self._frame = _empty(len(tile.pixels), tile.area, tile.pixels.dtype)
+            here = tile.box.within(tile.area)
+            self._frame[:, here.rows, here.columns] = tile.pixels
+        if not tile.is_last:
+            return None
+        frame, self._frame = self._frame, None
+        return frame
+
+
+def put_together(parts: Iterable[tuple[Box, NDArray[Any]]], area: Box) -> NDArray[Any]:
+    """Put parts (C, h, w) together that cover an area, which is (C, H, W)."""
+    result: NDArray[Any] | None = None
+    for box, planes in parts:
+        if result is None:
+            result = _empty(len(planes), area, planes.dtype)
+        here = box.within(area)
+        result[:, here.rows, here.columns] = planes
+    assert result is not None  # an area has at least one part
+    return result
+
+
+def mosaic(parts: Sequence[tuple[Box, NDArray[Any]]]) -> tuple[Box, NDArray[Any]]:
+    """Put parts together that cover a rectangle; return where that is, and (C, h, w)."""
+    area = Box.around(box for box, _ in parts)
+    return area, put_together(parts, area)
+
+
+def _empty(channels: int, area: Box, dtype: np.dtype[Any]) -> NDArray[Any]:
+    height, width = area.size
+    try:
+        return np.empty((channels, height, width), dtype)
+    except MemoryError:
+        size = channels * height * width * dtype.itemsize / 2**30
+        raise DeviceError(
+            f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
+            "there is memory for: predict a part of the image at a time."
+        ) from None

@@ -1,1 +1,1 @@
-"""Files to plain parts and back: tensors with a header, images with their axes."""
+"""Model files and image files: tensors with a header, pixels with axes and sizes."""

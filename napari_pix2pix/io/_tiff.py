@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
-from napari_pix2pix.io.image_file import ImageFile, standard_unit
+from napari_pix2pix import __version__
+from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
-# tifffile logs each oddity of a broken file; the user gets one sentence from us instead.
+# tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-# Above this size an image is read window by window; below it, at once, which is quicker.
+# Smaller images are read at once, which is faster; larger ones window by window.
 _EAGER_BYTES = 1 << 28
 _MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
+# What a classic TIFF can address, less room for its tags.
+_CLASSIC_TIFF_BYTES = 2**32 - 2**25
+_WHOLE_BYTES = 1 << 28  # larger images that are not in memory are written in tiles
+_TILE = 512
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
+_OME_TYPES = (
+    *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
+)
+_OME_UNITS = {
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "angstrom": "Å",
+    "inch": "in",
+    "millisecond": "ms",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+}
 
-Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]
+Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]  # scale, units, channel names
 
 
 def read_tiff(path: Path) -> ImageFile:
-    """Read the first image of a TIFF file; ``axes`` is empty where the file does not tell them.
+    """Read the first image of a TIFF file; ``axes`` is empty if the file does not state them.
 
-    Axes of length 1 beside Y and X are left out. Pixel sizes come from OME-XML, ImageJ's
-    description, LSM's header, or the resolution tags where these name inch or centimetre.
+    Axes of length 1 other than Y and X are left out. Pixel sizes come from OME-XML, ImageJ's
+    description, LSM's header, or the resolution tags if these name inch or centimetre.
     """
     with tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         axes = _axes(tiff, series)
         scale, units, names = _geometry(tiff)
         notes: tuple[str, ...] = ()
-        if len(tiff.series) > 1 and not tiff.is_lsm:  # LSM's others are thumbnails
+        if len(tiff.series) > 1 and not tiff.is_lsm:  # the others in LSM are thumbnails
             notes = (f"{path.name} holds {len(tiff.series)} images; the first was read.",)
         eager = series.size * series.dtype.itemsize <= _EAGER_BYTES
         data: Any = series.asarray() if eager else None
-        if data is None and series.dataoffset is not None:  # one piece, as stored: any window
+        if data is None and series.dataoffset is not None:  # contiguous and uncompressed
             data = tifffile.memmap(path, mode="r", series=0).reshape(series.shape)
     if data is None:
         import zarr
@@ -120,7 +144,7 @@ def _imagej(tiff: tifffile.TiffFile) -> Geometry:
 
 
 def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
-    """Read pixel sizes in units of the resolution tags; none where these say 1, as by default."""
+    """Read pixel sizes in units of the resolution tags; none if these say 1, their default."""
     x, y = tiff.pages.first.resolution
     if not (x > 0 and y > 0 and np.isfinite([x, y]).all()) or (x, y) == (1, 1):
         return {}
@@ -137,3 +161,108 @@ def _resolution_tags(tiff: tifffile.TiffFile) -> Geometry:
         dict.fromkeys(sizes, "micrometer"),
         (),
     )
+
+
+def read_tiff_record(path: Path) -> Any:
+    """Read what a TIFF says it was made of; None if it says nothing."""
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages.first.tags.get("Software")
+    name, _, text = str(tag.value if tag else "").partition(" ")
+    return json.loads(text.partition(" ")[2]) if name == RECORD_KEY else None
+
+
+def write_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
+    """Write an ImageJ hyperstack if ImageJ can hold the image, else TIFF with OME's metadata."""
+    spatial = [axis for axis in "ZYX" if axis in spec.scale]
+    one_unit = len({spec.units.get(axis) for axis in spatial}) <= 1
+    in_order = "".join(axis for axis in "TZCYXS" if axis in spec.axes) == spec.axes
+    # ImageJ reads a size that is missing beside another as 1, and counts frames in seconds.
+    all_or_none = spatial in ([], [axis for axis in "ZYX" if axis in spec.axes])
+    seconds = "T" not in spec.scale or spec.units.get("T", "second") == "second"
+    type_fits = str(spec.dtype) in _IMAGEJ_TYPES and ("S" not in spec.axes or spec.dtype == "u1")
+    # ImageJ knows neither BigTIFF nor tiles.
+    small = spec.nbytes < _CLASSIC_TIFF_BYTES and not _in_tiles(data, spec)
+    if one_unit and in_order and all_or_none and seconds and type_fits and small:
+        _write_imagej(path, data, spec)
+    elif fits_ome(spec.dtype, spec.axes):
+        write_ome_tiff(path, data, spec)
+    else:
+        # OME-XML lacks some types (64-bit integers, half floats): OME's keys go into JSON instead.
+        _save_tiff(path, data, spec, _ome_keys(spec), {"ome": False})
+
+
+def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
+    metadata: dict[str, Any] = {"axes": spec.axes}
+    options: dict[str, Any] = {"imagej": True}
+    if "X" in spec.scale:
+        options["resolution"] = (1 / spec.scale["X"], 1 / spec.scale["Y"])
+        unit = spec.units.get("X", "pixel")
+        metadata["unit"] = "micron" if unit == "micrometer" else unit
+    if "Z" in spec.scale:
+        metadata["spacing"] = spec.scale["Z"]
+    if "T" in spec.scale:
+        metadata["finterval"] = spec.scale["T"]
+    if spec.channel_names:
+        lengths = dict(zip(spec.axes, spec.shape, strict=True))
+        planes = lengths.get("T", 1) * lengths.get("Z", 1)
+        metadata["Labels"] = list(spec.channel_names) * planes
+    _save_tiff(path, data, spec, metadata, options)
+
+
+def write_ome_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
+    """Write an OME-TIFF; see `fits_ome`."""
+    _save_tiff(path, data, spec, _ome_keys(spec), {"ome": True})
+
+
+def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
+    """Tell whether OME-TIFF can hold an image."""
+    return str(dtype) in _OME_TYPES and "Q" not in axes and axes.endswith(("YX", "YXS"))
+
+
+def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
+    keys: dict[str, Any] = {"axes": spec.axes}
+    for axis, size in spec.scale.items():
+        key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
+        keys[key] = size
+        default = "s" if axis == "T" else "pixel"
+        keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), default)
+    if spec.channel_names:
+        keys["Channel"] = {"Name": list(spec.channel_names)}
+    return keys
+
+
+def _save_tiff(
+    path: Path, data: Any, spec: ImageSpec, metadata: dict[str, Any], options: dict[str, Any]
+) -> None:
+    in_tiles = _in_tiles(data, spec)
+    if in_tiles:
+        options |= {"shape": spec.shape, "dtype": spec.dtype, "tile": (_TILE, _TILE)}
+    if spec.record:
+        options["software"] = f"{RECORD_KEY} {__version__} {json.dumps(spec.record)}"
+    tifffile.imwrite(
+        path,
+        _iter_tiles(data, spec) if in_tiles else np.asarray(data),
+        bigtiff=spec.nbytes >= _CLASSIC_TIFF_BYTES,
+        photometric="rgb" if spec.axes.endswith("S") else "minisblack",
+        metadata=metadata,
+        **options,
+    )
+
+
+def _in_tiles(data: Any, spec: ImageSpec) -> bool:
+    """Tell whether an image is read and written tile by tile: it is large and on a disk."""
+    lazy = not isinstance(data, np.ndarray)
+    return lazy and spec.nbytes > _WHOLE_BYTES and spec.dtype != np.dtype(bool)
+
+
+def _iter_tiles(data: Any, spec: ImageSpec) -> Iterator[Any]:
+    """Read an image in tiles of its file, page by page; the last ones are padded with 0."""
+    plane = 2 + spec.axes.endswith("S")  # axes of a page
+    pages, (height, width, *colours) = spec.shape[:-plane], spec.shape[-plane:]
+    for page in np.ndindex(*pages):
+        for top in range(0, height, _TILE):
+            for left in range(0, width, _TILE):
+                window = data[(*page, slice(top, top + _TILE), slice(left, left + _TILE))]
+                tile = np.zeros((_TILE, _TILE, *colours), spec.dtype)
+                tile[: window.shape[0], : window.shape[1]] = window
+                yield tile

@@ -1,21 +1,36 @@
-"""Image files as training sets, and translated images beside where their sources lay."""
+"""Image pairs from files: matched by name, listed in a CSV table, or side by side in one image."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from napari_pix2pix.data.lazy_image import Layout, LazyImage
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.paths import expand_paths, match_by_name
-from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.io.writing import check_format, write_image
+from napari_pix2pix.io.paths import as_path, expand_paths, match_by_name
+from napari_pix2pix.io.reading import image_planes, read_image
+
+_COLUMNS = ("source", "target", "condition", "mask", "set")
+_ALL_OR_NONE = ("source", "condition")
+_SETS = ("train", "validation")
+_DELIMITERS = ",;\t"  # spreadsheets use the list separator of their country
+
+
+@dataclass(frozen=True)
+class PairSets:
+    """Pairs to train on, pairs to validate on, and what the user should know of their files."""
+
+    train: list[Pair]
+    validation: list[Pair]
+    notes: list[str]
 
 
 def read_pairs(
@@ -31,27 +46,27 @@ def read_pairs(
     Parameters
     ----------
     source, target : path-like
-        A file, a folder or a pattern each; files are matched by name. A source of None is none for
-        any target.
+        A file, a folder or a pattern each; files are matched by name. With a source of None no
+        target has a source.
     mask : path-like, optional
-        The same: an image for each pair, 0 where nothing is trained or scored.
+        A file, a folder or a pattern: an image for each pair, 0 where nothing is trained or scored.
     condition : str, optional
-        What all of these pairs were made with.
+        The condition of all these pairs.
     axes : str, optional
-        Axes of the sources, and of those targets and masks that have as many axes, where the files
-        do not say.
+        Axes of the sources, and of targets and masks with as many axes, if the files do not state
+        them.
 
     Returns
     -------
     pairs : list of Pair
         Named by their source's file, or their target's.
     notes : list of str
-        Sentences on the files that have no partner, and on images in a file that are not read.
+        Sentences about files without a partner, and about images in a file that are not read.
 
     Raises
     ------
     FileError, InputError
-        When a file can't be read, nothing matches, or a mask is missing.
+        A file can't be read, nothing matches, or a mask is missing.
     """
     matched: list[tuple[Path | None, Path]] = []
     notes: list[str] = []
@@ -77,149 +92,242 @@ def read_pairs(
     return pairs, notes
 
 
-def image_planes(image: ImageFile) -> LazyImage:
-    """Open an image by what its axes say, whatever a bare array of that shape would pass for."""
-    # Counted from the end, so that it holds for any number of frame axes.
-    axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
-    return LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
-
-
-def write_translated(
-    path: str | os.PathLike[str],
-    array: np.ndarray,
-    *,
-    source: ImageFile,
-    layout: Layout,
-    record: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write a translated image with the axes, pixel sizes and units of its source.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; its ending chooses the format.
-    array : numpy.ndarray
-        What a translator made of ``source``.
-    source : ImageFile
-        The image that was translated.
-    layout : Layout
-        Where ``array`` has its channels.
-    record : mapping, optional
-        As for `write_image`.
-    overwrite : bool
-        Whether a file that is there is replaced.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    axes = translated_axes(source, layout)
-    wanted = file_axes(path, axes)
-    return write_image(
-        path,
-        array.transpose([axes.index(axis) for axis in wanted]),
-        wanted,
-        source.scale,
-        source.units,
-        channel_names=source.channel_names,
-        record=record,
-        overwrite=overwrite,
-    )
-
-
-def translated_axes(source: ImageFile, layout: Layout) -> str:
-    """Return the axes of what a translator makes of an image."""
-    return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
-
-
-def file_axes(path: str | os.PathLike[str], axes: str) -> str:
-    """Return axes in the order that a file wants: OME-Zarr has one of its own."""
-    order = "".join(axis for axis in "TCZYX" if axis in axes)
-    in_order = Path(path).suffix.lower() == ".zarr" and len(order) == len(axes)
-    return order if in_order else axes
-
-
-def check_translated(
-    path: Path, dtype: np.dtype[Any] | str, *, source: ImageFile, layout: Layout
-) -> None:
-    """Refuse, before any work, a translated image that its file's format can't hold.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    dtype : numpy.dtype or str
-        Of the translated image.
-    source, layout
-        As in `write_translated`.
-
-    Raises
-    ------
-    FileError, InputError
-        The sentence says what the format holds.
-    """
-    check_format(path, np.dtype(dtype), file_axes(path, translated_axes(source, layout)))
-
-
-def write_made(
-    path: str | os.PathLike[str], array: np.ndarray, *, layout: Layout, overwrite: bool = False
-) -> Path:
-    """Write an image that was made without a source: it has no pixel size.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; its ending chooses the format.
-    array : numpy.ndarray
-        One image.
-    layout : Layout
-        Where it has its channels.
-    overwrite : bool
-        Whether a file that is there is replaced.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    return write_image(path, array, _with_channels("YX", layout), overwrite=overwrite)
-
-
-def _with_channels(axes: str, layout: Layout) -> str:
-    """Put the channels among the axes where `Layout.assemble` puts them."""
-    if layout.rgb:
-        return f"{axes}S"
-    if layout.channel_axis is None:
-        return axes
-    # In front, where the image has too few axes.
-    place = max(len(axes) + 1 + layout.channel_axis, 0)
-    return f"{axes[:place]}C{axes[place:]}"
-
-
 def _match_masks(
     paths: list[Path], mask: str | os.PathLike[str] | None, side: str
 ) -> tuple[list[Path] | list[None], list[str]]:
-    """Return a mask for each source or target, by name, and sentences on masks left out."""
+    """Match a mask to each source or target by name; also return notes about unused masks."""
     if mask is None:
         return [None] * len(paths), []
     matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
-    found = dict(matched)
-    bare = [path.name for path in paths if path not in found]
-    if bare:
+    mask_of = dict(matched)
+    unmasked = [path.name for path in paths if path not in mask_of]
+    if unmasked:
         raise InputError(
-            f"{len(bare)} of {len(paths)} {side}s have no mask of the same name, {bare[0]} among "
-            "them: add it, or list the pairs in a table (--pairs), where a pair may have no mask."
+            f"{len(unmasked)} of {len(paths)} {side}s {'has' if len(unmasked) == 1 else 'have'} no "
+            f"mask of the same name, {unmasked[0]} among them: add it, or list the pairs in a "
+            "table, where a pair may have no mask.",
+            remedies=(Remedy.TABLE,),
         )
-    return [found[path] for path in paths], notes
+    return [mask_of[path] for path in paths], notes
 
 
 def _read_partner(path: Path, axes: str | None) -> ImageFile:
-    """Read a target or mask; ``axes``, of the source, help only where the file says nothing."""
+    """Read a target or mask; `axes`, of the source, are used only if the file states none."""
     try:
         return read_image(path)
     except InputError:
         if axes is None:
             raise
         return read_image(path, axes)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of a table: its cells by column, and its position for messages."""
+
+    cells: dict[str, str]
+    where: str
+
+
+def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> PairSets:
+    """Read the pairs that a CSV file lists.
+
+    The first line names the columns, in any order: ``source`` and ``target``, each a file, a folder
+    or a pattern, as in `read_pairs`; and optionally ``condition``, ``mask``, and ``set``, which is
+    ``train`` or ``validation`` (empty: train). Paths are relative to the table. If no line has a
+    ``source``, the pairs have none.
+
+    The table is text in UTF-8, with commas, semicolons or tabs between the cells; `axes` is as in
+    `read_pairs`. Pairs are named by their source's file, or their target's, and their line. Errors
+    name the line too.
+    """
+    path = Path(path)
+    rows = list(_rows(path))
+    if not rows:
+        raise InputError(
+            f"{path} lists no pairs: write source,target into the first line and one pair into "
+            "each line below."
+        )
+    _check_all_or_none(rows)
+    sets = PairSets([], [], [])
+    for row in rows:
+        pairs, notes = _read_row(path.parent, row, axes)
+        chosen = sets.validation if row.cells["set"] == "validation" else sets.train
+        chosen.extend(replace(pair, name=f"{pair.name} ({row.where})") for pair in pairs)
+        sets.notes.extend(notes)
+    return sets
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Read the lines that are not empty."""
+    text = _read_text(path)
+    header = text.partition("\n")[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True
+    )
+    try:
+        columns = _columns(path, next(reader, ["source", "target"]))
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _row(columns, cells, f"{path.name}, line {reader.line_num}")
+    except csv.Error as error:
+        raise FileError(
+            f"{path.name}, line {reader.line_num}, can't be read as CSV ({error}): save the table "
+            "again."
+        ) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileError(f"There is no file {path}; check its name and folder.") from None
+    except UnicodeDecodeError:
+        raise FileError(f"{path} is not text in UTF-8: save the table as CSV in UTF-8.") from None
+    except OSError as error:
+        raise FileError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+def _columns(path: Path, header: list[str]) -> list[str]:
+    """Check the names of the columns."""
+    columns = [name.strip().lower() for name in header]
+    allowed = "source and target, and optionally condition, mask and set"
+    if "target" not in columns:
+        raise InputError(
+            f"{path.name}, line 1, has no column 'target': the first line names the columns, "
+            f"{allowed}."
+        )
+    for name in columns:
+        if name not in _COLUMNS or columns.count(name) > 1:
+            fault = "an unknown column" if name not in _COLUMNS else "twice the column"
+            raise InputError(f"{path.name}, line 1, has {fault} {name!r}: use {allowed}.")
+    return columns
+
+
+def _row(columns: list[str], cells: list[str], where: str) -> _Row:
+    if len(cells) > len(columns):
+        raise InputError(
+            f"{where}, has {len(cells)} cells for {len(columns)} columns: put text that contains "
+            "the separator in double quotes."
+        )
+    values = dict.fromkeys(_COLUMNS, "") | {
+        name: cell.strip() for name, cell in zip(columns, cells, strict=False)
+    }
+    if not values["target"]:
+        raise InputError(f"{where}, names no target: give each pair one.")
+    values["set"] = values["set"].lower() or "train"
+    if values["set"] not in _SETS:
+        raise InputError(f"{where}, has the set {values['set']!r}: use train or validation.")
+    return _Row(values, where)
+
+
+def _check_all_or_none(rows: list[_Row]) -> None:
+    for name in _ALL_OR_NONE:
+        empty = [row for row in rows if not row.cells[name]]
+        if empty and len(empty) < len(rows):
+            raise InputError(
+                f"{empty[0].where}, has no {name}, but other lines have one: give one to each."
+            )
+
+
+def _read_row(folder: Path, row: _Row, axes: str | None) -> tuple[list[Pair], list[str]]:
+    cells = row.cells
+    try:
+        return read_pairs(
+            folder / cells["source"] if cells["source"] else None,
+            folder / cells["target"],
+            mask=folder / cells["mask"] if cells["mask"] else None,
+            condition=cells["condition"] or None,
+            axes=axes,
+        )
+    except Pix2PixError as error:
+        raise type(error)(f"{row.where}: {error}", remedies=error.remedies) from error
+
+
+Direction = Literal["AtoB", "BtoA"]
+
+
+def read_aligned(
+    folder: str | os.PathLike[str],
+    direction: Direction = "AtoB",
+    *,
+    test: bool = False,
+    axes: str | None = None,
+) -> PairSets:
+    """Read a folder of images whose left half (A) and right half (B) show the same field.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds the folders ``train``, ``val`` and ``test``, of which some may be missing; or the
+        images themselves.
+    direction : {"AtoB", "BtoA"}
+        Which half is the source.
+    test : bool
+        Read what a model is scored on: ``test``, or ``val`` if there is no ``test``.
+    axes : str, optional
+        Axes of the images, if the files do not state them.
+
+    Returns
+    -------
+    PairSets
+        ``train`` to train on and ``val`` to validate on. With `test`, what to score stands in
+        ``validation`` and ``train`` is empty. Without such folders all images are in ``train``.
+        Pairs are named by their files.
+
+    Raises
+    ------
+    FileError, InputError
+        When a file can't be read, there is none, or the width of an image is odd.
+
+    Examples
+    --------
+    ::
+
+        pairs = read_aligned("facades", "BtoA")
+        sources, targets = zip(*((pair.source, pair.target) for pair in pairs.train))
+        translator = train(list(sources), list(targets), validation=pairs.validation)
+    """
+    if direction not in get_args(Direction):
+        raise InputError(f"direction must be 'AtoB' or 'BtoA', got {direction!r}.")
+    folder = as_path(folder)
+    parts = {name: folder / name for name in ("train", "val", "test") if (folder / name).is_dir()}
+    sets = PairSets([], [], [])
+    if test and (scored := parts.get("test") or parts.get("val")):
+        chosen = [(scored, sets.validation)]
+    elif "train" in parts and not test:
+        chosen = [(parts["train"], sets.train)]
+        chosen += [(parts["val"], sets.validation)] if "val" in parts else []
+    else:
+        chosen = [(folder, sets.train)]
+    for part, pairs in chosen:
+        for path in expand_paths(part):
+            image = read_image(path, axes)
+            pairs.append(_split(image, path, direction))
+            sets.notes.extend(image.notes)
+    return sets
+
+
+def _split(image: ImageFile, path: Path, direction: Direction) -> Pair:
+    """Split an image in the middle."""
+    width = image.shape[image.axes.index("X")]
+    if width % 2:
+        raise InputError(
+            f"{path} is {width} pixels wide, but two halves of equal size need an even width: crop "
+            "the image again."
+        )
+    left, right = (
+        image_planes(replace(image, data=_image_columns(image, slice(first, first + width // 2))))
+        for first in (0, width // 2)
+    )
+    source, target = (left, right) if direction == "AtoB" else (right, left)
+    return Pair(source, target, name=path.name)
+
+
+def _image_columns(image: ImageFile, columns: slice) -> Any:
+    data = image.data
+    if not isinstance(data, np.ndarray) and not hasattr(data, "dask"):
+        import dask.array as da
+
+        data = da.from_array(data)  # a large file is not read as a whole
+    return data[(slice(None),) * image.axes.index("X") + (columns,)]

@@ -1,8 +1,8 @@
-"""An image as a file holds it: its array, what each axis is, and how large a pixel is."""
+"""What an image file says of its image: axes, pixel sizes and units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from napari_pix2pix.errors import InputError
 
 AXES = "TZCYXSQ"
+RECORD_KEY = "napari-pix2pix"  # under which a file says what its image was made of
 
-# Full names, as napari's unit registry spells them, from what files write.
+# Full names, as napari's unit registry spells them, and the spellings that files use.
 _UNITS = {
     "nanometer": ("nm", "nanometre", "nanometers"),
     "micrometer": ("µm", "μm", "um", "micron", "microns", "micrometre", "micrometers"),
@@ -31,27 +32,27 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *wor
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """What :func:`napari_pix2pix.io.reading.read_image` found in a file.
+    """An image as :func:`napari_pix2pix.io.reading.read_image` reads it.
 
     Attributes
     ----------
     data : array
-        The pixels: numpy, or (large TIFF, OME-Zarr) something read when it is sliced, with
+        The pixels: numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced, with
         ``shape`` and ``dtype``. Never empty; bool, integer or real.
     axes : str
-        One letter an axis: T time, Z depth, C channel, Y, X, S red-green-blue(-alpha), Q other.
+        One letter per axis: T time, Z depth, C channel, Y, X, S red-green-blue(-alpha), Q other.
     scale : dict of str to float
-        Size of a pixel along each axis for which the file states it, in `units`.
+        Pixel size along each axis for which the file states it, in `units`.
     units : dict of str to str
         Unit of each `scale` that has one, spelled out ("micrometer", "second").
     name : str
         The file's name without folder and ending.
     channel_names : tuple of str
-        One a channel, or empty.
+        One per channel, or empty.
     labels : bool
-        True where the file itself says that its values are labels.
+        Whether the file itself says that its values are labels.
     notes : tuple of str
-        Sentences on what the file holds beside this image, for the user to know.
+        Sentences for the user about what the file holds beside this image.
     """
 
     data: Any = field(repr=False)
@@ -75,13 +76,46 @@ class ImageFile:
 
     @property
     def channel_axis(self) -> int | None:
-        """Index of the axis C or S; None where there is neither."""
+        """Index of the axis C or S; None if there is neither."""
         index = max(self.axes.find("C"), self.axes.find("S"))
         return None if index < 0 else index
 
 
+@dataclass(frozen=True)
+class ImageSpec:
+    """An image to be written, without its pixels.
+
+    Attributes
+    ----------
+    axes : str
+        One letter per axis, as in `ImageFile`.
+    shape : tuple of int
+    dtype : numpy.dtype
+    scale, units, channel_names
+        As in `ImageFile`.
+    origin : mapping of str to float
+        Position of the first pixel, in `units`, for formats that store it (OME-Zarr).
+    record : mapping
+        JSON values that say what the image was made of, for formats that store them (TIFF, zarr).
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    channel_names: Sequence[str] = ()
+    origin: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
 def standard_unit(unit: object) -> str | None:
-    """Return a unit's full name, or None for pixels and for what is no known unit.
+    """Return a unit's full name; None for pixels and for an unknown unit.
 
     >>> standard_unit("µm"), standard_unit("pixel")
     ('micrometer', None)
@@ -92,19 +126,15 @@ def standard_unit(unit: object) -> str | None:
 
 
 def check_axes(axes: str, shape: tuple[int, ...], what: str) -> str:
-    """Return `axes` in capitals, or say why they can't describe an image of `shape`.
+    """Return `axes` in capitals; raise an `InputError` if they can't describe an image of `shape`.
 
-    Raises
-    ------
-    InputError
-        Wrong number of letters, an unknown or repeated letter, rows and columns that are not
-        the last two axes beside the channels, or two channel axes.
+    Rows and columns must be the last two axes beside the channels, and C and S exclude each other.
     """
     letters = axes.upper()
     if len(letters) != len(shape):
         raise InputError(
             f"{what} has {len(shape)} axes of lengths {shape}, but axes={axes!r} names "
-            f"{len(letters)}: give one letter an axis."
+            f"{len(letters)}: give one letter per axis."
         )
     if not set(letters) <= set(AXES) or len(set(letters)) < len(letters):
         raise InputError(
@@ -125,7 +155,7 @@ def check_axes(axes: str, shape: tuple[int, ...], what: str) -> str:
 
 
 def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
-    """Return the axes of an array that came without any: YX, YXS, or None where it may be all.
+    """Guess the axes of an array that came without any: YX, YXS, or None if they are ambiguous.
 
     >>> guess_axes((64, 64, 3), np.dtype("uint8"))
     'YXS'

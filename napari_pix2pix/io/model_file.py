@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.io.atomic import replacing
 from napari_pix2pix.io.model_header import FORMAT_NAME, FORMAT_VERSION, read_header
+from napari_pix2pix.io.paths import replacing
 
 
 def write_container(

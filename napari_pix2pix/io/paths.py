@@ -1,16 +1,19 @@
-"""From what a user names on the command line to image files, and from two sets to pairs."""
+"""Paths that a user names, files matched by name, and files written all or nothing."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.zarr_file import is_zarr
 
 _SUFFIXES = {
@@ -20,13 +23,7 @@ _SUFFIXES = {
 
 
 def as_path(path: Any) -> Path:
-    """Return a path, or say that it is none.
-
-    Raises
-    ------
-    InputError
-        When it is neither text nor path-like.
-    """
+    """Return a path; raise an `InputError` if it is neither text nor path-like."""
     try:
         return Path(path)
     except TypeError:
@@ -34,13 +31,7 @@ def as_path(path: Any) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder in one that is there, if it is not there yet.
-
-    Raises
-    ------
-    FileError
-        When it can't be made.
-    """
+    """Create a folder inside an existing one, if it is missing."""
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -49,32 +40,74 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
+@contextmanager
+def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write to, and rename it to `path` if all went well.
+
+    After an error the old file is as it was, and nothing new is left behind. `folder` says that
+    what is written is a folder (OME-Zarr).
+    """
+    parent = path.parent
+    if not parent.is_dir():
+        raise FileError(f"Can't write {path}: there is no folder {parent}; create it first.")
+    if path.is_dir() != folder and path.exists():
+        raise FileError(f"Can't write {path}: {'a file' if folder else 'a folder'} has that name.")
+    try:
+        temporary_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+    except OSError as error:
+        raise _write_error(path, error) from error
+    try:
+        # The name is kept, because writers choose their format by its ending.
+        temporary = temporary_folder / path.name
+        yield temporary
+        _replace(temporary, path, temporary_folder / "old")
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise _write_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary_folder, ignore_errors=True)
+
+
+def _replace(new: Path, path: Path, backup: Path) -> None:
+    """Rename `new` to `path`; a folder, which can't be replaced in one step, is backed up first."""
+    if not path.is_dir():
+        os.replace(new, path)
+        return
+    path.rename(backup)
+    try:
+        os.replace(new, path)
+    except OSError:
+        backup.rename(path)
+        raise
+
+
+def _write_error(path: Path, error: OSError) -> FileError:
+    reason = error.strerror or str(error)
+    return FileError(f"Can't write {path}: {reason}; nothing was changed.")
+
+
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it. Sorted as people count: ``a2`` before ``a10``;
-    hidden files are left out.
-
-    Raises
-    ------
-    FileError
-        Nothing there: no such file, a folder without images, a pattern that nothing matches.
+    A folder gives the images directly inside it, without hidden files. Numbers in names are sorted
+    by value: ``a2`` before ``a10``.
     """
     path = Path(path)
     if path.is_dir() and not is_zarr(path):
         images = [entry for entry in path.iterdir() if _is_image(entry)]
         if not images:
-            raise FileError(f"The folder {path} holds no images; name one that does.")
+            raise FileError(f"The folder {path} holds no images: name one that does.")
     elif path.exists():
         images = [path]
     elif glob.has_magic(str(path)):
-        named = (Path(match) for match in glob.glob(str(path), recursive=True))
-        images = [match for match in named if match.is_file() or is_zarr(match)]
+        matches = (Path(match) for match in glob.glob(str(path), recursive=True))
+        images = [match for match in matches if match.is_file() or is_zarr(match)]
         if not images:
-            raise FileError(f"No file matches {path}; check the pattern and put it in quotes.")
+            raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
-        raise FileError(f"There is no file or folder {path}; check its name.")
-    return sorted(images, key=_natural)
+        raise FileError(f"There is no file or folder {path}: check its name.")
+    return sorted(images, key=_natural_order)
 
 
 def match_by_name(
@@ -84,27 +117,11 @@ def match_by_name(
     side: str = "source",
     partner: str = "target",
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pair source and target files that have the same name without ending.
+    """Pair source and target files that have the same name apart from their endings.
 
-    One source and one target are a pair whatever their names.
-
-    Parameters
-    ----------
-    sources, targets : sequence of Path
-    side, partner : str
-        What sentences call the sources and the targets.
-
-    Returns
-    -------
-    pairs : list of (Path, Path)
-        In the order of `sources`.
-    unmatched : list of str
-        A sentence for each side that has files without a partner.
-
-    Raises
-    ------
-    InputError
-        No two names agree, or two files of one side have the same name.
+    A single source and a single target are a pair whatever their names. Pairs are in the order of
+    `sources`; for each side that has files without a partner, a sentence names them. `side` and
+    `partner` are what messages call the two.
     """
     if len(sources) == len(targets) == 1:
         return [(sources[0], targets[0])], []
@@ -116,20 +133,20 @@ def match_by_name(
             f"{partner}s {_some(targets)}; rename them so that each pair differs only by its "
             "ending."
         )
-    lonely = (
+    unmatched = (
         (side, partner, [by_source[stem] for stem in by_source if stem not in by_target]),
         (partner, side, [by_target[stem] for stem in by_target if stem not in by_source]),
     )
     return pairs, [
-        f"{len(paths)} {one}{'s have' if len(paths) > 1 else ' has'} no {other} of the same name "
-        f"and {'are' if len(paths) > 1 else 'is'} left out: {_some(paths)}."
-        for one, other, paths in lonely
+        f"{plural(len(paths), kind)} {'has' if len(paths) == 1 else 'have'} no {other} of the same "
+        f"name and {'is' if len(paths) == 1 else 'are'} left out: {_some(paths)}."
+        for kind, other, paths in unmatched
         if paths
     ]
 
 
 def file_stem(path: Path) -> str:
-    """Return a file's name without its ending, nor the ``.ome`` before that.
+    """Return a file's name without its ending and without ``.ome`` before that.
 
     >>> file_stem(Path("cells/a1.ome.tif"))
     'a1'
@@ -151,8 +168,8 @@ def _is_image(path: Path) -> bool:
     return is_zarr(path) if path.is_dir() else path.suffix.lower() in _SUFFIXES
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    """Sort key by which numbers in a name count as numbers."""
+def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key that compares numbers in names by value."""
     parts = re.split(r"(\d+)", str(path))
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.io.atomic import replacing
+from napari_pix2pix.io.paths import replacing
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]  # by the names of the weights, in their order
 Norm: TypeAlias = Literal["batch", "instance", "none"]

@@ -1,14 +1,14 @@
 """Read image files of any kind as arrays with axes, pixel size and units.
 
-TIFF and OME-Zarr are read here, since napari's own reader drops their geometry. All else goes
-through the reader plugins that the user has, which works without Qt.
+TIFF and OME-Zarr have readers here, since napari's own reader drops their geometry. Other formats
+go through the installed napari reader plugins, which work without Qt.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError
-from napari_pix2pix.io.image_file import ImageFile, check_axes, guess_axes, standard_unit
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
+from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes, standard_unit
 from napari_pix2pix.io.paths import file_stem
 
-__all__ = ["ImageFile", "read_image"]
+__all__ = ["ImageFile", "image_planes", "read_image", "read_record"]
 
 _TIFF_SUFFIXES = {".tif", ".tiff", ".lsm"}
 
@@ -31,57 +32,75 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     Parameters
     ----------
     path : path-like
-        TIFF, OME-TIFF, ImageJ-TIFF, LSM; a ``.zarr`` folder; or whatever the installed napari
-        reader plugins open (PNG, JPEG, NPY and more without any).
+        TIFF, OME-TIFF, ImageJ-TIFF, LSM; a ``.zarr`` folder; or any format that napari or an
+        installed reader plugin opens (PNG, JPEG, NPY and more without a plugin).
     axes : str, optional
-        One letter an axis (TZCYXS, Q for any other), instead of what the file says. Pixel sizes
+        One letter per axis (TZCYXS, Q for any other), instead of those in the file. Pixel sizes
         that the file states for these letters are kept.
-
-    Returns
-    -------
-    ImageFile
-        The array, bool, integer or real, with its axes, pixel sizes and units.
-
-    Raises
-    ------
-    FileError
-        The file is missing, can't be read, or is understood by no reader.
-    InputError
-        Its axes are unknown and not given, `axes` don't fit, or its values are no real numbers.
     """
     path = Path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}; check its name and folder.")
-    with _understood(path):
-        found = _reader_of(path)(path)
-    _check_values(found, path)
-    if axes is None and not found.axes:
-        axes = guess_axes(found.shape, found.dtype)
+    with _reader_errors(path):
+        image = _reader_of(path)(path)
+    _check_values(image, path)
+    if axes is None and not image.axes:
+        axes = guess_axes(image.shape, image.dtype)
         if axes is None:
             raise InputError(
-                f"{path} does not say what its axes of lengths {found.shape} are: "
-                "give them with axes (--axes), for example ZYX, TYX, CYX or YXS."
+                f"{path} does not say what its axes of lengths {image.shape} are: "
+                "name them, for example ZYX, TYX, CYX or YXS.",
+                remedies=(Remedy.AXES,),
             )
-    letters = _drop_foreign(found.axes) if axes is None else axes
-    letters = check_axes(letters, found.shape, str(path))
+    letters = _rename_unknown_axis(image.axes) if axes is None else axes
+    letters = check_axes(letters, image.shape, str(path))
     return replace(
-        found,
-        data=_native(found.data),
+        image,
+        data=_native(image.data),
         axes=letters,
-        scale={axis: size for axis, size in found.scale.items() if axis in letters},
-        units={axis: unit for axis, unit in found.units.items() if axis in letters},
-        name=found.name or file_stem(path),
-        channel_names=found.channel_names if "C" in letters else (),
+        scale={axis: size for axis, size in image.scale.items() if axis in letters},
+        units={axis: unit for axis, unit in image.units.items() if axis in letters},
+        name=image.name or file_stem(path),
+        channel_names=image.channel_names if "C" in letters else (),
     )
 
 
-def _reader_of(path: Path) -> Any:
-    """Return the function that reads `path`; its libraries are imported only now."""
+def image_planes(image: ImageFile) -> LazyImage:
+    """Open an image according to its axes, not by the guess that is made for a bare array."""
+    # Counted from the end, so that it holds for any number of frame axes.
+    axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
+    return LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read what an image file says it was made of.
+
+    None if the file says nothing: it was not made by napari-pix2pix, or its format stores no record
+    (PNG, NPY).
+    """
+    try:
+        if path.is_dir():
+            from napari_pix2pix.io.zarr_file import read_zarr_record
+
+            record = read_zarr_record(path)
+        elif path.suffix.lower() in (".tif", ".tiff"):
+            from napari_pix2pix.io._tiff import read_tiff_record
+
+            record = read_tiff_record(path)
+        else:
+            return None
+    except Exception:  # each library raises errors of its own on a damaged file
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _reader_of(path: Path) -> Callable[[Path], ImageFile]:
+    """Choose the reader of a file; its libraries are imported only now."""
     if path.is_dir():
         from napari_pix2pix.io.zarr_file import is_zarr, read_zarr
 
         if not is_zarr(path):
-            raise FileError(f"{path} is a folder, not an image; name the images in it.")
+            raise FileError(f"{path} is a folder, not an image: name the images in it.")
         return read_zarr
     if path.suffix.lower() in _TIFF_SUFFIXES:
         from napari_pix2pix.io._tiff import read_tiff
@@ -91,8 +110,8 @@ def _reader_of(path: Path) -> Any:
 
 
 @contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into one sentence; which errors these are is up to them."""
+def _reader_errors(path: Path) -> Iterator[None]:
+    """Turn any exception of a reader into a `FileError`; each library raises its own."""
     try:
         yield
     except (Pix2PixError, MemoryError):
@@ -108,16 +127,16 @@ def _understood(path: Path) -> Iterator[None]:
 
 
 def _read_with_plugins(path: Path) -> ImageFile:
-    # napari's own reader of scripts would run them.
+    # napari's own reader would run the script.
     if path.suffix.lower() == ".py":
-        raise FileError(f"{path} is a Python script, not an image; name an image.")
+        raise FileError(f"{path} is a Python script, not an image: name an image.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs: no user of ours can act on them
+        warnings.simplefilter("ignore")  # our users can't act on warnings of plugins
         from npe2 import PluginManager, io_utils
 
         PluginManager.instance().discover()
         layers = io_utils.read([str(path)], stack=False)
-    images = [layer for layer in map(_complete, layers) if layer[2] in ("image", "labels")]
+    images = [layer for layer in map(_with_defaults, layers) if layer[2] in ("image", "labels")]
     if not images:
         raise FileError(f"{path} holds no image or labels.")
     data, meta, kind = images[0]
@@ -136,14 +155,14 @@ def _read_with_plugins(path: Path) -> ImageFile:
     )
 
 
-def _complete(layer: tuple[Any, ...]) -> tuple[Any, dict[str, Any], str]:
-    """Fill in what a layer data tuple may leave out."""
+def _with_defaults(layer: tuple[Any, ...]) -> tuple[Any, dict[str, Any], str]:
+    """Fill in the metadata and the type that a layer data tuple may leave out."""
     meta = layer[1] if len(layer) > 1 and layer[1] else {}
     return layer[0], meta, layer[2] if len(layer) > 2 else "image"
 
 
 def _plugin_axes(data: Any, meta: dict[str, Any]) -> str:
-    """Axes from a layer's metadata; its labels leave out the channels and RGB."""
+    """Read axes from a layer's metadata, whose labels leave out the channels and RGB."""
     labels = "".join(str(label) for label in meta.get("axis_labels") or ()).upper()
     channel = meta.get("channel_axis")
     left_out = (channel is not None) + bool(meta.get("rgb"))
@@ -156,7 +175,7 @@ def _plugin_axes(data: Any, meta: dict[str, Any]) -> str:
 
 
 def _plugin_scale(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
-    """Pixel sizes from a layer's metadata, one for each axis but channels."""
+    """Read pixel sizes from a layer's metadata, one for each axis other than the channels."""
     letters = [axis for axis in axes or "TZYX" if axis not in "CS"]
     given = meta.get("scale")
     sizes = [] if given is None else list(given)
@@ -167,25 +186,25 @@ def _plugin_scale(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], di
     return scale, {axis: unit for axis, unit in named if unit}
 
 
-def _check_values(found: ImageFile, path: Path) -> None:
-    if found.dtype.kind not in "buif":
+def _check_values(image: ImageFile, path: Path) -> None:
+    if image.dtype.kind not in "buif":
         raise InputError(
-            f"{path} holds values of type {found.dtype}; bool, integers or real numbers are needed."
+            f"{path} holds values of type {image.dtype}; bool, integers or real numbers are needed."
         )
-    if len(found.shape) < 2 or 0 in found.shape:
-        raise InputError(f"{path} holds no image: its shape is {found.shape}.")
+    if len(image.shape) < 2 or 0 in image.shape:
+        raise InputError(f"{path} holds no image: its shape is {image.shape}.")
 
 
-def _drop_foreign(axes: str) -> str:
+def _rename_unknown_axis(axes: str) -> str:
     """Call an axis that only its format knows (position, angle, lifetime) Q."""
-    foreign = [axis for axis in axes if axis not in "TZCYXSQ"]
-    return axes.replace(foreign[0], "Q") if len(foreign) == 1 else axes
+    unknown = [axis for axis in axes if axis not in AXES]
+    return axes.replace(unknown[0], "Q") if len(unknown) == 1 else axes
 
 
 def _native(data: Any) -> Any:
-    """Bring numpy arrays (ImageJ writes big-endian) to the byte order that torch reads.
+    """Convert numpy arrays (ImageJ writes big-endian) to the byte order that torch reads.
 
-    What lies on a disk stays there: it is brought to that order window by window.
+    Arrays on a disk are not converted here but window by window.
     """
     if type(data) is np.ndarray and not data.dtype.isnative:
         return data.astype(data.dtype.newbyteorder("="))

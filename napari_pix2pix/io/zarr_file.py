@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.io.image_file import ImageFile, standard_unit
+from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 CHUNK = 512  # pixels in Y and X
-_SMALLEST = 256  # pixels that a pyramid's last level fits into
+_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
@@ -26,12 +26,7 @@ def is_zarr(path: Path) -> bool:
 def read_zarr(path: Path) -> ImageFile:
     """Open the full resolution of an OME-Zarr image, or a plain zarr array, without reading it.
 
-    Axes of length 1 beside Y and X are left out. ``axes`` is empty for a plain array.
-
-    Raises
-    ------
-    FileError
-        A group that is no OME-Zarr image.
+    Axes of length 1 other than Y and X are left out. ``axes`` is empty for a plain array.
     """
     import zarr
 
@@ -41,7 +36,7 @@ def read_zarr(path: Path) -> ImageFile:
     attributes: dict[str, Any] = dict(node.attrs)
     attributes = attributes.get("ome", attributes)
     if not attributes.get("multiscales"):
-        raise FileError(f"{path} is a zarr group without an OME-Zarr image; name an array in it.")
+        raise FileError(f"{path} is a zarr group without an OME-Zarr image: name an array in it.")
     multiscale = attributes["multiscales"][0]
     level = multiscale["datasets"][0]
     axes = "".join(axis["name"] for axis in multiscale["axes"]).upper()
@@ -55,7 +50,7 @@ def read_zarr(path: Path) -> ImageFile:
     return ImageFile(
         data=data,
         axes=kept,
-        # A size of 1 without a unit is what writers put where nothing is known.
+        # Writers put a size of 1 without a unit if they know none.
         scale={
             axis: float(size)
             for axis, size in zip(axes, sizes, strict=True)
@@ -84,86 +79,66 @@ def _squeeze(array: Any, axes: str) -> tuple[Any, str]:
     return da.from_array(array).squeeze(drop), kept
 
 
-def write_zarr(
-    path: Path,
-    array: Any,
-    axes: str,
-    scale: dict[str, float],
-    units: dict[str, str],
-    channel_names: tuple[str, ...],
-    record: Mapping[str, Any] | None = None,
-) -> None:
+def write_zarr(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid."""
-    level = create_zarr(path, tuple(array.shape), np.dtype(array.dtype), axes)
+    level = create_zarr(path, spec.shape, spec.dtype, spec.axes)
     for window in _windows(level):
-        level[window] = np.asarray(array[window])
-    finish_zarr(path, axes, scale, units, channel_names, record=record)
+        level[window] = np.asarray(data[window])
+    finish_zarr(path, spec)
 
 
 def create_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str) -> Any:
-    """Begin an OME-Zarr image: its full resolution, a zarr array that is to be filled.
+    """Create an OME-Zarr image and return its full resolution, an empty zarr array to fill.
 
-    Chunks are a plane each, of 512 pixels in Y and X.
+    A chunk is one plane of up to 512 x 512 pixels.
     """
     import zarr
 
     return _create_level(zarr.create_group(path), "0", shape, dtype, axes)
 
 
-def finish_zarr(
-    path: Path,
-    axes: str,
-    scale: Mapping[str, float],
-    units: Mapping[str, str],
-    channel_names: Sequence[str],
-    origin: Mapping[str, float] | None = None,
-    record: Mapping[str, Any] | None = None,
-) -> None:
-    """Add the levels of a pyramid, chunk by chunk, and the metadata of OME-Zarr.
+def finish_zarr(path: Path, spec: ImageSpec) -> None:
+    """Add the levels of the pyramid, chunk by chunk, and the metadata of OME-Zarr.
 
-    Levels halve Y and X, every second pixel being kept (right for labels too), until both fit into
-    256 pixels. Levels that are there from an earlier try are made anew.
-
-    Parameters
-    ----------
-    path : Path
-        What `create_zarr` began.
-    axes, scale, units, channel_names
-        As for `write_zarr`.
-    origin : mapping of str to float, optional
-        Where the first pixel lies along each axis, in `units`; 0 when not given.
-    record : mapping, optional
-        As for `write_image`.
+    Levels halve Y and X until both fit into 256 pixels. They keep every second pixel, which is
+    right for labels too. Levels from an earlier attempt are replaced.
     """
     import zarr
 
     group = zarr.open_group(path, mode="r+")
+    axes = spec.axes
     levels: list[Any] = [group["0"]]
     while max(levels[-1].shape[axes.index(axis)] for axis in "YX") > _SMALLEST:
         levels.append(_halved(group, str(len(levels)), levels[-1], axes))
-    begin = [(origin or {}).get(axis, 0.0) for axis in axes]
+    origin = [spec.origin.get(axis, 0.0) for axis in axes]
     datasets = []
     for number in range(len(levels)):
-        sizes = [scale.get(a, 1.0) * (2.0**number if a in "YX" else 1.0) for a in axes]
-        steps: list[dict[str, Any]] = [{"type": "scale", "scale": sizes}]
-        if any(begin):
-            steps.append({"type": "translation", "translation": begin})
-        datasets.append({"path": str(number), "coordinateTransformations": steps})
-    omero = {"channels": [_channel(name, levels[0].dtype) for name in channel_names]}
+        sizes = [spec.scale.get(a, 1.0) * (2.0**number if a in "YX" else 1.0) for a in axes]
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": sizes}]
+        if any(origin):
+            transforms.append({"type": "translation", "translation": origin})
+        datasets.append({"path": str(number), "coordinateTransformations": transforms})
+    omero = {"channels": [_channel(name, levels[0].dtype) for name in spec.channel_names]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own deprecations
+        warnings.simplefilter("ignore")  # deprecations inside ome_zarr
         from ome_zarr.writer import write_multiscales_metadata
 
         write_multiscales_metadata(
             group,
             datasets,
             axes=[axis.lower() for axis in axes],
-            axes_units={axis.lower(): units[axis] for axis in axes if axis in units},
-            **({"metadata": {"omero": omero}} if channel_names else {}),
+            axes_units={axis.lower(): spec.units[axis] for axis in axes if axis in spec.units},
+            **({"metadata": {"omero": omero}} if spec.channel_names else {}),
         )
+    if spec.record:
+        group.attrs[RECORD_KEY] = dict(spec.record)
 
-    if record:
-        group.attrs["napari-pix2pix"] = dict(record)
+
+def read_zarr_record(path: Path) -> Any:
+    """Read what a zarr group says it was made of; None if it says nothing."""
+    import zarr
+
+    return zarr.open(path, mode="r").attrs.get(RECORD_KEY) if is_zarr(path) else None
 
 
 def _create_level(
@@ -191,7 +166,7 @@ def _halved(group: Any, name: str, above: Any, axes: str) -> Any:
 
 
 def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
-    """List the chunks of an array, each by where it lies."""
+    """Iterate over the chunks of an array, as slices."""
     spans = (
         [slice(first, min(first + step, length)) for first in range(0, length, step)]
         for length, step in zip(array.shape, array.chunks, strict=True)
@@ -200,7 +175,7 @@ def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
 
 
 def _channel(name: str, dtype: Any) -> dict[str, Any]:
-    """Describe a channel; the format asks for colour and contrast beside its name."""
+    """Describe a channel; the format requires colour and contrast beside its name."""
     integers = np.dtype(dtype).kind in "ui"
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if integers else (0, 1)
     window = {"min": low, "max": high, "start": low, "end": high}

@@ -1,12 +1,12 @@
-"""A file in, a file out, block by block in bounded memory; a run that was killed goes on."""
+"""Image files translated block by block in bounded memory; runs can be resumed."""
 
-from napari_pix2pix.large_images.cluster import Cluster, connect
-from napari_pix2pix.large_images.translate_file import (
+from napari_pix2pix.large_images._translate_file import (
     check_finished,
     made_of,
     reads_lazily,
     translate_file,
 )
+from napari_pix2pix.large_images.cluster import Cluster, connect
 
 __all__ = [
     "Cluster",

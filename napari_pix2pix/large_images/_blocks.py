@@ -1,4 +1,4 @@
-"""Cut a stack of images into blocks that are translated and kept one by one."""
+"""How a stack of images is cut into blocks that are translated and kept one by one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from napari_pix2pix.inference.tiling import Box
 
 @dataclass(frozen=True)
 class Block:
-    """One piece of work.
+    """One part of a frame of the source."""
 
-    Attributes
-    ----------
-    number : int
-        Counted from 0 in the order of the plan.
-    frame : int
-        Which frame of the source.
-    box : Box
-        Where in the frame of the source.
-    """
-
-    number: int
+    number: int  # from 0, in the order of the plan
     frame: int
     box: Box
 
@@ -38,22 +28,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which part of a stack is translated, and in which blocks.
+    """Which part of a stack is translated, and in which blocks."""
 
-    Parameters
-    ----------
-    frames : range
-        Frames of the source, counted row-major over its frame axes.
-    region : Box
-        Part of each frame.
-    side : int
-        Height and width of the blocks in pixels, counted from the region's corner; 0 for one block
-        a frame.
-    """
-
-    frames: range
-    region: Box
-    side: int
+    frames: range  # of the source, counted row-major over its frame axes
+    region: Box  # of each frame
+    side: int  # of the blocks in pixels, counted from the region's corner; 0: one block a frame
 
     def blocks(self) -> list[Block]:
         """List the blocks, frame by frame and row by row."""
@@ -64,7 +43,7 @@ class Plan:
         return [Block(number, frame, box) for number, (frame, box) in enumerate(pairs)]
 
     def place(self, block: Block) -> tuple[int, slice, slice]:
-        """Return frame, rows and columns of a block in what comes out."""
+        """Return frame, rows and columns of a block in the output."""
         box = block.box.within(self.region)
         return self.frames.index(block.frame), box.rows, box.columns
 
@@ -74,12 +53,7 @@ class Plan:
 
 
 def parse_region(text: str | None, height: int, width: int) -> Box:
-    """Read a region such as ``0:512,1024:2048``: rows, then columns; an end may be left out.
-
-    Raises
-    ------
-    InputError
-        When it is no such text, or holds no pixel of the image.
+    """Parse a region such as ``0:512,1024:2048``: rows, then columns; an end may be left out.
 
     Examples
     --------
@@ -98,12 +72,7 @@ def parse_region(text: str | None, height: int, width: int) -> Box:
 
 
 def parse_frames(text: str | None, frame_shape: Sequence[int]) -> range:
-    """Read which frames are meant, such as ``0:10``: counted along the first frame axis.
-
-    Raises
-    ------
-    InputError
-        When it is no such text, or there is no such frame.
+    """Parse a range of frames such as ``0:10``, counted along the first frame axis.
 
     Examples
     --------

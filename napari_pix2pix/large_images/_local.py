@@ -1,4 +1,4 @@
-"""Make all blocks of an image that are left, here or on a cluster, and say which can't be."""
+"""Make the blocks of an image that are left, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from napari_pix2pix.large_images._job import Work, block_checksum, reason_of
 
 T = TypeVar("T")
 R = TypeVar("R")
-OfFrames = Mapping[int, Sequence[Measured]]  # what was measured of each frame, once a draw
+OfFrames = Mapping[int, Sequence[Measured]]  # statistics of each frame, once a sample
 
 
-class Unread(NamedTuple):
+class UnreadBlock(NamedTuple):
     """A block whose source can't be read, and why."""
 
     block: Block
@@ -25,34 +25,29 @@ class Unread(NamedTuple):
 
 
 class BlockWorker(Protocol):
-    """Whoever makes blocks."""
+    """Measures frames, and makes blocks."""
 
     def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
-        """Measure frames, once a draw."""
+        """Measure frames, once a sample."""
 
     def fill(
         self,
         blocks: Sequence[Block],
         measured: OfFrames,
         growing: GrowingImage,
-        tell: Callable[[], None],
-    ) -> list[Unread]:
-        """Make blocks, write and note them; tell after each."""
+        report: Callable[[], None],
+    ) -> list[UnreadBlock]:
+        """Make blocks, write them and note them in the journal; report after each."""
 
 
 class LocalWorker:
-    """The hands of this process: one block is read and one written while another is computed.
-
-    Parameters
-    ----------
-    work : Work
-    """
+    """Works in this process: one block is read and one written while another is computed."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
 
     def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
-        """Measure frames, once a draw."""
+        """Measure frames, once a sample."""
         for frame in frames:
             yield frame, self._work.measure(frame)
 
@@ -61,11 +56,11 @@ class LocalWorker:
         blocks: Sequence[Block],
         measured: OfFrames,
         growing: GrowingImage,
-        tell: Callable[[], None],
-    ) -> list[Unread]:
-        """Make blocks, write and note them; tell after each."""
+        report: Callable[[], None],
+    ) -> list[UnreadBlock]:
+        """Make blocks, write them and note them in the journal; report after each."""
         work = self._work
-        unread: list[Unread] = []
+        unread: list[UnreadBlock] = []
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             writing: Future[None] | None = None
             for block, reading in _ahead(work.read, blocks, reader):
@@ -74,15 +69,15 @@ class LocalWorker:
                 except MemoryError:
                     raise
                 except Exception as error:  # which errors these are is up to the format's library
-                    unread.append(Unread(block, reason_of(error)))
+                    unread.append(UnreadBlock(block, reason_of(error)))
                     continue
                 pixels = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
                     writing.result()
                 window, laid_out = work.lay_out(block, pixels)
-                mark = block_checksum(read)
-                writing = writer.submit(growing.write, block.number, window, laid_out, mark)
-                tell()
+                checksum = block_checksum(read)
+                writing = writer.submit(growing.write, block.number, window, laid_out, checksum)
+                report()
             if writing is not None:
                 writing.result()
         return unread
@@ -91,59 +86,44 @@ class LocalWorker:
 def complete(
     work: Work,
     growing: GrowingImage,
-    hands: BlockWorker,
+    worker: BlockWorker,
     on_tile: Callable[[int, int], None] | None,
 ) -> None:
-    """Make the blocks that are left.
-
-    Parameters
-    ----------
-    work : Work
-    growing : GrowingImage
-        Where they go.
-    hands : Hands
-    on_tile : callable, optional
-        Called with the number of blocks done and of all.
-
-    Raises
-    ------
-    FileError
-        When blocks of the source can't be read; all others are done and kept.
-    """
+    """Make the blocks that are left; `FileError` names one that can't be read, others are kept."""
     blocks = work.job.plan.blocks()
     left = [block for block in blocks if block.number not in growing.done]
     done = len(blocks) - len(left)
 
-    def tell() -> None:
+    def report() -> None:
         nonlocal done
         done += 1
         if on_tile is not None:
             on_tile(done, len(blocks))
 
-    measured = _measure(growing, hands, {block.frame for block in left}) if work.measures else {}
-    unread = hands.fill(left, measured, growing, tell)
+    measured = _measure(growing, worker, {block.frame for block in left}) if work.measures else {}
+    unread = worker.fill(left, measured, growing, report)
     if unread:
-        raise FileError(_sentence(unread, len(blocks), growing))
+        raise FileError(_unread_note(unread, len(blocks), growing))
 
 
-def _measure(growing: GrowingImage, hands: BlockWorker, frames: set[int]) -> OfFrames:
-    """Measure frames once: a run that goes on has the same statistics for all their blocks."""
+def _measure(growing: GrowingImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
+    """Measure frames once: a resumed run has the same statistics for all their blocks."""
     kept = {frame: growing.kept(f"measured_{frame}") for frame in sorted(frames)}
-    found = {
-        frame: list(map(measured_from_json, draws))
-        for frame, draws in kept.items()
-        if draws is not None
+    statistics = {
+        frame: list(map(measured_from_json, samples))
+        for frame, samples in kept.items()
+        if samples is not None
     }
-    for frame, measured in hands.measure([frame for frame in kept if frame not in found]):
+    for frame, measured in worker.measure([frame for frame in kept if frame not in statistics]):
         growing.keep(f"measured_{frame}", list(map(measured_to_json, measured)))
-        found[frame] = measured
-    return found
+        statistics[frame] = measured
+    return statistics
 
 
 def _ahead(
     function: Callable[[T], R], items: Iterable[T], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[T, Future[R]]]:
-    """Yield each item with its result, while that of the next is being made."""
+    """Yield each item with its result, while the next one is computed."""
     waiting: tuple[T, Future[R]] | None = None
     for item in items:
         following = item, pool.submit(function, item)
@@ -154,11 +134,11 @@ def _ahead(
         yield waiting
 
 
-def _sentence(unread: list[Unread], count: int, growing: GrowingImage) -> str:
+def _unread_note(unread: list[UnreadBlock], count: int, growing: GrowingImage) -> str:
     first, more = unread[0], len(unread) - 1
     others = f" and {more} other block{'s' if more > 1 else ''}" if more else ""
     return (
         f"The source can't be read at {first.block}{others} ({first.why}). The other "
         f"{count - len(unread)} of {count} blocks are finished and kept in "
-        f"{part_of(growing.path)}: mend the source and go on with --resume."
+        f"{part_of(growing.path)}: repair the source and resume the run."
     )

@@ -1,6 +1,6 @@
-"""The same blocks on the workers of a dask.distributed scheduler.
+"""Blocks of an image on the workers of a dask.distributed scheduler.
 
-The model goes to each worker once, as a plugin that late workers are given too, and not by the
+The model is sent to each worker once, as a plugin that late workers are given too, and not by the
 name of its file. Workers read the source and write the blocks themselves; the journal is kept
 here. A block that a dying worker leaves behind is made by another one.
 """
@@ -24,7 +24,7 @@ from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import GrowingImage, part_of, write_apart
 from napari_pix2pix.large_images._blocks import Block
 from napari_pix2pix.large_images._job import Job, Work, block_checksum, reason_of
-from napari_pix2pix.large_images._local import OfFrames, Unread
+from napari_pix2pix.large_images._local import OfFrames, UnreadBlock
 from napari_pix2pix.translator import Translator
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _ONE_AT_A_TIME = threading.Lock()  # in a worker: a network's mode and device ar
 
 @contextmanager
 def connect(address: str, translator: Translator) -> Iterator[Cluster]:
-    """Give a model to the workers of a scheduler, and take it back in the end.
+    """Send a model to the workers of a scheduler, and remove it in the end.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
     client, name = _client(address), f"pix2pix-{uuid4().hex}"
     try:
         _check_workers(client, address)
-        client.register_plugin(_plugin(Held(_packed(translator))), name)
+        client.register_plugin(_plugin(WorkerModel(_packed(translator))), name)
         try:
             yield Cluster(client, address, name)
         finally:
@@ -81,7 +81,7 @@ class Cluster:
         self._client, self._address, self._name = client, address, name
         self.threads = sum(client.nthreads().values())
 
-    def hands(self, job: Job) -> ClusterWorker:
+    def worker(self, job: Job) -> ClusterWorker:
         """Return what makes the blocks of one image.
 
         Raises
@@ -90,8 +90,8 @@ class Cluster:
             When a worker does not see the source, or the folder in which the image grows.
         """
         with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
-            told = self._client.run(_not_seen, job, on_error="ignore")
-        for worker, missing in told.items():
+            answers = self._client.run(_not_seen, job, on_error="ignore")
+        for worker, missing in answers.items():
             if missing:
                 raise FileError(
                     f"The worker {worker} {missing}: all workers need the same folders as this "
@@ -108,7 +108,7 @@ class ClusterWorker:
         self._same: dict[str, Any] = {"name": name, "job": job}
 
     def measure(self, frames: Sequence[int]) -> Iterator[tuple[int, list[Measured]]]:
-        """Measure frames, once a draw."""
+        """Measure frames, once a sample."""
         return self._each(_measure, [frames])
 
     def fill(
@@ -116,22 +116,22 @@ class ClusterWorker:
         blocks: Sequence[Block],
         measured: OfFrames,
         growing: GrowingImage,
-        tell: Callable[[], None],
-    ) -> list[Unread]:
-        """Make blocks, write and note them; tell after each."""
-        unread: list[Unread] = []
-        said: set[str] = set()
+        report: Callable[[], None],
+    ) -> list[UnreadBlock]:
+        """Make blocks, write them and note them in the journal; report after each."""
+        unread: list[UnreadBlock] = []
+        warned: set[str] = set()
         of_frames = [measured.get(block.frame, ()) for block in blocks]
         for made in self._each(_make, [blocks, of_frames]):
-            for sentence in sorted(set(made.said) - said):
+            for sentence in sorted(set(made.warnings) - warned):
                 warnings.warn(sentence, UserWarning, stacklevel=2)
-            said.update(made.said)
-            if made.mark is None:
-                unread.append(Unread(made.block, made.why))
+            warned.update(made.warnings)
+            if made.checksum is None:
+                unread.append(UnreadBlock(made.block, made.why))
                 continue
-            growing.note(made.block.number, made.mark)
-            tell()
-        return sorted(unread, key=lambda one: one.block.number)
+            growing.note(made.block.number, made.checksum)
+            report()
+        return sorted(unread, key=lambda block: block.block.number)
 
     def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
         """Yield results as they come; what is not done when the loop is left is cancelled."""
@@ -148,34 +148,17 @@ class ClusterWorker:
                 self._client.cancel(futures, force=True)
 
 
-class Made(NamedTuple):
-    """What a worker tells of a block.
-
-    Attributes
-    ----------
-    block : Block
-    mark : int or None
-        Checksum of what it was computed from; None where that can't be read.
-    why : str
-        Why not.
-    said : tuple of str
-        Warnings.
-    """
+class BlockReport(NamedTuple):
+    """What a worker reports of a block."""
 
     block: Block
-    mark: int | None
-    why: str = ""
-    said: tuple[str, ...] = ()
+    checksum: int | None  # of what it was computed from; None if that can't be read
+    why: str = ""  # it can't be read
+    warnings: tuple[str, ...] = ()
 
 
-class Held:
-    """A model in a worker, and the images that it is applied to.
-
-    Parameters
-    ----------
-    packed : bytes
-        A model's file.
-    """
+class WorkerModel:
+    """A model in a worker, from the bytes of its file, and the images that it is applied to."""
 
     def __init__(self, packed: bytes) -> None:
         self._packed = packed
@@ -183,7 +166,7 @@ class Held:
         self._works: dict[Job, Work] = {}
 
     def work(self, job: Job) -> Work:
-        """Return what is to be done to an image, which is opened when it is first asked for."""
+        """Return the work on an image, which is opened when it is first asked for."""
         if self._translator is None:
             self._translator, self._packed = _unpacked(self._packed), b""
         if job not in self._works:
@@ -193,7 +176,7 @@ class Held:
         return self._works[job]
 
 
-def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) -> Made:
+def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) -> BlockReport:
     """Make a block in a worker, and write it."""
     work = _work(name, job)
     try:
@@ -201,13 +184,13 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
     except MemoryError:
         raise
     except Exception as error:  # which errors these are is up to the format's library
-        return Made(block, None, reason_of(error))
-    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as said:
+        return BlockReport(block, None, reason_of(error))
+    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
     write_apart(job.out, *work.lay_out(block, pixels))
-    texts = (str(one.message) for one in said if issubclass(one.category, UserWarning))
-    return Made(block, block_checksum(read), said=tuple(texts))
+    texts = (str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    return BlockReport(block, block_checksum(read), warnings=tuple(texts))
 
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
@@ -221,11 +204,11 @@ def _work(name: str, job: Job) -> Work:
 
     with _ONE_AT_A_TIME:
         plugin: Any = get_worker().plugins[name]
-        held: Held = plugin.held
+        held: WorkerModel = plugin.held
         return held.work(job)
 
 
-def _plugin(held: Held) -> Any:
+def _plugin(held: WorkerModel) -> Any:
     from distributed import WorkerPlugin
 
     class Model(WorkerPlugin):
@@ -250,12 +233,12 @@ def _client(address: str) -> Client:
     except (OSError, ValueError, TypeError) as error:
         raise DeviceError(
             f"No scheduler answers at {address} ({reason_of(error)}): start one with "
-            "`dask scheduler`, or see to the address, such as tcp://10.0.0.1:8786."
+            "`dask scheduler`, or check the address, such as tcp://10.0.0.1:8786."
         ) from error
 
 
 def _check_workers(client: Client, address: str) -> None:
-    """Refuse a cluster without workers, or whose workers are not like this process."""
+    """Refuse a cluster without workers, or whose workers have another version."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except TimeoutError:
@@ -276,7 +259,7 @@ def _version() -> str:
 
 
 def _not_seen(job: Job) -> str:
-    """Say in a worker what it does not see."""
+    """Say which file or folder this worker does not see; empty if it sees all."""
     part = part_of(job.out)
     if not job.source.exists():
         return f"does not see {job.source}"
@@ -295,12 +278,12 @@ def _in_words(address: str) -> Iterator[None]:
     except KilledWorker as error:
         raise DeviceError(
             f"{error.allowed_failures + 1} workers died one after another at the same block: it "
-            "may be too large for their memory. Give a smaller --tile, or workers more memory, and "
-            "go on with --resume."
+            "may be too large for their memory. Give a smaller tile, or workers more memory, and "
+            "resume the run."
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(
-            f"The scheduler at {address} has gone; what is finished is kept: go on with --resume."
+            f"The scheduler at {address} has gone; what is finished is kept: resume the run."
         ) from error
 
 

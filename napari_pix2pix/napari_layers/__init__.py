@@ -1,6 +1,6 @@
-"""Between napari's layers and pairs: what a layer shows, and where it lies.
+"""Pairs from napari layers, results as layers, and work that keeps the viewer responsive.
 
-napari is imported inside functions only: without a viewer nothing here needs it.
+napari is imported inside functions only, so that scripts without a viewer do not load it.
 """
 
 from napari_pix2pix.napari_layers.pairs import (
@@ -29,13 +29,14 @@ from napari_pix2pix.napari_layers.results import (
 )
 from napari_pix2pix.napari_layers.snapshots import (
     Copy,
+    LayerTransform,
     Snapshot,
     as_trained,
     is_layer,
     planes_of,
     snapshot,
+    transform_of,
 )
-from napari_pix2pix.napari_layers.transforms import LayerTransform, transform_of
 
 __all__ = [
     "KEY",

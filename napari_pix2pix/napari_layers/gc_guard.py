@@ -1,8 +1,8 @@
-"""In which thread Python collects garbage while work goes on beside a window.
+"""Restrict garbage collection to the GUI thread while workers run.
 
-Python collects reference cycles in whichever thread happens to allocate. A Qt object among them is
-then deleted in that thread, its timers stay with the GUI thread, and napari crashes when one of
-them is next due. So the GUI thread alone collects while a thread of ours is at work.
+Python collects reference cycles in whichever thread happens to allocate. If a Qt object is among
+them, it is deleted in that thread, its timers stay with the GUI thread, and napari crashes when the
+next of them fires.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import gc
 
 _holders = 0
 _was_enabled = True
-_settled = False
+_frozen = False
 
 
 def hold() -> None:
-    """Let no thread collect on its own until `release`; call it before a thread begins its work."""
+    """Turn automatic collection off until `release`; call it before a worker starts."""
     global _holders, _was_enabled
     if not _holders:
         _was_enabled = gc.isenabled()
@@ -24,7 +24,7 @@ def hold() -> None:
 
 
 def collect_due() -> None:
-    """Collect what Python would have collected by now; call it in the GUI thread, now and then.
+    """Collect what Python would have collected by now; call it regularly in the GUI thread.
 
     Examples
     --------
@@ -39,24 +39,24 @@ def collect_due() -> None:
 
 
 def freeze() -> None:
-    """Collect all, and leave what there is now out of later collections until `release`.
+    """Collect, and exclude all objects of now from later collections until `release`.
 
-    Looking through all objects stalls a viewer for a tenth of a second.
+    A collection that visits all objects freezes a viewer for a tenth of a second.
     """
-    global _settled
+    global _frozen
     gc.collect()
     gc.freeze()
-    _settled = True
+    _frozen = True
 
 
 def release() -> None:
-    """Let Python collect as before, when all that held it have released it."""
-    global _holders, _settled
+    """Turn automatic collection on again, if all holders have released it."""
+    global _holders, _frozen
     _holders -= 1
     if _holders:
         return
-    if _settled:  # and not what others have frozen
+    if _frozen:  # otherwise others' frozen objects would be unfrozen too
         gc.unfreeze()
-        _settled = False
+        _frozen = False
     if _was_enabled:
         gc.enable()

@@ -1,6 +1,6 @@
-"""Work that is started from the main thread while a viewer is open: the viewer stays alive.
+"""Keep an open viewer responsive while work that was started in the main thread runs.
 
-Without an open viewer, and in other threads, work is simply done.
+Without an open viewer, and in other threads, the work is simply called.
 """
 
 from __future__ import annotations
@@ -23,111 +23,84 @@ from napari_pix2pix.napari_layers.activity import Activity
 
 T = TypeVar("T")
 
-_SHORT = 0.03  # seconds of work for which no event loop is worth while
-_PERIOD = 10  # milliseconds between two looks at the work; Ctrl+C is seen then too
+_SHORT = 0.03  # seconds; shorter work needs no event loop
+_PERIOD = 10  # milliseconds between two checks of the work and of Ctrl+C
 _NAME = "pix2pix console"  # of the thread
 
 
 class ProgressReporter:
-    """What work is given to speak to the user; this one is silent."""
+    """Reports progress of work to the user; this one is silent."""
 
     def show(self, progress: float, text: str = "") -> None:
-        """Show how far the work is.
+        """Show the progress from 0 to 1, and a text beside the bar.
 
-        Parameters
-        ----------
-        progress : float
-            From 0 to 1.
-        text : str
-            Beside the bar.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            When the user has cancelled work that can't end with a result.
+        Raises a `KeyboardInterrupt` if the user has cancelled work that can't end with a result.
         """
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call what a user gave, in the main thread."""
+        """Call a user's function in the main thread."""
         return function()
 
 
 def run_responsive(
     work: Callable[[ProgressReporter], T], *, title: str, stop: Callable[[], None] | None = None
 ) -> T:
-    """Do work while the viewer, if one is open, stays alive.
+    """Run work, in a thread of its own if a viewer is open, and keep the viewer responsive.
 
-    Parameters
-    ----------
-    work : callable
-        Given a `ProgressReporter`. With a viewer it runs in a thread of its own.
-    title : str
-        Of the bar in napari's activity dock, whose Cancel stops the work, as Ctrl+C does, and as
-        closing the last viewer does.
-    stop : callable, optional
-        Asks the work to end soon and return what it has. Without it stopped work is broken off.
-
-    Returns
-    -------
-    object
-        What the work returns; what it raises is raised.
-
-    Raises
-    ------
-    InputError
-        When other work is already being waited for.
-    KeyboardInterrupt
-        When work without `stop` was stopped, or Ctrl+C was given twice.
+    The result of `work` is returned and its exceptions are raised. `title` is that of the bar in
+    napari's activity dock. Its Cancel stops the work, as do Ctrl+C and closing the last viewer.
+    `stop` asks the work to end soon and return what it has; without it, and after a second Ctrl+C,
+    the work is aborted with a `KeyboardInterrupt`. Raises an `InputError` if other work is running.
     """
     if not _viewer_is_open():
         return work(ProgressReporter())
-    if _Beside.active is not None:
-        if _Beside.active.answering:
+    if _BackgroundWork.active is not None:
+        if _BackgroundWork.active.in_call:  # the work itself asked for this
             return work(ProgressReporter())
         raise InputError(
-            f"{_Beside.active.title} is still going on: wait for its end, or stop it in the "
+            f"{_BackgroundWork.active.title} is still running: wait for its end, or stop it in the "
             "activity dock, at the lower right of the viewer."
         )
-    beside = _Beside(title, stop)
-    _Beside.active = beside
+    background = _BackgroundWork(title, stop)
+    _BackgroundWork.active = background
     try:
-        return beside.run(work)
+        return background.run(work)
     finally:
-        _Beside.active = None
+        _BackgroundWork.active = None
 
 
-class _Beside(ProgressReporter):
-    """Work in a thread of its own, and a nested event loop that waits for it."""
+class _BackgroundWork(ProgressReporter):
+    """Runs work in a thread of its own, while a nested event loop waits for it."""
 
-    active: ClassVar[_Beside | None] = None
+    active: ClassVar[_BackgroundWork | None] = None
 
     def __init__(self, title: str, stop: Callable[[], None] | None) -> None:
         self.title = title
-        self.answering = False
+        self.in_call = False  # whether the main thread runs a function for the work
         self._ask_to_stop = stop
         self._stopped = threading.Event()
-        self._left = threading.Event()  # no one waits for the work any more
-        self._broken_off = self._closed = False
-        self._shown = 0.0, ""
-        self._questions: SimpleQueue[tuple[Callable[[], Any], Future]] = SimpleQueue()
+        self._abandoned = threading.Event()  # nobody waits for the work any more
+        self._aborted = self._closed = False
+        self._progress = 0.0, ""
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future]] = SimpleQueue()
         self._result: Future = Future()
 
     def show(self, progress: float, text: str = "") -> None:
-        self._shown = progress, text
+        self._progress = progress, text
         if self._stopped.is_set() and self._ask_to_stop is None:
             raise KeyboardInterrupt(f"{self.title} was stopped.")
 
     def call(self, function: Callable[[], T]) -> T:
-        answer: Future[T] = Future()
-        self._questions.put((function, answer))
-        while not self._left.is_set():
-            if wait([answer], timeout=0.1).done:
-                return answer.result()
-        raise KeyboardInterrupt(f"{self.title} was broken off.")
+        future: Future[T] = Future()
+        self._calls.put((function, future))
+        while not self._abandoned.is_set():
+            if wait([future], timeout=0.1).done:
+                return future.result()
+        raise KeyboardInterrupt(f"{self.title} was aborted.")
 
     def run(self, work: Callable[[ProgressReporter], T]) -> T:
-        """Do the work; called in the main thread."""
-        # What is set for the caller holds for the work too.
+        """Run the work and wait for it; called in the main thread."""
+        # The caller's context variables, such as its precision or warnings, apply to the work too.
         run = contextvars.copy_context().run
         thread = threading.Thread(target=run, args=(self._work, work), name=_NAME, daemon=True)
         gc_guard.hold()
@@ -137,24 +110,24 @@ class _Beside(ProgressReporter):
             with _interrupts(self._interrupt):
                 if not self._over:
                     self._wait_with_viewer()
-                while not self._over:  # the application quits, and its loops with it
+                while not self._over:  # the application has quit, which ended the event loop
                     self._stop()
-                    self._answer()
+                    self._run_call()
                     time.sleep(_PERIOD / 1000)
         finally:
-            self._left.set()
+            self._abandoned.set()
             gc_guard.release()
         if not self._result.done():
-            raise KeyboardInterrupt(f"{self.title} was broken off.")
+            raise KeyboardInterrupt(f"{self.title} was aborted.")
         result: T = self._result.result()
         if self._closed:
-            words = f"The viewer was closed: {self.title} was stopped, and what is done is kept."
-            warnings.warn(words, UserWarning, stacklevel=4)
+            message = f"The viewer was closed: {self.title} was stopped, and what is done is kept."
+            warnings.warn(message, UserWarning, stacklevel=4)
         return result
 
     @property
     def _over(self) -> bool:
-        return self._result.done() or self._broken_off
+        return self._result.done() or self._aborted
 
     def _work(self, work: Callable[[ProgressReporter], Any]) -> None:
         try:
@@ -163,17 +136,17 @@ class _Beside(ProgressReporter):
             self._result.set_exception(error)
 
     def _wait_with_viewer(self) -> None:
-        """Let the viewer live until the work is over, or until the application quits."""
+        """Run the viewer's event loop until the work is over or the application quits."""
         from qtpy.QtCore import QEventLoop, QTimer
         from qtpy.QtWidgets import QApplication
 
-        loop, timer, looks = QEventLoop(), QTimer(), 0
+        loop, timer, checks = QEventLoop(), QTimer(), 0
 
-        def look() -> None:
-            nonlocal looks
-            looks += 1
+        def check() -> None:
+            nonlocal checks
+            checks += 1
             gc_guard.collect_due()
-            self._answer()
+            self._run_call()
             self._closed = not _viewer_is_open()
             if not self._closed:
                 self._show_on(bar)
@@ -187,36 +160,36 @@ class _Beside(ProgressReporter):
         with ExitStack() as stack:
             stack.callback(bar.end)
             stack.enter_context(_console_interrupts(self._interrupt))
-            timer.timeout.connect(look)
+            timer.timeout.connect(check)
             timer.start(_PERIOD)
             loop.exec()
-            if not looks:  # Qt starts no loop after a quit, as of an earlier viewer in a script
+            if not checks:  # Qt starts no loop after a quit, such as that of an earlier viewer
                 while not self._over:
                     QApplication.processEvents()
                     time.sleep(_PERIOD / 1000)
             timer.stop()
 
-    def _answer(self) -> None:
-        """Call what the work wants called."""
+    def _run_call(self) -> None:
+        """Run a function that the work asked for with `call`."""
         try:
-            function, answer = self._questions.get_nowait()
+            function, future = self._calls.get_nowait()
         except Empty:
             return
-        self.answering = True
+        self.in_call = True
         try:
-            answer.set_result(function())
+            future.set_result(function())
         except BaseException as error:
-            answer.set_exception(error)
+            future.set_exception(error)
         finally:
-            self.answering = False
+            self.in_call = False
 
     def _show_on(self, bar: Activity) -> None:
-        progress, text = self._shown
+        progress, text = self._progress
         bar.show(progress, f"{self.title}: {text}" if text else self.title)
 
     def _interrupt(self) -> None:
-        """Stop the work when first called, and leave it the second time."""
-        self._broken_off = self._stopped.is_set()
+        """Stop the work when first called, and abort it the second time."""
+        self._aborted = self._stopped.is_set()
         self._stop()
 
     def _stop(self) -> None:
@@ -227,7 +200,7 @@ class _Beside(ProgressReporter):
 
 
 def _viewer_is_open() -> bool:
-    """Say whether this thread is the one that keeps a viewer alive."""
+    """Tell whether a viewer is open and this is its thread."""
     if threading.current_thread() is not threading.main_thread():
         return False
     if not {"napari", "qtpy.QtWidgets"} <= set(sys.modules):
@@ -240,7 +213,7 @@ def _viewer_is_open() -> bool:
 
 @contextmanager
 def _interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl+C in a terminal interrupt the work, not whatever the viewer is doing."""
+    """Let Ctrl+C in a terminal interrupt the work, not the viewer."""
     before = signal.signal(signal.SIGINT, lambda *_: interrupt())
     try:
         yield
@@ -250,11 +223,11 @@ def _interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _console_interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl+C in napari's own console do the same; its kernel can't be interrupted."""
+    """Let Ctrl+C in napari's console do the same, since its kernel can't be interrupted."""
     from qtpy.QtWidgets import QApplication
 
     consoles: list[Any] = [
-        one for one in QApplication.allWidgets() if hasattr(one, "custom_interrupt")
+        widget for widget in QApplication.allWidgets() if hasattr(widget, "custom_interrupt")
     ]
     for console in consoles:
         console.custom_interrupt = True

@@ -1,6 +1,6 @@
 """Sample data for napari's menu: two generated pairs, each with an unseen image and its truth.
 
-``sample_data/draw.py`` draws them; nothing here imports napari.
+``sample_data/draw.py`` generates the files. Nothing here imports napari.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What layers show, kept for work that goes on while they may change."""
+"""Snapshots of layers: what they show and where they lie, safe to use while they change."""
 
 from __future__ import annotations
 
@@ -14,15 +14,117 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers.transforms import LayerTransform, transform_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-CHANNEL = "channel"  # axis label of the channels, here and in what others write
+CHANNEL = "channel"  # axis label of the channels in the layers that we make
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
-_SMALL = 2**25  # bytes that are copied in some 10 ms
+_SMALL = 2**25  # bytes; copying them takes about 10 ms
 _LOOK = ("colormap", "contrast_limits", "gamma")
+
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class LayerTransform:
+    """Where a layer lies: its transforms, and unit and label of each axis except RGB.
+
+    `rotate` and `shear` are matrices (ndim, ndim); `affine`, (ndim + 1, ndim + 1), is applied last.
+    """
+
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    rotate: Matrix
+    shear: Matrix
+    affine: Matrix
+    units: tuple[str, ...]
+    axis_labels: tuple[str, ...]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.scale)
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Matrix from data to world coordinates, (ndim + 1, ndim + 1)."""
+        inner = np.eye(self.ndim + 1)
+        inner[:-1, :-1] = np.array(self.rotate) @ np.array(self.shear) @ np.diag(self.scale)
+        inner[:-1, -1] = self.translate
+        return np.array(self.affine) @ inner
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the keywords that place a new layer here."""
+        matrices = {name: np.array(getattr(self, name)) for name in ("rotate", "shear", "affine")}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | matrices
+
+    def without(self, axis: int) -> LayerTransform:
+        """Leave an axis out, such as that of the channels."""
+        return self._select([i for i in range(self.ndim) if i != axis % self.ndim])
+
+    def last(self, count: int) -> LayerTransform:
+        """Keep only the last axes."""
+        return self._select(list(range(self.ndim - count, self.ndim)))
+
+    def with_axis_in_front(self, label: str) -> LayerTransform:
+        """Add a first axis with scale 1, translation 0 and a label."""
+
+        def enlarge(matrix: Matrix) -> Matrix:
+            larger = np.eye(len(matrix) + 1)
+            larger[1:, 1:] = matrix
+            return _frozen(larger)
+
+        return LayerTransform(
+            scale=(1.0, *self.scale),
+            translate=(0.0, *self.translate),
+            rotate=enlarge(self.rotate),
+            shear=enlarge(self.shear),
+            affine=enlarge(self.affine),
+            units=("pixel", *self.units),
+            axis_labels=(label, *self.axis_labels),
+        )
+
+    def _select(self, axes: list[int]) -> LayerTransform:
+        def part(values: Any) -> tuple[Any, ...]:
+            return tuple(values[axis] for axis in axes)
+
+        def block(matrix: Matrix, axes: list[int] = axes) -> Matrix:
+            return _frozen(np.array(matrix)[np.ix_(axes, axes)])
+
+        return LayerTransform(
+            scale=part(self.scale),
+            translate=part(self.translate),
+            rotate=block(self.rotate),
+            shear=block(self.shear),
+            affine=block(self.affine, [*axes, self.ndim]),
+            units=part(self.units),
+            axis_labels=part(self.axis_labels),
+        )
+
+
+def transform_of(layer: Layer) -> LayerTransform:
+    """Read where a layer lies."""
+    _, metadata, _ = layer.as_layer_data_tuple()
+    shear = np.asarray(metadata["shear"], float)
+    if shear.ndim == 1:  # the upper triangle of the matrix
+        matrix = np.eye(layer.ndim)
+        matrix[np.triu_indices(layer.ndim, 1)] = shear
+        shear = matrix
+    return LayerTransform(
+        scale=tuple(map(float, metadata["scale"])),
+        translate=tuple(map(float, metadata["translate"])),
+        rotate=_frozen(metadata["rotate"]),
+        shear=_frozen(shear),
+        affine=_frozen(metadata["affine"]),
+        units=tuple(map(str, metadata["units"])),
+        axis_labels=tuple(metadata["axis_labels"]),
+    )
+
+
+def _frozen(matrix: Any) -> Matrix:
+    return tuple(tuple(map(float, row)) for row in np.asarray(matrix))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +134,24 @@ class Snapshot:
     Attributes
     ----------
     data : array
-        Of a multiscale layer the finest level. numpy: read-only; dask, zarr and the like: itself,
-        not read.
+        The finest level of a multiscale layer. numpy arrays are read-only; lazy arrays (dask, zarr)
+        are kept as they are, unread.
     name : str
-    place : Place
-        Of all axes but that of RGB.
+    transform : LayerTransform
+        Of all axes except that of RGB.
     rgb, labels : bool
-        What the layer says of its data.
+        Whether the layer is RGB, or a Labels layer.
     channel_axis : int, optional
         Negative axis of the channels in `data`, for a layer that is not RGB.
     look : mapping of str to object
-        ``colormap``, ``contrast_limits`` and ``gamma`` of an image in one colour; else empty.
+        ``colormap``, ``contrast_limits`` and ``gamma`` of an image that is not RGB; else empty.
     layer_id : str
         The layer's `unique_id`.
     """
 
     data: Any = field(repr=False)
     name: str
-    place: LayerTransform = field(repr=False)
+    transform: LayerTransform = field(repr=False)
     rgb: bool = False
     labels: bool = False
     channel_axis: int | None = None
@@ -57,9 +159,10 @@ class Snapshot:
     layer_id: str = field(default="", repr=False)
 
     @property
-    def field_place(self) -> LayerTransform:
-        """The place without the axis of the channels."""
-        return self.place if self.channel_axis is None else self.place.without(self.channel_axis)
+    def field_transform(self) -> LayerTransform:
+        """The transform without the axis of the channels."""
+        axis = self.channel_axis
+        return self.transform if axis is None else self.transform.without(axis)
 
     @property
     def field_shape(self) -> tuple[int, ...]:
@@ -69,12 +172,12 @@ class Snapshot:
         return shape if axis is None else tuple(np.delete(shape, axis).tolist())
 
     def copied(self) -> Snapshot:
-        """Return the same with data that no one else can change; in any thread."""
+        """Return the same with data that no one else can change; call it in any thread."""
         return replace(self, data=copied(self.data))
 
 
 def is_layer(value: object) -> bool:
-    """Whether a value is a layer of napari; napari need not be there."""
+    """Tell whether a value is a napari layer, without importing napari."""
     layers = sys.modules.get("napari.layers")
     return layers is not None and isinstance(value, layers.Layer)
 
@@ -83,79 +186,47 @@ Copy = bool | Literal["small"]
 
 
 def snapshot(layer: Layer, *, copy: Copy = True) -> Snapshot:
-    """Keep what a layer shows, for work that goes on while the layer may change.
+    """Keep what a layer shows, for work that runs while the layer may change.
 
-    Parameters
-    ----------
-    layer : Image or Labels
-        A channel axis is known by its axis label: c, channel or channels. Call this in the main
-        thread only.
-    copy : bool or "small"
-        Whether numpy arrays are copied; a memory map is not, like all that is read lazily. With
-        "small" a large one is not either: copying it would hold the viewer up. It is shared until
-        `Snapshot.copied` is called, soon and in another thread.
-
-    Raises
-    ------
-    InputError
-        When it is another kind of layer.
+    Call this in the main thread. The axis labels c, channel and channels mark a channel axis.
+    Without `copy` a numpy array is shared, read-only. "small" copies small arrays only, because
+    copying a large one would freeze the viewer: call `Snapshot.copied` soon, in another thread.
+    Memory maps and lazy arrays are never copied. Other kinds of layers raise an `InputError`.
     """
     from napari.layers import Image, Labels
 
     if not isinstance(layer, Image | Labels):
         raise InputError(f"{named(layer)}; give an Image or a Labels layer.")
     rgb = bool(getattr(layer, "rgb", False))
-    place = transform_of(layer)
+    transform = transform_of(layer)
     data = layer.data[0] if layer.multiscale else layer.data
-    one_colour = isinstance(layer, Image) and not rgb
+    has_look = isinstance(layer, Image) and not rgb
     return Snapshot(
-        data=_kept(data, copy=copy),
+        data=_frozen_data(data, copy=copy),
         name=layer.name,
-        place=place,
+        transform=transform,
         rgb=rgb,
         labels=isinstance(layer, Labels),
-        channel_axis=None if rgb else labelled_channels(place),
-        look={name: getattr(layer, name) for name in _LOOK} if one_colour else {},
+        channel_axis=None if rgb else labelled_channels(transform),
+        look={name: getattr(layer, name) for name in _LOOK} if has_look else {},
         layer_id=str(layer.unique_id),
     )
 
 
 def as_trained(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
-    """Take a layer for an image laid out like those of a training.
-
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot
-        The channels of one image.
-    layout : Layout
-        Of the model's sources.
-
-    Returns
-    -------
-    list of Snapshot
-        With the model's channel axis where there is one layer that says nothing of its own.
-    """
+    """Give a single layer without a channel axis the channel axis of a model's sources."""
     if len(snapshots) == 1 and layout.channel_axis is not None and not layout.rgb:
-        (one,) = snapshots
-        ndim = one.place.ndim
-        if not one.rgb and one.channel_axis is None and ndim > 2:
-            return [replace(one, channel_axis=max(layout.channel_axis, -ndim))]
+        (layer,) = snapshots
+        ndim = layer.transform.ndim
+        if not layer.rgb and layer.channel_axis is None and ndim > 2:
+            return [replace(layer, channel_axis=max(layout.channel_axis, -ndim))]
     return list(snapshots)
 
 
 def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
     """Open layers as one image: several are its channels, in their order.
 
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot
-    what : str
-        What the image is called in errors.
-
-    Raises
-    ------
-    InputError
-        When there is none, when their shapes differ or the arrays can't be used.
+    `what` is the image's name in errors: there is no layer, or the layers differ in size.
     """
     if not snapshots:
         raise InputError(f"There is no layer for the {what}; give at least one.")
@@ -168,51 +239,52 @@ def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
             )
     if len(snapshots) == 1:
         return LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
-    arrays = tuple(channel for one in snapshots for channel in _channels(one))
+    arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
     return LazyImage(arrays, rgb=False, what=what)
 
 
 def copied(array: Any) -> Any:
-    """Return an array's own copy, read-only; memory maps and what is lazy are returned as given."""
+    """Return a read-only copy of an array; memory maps and lazy arrays are returned as they are."""
     owned = isinstance(array, np.ndarray) and array.base is None and not array.flags.writeable
     if owned or not isinstance(array, np.ndarray) or isinstance(array, np.memmap):
         return array
-    kept = array.copy()
-    kept.flags.writeable = False
-    return kept
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    return frozen
 
 
-def _kept(data: Any, *, copy: Copy) -> Any:
-    """Return what no one else can change, as far as that goes without reading what is lazy."""
+def _frozen_data(data: Any, *, copy: Copy) -> Any:
+    """Return read-only data, copied as `copy` says; lazy arrays are returned as they are."""
     if not isinstance(data, np.ndarray):
         return data
     if copy is True or (copy == "small" and data.nbytes <= _SMALL):
         return copied(data)
-    kept = data.view()
-    kept.flags.writeable = False
-    return kept
+    view = data.view()
+    view.flags.writeable = False
+    return view
 
 
-def labelled_channels(place: LayerTransform) -> int | None:
-    """Find the negative axis that its label says is the channels'."""
-    labels = [label.lower() for label in place.axis_labels]
-    found = [axis for axis, label in enumerate(labels) if label in _CHANNEL_LABELS]
-    return found[0] - place.ndim if found and place.ndim > 2 else None
+def labelled_channels(transform: LayerTransform) -> int | None:
+    """Find the negative axis whose label says that it holds the channels."""
+    labels = [label.lower() for label in transform.axis_labels]
+    axes = [axis for axis, label in enumerate(labels) if label in _CHANNEL_LABELS]
+    return axes[0] - transform.ndim if axes and transform.ndim > 2 else None
 
 
-def _channels(one: Snapshot) -> list[Any]:
-    """Split a layer into arrays of one channel, without reading what is lazy."""
-    if not one.rgb and one.channel_axis is None:
-        return [one.data]
-    axis = one.data.ndim - 1 if one.rgb else one.data.ndim + (one.channel_axis or 0)
-    count = 3 if one.rgb else one.data.shape[axis]
-    if isinstance(one.data, np.ndarray):
-        return list(np.moveaxis(one.data, axis, 0)[:count])
-    return [_Channel(one.data, axis, channel) for channel in range(count)]
+def _channels(layer: Snapshot) -> list[Any]:
+    """Split a layer into arrays of one channel each, without reading a lazy array."""
+    data = layer.data
+    if not layer.rgb and layer.channel_axis is None:
+        return [data]
+    axis = data.ndim - 1 if layer.rgb else data.ndim + (layer.channel_axis or 0)
+    count = 3 if layer.rgb else data.shape[axis]
+    if isinstance(data, np.ndarray):
+        return list(np.moveaxis(data, axis, 0)[:count])
+    return [_Channel(data, axis, channel) for channel in range(count)]
 
 
 class _Channel(LazyArray):
-    """One channel of an array, read where it is asked for."""
+    """One channel of an array, read window by window."""
 
     def __init__(self, array: Any, axis: int, channel: int) -> None:
         shape = tuple(int(n) for n in np.delete(array.shape, axis))
@@ -226,12 +298,13 @@ class _Channel(LazyArray):
 
 
 def named(value: Any) -> str:
-    """Return what errors call a value that should be another kind of layer."""
-    return (
-        f"{value.name!r} is a {value.__class__.__name__} layer" if is_layer(value) else repr(value)
-    )
+    """Describe a value of the wrong kind for an error."""
+    if not is_layer(value):
+        return repr(value)
+    kind = value.__class__.__name__  # of the layer inside napari's proxy
+    return f"{value.name!r} is {'an' if kind[0] in 'AEIOU' else 'a'} {kind} layer"
 
 
-def size_of(one: Snapshot) -> str:
-    """Return frames, height and width in words."""
-    return " x ".join(map(str, one.field_shape))
+def size_of(layer: Snapshot) -> str:
+    """Return frames, height and width as text."""
+    return " x ".join(map(str, layer.field_shape))

@@ -1,7 +1,4 @@
-"""Draws from torch's generators that depend on given numbers alone.
-
-Batches of patches on the device, one for each step.
-"""
+"""Batches of patches on the device, and random draws that depend on given numbers alone."""
 
 from __future__ import annotations
 
@@ -23,17 +20,9 @@ _CPU = torch.device("cpu")
 
 @contextmanager
 def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
-    """Draw from torch's generators as seeded by ``entropy``, and leave them as they were.
-
-    Parameters
-    ----------
-    *entropy : int
-        The same numbers in the same order give the same draws.
-    device : torch.device
-        Where is drawn beside the CPU. Generators of other devices are not touched: each costs time
-        at every step.
-    """
+    """Seed torch's generators of the CPU and the device from numbers, and restore them after."""
     seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    # Other devices' generators are left alone: each costs time at every step.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
@@ -46,37 +35,18 @@ def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """A batch of patches on the device.
+    """A batch of patches on the device, in the network's range."""
 
-    Attributes
-    ----------
-    source, target : torch.Tensor
-        (B, P, H, W) and (B, Q, H, W), network range.
-    valid : torch.Tensor or None
-        (B, 1 or Q, H, W) bool, False where the target is unlabelled; None when all is labelled.
-    condition : torch.Tensor
-        (B,) indices of the conditions.
-    """
-
-    source: Tensor
-    target: Tensor
-    valid: Tensor | None
-    condition: Tensor
+    source: Tensor  # (B, P, H, W)
+    target: Tensor  # (B, Q, H, W)
+    valid: Tensor | None  # (B, 1 or Q, H, W) bool, False where unlabelled; None: all is labelled
+    condition: Tensor  # (B,) indices of the conditions
 
 
 class BatchFeed:
-    """Gives the batch of each step; on an accelerator the next one is drawn meanwhile.
+    """Gives the batch of each step; on an accelerator the next one is drawn in the background.
 
-    Parameters
-    ----------
-    sampler : PatchSampler
-        Draws the patches.
-    device : torch.device
-        Where the batches go.
-    memory_format : torch.memory_format
-        How their planes are laid out.
-    part : int
-        Which part of each batch, where several processes share it.
+    `rank` is the number of this process, which takes its own part of each batch.
     """
 
     def __init__(
@@ -84,13 +54,13 @@ class BatchFeed:
         sampler: PatchSampler,
         device: torch.device,
         memory_format: torch.memory_format,
-        part: int = 0,
+        rank: int = 0,
     ) -> None:
         self._sampler = sampler
-        self._part = part
+        self._rank = rank
         self._device = device
         self._memory_format = memory_format
-        # On a CPU, drawing ahead would only take a core from the step that is being learnt.
+        # On a CPU a background thread would only take a core from the training step.
         self._pool = None if device.type == "cpu" else ThreadPoolExecutor(max_workers=1)
         self._ahead: dict[int, Future[PatchBatch]] = {}
 
@@ -118,13 +88,13 @@ class BatchFeed:
 
     def _draw(self, step: int) -> PatchBatch:
         if self._pool is None:
-            return self._sampler.batch(step, self._part)
-        drawn = self._ahead.pop(step, None) or self._submit(self._pool, step)
+            return self._sampler.batch(step, self._rank)
+        batch = self._ahead.pop(step, None) or self._submit(self._pool, step)
         self._ahead = {step + 1: self._submit(self._pool, step + 1)}
-        return drawn.result()
+        return batch.result()
 
     def _submit(self, pool: ThreadPoolExecutor, step: int) -> Future[PatchBatch]:
-        return pool.submit(self._sampler.batch, step, self._part)
+        return pool.submit(self._sampler.batch, step, self._rank)
 
     def _send(self, planes: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(planes).contiguous(memory_format=self._memory_format)

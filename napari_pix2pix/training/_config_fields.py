@@ -1,4 +1,8 @@
-"""The fields of `TrainConfig`: names, types, ranges, defaults (those of ``light``), help."""
+"""The fields of `TrainConfig`: names, types, ranges, help, and the defaults of ``light``.
+
+The command's options and the dock's form are made from these: users read every description.
+Choices repeat those of ``core``, whose import would load torch for every ``--help``.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,11 @@ Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Weight = Annotated[float, Field(ge=0)]
 _Count = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class ConfigFields(BaseModel):
-    """Every choice of a training run; `TrainConfig` checks that they go together."""
+    """The fields alone; `TrainConfig` fills them from presets and checks that they agree."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
@@ -28,118 +33,112 @@ class ConfigFields(BaseModel):
         "implementation) or paper (the Torch original).",
     )
 
-    # Budget: the first that is reached ends the training.
+    # Budget: the first limit that is reached ends the training.
     epochs: _Count | None = Field(
         None,
-        description="Budget in epochs. An epoch draws each patch area of the training set once: "
-        "at least 100 steps, at most 1,000.",
+        description="Budget in epochs. An epoch draws each patch area of the training set once, "
+        "with at least 100 and at most 1,000 steps.",
     )
     steps: _Count | None = Field(None, description="Budget in optimisation steps.")
-    max_seconds: Annotated[float, Field(gt=0)] | None = Field(
+    max_seconds: _Positive | None = Field(
         None,
         description="Budget in seconds for the whole call, preparation and validation included.",
     )
     default_epochs: _Count = Field(30, description="Budget in epochs when no other is given.")
 
-    # Where it runs.
+    # Hardware.
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="Seed of every random draw: split, patches, weights, dropout, noise."
     )
-    device: str = Field(
-        "auto", description="auto (the best that is found), cpu, cuda, cuda:1 or mps."
-    )
+    device: str = Field("auto", description="auto (the fastest available), cpu, cuda, cuda:1, mps.")
     devices: _Count = Field(
         1,
-        description="Devices of each machine to train on, a process for each (from a shell: see "
-        "docs/cluster.md).",
+        description="Devices to use on each machine, with one process for each. Several need a "
+        "shell, see docs/cluster.md.",
     )
     num_nodes: _Count = Field(
-        1, description="Machines to train on, each with as many devices and a process for each."
+        1, description="Machines to train on, each with the same number of devices."
     )
     strategy: Literal["auto", "ddp"] = Field(
         "auto",
-        description="How processes share a training: ddp gives each its own patches and the mean "
-        "of all gradients; auto is ddp where there are several, and no sharing where there is one.",
+        description="How processes work together: with ddp each draws its own patches and all "
+        "gradients are averaged. auto is ddp when there are several processes.",
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto",
-        description="Number format of the training: auto is bf16-mixed on a CUDA device that has "
-        "it, 32-true elsewhere.",
+        description="Number format: auto is bf16-mixed on CUDA devices that support it, and "
+        "32-true elsewhere.",
     )
     compile: bool = Field(
         False,
-        description="Compile the networks with torch.compile: slow to start, faster steps on a "
-        "GPU.",
+        description="Compile the networks with torch.compile: a slow start, faster steps on a GPU.",
     )
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(
+    checkpoint_seconds: _Positive = Field(
         15.0,
-        description="Seconds between checkpoints; writing takes at most a tenth of the time.",
+        description="Seconds between checkpoints. Writing them takes at most a tenth of the time.",
     )
 
     # Pairs.
     source_kind: Kind = Field(
-        "auto", description="What the source is: image, classes, instances, or auto to find out."
+        "auto",
+        description="What the source holds: image, classes or instances; auto infers it.",
     )
     target_kind: Kind = Field(
-        "auto", description="What the target is: image, classes, instances, or auto to find out."
+        "auto",
+        description="What the target holds: image, classes or instances; auto infers it.",
     )
     classes: Annotated[int, Field(ge=2, le=64)] | None = Field(
         None,
-        description="How many classes the target has, background included: where some are rare, "
-        "they may be missing in what is read before training. Labels are then 0 to classes - 1, "
-        "unless as many other values are found.",
+        description="Number of classes in the target, background included. Set it if rare classes "
+        "may be missing from the sampled blocks.",
     )
     smallest: _Count | None = Field(
         None,
-        description="Fewest pixels of an object where the target is instances: smaller ones in the "
-        "output are specks and left out. Measured on the target when not given.",
+        description="Smallest object in pixels for a target of instances; smaller objects in the "
+        "output are removed. Measured on the target by default.",
     )
     z_context: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="Neighbouring planes on each side that the generator sees beside a plane of a"
-        " stack (2.5D).",
+        description="Neighbouring planes of a stack on each side that the generator sees too "
+        "(2.5D).",
     )
     correct_shift: bool = Field(
         False,
-        description="Take out a shift between sources and targets before training: by the whole "
-        "pixels that the alignment check found, the same in all pairs; pixels without a partner "
-        "are left out. The output then lies where the source lies.",
+        description="Correct a constant shift between sources and targets before training, by "
+        "whole pixels and the same in all pairs. The output then lies where the source lies.",
     )
     source_normalisation: Normalisation = Field(
         "percentile",
-        description="How source intensities are mapped to [-1, 1], measured over the training "
-        "set: percentile (0.1 and 99.9), minmax, meanstd, or dtype (its whole range).",
+        description="Which range of source intensities becomes [-1, 1], measured on the training "
+        "set: percentile (0.1 to 99.9), minmax, meanstd or dtype (its whole range).",
     )
     target_normalisation: Normalisation = Field(
-        "percentile", description="The same for the target; inverted on the way out."
+        "percentile", description="The same for the target. Outputs are mapped back."
     )
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.2,
-        description="Fraction held out for validation, by whole images or by blocks with a gap; 0"
-        " turns it off.",
+        description="Fraction held out for validation: whole images, or a strip with a gap. 0 "
+        "turns validation off.",
     )
 
     # Patches.
     patch: Annotated[int, Field(ge=16)] = Field(
         128, description="Side of a training patch in pixels."
     )
-    batch: _Count = Field(
-        8, description="Patches per step; of each process, where there are several."
-    )
+    batch: _Count = Field(8, description="Patches per step, in each process.")
     content: _Fraction = Field(
         0.5,
-        description="Share of the patches that are drawn where the target has content; the others"
-        " are drawn uniformly. Without a source light draws all uniformly unless told otherwise.",
+        description="Share of patches that are drawn where the target has content; the others are "
+        "drawn anywhere. Without a source, light draws all anywhere.",
     )
     flips: bool = Field(True, description="Mirror patches at random.")
     vertical_flips: bool = Field(
-        True, description="Mirror top to bottom too; the paper mirrors left to right alone."
+        True, description="Mirror patches top to bottom too, not only left to right."
     )
-    quarter_turns: bool = Field(True, description="Turn patches by 90 degrees at random.")
-    zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+    quarter_turns: bool = Field(True, description="Rotate patches by 90 degrees at random.")
+    zoom: tuple[_Positive, _Positive] = Field(
         (1.0, 1.0),
-        description="Range of the random magnification of a patch; the paper's 286 to 256 is "
-        "1.117.",
+        description="Range of random magnification. The paper resizes 256 pixels to 286: 1.117.",
     )
     intensity_jitter: _Fraction = Field(
         0.1,
@@ -149,164 +148,172 @@ class ConfigFields(BaseModel):
 
     # Generator.
     generator: Literal["unet", "encoder_decoder", "resnet"] = Field(
-        "unet", description="U-Net, the paper's encoder-decoder (no skip connections), or ResNet."
+        "unet",
+        description="Network: U-Net, the paper's encoder-decoder (a U-Net without skips) or "
+        "ResNet.",
     )
     depth: Annotated[int, Field(ge=2, le=10)] = Field(
-        5, description="Halvings of a U-Net: 8 is U-Net-256, 7 is U-Net-128."
+        5, description="Downsampling steps of a U-Net: 8 is U-Net-256, 7 is U-Net-128."
     )
     blocks: _Count = Field(9, description="Residual blocks of a ResNet.")
     width: _Count = Field(32, description="Channels of the generator's first layer.")
     norm: Literal["batch", "instance", "group", "none"] = Field(
-        "batch", description="Normalisation layers."
+        "batch", description="Normalisation layers of the generator."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5,
-        description="Dropout of the generator's inner decoder blocks (or residual blocks), "
-        "pix2pix's source of noise. For labels as target light takes 0 unless told otherwise.",
+        description="Dropout in the inner decoder or residual blocks, pix2pix's source of noise. "
+        "For a target of labels, light uses 0.",
     )
     dropout_placement: Literal["reference", "paper"] = Field(
         "paper",
-        description="Which U-Net blocks drop out: as in the PyTorch implementation (none at "
-        "depth 5 and below), or the three innermost as in the Torch original.",
+        description="Which U-Net blocks drop out: the three innermost (paper), or as in the "
+        "PyTorch implementation (reference; none up to depth 5).",
     )
     upsampling: Literal["transpose", "resize"] = Field(
         "transpose",
         description="Transposed convolution, or nearest-neighbour resize and convolution, which "
-        "leaves no checkerboard.",
+        "makes no checkerboard.",
     )
     activation: Literal["tanh", "linear"] = Field(
         "linear",
-        description="Last layer of the generator: tanh bounds the output to the normalised range,"
-        " linear does not.",
+        description="Last layer of the generator: tanh limits outputs to the normalised range, "
+        "linear does not.",
     )
     bias: bool = Field(
-        True, description="Biases in the convolutions; the Torch original keeps them at zero."
+        True, description="Use biases in the convolutions. The Torch original has none."
     )
     noise_channels: Annotated[int, Field(ge=0)] = Field(
-        0, description="Noise planes beside the source; 16 where there is no source."
+        0, description="Number of noise planes beside the source. Without a source: 16."
     )
     noise: Literal["image", "pixel"] = Field(
         "image",
-        description="What noise planes hold: one normal number per plane and image, or one per "
-        "plane and pixel, as is taken where there is no source: images larger than a patch need "
-        "it.",
+        description="Noise planes hold one random number per image, or one per pixel. Without a "
+        "source: pixel, which images larger than a patch need.",
     )
 
     # Discriminator.
     discriminator_layers: Annotated[int, Field(ge=0, le=6)] = Field(
         3,
-        description="Layers of the PatchGAN: 0, 1, 2, 3, 4, 5 see 1, 16, 34, 70, 142, 286 pixels.",
+        description="Layers of the PatchGAN. 0 to 5 layers see patches of 1, 16, 34, 70, 142, 286 "
+        "pixels.",
     )
     discriminator_width: _Count = Field(
         16, description="Channels of the discriminator's first layer."
     )
     discriminator_norm: Literal["batch", "instance", "group", "none"] | None = Field(
-        None, description="Normalisation layers of the discriminator; the generator's if not given."
+        None,
+        description="Normalisation layers of the discriminator; same as generator by default.",
     )
     discriminator_scales: _Count = Field(
-        1, description="Discriminators that look at the image at 1, 1/2, 1/4 ... of its size."
+        1,
+        description="Number of discriminators, which see the image at 1, 1/2, 1/4 ... of its size.",
     )
     conditional: bool = Field(
         True,
-        description="The discriminator sees the source beside the image (cGAN) or the image alone"
-        " (GAN).",
+        description="The discriminator sees source and image together (conditional GAN), or the "
+        "image alone.",
     )
     discriminator_augmentation: Literal[
         "none", "translation", "translation+cutout", "colour+translation+cutout"
     ] = Field(
         "none",
-        description="Random changes of what the discriminator sees, real and generated alike, "
-        "against learning few images by heart (DiffAugment).",
+        description="Augment all images that the discriminator sees, so that it does not memorise "
+        "a small training set (DiffAugment).",
     )
-    spectral_norm: bool = Field(False, description="Spectral normalisation of the discriminator.")
+    spectral_norm: bool = Field(
+        False, description="Use spectral normalisation in the discriminator."
+    )
 
     # Objective.
     adversarial: Literal["vanilla", "lsgan", "hinge", "wgan"] = Field(
-        "vanilla", description="Adversarial loss."
+        "vanilla",
+        description="Adversarial loss: cross-entropy (vanilla), least squares (lsgan), hinge or "
+        "Wasserstein (wgan).",
     )
     adversarial_weight: _Weight = Field(
         1.0,
-        description="Weight of the adversarial term; 0 turns it and the discriminator off. For "
-        "labels as target light takes 0 unless told otherwise: there the paper's best is the "
-        "reconstruction term alone.",
+        description="Weight of the adversarial term; 0 turns the discriminator off. For a target "
+        "of labels, light uses 0.",
     )
     adversarial_start: _Fraction = Field(
         0.5,
-        description="Part of the budget after which the discriminator begins to learn; 0 without a "
-        "source.",
+        description="Fraction of the budget after which the discriminator starts to learn. Without "
+        "a source: 0.",
     )
     adversarial_full: _Fraction = Field(
         1.0,
-        description="Part of the budget at which the adversarial term has its whole weight, "
-        "reached in a straight line from adversarial_start.",
+        description="Fraction of the budget at which the adversarial term reaches its full weight. "
+        "It grows linearly from adversarial_start.",
     )
     gradient_penalty: _Weight = Field(
-        0.0, description="Weight of the gradient penalty on the discriminator (WGAN-GP: 10)."
+        0.0, description="Weight of the discriminator's gradient penalty (WGAN-GP uses 10)."
     )
     r1: _Weight = Field(
         0.0,
-        description="Weight of the R1 penalty, the discriminator's squared gradient at real "
+        description="Weight of the R1 penalty: the discriminator's squared gradient at real "
         "images.",
     )
     feature_matching: _Weight = Field(
         0.0,
-        description="Weight, within the adversarial term, of how far the discriminator's "
-        "activations for the output are from those for the target, the mean over its layers "
-        "(pix2pixHD: 40, which it writes as 10 for each of 4 layers).",
+        description="Weight of feature matching within the adversarial term: the discriminator's "
+        "activations for output and target should agree. pix2pixHD's weight is 40 here.",
     )
     halve_discriminator_loss: bool = Field(
         True, description="Halve the discriminator's loss, as the PyTorch implementation does."
     )
     stale_discriminator: bool = Field(
         False,
-        description="The generator's gradient goes through activations from before the "
-        "discriminator's update, as in the Torch original.",
+        description="Send the generator's gradient through activations from before the "
+        "discriminator's update, as the Torch original does.",
     )
     reconstruction: Literal["l1", "l2", "charbonnier"] = Field(
         "l1",
-        description="Reconstruction loss. For labels as target light takes l2 unless told "
-        "otherwise: it keeps thin borders.",
+        description="Reconstruction loss. For a target of labels, light uses l2, which keeps thin "
+        "borders.",
     )
     reconstruction_weight: _Weight = Field(
         100.0,
-        description="Weight of the reconstruction term; 0 turns it off, as it is without a source.",
+        description="Weight of the reconstruction term; 0 turns it off. Without a source: 0.",
     )
     shift_tolerance: Annotated[int, Field(ge=0, le=8)] = Field(
         0,
-        description="Pixels by which a target may lie beside its source, differently from patch "
-        "to patch: the reconstruction term takes each patch's target where it fits best.",
+        description="Largest misalignment in pixels, which may differ from patch to patch. The "
+        "reconstruction term shifts each target to where it fits best.",
     )
     class_weights: bool = Field(
         False,
-        description="Let rare classes count for more: the reconstruction term weighs each pixel "
-        "by the inverse square root of its class's frequency. For targets that are classes.",
+        description="Give rare classes more weight in the reconstruction term: the inverse square "
+        "root of their frequency. For a target of classes.",
     )
 
     # Optimisation.
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        1e-3, description="Adam's rate for the generator."
+    learning_rate: _Positive = Field(1e-3, description="Adam's learning rate for the generator.")
+    discriminator_learning_rate: _Positive = Field(
+        2e-4, description="Adam's learning rate for the discriminator."
     )
-    discriminator_learning_rate: Annotated[float, Field(gt=0)] = Field(
-        2e-4, description="Adam's rate for the discriminator."
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="Adam's decay of the gradient's running mean."
     )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="Adam's first moment.")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="Adam's second moment.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Adam's decay of the squared gradient's running mean."
+    )
     decay: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="How the rates fall to 0 over the budget."
+        "cosine", description="How the learning rates fall to 0 over the budget."
     )
     decay_start: _Fraction = Field(
-        0.0, description="Part of the budget after which the rates begin to fall."
+        0.0, description="Fraction of the budget after which the learning rates start to fall."
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.995,
-        description="Decay of the generator's running average, which is what is applied; 0 turns "
+        description="Decay of the generator's running average, which is what is applied. 0 turns "
         "it off.",
     )
-    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Largest norm of the generator's gradient."
+    gradient_clip: _Positive | None = Field(
+        None, description="Largest norm of the generator's gradient; no limit by default."
     )
     keep: Literal["last", "best"] = Field(
         "last",
-        description="Weights that are applied: the last, or those of the best validation. Both "
-        "are in the file.",
+        description="Which weights are applied: the last, or those of the best validation. The "
+        "model file holds both.",
     )

@@ -1,163 +1,120 @@
-"""Where is trained and where validated, and where the targets lie there.
-
-A shift between sources and targets: found before training, and taken out if asked for.
-"""
+"""Split pairs into training and validation areas; optionally correct a shift."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from napari_pix2pix.data.alignment import Alignment, check_alignment, correct_shift, describe_offset
+from napari_pix2pix.data.alignment import Alignment, check_alignment, describe_offset
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.data.split import Area, Split, split, whole_areas
+from napari_pix2pix.data.pair import OpenPair, correct_shift, open_pair
+from napari_pix2pix.data.split import Split, split, whole_areas
 from napari_pix2pix.training._pair_checks import ValidatedPairs
-from napari_pix2pix.training._sourceless import sourceless_note
 from napari_pix2pix.training.config import TrainConfig
 
-_UNSEEN = Alignment(
-    (math.nan, math.nan), 0.0, False, "Alignment: not looked at, as the images are slow to read."
+_NOT_MEASURED = Alignment(
+    (math.nan, math.nan), 0.0, False, "Alignment: not measured, as the images are slow to read."
+)
+_NO_VALIDATION = (
+    "No validation: without a source no pixel of an image is prescribed; look at samples."
 )
 
 
 @dataclass(frozen=True)
 class SplitPairs:
-    """Pairs as they are trained on, and which parts of them are.
-
-    Attributes
-    ----------
-    opened : tuple of OpenPair
-        Cropped, where a shift was taken out.
-    parts : Split
-        Where to train, where to validate.
-    correction : Correction or None
-        None where none was asked for.
-    """
+    """Pairs, cropped if a shift was corrected, and their training and validation areas."""
 
     opened: tuple[OpenPair, ...]
     parts: Split
-    correction: Correction | None
+    found_shift: Alignment | None  # before correction; None if that was not asked for
 
     @property
     def origin(self) -> tuple[int, int]:
         """Row and column of each source at which the pairs begin."""
-        return (0, 0) if self.correction is None else self.correction.origin
+        if self.found_shift is None or not self.found_shift.shifted:
+            return 0, 0
+        down, right = (round(value) for value in self.found_shift.offset)
+        return max(-down, 0), max(-right, 0)
 
 
-def split_pairs(given: ValidatedPairs, config: TrainConfig) -> SplitPairs:
-    """Split a set, and take a shift out of it if the config asks for that."""
-    parts = _split(given.opened, given, config)
-    correction = (
-        find_correction(given.opened, parts.train, config) if config.correct_shift else None
+def split_pairs(validated: ValidatedPairs, config: TrainConfig) -> SplitPairs:
+    """Split a set, and correct a shift if the config asks for it."""
+    parts = _split(validated.opened, validated, config)
+    if not config.correct_shift:
+        return SplitPairs(validated.opened, parts, None)
+    source_kind, target_kind = (
+        None if kind == "auto" else kind for kind in (config.source_kind, config.target_kind)
     )
-    if correction is None or not correction.found.shifted:
-        return SplitPairs(given.opened, parts, correction)
-    opened = tuple(correction.open(given.pairs, config.z_context))
-    return SplitPairs(opened, _split(opened, given, config), correction)
+    shift = check_alignment(
+        validated.opened,
+        parts.train,
+        seed=config.seed,
+        source_kind=source_kind,
+        target_kind=target_kind,
+    )
+    if not shift.shifted:
+        return SplitPairs(validated.opened, parts, shift)
+    corrected = [correct_shift(pair, shift.offset) for pair in validated.pairs]
+    opened = tuple(open_pair(pair, config.z_context) for pair in corrected)
+    return SplitPairs(opened, _split(opened, validated, config), shift)
 
 
-def look_at_alignment(
-    placed: SplitPairs, config: TrainConfig, source: Codec, target: Codec, *, quick: bool
+def _split(opened: tuple[OpenPair, ...], validated: ValidatedPairs, config: TrainConfig) -> Split:
+    if validated.held_out:
+        areas = whole_areas(opened)
+        count = validated.held_out
+        return Split(
+            areas[: validated.count],
+            areas[validated.count :],
+            f"Validated on {count} pair{'' if count == 1 else 's'} given for it.",
+        )
+    parts = split(opened, fraction=config.validation, patch=config.patch, seed=config.seed)
+    return parts if validated.has_source else replace(parts, note=_note_without_source(config))
+
+
+def _note_without_source(config: TrainConfig) -> str:
+    if config.noise == "pixel":
+        return _NO_VALIDATION
+    stride = 4 if config.generator == "resnet" else 2**config.depth
+    return (
+        f"{_NO_VALIDATION} With noise='image' an image repeats itself away from its edges, every "
+        f"{stride} pixels; with noise='pixel' it does not."
+    )
+
+
+def measure_alignment(
+    pairs: SplitPairs, config: TrainConfig, source: Codec, target: Codec, *, quick: bool
 ) -> tuple[Alignment, str]:
-    """Measure how the pairs lie, and say it.
+    """Measure how the pairs are aligned, unless reading is slow, and describe it.
 
-    Parameters
-    ----------
-    placed : PlacedSet
-    config : TrainConfig
-    source, target : Codec
-        A source of no channel lies nowhere, and nothing is said.
-    quick : bool
-        Whether the images can be read in time for it.
+    Without a source nothing is measured, and the description is empty.
     """
     if not source.channels:
-        return _UNSEEN, ""
-    correction, alignment = placed.correction, _UNSEEN
-    if correction is not None and not correction.found.shifted:
-        alignment = correction.found
+        return _NOT_MEASURED, ""
+    alignment = _NOT_MEASURED
+    if pairs.found_shift is not None and not pairs.found_shift.shifted:
+        alignment = pairs.found_shift
     elif quick:
         alignment = check_alignment(
-            placed.opened,
-            placed.parts.train,
+            pairs.opened,
+            pairs.parts.train,
             seed=config.seed,
             source_kind=source.kind,
             target_kind=target.kind,
         )
-    return alignment, describe_alignment(alignment, correction)
+    return alignment, _describe(alignment, pairs.found_shift)
 
 
-def _split(opened: Sequence[OpenPair], given: ValidatedPairs, config: TrainConfig) -> Split:
-    if given.held_out:
-        areas = whole_areas(opened)
-        return Split(
-            areas[: given.count],
-            areas[given.count :],
-            f"Validated on {given.held_out} pairs given for it.",
-        )
-    parts = split(opened, fraction=config.validation, patch=config.patch, seed=config.seed)
-    return parts if given.sourced else replace(parts, note=sourceless_note(config))
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What the check found before any correction, and what follows from it.
-
-    Attributes
-    ----------
-    found : Alignment
-        One offset for the whole set.
-    """
-
-    found: Alignment
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """Row and column of each source at which its corrected pair begins."""
-        if not self.found.shifted:
-            return 0, 0
-        down, right = (round(value) for value in self.found.offset)
-        return max(-down, 0), max(-right, 0)
-
-    def open(self, pairs: Sequence[Pair], z_context: int) -> list[OpenPair]:
-        """Open pairs, each cropped to what its source shares with its target moved back."""
-        moved = [correct_shift(pair, self.found.offset) for pair in pairs]
-        return [open_pair(pair, z_context) for pair in moved]
-
-
-def find_correction(
-    opened: Sequence[OpenPair], areas: Sequence[Area], config: TrainConfig
-) -> Correction:
-    """Measure the offset in the training areas, of labels by the kinds that the config names."""
-    source_kind, target_kind = (
-        None if kind == "auto" else kind for kind in (config.source_kind, config.target_kind)
-    )
-    return Correction(
-        check_alignment(
-            opened, areas, seed=config.seed, source_kind=source_kind, target_kind=target_kind
-        )
-    )
-
-
-def describe_alignment(alignment: Alignment, correction: Correction | None) -> str:
-    """Say how the pairs lie, what was done about it, or what could be.
-
-    Parameters
-    ----------
-    alignment : Alignment
-        Of the pairs as they are trained on.
-    correction : Correction or None
-        None where none was asked for.
-    """
-    if correction is None:
+def _describe(alignment: Alignment, found_shift: Alignment | None) -> str:
+    """Describe the alignment, and what was or can be done about it."""
+    if found_shift is None:
         if not alignment.shifted:
             return alignment.sentence
         return f"{alignment.sentence.removesuffix('.')} (correct_shift=True)."
-    if not correction.found.shifted:
+    if not found_shift.shifted:
         return f"{alignment.sentence} Nothing was shifted."
     return (
-        f"The target lay {describe_offset(correction.found.offset)} of the source (confidence "
-        f"{correction.found.confidence:.1f}): corrected by whole pixels, the same in all pairs, "
+        f"The target lay {describe_offset(found_shift.offset)} of the source (confidence "
+        f"{found_shift.confidence:.1f}): corrected by whole pixels, the same in all pairs, "
         f"which are cropped to what source and target share. {alignment.sentence}"
     )

@@ -1,4 +1,7 @@
-"""Pairs opened and compared: what one training set must have in common."""
+"""Pairs opened and compared: what one training set must have in common, with or without a source.
+
+Without a source noise and condition go in and an image comes out (Mirza and Osindero 2014).
+"""
 
 from __future__ import annotations
 
@@ -10,41 +13,33 @@ import numpy as np
 
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.training._sourceless import has_source, without_source
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import (
+    LIGHT_WITHOUT_SOURCE,
+    WITHOUT_SOURCE,
+    TrainConfig,
+    find_conflict,
+)
 from napari_pix2pix.training.fine_tuning import Pretrained
 
 
 @dataclass(frozen=True)
 class ValidatedPairs:
-    """Pairs that go together: those to train on, then those that were given to validate on.
-
-    Attributes
-    ----------
-    pairs : tuple of Pair
-        As they were given.
-    opened : tuple of OpenPair
-        The same, readable.
-    count : int
-        How many of them there are to train on.
-    conditions : tuple of hashable
-        In the order in which the pairs to train on have them, or as the model to start from has
-        them; empty without any.
-    """
+    """Pairs that go together: those to train on, then those that were given for validation."""
 
     pairs: tuple[Pair, ...]
     opened: tuple[OpenPair, ...]
-    count: int
-    conditions: tuple[Hashable, ...]
+    count: int  # of pairs to train on
+    conditions: tuple[Hashable, ...]  # of the training pairs or the pretrained model, in order
+    config: TrainConfig  # adapted, if there is no source
 
     @property
-    def sourced(self) -> bool:
+    def has_source(self) -> bool:
         """Whether the pairs have a source: all or none of them."""
         return bool(self.opened[0].source.channels)
 
     @property
     def held_out(self) -> int:
-        """How many pairs were given to validate on."""
+        """Number of pairs that were given for validation."""
         return len(self.opened) - self.count
 
 
@@ -53,35 +48,15 @@ def validate_pairs(
     held_out: Sequence[Pair],
     config: TrainConfig,
     start: Pretrained | None,
-) -> tuple[ValidatedPairs, TrainConfig]:
-    """Open pairs and refuse what does not go together.
-
-    Parameters
-    ----------
-    pairs, held_out : sequence of Pair
-        To train on, and to validate on.
-    config : TrainConfig
-    start : Start or None
-        The model that the pairs have to fit.
-
-    Returns
-    -------
-    OpenSet
-    TrainConfig
-        Without a source: what was not set is as such a training needs it.
-
-    Raises
-    ------
-    InputError, ConfigError
-        The sentence says which pair, and what it has.
-    """
+) -> ValidatedPairs:
+    """Open pairs and refuse those that do not go together or do not fit the pretrained model."""
     together = (*pairs, *held_out)
     opened = tuple(open_pair(pair, config.z_context) for pair in together)
-    sourced = has_source(opened)
+    has_source = _have_source(opened)
     if start is not None:
-        start.check_source(sourced)
-    if not sourced:
-        config = without_source(config, held_out=bool(held_out))
+        start.check_source(has_source)
+    if not has_source:
+        config = _config_without_source(config, held_out=bool(held_out))
     elif config.noise == "pixel" and not config.noise_channels:
         raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
     _check_channels(opened)
@@ -89,20 +64,36 @@ def validate_pairs(
     conditions = _conditions(opened, len(pairs))
     if start is not None:
         conditions = start.check_pairs(opened, conditions)
-    return ValidatedPairs(together, opened, len(pairs), conditions), config
+    return ValidatedPairs(together, opened, len(pairs), conditions, config)
+
+
+def _have_source(pairs: Sequence[OpenPair]) -> bool:
+    """Tell whether pairs have a source; refuse a mixture."""
+    with_source = [pair for pair in pairs if pair.source.channels]
+    if with_source and len(with_source) < len(pairs):
+        without = next(pair for pair in pairs if not pair.source.channels)
+        raise InputError(
+            f"There is a source in {with_source[0].name} and none in {without.name}: give one in "
+            "all pairs or in none."
+        )
+    return bool(with_source)
 
 
 def _check_channels(opened: Sequence[OpenPair]) -> None:
     first = opened[0]
     for pair in opened[1:]:
-        for what in ("source", "target"):
-            wanted, got = getattr(first, what), getattr(pair, what)
+        for side in ("source", "target"):
+            wanted, got = getattr(first, side), getattr(pair, side)
             if got.channels != wanted.channels or got.dtype != wanted.dtype:
                 raise InputError(
-                    f"The {what} of {pair.name} has {got.channels} channels of {got.dtype}, that "
-                    f"of {first.name} {wanted.channels} of {wanted.dtype}: all pairs of a training "
-                    "set need the same channels and dtype."
+                    f"The {side} of {pair.name} has {_channels(got.channels)} of {got.dtype}, that "
+                    f"of {first.name} has {_channels(wanted.channels)} of {wanted.dtype}: all "
+                    "pairs of a training set need the same channels and dtype."
                 )
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'' if count == 1 else 's'}"
 
 
 def _check_context(opened: Sequence[OpenPair], z_context: int) -> None:
@@ -114,13 +105,13 @@ def _check_context(opened: Sequence[OpenPair], z_context: int) -> None:
 
 
 def _conditions(opened: Sequence[OpenPair], count: int) -> tuple[Hashable, ...]:
-    """Return the conditions of the first ``count`` pairs, in the order in which they are met."""
-    given = [pair.condition for pair in opened]
-    if all(condition is None for condition in given):
+    """Return the conditions of the first `count` pairs, in the order of their first pair."""
+    conditions = [pair.condition for pair in opened]
+    if all(condition is None for condition in conditions):
         return ()
-    if any(condition is None for condition in given):
+    if any(condition is None for condition in conditions):
         raise InputError("Some pairs have a condition and some have none: give one to each.")
-    plain = [name.item() if isinstance(name, np.generic) else name for name in given]
+    plain = [name.item() if isinstance(name, np.generic) else name for name in conditions]
     for name in plain:
         try:
             hash(name), json.dumps(name)
@@ -129,13 +120,55 @@ def _conditions(opened: Sequence[OpenPair], count: int) -> tuple[Hashable, ...]:
                 f"A condition must be text, a number or a tuple of them, got {name!r}: a model "
                 "file can't keep anything else."
             ) from None
-        if name != name:  # NaN, which is not even the condition of its own pair
+        if name != name:  # NaN does not even equal itself
             raise InputError("A condition is NaN, which equals nothing: give each pair a name.")
     trained = tuple(dict.fromkeys(plain[:count]))
     for name in plain[count:]:
         if name not in trained:
             raise InputError(
-                f"A pair to validate on has the condition {name!r}, which no training pair has: "
+                f"A pair for validation has the condition {name!r}, which no training pair has: "
                 "leave it out, or train on one too."
             )
     return trained
+
+
+def _config_without_source(config: TrainConfig, *, held_out: bool) -> TrainConfig:
+    """Adapt the fields that were not set; refuse those that need a source."""
+    unused = {
+        "z_context": (0,),
+        "source_kind": ("auto", "image"),
+        "correct_shift": (False,),
+        "feature_matching": (0,),
+    }
+    for name, allowed in unused.items():
+        if (value := getattr(config, name)) not in allowed:
+            raise ConfigError(f"{name}={value!r} needs a source, and there is none: leave it out.")
+    if held_out:
+        raise InputError(
+            "Pairs for validation need a source, and there is none: leave validation out, and "
+            "look at samples."
+        )
+    # The discriminator is the only teacher, so it learns from the beginning.
+    start = config.adversarial_start if "adversarial_start" in config.model_fields_set else 0.0
+    defaults = {**WITHOUT_SOURCE, "adversarial_start": start, "adversarial_full": start}
+    if config.preset == "light":
+        defaults |= LIGHT_WITHOUT_SOURCE
+    unset = {key: defaults[key] for key in defaults if key not in config.model_fields_set}
+    config = config.model_copy(update={"validation": 0.0, **unset})
+    if conflict := find_conflict(config) or _noise_conflict(config):
+        raise ConfigError(f"Without a source: {conflict}.")
+    return config
+
+
+def _noise_conflict(config: TrainConfig) -> str | None:
+    """Describe why the noise would not make images differ."""
+    if not config.noise_channels:
+        return "noise_channels is 0, so all images would be the same: give 1 or more"
+    one_at_a_time = config.norm == "batch" and config.batch == 1
+    if config.noise == "image" and (config.norm == "instance" or one_at_a_time):
+        fields = "batch=1 with norm='batch'" if one_at_a_time else "norm='instance'"
+        return (
+            f"{fields} removes what is constant over an image, and so the noise: set "
+            "noise='pixel', or norm='batch' with a larger batch"
+        )
+    return None

@@ -1,11 +1,12 @@
-"""Budget, learning rates and the adversarial term as functions of how far the training is.
+"""Budget, learning rates and the adversarial weight as functions of a run's progress.
 
-Nothing here has a state, so a run that is resumed meets the same schedule.
+The schedule has no state, so a resumed run follows the same one.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 from napari_pix2pix.training.config import TrainConfig
@@ -13,25 +14,15 @@ from napari_pix2pix.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """The course of a run.
+    """The schedule of a run; progress is the fraction of the budget that is used."""
 
-    Attributes
-    ----------
-    config : TrainConfig
-        With a budget.
-    steps_per_epoch : int
-        Optimisation steps of one epoch.
-    warm_up : float
-        Part of the budget for which the discriminator learns and has no say yet.
-    """
-
-    config: TrainConfig
+    config: TrainConfig  # with a budget
     steps_per_epoch: int
-    warm_up: float = 0.0
+    warm_up: float = 0.0  # progress for which a new discriminator learns alone
 
     @property
     def total_steps(self) -> int | None:
-        """Steps of the budget in epochs or steps, the smaller; None when only seconds are given."""
+        """Steps of the budget in epochs or steps, the smaller; None if only seconds are given."""
         counts = []
         if self.config.epochs:
             counts.append(self.config.epochs * self.steps_per_epoch)
@@ -40,11 +31,11 @@ class Schedule:
         return min(counts, default=None)
 
     def epoch(self, step: int) -> int:
-        """Epoch that 0-based ``step`` belongs to, counted from 1."""
+        """Return the epoch, counted from 1, of a step, counted from 0."""
         return step // self.steps_per_epoch + 1
 
     def progress(self, step: int, seconds: float) -> float:
-        """Part of the budget used after ``step`` steps and ``seconds``, 0 to 1."""
+        """Return the fraction of the budget that is used after these steps and seconds."""
         used = [0.0]
         if self.total_steps:
             used.append(step / self.total_steps)
@@ -53,17 +44,15 @@ class Schedule:
         return min(max(used), 1.0)
 
     def rate_factor(self, step: int, progress: float) -> float:
-        """Factor of the learning rates for 0-based ``step``.
-
-        With a budget in epochs the linear decay falls once an epoch, as in the PyTorch
-        reference: ``1 - max(0, epoch - constant) / (decaying + 1)``.
-        """
+        """Return the factor of the learning rates at a step, counted from 0."""
         config = self.config
         start = config.decay_start
         match config.decay:
             case "constant":
                 return 1.0
             case "linear" if config.epochs and not (config.steps or config.max_seconds):
+                # Once an epoch, as the PyTorch implementation does:
+                # 1 - max(0, epoch - constant) / (decaying + 1)
                 constant = round(start * config.epochs)
                 past = max(0, self.epoch(step) - constant)
                 return 1.0 - past / (config.epochs - constant + 1)
@@ -73,27 +62,42 @@ class Schedule:
                 return 0.5 * (1.0 + math.cos(math.pi * _ramp(progress, start, 1.0)))
 
     def discriminator_learns(self, progress: float) -> bool:
-        """Whether the discriminator is trained at this point."""
+        """Tell whether the discriminator is trained at this point."""
         return self.config.adversarial_weight > 0 and progress >= self._adversarial_span[0]
 
     def adversarial_weight(self, progress: float) -> float:
-        """Weight of the adversarial term in the generator's objective."""
+        """Return the weight of the adversarial term in the generator's objective."""
         if not self.discriminator_learns(progress):
             return 0.0
         start, full = self._adversarial_span
-        heard = start + self.warm_up
-        return self.config.adversarial_weight * _ramp(progress, heard, max(full, heard))
+        start += self.warm_up
+        return self.config.adversarial_weight * _ramp(progress, start, max(full, start))
 
     @property
     def _adversarial_span(self) -> tuple[float, float]:
-        """Where the adversarial term sets in and where it has its whole weight."""
+        """Progress at which the adversarial term starts and at which it has its full weight."""
         if self.config.reconstruction_weight == 0:
             return 0.0, 0.0  # there is nothing else to learn from
         return self.config.adversarial_start, self.config.adversarial_full
 
 
+class Clock:
+    """Counts the seconds of a run, pauses left out, from those that were used before it."""
+
+    def __init__(self, seconds_before: float) -> None:
+        self._began = time.perf_counter() - seconds_before
+
+    def seconds(self) -> float:
+        """Return the seconds so far."""
+        return time.perf_counter() - self._began
+
+    def skip(self, seconds: float) -> None:
+        """Leave seconds out of the count."""
+        self._began += seconds
+
+
 def _ramp(value: float, start: float, end: float) -> float:
-    """0 up to ``start``, 1 from ``end`` on, a straight line between."""
+    """Return 0 up to `start`, 1 from `end` on, and a straight line between."""
     if value >= end:
         return 1.0
     if value <= start:

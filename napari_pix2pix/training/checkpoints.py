@@ -89,11 +89,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors, header = read_container(path)
     if _COUNTERS not in header:
         raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
-    try:
-        info = ModelInfo.from_header(header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
-    return Checkpoint(path, tensors, info, header[_COUNTERS])
+    return Checkpoint(path, tensors, ModelInfo.from_header(header, path), header[_COUNTERS])
 
 
 def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:

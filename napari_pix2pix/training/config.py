@@ -1,42 +1,110 @@
-"""One declaration of everything that can be chosen about a training run.
+"""The one declaration of a training run: `TrainConfig`, its presets and its checks.
 
-The Python call, the command line and the dock are all made from :class:`TrainConfig`: the same
-names, defaults, checks and help texts. A preset is a set of defaults; a field that is given wins.
+The Python call, the command line and the dock are all made from `TrainConfig`: the same names,
+defaults, checks and help texts. A preset is a set of defaults; a field that is given wins.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training._config_errors import find_conflict, in_words
 from napari_pix2pix.training._config_fields import ConfigFields, Kind, Normalisation, Preset
-from napari_pix2pix.training.presets import PRESETS
 
-__all__ = ["Kind", "Normalisation", "Preset", "TrainConfig"]
+__all__ = ["PRESETS", "Kind", "Normalisation", "Preset", "TrainConfig"]
+
+# Presets are differences from the defaults of `TrainConfig`, which are ``light``.
+# What both public implementations of pix2pix share (Isola et al. 2017, section 6.2):
+_PIX2PIX: dict[str, Any] = {
+    "patch": 256,
+    "batch": 1,
+    "content": 0.0,
+    "intensity_jitter": 0.0,
+    "vertical_flips": False,
+    "quarter_turns": False,
+    "zoom": (286 / 256, 286 / 256),
+    "depth": 8,
+    "width": 64,
+    "activation": "tanh",
+    "discriminator_width": 64,
+    "adversarial_weight": 1.0,
+    "adversarial_start": 0.0,
+    "adversarial_full": 0.0,
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 2e-4,
+    "ema": 0.0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "reference": {
+        **_PIX2PIX,
+        "dropout_placement": "reference",
+        "decay": "linear",
+        "decay_start": 0.5,
+        "default_epochs": 200,
+    },
+    "paper": {
+        **_PIX2PIX,
+        "decay": "constant",
+        "bias": False,
+        "halve_discriminator_loss": False,
+        "stale_discriminator": True,
+        "default_epochs": 200,
+    },
+}
+# ``light`` for a target of labels, where a field is not set. Under the squared error an output
+# plane is the probability of its class, so thin borders between objects survive; the absolute
+# error's median leaves them out. Noise and an adversarial term add nothing to that.
+LIGHT_FOR_LABELS: dict[str, Any] = {
+    "adversarial_weight": 0.0,
+    "reconstruction": "l2",
+    "dropout": 0.0,
+}
+# Any training without a source, where a field is not set: only noise makes images differ.
+WITHOUT_SOURCE: dict[str, Any] = {
+    "reconstruction_weight": 0.0,
+    "noise_channels": 16,
+    "noise": "pixel",
+}
+# ``light`` without a source (docs/cgan.md): generator and discriminator of about the same strength
+# and rate; many patches a step, drawn uniformly, since samples should hold no more content than
+# images do; no checkerboard, as no other term would average it out.
+LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
+    "batch": 16,
+    "content": 0.0,
+    "depth": 4,
+    "dropout": 0.0,
+    "upsampling": "resize",
+    "discriminator_width": 32,
+    "learning_rate": 5e-4,
+    "discriminator_learning_rate": 5e-4,
+}
 
 
 class TrainConfig(ConfigFields):
-    """Everything that can be chosen about a training run; frozen, keyword-only.
+    """All options of a training run; frozen, keyword-only.
 
     Parameters
     ----------
     **fields
-        Any of the fields below. Those left out take the preset's values.
+        Any of the fields below. Fields that are left out take the preset's values.
 
     Raises
     ------
     ConfigError
-        When a field does not exist or its value is out of range; the sentence names the field, what
-        was got and what would do.
+        If a field does not exist, its value is out of range, or two fields do not go together. The
+        sentence names the field, the value and a remedy.
 
     Notes
     -----
     ``light`` is made for minutes on a laptop: a U-Net of 4 million parameters, batches of patches,
-    running statistics, an averaged generator and an adversarial term that eases in. ``reference``
-    is the PyTorch implementation's recipe and ``paper`` the Torch original's [1]_.
+    batch norm with running statistics, an averaged generator and an adversarial term that sets in
+    at half of the budget. ``reference`` is the recipe of the PyTorch implementation and ``paper``
+    that of the Torch original [1]_.
 
     References
     ----------
@@ -57,8 +125,8 @@ class TrainConfig(ConfigFields):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise ConfigError(in_words(error, fields, TrainConfig.model_fields)) from None
-        # Those that the user gave, without those that the preset filled in.
+            raise ConfigError(_first_error(error, fields)) from None
+        # Only the fields that the user set, without those that the preset filled in.
         object.__setattr__(self, "__pydantic_fields_set__", set(fields))
 
     @model_validator(mode="before")
@@ -67,20 +135,27 @@ class TrainConfig(ConfigFields):
         return {**PRESETS.get(str(fields.get("preset", "light")), {}), **fields}
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _check_conflicts(self) -> Self:
         if conflict := find_conflict(self):
             raise ValueError(conflict)
         return self
 
     @property
     def processes(self) -> int:
-        """Processes that train together, one for each device."""
+        """Number of processes that train together, one for each device."""
         return self.devices * self.num_nodes
 
     def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
-        """Return a config that has a budget.
+        """Return a config with a budget: its own, else that of the resumed run, else the preset's.
 
-        Its own, or without any that of the run which is resumed, or else the preset's epochs.
+        Parameters
+        ----------
+        before : TrainConfig, optional
+            Config of the run that is resumed.
+
+        Returns
+        -------
+        TrainConfig
         """
         if self.epochs or self.steps or self.max_seconds:
             return self
@@ -88,3 +163,109 @@ class TrainConfig(ConfigFields):
             budget = ("epochs", "steps", "max_seconds")
             return self.model_copy(update={name: getattr(before, name) for name in budget})
         return self.model_copy(update={"epochs": self.default_epochs})
+
+
+def _first_error(error: ValidationError, fields: Mapping[str, Any]) -> str:
+    """Describe the first error in one sentence: the field, the value, a remedy."""
+    names = TrainConfig.model_fields
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"] if str(part) in names)
+    if first["type"] == "extra_forbidden":
+        unknown = str(first["loc"][0])
+        near = difflib.get_close_matches(unknown, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see help(TrainConfig) for the fields."
+        return f"There is no field {unknown}: {hint}"
+    if first["type"] == "value_error" and not name:
+        return f"{first['msg'].removeprefix('Value error, ')}."
+    if first["type"] in ("missing", "too_long"):
+        return f"{name} should be a pair of numbers, got {fields[name]!r}."
+    wanted = first["msg"].removeprefix("Input ").removeprefix("should ")
+    return f"{name} should {wanted}, got {first['input']!r}."
+
+
+def find_conflict(config: ConfigFields) -> str | None:
+    """Describe fields, each valid in itself, that do not go together; None if all do."""
+    if config.adversarial_weight == 0 and config.reconstruction_weight == 0:
+        return (
+            "adversarial_weight and reconstruction_weight are both 0: nothing would be learnt, "
+            "set one of them"
+        )
+    if config.devices > 1 and ":" in config.device:
+        return (
+            f"device={config.device!r} names a single device and devices={config.devices} asks for "
+            "more: give the kind alone, such as cuda"
+        )
+    bounded = config.gradient_penalty or config.spectral_norm
+    if config.adversarial == "wgan" and config.adversarial_weight and not bounded:
+        return (
+            "adversarial='wgan' needs a discriminator of bounded slope: set "
+            "gradient_penalty=10 with discriminator_norm='none', or spectral_norm=True"
+        )
+    if config.adversarial_full < config.adversarial_start:
+        return (
+            f"adversarial_full ({config.adversarial_full}) lies before adversarial_start "
+            f"({config.adversarial_start}): give it the same value or a later one"
+        )
+    if config.class_weights and not config.reconstruction_weight:
+        return (
+            "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
+            "leave one of them out"
+        )
+    if config.shift_tolerance and not config.reconstruction_weight:
+        return (
+            "shift_tolerance applies to the reconstruction term, which reconstruction_weight=0 "
+            "turns off: leave one of them out"
+        )
+    if config.feature_matching and not config.adversarial_weight:
+        return (
+            "feature_matching compares activations of the discriminator, and there is none with "
+            "adversarial_weight=0: leave one of them out"
+        )
+    for name, kind in (("classes", "classes"), ("smallest", "instances")):
+        if getattr(config, name) is not None and config.target_kind not in ("auto", kind):
+            return (
+                f"{name} is for a target of {kind}, and target_kind is "
+                f"{config.target_kind!r}: leave one of them out"
+            )
+    if config.zoom[0] > config.zoom[1]:
+        return f"zoom should go from low to high, got {config.zoom}"
+    return _stale_conflict(config) or _patch_conflict(config)
+
+
+def _stale_conflict(config: ConfigFields) -> str | None:
+    """Describe fields that do not go with the Torch original's order of updates."""
+    if not config.stale_discriminator:
+        return None
+    if config.gradient_penalty or config.r1:
+        return (
+            "stale_discriminator follows the Torch original, which has no penalty on the "
+            "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
+        )
+    if config.feature_matching or config.discriminator_augmentation != "none":
+        return (
+            "stale_discriminator follows the Torch original, which neither matches features nor "
+            "augments the discriminator's input: set feature_matching=0 and "
+            "discriminator_augmentation='none', or stale_discriminator=False"
+        )
+    return None
+
+
+def _patch_conflict(config: ConfigFields) -> str | None:
+    """Describe why the networks can't take patches of this size."""
+    multiple = 4 if config.generator == "resnet" else 2**config.depth
+    if config.patch % multiple:
+        network = "for a ResNet" if config.generator == "resnet" else f"at depth={config.depth}"
+        return (
+            f"patch should be a multiple of {multiple} {network}, got {config.patch}: change one "
+            "of them"
+        )
+    # Two convolutions 4 wide follow the halvings; the PixelGAN has neither.
+    least = 3 * 2**config.discriminator_layers if config.discriminator_layers else 1
+    least *= 2 ** (config.discriminator_scales - 1)
+    if config.adversarial_weight and config.patch < least:
+        return (
+            f"patch should be at least {least} for discriminator_layers="
+            f"{config.discriminator_layers} and discriminator_scales={config.discriminator_scales},"
+            f" got {config.patch}: take larger patches or a smaller discriminator"
+        )
+    return None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class Control:
-    """Cooperative switch that the training loop looks at before every step.
+    """Thread-safe switch that the training loop checks before every step.
 
     Examples
     --------
@@ -26,16 +26,16 @@ class Control:
         self._stopped = threading.Event()
 
     def pause(self) -> None:
-        """Hold the loop before its next step; a loop that is to stop is not held."""
+        """Hold the loop before its next step, unless it was stopped."""
         if not self.stopped:
             self._running.clear()
 
     def resume(self) -> None:
-        """Let a paused loop go on."""
+        """Continue a paused loop."""
         self._running.set()
 
     def stop(self) -> None:
-        """End the run before its next step; the model so far is kept."""
+        """End the run before its next step; the model is kept."""
         self._stopped.set()
         self._running.set()
 
@@ -50,7 +50,7 @@ class Control:
         return not self._running.is_set()
 
     def wait(self) -> float:
-        """Wait while paused; return how many seconds that took."""
+        """Wait while paused; return the seconds waited."""
         if not self.paused:
             return 0.0
         began = time.perf_counter()
@@ -60,9 +60,9 @@ class Control:
 
 @contextmanager
 def interrupt_stops(control: Control) -> Iterator[None]:
-    """Let the first Ctrl+C stop the run and keep the model; a second one breaks it off.
+    """Let the first Ctrl+C stop the run and keep the model; a second one interrupts Python.
 
-    Where Ctrl+C is ignored, as in a job that a script put in the background, it stays so.
+    If Ctrl+C is ignored, as in a background job of a shell script, it stays ignored.
     """
     before = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()

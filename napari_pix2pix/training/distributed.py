@@ -1,9 +1,8 @@
-"""Several processes that train together, one for each device, started and joined by Fabric.
+"""Training in several processes, one for each device, launched by Lightning Fabric.
 
-Each draws its part of every batch, and the mean of all gradients moves the same weights in all of
-them. Modules are not wrapped in torch's DistributedDataParallel: its hooks do not see gradients of
-gradients or copies of weights, and it hands the first process's buffers round in every forward
-pass, in the middle of a step that has several.
+Each process draws its part of every batch, and all apply the mean of the gradients to the same
+weights. torch's DistributedDataParallel is not used: its hooks miss second derivatives and copies
+of weights, and it broadcasts buffers in every forward pass, of which a step has several.
 """
 
 from __future__ import annotations
@@ -28,54 +27,41 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.training.dataset import TrainingData
 
-# How long a process waits for the others: the first may be paused, or read much.
-_PATIENCE = timedelta(hours=2)
+# How long a process waits for the others: the first may be paused, or be reading.
+_TIMEOUT = timedelta(hours=2)
 
 
 def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
-    """Make the Lightning Fabric that carries devices, precision and processes.
+    """Make the Fabric for a config's devices, precision and processes.
 
-    Raises
-    ------
-    ConfigError, DeviceError
-        When there are fewer devices than asked for, or other processes than would take part.
+    Refuses a config that asks for more devices than there are, or for another number of processes
+    than were started.
     """
-    # Imported when training starts: it takes a second.
+    # Imported late: it takes a second.
     from lightning_fabric import Fabric
 
     precision = config.precision
     if precision == "auto":
         half = device.type == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if half else "32-true"
-    carried: dict[str, Any] = {"accelerator": device.type, "precision": precision}
+    options: dict[str, Any] = {"accelerator": device.type, "precision": precision}
     if config.processes == 1 and config.strategy == "auto":
         _check_count(config, _started_by_torchrun())
-        return Fabric(devices=[device.index] if device.type == "cuda" else 1, **carried)
+        return Fabric(devices=[device.index] if device.type == "cuda" else 1, **options)
     _check_devices(config, device)
     try:
         return Fabric(
-            devices=config.devices, num_nodes=config.num_nodes, strategy=_averaging(), **carried
+            devices=config.devices, num_nodes=config.num_nodes, strategy=_make_strategy(), **options
         )
-    except RuntimeError as error:  # an interactive session, or half of what SLURM needs
-        raise ConfigError(f"{_alone(config)} {error}") from error
+    except RuntimeError as error:  # an interactive session, or an incomplete SLURM environment
+        raise ConfigError(f"{_single_process(config)} {error}") from error
 
 
 def join(fabric: Fabric, config: TrainConfig, *, may_start: bool = False) -> None:
-    """Meet the other processes of a training; does nothing where there is one process.
+    """Join the other processes of a training; nothing to do for a single process.
 
-    Parameters
-    ----------
-    fabric : lightning_fabric.Fabric
-        Made by `make_fabric`.
-    config : TrainConfig
-    may_start : bool
-        Start the others of this machine, where nothing else has: each runs this program anew, with
-        the same arguments.
-
-    Raises
-    ------
-    ConfigError, DeviceError
-        When nobody started the other processes, or another number of them.
+    With `may_start`, this machine's other processes are started unless a launcher did: each runs
+    this program again with the same arguments. Without it, a missing launcher is refused.
     """
     environment = getattr(fabric.strategy, "cluster_environment", None)
     if environment is None:
@@ -86,36 +72,36 @@ def join(fabric: Fabric, config: TrainConfig, *, may_start: bool = False) -> Non
         started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS")
         _check_count(config, int(started or config.processes))
     elif not may_start:
-        raise ConfigError(_alone(config))
+        raise ConfigError(_single_process(config))
     try:
-        with _in_words():
+        with _connection_errors():
             fabric.launch()
-    except ValueError as error:  # SLURM's nodes and tasks are others
-        raise ConfigError(f"The scheduler was told otherwise. {error}") from error
+    except ValueError as error:  # SLURM has other numbers of nodes and tasks
+        raise ConfigError(
+            f"The scheduler's job does not fit devices={config.devices} and num_nodes="
+            f"{config.num_nodes}: {error}"
+        ) from error
 
 
 @atexit.register
 def _leave() -> None:
-    """Leave the other processes before Python ends, or gloo's thread may abort what is done.
-
-    It lets go of its last tensors when it comes to it, and needs an interpreter for that.
-    """
+    """Leave the process group while Python runs: gloo's thread needs it to free its tensors."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def broadcast_from_rank0(fabric: Fabric, *values: float) -> list[float]:
-    """Return the first process's ``values`` in all processes, so that all decide alike."""
+    """Return the first process's values in all processes."""
     if fabric.world_size == 1:
         return list(values)
     shared = torch.tensor(values, dtype=torch.float64, device=fabric.device)
-    with _in_words():
+    with _connection_errors():
         distributed.broadcast(shared, 0)
         return shared.tolist()
 
 
 def check_same_on_all_ranks(fabric: Fabric, number: int, what: str) -> None:
-    """Refuse a process whose ``number`` is not the first's, since it was given ``what``."""
+    """Refuse a process whose number differs from the first's, as it was given `what`."""
     if broadcast_from_rank0(fabric, number) != [number]:
         raise InputError(
             f"Process {fabric.global_rank} was given {what} than the first: give all the same."
@@ -123,34 +109,34 @@ def check_same_on_all_ranks(fabric: Fabric, number: int, what: str) -> None:
 
 
 def mean_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
-    """Return the mean of each process's ``values``; they are overwritten."""
+    """Return the mean of the values over all processes; the argument is overwritten."""
     if fabric.world_size == 1:
         return values
-    with _in_words():
+    with _connection_errors():
         distributed.all_reduce(values)
     return values.div_(fabric.world_size)
 
 
 def average_gradients(fabric: Fabric, network: nn.Module) -> None:
-    """Give each parameter the mean of its gradients in all processes."""
+    """Average each parameter's gradient over all processes."""
     _average(fabric, (p.grad for p in network.parameters() if p.grad is not None))
 
 
 def average_statistics(fabric: Fabric, networks: Iterable[nn.Module]) -> None:
-    """Give the batch norms of ``networks`` the mean of the running statistics of all processes.
+    """Average the running statistics of batch norms over all processes.
 
-    Training never reads them, and they move in straight lines, as does their running average. So
-    it makes no difference how often this is done, as long as it is before they are used.
+    Training does not read them and their updates are linear, so it is enough to do this before they
+    are used.
     """
     modules = [module for network in networks for module in network.modules()]
     norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
-    both = [(norm.running_mean, norm.running_var) for norm in norms]
-    _average(fabric, (tensor for pair in both for tensor in pair if tensor is not None))
+    pairs = [(norm.running_mean, norm.running_var) for norm in norms]
+    _average(fabric, (tensor for pair in pairs for tensor in pair if tensor is not None))
 
 
-def local_slice(fabric: Fabric, drawn: Tensor) -> Tensor:
-    """Return this process's part of what all drew alike for the images of all, (B, ...)."""
-    return drawn.chunk(fabric.world_size)[fabric.global_rank]
+def local_slice(fabric: Fabric, draws: Tensor) -> Tensor:
+    """Return this process's part, (B, ...), of draws for the images of all processes."""
+    return draws.chunk(fabric.world_size)[fabric.global_rank]
 
 
 def prepare_same_on_all_ranks(
@@ -160,23 +146,10 @@ def prepare_same_on_all_ranks(
     sampled: Sequence[int] | None,
     in_time: bool,
 ) -> TrainingData:
-    """Prepare the data in each process, so that all know the same.
+    """Prepare the same data in each process, with `dataset.prepare` or a partial of it.
 
-    Parameters
-    ----------
-    fabric : lightning_fabric.Fabric
-    prepare : callable
-        `napari_pix2pix.training.dataset.prepare` with all but ``sampled``.
-    sampled : sequence of int or None
-        How much is read, as `prepare` takes it.
-    in_time : bool
-        Whether that depends on the time it takes. Then the first process reads before the others,
-        which read as much.
-
-    Raises
-    ------
-    InputError
-        When the processes were given different pairs.
+    `in_time` says that the time limits how much is read. The first process then reads before the
+    others, which read as much. Processes that were given different pairs are refused.
     """
     data = None
     if in_time and sampled is None and fabric.world_size > 1:
@@ -190,7 +163,7 @@ def prepare_same_on_all_ranks(
 
 @contextmanager
 def rank_specific_draws(fabric: Fabric) -> Iterator[None]:
-    """Draw otherwise than the other processes, what is not drawn for the images of all."""
+    """Use a rank-specific random stream (for dropout)."""
     if fabric.global_rank == 0:
         yield
         return
@@ -199,59 +172,58 @@ def rank_specific_draws(fabric: Fabric) -> Iterator[None]:
 
 
 def share_of_valid(fabric: Fabric, batch: TensorBatch) -> Tensor | float:
-    """Say how much this process's mean over valid elements counts in the mean over processes.
+    """Return this process's number of valid elements over the mean number of all processes.
 
-    Times this factor, the processes' means have the mean of all valid elements as their mean, as if
-    one process had seen them all, whichever way they lie.
+    With this factor the mean of the processes' losses is the mean over all valid elements.
     """
     if fabric.world_size == 1:
         return 1.0
     valid, target = batch.valid, batch.target
-    here = target.new_tensor(target.numel(), dtype=torch.float64)
+    count = target.new_tensor(target.numel(), dtype=torch.float64)
     if valid is not None:
-        here = valid.expand_as(target).sum(dtype=torch.float64)
-    mean = mean_over_processes(fabric, here.clone())
-    return (here / mean.clamp_min(1 / fabric.world_size)).float()
+        count = valid.expand_as(target).sum(dtype=torch.float64)
+    mean = mean_over_processes(fabric, count.clone())
+    return (count / mean.clamp_min(1 / fabric.world_size)).float()
 
 
-def _averaging() -> DDPStrategy:
-    """Make Fabric's strategy of a process for each device, without its wrapper."""
+def _make_strategy() -> DDPStrategy:
+    """Make Fabric's strategy of one process for each device, without its module wrapper."""
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    class Averaging(DDPStrategy):
+    class UnwrappedStrategy(DDPStrategy):
         def setup_module(self, module: nn.Module) -> nn.Module:  # type: ignore[override]
             return module
 
-    return Averaging(timeout=_PATIENCE)
+    return UnwrappedStrategy(timeout=_TIMEOUT)
 
 
 def _average(fabric: Fabric, tensors: Iterable[Tensor]) -> None:
     if fabric.world_size == 1 or not (parts := list(tensors)):
         return
-    # One message: their number costs more than their length.
+    # In one message: the number of messages costs more than their length.
     mean = mean_over_processes(fabric, torch.cat([part.flatten() for part in parts]))
     sizes = [part.numel() for part in parts]
     for part, averaged in zip(parts, mean.split(sizes), strict=True):
         part.copy_(averaged.view(part.shape))
 
 
-def _alone(config: TrainConfig) -> str:
+def _single_process(config: TrainConfig) -> str:
     return (
         f"devices={config.devices} and num_nodes={config.num_nodes} need a process for each device "
         "and this program is a single one: train in a shell with napari-pix2pix train, or start "
-        "your script by torchrun or srun (see docs/cluster.md)."
+        "your script with torchrun or srun (see docs/cluster.md)."
     )
 
 
 def _check_devices(config: TrainConfig, device: torch.device) -> None:
-    if device.type == "cpu":  # of which each process takes its share of the cores
+    if device.type == "cpu":  # each process takes its share of the cores
         return
-    found = torch.cuda.device_count() if device.type == "cuda" else 1
-    if config.devices > found:
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if config.devices > count:
         raise DeviceError(
-            f"devices={config.devices}, but this process sees {found} of the kind {device.type}: "
-            "ask for as many, let the scheduler show each process all of its machine, or train on "
-            "the CPU."
+            f"devices={config.devices}, but this process sees {count} of the kind {device.type}: "
+            "ask for as many, let the scheduler show each process all devices of its machine, or "
+            "train on the CPU."
         )
 
 
@@ -259,8 +231,8 @@ def _check_count(config: TrainConfig, started: int) -> None:
     if started != config.processes:
         raise ConfigError(
             f"{started} processes were started, but devices={config.devices} and num_nodes="
-            f"{config.num_nodes} make {config.processes}: give the devices of a machine and the "
-            "number of machines that the launcher was told."
+            f"{config.num_nodes} make {config.processes}: give the launcher's number of devices "
+            "per machine and of machines."
         )
 
 
@@ -270,12 +242,12 @@ def _started_by_torchrun() -> int:
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """Say in words that the others are gone: torch says so in a `RuntimeError`."""
+def _connection_errors() -> Iterator[None]:
+    """Turn torch's `RuntimeError` about a lost process into a `DeviceError`."""
     try:
         yield
     except RuntimeError as error:
         raise DeviceError(
-            "Another process of this training has ended or can't be reached: see what it said, and "
-            f"go on from the checkpoint. ({str(error).partition('. ')[0]})"
+            "Another process of this training has ended or can't be reached: see its output, and "
+            f"resume from the checkpoint. ({str(error).partition('. ')[0]})"
         ) from error

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.class_values import Side
-from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
-from napari_pix2pix.data.interpret import infer_set_kind
-from napari_pix2pix.data.label_codec import distinct_values, labelled
-from napari_pix2pix.data.layouts import counted_channels
+from napari_pix2pix.data.codec_base import distinct_values, labelled
+from napari_pix2pix.data.codecs import Codec, codecs_for_dtypes
+from napari_pix2pix.data.infer_codec import infer_set_kind
+from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.errors import ConfigError, InputError, plural
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo, StartedFrom
 from napari_pix2pix.training.state import TrainingState, part_of
@@ -131,7 +129,7 @@ class Pretrained:
             image = getattr(opened[0], what)
             if (image.channels, image.dtype.name) != (codec.channels, codec.dtype):
                 raise InputError(
-                    f"The {what} of {opened[0].name} has {counted_channels(image.channels)} of "
+                    f"The {what} of {opened[0].name} has {plural(image.channels, 'channel')} of "
                     f"{image.dtype}, the model to start from was trained on {codec.channels} of "
                     f"{codec.dtype}: give such images, or train a new model."
                 )

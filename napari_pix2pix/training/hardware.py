@@ -1,4 +1,4 @@
-"""What the hardware allows: devices with their memory, what a run will take, defaults that fit."""
+"""Devices with their memory, options that fit them, and the memory that a training takes."""
 
 from __future__ import annotations
 
@@ -11,48 +11,39 @@ from torch import Tensor, nn
 from napari_pix2pix.inference.devices import available_devices, name_device
 from napari_pix2pix.inference.memory import free_memory
 from napari_pix2pix.training.dataset import TrainingData
-from napari_pix2pix.training.networks import build_discriminator, build_generator
+from napari_pix2pix.training.state import build_networks
 
 _GB = 2**30
 _FLOAT = 4  # bytes
-# Weights, gradients and Adam's two moments; of the generator also its average and the copy of the
-# last epoch's weights.
+# Copies of the weights: weights, gradients, Adam's two moments; for the generator also its average
+# and last epoch's weights.
 _COPIES = 6
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that can be trained on.
+    """A device that can be trained on."""
 
-    Attributes
-    ----------
-    key : str
-        As `TrainConfig.device` takes it.
-    name : str
-        For people, with its memory.
-    free : int
-        Bytes that can be allocated now.
-    """
-
-    key: str
-    name: str
-    free: int
+    key: str  # for `TrainConfig.device`
+    name: str  # for people, with its memory
+    free: int  # bytes
 
 
 def find_devices() -> list[Device]:
     """List the devices of this machine, the fastest kind first."""
-    found = []
+    devices = []
     for device in available_devices():
         free = free_memory(device)
-        found.append(Device(str(device), f"{name_device(device)}, {free / _GB:.0f} GB free", free))
-    return found
+        name = f"{name_device(device)}, {free / _GB:.0f} GB free"
+        devices.append(Device(str(device), name, free))
+    return devices
 
 
 def suggest_fields(device: Device, preset: str = "light") -> dict[str, Any]:
     """Suggest fields of `TrainConfig` for a device, as differences from the preset.
 
-    Patches and batches that fit into a small memory; on a large GPU, which a batch of small
-    patches leaves idle, larger patches. A preset that is a recipe from a paper stays as it is.
+    Smaller batches for a small memory, larger patches for a large GPU, which small patches leave
+    idle. Only ``light`` is adapted: the other presets are recipes.
 
     Examples
     --------
@@ -73,23 +64,20 @@ def suggest_fields(device: Device, preset: str = "light") -> dict[str, Any]:
 def training_memory(data: TrainingData) -> int:
     """Estimate the bytes that training takes on its device, beside PyTorch itself.
 
-    What all layers put out is kept for the gradient, and as much again is needed for gradients and
-    workspaces; found on tensors that have a shape and no data.
+    The output of every layer is kept for the gradient, and gradients and workspaces need as much
+    again. Layers run on the meta device, whose tensors have a shape and no data.
     """
     config, planes = data.config, data.planes
     with torch.device("meta"):
-        generator = build_generator(
-            config, planes_in=planes.generator_in, planes_out=planes.generator_out
-        )
-        discriminator = build_discriminator(config, planes_in=planes.discriminator_in)
+        generator, discriminator = build_networks(config, planes)
     side = config.patch
-    pixels = _activations(generator, planes.generator_in, side)
+    values = _activations(generator, planes.generator_in, side)
     weights = _weights(generator)
     if discriminator is not None:
         # Fake and real patches when it learns, and once more for the generator's gradient.
-        pixels += 3 * _activations(discriminator, planes.discriminator_in, side)
+        values += 3 * _activations(discriminator, planes.discriminator_in, side)
         weights += _weights(discriminator)
-    return _FLOAT * (2 * config.batch * pixels + _COPIES * weights)
+    return _FLOAT * (2 * config.batch * values + _COPIES * weights)
 
 
 def _weights(network: nn.Module) -> int:
@@ -97,7 +85,7 @@ def _weights(network: nn.Module) -> int:
 
 
 def _activations(network: nn.Module, planes: int, side: int) -> int:
-    """Count the numbers that the layers put out for one patch."""
+    """Count the values that all layers output for one patch."""
     total = 0
 
     def count(_layer: nn.Module, _inputs: Any, output: Any) -> None:

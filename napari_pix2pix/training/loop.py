@@ -1,9 +1,8 @@
-"""The training loop: a generator of events that a script, a dock and a test drain alike."""
+"""The training loop: a generator of events, which scripts, docks and tests iterate."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,10 @@ import torch
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import name_device
-from napari_pix2pix.inference.model import Model
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
-from napari_pix2pix.training._health import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
-from napari_pix2pix.training._schedule import Schedule
+from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData
@@ -38,18 +36,18 @@ from napari_pix2pix.training.events import (
     Step,
     Validated,
 )
-from napari_pix2pix.training.networks import build_discriminator, build_generator
-from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.state import TrainingState, build_networks, generator_format
+from napari_pix2pix.training.validation import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from napari_pix2pix.training.config import TrainConfig
 
-# The part of the time that checkpoints, and validations under a budget in seconds, may take.
-_OVERHEAD = 0.1
-# However long the first validation is expected to take, no more of the budget is kept for it.
-_MOST_EXPECTED = 0.25
+# Largest share of the time for checkpoints, and for validations under a budget in seconds.
+_MAX_OVERHEAD = 0.1
+# Largest share of the budget that is kept for the first validation.
+_MAX_RESERVED = 0.25
 _NO_STEP = (
     "The budget was used up before the first step, so nothing was learnt: give more max_seconds, "
     "or images that are faster to read."
@@ -57,12 +55,8 @@ _NO_STEP = (
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Build the networks and optimizers of a new run on ``device``, with its start's weights."""
-    planes = data.planes
-    generator = build_generator(
-        config, planes_in=planes.generator_in, planes_out=planes.generator_out
-    )
-    discriminator = build_discriminator(config, planes_in=planes.discriminator_in)
+    """Build the state of a new run on the device, with the weights of a pretrained model if any."""
+    generator, discriminator = build_networks(config, data.planes)
     # torch's stubs leave the memory format out.
     generator.to(device, memory_format=generator_format(device))  # type: ignore[call-overload]
     if discriminator is not None:
@@ -73,33 +67,9 @@ def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -
     return state
 
 
-def generator_format(device: torch.device) -> torch.memory_format:
-    """Return the memory format that a generator trains fastest in.
-
-    Channels last is what convolutions like best; on a CPU, though, the gradients of transposed
-    convolutions lose more by it than all else wins (some 15 % of a step at batch 8).
-    """
-    return torch.contiguous_format if device.type == "cpu" else torch.channels_last
-
-
-@dataclass
-class Clock:
-    """Seconds of the run, pauses left out."""
-
-    began: float
-
-    def seconds(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self.began
-
-    def skip(self, seconds: float) -> None:
-        """Leave ``seconds`` out of the count."""
-        self.began += seconds
-
-
 @dataclass(frozen=True)
-class _Turn:
-    """What is decided before a step, in all processes as in the first."""
+class _Decision:
+    """What the first process decides before a step, for all processes."""
 
     budget_used: bool
     stopped: bool
@@ -107,27 +77,26 @@ class _Turn:
 
 
 class TrainingLoop:
-    """Trains a state on data, as an iterable of events.
+    """Trains a state, in place, as an iterable of events.
 
     Parameters
     ----------
     state : TrainingState
-        Where to begin; changed in place.
+        New, or loaded from a checkpoint.
     data : TrainingData
-        What to train on.
     fabric : lightning_fabric.Fabric
-        Carries device, precision and processes.
+        Device, precision and processes.
     control : Control
-        Pauses, resumes and stops the loop from outside. Of several processes the first's counts,
-        as does its clock.
+        Pauses, resumes and stops the loop. In several processes the first one's control and clock
+        count.
     seconds_before : float
-        Seconds of the budget used before the loop begins, such as those of the preparation.
+        Seconds of the budget that the preparation used.
     save : callable, optional
         Writes a checkpoint of the state and returns its path.
     preview : Region, optional
-        What is shown after each epoch; the first held-out block when not given.
+        Region to show after each epoch; the first held-out block by default.
     preview_first : bool
-        Whether `Prepared` shows it too, as the networks begin.
+        Whether `Prepared` shows a preview too, of the networks before the first step.
     """
 
     def __init__(
@@ -151,19 +120,19 @@ class TrainingLoop:
         self.preview = None if preview is None else preview.moved(data.origin)
         self.preview_first = preview_first
         self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
-        self.clock = Clock(time.perf_counter() - seconds_before - state.seconds)
-        self.step_seconds = math.inf  # that the fastest step took, without reading its batch
+        self.clock = Clock(seconds_before + state.seconds)
+        self.step_seconds = math.inf  # of the fastest step, without reading its batch
         self.health = HealthWatch()
-        self.validation_seconds = 0.0  # that the last validation took
+        self.validation_seconds = 0.0  # of the last validation
         self.validation_total = 0.0
         self.next_save = self.clock.seconds() + self.config.checkpoint_seconds
 
     def __iter__(self) -> Iterator[Event]:
-        """Train until the budget is used or `Control.stop` is called; yield what happens."""
+        """Train until the budget is used or `Control.stop` is called; yield events."""
         yield Prepared(
             self.data.summary,
             self.data.notes,
-            self._name_devices(),
+            self._device_names(),
             self.data.steps_per_epoch,
             self.data.warnings,
             self._first_preview() if self.preview_first else None,
@@ -174,17 +143,17 @@ class TrainingLoop:
             conditions=len(self.data.conditions),
             class_weights=self.data.class_weights,
         )
-        last_good, good_step = self.state.snapshot(), self.state.step
-        reason, sentence = "budget", None
+        last_good, good_step = self.state.snapshot(), self.state.step  # if training diverges
+        reason, problem = "budget", None
         device = self.fabric.device
-        layout, part = generator_format(device), self.fabric.global_rank
-        with BatchFeed(self.data.sampler, device, layout, part) as feed:
-            while not (turn := self._next_turn()).budget_used:
-                if turn.stopped:
+        memory_format, rank = generator_format(device), self.fabric.global_rank
+        with BatchFeed(self.data.sampler, device, memory_format, rank) as feed:
+            while not (decision := self._decide()).budget_used:
+                if decision.stopped:
                     reason = "stopped"
                     break
-                step = self._train(train_step, feed.batch(self.state.step), turn.seconds)
-                if sentence := not_finite(step.losses):
+                step = self._train(train_step, feed.batch(self.state.step), decision.seconds)
+                if problem := not_finite(step.losses):
                     break
                 yield step
                 yield from self._after_step(step)
@@ -195,29 +164,29 @@ class TrainingLoop:
                 if epoch_ends:
                     last_good, good_step = self.state.snapshot(), self.state.step
                     yield from self._validate(force=False)
-                if save_now and self.save:
+                if save_now and self.save:  # which the first process alone has
                     yield self._checkpoint()
-        if not self._is_finite() or sentence:
-            yield Health(self.state.step, sentence or NOT_FINITE_WEIGHTS)
+        if not self._is_finite() or problem:
+            yield Health(self.state.step, problem or NOT_FINITE_WEIGHTS)
             self.state.restore(last_good)
             self.state.step = good_step
             reason = "not finite"
         if self.state.step == 0 and reason == "budget":
             yield Health(0, _NO_STEP)
-        yield from self._validate(force=True)
+        yield from self._validate(force=True)  # the last weights are always scored
         self.state.seconds = self.clock.seconds()
         if self.save and reason != "not finite":
             yield self._checkpoint()
         yield Done(self.state.step, self.state.seconds, reason)
 
-    def _next_turn(self) -> _Turn:
+    def _decide(self) -> _Decision:
         """Decide about the next step, after a pause if there is one."""
         used = self._budget_used()
         if not used:
             self.clock.skip(self.control.wait())
-        known = used, self.control.stopped, self.clock.seconds()
-        *flags, seconds = broadcast_from_rank0(self.fabric, *known)
-        return _Turn(bool(flags[0]), bool(flags[1]), seconds)
+        here = used, self.control.stopped, self.clock.seconds()
+        *flags, seconds = broadcast_from_rank0(self.fabric, *here)
+        return _Decision(bool(flags[0]), bool(flags[1]), seconds)
 
     def _save_now(self) -> bool:
         due = self.save is not None and self.clock.seconds() >= self.next_save
@@ -227,23 +196,23 @@ class TrainingLoop:
         average_statistics(self.fabric, self.state.networks().values())
         return self.state.is_finite()
 
-    def _name_devices(self) -> str:
+    def _device_names(self) -> str:
         name, count = name_device(self.fabric.device), self.fabric.world_size
         return name if count == 1 else f"{count} × {name}"
 
     def _budget_used(self) -> bool:
-        # Under a budget in seconds the last validation must still fit in.
-        ahead = self.validation_seconds or self._expected_validation_seconds()
-        return self.schedule.progress(self.state.step, self.clock.seconds() + ahead) >= 1
+        # A budget in seconds must leave time for the last validation.
+        reserved = self.validation_seconds or self._expected_validation_seconds()
+        return self.schedule.progress(self.state.step, self.clock.seconds() + reserved) >= 1
 
     def _expected_validation_seconds(self) -> float:
-        """Estimate the first validation: half of what training on as many pixels takes."""
+        """Estimate the first validation: half the time of training on as many pixels."""
         validation, budget = self.data.validation, self.config.max_seconds
         if validation is None or budget is None or math.isinf(self.step_seconds):
             return 0.0
         pixels = sum(block.source[0].size for block in validation.blocks)
         steps = pixels / (self.config.batch * self.config.patch**2)
-        return min(0.5 * self.step_seconds * steps, _MOST_EXPECTED * budget)
+        return min(0.5 * self.step_seconds * steps, _MAX_RESERVED * budget)
 
     def _train(self, train_step: Pix2PixStep, batch: TensorBatch, seconds: float) -> Step:
         state, schedule = self.state, self.schedule
@@ -281,18 +250,18 @@ class TrainingLoop:
 
     def _after_step(self, step: Step) -> Iterator[Event]:
         self.state.add_losses(step.losses)
-        sentence = self.health.after_step(step.step, step.losses)
-        if sentence and self.config.adversarial != "wgan":  # whose losses have no zero to reach
-            yield Health(step.step, sentence)
+        message = self.health.after_step(step.losses)
+        if message and self.config.adversarial != "wgan":  # whose losses may be near 0 or below
+            yield Health(step.step, message)
 
     def _validate(self, *, force: bool) -> Iterator[Event]:
-        """Record the epoch; score the applied generator on what is held out."""
+        """Record the epoch, and score the applied generator on the held-out blocks."""
         state, validation = self.state, self.data.validation
         if state.history and state.history[-1]["step"] == state.step:
             return
         began = self.clock.seconds()
-        too_dear = self.config.max_seconds and self.validation_total > _OVERHEAD * began
-        if any(broadcast_from_rank0(self.fabric, bool(too_dear))) and not force:
+        too_long = self.config.max_seconds and self.validation_total > _MAX_OVERHEAD * began
+        if any(broadcast_from_rank0(self.fabric, bool(too_long))) and not force:
             return
         epoch = self.schedule.epoch(max(state.step - 1, 0))
         record: dict[str, Any] = {
@@ -305,30 +274,30 @@ class TrainingLoop:
             yield self._preview(self.preview, self._predict(self.preview))
         if validation is None:
             return
-        scores, preview = validation.scores(self.model())
+        scores, prediction = validation.scores(self.model())
         record["validation"] = scores
         best = state.keep_best(primary_metric(scores)[1])
         yield Validated(state.step, epoch, scores, validation.baseline, best)
         block = validation.blocks[0]
         if self.preview is None:
-            yield self._preview(block, preview)
+            yield self._preview(block, prediction)
         progress = self.schedule.progress(state.step, began)
-        for sentence in self.health.after_validation(
-            preview, block.target, scores, validation.baseline, progress
+        for message in self.health.after_validation(
+            prediction, block.target, scores, validation.baseline, progress
         ):
-            yield Health(state.step, sentence)
+            yield Health(state.step, message)
         self.validation_seconds = self.clock.seconds() - began
         self.validation_total += self.validation_seconds
 
-    def _preview(self, where: SampleBlock | Region, image: np.ndarray) -> Preview:
+    def _preview(self, region: SampleBlock | Region, image: np.ndarray) -> Preview:
         top, left = self.data.origin
         return Preview(
             self.state.step,
             image,
-            pair=where.pair,
-            frame=where.frame,
-            top=top + where.rows.start,
-            left=left + where.columns.start,
+            pair=region.pair,
+            frame=region.frame,
+            top=top + region.rows.start,
+            left=left + region.columns.start,
             kind=self.data.target_codec.kind,
         )
 
@@ -344,20 +313,17 @@ class TrainingLoop:
         """Translate a region: (C, h, w) in the target's dtype."""
         pair, conditions = self.data.opened[region.pair], self.data.conditions
         block = pair.source.read(region.frame, region.rows, region.columns)
-        planes = self.model().translate(
-            lambda rows, columns: block[:, rows, columns],
-            *block.shape[-2:],
-            condition=conditions.index(pair.condition) if conditions else 0,
-        )
-        return self.data.target_codec.decode(planes)
+        condition = conditions.index(pair.condition) if conditions else 0
+        return self.model().predict_window(block, condition)
 
-    def model(self) -> Model:
-        """Return the generator as it would be applied now."""
-        return Model(
+    def model(self) -> Predictor:
+        """Return the model as it would be applied now."""
+        return Predictor(
             self.state.applied,
             self.data.source_codec,
             self.data.target_codec,
-            conditions=len(self.data.conditions),
+            conditions=tuple(self.data.conditions),
+            z_context=self.config.z_context,
             noise_channels=self.config.noise_channels,
             noise=self.config.noise,
         )
@@ -370,7 +336,7 @@ class TrainingLoop:
         try:
             event = Checkpoint(self.state.step, self.save(self.state))
         except FileError as error:  # a full disk must not cost the model
-            event = Health(self.state.step, f"There is no new checkpoint. {error}")
+            event = Health(self.state.step, f"The checkpoint was not written. {error}")
         now = self.clock.seconds()
-        self.next_save = now + max(self.config.checkpoint_seconds, (now - began) / _OVERHEAD)
+        self.next_save = now + max(self.config.checkpoint_seconds, (now - began) / _MAX_OVERHEAD)
         return event

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
-from napari_pix2pix.data.codecs import Codec, codec_from_dict
-from napari_pix2pix.data.dtype_range import codecs_for_dtypes
+from napari_pix2pix.data.codecs import Codec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_header import read_header
@@ -190,8 +189,8 @@ class ModelInfo:
     sampled_blocks: tuple[int, int] | None = None
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> ModelInfo:
-        """Return the model that a file's header describes.
+    def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
+        """Return the model that the header of a file describes.
 
         Raises
         ------
@@ -200,12 +199,17 @@ class ModelInfo:
         """
         try:
             return _HEADER.validate_python(header)
+        except FileError as error:
+            raise FileError(f"Can't use {path}: {error}") from error
         except ValidationError as error:
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a from_dict
             reason = f"{type(error).__name__}: {error}"
-        raise FileError(f"The header is incomplete or damaged ({reason}): use another copy of it.")
+        raise FileError(
+            f"Can't use {path}: its header is incomplete or damaged ({reason}); use another copy "
+            "of it."
+        )
 
     def to_header(self) -> dict[str, Any]:
         """Return all of it as JSON values, for the header of a model file."""
@@ -289,8 +293,4 @@ def read_model_info(path: Path) -> ModelInfo:
     FileError
         If the file can't be read, is of another kind or version, or is damaged.
     """
-    header = read_header(path)
-    try:
-        return ModelInfo.from_header(header)
-    except FileError as error:
-        raise FileError(f"Can't use {path}: {error}") from error
+    return ModelInfo.from_header(read_header(path), path)

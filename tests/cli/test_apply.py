@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.model_info import read_model_info
 
@@ -147,3 +148,36 @@ def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):
     result = invoke("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.1.tif", "a.2.tif"]
+
+
+CHOSEN = {
+    "condition": "none",
+    "output": "float",
+    "tile": 32,
+    "batch": 2,
+    "device": "cpu",
+    "norm_statistics": "per-image",
+    "dropout": True,
+    "precision": "bf16-mixed",
+    "compile": True,
+    "seed": 5,
+    "samples": 2,
+}
+
+
+def test_every_option_arrives(folder, tmp_path, invoke, monkeypatch):
+    """The options of the command are the fields of `PredictOptions`."""
+    assert set(CHOSEN) == set(PredictOptions.model_fields)
+    arrived: list[PredictOptions] = []
+
+    def record(self: Any, source: Path, outs: list[Path], *, with_bar: bool) -> None:
+        arrived.append(self.options)
+
+    monkeypatch.setattr("napari_pix2pix.cli._apply._Work.apply", record)
+    files = folder / "gray.safetensors", folder / "source.tif", "-o", tmp_path / "out.tif"
+    for name, value in CHOSEN.items():
+        flag = f"--{name.replace('_', '-')}"
+        given = [flag] if value is True else [flag, str(value)]
+        result = invoke("apply", *files, *given)
+        assert result.exit_code == 0, result.stderr
+        assert arrived[-1] == PredictOptions(**{name: value})

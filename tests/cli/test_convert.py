@@ -20,7 +20,7 @@ from napari_pix2pix import Pair, load, train
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
 TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
-PAPER: dict[str, Any] = {"statistics": "image", "dropout": True, "seed": 3}
+PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -44,8 +44,8 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("options", "how"),
     [
         ("", {}),
-        ("--statistics image", {"statistics": "image"}),
-        ("--statistics image --dropout --seed 3", PAPER),
+        ("--norm-statistics per-image", {"norm_statistics": "per-image"}),
+        ("--norm-statistics per-image --dropout --seed 3", PAPER),
     ],
 )
 def test_apply_equals_python(
@@ -200,7 +200,7 @@ def test_side_by_side_equals_python(direction: str, facades: Path, invoke: Any, 
         ("train/1.png --aligned .", "--aligned names all pairs, so SOURCE can't be given"),
         ("--aligned . --no-source", "so --no-source can't be given"),
         ("--aligned . --pairs p.csv", "--pairs names all pairs, so --aligned can't be given"),
-        ("train/1.png train/2.png --direction BtoA", "--direction is that of --aligned"),
+        ("train/1.png train/2.png --direction BtoA", "--direction belongs to --aligned"),
         ("--aligned . --direction AtoA", "'AtoA' is not one of 'AtoB', 'BtoA'"),
         ("--aligned none", "no file or folder none"),
         ("--aligned . --validation 0.5", "--validation 0.5 would hold out"),

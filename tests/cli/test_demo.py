@@ -82,7 +82,7 @@ def test_objects_have_the_colour_of_the_true_one_that_they_cover_most():
     truth[:, :4], truth[:, 6:10] = 5, 2
     labels = np.zeros_like(truth)
     labels[:, :3], labels[:, 3:8], labels[:2, 8:10], labels[:, 11:] = 9, 1, 4, 3
-    numbers = _demo._numbered_alike(labels, truth)
+    numbers = _demo._match_numbers(labels, truth)
     assert numbers[0].tolist() == [5, 5, 5, 2, 2, 2, 2, 2, 2, 2, 0, 5 + 3]
     assert numbers[3, 9] == 0
 

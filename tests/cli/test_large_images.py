@@ -15,7 +15,7 @@ import zarr
 from napari_pix2pix import load
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
-from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.large_images import _translate_file
 from napari_pix2pix.large_images._job import Work
 
 
@@ -97,8 +97,7 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
     assert invoke(*words).exit_code == 0
     assert "is finished already.\n" in invoke(*words, "--resume").stderr
     said = sentence(invoke(*words, "--resume", "--output float"))
-    assert said.endswith("was made with other options: choose another name, or replace it with "
-                         "--overwrite.")  # fmt: skip
+    assert said.endswith("was made with other options: choose another name, or overwrite the file.")
     assert "of another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
     other = models("gray", "gray", tmp_path / "other.safetensors")
     assert "with another model" in sentence(invoke("apply", other, *words[2:], "--resume"))
@@ -129,10 +128,10 @@ def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, fold
 
 def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, invoke):
     told: list[tuple[int, int]] = []
-    complete = translate_file.complete
-    monkeypatch.setattr(translate_file, "_LARGEST", 32)
+    complete = _translate_file.complete
+    monkeypatch.setattr(_translate_file, "_LARGEST", 32)
     monkeypatch.setattr(
-        translate_file,
+        _translate_file,
         "complete",
         lambda *a: complete(*a[:-1], lambda *pair: told.append(pair)),
     )
@@ -144,7 +143,7 @@ def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, in
 KILLED = """
 import sys
 import numpy as np
-from napari_pix2pix.large_images import files
+from napari_pix2pix.large_images import _translate_file as files
 from napari_pix2pix.large_images._job import Work
 from napari_pix2pix.cli import main
 files._LARGEST = 32
@@ -184,8 +183,8 @@ def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path,
     finished = journal.read_text().count("\n")
     computed = []
     translate = Work.translate
-    monkeypatch.setattr(translate_file, "_LARGEST", 32)
-    monkeypatch.setattr(translate_file, "CHUNK", 32)
+    monkeypatch.setattr(_translate_file, "_LARGEST", 32)
+    monkeypatch.setattr(_translate_file, "CHUNK", 32)
     monkeypatch.setattr("napari_pix2pix.io.zarr_file.CHUNK", 32)
     monkeypatch.setattr(
         Work, "translate", lambda *args: computed.append(args[2]) or translate(*args),

@@ -66,7 +66,7 @@ def test_mask_condition_and_validation_equal_python(place, images, invoke, tiny)
         validation=[Pair(images["source"][1], images["A"][1], condition="A")], **PYTHON,
     )  # fmt: skip
     assert same_model(place / "m.st", expected)
-    assert "Validated on 1 pairs given for it." in read_model_info(place / "m.st").notes
+    assert "Validated on 1 pair given for it." in read_model_info(place / "m.st").notes
     unmasked = invoke(
         "train", place / "source" / "0.tif", place / "A" / "0.tif", "-o", place / "u.st", tiny
     )
@@ -129,7 +129,7 @@ def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
     for name in ("more.tif", "0.tif"):
         (place / "mask" / name).unlink()
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
-    assert "1 of 2 sources have no mask of the same name, 0.tif among them" in said
+    assert "1 of 2 sources has no mask of the same name, 0.tif among them" in said
     write(place / "mask" / "0.tif", noise(40, 48) / np.float32(255), "YX")
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
     assert "mask of 0.tif has dtype float32" in said
@@ -146,7 +146,7 @@ def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, pl
     result = invoke("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny)
     assert result.exit_code == 0, result.stderr
     sentence = (
-        "1 of 1 held-out sources are also trained on (0.tif (pairs.csv, line 4) = "
+        "1 of 1 held-out source is also trained on (0.tif (pairs.csv, line 4) = "
         "0.tif (pairs.csv, line 2)), so the scores are too good"
     )
     assert (sentence in result.stderr) == said
@@ -186,15 +186,15 @@ TABLE = "source,target\nsource/0.tif,A/0.tif\n"
         ("--pairs pairs.csv --condition A", "so --condition can't be given"),
         ("--pairs pairs.csv --validate source A", "so --validate can't be given"),
         ("--pairs none.csv", "There is no file none.csv"),
-        ("--pairs held.csv", "All pairs of the table are there to validate on"),
+        ("--pairs held.csv", "All pairs of the table are for validation"),
         ("source A --validate source A --validation 0.5", "--validation 0.5 would hold out"),
         ("source A --validate source none", "no file or folder none"),
         ("--no-source", "Missing argument 'TARGET'"),
         ("source A --no-source", "--no-source takes TARGET alone, got source and A"),
         ("A --no-source --validate source A", "--validate needs a source, and there is none"),
-        ("A --no-source --mask mask/0.tif", "1 of 2 targets have no mask of the same name"),
+        ("A --no-source --mask mask/0.tif", "1 of 2 targets has no mask of the same name"),
         ("--pairs pairs.csv --no-source", "so --no-source can't be given"),
-        ("--pairs made.csv", "Pairs to validate on need a source, and there is none"),
+        ("--pairs made.csv", "Pairs for validation need a source, and there is none"),
     ],
 )
 def test_misuse(place, monkeypatch, words, said, invoke, sentence, tiny):

@@ -12,6 +12,8 @@ import pytest
 import tifffile
 
 from napari_pix2pix import train, translator
+from napari_pix2pix.cli._output import shell_message
+from napari_pix2pix.errors import FileError, Remedy
 from napari_pix2pix.io import model_file
 
 
@@ -77,6 +79,15 @@ def test_a_format_that_can_not_hold_the_output(
     said = sentence(invoke("apply", tmp_path / "m.st", tmp_path / "a.tif", "-o",
                            tmp_path / "out.ome.tif"))  # fmt: skip
     assert "OME-TIFF can't hold int64" in said
+
+
+def test_the_shell_names_its_own_options(folder, tmp_path, invoke, sentence):
+    np.save(tmp_path / "stack.npy", noise(5, 9, 12))
+    said = sentence(invoke("apply", folder / "gray.safetensors", tmp_path / "stack.npy", "-o",
+                           tmp_path / "out.tif"))  # fmt: skip
+    assert said.endswith("name them, for example ZYX, TYX, CYX or YXS (--axes).")
+    several = FileError("It is there: resume it, or overwrite it.", remedies=tuple(Remedy))
+    assert shell_message(several).startswith("It is there: resume it, or overwrite it (--axes, ")
 
 
 def test_one_pixel(tmp_path, folder, invoke, sentence, tiny):

@@ -85,12 +85,12 @@ def test_killed_run_goes_on(folder, tmp_path, invoke, sentence, tiny):
     assert read_model_info(out).steps == done + 3
 
 
-def test_resume_without_a_checkpoint_begins_anew_and_says_so(folder, tmp_path, invoke, tiny):
+def test_resume_without_a_checkpoint_starts_over_and_says_so(folder, tmp_path, invoke, tiny):
     files, out = (folder / "source.tif", folder / "target.tif"), tmp_path / "m.safetensors"
     result = invoke("train", *files, "-o", out, tiny, "--resume --json")
     assert result.exit_code == 0, result.stderr
     missing = tmp_path / "m.ckpt"
-    assert result.stderr == f"There is no checkpoint at {missing}: the run begins anew.\n"
+    assert result.stderr == f"There is no checkpoint at {missing}: the run starts over.\n"
     again = invoke("train", *files, "-o", out, tiny, "--resume --json")
     assert (again.exit_code, again.stderr) == (0, "")
 

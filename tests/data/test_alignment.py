@@ -6,8 +6,8 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
-from napari_pix2pix.data.alignment import check_alignment, correct_shift
-from napari_pix2pix.data.pair import Pair, open_pair
+from napari_pix2pix.data.alignment import check_alignment
+from napari_pix2pix.data.pair import Pair, correct_shift, open_pair
 from napari_pix2pix.data.split import Area, whole_areas
 
 SIZE = 280

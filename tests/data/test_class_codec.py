@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.class_codec import ClassCodec, leave_out_unknown
+from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 
@@ -138,7 +139,7 @@ def test_labels_have_no_float_form():
 
 def test_a_codec_survives_json():
     codec = ClassCodec("int16", (0, 3), Layout(-3), channels=2)
-    assert ClassCodec.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+    assert codec_from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_a_codec_survives_json():
 )
 def test_damaged_parts_are_refused(damage):
     with pytest.raises(FileError, match="damaged"):
-        ClassCodec.from_dict(ClassCodec("uint8", (0, 1), Layout()).to_dict() | damage)
+        codec_from_dict(ClassCodec("uint8", (0, 1), Layout()).to_dict() | damage)
 
 
 @settings(deadline=None, max_examples=50)
@@ -170,3 +171,22 @@ def test_the_mean_weight_over_pixels_is_one_and_rarer_classes_weigh_more(labels)
     assert weights[np.searchsorted(codec.values, labels)].mean() == pytest.approx(1)
     counts = np.array([(labels == value).sum() for value in codec.values])
     assert (np.diff(weights[np.argsort(-counts, kind="stable")]) >= -1e-12).all()
+
+
+IMAGE = ImageCodec("minmax", "uint8", (0.0,), (9.0,), Layout())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    raw=hnp.arrays(np.uint8, (1, 3, 4), elements=st.integers(0, 3)),
+    valid=st.none() | hnp.arrays(bool, st.sampled_from([(1, 3, 4), (2, 3, 4)])),
+)
+def test_pixels_count_that_counted_and_are_of_a_class(raw, valid):
+    codec = ClassCodec("uint8", (0, 2), Layout())
+    before = np.ones((1, 3, 4), bool) if valid is None else valid
+    left, unknown = leave_out_unknown(raw, codec, valid, "source")
+    after = np.ones((1, 3, 4), bool) if left is None else left
+    np.testing.assert_array_equal(after, before & np.isin(raw, (0, 2)))
+    counted = raw[before.any(axis=0, keepdims=True)]
+    assert unknown == sorted(set(counted.tolist()) - {0, 2})
+    assert leave_out_unknown(raw, IMAGE, valid, "source") == (valid, [])

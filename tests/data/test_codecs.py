@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_pix2pix.data._ranges import METHODS
-from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict, picture
+from napari_pix2pix.data.intensities import METHODS
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import ConfigError, FileError, InputError
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 FLOATS = ["float16", "float32", "float64"]
@@ -122,7 +123,7 @@ def test_stacks_of_frames_decode_at_once():
 
 def test_encode_wants_the_channels_of_the_training():
     codec = ImageCodec("minmax", "uint8", (0.0,) * 3, (9.0,) * 3, Layout(-1, rgb=True))
-    with pytest.raises(InputError, match="has 1 channels, the training images had 3"):
+    with pytest.raises(InputError, match="has 1 channel, the training images had 3"):
         codec.encode(np.zeros((1, 4, 4), np.uint8))
 
 
@@ -143,7 +144,7 @@ def test_a_codec_survives_json_exactly(layout):
         ({"high": "many"}, "damaged"),
         ({"dtype": "uint7"}, "damaged"),
         ({"dtype": "complex64"}, "values make no sense"),
-        ({"method": "magic"}, "values make no sense"),
+        ({"method": "magic"}, "damaged: 'method'"),
         ({"channel_axis": "first"}, "damaged"),
     ],
 )
@@ -154,5 +155,113 @@ def test_damaged_parts_are_refused(change, sentence):
 
 
 def test_missing_parts_are_refused():
-    with pytest.raises(FileError, match="damaged: 'low'"):
+    with pytest.raises(FileError, match="damaged: 'dtype'"):
         codec_from_dict({"kind": "image", "method": "minmax"})
+
+
+def fit_codec(*blocks, valid=None, method="percentile", layout=Layout(-3), **options):  # noqa: B008
+    return ImageCodec.fit(blocks, valid, method=method, layout=layout, **options)
+
+
+def test_percentiles_leave_hot_pixels_out():
+    raw = np.tile(np.arange(1000, dtype=np.uint16), 10).reshape(1, 100, 100)
+    raw[0, 0, :5] = 60000
+    codec = fit_codec(raw)
+    assert codec.low[0] == pytest.approx(1, abs=1)
+    assert codec.high[0] == pytest.approx(999, abs=1)
+
+
+def test_bright_spots_on_a_constant_ground_get_their_minimum_and_maximum():
+    raw = np.full((1, 100, 100), 7, np.uint16)
+    raw[0, 3, 3] = 900
+    assert (fit_codec(raw).low, fit_codec(raw).high) == ((7.0,), (900.0,))
+
+
+def test_minmax_is_measured_over_all_blocks_and_each_channel():
+    blocks = [np.array([[[0, 5]], [[10, 20]]]), np.array([[[9, 3]], [[15, 40]]])]
+    codec = fit_codec(*blocks, method="minmax")
+    assert (codec.low, codec.high) == ((0.0, 10.0), (9.0, 40.0))
+
+
+def test_meanstd_reaches_three_deviations():
+    raw = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
+    codec = fit_codec(raw, method="meanstd")
+    assert codec.low[0] == pytest.approx(85, abs=0.5)
+    assert codec.high[0] == pytest.approx(115, abs=0.5)
+
+
+def test_dtype_is_the_whole_range_of_integers_and_minmax_of_floats():
+    codec = fit_codec(np.array([[[3, 4]]], np.int16), method="dtype")
+    assert (codec.low, codec.high) == ((-32768.0,), (32767.0,))
+    codec = fit_codec(np.array([[[0.25, 4.0]]]), method="dtype")
+    assert (codec.low, codec.high) == ((0.25,), (4.0,))
+
+
+def test_only_what_is_finite_and_valid_counts():
+    raw = np.array([[[1.0, 2.0, np.nan, np.inf, -50.0]]])
+    valid = np.array([[[True, True, True, True, False]]])
+    codec = fit_codec(raw, valid=[valid], method="minmax")
+    assert (codec.low, codec.high) == ((1.0,), (2.0,))
+
+
+def test_validity_may_differ_by_channel():
+    raw = np.array([[[1, 2, 9]], [[1, 2, 9]]])
+    valid = np.array([[[True, True, False]], [[True, True, True]]])
+    assert fit_codec(raw, valid=[valid], method="minmax").high == (2.0, 9.0)
+
+
+def test_blocks_may_differ_in_size_and_byte_order():
+    codec = fit_codec(np.ones((1, 2, 3), ">u2"), np.zeros((1, 4, 1), "<u2"), method="minmax")
+    assert (codec.dtype, codec.high) == ("uint16", (1.0,))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "sentence"),
+    [
+        ([], "no block"),
+        ([np.stack([np.eye(4), np.ones((4, 4))])], "Channel 1 of the image is constant"),
+        ([np.full((1, 4, 4), np.nan)], "no finite pixel"),
+        ([np.eye(4)[None], np.eye(4, dtype=np.uint8)[None]], "float64 here, uint8 there"),
+        ([np.eye(4)[None], np.stack([np.eye(4)] * 2)], "different channel counts"),
+    ],
+)
+def test_ranges_are_refused(blocks, sentence):
+    with pytest.raises(InputError, match=sentence):
+        fit_codec(*blocks)
+
+
+def test_one_constant_image_among_others_is_no_reason():
+    assert fit_codec(np.ones((1, 4, 4)), np.eye(4)[None], method="minmax").low == (0.0,)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ConfigError, match="'zscore' is unknown"):
+        fit_codec(np.eye(4)[None], method="zscore")
+
+
+RAMP = np.linspace(0, 1, 12, dtype=np.float32).reshape(1, 3, 4)
+
+
+def test_one_channel_is_gray_from_black_to_white() -> None:
+    codec = ImageCodec.fit([RAMP], layout=Layout(), method="minmax")
+    shown = picture(codec.encode(RAMP), codec)
+    assert shown.shape == (3, 4, 3)
+    assert shown.dtype == np.uint8
+    assert shown.min() == 0
+    assert shown.max() == 255
+    np.testing.assert_array_equal(shown[..., 0], shown[..., 2])
+
+
+def test_colours_stay_colours() -> None:
+    image = np.concatenate([RAMP, 1 - RAMP, RAMP**2])
+    codec = ImageCodec.fit([image], layout=Layout(channel_axis=-1, rgb=True), method="minmax")
+    shown = picture(codec.encode(image), codec)
+    np.testing.assert_allclose(shown / 255, image.transpose(1, 2, 0), atol=0.01)
+
+
+def test_labels_have_colours_and_background_is_black() -> None:
+    labels = np.array([[[0, 1, 2], [0, 2, 2]]], np.uint8)
+    codec = ClassCodec.fit([labels], layout=Layout())
+    shown = picture(codec.encode(labels), codec)
+    assert not shown[labels[0] == 0].any()
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 3

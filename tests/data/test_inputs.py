@@ -3,56 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pix2pix.data.inputs import check_channels, check_finite, make_pairs, open_source_image
+from napari_pix2pix.data.inputs import check_channels, check_finite, open_source_image
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
 IMAGE = np.arange(64.0).reshape(8, 8)
-
-
-def test_one_image_of_each():
-    (pair,) = make_pairs(IMAGE, IMAGE + 1, condition="GFP", mask=IMAGE > 3, channel_axis=-1)
-    assert pair.source is IMAGE
-    assert (pair.target == IMAGE + 1).all()
-    assert (pair.condition, pair.channel_axis, pair.name) == ("GFP", -1, "")
-    assert pair.mask.sum() == 60
-
-
-def test_lists_are_paired_in_their_order():
-    images = [IMAGE + i for i in range(3)]
-    pairs = make_pairs(images, images[::-1], condition=["a", None, "c"])
-    assert [pair.source[0, 0] for pair in pairs] == [0, 1, 2]
-    assert [pair.target[0, 0] for pair in pairs] == [2, 1, 0]
-    assert [pair.condition for pair in pairs] == ["a", None, "c"]
-    assert [pair.name for pair in pairs] == ["pair 1", "pair 2", "pair 3"]
-    assert [pair.mask for pair in pairs] == [None] * 3
-
-
-def test_mask_and_condition_for_all():
-    pairs = make_pairs([IMAGE] * 2, [IMAGE] * 2, condition=("a", 1), mask=IMAGE > 3)
-    assert {pair.condition for pair in pairs} == {("a", 1)}
-    assert pairs[0].mask is pairs[1].mask
-
-
-def test_tuple_is_one_image():
-    (pair,) = make_pairs((IMAGE, IMAGE), IMAGE)
-    assert isinstance(pair.source, tuple)
-
-
-@pytest.mark.parametrize(
-    ("sources", "targets", "more", "words"),
-    [
-        ([], [], {}, "0 sources and 0 targets"),
-        ([IMAGE], [IMAGE] * 2, {}, "1 sources and 2 targets"),
-        ([IMAGE] * 2, IMAGE, {}, "2 sources and 1 targets"),
-        ([IMAGE] * 2, [IMAGE] * 2, {"condition": ["a"]}, "1 conditions for 2 pairs"),
-        ([IMAGE] * 2, [IMAGE] * 2, {"mask": [IMAGE] * 3}, "3 masks for 2 pairs"),
-    ],
-)
-def test_lists_that_differ_in_length(sources, targets, more, words):
-    with pytest.raises(InputError, match=words):
-        make_pairs(sources, targets, **more)
 
 
 @pytest.mark.parametrize(

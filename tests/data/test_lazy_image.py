@@ -178,7 +178,7 @@ def test_context_below_zero_is_refused():
         (np.zeros((5, 6)), 0, "leave at least Y and X"),
         (np.zeros((5, 6, 7)), 3, "channel_axis=3"),
         (np.ma.masked_less(np.zeros((5, 6)), 1), None, "masked array"),
-        ([np.zeros((5, 6))], None, "is a list"),
+        ([np.zeros((5, 6))], None, "is of type list"),
         ((), None, "empty tuple"),
         ((np.zeros((5, 6)), np.zeros((5, 7))), None, "5 x 6 and 5 x 7"),
         ((np.zeros((2, 5, 6)), np.zeros((3, 5, 6))), None, "2 x 5 x 6 and 3 x 5 x 6"),

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.data.pair import (
+    Pair,
+    correct_shift,
+    make_pairs,
+    open_pair,
+    stop_if_asked,
+    stops_when,
+)
+from napari_pix2pix.errors import InputError, StoppedError
 
 ALL = slice(None)
 
@@ -92,7 +103,7 @@ def test_a_channel_that_a_target_lacks_is_never_valid():
     ("pair", "sentence"),
     [
         (Pair(np.zeros((20, 30)), np.zeros((20, 31))), "20 x 30 pixels, the target 20 x 31"),
-        (Pair(np.zeros((4, 20, 30)), np.zeros((5, 20, 30))), r"frames \(4,\), the target \(5,\)"),
+        (Pair(np.zeros((4, 20, 30)), np.zeros((5, 20, 30))), "4 frames, the target 5"),
         (Pair(np.zeros((4, 20, 30)), np.zeros((20, 30))), "channel_axis where an axis holds"),
         (Pair(np.zeros((13, 20, 30)), np.zeros((21, 30)), channel_axis=0), "channel_axis=0"),
         (Pair(np.zeros((20, 30)), None), "no target"),
@@ -106,7 +117,7 @@ def test_a_channel_that_a_target_lacks_is_never_valid():
         (Pair(np.zeros((4, 4)), np.zeros((4, 4)), mask=np.zeros((4, 4))), "booleans or integers"),
         (
             Pair(np.zeros((2, 4, 4)), np.zeros((2, 4, 4)), mask=np.zeros((3, 4, 4), bool)),
-            "one plane for all",
+            "one frame for all",
         ),
     ],
 )
@@ -135,3 +146,118 @@ def test_without_a_source_the_target_is_read_alone(axis, channels, frames):
     assert source.shape == (0, 5, 10)
     assert read.shape == (channels, 5, 10)
     assert valid is None
+
+
+IMAGE = np.random.default_rng(0).integers(0, 5000, (280, 280)).astype(np.uint16)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    dy=st.integers(-6, 6), dx=st.integers(-6, 6), layout=st.sampled_from(["plain", "rgb", "axis"])
+)
+def test_correcting_takes_the_shift_out(dy, dx, layout):
+    field = np.random.default_rng(1).random((2, 3, 40, 36)).astype(np.float32)
+    axis = {"plain": 0, "rgb": -1, "axis": 1}[layout]
+    field = np.moveaxis(field, 1, axis)
+    spatial = [i for i in range(4) if i != axis % 4][-2:]
+
+    def part(top, left):
+        index = [slice(None)] * 4
+        index[spatial[0]], index[spatial[1]] = slice(top, top + 28), slice(left, left + 24)
+        return field[tuple(index)]
+
+    pair = Pair(part(6, 6), part(6 - dy, 6 - dx), channel_axis=axis, condition="a", name="n")
+    mask = Pair(
+        pair.source, pair.target, channel_axis=axis, mask=np.arange(28 * 24).reshape(28, 24)
+    )
+    corrected = correct_shift(mask, (dy + 0.3, dx - 0.3))
+    opened = open_pair(corrected)
+    size = (28 - abs(dy), 24 - abs(dx))
+    assert (opened.height, opened.width, opened.frames) == (*size, 2)
+    assert opened.source.channels == 3
+    assert sorted(opened.source.shape) == sorted((2, 3, *size))
+    source, target, valid = opened.read(1, slice(2, 20), slice(None))
+    np.testing.assert_array_equal(source, target)
+    top, left = max(dy, 0), max(dx, 0)
+    wanted = mask.mask[top:, left:][2 : min(20, size[0]), : size[1]] != 0
+    np.testing.assert_array_equal(valid[0], wanted)
+    kept = correct_shift(pair, (0, 0))
+    assert (kept.condition, kept.name) == ("a", "n")
+
+
+def test_a_corrected_pair_is_read_lazily_and_twice_corrected():
+    lazy = da.from_array(IMAGE, chunks=40)
+    stored = zarr.array(IMAGE, chunks=(40, 40))
+    corrected = correct_shift(correct_shift(Pair(stored, lazy), (3, 2)), (-3, -2))
+    opened = open_pair(corrected, z_context=0)
+    source, target, _ = opened.read(0, slice(None), slice(None))
+    np.testing.assert_array_equal(source, target)
+    np.testing.assert_array_equal(source[0], IMAGE[3:-3, 2:-2][: opened.height, : opened.width])
+
+
+@pytest.mark.parametrize("offset", [(280, 0), (0, -300), (np.nan, 0)])
+def test_impossible_corrections_are_refused(offset):
+    with pytest.raises(InputError, match=r"leaves nothing of the pair|can't be corrected"):
+        correct_shift(Pair(IMAGE, IMAGE), offset)
+
+
+def test_reading_ends_when_it_is_asked_to_and_only_within() -> None:
+    pair = open_pair(Pair(np.zeros((8, 9)), np.ones((8, 9))))
+    window = 0, slice(0, 4), slice(0, 4)
+    asked: list[bool] = []
+    with stops_when(lambda: bool(asked)):
+        assert pair.read(*window)[0].shape == (1, 4, 4)
+        asked.append(True)
+        with pytest.raises(StoppedError, match="no model yet"):
+            pair.read(*window)
+        with pytest.raises(StoppedError):
+            stop_if_asked()
+    stop_if_asked()
+    assert pair.read(*window)[1].max() == 1
+
+
+SMALL = np.arange(64.0).reshape(8, 8)
+
+
+def test_one_image_of_each():
+    (pair,) = make_pairs(SMALL, SMALL + 1, condition="GFP", mask=SMALL > 3, channel_axis=-1)
+    assert pair.source is SMALL
+    assert (pair.target == SMALL + 1).all()
+    assert (pair.condition, pair.channel_axis, pair.name) == ("GFP", -1, "")
+    assert pair.mask.sum() == 60
+
+
+def test_lists_are_paired_in_their_order():
+    images = [SMALL + i for i in range(3)]
+    pairs = make_pairs(images, images[::-1], condition=["a", None, "c"])
+    assert [pair.source[0, 0] for pair in pairs] == [0, 1, 2]
+    assert [pair.target[0, 0] for pair in pairs] == [2, 1, 0]
+    assert [pair.condition for pair in pairs] == ["a", None, "c"]
+    assert [pair.name for pair in pairs] == ["pair 1", "pair 2", "pair 3"]
+    assert [pair.mask for pair in pairs] == [None] * 3
+
+
+def test_mask_and_condition_for_all():
+    pairs = make_pairs([SMALL] * 2, [SMALL] * 2, condition=("a", 1), mask=SMALL > 3)
+    assert {pair.condition for pair in pairs} == {("a", 1)}
+    assert pairs[0].mask is pairs[1].mask
+
+
+def test_tuple_is_one_image():
+    (pair,) = make_pairs((SMALL, SMALL), SMALL)
+    assert isinstance(pair.source, tuple)
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "more", "words"),
+    [
+        ([], [], {}, "0 sources and 0 targets"),
+        ([SMALL], [SMALL] * 2, {}, "1 source and 2 targets"),
+        ([SMALL] * 2, SMALL, {}, "2 sources and 1 target"),
+        ([SMALL] * 2, [SMALL] * 2, {"condition": ["a"]}, "1 condition for 2 pairs"),
+        ([SMALL] * 2, [SMALL] * 2, {"mask": [SMALL] * 3}, "3 masks for 2 pairs"),
+    ],
+)
+def test_lists_that_differ_in_length(sources, targets, more, words):
+    with pytest.raises(InputError, match=words):
+        make_pairs(sources, targets, **more)

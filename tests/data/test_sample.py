@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix.data import sample
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.data.sample import sample_blocks
+from napari_pix2pix.data.sample import SampleBlock, leave_out_of_blocks, sample_blocks
 from napari_pix2pix.data.split import Area, whole_areas
 from napari_pix2pix.errors import InputError
 
@@ -121,3 +124,18 @@ def test_as_many_blocks_as_before_are_the_same_blocks(monkeypatch):
     places = [[(b.pair, b.rows, b.columns) for b in blocks] for blocks in (first, again)]
     assert places[0] == places[1]
     assert len(first) == 17
+
+
+IMAGE = ImageCodec("minmax", "uint8", (0.0,), (9.0,), Layout())
+
+
+def test_blocks_lose_unknown_pixels_and_it_is_said_once_a_side():
+    labels = np.array([[[0, 1, 7, 9]]], np.uint8)
+    codec = ClassCodec("uint8", (0, 1, 9), Layout())
+    whole = slice(0, 1), slice(0, 4)
+    block = SampleBlock(0, 0, *whole, labels, labels, np.ones((1, 1, 4), bool))
+    blocks, said = leave_out_of_blocks([block, block], IMAGE, codec)
+    assert all(one.valid.tolist() == [[[True, True, False, True]]] for one in blocks)
+    assert len(said) == 1
+    assert said[0].startswith("The held-out part of the target holds label 7")
+    assert leave_out_of_blocks([block], IMAGE, IMAGE)[1] == []

@@ -106,7 +106,7 @@ def test_images_that_do_not_fit(translator, source, target, axis, words):
 
 
 def test_as_many_targets_as_sources(translator):
-    with pytest.raises(InputError, match="2 sources and 1 targets"):
+    with pytest.raises(InputError, match="2 sources and 1 target"):
         evaluate(translator, [noise(8, 8)] * 2, noise(8, 8))
 
 

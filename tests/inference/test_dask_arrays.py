@@ -16,7 +16,8 @@ from napari_pix2pix import train
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference import norm_statistics
-from napari_pix2pix.inference.frames import FrameTranslator
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.translator import Translator
 
@@ -138,16 +139,16 @@ def test_networks_that_measure_the_image_are_given_the_whole():
     assert apart(model, lazy, model(image, output="float")) < 1e-5
 
 
-@pytest.mark.parametrize("statistics", ["stored", "image"])
+@pytest.mark.parametrize("statistics", ["running", "per-image"])
 def test_chunks_share_what_is_measured_of_a_frame(statistics):
-    norm = "batch" if statistics == "image" else "instance"
+    norm = "batch" if statistics == "per-image" else "instance"
     model = learn(noise(64, 64), 1 - noise(64, 64), norm=norm)
     stack = noise(2, 150, 130, seed=1) * np.linspace(0, 1, 130, dtype=np.float32)
     lazy = model(da.from_array(stack, chunks=(1, 32, 32)), output="float", tile=32,
-                 statistics=statistics)  # fmt: skip
+                 norm_statistics=statistics)  # fmt: skip
     assert len(lazy.chunks[1]) > 1
     assert len(lazy.chunks[2]) > 1
-    whole = model(stack, output="float", tile=0, statistics=statistics)
+    whole = model(stack, output="float", tile=0, norm_statistics=statistics)
     assert apart(model, lazy, whole) < 0.02
     one = lazy[1, 100:120, 40:60].compute()  # measured anew, and the same
     np.testing.assert_allclose(one, lazy.compute()[1, 100:120, 40:60], atol=1e-6)
@@ -200,7 +201,7 @@ def test_the_weights_that_are_applied_go_alone_to_other_processes():
 
 def test_one_chunk_at_a_time_is_in_the_network(gray, monkeypatch):
     busy, most = threading.Semaphore(), []
-    translate = FrameTranslator.translate_region
+    translate = Predictor.predict_region
 
     def watched(*args, **kwargs):
         most.append(busy.acquire(blocking=False))
@@ -209,7 +210,7 @@ def test_one_chunk_at_a_time_is_in_the_network(gray, monkeypatch):
         finally:
             busy.release()
 
-    monkeypatch.setattr(FrameTranslator, "translate_region", watched)
+    monkeypatch.setattr(Predictor, "predict_region", watched)
     with ThreadPoolExecutor(4) as pool:
         gray(da.from_array(noise(64, 64), chunks=16)).compute(pool=pool)
     assert len(most) > 1
@@ -249,6 +250,6 @@ def test_any_region_is_that_of_the_whole(gray, data):
     region = Box(top, data.draw(st.integers(top + 1, height)),
                  left, data.draw(st.integers(left + 1, width)))  # fmt: skip
     image = noise(height, width, seed=width)
-    part = gray.translate_region(LazyImage(image), 0, region, output="float")
+    part = gray.predict_region(LazyImage(image), 0, region, PredictOptions(output="float"))
     whole = gray(image, tile=0, output="float")
     assert apart(gray, part[0], whole[region.rows, region.columns]) < 1e-5

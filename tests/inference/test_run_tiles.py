@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,8 +14,15 @@ from stand_ins import as_if_trained
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.partial_forward import run_part
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
-from napari_pix2pix.inference import _run_tiles as module
-from napari_pix2pix.inference._run_tiles import Network, iter_tiles, put_together
+from napari_pix2pix.inference import tiling as module
+from napari_pix2pix.inference._run_tiles import (
+    FloatPlanes,
+    TileNetwork,
+    iter_tiles,
+    kept_parts,
+    to_device,
+)
+from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
 
 GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
     "unet": lambda: UNet(2, 3, depth=3, width=4),
@@ -51,15 +58,38 @@ class Reader:
         return self.image[:, rows, columns]
 
 
-def cropped(network: Callable[[torch.Tensor], torch.Tensor]) -> Network:
-    """Make a network that gives the wanted part of all that another one gives."""
-    return lambda x, rows, columns: network(x)[..., rows, columns]
+class OnTiles:
+    """Runs a network, or a part of a generator, on tiles."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._network = network
+
+    def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
+        wanted, network = Box.around(tile.crop for tile in tiles), self._network
+        with torch.inference_mode():
+            x = to_device(windows, self.device)
+            if isinstance(network, UNet | ResNet):
+                y = run_part(network, x, wanted.rows, wanted.columns)
+            else:
+                y = network(x)[..., wanted.rows, wanted.columns]
+        return kept_parts(y, tiles, wanted)
 
 
-def translate(network, read, *, height: int, width: int, on_tile=None, **how) -> np.ndarray:
-    part = partial(run_part, network) if isinstance(network, UNet | ResNet) else cropped(network)
-    pieces = iter_tiles(part, read, height=height, width=width, **how)
-    return put_together(pieces, height, width, on_tile=on_tile)
+GRID = {"height", "width", "stride", "halo", "tile", "least"}
+
+
+def tiles_of(network, read, **how):
+    grid = TileGrid(**{name: value for name, value in how.items() if name in GRID})
+    others = {name: value for name, value in how.items() if name not in GRID}
+    runs: TileNetwork = OnTiles(network)
+    return iter_tiles(runs, read, grid, **others)
+
+
+def translate(network, read, *, height: int, width: int, **how) -> np.ndarray:
+    pieces = tiles_of(network, read, height=height, width=width, **how)
+    return put_together(pieces, Box.of_size(height, width))
 
 
 def run(network: UNet | ResNet, image: np.ndarray, **options: object) -> np.ndarray:
@@ -127,14 +157,17 @@ def test_parts_arrive_one_by_one_and_progress_counts_pixels() -> None:
         reads += 1
         return image[:, rows, columns]
 
-    parts = iter_tiles(cropped(lambda x: x), read, **options)
-    rows, columns, planes = next(parts)
-    np.testing.assert_array_equal(planes, image[:, rows, columns])
+    parts = tiles_of(lambda x: x, read, **options)
+    box, planes = next(parts)
+    np.testing.assert_array_equal(planes, image[:, box.rows, box.columns])
     parts.close()
     assert reads <= 2  # the next one was read meanwhile
 
     progress: list[tuple[int, int]] = []
-    translate(lambda x: x, read, **options, on_tile=lambda *done: progress.append(done))
+    done = 0
+    for box, _ in tiles_of(lambda x: x, read, **options):
+        done += box.pixels
+        progress.append((done, 1500))
     assert len(progress) == 6
     assert progress == sorted(progress)
     assert progress[-1] == (1500, 1500)
@@ -166,7 +199,7 @@ def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
         return np.zeros((1, rows.stop - rows.start, columns.stop - columns.start))
 
     options = {"height": 60, "width": 20, "stride": 2, "halo": 0, "tile": 20}
-    parts = iter_tiles(cropped(lambda x: x), read, **options)
+    parts = tiles_of(lambda x: x, read, **options)
     next(parts)
     with pytest.raises(OSError, match="disk is gone"):
         next(parts)
@@ -174,10 +207,8 @@ def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
 
 def test_a_part_does_not_hold_its_window_in_memory() -> None:
     image = image_of(64, 64)
-    parts = iter_tiles(
-        cropped(lambda x: x), Reader(image), height=64, width=64, stride=2, halo=8, tile=16
-    )
-    for _, _, planes in parts:
+    parts = tiles_of(lambda x: x, Reader(image), height=64, width=64, stride=2, halo=8, tile=16)
+    for _, planes in parts:
         assert planes.base is None
         assert planes.flags.c_contiguous
 
@@ -227,15 +258,13 @@ def test_out_of_memory_in_the_middle_does_nothing_twice() -> None:
             raise MemoryError
         return x
 
-    pieces = iter_tiles(
-        cropped(network), Reader(image), height=64, width=64, stride=8, halo=0, tile=32
-    )
+    pieces = tiles_of(network, Reader(image), height=64, width=64, stride=8, halo=0, tile=32)
     with pytest.warns(UserWarning, match="32 x 32 pixels"):
         parts = list(pieces)
     covered = np.zeros((64, 64), int)
-    for rows, columns, planes in parts:
-        np.testing.assert_array_equal(planes, image[:, rows, columns])
-        covered[rows, columns] += 1
+    for box, planes in parts:
+        np.testing.assert_array_equal(planes, image[:, box.rows, box.columns])
+        covered[box.rows, box.columns] += 1
     assert (covered == 1).all()
     assert len(parts) == 2 + 2 * 4
 
@@ -264,7 +293,7 @@ def test_the_smallest_tile_too_large_is_said_in_words() -> None:
 
 def test_what_may_not_be_cut_is_run_whole_or_refused() -> None:
     image = image_of(40, 40)
-    options = {"height": 40, "width": 40, "stride": 8, "halo": 8, "may_cut": False}
+    options = {"height": 40, "width": 40, "stride": 8, "halo": 8, "whole": True}
     measured = translate(lambda x: x - x.mean(), Reader(image), **options)
     np.testing.assert_allclose(measured, image - image.mean(), atol=1e-6)
     with pytest.raises(DeviceError, match="window of 40 x 40 pixels"):

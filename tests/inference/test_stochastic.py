@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from napari_pix2pix.inference.stochastic import (
+from napari_pix2pix.inference._stochastic import (
     NoiseKind,
     PlacedDropout,
     dropping,
     noise_reader,
-    sample_seed,
 )
+from napari_pix2pix.inference.options import sample_seed
 from napari_pix2pix.inference.tiling import Box, Tile
 
 KINDS: list[NoiseKind] = ["image", "pixel"]

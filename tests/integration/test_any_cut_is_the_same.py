@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.data.inputs import open_source_image
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.training.config import Preset
 
@@ -41,7 +42,7 @@ def model(request: pytest.FixtureRequest) -> Translator:
 def cut(model: Translator, stack: np.ndarray, box: Box, frame: int) -> np.ndarray:
     codec = model.source_codec
     planes = open_source_image(stack, codec.layout, codec.channels, model.config.z_context)
-    return model.translate_region(planes, frame, box, output="float")[0]
+    return model.predict_region(planes, frame, box, PredictOptions(output="float"))[0]
 
 
 @settings(deadline=None, max_examples=3)

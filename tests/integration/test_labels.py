@@ -110,7 +110,7 @@ def test_a_class_that_is_met_in_training_counts_as_unlabelled(monkeypatch):
     monkeypatch.setattr(
         patches.PatchSampler, "_place", lambda self, rng, side: (self._areas[0], 0, 0, 0)
     )
-    with pytest.warns(UserWarning, match="holds label 7, which nothing that was read .* state cla"):
+    with pytest.warns(UserWarning, match="holds label 7, which no block held .* state cla"):
         translator = train(image, labels, target_kind="classes", **TINY | {"validation": 0.1})
     assert translator.target_codec.values == (0, 1, 2)
 

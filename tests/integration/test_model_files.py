@@ -78,7 +78,7 @@ def test_kept_weights_are_applied(translator, keep, tmp_path):
         for name, tensor in tensors.items()
     }
     config = {**header["config"], "keep": keep}
-    model = Translator(marked, ModelInfo.from_header({**header, "config": config}))
+    model = Translator(marked, ModelInfo.from_header({**header, "config": config}, tmp_path))
     weights = torch.cat([value.flatten() for value in model.generator.parameters()])
     assert bool((weights == 0).all()) == (keep == "best")
     image = noise(8, 8)

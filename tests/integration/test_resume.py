@@ -45,14 +45,14 @@ KILLED = """
 import os, signal, sys, types
 import numpy as np
 import napari_pix2pix.data.patches as patches
-import napari_pix2pix.training.loop as loop
+import napari_pix2pix.training._schedule as schedule
 from napari_pix2pix._train import train
 from napari_pix2pix.training.events import Checkpoint, Step
 
 patches._FEWEST_STEPS = 3
 images, at = np.load(sys.argv[1]), int(sys.argv[3])
 now = 0.0
-loop.time = types.SimpleNamespace(perf_counter=lambda: now)  # nothing takes time by this clock
+schedule.time = types.SimpleNamespace(perf_counter=lambda: now)  # nothing takes time by this clock
 
 def callback(event):
     global now
@@ -300,8 +300,8 @@ def test_what_was_read_in_time_is_read_again(
     fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
     path = tmp_path / "run.ckpt"
     with monkeypatch.context() as slow:
-        slow.setattr(dataset, "_STATISTICS", 0.0)
-        slow.setattr(dataset, "_VALIDATION", 0.0)
+        slow.setattr(dataset, "_STATISTICS_SHARE", 0.0)
+        slow.setattr(dataset, "_VALIDATION_SHARE", 0.0)
         first = train(image, 1 - image, steps=2, checkpoint=path, **fields)
     assert read_container(path)[1]["sampled_blocks"] == [8, 1]
     again = train(image, 1 - image, steps=4, checkpoint=path, resume=True, **fields)

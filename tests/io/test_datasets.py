@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pix2pix.data.lazy_image import Layout
+from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.datasets import image_planes, read_pairs, write_translated
+from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.reading import image_planes, read_image
+from napari_pix2pix.io.writing import write_translated
 
 
 def ramp(*shape: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io import _tiff, reading
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
@@ -30,8 +30,9 @@ def test_png_through_plugins_and_guessed_axes(tmp_path):
 
 def test_npy_of_three_axes_needs_axes(tmp_path):
     np.save(tmp_path / "stack.npy", gray(5, 9, 12))
-    with pytest.raises(InputError, match="--axes"):
+    with pytest.raises(InputError, match=r"does not say what its axes.*name them") as caught:
         read_image(tmp_path / "stack.npy")
+    assert caught.value.remedies == (Remedy.AXES,)
     image = read_image(tmp_path / "stack.npy", axes="cyx")
     assert (image.axes, image.channel_axis, image.shape) == ("CYX", 0, (5, 9, 12))
 
@@ -39,7 +40,7 @@ def test_npy_of_three_axes_needs_axes(tmp_path):
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
-        ("YX", "one letter an axis"),
+        ("YX", "one letter per axis"),
         ("KYX", "own letter"),
         ("YYX", "own letter"),
         ("YXZ", "must be the last"),
@@ -140,7 +141,7 @@ def test_layers_of_reader_plugins(tmp_path, monkeypatch, layer, axes, scale, uni
     monkeypatch.setattr(io_utils, "read", lambda paths, stack: [(gray(3, 2), {}, "points"), layer])
     (tmp_path / "a.czi").touch()
     if axes is None:
-        with pytest.raises(InputError, match="--axes"):
+        with pytest.raises(InputError, match=r"does not say what its axes.*name them"):
             read_image(tmp_path / "a.czi")
         return
     image = read_image(tmp_path / "a.czi")
@@ -184,9 +185,9 @@ def test_plain_zarr_array_and_group(tmp_path):
 def test_reading_needs_neither_napari_viewer_nor_qt(tmp_path):
     path = write_image(tmp_path / "a.png", gray(9, 12))
     code = (
-        "import sys; from napari_pix2pix.io import images; heavy = {'napari','npe2','torch'};"
+        "import sys; from napari_pix2pix.io import reading; heavy = {'napari','npe2','torch'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
-        f"images.read_image({str(path)!r});"
+        f"reading.read_image({str(path)!r});"
         "assert not {'qtpy', 'PyQt6', 'PySide6', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -201,4 +202,4 @@ def test_script_is_refused_and_not_run(tmp_path):
 
 
 def test_public_names():
-    assert reading.__all__ == ["ImageFile", "read_image"]
+    assert reading.__all__ == ["ImageFile", "image_planes", "read_image", "read_record"]

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io import writing
+from napari_pix2pix.io import _tiff
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 
@@ -108,7 +108,7 @@ def test_channel_names(tmp_path, name):
 
 
 def test_bigtiff_above_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_CLASSIC_TIFF_BYTES", 100)
+    monkeypatch.setattr(_tiff, "_CLASSIC_TIFF_BYTES", 100)
     path = write_image(tmp_path / "a.tif", make("YX", "uint16"), "YX", SCALE, UNITS)
     with tifffile.TiffFile(path) as opened:
         assert opened.is_bigtiff
@@ -134,11 +134,11 @@ def test_png_and_npy(tmp_path, dtype):
         ("a.tif", None, "uint8", "give axes"),
         ("a.tif", "ZYX", "complex64", "is no image"),
         ("a.tif", "ZYX", "O", "is no image"),
-        ("a.tif", "YX", "uint8", "one letter an axis"),
+        ("a.tif", "YX", "uint8", "one letter per axis"),
     ],
 )
 def test_what_formats_can_not_hold(tmp_path, name, axes, dtype, words):
-    shape = (3,) * len(axes or "TZYX") if words != "one letter an axis" else (3, 3, 3)
+    shape = (3,) * len(axes or "TZYX") if words != "one letter per axis" else (3, 3, 3)
     with pytest.raises(InputError, match=words):
         write_image(tmp_path / name, np.ones(shape).astype(dtype), axes)
     assert list(tmp_path.iterdir()) == []

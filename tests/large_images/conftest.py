@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.large_images import _translate_file
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and chunks of 32 pixels, as if memory were short."""
-    monkeypatch.setattr(translate_file, "CHUNK", 32)
+    monkeypatch.setattr(_translate_file, "CHUNK", 32)
     monkeypatch.setattr("napari_pix2pix.io.zarr_file.CHUNK", 32)
-    monkeypatch.setattr(translate_file, "_LARGEST", 32)
+    monkeypatch.setattr(_translate_file, "_LARGEST", 32)

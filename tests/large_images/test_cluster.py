@@ -19,8 +19,8 @@ from napari_pix2pix.cli import main
 from napari_pix2pix.errors import DeviceError, FileError
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
+from napari_pix2pix.large_images import _translate_file, connect, translate_file
 from napari_pix2pix.large_images import cluster as module
-from napari_pix2pix.large_images import connect, translate_file
 from napari_pix2pix.translator import Translator
 
 TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
@@ -140,7 +140,7 @@ def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, 
     model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
     source = tmp_path / "in.zarr"
     write_image(source, noise(2, 96, 96), "ZYX", {}, {})
-    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     with connect(scheduler.scheduler_address, model) as cluster:
         there = translate_file(
             model, source, read_image(source), tmp_path / "there.zarr", cluster=cluster
@@ -187,9 +187,7 @@ def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, t
             passing.close()
 
     with (
-        pytest.raises(
-            DeviceError, match=r"has gone; what is finished is kept: go on with --resume"
-        ),
+        pytest.raises(DeviceError, match=r"has gone; what is finished is kept: resume the run"),
         connect(passing.scheduler_address, gray) as cluster,
     ):
         translate_file(gray, source, read_image(source), tmp_path / "out.zarr",
@@ -200,7 +198,7 @@ def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, t
 def test_blocks_that_workers_die_of_are_told():
     from distributed.scheduler import KilledWorker
 
-    words = r"4 workers died one after another at the same block.*smaller --tile"
+    words = r"4 workers died one after another at the same block.*smaller tile"
     with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
         raise KilledWorker("block", None, 3)
 

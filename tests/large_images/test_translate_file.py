@@ -14,14 +14,15 @@ import tiny
 import zarr
 
 from napari_pix2pix import train
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference import memory
-from napari_pix2pix.io import resumable, writing
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.io import _tiff, resumable
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.io.zarr_file import create_zarr
-from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.large_images._job import Work
 from napari_pix2pix.translator import Translator
 
@@ -47,7 +48,9 @@ def source(tmp_path: Path) -> Path:
 
 
 def apply(translator: Translator, source: Path, out: Path, **how: Any) -> Path:
-    return translate_file(translator, source, read_image(source), out, **how)
+    fields = {name: how.pop(name) for name in PredictOptions.model_fields if name in how}
+    options = PredictOptions(**fields)
+    return translate_file(translator, source, read_image(source), out, options, **how)
 
 
 def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -108,8 +111,8 @@ def test_pyramid_halves_until_it_is_small(gray, tmp_path):
 @pytest.mark.parametrize("tiled", [False, True])
 def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
     if tiled:
-        monkeypatch.setattr(writing, "_WHOLE_BYTES", 0)
-        monkeypatch.setattr(writing, "_TILE", 32)
+        monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(_tiff, "_TILE", 32)
     out = apply(gray, source, tmp_path / name)
     whole = gray(noise(2, 70, 90), tile=0)
     if name.endswith(".npy"):
@@ -124,8 +127,8 @@ def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_colours_and_channels(tmp_path, monkeypatch, tiled):
-    monkeypatch.setattr(writing, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
-    monkeypatch.setattr(writing, "_TILE", 48)
+    monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
+    monkeypatch.setattr(_tiff, "_TILE", 48)
     two, colours = noise(2, 70, 40), noise(70, 40, 3)
     paint = train(two[:, :40], colours[:40], channel_axis=(0, None), **TINY)
     image = ImageFile(data=two, axes="CYX", channel_names=("a", "b"))
@@ -202,13 +205,13 @@ def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
     from napari_pix2pix.data.lazy_image import LazyImage
     from napari_pix2pix.inference.tiling import Box
 
-    monkeypatch.setattr(translate_file, "_LARGEST", 4096)
+    monkeypatch.setattr(_translate_file, "_LARGEST", 4096)
     planes = LazyImage(np.broadcast_to(np.uint8(0), (32768, 32768)))
-    how = {"dropout": False, "statistics": "stored", "device": "cpu"}
+    options = PredictOptions(device="cpu")
     sides = []
     for free in (1 << 22, 1 << 24, 1 << 40):
         monkeypatch.setattr(memory, "free_memory", lambda _, free=free: free)
-        sides.append(translate_file._side(gray, planes, Box(0, 32768, 0, 32768), how))
+        sides.append(_translate_file._side(gray, planes, Box(0, 32768, 0, 32768), options, "cpu"))
     assert sides == sorted(sides)
     assert sides[0] < sides[-1] <= 4096
     assert all(side % 32 == 0 for side in sides)
@@ -248,8 +251,10 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
         stop_after(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             apply(gray, source, out)
-    with pytest.raises(FileError, match=r"out\.zarr\.part holds what an earlier run.*--resume"):
+    words = r"out\.zarr\.part holds what an earlier run has finished: resume that run"
+    with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
+    assert caught.value.remedies == (Remedy.RESUME, Remedy.OVERWRITE)
     with pytest.raises(FileError, match="begun with another region or frames"):
         apply(gray, source, out, resume=True, region="0:10,0:10")
     with pytest.raises(FileError, match="begun with another options"):
@@ -306,7 +311,7 @@ def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
     measuring, source, tmp_path, monkeypatch
 ):
     whole = apply(measuring, source, tmp_path / "whole.zarr")  # it fits: one block a frame
-    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     blocks = count_blocks(monkeypatch)
     out = apply(measuring, source, tmp_path / "out.zarr", output="float")
     assert len(blocks) == 18
@@ -316,7 +321,7 @@ def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
 
 
 def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     whole = apply(measuring, source, tmp_path / "whole.zarr")
     out = tmp_path / "out.zarr"
     with monkeypatch.context() as patch:
@@ -333,7 +338,7 @@ def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, mo
     fields = {"norm": "instance", "noise_channels": 4, "noise": "pixel"}
     model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, **fields})
     whole = getattr(model.spread(noise(2, 70, 90), 3, seed=1, tile=0), name)
-    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     blocks = count_blocks(monkeypatch)
     out = apply(model, source, tmp_path / "out.zarr", summary=name, samples=3, seed=1)
     assert len(blocks) == 18
@@ -341,7 +346,7 @@ def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, mo
 
 
 def test_a_frame_that_can_not_be_measured_is_named(measuring, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(translate_file, "block_side", lambda *_, **__: 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     (source / "0" / "c" / "1" / "2" / "0").write_bytes(b"no chunk")
     with pytest.raises(FileError, match=r"Frame 1 of .*in\.zarr can't be measured, since a part"):
         apply(measuring, source, tmp_path / "out.zarr")
@@ -359,7 +364,7 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
     words = r"can't be read at rows 32 to 64, columns 0 to 32 of frame 1 and \d other blocks"
     with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
-    assert "--resume" in str(caught.value)
+    assert str(caught.value).endswith("repair the source and resume the run.")
     chunk.write_bytes(good)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)

@@ -180,7 +180,7 @@ def test_second_interrupt_leaves_work_that_does_not_stop(viewer):
     asked, end = threading.Event(), threading.Event()
     after(80, interrupt)
     after(160, interrupt)
-    with pytest.raises(KeyboardInterrupt, match="Work was broken off"):
+    with pytest.raises(KeyboardInterrupt, match="Work was aborted"):
         run_responsive(lambda desk: until(end, desk), title="Work", stop=asked.set)
     assert asked.is_set()
     end.set()
@@ -215,7 +215,7 @@ def test_second_work_is_refused_in_words_and_the_first_goes_on(viewer):
     refused = threading.Event()
 
     def second():
-        with pytest.raises(InputError, match="Work is still going on"):
+        with pytest.raises(InputError, match="Work is still running"):
             run_responsive(lambda _: None, title="More")
         refused.set()
 

@@ -196,7 +196,7 @@ def test_masks_that_do_not_fit_are_refused_in_words():
         mask_of(Shapes(rectangle(100, 100, 120, 120), name="mask"), like)
     with pytest.raises(InputError, match="'mask' covers no pixel"):
         mask_of(Shapes(ndim=2, name="mask"), like)
-    with pytest.raises(InputError, match="'image' is a Image layer; a mask is a Labels or a"):
+    with pytest.raises(InputError, match="'image' is an Image layer; a mask is a Labels or a"):
         mask_of(image(), like)
     with pytest.raises(InputError, match="give both as layers or both as arrays"):
         read_pair(Pair(np.ones((4, 4)), np.ones((4, 4)), mask=Labels(np.ones((4, 4), int))))

@@ -127,7 +127,7 @@ def test_layers(sample: Callable[[], list], kinds: list[str]):
 
 def test_samples_do_not_import_napari():
     code = (
-        "import sys; from napari_pix2pix import samples; samples.stain_nuclei();"
+        "import sys; from napari_pix2pix.napari_layers import samples; samples.stain_nuclei();"
         "assert not {'napari', 'torch', 'qtpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,7 +54,7 @@ def test_snapshot_says_what_the_layer_says(layer):
     taken = snapshot(layer)
     data = layer.data[0] if layer.multiscale else layer.data
     assert taken.name == "source"
-    assert taken.place == transform_of(layer)
+    assert taken.transform == transform_of(layer)
     assert taken.rgb == getattr(layer, "rgb", False)
     assert taken.labels == isinstance(layer, Labels)
     assert taken.field_shape == tuple(data.shape[: layer.ndim])
@@ -119,7 +119,7 @@ def test_channels_are_known_by_their_label(label):
     taken = snapshot(image(2, 5, 6, 7, axis_labels=("t", label, "y", "x")))
     planes = planes_of([taken])
     assert (planes.frames, planes.channels, planes.layout) == (2, 5, Layout(channel_axis=-3))
-    assert taken.field_place.axis_labels == ("t", "y", "x")
+    assert taken.field_transform.axis_labels == ("t", "y", "x")
     assert taken.field_shape == (2, 6, 7)
 
 
@@ -210,3 +210,41 @@ def test_a_pair_is_copied_with_its_mask():
         assert after.layout == before.layout
         np.testing.assert_array_equal(after.read(0, ALL, ALL), values)
     assert own.mask.all()
+
+
+def test_matrix_is_the_layers(layer):
+    place = transform_of(layer)
+    assert place.ndim == layer.ndim
+    for point in np.vstack([np.zeros(layer.ndim), np.eye(layer.ndim), np.full(layer.ndim, 3.5)]):
+        world = place.matrix @ [*point, 1]
+        np.testing.assert_allclose(world[:-1], layer.data_to_world(point), atol=1e-9)
+
+
+def test_a_layer_given_the_keywords_lies_there(layer):
+    place = transform_of(layer)
+    other = Image(np.zeros((4,) * place.ndim), rgb=False, **place.keywords())
+    assert transform_of(other).units == place.units
+    np.testing.assert_allclose(transform_of(other).matrix, place.matrix, atol=1e-12)
+
+
+def test_an_axis_left_out_and_one_added_leave_the_others(layer):
+    place = transform_of(layer)
+    grown = place.with_axis_in_front("channel")
+    assert grown.axis_labels == ("channel", *place.axis_labels)
+    assert grown.without(0) == place
+    assert grown.without(-grown.ndim) == place == grown.last(place.ndim)
+
+
+def test_an_axis_in_the_middle_is_left_out():
+    layer = Image(
+        np.zeros((2, 3, 4, 5)),
+        scale=(2, 3, 4, 5),
+        translate=(6, 7, 8, 9),
+        units=("s", "pixel", "um", "um"),
+        axis_labels=("t", "c", "y", "x"),
+    )
+    place = transform_of(layer).without(-3)
+    assert (place.scale, place.translate) == ((2, 4, 5), (6, 8, 9))
+    assert place.axis_labels == ("t", "y", "x")
+    assert place.units == ("second", "micrometer", "micrometer")
+    np.testing.assert_array_equal(place.matrix @ [1, 1, 1, 1], [8, 12, 14, 1])

@@ -17,8 +17,7 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.loop import TrainingLoop, build_state
-from napari_pix2pix.training.networks import build_discriminator, build_generator
-from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
 
 # Nothing random but what a test asks for, and nothing that follows the defaults of ``light``.
 PLAIN: dict[str, Any] = TINY | {

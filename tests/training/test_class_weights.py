@@ -20,8 +20,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
-from napari_pix2pix.training.networks import build_generator
-from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.state import TrainingState, build_generator
 
 Tiny = Callable[..., TrainConfig]
 OBJECTIVE = {"adversarial_weight": 0.0, "reconstruction_weight": 1.0}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
+from napari_pix2pix.core import AdversarialLoss
+from napari_pix2pix.core._layers import Upsampling
+from napari_pix2pix.core.augmentation import Augmentation
+from napari_pix2pix.core.generators import Activation, DropoutPlacement, GeneratorKind
+from napari_pix2pix.core.losses import ReconstructionLoss
+from napari_pix2pix.core.norms import NormName
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 # specification.md: what both public implementations do.
 SHARED = {
@@ -116,11 +121,11 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ({"feature_matching": 40, "adversarial_weight": 0}, "leave one of them out"),
         ({"discriminator_augmentation": "flip"}, "discriminator_augmentation should be 'none', "),
         ({"classes": 1}, "classes should be greater than or equal to 2, got 1."),
-        ({"classes": 3, "target_kind": "image"}, "classes is about a target of classes, and"),
-        ({"smallest": 3, "target_kind": "classes"}, "smallest is about a target of instances"),
+        ({"classes": 3, "target_kind": "image"}, "classes is for a target of classes, and"),
+        ({"smallest": 3, "target_kind": "classes"}, "smallest is for a target of instances"),
         ({"adversarial_start": 0.8, "adversarial_full": 0.2}, "lies before adversarial_start"),
         ({"patch": 100, "depth": 3}, "patch should be a multiple of 8 at depth=3, got 100"),
-        ({"patch": 102, "generator": "resnet"}, "multiple of 4 of a ResNet, got 102"),
+        ({"patch": 102, "generator": "resnet"}, "multiple of 4 for a ResNet, got 102"),
         ({"patch": 128, "preset": "reference"}, "multiple of 256 at depth=8, got 128"),
         ({"patch": 64, "discriminator_layers": 5}, "patch should be at least 96 for"),
         ({"patch": 32, "discriminator_scales": 4, "discriminator_layers": 1}, "at least 48 for"),
@@ -179,6 +184,23 @@ def test_every_field_is_described_once(name: str) -> None:
     half = len(description) // 2
     assert description[:half].strip() != description[half:].strip()
     assert description.count(description[:20]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("generator", GeneratorKind),
+        ("norm", NormName),
+        ("upsampling", Upsampling),
+        ("activation", Activation),
+        ("dropout_placement", DropoutPlacement),
+        ("adversarial", AdversarialLoss),
+        ("reconstruction", ReconstructionLoss),
+        ("discriminator_augmentation", Augmentation),
+    ],
+)
+def test_choices_are_those_of_the_networks_and_losses(name: str, choices: Any) -> None:
+    assert get_args(TrainConfig.model_fields[name].annotation) == get_args(choices)
 
 
 def test_every_preset_is_made_of_fields() -> None:

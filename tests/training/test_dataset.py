@@ -225,7 +225,7 @@ def test_a_copy_that_is_held_out_is_said(make_pair: MakePair, tiny: Tiny) -> Non
     pairs = [make_pair(seed, name=f"p{seed}") for seed in range(4)]
     assert not any("also trained on" in note for note in prepare(pairs, tiny()).notes)
     given = prepare(pairs[:2], tiny(), held_out=[replace(pairs[1], name="copy"), pairs[3]])
-    assert any("1 of 2 held-out sources are also trained on (copy = p1)" in n for n in given.notes)
+    assert any("1 of 2 held-out sources is also trained on (copy = p1)" in n for n in given.notes)
 
 
 @pytest.mark.parametrize("what", ["source", "target"])
@@ -260,7 +260,7 @@ def test_a_run_that_goes_on_reads_as_much_as_before(
         first = prepare([pair], config)
     assert first.sampled[0] == 10
     assert any("no more could be read in 5 s" in note for note in first.notes)
-    assert any("not looked at" in note for note in first.notes)
+    assert any("not measured" in note for note in first.notes)
     again = prepare([pair], config, sampled=first.sampled)
     for part in (
         "fingerprint",

@@ -11,8 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from napari_pix2pix.core import generator_loss, gradient_penalty, r1_penalty
-from napari_pix2pix.training._discriminator_step import DiscriminatorStep
-from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
+from napari_pix2pix.training._step import DiscriminatorStep, Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState
 
@@ -20,7 +19,7 @@ MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]
 
 
-def make_critic(state: TrainingState, fabric: Fabric) -> DiscriminatorStep:
+def make_discriminator_step(state: TrainingState, fabric: Fabric) -> DiscriminatorStep:
     assert state.discriminator is not None
     assert state.optimizer_d is not None
     return DiscriminatorStep(state.discriminator, state.optimizer_d, fabric, state.config)
@@ -33,8 +32,8 @@ def images(seed: int = 0) -> list[Tensor]:
     return [given, real, fake.requires_grad_()]
 
 
-def weights(critic: DiscriminatorStep) -> list[Tensor]:
-    return [p.detach().clone() for p in critic.discriminator.parameters()]
+def weights(step: DiscriminatorStep) -> list[Tensor]:
+    return [p.detach().clone() for p in step.discriminator.parameters()]
 
 
 def distance(one: list[Tensor], other: list[Tensor]) -> float:
@@ -47,11 +46,11 @@ def test_a_penalty_trains_the_discriminator(
 ) -> None:
     results = []
     for weight in (0.0, 10.0):
-        critic = make_critic(make_state(tiny(**{name: weight}, norm="none")), fabric)
+        step = make_discriminator_step(make_state(tiny(**{name: weight}, norm="none")), fabric)
         torch.manual_seed(0)
         given, real, fake = images()
-        losses = critic.learn(given, real, fake, None)
-        results.append(weights(critic))
+        losses = step.learn(given, real, fake, None)
+        results.append(weights(step))
         penalties = set(losses) - {"D_fake", "D_real"}
         assert penalties == (
             {"D_penalty" if name == "gradient_penalty" else "D_r1"} if weight else set()
@@ -63,15 +62,17 @@ def test_a_penalty_trains_the_discriminator(
 def test_penalties_are_those_of_what_the_discriminator_sees(
     make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny(gradient_penalty=10.0, r1=3.0, norm="none")), fabric)
+    step = make_discriminator_step(
+        make_state(tiny(gradient_penalty=10.0, r1=3.0, norm="none")), fabric
+    )
     given, real, fake = images()
     seen_real, seen_fake = torch.cat([given, real], 1), torch.cat([given, fake], 1)
     torch.manual_seed(3)
     alpha = torch.rand(2, 1, 1, 1)
-    wgan = 10 * gradient_penalty(critic.discriminator, seen_real, seen_fake, alpha).item()
-    r1 = 3 * r1_penalty(critic.discriminator, seen_real).item()
+    wgan = 10 * gradient_penalty(step.discriminator, seen_real, seen_fake, alpha).item()
+    r1 = 3 * r1_penalty(step.discriminator, seen_real).item()
     torch.manual_seed(3)
-    losses = critic.learn(given, real, fake, None)
+    losses = step.learn(given, real, fake, None)
     assert losses["D_penalty"].item() == pytest.approx(wgan, rel=1e-5)
     assert losses["D_r1"].item() == pytest.approx(r1, rel=1e-5)
 
@@ -80,13 +81,15 @@ def test_penalties_are_those_of_what_the_discriminator_sees(
 def test_the_loss_is_halved_on_demand(
     halve: bool, make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny(halve_discriminator_loss=halve, norm="none")), fabric)
+    step = make_discriminator_step(
+        make_state(tiny(halve_discriminator_loss=halve, norm="none")), fabric
+    )
     given, real, fake = images()
-    losses = critic.learn(given, real, fake, None)
-    bias = list(critic.discriminator.parameters())[-1].grad
+    losses = step.learn(given, real, fake, None)
+    bias = list(step.discriminator.parameters())[-1].grad
     assert bias is not None
     # d/db of BCE is sigmoid(logit) - label, so its mean over both maps is a loss's own slope.
-    fresh = make_critic(make_state(tiny(norm="none")), fabric)
+    fresh = make_discriminator_step(make_state(tiny(norm="none")), fabric)
     fake_logits, real_logits = (
         fresh.discriminator(torch.cat([given, image], 1)) for image in (fake, real)
     )
@@ -100,21 +103,21 @@ def test_the_loss_is_halved_on_demand(
 def test_judging_leads_to_the_image_alone(
     make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny()), fabric)
+    step = make_discriminator_step(make_state(tiny()), fabric)
     given, _, fake = images()
-    generator_loss("vanilla", critic.judge(given, fake, None)).backward()
+    generator_loss("vanilla", step.judge(given, fake, None)).backward()
     assert fake.grad is not None
     assert fake.grad.abs().sum() > 0
-    assert all(p.grad is None and p.requires_grad for p in critic.discriminator.parameters())
+    assert all(p.grad is None and p.requires_grad for p in step.discriminator.parameters())
 
 
 def test_unlabelled_pixels_of_the_image_get_no_gradient(
     make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny()), fabric)
+    step = make_discriminator_step(make_state(tiny()), fabric)
     given, _, fake = images()
     valid = torch.rand(2, 1, 32, 32) > 0.5
-    generator_loss("vanilla", critic.judge(given, fake, valid)).backward()
+    generator_loss("vanilla", step.judge(given, fake, valid)).backward()
     assert fake.grad is not None
     assert (fake.grad[~valid] == 0).all()
     assert (fake.grad[valid] != 0).any()
@@ -133,12 +136,12 @@ def test_stale_and_ordinary_updates_are_the_same(
     state.discriminator.eval()
     before = {name: value.clone() for name, value in state.discriminator.state_dict().items()}
     given, real, fake = images()
-    ordinary = make_critic(state, fabric)
+    ordinary = make_discriminator_step(state, fabric)
     losses = ordinary.learn(given, real, fake, None)
     other = make_state(tiny(norm="none", stale_discriminator=True, **fields))
     assert other.discriminator is not None
     other.discriminator.eval().load_state_dict(before)
-    stale = make_critic(other, fabric)
+    stale = make_discriminator_step(other, fabric)
     stale_losses, _ = stale.learn_stale(given, real, fake, None)
     assert {n: v.item() for n, v in stale_losses.items()} == pytest.approx(
         {n: v.item() for n, v in losses.items()}, rel=1e-5
@@ -153,11 +156,11 @@ def test_stale_gradient_has_old_activations_and_new_weights(
     fields: dict[str, Any] = {"discriminator_layers": 0, "norm": "none"}
     rate = {"discriminator_learning_rate": 0.05}  # so that old and new weights are far apart
     state = make_state(tiny(stale_discriminator=True, **fields, **rate))
-    critic = make_critic(state, fabric)
+    step = make_discriminator_step(state, fabric)
     given, real, fake = images()
-    old = layers(critic)
-    _, logits = critic.learn_stale(given, real, fake, None)
-    new = layers(critic)
+    old = layers(step)
+    _, logits = step.learn_stale(given, real, fake, None)
+    new = layers(step)
     (got,) = torch.autograd.grad(generator_loss("vanilla", logits), fake)
 
     expected = by_hand(torch.cat([given, fake.detach()], 1), activations=old, weights=new)[:, 1:]
@@ -165,7 +168,7 @@ def test_stale_gradient_has_old_activations_and_new_weights(
     wholly_old = by_hand(torch.cat([given, fake.detach()], 1), activations=old, weights=old)[:, 1:]
     assert (got - wholly_old).abs().max() > 0.1 * got.abs().max()
     (ordinary,) = torch.autograd.grad(
-        generator_loss("vanilla", critic.judge(given, fake, None)), fake
+        generator_loss("vanilla", step.judge(given, fake, None)), fake
     )
     assert (got - ordinary).abs().max() > 0.1 * got.abs().max()
 
@@ -174,13 +177,15 @@ def test_stale_gradient_has_old_activations_and_new_weights(
 def test_features_are_compared_with_the_target_s(
     scales: int, make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny(discriminator_scales=scales, norm="instance")), fabric)
+    step = make_discriminator_step(
+        make_state(tiny(discriminator_scales=scales, norm="instance")), fabric
+    )
     given, real, fake = images()
-    logits, distance = critic.compare(given, real, fake, None)
-    judged = critic.judge(given, fake, None)
+    logits, distance = step.match_features(given, real, fake, None)
+    judged = step.judge(given, fake, None)
     for one, other in zip(logits, judged if scales > 1 else [judged], strict=True):
         assert torch.equal(one, other)
-    found, wanted = (critic.discriminator.features(torch.cat([given, x], 1)) for x in (fake, real))
+    found, wanted = (step.discriminator.features(torch.cat([given, x], 1)) for x in (fake, real))
     layers = [
         (one - other).abs().mean().item()
         for of_fake, of_real in zip(found, wanted, strict=True)
@@ -191,14 +196,14 @@ def test_features_are_compared_with_the_target_s(
     distance.backward()
     assert fake.grad is not None
     assert fake.grad.abs().sum() > 0
-    assert all(p.grad is None and p.requires_grad for p in critic.discriminator.parameters())
-    assert critic.compare(given, real, real, None)[1].item() == 0
+    assert all(p.grad is None and p.requires_grad for p in step.discriminator.parameters())
+    assert step.match_features(given, real, real, None)[1].item() == 0
 
 
-def seen_by(critic: DiscriminatorStep) -> list[Tensor]:
+def seen_by(step: DiscriminatorStep) -> list[Tensor]:
     """Return a list that grows with all that the discriminator is shown."""
     shown: list[Tensor] = []
-    critic.discriminator.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0]))
+    step.discriminator.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0]))
     return shown
 
 
@@ -206,19 +211,19 @@ def seen_by(critic: DiscriminatorStep) -> list[Tensor]:
 def test_source_and_image_are_augmented_alike(
     kind: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny(discriminator_augmentation=kind)), fabric)
-    shown = seen_by(critic)
+    step = make_discriminator_step(make_state(tiny(discriminator_augmentation=kind)), fabric)
+    shown = seen_by(step)
     image = images()[1]
     torch.manual_seed(0)
-    critic.learn(image, image, image.clone(), None)
-    critic.judge(image, image.clone().requires_grad_(), None)
+    step.learn(image, image, image.clone(), None)
+    step.judge(image, image.clone().requires_grad_(), None)
     assert len(shown) == 3
     for one in shown:
         assert torch.equal(one[:, :1], one[:, 1:])
         assert not torch.equal(one[:, :1], image)
     assert not torch.equal(shown[0], shown[1])  # each image by draws of its own
     torch.manual_seed(0)
-    critic.learn(image, image, image.clone(), None)
+    step.learn(image, image, image.clone(), None)
     assert torch.equal(shown[3], shown[0])
 
 
@@ -226,18 +231,22 @@ def test_features_are_compared_at_the_same_place(
     make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
     kind = "colour+translation+cutout"
-    critic = make_critic(make_state(tiny(discriminator_augmentation=kind, norm="none")), fabric)
+    step = make_discriminator_step(
+        make_state(tiny(discriminator_augmentation=kind, norm="none")), fabric
+    )
     given, real, fake = images()
-    assert critic.compare(given, real, real.clone(), None)[1].item() == 0
-    assert critic.compare(given, real, fake, None)[1].item() > 0
+    assert step.match_features(given, real, real.clone(), None)[1].item() == 0
+    assert step.match_features(given, real, fake, None)[1].item() > 0
 
 
 def test_the_generator_learns_through_the_augmentation(
     make_state: MakeState, tiny: Tiny, fabric: Fabric
 ) -> None:
-    critic = make_critic(make_state(tiny(discriminator_augmentation="translation+cutout")), fabric)
+    step = make_discriminator_step(
+        make_state(tiny(discriminator_augmentation="translation+cutout")), fabric
+    )
     given, _, fake = images()
-    generator_loss("vanilla", critic.judge(given, fake, None)).backward()
+    generator_loss("vanilla", step.judge(given, fake, None)).backward()
     assert fake.grad is not None
     untouched = (fake.grad == 0).float().mean().item()
     assert 0.1 < untouched < 0.7  # what was cut out or moved out tells nothing
@@ -246,9 +255,9 @@ def test_the_generator_learns_through_the_augmentation(
 Layer = tuple[Tensor, Tensor]
 
 
-def layers(critic: DiscriminatorStep) -> list[Layer]:
+def layers(step: DiscriminatorStep) -> list[Layer]:
     """Weights (out, in) and biases of a PixelGAN's three 1x1 convolutions."""
-    found = [m for m in critic.discriminator.modules() if isinstance(m, nn.Conv2d)]
+    found = [m for m in step.discriminator.modules() if isinstance(m, nn.Conv2d)]
     assert len(found) == 3
     return [
         (

@@ -125,7 +125,7 @@ def test_a_pair_smaller_than_the_shift_is_refused(tiny: Tiny) -> None:
         prepare([shifted(5, 0), shifted(5, 0, 1), small], tiny(correct_shift=True))
 
 
-def test_a_run_goes_on_with_the_same_correction_and_previews_lie_in_the_source(
+def test_a_resumed_run_has_the_same_correction_and_previews_lie_in_the_source(
     tmp_path: Path,
 ) -> None:
     pair = shifted(-6, -4)

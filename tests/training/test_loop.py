@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import napari_pix2pix.training._schedule as schedule_module
 import napari_pix2pix.training._step as step_module
 import napari_pix2pix.training.loop as loop_module
 from napari_pix2pix.data.pair import Pair
@@ -187,7 +188,7 @@ def test_budget_in_seconds_holds(make_loop: MakeLoop, counted_clock: Any) -> Non
     [(1.0, 0.001, {"max_seconds": 20.0, "patch": 16}), (0.1, 4.0, {"max_seconds": 10.0})],
     ids=["slow reads", "slow first step"],
 )
-def test_what_is_kept_for_validation_is_not_guessed_from_reads_or_the_first_step(
+def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
     reading: float,
     first: float,
     fields: dict[str, Any],
@@ -210,7 +211,7 @@ def test_what_is_kept_for_validation_is_not_guessed_from_reads_or_the_first_step
 
     monkeypatch.setattr(data.sampler, "batch", slow_draw)
     monkeypatch.setattr(loop_module.Pix2PixStep, "__call__", slow_learn)
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(schedule_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     loop = make_loop(data=data, **fields)
     done = list(loop)[-1]
     assert isinstance(done, Done)
@@ -458,7 +459,7 @@ def test_preview_of_a_region_is_what_the_model_makes_of_it(
     loop.preview = region
     (event,) = [event for event in loop if isinstance(event, Preview)]
     source = make_pair().source[16:64, 8:40]
-    planes = loop.model().translate(lambda r, c: source[np.newaxis, r, c], 48, 32)
+    planes = loop.model().predict_window(source[np.newaxis], decoded=False)
     np.testing.assert_array_equal(event.image, loop.data.target_codec.decode(planes))
     assert (event.pair, event.frame, event.top, event.left) == (0, 0, 16, 8)
     assert event.kind == "image"

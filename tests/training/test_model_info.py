@@ -37,6 +37,7 @@ from napari_pix2pix.translator import Translator
 
 GRAY = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 COLOURS = ImageCodec("minmax", "uint8", (0.0,) * 3, (255.0,) * 3, Layout(-1, rgb=True))
+PATH = Path("m.safetensors")
 PICTURE = np.random.default_rng(0).integers(0, 256, (7, 9, 3)).astype(np.uint8)
 TINY = tiny.TINY | {"depth": 5, "dropout": 0.0, "steps": 3, "adversarial_start": 0.0}
 
@@ -72,7 +73,7 @@ def info() -> ModelInfo:
 
 def test_every_field_survives_a_header(info: ModelInfo) -> None:
     header = json.loads(json.dumps(info.to_header()))
-    again = ModelInfo.from_header(header)
+    again = ModelInfo.from_header(header, PATH)
     assert set(header) == set(vars(info))
     for name, value in vars(info).items():
         if name == "thumbnail":
@@ -84,7 +85,7 @@ def test_every_field_survives_a_header(info: ModelInfo) -> None:
 
 
 def test_config_remembers_that_all_its_fields_were_given(info: ModelInfo) -> None:
-    again = ModelInfo.from_header(info.to_header()).config
+    again = ModelInfo.from_header(info.to_header(), PATH).config
     assert again.model_fields_set == set(TrainConfig.model_fields)
 
 
@@ -105,8 +106,11 @@ def test_it_is_frozen(info: ModelInfo) -> None:
     ],
 )
 def test_damage_is_said(damage: dict[str, Any], words: str, info: ModelInfo) -> None:
-    with pytest.raises(FileError, match=rf"incomplete or damaged \(.*{words}"):
-        ModelInfo.from_header({**info.to_header(), **damage})
+    with pytest.raises(
+        FileError,
+        match=rf"Can't use m\.safetensors: its header is incomplete or damaged \(.*{words}",
+    ):
+        ModelInfo.from_header({**info.to_header(), **damage}, PATH)
 
 
 @pytest.mark.parametrize("name", ["config", "has_discriminator", "scores", "versions"])
@@ -114,7 +118,7 @@ def test_a_field_that_is_missing_is_named(name: str, info: ModelInfo) -> None:
     header = info.to_header()
     del header[name]
     with pytest.raises(FileError, match=rf"{name}: Field required"):
-        ModelInfo.from_header(header)
+        ModelInfo.from_header(header, PATH)
 
 
 @pytest.mark.parametrize(

@@ -222,15 +222,15 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(
     assert state.discriminator is not None
     gradients: list[list[Tensor]] = []
     train_step = Pix2PixStep(state, fabric, conditions=0)
-    assert train_step.critic is not None
-    judge = train_step.critic.judge
+    assert train_step.discriminator_step is not None
+    judge = train_step.discriminator_step.judge
 
     def spy(*seen: Any) -> Any:
         assert state.discriminator is not None
         gradients.append([p.grad.clone() for p in state.discriminator.parameters()])
         return judge(*seen)
 
-    train_step.critic.judge = spy  # type: ignore[method-assign]
+    train_step.discriminator_step.judge = spy  # type: ignore[method-assign]
     train_step(make_batch(), **WHOLE)
     assert same(gradients[0], [p.grad for p in state.discriminator.parameters()])
     assert all(p.requires_grad for p in state.discriminator.parameters())

@@ -1,4 +1,4 @@
-"""Scores on held-out blocks, beside those of the baseline."""
+"""Scores on held-out blocks beside those of the baseline, health messages, thumbnail."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.data.codecs import ImageCodec, picture
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
 from napari_pix2pix.metrics.images import image_scores
-from napari_pix2pix.training._validation import baseline_scores, score_blocks
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.loop import TrainingLoop
+from napari_pix2pix.training.validation import (
+    HealthWatch,
+    _liveliest,
+    baseline_scores,
+    make_thumbnail,
+    not_finite,
+    score_blocks,
+)
+
+WINNING = {"D_real": 1e-3, "D_fake": 1e-3, "G_L1": 5.0}
+EVEN = {"D_real": 0.7, "D_fake": 0.7, "G_L1": 5.0}
+VARIED = np.arange(4.0).reshape(1, 2, 2)
 
 
 @pytest.fixture
@@ -82,9 +93,7 @@ def test_predictions_are_the_models(make_loop: Callable[..., TrainingLoop]) -> N
     block = validation.blocks[0]
     assert preview.shape == block.target.shape
     assert preview.dtype == block.target.dtype
-    planes = loop.model().translate(
-        lambda rows, columns: block.source[:, rows, columns], *block.source.shape[-2:], tile=0
-    )
+    planes = loop.model().predict_window(block.source, tile=0, decoded=False)
     assert np.array_equal(preview, loop.data.target_codec.decode(planes))
     assert set(scores) == set(validation.baseline) == {"l1", "psnr", "ssim", "pearson", "nrmse"}
 
@@ -101,14 +110,104 @@ def test_each_block_is_translated_under_its_condition(
     position = validation.conditions.index(1)
     block = validation.blocks[position]
     wanted, other = (
-        loop.model().translate(
-            lambda rows, columns: block.source[:, rows, columns],
-            *block.source.shape[-2:],
-            condition=condition,
-            tile=0,
-        )
+        loop.model().predict_window(block.source, condition, tile=0, decoded=False)
         for condition in (1, 0)
     )
     got = validation.predict(loop.model(), position)
     assert np.array_equal(got, data.target_codec.decode(wanted))
     assert not np.array_equal(got, data.target_codec.decode(other))
+
+
+def test_a_discriminator_that_wins_is_said_once() -> None:
+    watch = HealthWatch()
+    assert watch.after_step(EVEN) is None
+    said = [watch.after_step(WINNING) for _ in range(2, 600)]
+    sentences = [(step, one) for step, one in enumerate(said) if one]
+    assert len(sentences) == 1
+    assert "discriminator wins" in sentences[0][1]
+    assert sentences[0][0] > 50  # one good step is no verdict
+
+
+def test_it_is_said_again_after_it_was_over() -> None:
+    watch = HealthWatch()
+    assert watch.after_step(WINNING)
+    assert not any(watch.after_step(EVEN) for _ in range(2, 50))
+    assert sum(bool(watch.after_step(WINNING)) for _ in range(50, 700)) == 1
+
+
+def test_one_loss_that_is_not_small_is_no_win() -> None:
+    watch = HealthWatch()
+    losses = {"D_real": 1e-3, "D_fake": 0.5}
+    assert not any(watch.after_step(losses) for _ in range(300))
+
+
+def test_without_a_discriminator_there_is_nothing_to_say() -> None:
+    watch = HealthWatch()
+    assert not any(watch.after_step({"G_L1": 1e-4}) for _ in range(300))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_a_constant_output_is_said(dtype: type) -> None:
+    watch, baseline = HealthWatch(), {"pearson": 0.5}
+    constant, varied = np.ones((1, 2, 2), dtype), VARIED.astype(dtype)
+    assert watch.after_validation(varied, varied, {"pearson": 0.9}, baseline, 1.0) == []
+    (sentence,) = watch.after_validation(constant, varied, {"pearson": 0.9}, baseline, 1.0)
+    assert "The output is constant" in sentence
+
+
+@pytest.mark.parametrize("truth", [np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan)])
+def test_a_truth_without_content_asks_for_a_constant_output(truth: np.ndarray) -> None:
+    constant = np.zeros((1, 2, 2))
+    assert HealthWatch().after_validation(constant, truth, {"pearson": 0.9}, {}, 0.4) == []
+
+
+def test_missing_pixels_do_not_hide_the_content_of_a_truth() -> None:
+    truth = np.array([[[0.0, 1.0], [np.nan, 1.0]]])
+    assert HealthWatch().after_validation(np.zeros((1, 2, 2)), truth, {"pearson": 0.0}, {}, 0.4)
+
+
+@pytest.mark.parametrize(("progress", "score", "said"), [(0.4, 0.1, 0), (0.5, 0.1, 1), (1, 0.6, 0)])
+def test_below_the_baseline_counts_from_half_time(progress: float, score: float, said: int) -> None:
+    watch = HealthWatch()
+    validation = (VARIED, VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
+    sentences = watch.after_validation(*validation)
+    assert len(sentences) == said
+    assert all("baseline" in sentence for sentence in sentences)
+    again = watch.after_validation(*validation)
+    assert again == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_the_loss_that_is_not_finite_is_named(value: float) -> None:
+    sentence = not_finite({"G_L1": 1.0, "D_real": value})
+    assert sentence is not None
+    assert f"D_real is {value}" in sentence
+
+
+def test_finite_losses_are_fine() -> None:
+    assert not_finite({"G_L1": 1e30, "D_real": 0.0}) is None
+
+
+def test_source_stands_beside_what_was_made_of_it(make_loop: Callable[..., TrainingLoop]) -> None:
+    loop = make_loop(steps=1)
+    validation = loop.data.validation
+    assert validation is not None
+    made = make_thumbnail(loop.model(), validation, 0)
+    assert made is not None
+    height, width, _ = made.shape
+    block = validation.blocks[0]
+    assert (height, width // 2) == tuple(min(n, 96) for n in block.source.shape[1:])
+    codec = loop.data.source_codec
+    whole = picture(codec.encode(block.source), codec)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (height, width // 2, 3))
+    assert (windows == made[:, : width // 2]).all(axis=(-3, -2, -1)).any()
+    assert make_thumbnail(loop.model(), None, 0) is None
+
+
+def test_it_is_taken_where_there_is_something_to_see() -> None:
+    target = np.zeros((1, 300, 260), np.uint16)
+    target[0, 150:170, 200:230] = 1000
+    rows, columns = _liveliest(target)
+    assert rows.start <= 150 < rows.stop
+    assert columns.start <= 200 < columns.stop
+    assert _liveliest(np.zeros((2, 40, 50))) == (slice(0, 96), slice(0, 96))

@@ -20,7 +20,7 @@ from napari_pix2pix import Pair, TrainConfig, _train
 from napari_pix2pix._train import training_events
 from napari_pix2pix.cli import main as command
 from napari_pix2pix.errors import Pix2PixError
-from napari_pix2pix.training import loop
+from napari_pix2pix.training import _schedule
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Health, Step, Validated
 from napari_pix2pix.translator import Translator
@@ -128,7 +128,7 @@ def find(folder: Path, rank: int) -> None:
     batch_norm = {**two, "norm": "batch", "dropout": 0.5, "dropout_placement": "paper"}
     found["batch"] = tell(*run(**batch_norm))
     clock = CountedClock()
-    with patch.object(loop, "time", clock), patch.object(_train, "time", clock):
+    with patch.object(_schedule, "time", clock), patch.object(_train, "time", clock):
         found["seconds"] = tell(*run(**two, steps=None, max_seconds=1.0))
     found["stopped"] = tell(*run(**two, steps=1000, stop_at=3 + 2 * rank))
     files: dict[str, Any] = {"checkpoint": folder / "run.ckpt"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_pix2pix import load
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
@@ -53,8 +53,8 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
 
-    paper = {"statistics": "image", "dropout": True, "seed": 5}
-    dock.options = CallOptions(**paper)
+    paper = {"norm_statistics": "per-image", "dropout": True, "seed": 5}
+    dock.options = PredictOptions(**paper)
     said, is_error = run(dock, qtbot)
     assert not is_error, said
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))

@@ -1,9 +1,4 @@
-"""Looks in a thread whether chosen images are such as their model was trained on.
-
-How long applying will take and how much memory, from what is known so far.
-
-How fast models are: tried in a thread when they are chosen.
-"""
+"""Checks while model and layers are chosen: do they fit, how long will it take, how much memory."""
 
 from __future__ import annotations
 
@@ -16,8 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.input_check import check_input
-from napari_pix2pix.data.inputs import dtype_note
+from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
@@ -31,16 +25,14 @@ if TYPE_CHECKING:
 
 
 class InputCheck(QObject):
-    """Always looks at the newest choice; the same choice is looked at once.
+    """Checks in a thread whether images are like those that a model was trained on.
 
-    Parameters
-    ----------
-    parent : QObject
+    Only the newest choice is checked, and the same choice only once.
 
     Attributes
     ----------
     found : Signal(str)
-        What is odd about the newest choice, as sentences; empty where nothing is.
+        What is unusual about the newest choice, as sentences; empty if nothing is.
     """
 
     found = Signal(str)
@@ -53,9 +45,9 @@ class InputCheck(QObject):
         self._runner.finished.connect(self._on_finished)
         self._runner.ended.connect(self._begin)
 
-    def look(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
-        """Look at images for a model."""
-        seen = (card, *(_place(one.array) for image in images for one in image.members))
+    def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
+        """Check images for a model."""
+        seen = (card, *(_identity(one.array) for image in images for one in image.members))
         if seen == self._seen:
             return
         self._seen, self._wanted = seen, (card, tuple(images))
@@ -63,7 +55,7 @@ class InputCheck(QObject):
             self._begin()
 
     def forget(self) -> None:
-        """Say nothing of what was looked at, and look at it again when it is chosen again."""
+        """Drop the last check, and repeat it when the same is chosen again."""
         self._seen, self._wanted = (), None
         self._runner.stop()
 
@@ -76,29 +68,29 @@ class InputCheck(QObject):
         if self._wanted is not None:
             (card, images), self._wanted = self._wanted, None
             seen = self._seen
-            self._runner.start(lambda _control: (seen, _odd(card, images)))
+            self._runner.start(lambda _control: (seen, _unusual(card, images)))
 
-    def _on_finished(self, told: tuple[tuple[object, ...], str]) -> None:
-        seen, said = told
+    def _on_finished(self, result: tuple[tuple[object, ...], str]) -> None:
+        seen, sentences = result
         if seen == self._seen:
-            self.found.emit(said)
+            self.found.emit(sentences)
 
 
-def _place(array: Any) -> object:
-    """Return what another array differs in; images are opened anew, and their data are not."""
+def _identity(array: Any) -> object:
+    """Return what tells an array's data from others'; images are opened again, their data not."""
     interface = getattr(array, "__array_interface__", None)
     where = id(array) if interface is None else interface["data"]
     return where, array.shape, str(array.dtype)
 
 
-def _odd(card: ModelInfo, images: Sequence[LazyImage]) -> str:
+def _unusual(card: ModelInfo, images: Sequence[LazyImage]) -> str:
     codecs = card.source_codec, card.target_codec
-    said = [dtype_note(card.source_codec, image.dtype) for image in images]
-    said += [check_input(image, *codecs, card.intensities) for image in images]
-    return " ".join(dict.fromkeys(filter(None, said)))
+    sentences = [dtype_note(card.source_codec, image.dtype) for image in images]
+    sentences += [check_input(image, *codecs, card.intensities) for image in images]
+    return " ".join(dict.fromkeys(filter(None, sentences)))
 
 
-_ENCODING = 1 / 3  # of the work, about: what is done on the halo too
+_ENCODING = 1 / 3  # of the work is done on the halo too, about
 
 
 def estimate(
@@ -111,27 +103,21 @@ def estimate(
     tile: int | None,
     samples: int = 1,
 ) -> str:
-    """Say what a run will cost.
+    """Say what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB".
 
     Parameters
     ----------
     card : ModelInfo
     jobs : sequence of Job
-    planes : sequence of Planes
+    planes : sequence of LazyImage
         The jobs' images.
     measured : float, optional
         Pixels per second of the last run.
     trial : Speed, optional
-        What a trial told.
     tile : int, optional
-        Side of the tiles in pixels; 0 where images go through the network as a whole.
+        Side of the tiles in pixels; 0 if images go through the network as a whole.
     samples : int
-        How often they do; of several, mean and deviation are kept as float32.
-
-    Returns
-    -------
-    str
-        Such as "4.2 Mpx, about 12 s; results 8.4 MB, network about 600 MB."
+        Of several samples, mean and deviation are kept as float32.
     """
     pairs = list(zip(jobs, planes, strict=True))
     pixels = [
@@ -146,7 +132,7 @@ def estimate(
         for image in planes
     )
     total = sum(pixels)
-    said = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
+    text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
     grids = [] if trial is None else [_grid(trial.translator, one, tile) for one in planes]
     seconds = None
     if measured:
@@ -155,16 +141,16 @@ def estimate(
         work = sum(count * _cost(grid) for count, grid in zip(pixels, grids, strict=True))
         seconds = work / trial.pixels_per_second
     if seconds is not None:
-        said += f", about {in_time_units(samples * seconds)}"
-    said += f"; results {in_bytes(results)}"
+        text += f", about {in_time_units(samples * seconds)}"
+    text += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(prod(grid.window) for grid in grids)
-        said += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
-    return f"{said}."
+        text += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
+    return f"{text}."
 
 
 def in_bytes(count: float) -> str:
-    """Say a size in memory.
+    """Return a size in memory as text.
 
     Examples
     --------
@@ -181,14 +167,12 @@ def _bytes_per_pixel(codec: Codec, samples: int) -> int:
 
 
 def _grid(translator: Translator, planes: LazyImage, tile: int | None) -> TileGrid:
-    from napari_pix2pix.inference.model import network_grid
-
     side = tile_side(translator) if tile is None else tile
-    return TileGrid(planes.height, planes.width, tile=side, **network_grid(translator.generator))
+    return TileGrid.of_network(translator.generator, planes.height, planes.width, side)
 
 
 def _cost(grid: TileGrid) -> float:
-    """Return the work for a pixel in tiles, as a multiple of that in the whole."""
+    """Return the work for a pixel in tiles, as a multiple of the work in the whole image."""
     if grid.whole:
         return 1.0
     kept = min(grid.side, grid.height) * min(grid.side, grid.width)
@@ -196,11 +180,7 @@ def _cost(grid: TileGrid) -> float:
 
 
 class SpeedTrial(QObject):
-    """Tries one model after another, and remembers what it found.
-
-    Parameters
-    ----------
-    parent : QObject
+    """Measures in a thread how fast models are, one after another, and remembers it.
 
     Attributes
     ----------
@@ -224,11 +204,11 @@ class SpeedTrial(QObject):
         return self._runner.running
 
     def speed(self, model: ModelEntry) -> Speed | None:
-        """Return what is known of a model; None before its trial."""
+        """Return the speed of a model; None before its trial."""
         return None if model.translator is None else self._speeds.get(model.translator)
 
     def begin(self, model: ModelEntry, device: str | None) -> None:
-        """Try a model that was not tried yet, after the one that is being tried.
+        """Try a model once, after the one that is being tried.
 
         A model that is not in memory is read from its file, and then known to all docks.
         """
@@ -248,8 +228,8 @@ class SpeedTrial(QObject):
         if self.speed(model) is None:
             self._runner.start(lambda _control: (model, try_speed(model, device)))
 
-    def _take(self, told: tuple[ModelEntry, Speed]) -> None:
-        model, speed = told
+    def _take(self, result: tuple[ModelEntry, Speed]) -> None:
+        model, speed = result
         self._speeds[speed.translator] = speed
         if model.translator is None:
             models().remember_read(speed.translator, model)

@@ -1,4 +1,4 @@
-"""Where a prediction looks false: which layers are meant, and the work of asking."""
+"""The discriminator map of a layer: which layers are meant, and the work in a thread."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import open_source_image
+from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY, Snapshot, as_trained, planes_of, snapshot
@@ -22,42 +21,20 @@ from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 
 @dataclass(frozen=True, eq=False)
 class MapRequest:
-    """What is judged.
-
-    Attributes
-    ----------
-    prediction : Snapshot
-    sources : list of Snapshot
-        What it was made of: a layer, or several that are its channels; empty of nothing.
-    condition : hashable
-    """
+    """What is judged."""
 
     prediction: Snapshot
-    sources: list[Snapshot]
+    sources: list[Snapshot]  # a layer, or several that are its channels; none without a source
     condition: Hashable
 
 
-def find_subject(
-    viewer: Any, groups: Sequence[list[Any]], condition: Hashable, *, of_nothing: bool
+def map_request(
+    viewer: Any, groups: Sequence[list[Any]], condition: Hashable, *, has_source: bool
 ) -> MapRequest:
-    """Find the layers that are meant.
+    """Find the layers that are meant; raises `InputError` if there are none.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Its active layer is judged, unless it is a source that is chosen; then the uppermost layer
-        that a model made.
-    groups : sequence of lists of layers
-        The sources that are chosen in the dock.
-    condition : hashable
-        That is chosen there; a layer that a model made has its own.
-    of_nothing : bool
-        Whether the model takes no source.
-
-    Raises
-    ------
-    InputError
-        When no layer is meant, or its source is not known.
+    The active layer is judged, unless it is one of the sources that are chosen in the dock
+    (``groups``); then the uppermost layer that a model made. Such a layer has its own condition.
     """
     chosen = [layer for group in groups for layer in group]
     layers = [unwrapped(layer) for layer in viewer.layers]
@@ -68,7 +45,7 @@ def find_subject(
         raise InputError("Apply the model first, or select the layer that is to be judged.")
     prediction = meant[0]
     record = prediction.metadata.get(KEY, {})
-    sources = [] if of_nothing else _sources_of(record, layers, groups)
+    sources = _sources_of(record, layers, groups) if has_source else []
     return MapRequest(
         snapshot(prediction, copy="small"),
         [snapshot(layer, copy="small") for layer in sources],
@@ -76,33 +53,32 @@ def find_subject(
     )
 
 
-def ask(
-    control: Control, known: ModelEntry, subject: MapRequest, device: str | None
+def compute_map(
+    control: Control, known: ModelEntry, request: MapRequest, device: str | None
 ) -> Generator[Made, None, np.ndarray | None]:
-    """Judge frame by frame, and yield how far it is; returns (..., H, W), or None if stopped."""
+    """Judge frame by frame, and yield the progress; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
     target, source = translator.target_codec, translator.source_codec
-    layers = as_trained([subject.prediction], target.layout)
+    layers = as_trained([request.prediction], target.layout)
     image = as_lazy_image(planes_of(layers), like=target.layout, what="prediction")
     planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:
-        given = planes_of(as_trained(subject.sources, source.layout))
-        z_context, gray = translator.config.z_context, takes_gray(source)
-        planes = open_source_image(given, source.layout, source.channels, z_context, gray=gray)
-    judge = translator.for_dtypes(planes.dtype, image.dtype).judge(device)
-    found = []
+        given = planes_of(as_trained(request.sources, source.layout))
+        planes = open_for_codec(given, source, translator.z_context)
+    own = translator.for_dtypes(planes.dtype, image.dtype)
+    discriminator, maps = own.discriminator_predictor(device), []
     for frame in range(image.frames):
         if control.stopped:
             return None
-        found.append(judge.judge(planes, image, frame, subject.condition))
+        maps.append(discriminator.predict_frame(planes, image, frame, request.condition))
         yield Made(frame + 1, image.frames)
-    return np.reshape(found, (*image.frame_shape, *found[0].shape))
+    return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
 
 
 def _sources_of(
     record: dict[str, Any], layers: Sequence[Any], groups: Sequence[list[Any]]
 ) -> list[Any]:
-    """Return what a layer was made of: by its record, or what is chosen."""
+    """Return the layers that a layer was made of: by its record, or those that are chosen."""
     for group in groups:
         if str(group[0].unique_id) == record.get("source_id"):
             return group

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_pix2pix.data.lazy_image import EmptyImage
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
@@ -67,21 +68,15 @@ def generate(
     control: Control, model: ModelEntry, request: GenerateRequest
 ) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
     """Make images and yield the progress; returns the images made and the model's hash, or None."""
-    from napari_pix2pix.inference.stochastic import sample_seed  # imports torch
-
     translator = load_known(model)
     copy = translator.detached_copy()  # another dock may use the model meanwhile
     empty = EmptyImage(request.height, request.width)
+    options = PredictOptions(condition=request.condition, device=request.device, seed=request.seed)
     images: list[np.ndarray] = []
     for number in range(request.images):
         if control.stopped:
             break
-        seed = sample_seed(request.seed, number)
-        images.append(
-            copy.translate_planes(
-                empty, 0, seed=seed, condition=request.condition, device=request.device
-            )
-        )
+        images.append(copy.predict_frame(empty, 0, options.of_sample(number)))
         yield Made(number + 1, request.images)
     if not images:
         return None

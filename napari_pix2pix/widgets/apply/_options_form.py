@@ -1,13 +1,15 @@
-"""The options of a call as a form, made from their declaration."""
+"""The options of applying a model as a form, made from their declaration."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.forms import Editor, OptionsForm, make_editor
 
+# The condition has a field of its own; compiling would keep a viewer waiting.
+_ELSEWHERE = {"condition", "compile"}
 # Texts and values to choose from, where any number or text would be too much.
 _CHOICES: dict[str, list[tuple[str, Any]]] = {
     "tile": [("whole image", 0), ("256", 256), ("512", 512), ("1024", 1024)],
@@ -20,22 +22,23 @@ class PredictOptionsForm(OptionsForm):
     """Editors for the options; those that a model has no use for are disabled."""
 
     def __init__(self) -> None:
-        super().__init__(_make_editor(name) for name in CallOptions.model_fields)
+        names = [name for name in PredictOptions.model_fields if name not in _ELSEWHERE]
+        super().__init__(map(_make_editor, names))
         self._model_measures = False
-        self.set_options(CallOptions())
+        self.set_options(PredictOptions())
 
-    def options(self) -> CallOptions:
+    def options(self) -> PredictOptions:
         """Return what is shown; the options that the model has no use for have their defaults."""
-        return CallOptions(**self.values())
+        return PredictOptions(**self.values())
 
     @property
     def whole(self) -> bool:
         """Whether the network takes the whole image at once, as far as memory allows."""
         options = self.options()
-        measures = self._model_measures or options.statistics == "image"
+        measures = self._model_measures or options.norm_statistics == "per-image"
         return options.tile == 0 or (measures and options.tile is None)
 
-    def set_options(self, options: CallOptions) -> None:
+    def set_options(self, options: PredictOptions) -> None:
         """Show other options."""
         self.set_values({name: getattr(options, name) for name in self.editors})
 
@@ -49,22 +52,22 @@ class PredictOptionsForm(OptionsForm):
         self._allow(
             "samples",
             varies,
-            "Draws have a mean where targets are images and the model has noise or dropout.",
+            "Samples have a mean where targets are images and the model has noise or dropout.",
         )
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
-        self._allow("statistics", config.norm == "batch", "This model has no batch norm.")
+        self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         editor = self.editors[name]
         editor.enabled = allowed
-        description = CallOptions.model_fields[name].description or ""
+        description = PredictOptions.model_fields[name].description or ""
         editor.tooltip = description if allowed else why_not
 
 
 def _make_editor(name: str) -> Editor:
     return make_editor(
         name,
-        CallOptions.model_fields[name],
+        PredictOptions.model_fields[name],
         none_text=_NONE_TEXTS.get(name, "not set"),
         choices=_CHOICES.get(name),
     )

@@ -1,7 +1,4 @@
-"""From layers in a viewer to images for a model: which frames, which part, what is in view.
-
-From what is chosen in the Apply dock to what is to be done.
-"""
+"""From what is chosen in the Apply dock to images for a model: which frames, which part."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import (
     Copy,
@@ -25,8 +22,10 @@ from napari_pix2pix.napari_layers import (
     visible_region,
 )
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply.work import Job
-from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
+from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.result_layers import ResultSpec, results_of
 
 if TYPE_CHECKING:
@@ -45,32 +44,10 @@ def make_job(
     visible_only: bool = False,
     copy: Copy = "small",
 ) -> tuple[Job, LazyImage]:
-    """Make an image of a layer, or of several that are its channels.
+    """Return the job of a layer, or of several that are its channels, and its opened image.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the layers are.
-    layers : sequence of Image or Labels
-    card : ModelInfo
-        Of the model.
-    condition : hashable, optional
-        What results of earlier runs were made with.
-    current_frame, visible_only : bool
-        Only what the viewer shows.
-    copy : bool or "small"
-        As in `snapshot`.
-
-    Returns
-    -------
-    job : Job
-    planes : Planes
-        The image, opened.
-
-    Raises
-    ------
-    InputError
-        When the model does not take it, or nothing of it is in view.
+    Results of earlier runs with the same ``condition`` are continued; ``copy`` is as in `snapshot`.
+    Raises `InputError` if the model does not take the image, or nothing of it is in view.
     """
     codec = card.source_codec
     taken = as_trained([snapshot(layer, copy=copy) for layer in layers], codec.layout)
@@ -117,51 +94,21 @@ def frames_in_view(
 
 @dataclass(frozen=True, eq=False)
 class FormState:
-    """What is chosen in the dock.
-
-    Attributes
-    ----------
-    model : KnownModel or None
-    card : ModelInfo or None
-        Of the model.
-    groups : sequence of lists of layers
-        One a result: a layer, or the layers that are its channels.
-    by_channel : bool
-        Whether each channel is a layer of its own.
-    condition, options
-        As a `Translator` is called with.
-    current_frame, visible_only : bool
-        Whether only what is shown is translated.
-    replaces : bool
-        Whether results take the places of their sources.
-    """
+    """What is chosen in the dock."""
 
     model: ModelEntry | None
-    card: ModelInfo | None
-    groups: Sequence[list[Any]]
-    by_channel: bool
-    condition: Hashable
-    options: CallOptions
-    current_frame: bool
-    visible_only: bool
-    replaces: bool
+    card: ModelInfo | None  # of the model
+    groups: Sequence[list[Any]]  # one a result: a layer, or the layers that are its channels
+    by_channel: bool  # whether each channel is a layer of its own
+    options: PredictOptions
+    current_frame: bool  # only the frames that are shown
+    visible_only: bool  # only the part in view
+    replaces: bool  # whether results replace their sources
 
-    def order(
+    def request(
         self, viewer: napari.viewer.Viewer, *, copy: Copy
     ) -> tuple[ApplyRequest, list[LazyImage]]:
-        """Say what is to be done, and open the images.
-
-        Parameters
-        ----------
-        viewer : napari.viewer.Viewer
-        copy : bool or "small"
-            As in `snapshot`.
-
-        Raises
-        ------
-        InputError
-            When it can't be done.
-        """
+        """Return what is to be done and the opened images; raises `InputError` if it can't be."""
         model, card = self.model, self.card
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
@@ -172,28 +119,27 @@ class FormState:
                 if self.by_channel
                 else "Choose the layers to translate."
             )
-        made = [
+        jobs = [
             make_job(
                 viewer,
                 group,
                 card,
-                condition=self.condition,
+                condition=self.options.condition,
                 current_frame=self.current_frame,
                 visible_only=self.visible_only,
                 copy=copy,
             )
             for group in self.groups
         ]
-        order = ApplyRequest(
+        request = ApplyRequest(
             model=model,
             card=card,
             sources=[group[0] for group in self.groups],
-            jobs=[job for job, _ in made],
-            condition=self.condition,
+            jobs=[job for job, _ in jobs],
             options=self.options,
             replaces=self.replaces,
         )
-        return order, [planes for _, planes in made]
+        return request, [image for _, image in jobs]
 
     def _check_samples(self, card: ModelInfo) -> None:
         if self.options.samples == 1:
@@ -211,39 +157,24 @@ class FormState:
 
 @dataclass(frozen=True, eq=False)
 class ApplyRequest:
-    """What is to be done.
-
-    Attributes
-    ----------
-    model : KnownModel
-    card : ModelInfo
-        Of the model.
-    sources : sequence of Layer
-        One a job; of several channels the first.
-    jobs : sequence of Job
-    condition, options
-        As a `Translator` is called with.
-    replaces : bool
-        Whether results take the places of their sources.
-    """
+    """What is to be done."""
 
     model: ModelEntry
-    card: ModelInfo
-    sources: Sequence[Any]
+    card: ModelInfo  # of the model
+    sources: Sequence[Any]  # a layer for each job; of several channels the first
     jobs: Sequence[Job]
-    condition: Hashable
-    options: CallOptions
-    replaces: bool
+    options: PredictOptions
+    replaces: bool  # whether results replace their sources
 
-    def made(self, number: int, shown: str, digest: str) -> ResultSpec:
-        """Say what a result of a job will be; ``shown`` as in a `Progress`."""
+    def result_spec(self, number: int, shown: str, digest: str) -> ResultSpec:
+        """Describe a result of a job before it is there; ``shown`` as in a `Progress`."""
         job = self.jobs[number]
         given = np.result_type(*(source.data.dtype for source in job.sources))
         record = result_record(
             job.sources,
             model=self.model.name,
             digest=digest,
-            condition=self.condition,
+            condition=self.options.condition,
             trained_on=self.card.summary,
             scores=self.card.scores_by_side,
             samples=self.options.samples,
@@ -258,3 +189,80 @@ class ApplyRequest:
             self.model.look,
             is_part=job.region is not None,
         )
+
+
+class ApplyChoices(ModelDock):
+    """What is chosen in the Apply dock; all that the mouse can choose is a property here."""
+
+    _view: ApplyView
+
+    @property
+    def model(self) -> ModelEntry | None:
+        """The model; None where there is none or its file can't be read."""
+        return self._view.picker.model
+
+    def set_model(self, model: Any) -> None:
+        """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
+        if hasattr(model, "predict_frame"):
+            known = [one for one in models().known() if one.translator is model]
+            model = known[0] if known else models().remember(model, "model")
+        self._view.picker.choose(model)
+
+    @property
+    def card(self) -> ModelInfo | None:
+        """What the model is."""
+        return self._view.picker.info
+
+    @property
+    def layers(self) -> list[list[Any]]:
+        """One list a result: a layer, or the layers that are its channels."""
+        return self._view.layers.groups
+
+    def set_layers(self, layers: Sequence[Any], *, by_channel: bool = False) -> None:
+        """Choose the layers to translate, or with ``by_channel`` the channels of one image."""
+        self._view.layers.choose(layers, by_channel=by_channel)
+
+    @property
+    def condition(self) -> Hashable:
+        """The condition; None for a model without any."""
+        return self._view.condition.value
+
+    @condition.setter
+    def condition(self, value: Hashable) -> None:
+        self._view.condition.choose(value)
+
+    @property
+    def current_frame(self) -> bool:
+        """Whether only the frames that are shown are translated."""
+        return bool(self._view.frames.currentData())
+
+    @current_frame.setter
+    def current_frame(self, value: bool) -> None:
+        self._view.frames.setCurrentIndex(int(value))
+
+    @property
+    def visible_only(self) -> bool:
+        """Whether only the part in view is translated."""
+        return bool(self._view.part.currentData())
+
+    @visible_only.setter
+    def visible_only(self, value: bool) -> None:
+        self._view.part.setCurrentIndex(int(value))
+
+    @property
+    def replaces(self) -> bool:
+        """Whether results take the places of their sources."""
+        return self._view.replaces.isChecked()
+
+    @replaces.setter
+    def replaces(self, value: bool) -> None:
+        self._view.replaces.setChecked(value)
+
+    @property
+    def options(self) -> PredictOptions:
+        """The advanced options."""
+        return self._view.options.options()
+
+    @options.setter
+    def options(self, value: PredictOptions) -> None:
+        self._view.options.set_options(value)

@@ -1,7 +1,4 @@
-"""What a dock does beside applying: work that ends in one new layer.
-
-One dock's runs: from jobs to results in the viewer, and back out again.
-"""
+"""The runs of the Apply dock in threads: their results in the viewer, and how to undo them."""
 
 from __future__ import annotations
 
@@ -38,27 +35,22 @@ class NewLayer:
             viewer.layers.selection.active = active
 
     def undo(self) -> None:
-        """Take the layer out again."""
+        """Remove the layer again."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
 
 
 class ExtraTask(QObject):
-    """Does work in a thread and adds what it returns as a layer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    parent : QObject
+    """Does work in a thread and adds its result as a layer.
 
     Attributes
     ----------
     progressed : Signal(float, str)
-        How far it is, from 0 to 1.
+        The progress from 0 to 1, and as text.
     added : Signal(object)
         The `NewLayer`.
     ended : Signal(str, bool)
-        What to tell, and whether it is an error.
+        A sentence, and whether it is an error.
     """
 
     progressed = Signal(float, str)
@@ -69,35 +61,35 @@ class ExtraTask(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._make: Callable[[Any], Any] | None = None
-        self._said = ""
+        self._message = ""
         self.runner = Runner(self, latest=(Made,))
         self.runner.reported.connect(self._take)
         self.runner.finished.connect(self._finish)
         self.runner.failed.connect(self._fail)
 
-    def start(self, work: Work, make: Callable[[Any], Any], said: str) -> None:
-        """Work in a thread; ``make`` makes the layer of what comes back, in the main thread."""
-        self._make, self._said = make, said
+    def start(self, work: Work, make: Callable[[Any], Any], message: str) -> None:
+        """Work in a thread; ``make`` turns the result into a layer, in the main thread."""
+        self._make, self._message = make, message
         self.runner.start(work)
 
     def _take(self, made: Made) -> None:
         part = made.done / made.total
         self.progressed.emit(part, f"{part:.0%}")
 
-    def _finish(self, found: Any) -> None:
+    def _finish(self, result: Any) -> None:
         assert self._make is not None
-        if found is None:
+        if result is None:
             self.ended.emit("Cancelled.", False)
             return
-        self.added.emit(NewLayer(self._viewer, self._make(found)))
-        self.ended.emit(self._said, False)
+        self.added.emit(NewLayer(self._viewer, self._make(result)))
+        self.ended.emit(self._message, False)
 
     def _fail(self, sentence: str) -> None:
         self.ended.emit(sentence, True)
 
 
 class Undoable(Protocol):
-    """A layer that came into a viewer."""
+    """A layer that was added to a viewer."""
 
     layer: Any
 
@@ -108,18 +100,12 @@ class Undoable(Protocol):
 class ApplyRun(QObject):
     """Applies models one after another, and remembers how to undo it.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where results go.
-    parent : QObject
-
     Attributes
     ----------
     progressed : Signal(float, str)
-        How far it is, from 0 to 1, and the time left.
+        The progress from 0 to 1, and as text with the time left.
     ended : Signal(str, bool)
-        What to tell, and whether it is an error.
+        A sentence, and whether it is an error.
     """
 
     progressed = Signal(float, str)
@@ -128,11 +114,11 @@ class ApplyRun(QObject):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._order: ApplyRequest | None = None
+        self._request: ApplyRequest | None = None
         self._digest = ""
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
-        self._missing = False
+        self._invalid = False
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
@@ -150,7 +136,7 @@ class ApplyRun(QObject):
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a run to be undone."""
+        """Whether there is a run to undo."""
         return bool(self._history) and not self.running
 
     @property
@@ -159,18 +145,12 @@ class ApplyRun(QObject):
         results = self._history[-1] if self._history else []
         return [result.layer for result in results if result.layer is not None]
 
-    def start(self, order: ApplyRequest) -> None:
+    def start(self, request: ApplyRequest) -> None:
         """Apply a model in a thread."""
-        self._order, self._last, self._missing = order, None, False
+        self._request, self._last, self._invalid = request, None, False
         self._results, self._finished = {}, set()
         self.runner.start(
-            lambda control: apply_model(
-                control,
-                order.model,
-                order.jobs,
-                condition=order.condition,
-                options=order.options,
-            )
+            lambda control: apply_model(control, request.model, request.jobs, request.options)
         )
 
     def cancel(self) -> None:
@@ -178,13 +158,13 @@ class ApplyRun(QObject):
         self.runner.stop()
 
     def undo(self) -> None:
-        """Take the last run's results out of the viewer, or put back what was there."""
+        """Remove the last run's results from the viewer, or put back what they replaced."""
         if self.can_undo:
             for result in reversed(self._history.pop()):
                 result.undo()
 
     def add_to_history(self, result: Undoable) -> None:
-        """Take a layer that was made otherwise for a run of its own."""
+        """Count a layer that was made in another way as a run of its own."""
         self._history.append([result])
 
     def close(self) -> None:
@@ -197,22 +177,22 @@ class ApplyRun(QObject):
         elif isinstance(event, Progress):
             self._paint(event)
         elif isinstance(event, JobDone):
-            self._missing = self._missing or event.missing
+            self._invalid = self._invalid or event.invalid
             self._complete(event.job, complete=event.complete)
 
     def _remember(self, event: Loaded) -> None:
-        assert self._order is not None
+        assert self._request is not None
         self._digest = event.digest
-        self._translator = models().remember_read(event.translator, self._order.model).translator
+        self._translator = models().remember_read(event.translator, self._request.model).translator
 
     def _paint(self, event: Progress) -> None:
-        assert self._order is not None
+        assert self._request is not None
         self._last = event
         for shown, array in event.arrays.items():
             key = event.job, shown
             if key not in self._results:
-                made = self._order.made(*key, self._digest)
-                self._results[key] = Result(self._viewer, made, replaces=self._order.replaces)
+                made = self._request.result_spec(*key, self._digest)
+                self._results[key] = Result(self._viewer, made, replaces=self._request.replaces)
             self._results[key].paint(array)
             if self._results[key].gone:
                 self.cancel()
@@ -228,32 +208,32 @@ class ApplyRun(QObject):
 
     def _finish(self, _: object) -> None:
         done = len({job for job, _ in self._results})
-        order, last = self._close_books()
-        if last is None or last.done < last.total or done < len(order.jobs):
-            said = "Cancelled."
+        request, last = self._conclude()
+        if last is None or last.done < last.total or done < len(request.jobs):
+            message = "Cancelled."
             if done:
-                said += " What was done is kept and marked as partial."
+                message += " What was done is kept and marked as partial."
         else:
-            said = f"Done in {in_time_units(last.seconds)}."
+            message = f"Done in {in_time_units(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
-        if self._missing and self._translator is not None:
-            said += f" {invalid_pixels_note(self._translator.source_codec)}"
-        self.ended.emit(said, False)
+        if self._invalid and self._translator is not None:
+            message += f" {invalid_pixels_note(self._translator.source_codec)}"
+        self.ended.emit(message, False)
 
     def _fail(self, sentence: str) -> None:
-        self._close_books()
+        self._conclude()
         self.ended.emit(sentence, True)
 
-    def _close_books(self) -> tuple[ApplyRequest, Progress | None]:
-        """Mark what an error or a cancel has left undone, and make it all undoable."""
-        assert self._order is not None
+    def _conclude(self) -> tuple[ApplyRequest, Progress | None]:
+        """Mark unfinished results as partial, and remember all results to undo them."""
+        assert self._request is not None
         for (job, _), result in self._results.items():
             if job not in self._finished:
                 result.finish(complete=False)
         if self._results:
             self._history.append(list(self._results.values()))
-        order, last = self._order, self._last
-        self._order = self._last = None
+        request, last = self._request, self._last
+        self._request = self._last = None
         self._results = {}
-        return order, last
+        return request, last

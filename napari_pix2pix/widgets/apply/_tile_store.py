@@ -1,7 +1,4 @@
-"""Arrays for which there is no room in memory, in a temporary file.
-
-An image that is there in parts only: tiles at all resolutions, made where they are wanted.
-"""
+"""An image of tiles at all resolutions, made where they are wanted; old ones move to a file."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
 
-class Filed(NamedTuple):
-    """Where an array lies in a file, and what it is."""
+class FiledArray(NamedTuple):
+    """Where an array lies in a file, and its shape and dtype."""
 
     offset: int
     shape: tuple[int, ...]
@@ -35,45 +32,39 @@ class Filed(NamedTuple):
 
 
 class TileFile:
-    """A file that goes with its last user; for one thread at a time."""
+    """A temporary file of arrays, deleted with this object; for one thread at a time."""
 
     def __init__(self) -> None:
         self._file: Any = None
         self._end = 0
 
-    def keep(self, array: NDArray[Any]) -> Filed:
-        """Write an array behind the others.
-
-        Raises
-        ------
-        OSError
-            When there is no room on the disk.
-        """
+    def keep(self, array: NDArray[Any]) -> FiledArray:
+        """Append an array; raises `OSError` if the disk is full."""
         if self._file is None:
             self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this lives
             weakref.finalize(self, self._file.close)
-        filed = Filed(self._end, array.shape, array.dtype)
+        filed = FiledArray(self._end, array.shape, array.dtype)
         self._file.seek(filed.offset)
         if self._file.write(np.ascontiguousarray(array).data) < array.nbytes:
             raise OSError("There is no room on the disk.")
         self._end += array.nbytes
         return filed
 
-    def read(self, filed: Filed) -> NDArray[Any]:
+    def read(self, filed: FiledArray) -> NDArray[Any]:
         """Read an array again."""
         count = int(np.prod(filed.shape))
         self._file.seek(filed.offset)
-        found: NDArray[Any] = np.fromfile(self._file, filed.dtype, count)
-        return found.reshape(filed.shape)
+        array: NDArray[Any] = np.fromfile(self._file, filed.dtype, count)
+        return array.reshape(filed.shape)
 
 
 _SMALLEST = 512  # pixels that the coarsest level fits into
-# What hands an index on for someone else.
-_HANDS_ON = (__name__, LazyArray.__module__, "numpy", "napari.utils", "napari.layers._multiscale")
+# Modules that pass an index on for someone else.
+_PASSING_ON = (__name__, LazyArray.__module__, "numpy", "napari.utils", "napari.layers._multiscale")
 
 
 class TileKey(NamedTuple):
-    """Which tile: its frame, and its row and column among the tiles of a frame."""
+    """A tile's frame, and its row and column among the frame's tiles."""
 
     frame: int
     row: int
@@ -81,7 +72,7 @@ class TileKey(NamedTuple):
 
 
 class TileStore:
-    """Tiles of an image by place, at each level of a pyramid; the oldest move into a file.
+    """The tiles of an image at each level of a pyramid; the oldest move to a file.
 
     Parameters
     ----------
@@ -89,16 +80,16 @@ class TileStore:
     height, width : int
         Of the image in pixels.
     layout : Layout
-        Channels are shown on an axis in front, colours on one behind.
+        Channels are on the first axis, colours on the last.
     channels : int
     dtype : numpy.dtype
-        Booleans are kept as uint8, as Labels need them.
+        Booleans become uint8, as Labels need it.
     make : callable
-        Makes the pixels of a frame's `Box`, (C, h, w); called by one thread at a time.
+        Makes the pixels (C, h, w) of a frame's `Box`; called by one thread at a time.
     side : int
         Of a tile in pixels, a power of two.
     most_bytes : int
-        Of memory that tiles take; at least one stays there.
+        Of memory that tiles may take; at least one stays there.
 
     Attributes
     ----------
@@ -107,8 +98,8 @@ class TileStore:
 
     Notes
     -----
-    napari, which reads the levels to draw them, is given what is there, 0 elsewhere, and never
-    waits. For whoever else reads them, to save or to measure, what is missing is made first.
+    When napari reads the levels to draw them, missing tiles are 0 and it never waits. When anyone
+    else reads them, to save or to measure, missing tiles are made first.
     """
 
     def __init__(
@@ -131,7 +122,7 @@ class TileStore:
         self._dtype = np.dtype(np.uint8) if dtype == np.dtype(bool) else dtype
         self._make = make
         self._tiles: dict[TileKey, list[NDArray[Any]]] = {}  # in the order of their last use
-        self._filed: dict[TileKey, list[Filed]] = {}
+        self._filed: dict[TileKey, list[FiledArray]] = {}
         self._file = TileFile()
         self._bytes = 0
         self._lock, self._making = threading.Lock(), threading.Lock()
@@ -163,7 +154,7 @@ class TileStore:
         return sorted(keys, key=lambda key: self.box(key).distance(view)[1])
 
     def use(self, keys: Sequence[TileKey]) -> None:
-        """Mark tiles as used: others make room before them."""
+        """Mark tiles as used, so that others move to the file first."""
         with self._lock:
             for key in reversed(keys):
                 if key in self._tiles:
@@ -187,22 +178,17 @@ class TileStore:
         return made
 
     def read(
-        self, level: int, window: tuple[slice, ...], desk: ProgressReporter | None = None
+        self, level: int, window: tuple[slice, ...], report: ProgressReporter | None = None
     ) -> NDArray[Any]:
-        """Read a window of a level, along its axes.
+        """Read a window of a level.
 
-        Parameters
-        ----------
-        level : int
-        window : tuple of slice
-        desk : Desk, optional
-            Is told how far it is while tiles that are missing are made; without one these are 0.
+        With a ``report``, missing tiles are made and the progress is shown; without, they are 0.
         """
         axes = list(window)
         channels = axes.pop(0) if self._in_front else slice(None)
         channels = axes.pop() if self._behind else channels
         *frames, rows, columns = axes
-        if desk is None and level == len(self.levels) - 1 and not frames:
+        if report is None and level == len(self.levels) - 1 and not frames:
             return self._laid_out(self._overview[channels, rows, columns])
         count = len(range(self._channels)[channels])
         data = np.zeros((count, *(span.stop - span.start for span in axes)), self._dtype)
@@ -212,28 +198,28 @@ class TileStore:
             frame = int(np.ravel_multi_index(place, self._frame_shape)) if place else 0
             index: tuple[int | slice, ...] = (slice(None), *inner)
             plane = data[index]
-            for here, piece in self._pieces(level, frame, rows, columns, desk):
+            for here, piece in self._pieces(level, frame, rows, columns, report):
                 plane[:, *here] = piece[channels]
         return self._laid_out(data)
 
     def _laid_out(self, data: NDArray[Any]) -> NDArray[Any]:
-        """Put the channels of (C, ...) where they are shown."""
+        """Move the channels of (C, ...) to the axis that layers show them on."""
         if self._behind:
             return np.moveaxis(data, 0, -1)
         return data if self._in_front else data[0]
 
     def _pieces(
-        self, level: int, frame: int, rows: slice, columns: slice, desk: ProgressReporter | None
+        self, level: int, frame: int, rows: slice, columns: slice, report: ProgressReporter | None
     ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
-        """List what there is of a window, or all: where in it, and (C, h, w)."""
+        """Yield where each piece lies in a window, and its pixels (C, h, w)."""
         step = self.side >> level
         down = range(rows.start // step, -(-rows.stop // step))
         over = range(columns.start // step, -(-columns.stop // step))
         for number, (i, j) in enumerate(itertools.product(down, over)):
             key = TileKey(frame, i, j)
             piece = self._find(key, level)
-            if piece is None and desk is not None:
-                desk.show(number / (len(down) * len(over)), f"frame {frame}")
+            if piece is None and report is not None:
+                report.show(number / (len(down) * len(over)), f"frame {frame}")
                 piece = self.add(key)[level]
             if piece is None:
                 continue
@@ -278,20 +264,14 @@ class _Level(LazyArray):
         self._store, self._number = store, number
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window: all of it, or for napari what is there.
-
-        Raises
-        ------
-        InputError
-            When the window does not fit into the memory, or the user cancels what takes long.
-        """
+        """Read a window; raises `InputError` if it exceeds the memory or the user cancels."""
         store, number = self._store, self._number
         if _is_drawn():
             return store.read(number, window)
         _check_room(math.prod(span.stop - span.start for span in window) * self.dtype.itemsize)
         title = "Translating what is read"
         try:
-            return run_responsive(lambda desk: store.read(number, window, desk), title=title)
+            return run_responsive(lambda report: store.read(number, window, report), title=title)
         except KeyboardInterrupt:  # which would close napari
             raise InputError(
                 "Reading was cancelled before all tiles were translated: read or save a part of "
@@ -300,9 +280,9 @@ class _Level(LazyArray):
 
 
 def _is_drawn() -> bool:
-    """Whether it is napari that reads, which it does to draw."""
+    """Whether napari reads to draw, and nobody else to save or measure."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _module(frame).startswith(_HANDS_ON):
+    while frame.f_back is not None and _module(frame).startswith(_PASSING_ON):
         frame = frame.f_back
     return _module(frame).startswith("napari.")
 
@@ -312,7 +292,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _check_room(size: int) -> None:
-    """Refuse what does not fit into the memory."""
+    """Raise `InputError` if there is less free memory than ``size`` bytes."""
     free = psutil.virtual_memory().available
     if size > free:
         raise InputError(
@@ -322,6 +302,6 @@ def _check_room(size: int) -> None:
 
 
 def _meet(start: int, length: int, span: slice) -> tuple[slice, slice]:
-    """Return where a piece and a span meet, counted in the span and in the piece."""
+    """Return the overlap of a piece and a span, counted in the span and in the piece."""
     first, last = max(start, span.start), max(start, span.start, min(start + length, span.stop))
     return slice(first - span.start, last - span.start), slice(first - start, last - start)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._generate import GenerateForm
 from napari_pix2pix.widgets.apply._layers_form import LayersForm
@@ -97,9 +97,9 @@ class ApplyView(ModelView):
     def _recall(self) -> None:
         """Show the options of the last time; options of another version may not be valid."""
         with suppress(ValueError):
-            options = CallOptions(**remembered_fields(_REMEMBERED))
+            options = PredictOptions(**remembered_fields(_REMEMBERED))
             self.options.set_options(options)
-            if options != CallOptions():
+            if options != PredictOptions():
                 self._advanced.expand(animate=False)  # so that the user sees them
 
     def _fill_form(self) -> None:

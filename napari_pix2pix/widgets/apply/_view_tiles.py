@@ -32,46 +32,37 @@ _OPENED = (
 )
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
-_IDLE = 0.2  # seconds between two looks at whether to stop
+_IDLE = 0.2  # seconds between two checks whether to stop
 
 
-def is_followed(order: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether results are translated where they are looked at.
+def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
+    """Whether only tiles in view are translated: of lazy sources with results larger than memory.
 
-    Parameters
-    ----------
-    order : Order
-    planes : sequence of Planes
-        The image of each job.
-
-    Returns
-    -------
-    bool
-        True for sources that are read lazily and whose results would take more than a quarter of
-        the free memory, where the model can translate parts alone.
+    The limit is a quarter of the free memory, and the model must be able to translate parts alone.
     """
-    codec, options = order.card.output_codec(planes[0].dtype), order.options
-    apart = order.card.config.norm in ("batch", "none") and options.statistics == "stored"
-    apart = apart and codec.kind != "instances" and options.samples == 1
-    wanted = all(job.region is None for job in order.jobs) and not order.replaces
+    codec, options = request.card.output_codec(planes[0].dtype), request.options
+    in_parts = request.card.config.norm in ("batch", "none")
+    in_parts = in_parts and options.norm_statistics == "running"
+    in_parts = in_parts and codec.kind != "instances" and options.samples == 1
+    whole = all(job.region is None for job in request.jobs) and not request.replaces
     lazy = all(
-        type(one.data) is not np.ndarray for job in order.jobs for one in job.sources
+        type(one.data) is not np.ndarray for job in request.jobs for one in job.sources
     )  # a memory map is lazy
     channels = max(1, len(codec.data_range))
     pixels = sum(one.frames * one.height * one.width for one in planes)
     large = pixels * channels * _itemsize(codec) > _SHARE * psutil.virtual_memory().available
-    return apart and wanted and lazy and large
+    return in_parts and whole and lazy and large
 
 
 class TileQueue:
-    """Which tiles are wanted, told by one thread and taken by another."""
+    """The tiles that are wanted, set by one thread and taken by another."""
 
     def __init__(self) -> None:
         self._keys: list[TileKey] = []
         self._changed = threading.Condition()
 
     def set(self, keys: Sequence[TileKey]) -> None:
-        """Want these, in this order, and no others any more."""
+        """Replace the tiles that are wanted, in this order."""
         with self._changed:
             self._keys = list(keys)
             self._changed.notify()
@@ -91,42 +82,27 @@ class Opened(NamedTuple):
     store: TileStore
 
 
-class Painted(NamedTuple):
-    """A tile is done."""
+class TileDone(NamedTuple):
+    """A tile is translated."""
 
     key: TileKey
 
 
-class Unread(NamedTuple):
-    """A tile can't be made, and why."""
+class TileFailed(NamedTuple):
+    """A tile can't be translated, and why."""
 
     sentence: str
 
 
 def follow(
-    control: Control, order: ApplyRequest, number: int, wishes: TileQueue
-) -> Generator[Any, None, None]:
-    """Translate the tiles of a job that are wanted, until it is stopped.
-
-    Parameters
-    ----------
-    control : Control
-    order : Order
-    number : int
-        Which of its jobs.
-    wishes : Wishes
-
-    Yields
-    ------
-    Opened, Painted or Unread
-    """
-    translator, condition = load_known(order.model), order.condition
+    control: Control, request: ApplyRequest, number: int, queue: TileQueue
+) -> Generator[Opened | TileDone | TileFailed, None, None]:
+    """Translate the tiles of job ``number`` that are wanted, until it is stopped."""
+    translator = load_known(request.model)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
-    planes = order.jobs[number].planes(codec, translator.config.z_context)
-    pixel = translator.for_dtypes(planes.dtype).target_like(order.options.output)
-    names = ("tile", "batch", "device", "dropout", "precision", "output")
-    how: dict[str, Any] = {name: getattr(order.options, name) for name in names}
-    how["seed"] = order.options.seed or 0
+    planes = request.jobs[number].planes(codec, translator.z_context)
+    pixel = translator.for_dtypes(planes.dtype).target_like(request.options.output)
+    options = request.options
     store = TileStore(
         planes.frame_shape,
         planes.height,
@@ -134,40 +110,31 @@ def follow(
         layout=translator.target_codec.layout,
         channels=len(pixel),
         dtype=pixel.dtype,
-        make=lambda frame, box: own.translate_region(planes, frame, box, condition, **how),
+        make=lambda frame, box: own.predict_region(planes, frame, box, options),
         side=tile_side(own),
     )
     yield Opened(translator, digest, store)
     while not control.stopped:
-        key = wishes.take(_IDLE)
+        key = queue.take(_IDLE)
         if key is None or key in store:
             continue
         try:
             store.add(key)
         except Exception as error:  # of a chunk that can't be read: the others may be
-            yield Unread(in_a_sentence(error))
+            yield TileFailed(in_a_sentence(error))
         else:
-            yield Painted(key)
+            yield TileDone(key)
 
 
 class ViewportTranslator(QObject):
-    """Keeps a layer translated where it is looked at.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    order : Order
-    number : int
-        Which of its jobs.
-    parent : QObject
+    """Translates the tiles of a layer that are in view.
 
     Attributes
     ----------
     said : Signal(str, bool)
-        The layer is there, or a tile, or all, can't be made: what to tell, and whether it is an
-        error.
+        A sentence, and whether it is an error: the layer is there, or tiles can't be translated.
     gone : Signal(object)
-        This follower, when its layer was taken away.
+        This object, when its layer was removed.
     layer : Layer or None
     """
 
@@ -175,26 +142,26 @@ class ViewportTranslator(QObject):
     gone = Signal(object)
 
     def __init__(
-        self, viewer: napari.viewer.Viewer, order: ApplyRequest, number: int, parent: QObject
+        self, viewer: napari.viewer.Viewer, request: ApplyRequest, number: int, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._order, self._number = viewer, order, number
-        self._wishes = TileQueue()
+        self._viewer, self._request, self._number = viewer, request, number
+        self._queue = TileQueue()
         self._store: TileStore | None = None
         self.layer: Any = None
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_WAIT)
         self._later.timeout.connect(self._look)
-        self._runner = Runner(self, latest=(Painted,))
+        self._runner = Runner(self, latest=(TileDone,))
         self._runner.reported.connect(self._take)
         self._runner.failed.connect(self._say_wrong)
-        wishes = self._wishes
-        self._runner.start(lambda control: follow(control, order, number, wishes))
+        queue = self._queue
+        self._runner.start(lambda control: follow(control, request, number, queue))
 
     @property
     def running(self) -> bool:
-        """Whether tiles are still made."""
+        """Whether tiles are still translated."""
         return self._runner.running
 
     def close(self) -> None:
@@ -207,13 +174,13 @@ class ViewportTranslator(QObject):
     def _take(self, event: Any) -> None:
         if isinstance(event, Opened):
             self._show(event)
-        elif isinstance(event, Unread):
+        elif isinstance(event, TileFailed):
             self._say_wrong(event.sentence)
         elif self.layer in self._viewer.layers:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _show(self, event: Opened) -> None:
-        made = self._order.made(self._number, "", event.digest)
+        made = self._request.result_spec(self._number, "", event.digest)
         self._store = event.store
         self.layer = _layer(made, event.store)
         layers = self._viewer.layers
@@ -224,7 +191,7 @@ class ViewportTranslator(QObject):
         for emitter in self._emitters():
             emitter.connect(self._look_soon)
         self._look()
-        source = self._order.sources[self._number]
+        source = self._request.sources[self._number]
         self.said.emit(_OPENED.format(name=source.name), False)
 
     def _say_wrong(self, sentence: str) -> None:
@@ -241,7 +208,7 @@ class ViewportTranslator(QObject):
         self._later.start()
 
     def _look(self) -> None:
-        """Want the tiles in view, and no longer those that left it."""
+        """Ask for the tiles in view, and no longer for those that left it."""
         if self._store is None:
             return
         if self.layer not in self._viewer.layers:
@@ -250,7 +217,7 @@ class ViewportTranslator(QObject):
             return
         keys: list[TileKey] = []
         if self.layer.visible:
-            axis = 0 if self._order.card.target_codec.layout.channel_axis is not None else None
+            axis = 0 if self._request.card.target_codec.layout.channel_axis is not None else None
             axis = None if getattr(self.layer, "rgb", False) else axis
             shape = self.layer.data[0].shape if self.layer.multiscale else self.layer.data.shape
             frames = shape[(axis is not None) : self.layer.ndim - 2]
@@ -258,22 +225,17 @@ class ViewportTranslator(QObject):
             seen = frames_in_view(self._viewer, self.layer, channel, frames)
             keys = self._store.around(seen, view_of(self._viewer, self.layer))
         self._store.use(keys)
-        self._wishes.set([key for key in keys if key not in self._store])
+        self._queue.set([key for key in keys if key not in self._store])
 
 
 class Followers(QObject):
-    """All layers of a dock that are translated where they are looked at.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    parent : QObject
+    """All layers of a dock of which only tiles in view are translated.
 
     Attributes
     ----------
     said : Signal(str, bool)
-        What to tell, and whether it is an error.
-    all : list of Follower
+        A sentence, and whether it is an error.
+    all : list of ViewportTranslator
     """
 
     said = Signal(str, bool)
@@ -283,10 +245,10 @@ class Followers(QObject):
         self._viewer = viewer
         self.all: list[ViewportTranslator] = []
 
-    def begin(self, order: ApplyRequest) -> None:
-        """Begin with each job of an order."""
-        for number in range(len(order.sources)):
-            follower = ViewportTranslator(self._viewer, order, number, self)
+    def begin(self, request: ApplyRequest) -> None:
+        """Begin with each job of a request."""
+        for number in range(len(request.sources)):
+            follower = ViewportTranslator(self._viewer, request, number, self)
             follower.said.connect(self.said)
             follower.gone.connect(self._forget)
             self.all.append(follower)
@@ -297,7 +259,7 @@ class Followers(QObject):
             follower.close()
 
     def _forget(self, follower: ViewportTranslator) -> None:
-        """Let the tiles of a layer that was taken away go."""
+        """Free the tiles of a layer that was removed."""
         self.all.remove(follower)
         follower.deleteLater()
 
@@ -317,7 +279,7 @@ def _layer(made: ResultSpec, store: TileStore) -> Any:
         return Labels(**keywords)
     rgb = made.codec.layout.rgb
     look = {} if rgb else {**trained_look(made.codec), **made.look}
-    # What is not translated yet is 0: added to the source, it lets the source show.
+    # Tiles that are missing are 0: blended additively, they let the source show.
     return Image(rgb=rgb, blending="additive", **look, **keywords)
 
 

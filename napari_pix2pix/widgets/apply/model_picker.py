@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.data.layouts import Layout, counted_channels
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.model_info import ModelInfo
@@ -272,4 +272,4 @@ def _describe_sides(info: ModelInfo) -> str:
 
 
 def _describe_channels(channels: int, layout: Layout) -> str:
-    return "RGB" if layout.rgb else counted_channels(channels)
+    return "RGB" if layout.rgb else plural(channels, "channel")

@@ -1,30 +1,28 @@
-"""The work of applying a model, done in a thread; it paints arrays and touches no layer."""
+"""Applying a model in a thread: arrays are painted, and no layer is touched."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.gray import takes_gray
-from napari_pix2pix.data.inputs import check_finite, open_source_image
+from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.inference.options import CallOptions
-from napari_pix2pix.inference.stochastic import sample_seed
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.napari_layers import Snapshot, as_trained, planes_of
 from napari_pix2pix.training.control import Control
 
 if TYPE_CHECKING:
-    from napari_pix2pix.inference.frames import FrameTranslator, Part
+    from napari_pix2pix.inference.predictor import Predictor
+    from napari_pix2pix.inference.tiling import PredictedTile
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
@@ -35,38 +33,23 @@ _SIDE = 128  # pixels of the image that speed is tried on, or the stride where i
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One image to be translated.
+    """One image to be translated."""
 
-    Attributes
-    ----------
-    sources : list of Snapshot
-        A layer, or several that are its channels.
-    frames : list of int
-        Which of its frames.
-    region : Box or None
-        The part that is translated; None for all of it.
-    first : Box or None
-        The part in view, done first.
-    before : mapping of str to array
-        By the hash of the model, and "", "mean" or "deviation": what it made of this image
-        earlier, to be continued.
-    """
-
-    sources: list[Snapshot]
+    sources: list[Snapshot]  # a layer, or several that are its channels
     frames: list[int]
-    region: Box | None = None
-    first: Box | None = None
+    region: Box | None = None  # of each frame; None for all of it
+    first: Box | None = None  # the part in view, done first
+    # Earlier results to be continued, by the model's digest and "", "mean" or "deviation".
     before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
 
     def copied(self) -> Job:
         """Return the same with data that no one else can change; in any thread."""
-        return replace(self, sources=[one.copied() for one in self.sources])
+        return replace(self, sources=[source.copied() for source in self.sources])
 
     def planes(self, codec: Codec, z_context: int) -> LazyImage:
-        """Open the image as a model takes it, unread; raises `InputError` where it does not fit."""
-        opened = planes_of(as_trained(self.sources, codec.layout), "image")
-        gray = takes_gray(codec)
-        return open_source_image(opened, codec.layout, codec.channels, z_context, gray=gray)
+        """Open the image as a model takes it, unread; raises `InputError` if it does not fit."""
+        image = planes_of(as_trained(self.sources, codec.layout), "image")
+        return open_for_codec(image, codec, z_context)
 
 
 class Loaded(NamedTuple):
@@ -77,46 +60,25 @@ class Loaded(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """A job's array was painted in; it is another than before where its dtype had to grow.
+    """New tiles were written; an array is reallocated if its dtype widened."""
 
-    Attributes
-    ----------
-    job : int
-        Which of the jobs.
-    arrays : mapping of str to numpy.ndarray
-        The results so far; nothing as long as there is nothing to see. "" is what was made, or of
-        several samples "mean" and "deviation".
-    done, total : int
-        Pixels of all jobs.
-    seconds : float
-        Since the first tile was begun.
-    """
-
-    job: int
-    arrays: Mapping[str, np.ndarray]
-    done: int
+    job: int  # its number
+    arrays: Mapping[str, np.ndarray]  # by "", or "mean" and "deviation"; only those with pixels
+    done: int  # pixels of all jobs
     total: int
-    seconds: float
+    seconds: float  # since the first tile was begun
 
 
 class JobDone(NamedTuple):
-    """A job is finished, or was stopped.
-
-    Attributes
-    ----------
-    job : int
-    complete : bool
-    missing : bool
-        Whether its source had pixels that are NaN or infinite.
-    """
+    """A job is finished, or was stopped."""
 
     job: int
     complete: bool
-    missing: bool
+    invalid: bool  # whether its source had pixels that the model has no meaning for
 
 
 class Speed(NamedTuple):
-    """What a trial told: of a network on its device."""
+    """How fast a network is on its device, and how much memory it takes."""
 
     translator: Translator
     pixels_per_second: float
@@ -124,7 +86,7 @@ class Speed(NamedTuple):
 
 
 def load_known(known: ModelEntry) -> Translator:
-    """Return the model, read from its file where it is not in memory."""
+    """Return the model, read from its file if it is not in memory."""
     if known.translator is not None:
         return known.translator
     from napari_pix2pix._load import load
@@ -134,71 +96,41 @@ def load_known(known: ModelEntry) -> Translator:
 
 
 def apply_model(
-    control: Control,
-    known: ModelEntry,
-    jobs: Sequence[Job],
-    *,
-    condition: Hashable = None,
-    options: CallOptions,
-) -> Generator[Any, None, None]:
-    """Apply a model to images, and yield what happened.
-
-    Parameters
-    ----------
-    control : Control
-        Stops the work after the tile that is being done.
-    known : KnownModel
-    jobs : sequence of Job
-    condition, options
-        As a `Translator` is called with.
-
-    Yields
-    ------
-    Loaded, Progress or JobDone
-    """
-    from napari_pix2pix.inference import calls
-    from napari_pix2pix.inference.model import network_grid
+    control: Control, known: ModelEntry, jobs: Sequence[Job], options: PredictOptions
+) -> Generator[Loaded | Progress | JobDone, None, None]:
+    """Apply a model to images, and yield what happened; `control` stops it after a tile."""
+    from napari_pix2pix.inference.checks import check_options
 
     jobs = [job.copied() for job in jobs]
     translator = load_known(known)
-    how = _how(options, translator)
-    noise = translator.config.noise_channels
-    calls.check_call(translator.generator, noise_channels=noise, **_checked(how))
-    samples = how.pop("samples")
+    check_options(options, translator)
     yield Loaded(translator, translator.digest)
+    options = _for_viewer(options, translator)
     own = translator.detached_copy()  # another dock may use the model meanwhile
-    codec, z_context = translator.source_codec, translator.config.z_context
-    opened = [job.planes(codec, z_context) for job in jobs]
-    for planes in opened:
-        check_finite(planes)
-    grids = [
-        TileGrid(one.height, one.width, **network_grid(translator.generator)) for one in opened
-    ]
-    total = samples * sum(map(_pixels, jobs, grids))
+    images = [job.planes(translator.source_codec, translator.z_context) for job in jobs]
+    for image in images:
+        check_finite(image)
+    grids = [TileGrid.of_network(own.generator, image.height, image.width) for image in images]
+    total = options.samples * sum(map(_pixels, jobs, grids))
     began, before = time.perf_counter(), 0
-    for number, (job, planes) in enumerate(zip(jobs, opened, strict=True)):
-        layout, missing = translator.target_codec.layout, False
+    for number, (job, image) in enumerate(zip(jobs, images, strict=True)):
+        layout, invalid, done = translator.target_codec.layout, False, 0
         canvases = {
-            what: Canvas(layout, planes, job.before.get((translator.digest, what)))
-            for what in (SPREAD if samples > 1 else ("",))
+            name: Canvas(layout, image, job.before.get((translator.digest, name)))
+            for name in (SPREAD if options.samples > 1 else ("",))
         }
-        for frame in job.frames:
-            done = 0
-            parts = partial(
-                own.iter_frame, planes, frame, condition, region=job.region, first=job.first
-            )
-            for part, done, results in _draw(parts, samples, how):
-                missing = missing or part.missing
-                for what, pixels in results.items():
-                    canvases[what].paint(frame, part.box, pixels)
-                so_far = before + done
-                arrays = {k: one.array for k, one in canvases.items() if one.array is not None}
-                yield Progress(number, arrays, so_far, total, time.perf_counter() - began)
-                if control.stopped and (so_far < total or part.pixels is None):
-                    yield JobDone(number, False, missing)
-                    return
-            before += done
-        yield JobDone(number, True, missing)
+        painter = _Painter(canvases, options.samples)
+        for tile in own.predict(
+            image, options, frames=job.frames, region=job.region, first=job.first
+        ):
+            painter.add(tile)
+            invalid, done = invalid or tile.invalid, before + tile.done
+            before += tile.area.pixels if tile.is_last else 0
+            yield Progress(number, painter.arrays, done, total, time.perf_counter() - began)
+            if control.stopped and (done < total or tile.pixels is None):
+                yield JobDone(number, False, invalid)
+                return
+        yield JobDone(number, True, invalid)
 
 
 def try_speed(known: ModelEntry, device: str | None) -> Speed:
@@ -209,46 +141,48 @@ def try_speed(known: ModelEntry, device: str | None) -> Speed:
     own = translator.detached_copy()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
     side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
-    shape = (codec.channels, side, side)
-    planes = LazyImage(np.zeros(shape, codec.dtype), channel_axis=0)
-    condition = translator.conditions[0] if translator.conditions else None
+    image = LazyImage(np.zeros((codec.channels, side, side), codec.dtype), channel_axis=0)
+    condition = own.conditions[0] if own.conditions else None
+    options = PredictOptions(condition=condition, device=device)
     best = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
-        parts = list(own.iter_frame(planes, 0, condition, device=device))
-        best = max(best, parts[-1].done / (time.perf_counter() - began))
+        *_, last = own.predict(image, options)
+        best = max(best, last.done / (time.perf_counter() - began))
     least = max(2 * network.stride, network.least_size)
-    bytes_per_pixel = estimate_bytes_per_pixel(network, network.in_channels, side=least)
-    return Speed(translator, best, bytes_per_pixel)
+    return Speed(translator, best, estimate_bytes_per_pixel(network, own.planes_in, side=least))
 
 
-def tile_side(translator: FrameTranslator) -> int:
+def tile_side(predictor: Predictor) -> int:
     """Return the pixels of a tile: few, to see it come and to cancel soon; enough for its halo."""
-    return 512 if translator.generator.halo <= _WIDE else 1024
+    return 512 if predictor.generator.halo <= _WIDE else 1024
 
 
-def _draw(
-    parts: Callable[..., Iterator[Part]], samples: int, how: dict[str, Any]
-) -> Iterator[tuple[Part, int, dict[str, np.ndarray]]]:
-    """Yield the parts of all samples of a frame, pixels done so far, and what is to be painted."""
-    if samples == 1:
-        for part in parts(**how):
-            yield part, part.done, {} if part.pixels is None else {"": part.pixels}
-        return
-    draws: defaultdict[Box, Draws] = defaultdict(Draws)
-    before = done = 0
-    for number in range(samples):
-        own = {**how, "output": "float", "seed": sample_seed(how["seed"], number)}
-        for part in parts(**own):
-            assert part.pixels is not None
-            draws[part.box].add(part.pixels)
-            results = {}
-            if number == samples - 1:
-                mean, std, _ = draws.pop(part.box).spread()
-                results = dict(zip(SPREAD, (mean, std), strict=True))
-            done = before + part.done
-            yield part, done, results
-        before = done
+class _Painter:
+    """Paints tiles: their pixels, or the mean and deviation of the same tile of all samples."""
+
+    def __init__(self, canvases: Mapping[str, Canvas], samples: int) -> None:
+        self._canvases, self._samples = canvases, samples
+        self._draws: defaultdict[Box, Draws] = defaultdict(Draws)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is painted so far."""
+        painted = {name: canvas.array for name, canvas in self._canvases.items()}
+        return {name: array for name, array in painted.items() if array is not None}
+
+    def add(self, tile: PredictedTile) -> None:
+        """Take one more tile."""
+        if tile.pixels is None:
+            return
+        if self._samples == 1:
+            self._canvases[""].paint(tile.frame, tile.box, tile.pixels)
+            return
+        self._draws[tile.box].add(tile.pixels)
+        if tile.sample == self._samples - 1:
+            mean, std, _ = self._draws.pop(tile.box).spread()
+            for name, pixels in zip(SPREAD, (mean, std), strict=True):
+                self._canvases[name].paint(tile.frame, tile.box, pixels)
 
 
 class Canvas:
@@ -258,15 +192,15 @@ class Canvas:
     ----------
     layout : Layout
         Where the target has its channels.
-    planes : Planes
+    planes : LazyImage
         The source.
     before : array, optional
-        What was painted earlier and is kept around what is painted now, where it has the shape.
+        An earlier result, which is kept around what is painted now if it has the same shape.
 
     Attributes
     ----------
     array : numpy.ndarray or None
-        None as long as nothing was painted. Booleans are kept as uint8, as Labels need them.
+        None until something is painted. Booleans become uint8, as Labels need it.
     """
 
     def __init__(self, layout: Layout, planes: LazyImage, before: Any = None) -> None:
@@ -303,24 +237,18 @@ class Canvas:
         return np.zeros(shape, dtype)
 
 
-def _how(options: CallOptions, translator: Translator) -> dict[str, Any]:
-    """Fill in what was left open: tiles that show progress, where the image is not measured."""
+def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptions:
+    """Fill in what was left open: tiles that show progress, unless norms measure the image."""
     from napari_pix2pix.inference.devices import choose_device
     from napari_pix2pix.inference.norm_statistics import norms_that_measure
 
-    how = options.model_dump()
-    how["seed"] = how["seed"] or 0
-    measures = norms_that_measure(translator.generator, how["statistics"])
-    if how["tile"] is None and not measures:
-        how["tile"] = tile_side(translator)
-    if how["batch"] is None and choose_device(how["device"] or "auto").type == "cpu":
-        how["batch"] = 1  # more at once are no faster there
-    return how
-
-
-def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("samples", "seed", "tile", "batch", "dropout", "statistics", "precision")
-    return {name: how[name] for name in (*names, "output")}
+    tile, batch = options.tile, options.batch
+    if tile is None and not norms_that_measure(translator.generator, options.norm_statistics):
+        tile = tile_side(translator)
+    if batch is None and choose_device(options.device or "auto").type == "cpu":
+        batch = 1  # more at once are no faster there
+    output = options.output if options.samples == 1 else "float"
+    return options.model_copy(update={"tile": tile, "batch": batch, "output": output})
 
 
 def _pixels(job: Job, grid: TileGrid) -> int:

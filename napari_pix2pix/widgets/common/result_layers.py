@@ -64,7 +64,7 @@ class ResultSpec:
     @property
     def place(self) -> LayerTransform:
         """Where the result lies."""
-        layout, place = self.codec.layout, self.like.field_place
+        layout, place = self.codec.layout, self.like.field_transform
         moves = layout.channel_axis is not None and not layout.rgb
         return place.with_axis_in_front("channel") if moves else place
 

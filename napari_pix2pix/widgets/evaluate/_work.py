@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_pix2pix.data.gray import as_taken
+from napari_pix2pix.data.inputs import as_taken
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
@@ -259,7 +259,7 @@ def _make_case(
             translator, opened, name=name, baseline=baseline, device=device, copies=True
         )
         return case, describe_model(translator, request.model.name)
-    from napari_pix2pix.data.interpret import infer_codec
+    from napari_pix2pix.data.infer_codec import infer_codec
 
     truths = [(truth, valid) for _, truth, valid in sample_frames(opened)]
     codec, _ = infer_codec(

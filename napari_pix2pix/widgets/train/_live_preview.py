@@ -236,10 +236,10 @@ class LivePreview(QWidget):
         shown = self._pairs[event.pair]
         frame = np.unravel_index(event.frame, shown.frame_shape)
         offset = [*(int(n) for n in frame), event.top, event.left]
-        place = _moved(shown.source.field_place, offset)
+        place = _moved(shown.source.field_transform, offset)
         return output_layer(
             self._assemble(event),
-            replace(shown.source, place=place, channel_axis=None, rgb=False),
+            replace(shown.source, transform=place, channel_axis=None, rgb=False),
             layout=shown.layout,
             kind=event.kind,
             name=f"preview [{shown.source.name}]",

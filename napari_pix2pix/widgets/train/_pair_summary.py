@@ -12,11 +12,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.interruption import stops_when
+from napari_pix2pix.data.codecs import Codec, picture
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.data.pictures import picture
+from napari_pix2pix.data.pair import Pair, stops_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label

@@ -11,8 +11,8 @@ from napari.layers import Image, Labels
 from napari_pix2pix import train
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.frames import FrameTranslator
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
@@ -284,7 +284,7 @@ def many_tiles(viewer, dock, inverter) -> Image:
     source = viewer.add_image(noise(600, 2000), name="big")
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    dock.options = CallOptions(tile=64, batch=1)
+    dock.options = PredictOptions(tile=64, batch=1)
     return source
 
 
@@ -312,7 +312,7 @@ def test_cancel_keeps_what_is_done_and_marks_it(viewer, dock, qtbot, inverter):
     done = result.data != 0
     assert 0 < done.sum() < done.size
     np.testing.assert_array_equal(result.data[done], inverter(source.data)[done])
-    dock.options = CallOptions()
+    dock.options = PredictOptions()
     run(dock, qtbot)
     assert names(viewer) == ["big", "big [m]"]
 
@@ -353,7 +353,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    monkeypatch.setattr(FrameTranslator, "iter_frame", fail)
+    monkeypatch.setattr(Predictor, "predict", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert words in said
@@ -422,7 +422,7 @@ def test_intensities_that_were_not_trained_on_are_said_before_the_run(
     dock.set_model(models().of_file(tmp_path / "model.safetensors"))
     dock.set_layers([source])
     assert dock.check() == ""
-    qtbot.waitUntil(lambda: "outside the intensities trained on" in dock.warning)
+    qtbot.waitUntil(lambda: "lies outside their range" in dock.warning)
     assert dock._view.apply.isEnabled()
     dock.set_layers([usual])
     dock.check()
@@ -452,9 +452,9 @@ def test_useless_options_are_disabled(viewer, dock, labeller):
     dock.set_model(models().remember(model, "m"))
     options = dock._view.options
     assert options.whole
-    options.set_options(CallOptions(tile=256))
+    options.set_options(PredictOptions(tile=256))
     assert not options.whole
-    for name in ("dropout", "statistics"):
+    for name in ("dropout", "norm_statistics"):
         assert not options.editors[name].enabled
     dock.set_model(models().remember(labeller, "labels"))
     assert not options.editors["output"].enabled
@@ -514,7 +514,7 @@ def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inv
     said, is_error = run(dock, qtbot)
     assert is_error
     assert "nowhere" in said
-    dock.options = CallOptions(device="cpu")
+    dock.options = PredictOptions(device="cpu")
     said, is_error = run(dock, qtbot)
     assert not is_error, said
 
@@ -558,7 +558,7 @@ def test_two_viewers_share_models_alone(make_napari_viewer_proxy, qtbot, inverte
 
 
 def test_options_come_back_in_the_next_viewer(make_napari_viewer_proxy, qtbot):
-    options = CallOptions(tile=512, precision="bf16-mixed", seed=3)
+    options = PredictOptions(tile=512, precision="bf16-mixed", seed=3)
     viewer = make_napari_viewer_proxy()
     dock = open_dock(viewer, qtbot)
     viewer.window.add_dock_widget(dock, name="Apply")
@@ -570,4 +570,4 @@ def test_options_come_back_in_the_next_viewer(make_napari_viewer_proxy, qtbot):
 
 def test_remembered_options_that_are_not_valid_are_left_out(viewer, qtbot):
     remember_fields("apply/options", {"tile": -1, "dropout": True})
-    assert open_dock(viewer, qtbot).options == CallOptions()
+    assert open_dock(viewer, qtbot).options == PredictOptions()

@@ -63,7 +63,7 @@ def test_images_on_demand(viewer, dock, qtbot, maker):
 def test_cancelled_images_that_are_done_are_kept(viewer, dock, qtbot, maker):
     dock.set_model(models().remember(maker, "m"))
     dock._view.generate.set_values({"images": 9, "height": 24, "width": 24})
-    dock._side.progressed.connect(lambda *_: dock.cancel())
+    dock._task.progressed.connect(lambda *_: dock.cancel())
     end_of(dock.apply, dock, qtbot)
     (layer,) = viewer.layers
     assert 1 <= len(layer.data) < 9

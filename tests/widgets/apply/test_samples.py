@@ -8,7 +8,7 @@ import tiny
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
@@ -38,7 +38,7 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     dock.reset_choices()
     dock.set_model(models().remember(noisy, "m"))
     dock.set_layers([source])
-    dock.options = CallOptions(samples=3, seed=5, tile=32, batch=1)
+    dock.options = PredictOptions(samples=3, seed=5, tile=32, batch=1)
     assert dock._view.options.editors["samples"].box.text() == "3"
     said, is_error = run(dock, qtbot)
     assert not is_error, said
@@ -52,7 +52,7 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
         assert layer.metadata[KEY]["samples"] == 3
     run(dock, qtbot)  # updates both
     assert len(viewer.layers) == 3
-    dock.options = CallOptions()
+    dock.options = PredictOptions()
     run(dock, qtbot)  # a translation beside them
     assert len(viewer.layers) == 4
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot,
     dock.reset_choices()
     dock.set_model(models().remember(noisy, "m"))
     dock.set_layers([source])
-    dock.options = CallOptions(samples=3, tile=64, batch=1)
+    dock.options = PredictOptions(samples=3, tile=64, batch=1)
     dock._run.progressed.connect(lambda *_: dock.cancel())
     said, is_error = run(dock, qtbot)
     assert said == "Cancelled."
@@ -96,15 +96,15 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(models().remember(drops, "m"))
-    dock.options = CallOptions(samples=2)
+    dock.options = PredictOptions(samples=2)
     assert "tick dropout" in dock.check()
-    dock.options = CallOptions(samples=2, dropout=True)
+    dock.options = PredictOptions(samples=2, dropout=True)
     assert dock.check() == ""
     dock.replaces = True
     assert "replace none" in dock.check()
     with pytest.raises(InputError, match="replace none"):
         dock.apply()
-    dock.options = CallOptions()
+    dock.options = PredictOptions()
     assert dock._view.options.editors["samples"].box.text() == "1"
     plain = train(image, 1 - image, dropout=0.0, **TINY)
     dock.set_model(models().remember(plain, "plain"))

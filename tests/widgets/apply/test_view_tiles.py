@@ -149,7 +149,7 @@ def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
     qtbot.waitUntil(lambda: there(layer, 300, 300))
     layer.visible = False
     follower = dock._followers.all[0]
-    qtbot.waitUntil(lambda: not follower._wishes._keys)
+    qtbot.waitUntil(lambda: not follower._queue._keys)
 
 
 def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):

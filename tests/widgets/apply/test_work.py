@@ -6,7 +6,7 @@ import tiny
 from napari.layers import Image
 
 from napari_pix2pix import train
-from napari_pix2pix.inference.options import CallOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import snapshot
 from napari_pix2pix.training.control import Control
@@ -25,7 +25,7 @@ def known() -> ModelEntry:
 def part_of_each_frame(known: ModelEntry, control: Control):
     # Its tiles, on the grid of the stride, cover more than twice as many pixels as it has.
     job = Job([snapshot(Image(STACK))], [0, 1, 2, 3], Box(6, 11, 6, 11))
-    return apply_model(control, known, [job], options=CallOptions(device="cpu"))
+    return apply_model(control, known, [job], options=PredictOptions(device="cpu"))
 
 
 def test_progress_counts_what_the_tiles_of_a_part_cover(known: ModelEntry) -> None:
@@ -49,7 +49,7 @@ def test_two_docks_may_apply_one_model_at_once() -> None:
 
     def begin(**options):
         job = Job([snapshot(Image(STACK[0]))], [0])
-        options = CallOptions(device="cpu", tile=16, **options)
+        options = PredictOptions(device="cpu", tile=16, **options)
         return apply_model(Control(), known, [job], options=options)
 
     def end(events) -> np.ndarray:

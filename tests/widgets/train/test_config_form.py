@@ -9,8 +9,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QWidget
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.presets import PRESETS
+from napari_pix2pix.training.config import PRESETS, TrainConfig
 from napari_pix2pix.widgets.common.forms import NumberBox
 from napari_pix2pix.widgets.train._config_form import _PARTS, ConfigForm
 

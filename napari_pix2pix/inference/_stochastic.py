@@ -1,0 +1,159 @@
+"""Noise planes and dropout that depend on seed and position, identical for every tiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_pix2pix.inference.norm_statistics import replaced
+from napari_pix2pix.inference.tiling import Box, Tile, overlap
+
+NoiseKind = Literal["image", "pixel"]
+ReadWindow = Callable[[slice, slice], np.ndarray]
+
+_NOISE_BLOCK = 64  # pixels; another number gives other noise
+
+
+def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
+    """Return what reads the noise planes of any window; a pixel's noise is the same in all.
+
+    Parameters
+    ----------
+    kind : {"image", "pixel"}
+        One normal number per plane and image, or one per plane and pixel.
+    channels : int
+        Number of planes.
+    seed : int
+        The same seed gives the same noise, on any device.
+
+    Returns
+    -------
+    callable
+        ``read(rows, columns)`` gives float32 (channels, h, w); slices of step 1 from 0 on, which
+        may be any number of pixels away from the image.
+
+    Examples
+    --------
+    >>> read = noise_reader("pixel", 2, seed=0)
+    >>> whole = read(slice(0, 100), slice(0, 90))
+    >>> bool((read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all())
+    True
+    """
+    if kind == "pixel":
+        return lambda rows, columns: _pixels(channels, seed, rows, columns)
+    vector = np.random.default_rng(seed).standard_normal(channels, np.float32)
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        size = rows.stop - rows.start, columns.stop - columns.start
+        return np.broadcast_to(vector[:, np.newaxis, np.newaxis], (channels, *size))
+
+    return read
+
+
+def read_blocks(
+    draw: Callable[[int, int], np.ndarray], side: int, channels: int, rows: slice, columns: slice
+) -> np.ndarray:
+    """Cut a window, float32 (channels, h, w), out of blocks that depend on their position alone.
+
+    ``draw(i, j)`` gives float32 (channels, side, side) of block i from the top, j from the left.
+    """
+    window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    for i in range(rows.start // side, -(-rows.stop // side)):
+        for j in range(columns.start // side, -(-columns.stop // side)):
+            block = slice(i * side, (i + 1) * side), slice(j * side, (j + 1) * side)
+            inside, here = zip(*map(overlap, block, (rows, columns)), strict=True)
+            window[:, *here] = draw(i, j)[:, *inside]
+    return window
+
+
+def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
+    def draw(i: int, j: int) -> np.ndarray:
+        shape = channels, _NOISE_BLOCK, _NOISE_BLOCK
+        return np.random.default_rng([seed, i, j]).standard_normal(shape, np.float32)
+
+    return read_blocks(draw, _NOISE_BLOCK, channels, rows, columns)
+
+
+_DROPOUT_BLOCK = 16  # cells of the layer; another number drops others
+
+
+class PlacedDropout(nn.Module):
+    """Position-seeded dropout, identical for every tiling and on any device.
+
+    Parameters
+    ----------
+    probability : float
+        Of an activation to be dropped; the others grow so that their mean stays.
+    entropy : sequence of int
+        Seeds what is dropped.
+
+    Attributes
+    ----------
+    windows : sequence of Box
+        Where each image of the next batch lies, in pixels on the grid of the network's stride.
+    """
+
+    def __init__(self, probability: float, entropy: Sequence[int]) -> None:
+        super().__init__()
+        self._probability, self._entropy = probability, list(entropy)
+        self.windows: Sequence[Box] = ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to the same."""
+        kept = np.stack([self._kept(x.shape[1], x.shape[2], window) for window in self.windows])
+        mask = torch.from_numpy(kept).to(x.device, x.dtype)
+        return x * mask / (1 - self._probability)
+
+    def _kept(self, channels: int, height: int, window: Box) -> np.ndarray:
+        smaller = window.size[0] // height
+        rows, columns = (
+            slice(span.start // smaller, span.stop // smaller)
+            for span in (window.rows, window.columns)
+        )
+
+        def draw(i: int, j: int) -> np.ndarray:
+            # The 1 keeps this stream apart from that of the noise planes, see `noise_reader`.
+            rng = np.random.default_rng([*self._entropy, i, j, 1])
+            shape = channels, _DROPOUT_BLOCK, _DROPOUT_BLOCK
+            return rng.random(shape, np.float32) >= np.float32(self._probability)
+
+        return read_blocks(draw, _DROPOUT_BLOCK, channels, rows, columns)
+
+
+class Dropouts:
+    """Dropout layers by name that drop by position, to be told which tiles come next.
+
+    Parameters
+    ----------
+    generator : nn.Module
+        Whose dropout layers they stand for.
+    seed : int or None
+        None: there are none, and nothing is dropped.
+    """
+
+    def __init__(self, generator: nn.Module, seed: int | None) -> None:
+        self.layers: dict[str, PlacedDropout] = {}
+        if seed is None:
+            return
+        modules = generator.named_modules()
+        dropouts = [(name, layer) for name, layer in modules if isinstance(layer, nn.Dropout)]
+        for number, (name, layer) in enumerate(dropouts):
+            self.layers[name] = PlacedDropout(layer.p, (seed, number))
+
+    def place(self, tiles: Sequence[Tile]) -> None:
+        """Tell the layers where the windows of the next batch lie."""
+        for layer in self.layers.values():
+            layer.windows = [tile.window for tile in tiles]
+
+
+@contextmanager
+def dropping(generator: nn.Module, seed: int | None) -> Iterator[Dropouts]:
+    """Let a generator's dropout layers drop by position, and put the old ones back in the end."""
+    dropouts = Dropouts(generator, seed)
+    with replaced(generator, dropouts.layers):
+        yield dropouts

@@ -1,0 +1,68 @@
+"""What a model can't do, and which images it does not know: said before any work is done."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.inputs import check_input, dtype_note
+from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference._generator_run import check_compiler
+from napari_pix2pix.inference.devices import choose_device
+from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor, condition_index
+
+
+def check_options(options: PredictOptions, predictor: Predictor) -> None:
+    """Raise `InputError` or `DeviceError` if a model can't be applied with these options."""
+    generator = predictor.generator
+    can_drop = _has(generator, nn.Dropout)
+    condition_index(predictor.conditions, options.condition)
+    if options.dropout and not can_drop:
+        raise InputError("This model has no dropout layers: leave dropout off.")
+    if options.norm_statistics == "per-image" and not _has(generator, nn.BatchNorm2d):
+        raise InputError("This model has no batch norm: leave its norm statistics at 'running'.")
+    if options.samples > 1 and not (predictor.noise_channels or options.dropout):
+        raise InputError(
+            f"This model has no noise planes, so all {options.samples} samples would be the same: "
+            f"{'turn dropout on' if can_drop else 'take one sample'}."
+        )
+    if options.compile:
+        if options.dropout or norms_that_measure(generator, options.norm_statistics):
+            raise InputError(
+                "Only networks that do the same with every image can be compiled, and here dropout "
+                "is on or norms measure each image: turn compile off."
+            )
+        check_compiler(choose_device(options.device or "auto"))
+
+
+def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
+    """Warn that a dtype lets expect intensities that the model was not trained on.
+
+    ``stacklevel`` says whose call the warning names; 3 is who called the caller.
+    """
+    if note := dtype_note(codec, given):
+        warnings.warn(note, UserWarning, stacklevel=stacklevel)
+
+
+def warn_of_intensities(
+    image: LazyImage,
+    source: Codec,
+    target: Codec,
+    known: tuple[Intensities, Intensities] | None,
+    stacklevel: int = 3,
+) -> None:
+    """Warn that an image looks like a target, or lies outside the training's intensities."""
+    if sentence := check_input(image, source, target, known):
+        warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
+
+
+def _has(generator: nn.Module, layer: type[nn.Module]) -> bool:
+    return any(isinstance(module, layer) for module in generator.modules())

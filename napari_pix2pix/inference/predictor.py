@@ -1,0 +1,293 @@
+"""A generator with its codecs, and the one driver that predicts: an iterator of tiles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from copy import copy, deepcopy
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
+from napari_pix2pix.data.inputs import check_channels, invalid_pixels_note
+from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
+from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
+from napari_pix2pix.inference._stochastic import NoiseKind
+from napari_pix2pix.inference.norm_statistics import (
+    Measured,
+    norms_that_measure,
+    sample_tiles,
+    sample_windows,
+)
+from napari_pix2pix.inference.options import NormStatistics, PredictOptions
+from napari_pix2pix.inference.tiling import (
+    Box,
+    FrameCollector,
+    PredictedTile,
+    mosaic,
+)
+
+OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame
+
+
+class Predictor:
+    """A generator with its codecs and the names of its conditions.
+
+    Parameters
+    ----------
+    generator : UNet or ResNet
+        Takes source, condition and noise planes, stacked in this order.
+    source_codec, target_codec : Codec
+        How intensities become planes and back.
+    conditions : tuple of hashable
+        Names of the conditions to choose from; empty without any.
+    z_context : int
+        Neighbouring frames on either side that each frame is given.
+    noise_channels : int
+        Noise planes that the generator takes.
+    noise : {"image", "pixel"}
+        What they hold, see `noise_reader`.
+    """
+
+    def __init__(
+        self,
+        generator: UNet | ResNet,
+        source_codec: Codec,
+        target_codec: Codec,
+        *,
+        conditions: tuple[Hashable, ...] = (),
+        z_context: int = 0,
+        noise_channels: int = 0,
+        noise: NoiseKind = "image",
+    ) -> None:
+        self.generator = generator
+        self.source_codec = source_codec
+        self.target_codec = target_codec
+        self.conditions = conditions
+        self.z_context = z_context
+        self.noise_channels = noise_channels
+        self.noise = noise
+
+    def predict(
+        self,
+        image: LazyImage,
+        options: PredictOptions,
+        *,
+        frames: Iterable[int] | None = None,
+        region: Box | None = None,
+        first: Box | None = None,
+        measured: Sequence[Measured] = (),
+        decoded: bool = True,
+    ) -> Iterator[PredictedTile]:
+        """Predict frames of an image, and yield each tile as soon as it is finished.
+
+        Parameters
+        ----------
+        image : LazyImage
+            The source, with its z-context where the model has one.
+        options : PredictOptions
+        frames : iterable of int, optional
+            Which frames; all by default.
+        region : Box, optional
+            Only this part of each frame, widened to the grid of the stride.
+        first : Box, optional
+            Tiles in and near this part of a frame come first.
+        measured : sequence of mapping, optional
+            What `measure_frame` returned for each sample, where regions are predicted apart.
+        decoded : bool
+            Yield intensities or labels; otherwise the network's planes in [-1, 1].
+
+        Yields
+        ------
+        PredictedTile
+            Frame by frame, sample by sample. Labels come with the last tile, all at once, since
+            where objects end is seen on the whole only.
+        """
+        check_channels(image, self.source_codec.channels, self.z_context)
+        codecs = self.for_dtypes(image.dtype)
+        at_once = decoded and self.target_codec.kind != "image"
+        decode = partial(codecs.target_codec.decode, output=options.output)
+        for frame in range(image.frames) if frames is None else frames:
+            for sample in range(options.samples):
+                job = codecs._job(image, frame, options.of_sample(sample))
+                known = measured[sample] if measured else None
+                held: list[tuple[Box, FloatPlanes]] = []
+                done = 0
+                with job.prepared(known, region) as run:
+                    tile = partial(PredictedTile, frame, sample, area=run.area)
+                    for box, planes in iter_tiles(
+                        run.network,
+                        job.read,
+                        run.grid,
+                        batch=run.batch,
+                        region=run.area,
+                        first=first,
+                        whole=run.whole,
+                        before_cut=run.before_cut,
+                    ):
+                        if held:
+                            yield tile(box=held[-1][0], done=done, invalid=job.invalid)
+                        done += box.pixels
+                        if at_once:
+                            held.append((box, planes))
+                            continue
+                        pixels = decode(planes) if decoded else planes
+                        yield tile(box=box, done=done, invalid=job.invalid, pixels=pixels)
+                if held:
+                    area, planes = mosaic(held)
+                    pixels = decode(planes)
+                    yield tile(box=area, done=done, invalid=job.invalid, pixels=pixels)
+
+    def predict_frame(
+        self,
+        image: LazyImage,
+        frame: int,
+        options: PredictOptions,
+        *,
+        on_tile: OnTile | None = None,
+    ) -> NDArray[Any]:
+        """Predict one sample of a frame, (C, H, W)."""
+        collector = FrameCollector()
+        pixels = None
+        for tile in self.predict(image, options.of_sample(0), frames=[frame]):
+            pixels = collector.add(tile)
+            if on_tile is not None:
+                on_tile(tile.done, tile.area.pixels)
+        assert pixels is not None  # there is a last tile
+        if collector.invalid:
+            warn_of_invalid(self.source_codec)
+        return pixels
+
+    def predict_region(
+        self,
+        image: LazyImage,
+        frame: int,
+        region: Box,
+        options: PredictOptions,
+        *,
+        measured: Measured | None = None,
+    ) -> NDArray[Any]:
+        """Predict any rectangle of a frame, (C, h, w); it equals that part of the whole.
+
+        What needs the whole frame is given it, but objects are told apart on the region alone.
+        """
+        tiles = list(
+            self.predict(
+                image,
+                options.of_sample(0),
+                frames=[frame],
+                region=region,
+                measured=[] if measured is None else [measured],
+            )
+        )
+        if tiles[-1].invalid:
+            warn_of_invalid(self.source_codec)
+        box, pixels = mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])
+        wanted = region.within(box)
+        return pixels[:, wanted.rows, wanted.columns]
+
+    def predict_window(
+        self,
+        window: NDArray[Any],
+        condition: int = 0,
+        *,
+        tile: int | None = None,
+        decoded: bool = True,
+    ) -> NDArray[Any]:
+        """Predict a raw source window (C, h, w), under a condition by its index, for training."""
+        image = LazyImage(window, channel_axis=0) if len(window) else EmptyImage(*window.shape[1:])
+        options = PredictOptions(
+            condition=self.conditions[condition] if self.conditions else None,
+            tile=tile,
+            device=str(next(self.generator.parameters()).device),  # where it is trained
+        )
+        tiles = self.predict(image, options, decoded=decoded)
+        return mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])[1]
+
+    def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
+        """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
+        return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
+
+    def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
+        """Return which parts of a frame `measure_frame` reads, if memory does not run out."""
+        grid = choose_grid(self.generator, self.planes_in, height, width, options)[0]
+        return [grid.shown(tile.window) for tile in sample_tiles(sample_windows(grid))]
+
+    def fits(self, height: int, width: int, options: PredictOptions) -> bool:
+        """Whether a frame of this size is given to the network whole."""
+        return choose_grid(self.generator, self.planes_in, height, width, options)[0].whole
+
+    def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
+        """Whether frames come out right only in one piece."""
+        measures = bool(norms_that_measure(self.generator, norm_statistics))
+        return measures or self.target_codec.kind == "instances"
+
+    @property
+    def planes_in(self) -> int:
+        """How many planes the network is given: source, condition and noise."""
+        return self.source_codec.planes + len(self.conditions) + self.noise_channels
+
+    def target_like(self, output: Output = "target") -> NDArray[Any]:
+        """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
+        planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
+        return self.target_codec.decode(planes, output)
+
+    def for_dtypes(self, source: np.dtype[Any], target: np.dtype[Any] | None = None) -> Self:
+        """Return the predictor for images of these dtypes: itself, if its file knows ranges.
+
+        Otherwise (``.pth``) the whole range of these dtypes is -1 to 1, that of the source also
+        for the target where no dtype is given.
+        """
+        own = self.source_codec, self.target_codec
+        codecs = codecs_for_dtypes(*own, source, target)
+        if codecs == own:
+            return self
+        other = copy(self)
+        other.source_codec, other.target_codec = codecs
+        return other
+
+    def detached_copy(self) -> Predictor:
+        """Return an independent copy, safe to use in another thread or process."""
+        return Predictor(
+            deepcopy(self.generator),
+            self.source_codec,
+            self.target_codec,
+            conditions=self.conditions,
+            z_context=self.z_context,
+            noise_channels=self.noise_channels,
+            noise=self.noise,
+        )
+
+    def _job(self, image: LazyImage, frame: int, options: PredictOptions) -> FrameJob:
+        return FrameJob(
+            self.generator,
+            self.source_codec,
+            image,
+            frame,
+            options,
+            condition=condition_index(self.conditions, options.condition),
+            conditions=len(self.conditions),
+            noise_channels=self.noise_channels,
+            noise=self.noise,
+        )
+
+
+def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
+    """Return which of a model's conditions is asked for; 0 for a model without any."""
+    if not conditions and condition is not None:
+        raise InputError(f"This model has no conditions, got {condition!r}: leave condition out.")
+    if conditions and condition not in conditions:
+        names = ", ".join(map(repr, conditions))
+        raise InputError(f"condition must be one of {names}, got {condition!r}.")
+    return conditions.index(condition) if conditions else 0
+
+
+def warn_of_invalid(codec: Codec) -> None:
+    """Warn that an image has pixels that the model has no meaning for."""
+    warnings.warn(invalid_pixels_note(codec), UserWarning, stacklevel=3)

@@ -1,0 +1,283 @@
+"""Translate an image file block by block: checks, plan and record, before and between runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
+from napari_pix2pix.inference.devices import choose_device
+from napari_pix2pix.inference.memory import block_side
+from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.uncertainty import check_spread
+from napari_pix2pix.io.image_file import ImageFile, ImageSpec
+from napari_pix2pix.io.reading import image_planes, read_record
+from napari_pix2pix.io.resumable import GrowingImage, find_run, fingerprint
+from napari_pix2pix.io.writing import file_axes, translated_axes
+from napari_pix2pix.io.zarr_file import CHUNK
+from napari_pix2pix.large_images._blocks import Plan, parse_frames, parse_region
+from napari_pix2pix.large_images._job import (
+    Job,
+    Work,
+    block_checksum,
+    frame_axes,
+    frame_shape,
+    open_planes,
+)
+from napari_pix2pix.large_images._local import LocalWorker, complete
+from napari_pix2pix.large_images.cluster import Cluster
+from napari_pix2pix.translator import Translator
+
+_LARGEST = 8 * CHUNK  # pixels along a block
+_DIFFERENCES = {
+    "model": "with another model",
+    "options": "with other options",
+    "part": "of another region or other frames",
+    "source": "of another source, or of what it was before it changed",
+}
+
+
+def reads_lazily(image: ImageFile) -> bool:
+    """Tell whether an image is read window by window, since it is large or on a disk."""
+    return type(image.data) is not np.ndarray
+
+
+def translate_file(
+    translator: Translator,
+    source: Path,
+    image: ImageFile,
+    out: Path,
+    options: PredictOptions | None = None,
+    *,
+    sample: int = 0,
+    summary: str | None = None,
+    region: str | None = None,
+    frames: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    cluster: Cluster | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Translate an image file block by block.
+
+    Parameters
+    ----------
+    translator : Translator
+    source : Path
+        The file or zarr folder of the image.
+    image : ImageFile
+        What was read of it.
+    out : Path
+        The file to write. While it grows, it lies in the folder ``OUT.part`` beside it.
+    options : PredictOptions, optional
+        The defaults when not given.
+    sample : int
+        Which of the samples is written.
+    summary : str, optional
+        What is written of all samples instead: "mean", "std" or a quantile such as "q5".
+    region : str, optional
+        ``TOP:BOTTOM,LEFT:RIGHT`` in pixels; all when not given.
+    frames : str, optional
+        ``FIRST:END`` along the first frame axis; all when not given.
+    resume : bool
+        Continue an unfinished run.
+    overwrite : bool
+        Replace a file that is there, and restart where an unfinished run is in the way, unless it
+        is resumed.
+    cluster : Cluster, optional
+        Workers that have the same model, see `connect`; by default this process works.
+    on_tile : callable, optional
+        Called with the number of blocks done and of all.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        When the image does not fit the model, or there is no such region.
+    FileError
+        When the file is there, an unfinished run is in the way or was made of something else,
+        when blocks of the source can't be read (the others are done and kept), the disk is full,
+        or a worker does not see the files.
+    DeviceError
+        When there is no such device or too little memory, or the cluster has gone.
+    """
+    options = options or PredictOptions()
+    record = made_of(translator, source, options, sample, summary, region, frames)
+    # Whether workers have the device that is asked for is known to them alone.
+    here = options.model_copy(update={"device": "cpu"}) if cluster else options
+    check_options(here, translator)
+    if summary is None:
+        options = options.of_sample(sample)
+    else:
+        check_spread(translator.target_codec)
+        options = options.model_copy(update={"output": "float"})
+    planes = open_planes(translator, image_planes(image))
+    if frames is not None and not frame_axes(image.axes):
+        raise InputError(f"{source} has no frames to choose from: leave frames out.")
+    part = parse_region(region, planes.height, planes.width)
+    chosen = parse_frames(frames, planes.frame_shape)
+    run: dict[str, Any] = {
+        "model": translator.digest,
+        "options": _deciding(options, summary),
+        "region or frames": [list(part), [chosen.start, chosen.stop]],
+        "source": [list(planes.shape), str(planes.dtype), image.axes],
+    }
+    before = find_run(out, run, resume=resume, overwrite=overwrite)
+    _warn(translator, planes)
+    device = here.device
+    side = int(before["side"]) if before else _side(translator, planes, part, options, device)
+    plan = Plan(chosen, part, side)
+    outline = _outline(translator, image, out, planes, plan, options, record)
+    names = source.absolute(), out.absolute(), image.axes, outline.axes
+    job = Job(*names, plan, options, summary)
+    work = Work(translator, planes, job)
+    run |= {"side": side, "files": record["source"]}
+    growing = GrowingImage(out, outline, run, resume=bool(before))
+    if before and before.get("files") != run["files"]:
+        _check_unchanged(work, growing, source)
+    try:
+        worker = cluster.worker(job) if cluster else LocalWorker(work)
+    except FileError:
+        growing.give_up()
+        raise
+    complete(work, growing, worker, on_tile)
+    return growing.finish()
+
+
+def made_of(
+    translator: Translator,
+    source: Path,
+    options: PredictOptions,
+    sample: int = 0,
+    summary: str | None = None,
+    region: str | None = None,
+    frames: str | None = None,
+) -> dict[str, Any]:
+    """Return what an output is made of, as JSON values; parameters as for `translate_file`."""
+    if summary is None:
+        options = options.of_sample(sample)
+    return {
+        "model": translator.digest,
+        "options": _deciding(options, summary),
+        "part": [region, frames],
+        "source": json.loads(json.dumps(fingerprint(source), default=str)),
+    }
+
+
+def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
+    """Check that an output was made of what `made_of` says; False if its file does not tell.
+
+    Raises
+    ------
+    FileError
+        When it was made of something else.
+    """
+    found = read_record(path)
+    if found is None:
+        return False
+    for name, difference in _DIFFERENCES.items():
+        if found.get(name) != record[name]:
+            raise FileError(
+                f"{path} was made {difference}: choose another name, or overwrite the file."
+            )
+    return True
+
+
+def _deciding(options: PredictOptions, summary: str | None) -> dict[str, Any]:
+    """Return what decides the pixels of an output, as JSON values."""
+    of_samples = {} if summary is None else {"summary": summary, "samples": options.samples}
+    return options.deciding() | of_samples
+
+
+def _outline(
+    translator: Translator,
+    image: ImageFile,
+    out: Path,
+    planes: LazyImage,
+    plan: Plan,
+    options: PredictOptions,
+    record: Mapping[str, Any],
+) -> ImageSpec:
+    """Return what the file will be like."""
+    layout = translator.target_codec.layout
+    pixel = translator.for_dtypes(planes.dtype).target_like(options.output)
+    letters, region = frame_axes(image.axes), plan.region
+    height, width = region.size
+    axes = file_axes(out, translated_axes(image, layout))
+    lengths = dict(zip(letters, frame_shape(planes, plan.frames), strict=True))
+    lengths |= {"C": len(pixel), "S": len(pixel), "Y": height, "X": width}
+    begin = {"Y": region.top, "X": region.left}
+    if letters:
+        begin[letters[0]] = plan.frames.start * planes.frame_shape[0] // planes.frames
+    return ImageSpec(
+        axes,
+        tuple(lengths[axis] for axis in axes),
+        pixel.dtype,
+        image.scale,
+        image.units,
+        image.channel_names,
+        {axis: first * image.scale.get(axis, 1.0) for axis, first in begin.items()},
+        record,
+    )
+
+
+def _side(
+    translator: Translator,
+    planes: LazyImage,
+    region: Box,
+    options: PredictOptions,
+    device: str | None,
+) -> int:
+    """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
+    if translator.target_codec.kind == "instances":
+        return 0
+    generator = translator.generator
+    measures = bool(norms_that_measure(generator, options.norm_statistics))
+    size = (planes.height, planes.width) if measures else region.size
+    grid = TileGrid.of_network(generator, *size)
+    chosen = choose_device(device or "auto")
+    side = block_side(generator, translator.planes_in, grid, device=chosen)
+    if measures and not side:
+        return 0  # what is measured fits into memory as a whole
+    chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)
+    return min(max(chunks, 1) * CHUNK, _LARGEST)
+
+
+def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
+    """Refuse to resume if a finished block was made of other pixels than those that are there."""
+    for block in work.job.plan.blocks():
+        if block.number not in growing.done:
+            continue
+        try:
+            same = block_checksum(work.read(block)) == growing.done[block.number]
+        except Exception:  # which errors these are is up to the format's library
+            same = False
+        if not same:
+            raise FileError(
+                f"{source} has changed since the run that is resumed, at {block}: restart, and "
+                "overwrite what is there."
+            )
+
+
+def _warn(translator: Translator, planes: LazyImage) -> None:
+    """Warn if a few windows show that the image is unlike those of the training."""
+    warn_of_dtype(translator.source_codec, planes.dtype)
+    codecs = translator.source_codec, translator.target_codec
+    try:
+        warn_of_intensities(planes, *codecs, translator.info.intensities)
+    except Warning:  # where a user has made them errors
+        raise
+    except Exception:
+        return  # a window that can't be read: its block is named when its turn comes
