@@ -1,13 +1,29 @@
-"""Commands of napari's menus and palette."""
+"""Commands of napari's menus and palette, and the keys of the Apply dock."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
+from napari_pix2pix.widgets.common.layer_choice import unwrapped
 from napari_pix2pix.widgets.common.settings import PLUGIN
 
 if TYPE_CHECKING:
     import napari.viewer
+
+APPLY_LAST = "Control-Shift-A"
+UNDO = "Control-Z"  # an active Labels layer has a key of its own for it, which comes first
+
+
+class HasShortcuts(Protocol):
+    """What the keys act on."""
+
+    def apply_last(self) -> None:
+        """Apply the last model to the active layer."""
+
+    def undo(self) -> None:
+        """Undo the last run."""
 
 
 def apply_last_model() -> None:
@@ -28,3 +44,34 @@ def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
     area.show()
     area.raise_()
     return widget
+
+
+def bind_shortcuts(viewer: napari.viewer.Viewer, dock: HasShortcuts) -> Callable[[], None]:
+    """Bind the keys for "apply the last model" and "undo"; napari reads none from a manifest.
+
+    The keys do not keep the dock alive. The function that is returned releases them, unless another
+    dock has taken them.
+    """
+    weak_dock = ref(dock)
+
+    def apply_last(_viewer: Any) -> None:
+        """Apply the last pix2pix model to the active layer."""
+        if (alive := weak_dock()) is not None:
+            alive.apply_last()
+
+    def undo(_viewer: Any) -> None:
+        """Undo the last translation."""
+        if (alive := weak_dock()) is not None:
+            alive.undo()
+
+    bound = {APPLY_LAST: apply_last, UNDO: undo}
+    for key, function in bound.items():
+        viewer.bind_key(key, function, overwrite=True)
+
+    def unbind() -> None:
+        for key, function in bound.items():
+            taken = unwrapped(viewer.bind_key(key, None))
+            if taken not in (None, function):
+                viewer.bind_key(key, taken, overwrite=True)
+
+    return unbind

@@ -28,7 +28,7 @@ def own_memory(tmp_path):
 @pytest.fixture
 def in_step(monkeypatch):
     """Let work wait until all that it says was heard, so that no answer comes too late."""
-    say, take, looks = _Job._say, _Job.take, Counter()
+    say, take, looks = _Job._report, _Job.take, Counter()
 
     def look(job):
         looks[job] += 1
@@ -41,7 +41,7 @@ def in_step(monkeypatch):
             time.sleep(0.002)
 
     monkeypatch.setattr(_Job, "take", look)
-    monkeypatch.setattr(_Job, "_say", wait)
+    monkeypatch.setattr(_Job, "_report", wait)
 
 
 @pytest.fixture

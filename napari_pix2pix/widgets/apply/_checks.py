@@ -17,8 +17,8 @@ from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
-from napari_pix2pix.widgets.common.pace import in_time_units
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import LatestOnly
+from napari_pix2pix.widgets.common.settings import in_time_units
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
@@ -39,41 +39,28 @@ class InputCheck(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._wanted: tuple[ModelInfo, tuple[LazyImage, ...]] | None = None
         self._seen: tuple[object, ...] = ()
-        self._runner = Runner(self)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.ended.connect(self._begin)
+        self._latest = LatestOnly(self)
+        self._latest.finished.connect(self._on_finished)
 
     def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
         """Check images for a model."""
         seen = (card, *(_identity(one.array) for image in images for one in image.members))
-        if seen == self._seen:
-            return
-        self._seen, self._wanted = seen, (card, tuple(images))
-        if not self._runner.running:
-            self._begin()
+        if seen != self._seen:
+            self._seen, images = seen, tuple(images)
+            self._latest.start(lambda _control: _unusual(card, images))
 
     def forget(self) -> None:
         """Drop the last check, and repeat it when the same is chosen again."""
-        self._seen, self._wanted = (), None
-        self._runner.stop()
+        self._seen = ()
+        self._latest.cancel()
 
     def close(self) -> None:
         """Stop and wait; no signal comes afterwards."""
-        self._wanted = None
-        self._runner.close()
+        self._latest.close()
 
-    def _begin(self) -> None:
-        if self._wanted is not None:
-            (card, images), self._wanted = self._wanted, None
-            seen = self._seen
-            self._runner.start(lambda _control: (seen, _unusual(card, images)))
-
-    def _on_finished(self, result: tuple[tuple[object, ...], str]) -> None:
-        seen, sentences = result
-        if seen == self._seen:
-            self.found.emit(sentences)
+    def _on_finished(self, sentences: str) -> None:
+        self.found.emit(sentences)
 
 
 def _identity(array: Any) -> object:
@@ -193,15 +180,9 @@ class SpeedTrial(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._speeds: WeakKeyDictionary[Translator, Speed] = WeakKeyDictionary()
-        self._next: tuple[ModelEntry, str | None] | None = None
-        self._runner = Runner(self)
-        self._runner.finished.connect(self._take)
-        self._runner.ended.connect(self._go_on)
-
-    @property
-    def running(self) -> bool:
-        """Whether a model is being tried."""
-        return self._runner.running
+        self._newest: ModelEntry | None = None
+        self._latest = LatestOnly(self, keep_old=True)
+        self._latest.finished.connect(self._take)
 
     def speed(self, model: ModelEntry) -> Speed | None:
         """Return the speed of a model; None before its trial."""
@@ -212,21 +193,13 @@ class SpeedTrial(QObject):
 
         A model that is not in memory is read from its file, and then known to all docks.
         """
-        self._next = model, device
-        if not self.running:
-            self._go_on()
+        if self.speed(model) is None and model is not self._newest:
+            self._newest = model
+            self._latest.start(lambda _control: (model, try_speed(model, device)))
 
     def close(self) -> None:
         """Stop and wait; no signal comes afterwards."""
-        self._next = None
-        self._runner.close()
-
-    def _go_on(self) -> None:
-        if self._next is None:
-            return
-        (model, device), self._next = self._next, None
-        if self.speed(model) is None:
-            self._runner.start(lambda _control: (model, try_speed(model, device)))
+        self._latest.close()
 
     def _take(self, result: tuple[ModelEntry, Speed]) -> None:
         model, speed = result

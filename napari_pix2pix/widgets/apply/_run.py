@@ -14,9 +14,9 @@ from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
-from napari_pix2pix.widgets.common.pace import in_time_units
 from napari_pix2pix.widgets.common.result_layers import Result
 from napari_pix2pix.widgets.common.runner import Runner, Work
+from napari_pix2pix.widgets.common.settings import in_time_units
 
 if TYPE_CHECKING:
     import napari.viewer

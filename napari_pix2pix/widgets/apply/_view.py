@@ -1,32 +1,32 @@
-"""What the Apply dock looks like."""
+"""The controls of the Apply dock."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._generate import GenerateForm
 from napari_pix2pix.widgets.apply._layers_form import LayersForm
 from napari_pix2pix.widgets.apply._options_form import PredictOptionsForm
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
+from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
-_APPLY = "Translate the layers; the result appears beside them"
-_GENERATE = "Make images of noise and the condition: a layer, one image a frame"
+_REMEMBERED = "apply/options"
+
+_APPLY = "Translate the layers; each result appears above its source"
+_GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
 _DISCRIMINATOR_MAP = (
-    "Ask the model's discriminator where the selected layer, or else the last result, looks "
-    "false: green looks real, pink looks false"
+    "Show where the selected layer, or else the last result, looks real (green) or false (pink) "
+    "to the model's discriminator"
 )
 
 
 class ApplyView(ModelView):
-    """The controls of the dock, laid out in a widget; the buttons stay while the rest scrolls.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    """
+    """The controls of the Apply dock; the buttons stay in view while the rest scrolls."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__("Applying a model")
@@ -35,25 +35,24 @@ class ApplyView(ModelView):
         self.part = _choice("Which part of each frame is translated", "all", "what is in view")
         self.replaces = QCheckBox("Replace the source")
         self.replaces.setToolTip(
-            "When it is done, the result takes the source's data where kind and channels match; "
-            "otherwise its place and name, and the source is kept, hidden, as “… (before)”"
+            "When done, put the result into the source's layer if kind and channels match. "
+            "Otherwise it takes the source's name, and the source stays, hidden, as “… (before)”"
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
+        self._recall()
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
         self.generate.hide()
         self.note, self.estimate = Sentence(is_warning=True), Sentence()
         self.apply = push_button("Apply", _APPLY)
-        self.cancel = push_button("Cancel", "Stop; what is done is kept and marked as partial")
-        self.undo = push_button(
-            "Undo", "Take the last results out again, or put back what was there"
-        )
+        self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
+        self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self._fill_form()
         self.lay_out(
             parent,
-            # The problem above the fields: a model of many channels has a long list of them.
+            # The problem stands above the fields, since many channels make a long list.
             [
                 _heading("Model"),
                 self.picker,
@@ -70,7 +69,7 @@ class ApplyView(ModelView):
         )
 
     def fit(self, card: ModelInfo) -> None:
-        """Show what a model has to choose from."""
+        """Show the choices that a model has."""
         takes_layers = bool(card.channels)
         self.layers.fit(card, visible=takes_layers)
         self.options.fit(card)
@@ -78,8 +77,8 @@ class ApplyView(ModelView):
         self.show_row(self.condition, bool(card.conditions))
         for field in (self.frames, self.part):
             self.show_row(field, takes_layers)
-        for one in (self.replaces, self._advanced):
-            one.setVisible(takes_layers)
+        for widget in (self.replaces, self._advanced):
+            widget.setVisible(takes_layers)
         self.generate.setVisible(not takes_layers)
         if not takes_layers:
             self.generate.fit(card)
@@ -89,6 +88,19 @@ class ApplyView(ModelView):
         self.discriminator_map.setToolTip(
             _DISCRIMINATOR_MAP if card.has_discriminator else "This model has no discriminator."
         )
+
+    def remember(self) -> None:
+        """Remember the options for the next start, but not the seed, which belongs to a result."""
+        options = self.options.options().model_dump(mode="json", exclude={"seed"})
+        remember_fields(_REMEMBERED, options)
+
+    def _recall(self) -> None:
+        """Show the options of the last time; options of another version may not be valid."""
+        with suppress(ValueError):
+            options = PredictOptions(**remembered_fields(_REMEMBERED))
+            self.options.set_options(options)
+            if options != PredictOptions():
+                self._advanced.expand(animate=False)  # so that the user sees them
 
     def _fill_form(self) -> None:
         self.form.addRow("Condition", self.condition)

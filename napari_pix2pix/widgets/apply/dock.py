@@ -17,11 +17,11 @@ from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, Fo
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
+from napari_pix2pix.widgets.commands import bind_shortcuts
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
-from napari_pix2pix.widgets.common.shortcuts import bind_shortcuts
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -150,7 +150,7 @@ class ApplyDock(ApplyChoices):
         self._check_soon()
 
     def close_down(self) -> None:
-        """Stop all work, wait for it, and give the keys back."""
+        """Stop all work, wait for it, remember the options, and give the keys back."""
         self._run.close()
         self._task.runner.close()
         self._followers.close()
@@ -158,6 +158,7 @@ class ApplyDock(ApplyChoices):
         self._input_check.close()
         self._view.picker.close_down()
         self._view.progress.finish()
+        self._view.remember()
         self._unbind()
 
     def _connect(self) -> None:

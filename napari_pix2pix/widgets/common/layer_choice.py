@@ -1,9 +1,9 @@
-"""Combo boxes of layers that keep the layers themselves, not their names."""
+"""Combo boxes of layers; they keep the layers themselves, not their names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QMouseEvent, QStandardItem, QStandardItemModel
@@ -11,34 +11,46 @@ from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_pix2pix.widgets.common.elements import Choice
 
-PREVIEW = "napari-pix2pix preview"  # key in the metadata of layers that no one trains on
-_TICK_WIDTH = 26  # pixels at the left of an entry that belong to its box
+if TYPE_CHECKING:
+    from napari.components import LayerList
+    from napari.layers import Layer
+
+PREVIEW = "napari-pix2pix preview"  # metadata key of preview layers, which are never offered
+_TICK_WIDTH = 26  # pixels at the left of an entry that belong to its check box
 
 
 def unwrapped(layer: Any) -> Any:
-    """Return the layer itself: napari hands plugins a new proxy each time."""
+    """Return the layer itself: napari gives plugins a new proxy each time."""
     return getattr(layer, "__wrapped__", layer)
 
 
-def is_image(layer: Any) -> bool:
+def is_image(layer: Layer) -> bool:
     """Whether a layer can be a source or a target."""
     from napari.layers import Image, Labels
 
     return isinstance(layer, Image | Labels) and PREVIEW not in layer.metadata
 
 
-def is_mask(layer: Any) -> bool:
+def is_mask(layer: Layer) -> bool:
     """Whether a layer can be a mask."""
     from napari.layers import Labels, Shapes
 
     return isinstance(layer, Labels | Shapes) and PREVIEW not in layer.metadata
 
 
-def is_shapes(layer: Any) -> bool:
+def is_shapes(layer: Layer) -> bool:
     """Whether a layer can mark a region."""
     from napari.layers import Shapes
 
     return isinstance(layer, Shapes)
+
+
+def insert_inactive(layers: LayerList, index: int, layer: Layer) -> None:
+    """Insert a layer; the active one stays active, so that the next run takes that."""
+    active = unwrapped(layers.selection.active)
+    layers.insert(index, layer)
+    if active is not None:
+        layers.selection.active = active
 
 
 class LayerChoice(Choice):
@@ -49,38 +61,33 @@ class LayerChoice(Choice):
     takes : callable
         Whether a layer is offered.
     nothing : str
-        How no layer is called.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Another layer is chosen.
+        What is shown while no layer is chosen.
     """
 
     changed = Signal()
 
-    def __init__(self, takes: Callable[[Any], bool], nothing: str = "none") -> None:
+    def __init__(self, takes: Callable[[Layer], bool], nothing: str = "none") -> None:
         super().__init__()
         self._takes = takes
         self._nothing = nothing
-        self._layers: list[Any] = []
-        self._chosen: Any = None
+        self._layers: list[Layer] = []
+        self._chosen: Layer | None = None
         self.offer([])
         self.currentIndexChanged.connect(self._take)
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Layer | None:
         """The layer that is chosen, or None."""
         return self._chosen
 
-    def choose(self, layer: Any) -> None:
+    def choose(self, layer: Layer | None) -> None:
         """Choose a layer that is offered, or None."""
         layer = unwrapped(layer)
         index = self._layers.index(layer) + 1 if layer in self._layers else 0
         self.setCurrentIndex(index)
 
-    def offer(self, layers: Iterable[Any]) -> None:
-        """Offer other layers; the choice stays as long as it is among them."""
+    def offer(self, layers: Iterable[Layer]) -> None:
+        """Offer other layers; keep the choice if it is among them."""
         self._layers = [layer for layer in map(unwrapped, layers) if self._takes(layer)]
         before = self._chosen
         self.blockSignals(True)
@@ -97,32 +104,27 @@ class LayerChoice(Choice):
 
 
 class LayersChoice(Choice):
-    """Combo box of several layers: a click on a name takes it alone, one on its box adds it.
+    """Combo box of several layers: a click on a name chooses it alone, on its box adds it.
 
     Parameters
     ----------
     takes : callable
         Whether a layer is offered.
     nothing : str
-        What is shown while none is chosen.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Other layers are chosen.
+        What is shown while no layer is chosen.
     """
 
     changed = Signal()
 
-    def __init__(self, takes: Callable[[Any], bool], nothing: str) -> None:
+    def __init__(self, takes: Callable[[Layer], bool], nothing: str) -> None:
         super().__init__()
         self._takes = takes
         self._nothing = nothing
-        self._layers: list[Any] = []
-        self._chosen: list[Any] = []
+        self._layers: list[Layer] = []
+        self._chosen: list[Layer] = []
         self._items = QStandardItemModel(self)
         self.setModel(self._items)
-        # The combo's own delegate draws no boxes.
+        # The combo box's own delegate draws no check boxes.
         self.setItemDelegate(_Delegate(self))
         view = self.view()
         assert view is not None
@@ -132,11 +134,11 @@ class LayersChoice(Choice):
         self.activated.connect(self._take_alone)
 
     @property
-    def layers(self) -> tuple[Any, ...]:
-        """The layers that are chosen, in the order in which they were."""
+    def layers(self) -> tuple[Layer, ...]:
+        """The chosen layers, in the order in which they were chosen."""
         return tuple(self._chosen)
 
-    def choose(self, layers: Sequence[Any]) -> None:
+    def choose(self, layers: Sequence[Layer]) -> None:
         """Choose layers that are offered."""
         chosen = [layer for layer in map(unwrapped, layers) if layer in self._layers]
         if chosen != self._chosen:
@@ -144,8 +146,8 @@ class LayersChoice(Choice):
             self._show()
             self.changed.emit()
 
-    def offer(self, layers: Iterable[Any]) -> None:
-        """Offer other layers; those chosen stay so as long as they are among them."""
+    def offer(self, layers: Iterable[Layer]) -> None:
+        """Offer other layers; keep the chosen ones that are among them."""
         self._layers = [layer for layer in map(unwrapped, layers) if self._takes(layer)]
         self._items.clear()
         for layer in self._layers:
@@ -161,7 +163,7 @@ class LayersChoice(Choice):
             self.changed.emit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Tick a box without closing the list."""
+        """Tick a check box without closing the list."""
         if isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:
             view = self.view()
             assert view is not None
@@ -171,14 +173,14 @@ class LayersChoice(Choice):
                 return True
         return super().eventFilter(watched, event)
 
-    def toggle(self, layer: Any) -> None:
+    def toggle(self, layer: Layer) -> None:
         """Add a layer as the last channel, or leave it out."""
         layer = unwrapped(layer)
-        others = [one for one in self._chosen if one is not layer]
+        others = [other for other in self._chosen if other is not layer]
         self.choose(others if layer in self._chosen else [*others, layer])
 
     def text(self) -> str:
-        """Return what the closed box says."""
+        """Return the text of the closed box."""
         return " + ".join(layer.name for layer in self._chosen) or self._nothing
 
     def _take_alone(self, row: int) -> None:
@@ -196,10 +198,10 @@ class LayersChoice(Choice):
 
 
 class _Delegate(QStyledItemDelegate):
-    """Draws entries with their boxes."""
+    """Draws entries with their check boxes."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Any) -> Any:  # noqa: N802
-        """Leave some air around the boxes."""
+        """Leave room around the check boxes."""
         size = super().sizeHint(option, index)
         size.setHeight(size.height() + 4)
         return size

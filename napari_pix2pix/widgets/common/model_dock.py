@@ -1,42 +1,134 @@
-"""What the Apply and the Evaluate dock do alike: check what is chosen, tell how work ended.
-
-What the Apply and the Evaluate dock look like in common.
-"""
+"""What docks share: asking before they close, checking what is chosen, and their layout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
-from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_WAIT = 100  # milliseconds between a change and the check of all
+_WAIT = 100  # milliseconds between a change and the check of all choices
+
+
+class ClosingGuard(QObject):
+    """Tells when a dock closes, alone or with its viewer, and asks the user before that.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The widget that was given to napari; parent of the guard.
+    viewer : napari.viewer.Viewer
+    question : callable
+        Returns what to ask before the viewer closes; empty when there is nothing to ask.
+
+    Attributes
+    ----------
+    closing : Signal()
+        The dock or its viewer closes: stop all work and wait for it. May come more than once.
+
+    Notes
+    -----
+    The user is asked after the window's button, menu and shortcut, but not after
+    ``viewer.close()``: in a script nobody may be there to answer, and "no" would come too late,
+    since it removes all layers first. The guard recognises it by just that: all layers were removed
+    in the same turn of the event loop.
+    """
+
+    closing = Signal()
+
+    def __init__(
+        self,
+        widget: QWidget,
+        viewer: napari.viewer.Viewer,
+        question: Callable[[], str],
+    ) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._viewer = viewer
+        self._question = question
+        # Runs while the last layer was removed in this turn of the event loop.
+        self._emptied = QTimer(self)
+        self._emptied.setSingleShot(True)
+        self._above: list[QObject] = []
+        widget.installEventFilter(self)
+        application = QCoreApplication.instance()
+        assert application is not None
+        application.aboutToQuit.connect(self.closing)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Notice that the widget moves to another window, or that its window closes."""
+        if event is None or watched is None:
+            return False
+        kind = event.type()
+        if kind == QEvent.Type.ParentChange:
+            self._watch_parents()
+        elif kind == QEvent.Type.Close and self._above and watched is self._above[-1]:
+            by_user = event.spontaneous() or not self._emptied.isActive()
+            if by_user and not self._may_close():
+                event.ignore()
+                return True
+            self.closing.emit()
+        return False
+
+    def _on_removed(self, _event: Any = None) -> None:
+        if not self._viewer.layers:
+            self._emptied.start(0)
+
+    def _watch_parents(self) -> None:
+        """Watch all parents of the widget; when napari closes a dock, the widget has none."""
+        for watched in self._above:
+            watched.removeEventFilter(self)
+        was_docked, self._above = bool(self._above), []
+        above = self._widget.parentWidget()
+        while above is not None:
+            above.installEventFilter(self)
+            self._above.append(above)
+            above = above.parentWidget()
+        removed = self._viewer.layers.events.removed
+        if self._above and not was_docked:
+            removed.connect(self._on_removed)
+        elif was_docked and not self._above:
+            removed.disconnect(self._on_removed)
+            self.closing.emit()
+
+    def _may_close(self) -> bool:
+        question = self._question()
+        if not question:
+            return True
+        answer = QMessageBox.question(self._widget, "napari-pix2pix", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
 
 class ModelDock(QWidget):
-    """A dock that works with a model on chosen layers.
+    """Base of the Apply and the Evaluate dock, which work with a model on chosen layers.
 
-    Those override `running`, `close_down`, `_check`, `_show_state`, and `_question` where there is
+    They override `running`, `close_down`, `_check`, `_show_state`, and `_question` where there is
     something to ask.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
 
     Attributes
     ----------
     ended : Signal(str, bool)
-        The work is over: what the dock says of it, and whether that is an error.
+        The work is over: the dock's message, and whether it is an error.
     """
 
     ended = Signal(str, bool)
@@ -55,16 +147,16 @@ class ModelDock(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why the work can't be done as things are chosen; empty where it can."""
+        """Why the work can't be done with these choices; empty where it can."""
         return self._problem
 
     @property
     def running(self) -> bool:
-        """Whether there is work going on."""
+        """Whether work is going on."""
         raise NotImplementedError
 
     def check(self) -> str:
-        """Check now whether what is chosen fits, and return `problem`."""
+        """Check now whether the choices fit each other, and return `problem`."""
         self._later.stop()
         try:
             self._check()
@@ -79,7 +171,7 @@ class ModelDock(QWidget):
         raise NotImplementedError
 
     def _check(self) -> None:
-        """Raise a `Pix2PixError` where what is chosen does not fit."""
+        """Raise a `Pix2PixError` where the choices don't fit each other."""
         raise NotImplementedError
 
     def _show_state(self) -> None:
@@ -94,7 +186,7 @@ class ModelDock(QWidget):
         self._later.start()
 
     def _try_to(self, work: Callable[[], None]) -> None:
-        """Begin to work, or show why that can't be."""
+        """Begin to work, or show why that is not possible."""
         try:
             work()
         except Pix2PixError as error:
@@ -102,33 +194,23 @@ class ModelDock(QWidget):
 
     def _show_problem(self, sentence: str) -> None:
         self._problem = sentence
-        # What is wrong with a file stands below the model already.
+        # The picker already shows what is wrong with a file.
         self._view.problem.say("" if self._view.picker.error.text() else sentence)
         self._show_state()
 
-    def _end(self, said: str, is_error: bool = False) -> None:
+    def _end(self, message: str, is_error: bool = False) -> None:
         self._view.progress.finish()
-        self._view.say(said, is_error=is_error)
-        self.ended.emit(said, is_error)
+        self._view.say(message, is_error=is_error)
+        self.ended.emit(message, is_error)
 
 
 class ModelView:
-    """A part that scrolls, and below it what stays in view: words, a bar and buttons.
+    """Controls of a `ModelDock`: a part that scrolls, and below it messages, a bar and buttons.
 
     Parameters
     ----------
     title : str
         What the activity dock calls the work.
-
-    Attributes
-    ----------
-    picker : ModelPicker
-    condition : ConditionChoice
-    form : QFormLayout
-        For the fields.
-    problem, error, status : Sentence
-        Why the work can't be done; how it failed, or ended.
-    progress : ProgressRow
     """
 
     def __init__(self, title: str) -> None:
@@ -141,7 +223,7 @@ class ModelView:
         self.progress = ProgressRow(title)
 
     def say(self, text: str, *, is_error: bool = False) -> None:
-        """Tell how the work ended; nothing for an empty text."""
+        """Show how the work ended; nothing for an empty text."""
         self.error.say(text if is_error else "")
         self.status.say("" if is_error else text)
 
@@ -159,15 +241,15 @@ class ModelView:
         below: Sequence[QWidget],
         buttons: Sequence[QWidget],
     ) -> None:
-        """Put everything into a dock."""
+        """Lay out everything in a dock."""
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
-        for one in scrolled:
-            if isinstance(one, QLayout):
-                inner.addLayout(one)
+        for part in scrolled:
+            if isinstance(part, QLayout):
+                inner.addLayout(part)
             else:
-                inner.addWidget(one)
+                inner.addWidget(part)
         inner.addStretch(1)
         row = QHBoxLayout()
         for button in buttons:

@@ -1,23 +1,35 @@
-"""Plots in the colours of the viewer's theme."""
+"""Plots in the colours of the viewer's theme, and tables of scores."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pix2pix.errors import rounded
+from napari_pix2pix.metrics.names import describe_score
 
 if TYPE_CHECKING:
     import napari.viewer
 
 
 class ThemedPlots(QWidget):
-    """A column of plots, each made when there is something to show.
+    """A column of plots in the colours of the viewer's theme, made when first needed.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Whose theme the colours follow.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -30,8 +42,8 @@ class ThemedPlots(QWidget):
         viewer.events.theme.connect(self._on_theme)
 
     def _add_plot(self, height: int) -> Any:
-        """Add a plot below the others, so many pixels high."""
-        # Imported with the first plot: it takes half a second.
+        """Add a plot below the others, ``height`` pixels high."""
+        # Takes half a second, so it waits for the first plot.
         import pyqtgraph as pg
 
         plot = pg.PlotWidget()
@@ -39,7 +51,7 @@ class ThemedPlots(QWidget):
         plot.setMinimumWidth(0)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        # Numbers at the ends of an axis, and its name, reach beyond it.
+        # The numbers at the ends of an axis, and its name, need room beyond it.
         plot.getPlotItem().setContentsMargins(0, 8, 8, 5)
         for side in ("left", "bottom"):
             plot.getAxis(side).enableAutoSIPrefix(False)
@@ -52,11 +64,69 @@ class ThemedPlots(QWidget):
         from napari.utils.theme import get_theme
 
         theme = get_theme(self._viewer.theme)
-        back, text = (QColor(str(colour.as_hex())) for colour in (theme.background, theme.text))
+        background = QColor(str(theme.background.as_hex()))
+        text = QColor(str(theme.text.as_hex()))
         for plot in self._plots:
-            plot.setBackground(back)
+            plot.setBackground(background)
             for side in ("left", "bottom"):
                 axis = plot.getAxis(side)
                 axis.setPen(text)
                 axis.setTextPen(text)
             plot.viewport().update()
+
+
+_COLUMNS = {"prediction": "Prediction", "baseline": "Baseline"}
+
+
+class ScoreTable(QTableWidget):
+    """One row for each score; the prediction's beside the baseline's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip("A useful model has better scores than the baseline")
+        # In a header that the style draws, the text stands lower than that of the cells.
+        self.setStyleSheet(
+            "QHeaderView::section { border: none }"
+            "QTableCornerButton::section { background: transparent; border: none }"
+        )
+        self.hide()
+
+    def show_scores(
+        self, scores: Mapping[str, Mapping[str, float]], names: Sequence[str] | None = None
+    ) -> None:
+        """Show some scores, by default all; with a baseline only if there is one."""
+        predictors = [key for key in _COLUMNS if key in scores]
+        names = list(scores["prediction"]) if names is None else names
+        self.setRowCount(len(names))
+        self.setColumnCount(len(predictors))
+        self.setHorizontalHeaderLabels([_COLUMNS[key] for key in predictors])
+        for row, name in enumerate(names):
+            label, tip, better = describe_score(name)
+            tip = f"{tip}; {better} is better"
+            title = QTableWidgetItem(label)
+            title.setToolTip(tip)
+            self.setVerticalHeaderItem(row, title)
+            for column, key in enumerate(predictors):
+                self.setItem(row, column, _cell(scores[key].get(name, math.nan), tip))
+        self._fit()
+        self.show()
+
+    def _fit(self) -> None:
+        columns, rows = self.horizontalHeader(), self.verticalHeader()
+        assert columns is not None
+        assert rows is not None
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        height = columns.sizeHint().height() + rows.length() + 2 * self.frameWidth()
+        self.setFixedHeight(height)
+
+
+def _cell(value: float, tip: str) -> QTableWidgetItem:
+    text = "–" if math.isnan(value) else rounded(value, 4)
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    item.setToolTip(tip)
+    return item

@@ -1,11 +1,11 @@
-"""Results put into a viewer where their sources lie: added, updated, replaced, undone."""
+"""Puts results into a viewer where their sources lie: adds, updates, replaces, undoes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,37 +20,40 @@ from napari_pix2pix.napari_layers import (
     output_layer,
     trained_look,
 )
-from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 _PARTIAL = " (partial)"
-# What is not translated yet is 0: added to the source, it lets the source show.
+# Pixels that are not translated yet are 0: added to the source, they let it show.
 _OVERLAY, _SOLID = "additive", "translucent_no_depth"
-_SHARE = 0.2  # of the time at most goes into drawing
+_DRAWING_SHARE = 0.2  # of the time, at most
 
 
 @dataclass(frozen=True, eq=False)
 class ResultSpec:
-    """What is known of a result before it is there.
+    """All that is known of a result before it is there.
 
     Attributes
     ----------
     source : Layer
-        Of several channels the first.
+        The first one, of several channels.
     like : Snapshot
-        The same as it was when the work began.
+        The source as it was when the work began.
     codec : Codec
-        Of the model's targets.
+        The codec of the model's targets.
     name : str
-        The layer's, such as ``stain [nuclei]``.
+        Name of the layer, such as ``stain [nuclei]``.
     record : dict
-        See `result_record`; of several samples "mean" or "deviation" is ``shown``.
+        See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
     look : mapping
         As for `output_layer`; empty for the range of the training.
     is_part : bool
         Whether only a part of each frame is translated.
     """
 
-    source: Any
+    source: Layer
     like: Snapshot
     codec: Codec
     name: str
@@ -70,8 +73,8 @@ class ResultSpec:
             return {"colormap": "magma"}
         return {**trained_look(self.codec), **self.look}
 
-    def layer(self, array: np.ndarray) -> Any:
-        """Make the layer."""
+    def layer(self, array: np.ndarray) -> Layer:
+        """Return a new layer of the result."""
         layer = output_layer(
             array,
             self.like,
@@ -87,56 +90,53 @@ class ResultSpec:
 
 
 def results_of(
-    viewer: Any, source: Any, condition: Any, codec: Codec
+    viewer: Any, source: Layer, condition: Any, codec: Codec
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Return what models made of a source earlier, laid out like the targets.
-
-    The keys are a model's hash and what is shown of its samples, see `ResultSpec`.
-    """
+    """Return earlier results of a source, laid out like the targets, by `answer_in`."""
     axis = None if codec.layout.rgb else codec.layout.channel_axis
-    found = {}
+    arrays = {}
     for layer, record in _results_of(viewer, source, condition):
         data = layer.data
         moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
-        found[answer_in(record)] = moved
-    return found
+        arrays[answer_in(record)] = moved
+    return arrays
 
 
 class Result:
-    """One result in a viewer, from its first tile to its undoing.
+    """One result in a viewer, from its first tile until it is undone.
 
     Parameters
     ----------
     viewer : napari.Viewer
-    made : Made
+    spec : ResultSpec
     replaces : bool
         Whether it takes the source's place when it is complete.
     """
 
-    def __init__(self, viewer: Any, made: ResultSpec, *, replaces: bool) -> None:
+    def __init__(self, viewer: Any, spec: ResultSpec, *, replaces: bool) -> None:
         self._viewer = viewer
-        self._made = made
+        self._spec = spec
         self._replaces = replaces
         self._array: np.ndarray | None = None
         self._undo: list[Callable[[], None]] = []
         self._drawn, self._cost = 0.0, 0.0
-        self._overlays = False  # the source shows where nothing is done yet
+        self._overlays = False  # the source shows where nothing is translated yet
         self.layer: Any = None
 
     @property
     def gone(self) -> bool:
-        """Whether the user took the layer out of the viewer."""
+        """Whether the user removed the layer from the viewer."""
         return self.layer is not None and self.layer not in self._viewer.layers
 
     def paint(self, array: np.ndarray) -> None:
-        """Show what there is by now; the layer is added or found when it is first called."""
+        """Show the array as it is now; the first call adds the layer or finds an earlier one."""
         if self.layer is None:
             self._begin(array)
         elif self.gone:
             return
         elif array is not self._array:
-            self.layer.data = as_shown(array, self._made.codec.layout)
-        elif time.perf_counter() - self._drawn > self._cost / _SHARE:
+            self.layer.data = as_shown(array, self._spec.codec.layout)
+        elif time.perf_counter() - self._drawn > self._cost / _DRAWING_SHARE:
             began = time.perf_counter()
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
             self._drawn = time.perf_counter()
@@ -144,17 +144,17 @@ class Result:
         self._array = array
 
     def finish(self, *, complete: bool) -> None:
-        """Draw all of it, say whether it is complete, and let it replace the source if wanted."""
+        """Draw all of it, mark it as complete or partial, and replace the source if asked."""
         if self.layer is None or self.gone:
             return
-        record = {**self._made.record, "partial": not complete}
+        record = {**self._spec.record, "partial": not complete}
         self.layer.metadata = {**self.layer.metadata, KEY: record}
-        if complete and not self._made.is_part and self._overlays:
+        if complete and not self._spec.is_part and self._overlays:
             self.layer.blending = _SOLID
-        if self.layer.name.removesuffix(_PARTIAL) == self._made.name:
-            self.layer.name = self._made.name + ("" if complete else _PARTIAL)
+        if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
+            self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
         self.layer.refresh()
-        if complete and self._replaces and self._made.source in self._viewer.layers:
+        if complete and self._replaces and self._spec.source in self._viewer.layers:
             self._replace()
 
     def undo(self) -> None:
@@ -163,26 +163,26 @@ class Result:
             self._undo.pop()()
 
     def _begin(self, array: np.ndarray) -> None:
-        self.layer = _earlier(self._viewer, self._made)
+        self.layer = _earlier(self._viewer, self._spec)
         if self.layer is not None:
             self._update(array)
         else:
-            self._overlays = self._made.codec.kind == "image"
-            self.layer = added = self._made.layer(array)
-            self._insert(added, above=self._made.source)
+            self._overlays = self._spec.codec.kind == "image"
+            self.layer = added = self._spec.layer(array)
+            self._insert(added, above=self._spec.source)
             self._undo.append(lambda: self._remove(added))
 
     def _update(self, array: np.ndarray) -> None:
-        layer, place = self.layer, self._made.place.keywords()
+        layer, place = self.layer, self._spec.place.keywords()
         self._overlays = layer.metadata[KEY].get("partial", False)
         self._remember(layer, ["data", "metadata", "name", "blending", *place])
-        layer.data = as_shown(array, self._made.codec.layout)
+        layer.data = as_shown(array, self._spec.codec.layout)
         for name, value in place.items():
             setattr(layer, name, value)
 
     def _replace(self) -> None:
-        """Give the source the result's data, or the result the source's index and name."""
-        source, result, layers = self._made.source, self.layer, self._viewer.layers
+        """Give the source the result's data; if that does not fit, give the result its name."""
+        source, result, layers = self._spec.source, self.layer, self._viewer.layers
         if _same_kind(source, result):
             look = ["contrast_limits", "colormap", "gamma"] if _is_gray(source) else []
             index = layers.index(result)
@@ -194,7 +194,7 @@ class Result:
                 setattr(source, name, getattr(result, name))
             self.layer = source
         else:
-            # Undone in the opposite order, so that the name is free again.
+            # Undo runs in the opposite order, so that the name is free again.
             self._remember(source, ["name", "visible"])
             self._remember(result, ["name"])
             name, source.visible = source.name, False
@@ -202,42 +202,40 @@ class Result:
             result.name = name
             layers.move(layers.index(result), layers.index(source))
 
-    def _remember(self, layer: Any, names: Sequence[str]) -> None:
-        """Undo will give a layer's attributes the values that they have now."""
+    def _remember(self, layer: Layer, names: Sequence[str]) -> None:
+        """Let `undo` restore attributes of a layer to their values of now."""
         values = {name: getattr(layer, name) for name in names}
-        # napari writes new metadata into the old dictionary.
+        # A copy: napari writes new metadata into the old dictionary.
         values |= {"metadata": dict(layer.metadata)} if "metadata" in values else {}
 
-        def put_back() -> None:
+        def restore() -> None:
             for name, value in values.items():
                 setattr(layer, name, value)
 
-        self._undo.append(put_back)
+        self._undo.append(restore)
 
-    def _insert(self, layer: Any, *, above: Any) -> None:
+    def _insert(self, layer: Layer, *, above: Layer) -> None:
         layers = self._viewer.layers
-        active = unwrapped(layers.selection.active)
         index = layers.index(above) + 1 if above in layers else len(layers)
-        layers.insert(index, layer)
-        # The source stays active, so that the next run translates it and not its result.
-        if active is not None:
-            layers.selection.active = active
+        insert_inactive(layers, index, layer)
 
-    def _remove(self, layer: Any) -> None:
+    def _remove(self, layer: Layer) -> None:
         if layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
 
-def _earlier(viewer: Any, made: ResultSpec) -> Any:
-    """Return the layer that holds what the same model made of the same source; None without."""
-    for layer, record in _results_of(viewer, made.source, made.record["condition"]):
-        if answer_in(record) == answer_in(made.record):
+def _earlier(viewer: Any, spec: ResultSpec) -> Any:
+    """Return the layer of an earlier result of the same model and source; None without."""
+    for layer, record in _results_of(viewer, spec.source, spec.record["condition"]):
+        if answer_in(record) == answer_in(spec.record):
             return layer
     return None
 
 
-def _results_of(viewer: Any, source: Any, condition: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Find what models made of a source, each with its record."""
+def _results_of(
+    viewer: Any, source: Layer, condition: Any
+) -> Iterator[tuple[Layer, dict[str, Any]]]:
+    """Yield the results of a source, each with its record."""
     source_id = str(source.unique_id)
     for layer in map(unwrapped, viewer.layers):
         record = layer.metadata.get(KEY)
@@ -246,7 +244,7 @@ def _results_of(viewer: Any, source: Any, condition: Any) -> Iterator[tuple[Any,
 
 
 def _same_kind(source: Any, result: Any) -> bool:
-    """Whether a result's data may stand in the source's layer."""
+    """Whether the source's layer can hold the result's data."""
     return (
         type(source) is type(result)
         and not source.multiscale

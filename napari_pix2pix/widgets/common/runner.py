@@ -1,7 +1,7 @@
-"""Background work of a dock: one place owns its start, progress, result, error and end.
+"""Work in threads beside a dock: its start, progress, result, error and end.
 
-A plain thread and not napari's ``thread_worker``: that one swallows a `RuntimeError` of a
-generator, and its ``quit``, which napari calls on closing, ends a training without its model.
+Plain threads, not napari's ``thread_worker``: that one swallows a `RuntimeError` of a generator,
+and its ``quit``, which napari calls on closing, ends a training without its model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Step
 
 _log = logging.getLogger(__name__)
-_PERIOD = 60  # milliseconds between two looks at what the thread has said
-_PATIENCE = 10.0  # seconds that closing waits for the step that is being done
+_PERIOD = 60  # milliseconds between two looks at what the thread has reported
+_PATIENCE = 10.0  # seconds that closing waits for the current step
 
 Work = Callable[[Control], Any]
 
@@ -36,24 +36,23 @@ class Runner(QObject):
     ----------
     parent : QObject, optional
     latest : tuple of type
-        Events of these types that follow each other are coalesced: only the newest arrives, some
-        15 times a second. All others arrive.
+        Of successive events of these types only the newest arrives, some 15 times a second.
 
     Attributes
     ----------
     reported : Signal(object)
-        What the work yields.
+        An event that the work yields.
     finished : Signal(object)
-        What it returns.
+        What the work returns.
     failed : Signal(str)
         What went wrong, as a sentence.
     ended : Signal()
-        After `finished` or `failed`: buttons back.
+        Comes after `finished` or `failed`.
 
     Notes
     -----
-    All signals are emitted in the GUI thread, by a timer that looks into a queue. No signal crosses
-    threads, so nothing reaches a widget that is gone.
+    A timer reads a queue and emits all signals in the GUI thread. No signal crosses threads, so
+    nothing reaches a widget that is gone.
     """
 
     reported = Signal(object)
@@ -68,21 +67,21 @@ class Runner(QObject):
         self._unless_ended: weakref.finalize[[_Job], Runner] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_PERIOD)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._poll)
 
     @property
     def running(self) -> bool:
-        """Whether work is going on, or its end was not told yet."""
+        """Whether work is going on, or its end has not been reported yet."""
         return self._job is not None
 
     @property
     def paused(self) -> bool:
-        """Whether the work is held."""
+        """Whether the work is paused."""
         return self._job is not None and self._job.control.paused
 
     @property
     def stopping(self) -> bool:
-        """Whether the work was asked to stop and has not ended yet."""
+        """Whether the work was asked to stop but has not ended yet."""
         return self._job is not None and self._job.control.stopped
 
     def start(self, work: Work) -> None:
@@ -91,8 +90,8 @@ class Runner(QObject):
         Parameters
         ----------
         work : callable
-            Takes a `Control` to look at, and returns a generator, which is drained in the thread
-            and whose return value is the result, or the result itself. Imports torch itself.
+            Takes a `Control` and returns the result, or a generator whose return value is the
+            result. Imports torch by itself, so that the GUI thread does not wait for it.
 
         Raises
         ------
@@ -100,7 +99,7 @@ class Runner(QObject):
             While other work is running.
         """
         if self._job is not None:
-            raise ValueError("There is work running: stop it and wait for its end.")
+            raise ValueError("Work is running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
         gc_guard.hold()
         self._unless_ended = weakref.finalize(self, _abandon, self._job)
@@ -108,28 +107,22 @@ class Runner(QObject):
         self._timer.start()
 
     def pause(self) -> None:
-        """Hold the work before its next step."""
+        """Pause the work before its next step."""
         if self._job is not None:
             self._job.control.pause()
 
     def resume(self) -> None:
-        """Let held work go on."""
+        """Resume paused work."""
         if self._job is not None:
             self._job.control.resume()
 
     def stop(self) -> None:
-        """Ask the work to end; what it has so far arrives through `finished`."""
+        """Ask the work to end; `finished` has the result so far."""
         if self._job is not None:
             self._job.control.stop()
 
     def close(self, patience: float = _PATIENCE) -> bool:
-        """Stop, wait at most ``patience`` seconds and forget; no signal comes afterwards.
-
-        Returns
-        -------
-        bool
-            Whether the thread has ended.
-        """
+        """Stop, wait up to ``patience`` seconds, emit nothing more; return whether it ended."""
         self._timer.stop()
         job, self._job = self._job, None
         if job is None:
@@ -138,20 +131,20 @@ class Runner(QObject):
         self._release()
         return has_ended
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         job = self._job
         if job is None:
             return
-        over = not job.thread.is_alive()
+        has_ended = not job.thread.is_alive()
         for event in job.take():
             self.reported.emit(event)
-            if self._job is not job:  # a listener has closed it
+            if self._job is not job:  # a listener closed it
                 return
-        if over:
-            self._tell_end(job)
-        gc_guard.collect_due()  # last: it may delete a dock that nothing holds, and this with it
+        if has_ended:
+            self._end(job)
+        gc_guard.collect_due()  # last: it may delete an unused dock, and this runner with it
 
-    def _tell_end(self, job: _Job) -> None:
+    def _end(self, job: _Job) -> None:
         self._timer.stop()
         self._job = None
         self._release()
@@ -168,7 +161,7 @@ class Runner(QObject):
 
 
 class _Job:
-    """A thread, what it says, and how it ended; knows nothing of Qt."""
+    """A thread with its events and its result; knows nothing of Qt."""
 
     def __init__(self, work: Work, latest: tuple[type, ...]) -> None:
         self.control = Control()
@@ -176,17 +169,17 @@ class _Job:
         self.sentence: str | None = None
         self._work: Work | None = work
         self._latest = latest
-        self._said: list[Any] = []
+        self._events: list[Any] = []
         self._lock = threading.Lock()
         # A daemon: a window that hangs must not keep Python alive. See `_end_all`.
         self.thread = threading.Thread(target=self._run, name="napari-pix2pix", daemon=True)
         _jobs.add(self)
 
     def take(self) -> list[Any]:
-        """Return what was said since the last time."""
+        """Return the events since the last call."""
         with self._lock:
-            said, self._said = self._said, []
-        return said
+            events, self._events = self._events, []
+        return events
 
     def end(self, patience: float) -> bool:
         """Stop the thread and wait for it."""
@@ -199,8 +192,8 @@ class _Job:
         work, self._work = self._work, None
         assert work is not None
         try:
-            made = work(self.control)
-            self.result = self._drain(made) if inspect.isgenerator(made) else made
+            result = work(self.control)
+            self.result = self._drain(result) if inspect.isgenerator(result) else result
         except BaseException as error:
             # As text: a traceback would hold on to every tensor of the run.
             self.sentence = in_a_sentence(error)
@@ -210,41 +203,127 @@ class _Job:
     def _drain(self, events: Generator[Any, Any, Any]) -> Any:
         while True:
             try:
-                self._say(next(events))
+                self._report(next(events))
             except StopIteration as stop:
                 return stop.value
 
-    def _say(self, event: Any) -> None:
+    def _report(self, event: Any) -> None:
         with self._lock:
-            is_newer = isinstance(event, self._latest) and self._said
-            if is_newer and type(self._said[-1]) is type(event):
-                self._said[-1] = event
+            replaces = isinstance(event, self._latest) and self._events
+            if replaces and type(self._events[-1]) is type(event):
+                self._events[-1] = event
             else:
-                self._said.append(event)
+                self._events.append(event)
 
 
-def in_a_sentence(error: BaseException) -> str:
-    """Say what went wrong.
+class LatestOnly(QObject):
+    """Does only the newest of many requests in a thread, and drops the results of the others.
 
     Parameters
     ----------
-    error : BaseException
-        Those of napari-pix2pix are sentences already.
+    parent : QObject, optional
+    delay : int
+        Milliseconds from the last `touch` until `due`.
+    keep_old : bool
+        Whether results of older requests arrive too, such as files that were read.
+
+    Attributes
+    ----------
+    due : Signal()
+        Nothing was touched for a while: call `start`.
+    finished : Signal(object)
+        What the newest work returned.
+    failed : Signal(str)
+        What went wrong with the newest work, as a sentence.
     """
+
+    due = Signal()
+    finished = Signal(object)
+    failed = Signal(str)
+
+    def __init__(
+        self, parent: QObject | None = None, *, delay: int = 0, keep_old: bool = False
+    ) -> None:
+        super().__init__(parent)
+        self._keep_old = keep_old
+        self._is_stale = False  # what is running
+        self._waiting: Work | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(delay)
+        self._timer.timeout.connect(self._on_time)
+        self._runner = Runner(self)
+        self._runner.finished.connect(self._on_finished)
+        self._runner.failed.connect(self._on_failed)
+        self._runner.ended.connect(self._start_waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a newer result is to come."""
+        return self._runner.running or self._timer.isActive()
+
+    def touch(self) -> None:
+        """Something has changed: stop what is running, and emit `due` after the delay."""
+        self.cancel()
+        self._timer.start()
+
+    def start(self, work: Work) -> None:
+        """Do this work now, or as soon as older work has stopped."""
+        self.cancel()
+        self._waiting = work
+        self._start_waiting()
+
+    def cancel(self) -> None:
+        """Stop the work and drop its result."""
+        self._timer.stop()
+        self._waiting = None
+        self._is_stale = self._runner.running
+        self._runner.stop()
+
+    def close(self) -> None:
+        """Stop and wait; no signal comes afterwards."""
+        self.cancel()
+        self._runner.close()
+
+    def _on_time(self) -> None:
+        if self._runner.running:
+            self._timer.start()  # the processor is for the work that is ending
+        else:
+            self.due.emit()
+
+    def _on_finished(self, result: Any) -> None:
+        if self._keep_old or not self._is_stale:
+            self.finished.emit(result)
+
+    def _on_failed(self, sentence: str) -> None:
+        if not self._is_stale:
+            self.failed.emit(sentence)
+
+    def _start_waiting(self) -> None:
+        if self._runner.running:
+            return  # a listener of `finished` started it already
+        self._is_stale = False
+        work, self._waiting = self._waiting, None
+        if work is not None:
+            self._runner.start(work)
+
+
+def in_a_sentence(error: BaseException) -> str:
+    """Return what went wrong as a sentence; the project's own errors are sentences already."""
     if isinstance(error, Pix2PixError):
         return str(error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return (
-            "Memory ran out: lower batch, patch or width, close other programs, or take another "
+            "Memory ran out: lower batch, patch or width, close other programs, or choose another "
             "device."
         )
-    said = " ".join(str(error).split())[:300]
+    message = " ".join(str(error).split())[:300]
     name = type(error).__name__
-    return f"Something unexpected went wrong ({f'{name}: {said}' if said else name})."
+    return f"Something unexpected went wrong ({f'{name}: {message}' if message else name})."
 
 
 def _abandon(job: _Job) -> None:
-    """End work whose runner was deleted without `Runner.close`: nobody would ever ask for it."""
+    """End the work of a runner that was deleted without `Runner.close`."""
     job.control.stop()
     gc_guard.release()
 
@@ -254,7 +333,7 @@ _jobs: weakref.WeakSet[_Job] = weakref.WeakSet()
 
 @atexit.register
 def _end_all() -> None:
-    """End the threads before the interpreter goes, which would pull torch away under them."""
+    """End the threads before the interpreter unloads torch, which they use."""
     for job in list(_jobs):
         job.control.stop()
     for job in list(_jobs):

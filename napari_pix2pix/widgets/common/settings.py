@@ -1,14 +1,37 @@
-"""What the user set once for all docks, and where docks keep what they remember."""
+"""The user's preferences, and what docks remember from one start to the next."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSettings, QStandardPaths
 
+from napari_pix2pix.training.config import TrainConfig
+
 PLUGIN = "napari-pix2pix"
+
+# What the duration of a step depends on, besides the pairs.
+_PACE_FIELDS = (
+    "device",
+    "precision",
+    "compile",
+    "patch",
+    "batch",
+    "generator",
+    "depth",
+    "blocks",
+    "width",
+    "adversarial_weight",
+    "discriminator_layers",
+    "discriminator_width",
+    "discriminator_scales",
+    "feature_matching",
+)
 
 
 @dataclass(frozen=True)
@@ -18,9 +41,9 @@ class Settings:
     Attributes
     ----------
     device, precision : str
-        As in `TrainConfig`; ``auto`` finds the best.
+        As in `TrainConfig`; ``auto`` chooses the best.
     models_folder : Path
-        Where models are offered to be saved and opened.
+        Where file dialogs for models begin.
     autosave : bool
         Whether a training writes checkpoints.
     autosave_folder : Path
@@ -38,13 +61,12 @@ def read_settings() -> Settings:
     """Read the preferences; the defaults where this napari has no page for plugins."""
     page = _page()
     running, files = getattr(page, "running", None), getattr(page, "files", None)
-    autosaves = _data_folder() / "autosave"
     return Settings(
         device=getattr(running, "device", "").strip() or "auto",
         precision=getattr(running, "precision", "auto"),
         models_folder=_folder(getattr(files, "models_folder", ""), Path.home()),
         autosave=getattr(files, "autosave", True),
-        autosave_folder=_folder(getattr(files, "autosave_folder", ""), autosaves),
+        autosave_folder=_folder(getattr(files, "autosave_folder", ""), _data_folder() / "autosave"),
     )
 
 
@@ -53,8 +75,52 @@ def memory() -> QSettings:
     return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, PLUGIN, "remembered")
 
 
+def remember_fields(key: str, fields: Mapping[str, Any]) -> None:
+    """Remember the fields of a form until the next start."""
+    memory().setValue(key, json.dumps(dict(fields)))
+
+
+def remembered_fields(key: str) -> dict[str, Any]:
+    """Return the fields that a form remembered; empty where none are or they can't be read."""
+    try:
+        fields = json.loads(str(memory().value(key, "{}")))
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def remember_pace(config: TrainConfig, seconds: float) -> None:
+    """Remember the seconds that a step took, including validation."""
+    memory().setValue(_pace_key(config), seconds)
+
+
+def expected_seconds(config: TrainConfig, steps: int) -> float | None:
+    """Return the seconds that steps will take; None where no such step was timed before."""
+    value = memory().value(_pace_key(config))
+    return None if value is None else float(value) * steps
+
+
+def in_time_units(seconds: float) -> str:
+    """Return a duration in words.
+
+    >>> in_time_units(0.42), in_time_units(42.3), in_time_units(400), in_time_units(8000)
+    ('0.4 s', '42 s', '7 min', '2 h 13 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _pace_key(config: TrainConfig) -> str:
+    values = repr([getattr(config, name) for name in _PACE_FIELDS])
+    return f"pace/{hashlib.sha256(values.encode()).hexdigest()[:16]}"
+
+
 def _page() -> Any:
-    """Return the plugin's page, which napari 0.9 has where npe2 knows of pages; None without."""
+    """Return the plugin's page, which napari 0.9 has where npe2 supports pages; None without."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:
@@ -62,10 +128,10 @@ def _page() -> Any:
     return get_plugin_settings().get(PLUGIN)
 
 
-def _folder(named: str, otherwise: Path) -> Path:
-    return Path(named).expanduser() if named.strip() else otherwise
+def _folder(name: str, default: Path) -> Path:
+    return Path(name).expanduser() if name.strip() else default
 
 
 def _data_folder() -> Path:
-    place = QStandardPaths.StandardLocation.GenericDataLocation
-    return Path(QStandardPaths.writableLocation(place)) / PLUGIN
+    location = QStandardPaths.StandardLocation.GenericDataLocation
+    return Path(QStandardPaths.writableLocation(location)) / PLUGIN

@@ -1,70 +1,53 @@
-"""The prediction's intensities over the truth's, pixel by pixel.
-
-Scores as a table, those of the prediction beside those of the baseline.
-
-What the Evaluate dock looks like.
-"""
+"""The controls of the Evaluate dock, and its scatter plot."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
     QWidget,
 )
 
-from napari_pix2pix.errors import rounded
-from napari_pix2pix.metrics.names import describe_score
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import Choice, push_button
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.model_dock import ModelView
-from napari_pix2pix.widgets.common.plots import ThemedPlots
+from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
 from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
     import napari.viewer
 
+    from napari_pix2pix.widgets.evaluate._work import Result
+
 _HEIGHT = 220
 
 
 class Scatter(ThemedPlots):
-    """Points and the diagonal on which all of them should lie; hidden without any.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose theme the colours follow.
-    """
+    """Truth against prediction, pixel by pixel, with the diagonal; hidden without points."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._points: Any = None
         self._diagonal: Any = None
-        self.setToolTip("Some pixels: the truth across, the prediction upwards")
+        self.setToolTip("A sample of the pixels: truth on the x axis, prediction on the y axis")
         self.hide()
 
     def show_points(self, points: np.ndarray) -> None:
-        """Show points (2, N), truth and prediction."""
+        """Show truth and prediction of some pixels, (2, N)."""
         self.setVisible(points.size > 0)
         if not points.size:
             return
         if not self._plots:
-            self._make()
+            self._make_plot()
         low, high = float(points.min()), float(points.max())
         self._points.setData(points[0], points[1])
         self._diagonal.setData([low, high], [low, high])
 
-    def _make(self) -> None:
+    def _make_plot(self) -> None:
         import pyqtgraph as pg
 
         plot = self._add_plot(_HEIGHT)
@@ -77,82 +60,27 @@ class Scatter(ThemedPlots):
         plot.addItem(self._diagonal)
 
 
-_SIDES = {"prediction": "Prediction", "baseline": "Baseline"}
-
-
-class ScoreTable(QTableWidget):
-    """One line a score, as high as its lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setToolTip("Scores on the pixels that count; the baseline is what has to be beaten")
-        # A header that the style draws has its text lower than the cells beside it.
-        self.setStyleSheet("QHeaderView::section { border: none }")
-        self.hide()
-
-    def show_scores(self, scores: Mapping[str, Any]) -> None:
-        """Show the scores of all images or of one; a side that is missing has no column."""
-        sides = [side for side in _SIDES if side in scores]
-        names = list(scores["prediction"])
-        self.setRowCount(len(names))
-        self.setColumnCount(len(sides))
-        self.setHorizontalHeaderLabels([_SIDES[side] for side in sides])
-        for row, name in enumerate(names):
-            label, tip, better = describe_score(name)
-            tip = f"{tip}; {better} is better"
-            title = QTableWidgetItem(label)
-            title.setToolTip(tip)
-            self.setVerticalHeaderItem(row, title)
-            for column, side in enumerate(sides):
-                self.setItem(row, column, _cell(scores[side].get(name, math.nan), tip))
-        self._fit()
-        self.show()
-
-    def _fit(self) -> None:
-        across, down = self.horizontalHeader(), self.verticalHeader()
-        assert across is not None
-        assert down is not None
-        across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        down.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        height = across.sizeHint().height() + down.length() + 2 * self.frameWidth()
-        self.setFixedHeight(height)
-
-
-def _cell(value: float, tip: str) -> QTableWidgetItem:
-    text = "–" if math.isnan(value) else rounded(value, 4)
-    item = QTableWidgetItem(text)
-    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    item.setToolTip(tip)
-    return item
-
-
 _KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
 
 
 class EvaluateView(ModelView):
-    """The controls of the dock, laid out in a widget; the buttons stay while the rest scrolls.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    viewer : napari.viewer.Viewer
-    """
+    """The controls of the Evaluate dock."""
 
     def __init__(self, parent: QWidget, viewer: napari.viewer.Viewer) -> None:
         super().__init__("Evaluating")
-        self.what = _choice("What is compared with the truth", a_layer=False, a_model=True)
+        self.what = _choice(
+            "What is compared with the truth: a layer, or the prediction of a model",
+            a_layer=False,
+            a_model=True,
+        )
         self.prediction = LayerChoice(is_image, "choose a layer")
-        self.prediction.setToolTip("The layer that a model made")
+        self.prediction.setToolTip("The layer with the prediction of a model")
         self.truth = LayerChoice(is_image, "choose a layer")
-        self.truth.setToolTip("The layer that it should be")
+        self.truth.setToolTip("The layer with the true image or labels")
         self.sources = LayersChoice(is_image, "none")
         self.mask = LayerChoice(is_mask, "none")
         self.mask.setToolTip(
-            "Labels or Shapes: only what lies inside counts; all pixels without any"
+            "Labels or Shapes: only the pixels inside are scored; without a mask, all"
         )
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
@@ -164,10 +92,11 @@ class EvaluateView(ModelView):
         self.table = ScoreTable()
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
-        self.cancel = push_button("Cancel", "Stop; the frames that are done are scored")
-        self.export = push_button("Export CSV…", "Write the scores of all images to a file")
+        self.cancel = push_button("Cancel", "Stop; the frames so far are scored")
+        self.export = push_button("Export CSV…", "Write the scores of all images into a table")
         self.report = push_button(
-            "Save report…", "Write a page with the scores, the best, the median and the worst image"
+            "Save report…",
+            "Write a web page with the scores and the best, the median and the worst image",
         )
         self._fill_form()
         self.image.hide()
@@ -183,7 +112,7 @@ class EvaluateView(ModelView):
         self.show_what()
 
     def show_what(self) -> None:
-        """Show what a layer needs, or what a model needs."""
+        """Show the fields of a layer, or of a model."""
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
         self.show_row(self.kind.native, not model)
@@ -192,14 +121,33 @@ class EvaluateView(ModelView):
         self.sources.setToolTip(
             "The layer that the model translates; several are its channels"
             if model
-            else "What the prediction was made of: with it, the baseline is scored too, "
-            "fitted on these very pixels"
+            else "The layer that the prediction was made from. With it, a baseline is scored too, "
+            "fitted to the pixels that are scored"
         )
 
     def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""
         self.condition.offer(card.conditions)
         self.show_what()
+
+    def show_result(self, result: Result) -> None:
+        """Show the scores and the scatter plot of a result."""
+        images = result.scores["images"]
+        self.image.blockSignals(True)
+        self.image.clear()
+        self.image.addItem("all images", result.scores.to_dict())
+        for image in images:
+            self.image.addItem(image["name"], image)
+        self.image.blockSignals(False)
+        self.image.setVisible(len(images) > 1)
+        self.show_scores()
+        self.scatter.show_points(result.points)
+
+    def show_scores(self) -> None:
+        """Show the scores of the chosen image."""
+        scores = self.image.currentData()
+        if scores:
+            self.table.show_scores(scores)
 
     def _fill_form(self) -> None:
         rows = {

@@ -1,4 +1,4 @@
-"""The work of evaluating, done in a thread: scores, differences and a sample for the scatter."""
+"""The work of an evaluation in a thread: scores, difference and a sample for the scatter plot."""
 
 from __future__ import annotations
 
@@ -20,34 +20,33 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 
 if TYPE_CHECKING:
-    # What scores needs half a second to be imported, so the functions do that.
+    # Importing these takes half a second, so the functions do it.
     from napari_pix2pix.evaluation import EvaluationCase, EvaluationResult, Frame
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
-_POINTS = 20_000  # of the scatter: more are drawn slowly and tell nothing new
+_POINTS = 20_000  # of the scatter plot: more are slow to draw and show nothing new
 
 
 class EvaluateOptions(BaseModel):
-    """What the dock lets the user choose beside layers and models."""
+    """What the user can choose besides layers and models."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["auto", "image", "classes", "instances"] = Field(
         "auto",
         title="Values are",
-        description="What the values of the truth mean, which decides on the scores",
+        description="What the values of the truth mean; the scores depend on it",
     )
     difference: bool = Field(
         True,
         title="Add the difference as a layer",
-        description="Prediction minus truth; of labels 1 is only in the prediction, 2 only in the "
-        "truth",
+        description="Prediction minus truth. For labels: 1 is only in the prediction, 2 only in "
+        "the truth, 3 is another class",
     )
     segments: bool = Field(
         False,
-        title="Score what Otsu's threshold finds",
-        description="Bright objects in the prediction and in the truth, compared: for images of "
-        "one channel",
+        title="Score objects found by Otsu's threshold",
+        description="Compare bright objects in prediction and truth; for images of one channel",
     )
 
 
@@ -58,21 +57,20 @@ class EvaluationRequest:
     Attributes
     ----------
     truth : Snapshot
-        For a model with the channel axis of its training, as the sources.
+        For a model, with the channel axis of its training; so are the sources.
     prediction : Snapshot, optional
-        Without it `model` makes one of `sources`.
-    model : KnownModel, optional
+        Without it, `model` makes one of `sources`.
+    model : ModelEntry, optional
     card : ModelInfo, optional
         Of the model; None beside a prediction.
     sources : list of Snapshot
-        A layer, or several that are its channels. With a prediction they are there for the
-        baseline, or empty.
+        One layer, or several that are its channels; beside a prediction, for the baseline.
     mask : bool array, optional
     condition : hashable, optional
     options : EvaluateOptions
         A model knows the kind itself.
     record : mapping
-        What the prediction's layer says of the model that made it.
+        What the metadata of the prediction's layer hold about its model.
     """
 
     truth: Snapshot
@@ -86,16 +84,16 @@ class EvaluationRequest:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> EvaluationRequest:
-        """Return the same with data that no one else can change; in any thread."""
+        """Return the same with copied data; in any thread."""
         return replace(
             self,
             truth=self.truth.copied(),
             prediction=None if self.prediction is None else self.prediction.copied(),
-            sources=[one.copied() for one in self.sources],
+            sources=[source.copied() for source in self.sources],
         )
 
     def pair(self) -> OpenPair:
-        """Open what is compared with the truth, and the truth; see `open_pair` for errors."""
+        """Open the prediction, or the model's source, and the truth; errors as of `open_pair`."""
         sides = [self.prediction] if self.prediction is not None else self.sources
         z_context = 0 if self.card is None else self.card.config.z_context
         pair = Pair(
@@ -106,38 +104,38 @@ class EvaluationRequest:
             name=f"{sides[0].name} and {self.truth.name}",
         )
         opened = open_pair(pair, z_context)
-        made = opened.source.channels
+        channels = opened.source.channels
         if self.card is not None:
             opened = as_taken(opened, self.card.source_codec)
-            made = self.card.target_codec.channels
+            channels = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(
                     f"The model takes images of {self.card.channels} channels, "
                     f"{sides[0].name!r} has {opened.source.channels // (2 * z_context + 1)}: "
                     "choose layers with the same channels."
                 )
-        if made != opened.target.channels:
+        if channels != opened.target.channels:
             raise InputError(
-                f"The prediction has {made} channels, {self.truth.name!r} "
+                f"The prediction has {channels} channels, {self.truth.name!r} "
                 f"{opened.target.channels}: choose layers with the same channels."
             )
         return opened
 
     def facts(self) -> dict[str, str]:
-        """Return what a report says of a prediction that is a layer."""
+        """Return the facts about a layer's prediction for the report."""
         assert self.prediction is not None
-        known = {"Model": "model", "Digest of its weights": "digest", "Trained on": "trained_on"}
+        titles = {"model": "Model", "digest": "Digest of its weights", "trained_on": "Trained on"}
         facts = {"Prediction": self.prediction.name, "Truth": self.truth.name}
         facts |= {
-            title: str(self.record[key]) for title, key in known.items() if key in self.record
+            title: str(self.record[key]) for key, title in titles.items() if key in self.record
         }
         if self.sources:
-            facts["Source"] = " + ".join(one.name for one in self.sources)
+            facts["Source"] = " + ".join(source.name for source in self.sources)
             facts["Baseline"] = "fitted to the pixels that are scored, so harder to beat"
         return facts
 
-    def other(self) -> OpenPair | None:
-        """Open the source beside a prediction; None without."""
+    def baseline_pair(self) -> OpenPair | None:
+        """Open the source of a layer's prediction with the truth; None without a source."""
         if self.prediction is None or not self.sources:
             return None
         sides = planes_of(self.sources, "source"), planes_of([self.truth], "truth")
@@ -145,7 +143,7 @@ class EvaluationRequest:
 
 
 class Evaluated(NamedTuple):
-    """How far an evaluation is: frames done and of all."""
+    """Progress: frames done, and of how many."""
 
     done: int
     total: int
@@ -153,7 +151,7 @@ class Evaluated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes
     ----------
@@ -165,10 +163,10 @@ class Result:
         See `napari_pix2pix.evaluation.difference`.
     layout : Layout
         Where the difference has its channels.
-    points : array (2, N)
-        Truth and prediction at some pixels; none for labels.
+    points : (2, N) array
+        Truth and prediction of some pixels; none for labels.
     complete : bool
-        False where it was stopped.
+        False if it was stopped.
     """
 
     scores: EvaluationResult
@@ -179,26 +177,20 @@ class Result:
     complete: bool
 
 
-def evaluate_subject(
-    control: Control, subject: EvaluationRequest, device: str | None = None
+def evaluate_request(
+    control: Control, request: EvaluationRequest, device: str | None = None
 ) -> Generator[Evaluated, None, Result]:
-    """Score a prediction, or a model, frame by frame; stopped, it keeps the frames that are done.
-
-    Raises
-    ------
-    InputError
-        When the layers don't fit each other or the model, or no pixel is left to score.
-    """
+    """Score a prediction, or a model, frame by frame; if stopped, keep the frames so far."""
     from napari_pix2pix.evaluation import EvaluationResult, Measures, difference, score_images
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
-    subject = subject.copied()
-    case, facts = _make_case(subject, device)
+    request = request.copied()
+    case, facts = _make_case(request, device)
     opened, kind = case.pair, case.codec.kind
-    measures = Measures(segment_otsu if subject.options.segments else None)
+    measures = Measures(segment_otsu if request.options.segments else None)
     measures.check(kind, has_labels=False)
     image_scores, differences, points = [], [], []
-    # The scatter's points are spread over all frames.
+    # The scatter plot's points are spread over all frames.
     each = max(1, _POINTS // opened.frames)
     random = np.random.default_rng(0)
     size = (opened.target.channels, opened.height, opened.width)
@@ -228,59 +220,59 @@ def evaluate_subject(
     )
 
 
-def report_result(control: Control, result: Result, path: str | os.PathLike[str]) -> str:
-    """Write the report of a result, unless stopped; return what is to be said of it."""
+def save_report(control: Control, result: Result, path: str | os.PathLike[str]) -> str:
+    """Write the report of a result; return the message about it."""
     from napari_pix2pix.evaluation import write_report
 
-    def look(_: float) -> None:
+    def stop_if_asked(_: float) -> None:
         if control.stopped:
             raise _StoppedError
 
     try:
-        write_report(result.scores, path, on_part=look)
+        write_report(result.scores, path, on_part=stop_if_asked)
     except _StoppedError:
         return "Cancelled: there is no report."
     return f"Written to {os.fspath(path)}."
 
 
 class _StoppedError(Exception):
-    """Breaks a report off."""
+    """Ends a report early."""
 
 
 def _make_case(
-    subject: EvaluationRequest, device: str | None
+    request: EvaluationRequest, device: str | None
 ) -> tuple[EvaluationCase, dict[str, str]]:
-    """Say how the subject is predicted, and what a report says of the model."""
+    """Return the case to score, and the facts about it for the report."""
     from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, sample_frames
 
-    opened = subject.pair()
-    name = "" if opened.frames > 1 else subject.truth.name
-    if subject.prediction is None:
+    opened = request.pair()
+    name = "" if opened.frames > 1 else request.truth.name
+    if request.prediction is None:
         from napari_pix2pix.evaluation.evaluate import describe_model, make_case
 
-        assert subject.model is not None
-        translator = load_known(subject.model)
+        assert request.model is not None
+        translator = load_known(request.model)
         baseline = None
         if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
         case = make_case(
             translator, opened, name=name, baseline=baseline, device=device, copies=True
         )
-        return case, describe_model(translator, subject.model.name)
+        return case, describe_model(translator, request.model.name)
     from napari_pix2pix.data.infer_codec import infer_codec
 
     truths = [(truth, valid) for _, truth, valid in sample_frames(opened)]
     codec, _ = infer_codec(
         [truth for truth, _ in truths],
         [valid for _, valid in truths],
-        kind=subject.options.kind,
+        kind=request.options.kind,
         method="percentile",
         layout=opened.target.layout,
         what="target",
     )
-    source = subject.other()
+    source = request.baseline_pair()
     baseline = None if source is None else fit_baseline_to_scored([source], codec.kind)
-    return EvaluationCase(name, opened, codec, source=source, baseline=baseline), subject.facts()
+    return EvaluationCase(name, opened, codec, source=source, baseline=baseline), request.facts()
 
 
 def _sample(frame: Frame, count: int, random: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import KEY, Copy, as_trained, mask_of, output_layer, snapshot
 from napari_pix2pix.widgets.common.known_models import ModelEntry
-from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
@@ -22,23 +22,23 @@ from napari_pix2pix.widgets.evaluate._work import (
     EvaluateOptions,
     EvaluationRequest,
     Result,
-    evaluate_subject,
-    report_result,
+    evaluate_request,
+    save_report,
 )
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
 
 
 class EvaluateDock(ModelDock):
-    """Choose a prediction and the truth, and get scores beside those of the baseline.
+    """Scores a prediction, or a model, against the truth, beside the baseline.
 
-    All that the mouse does is a property or a method here.
+    Everything that the mouse can do is a property or a method.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
     """
 
     _view: EvaluateView
@@ -47,18 +47,16 @@ class EvaluateDock(ModelDock):
         super().__init__(napari_viewer)
         self._view = EvaluateView(self, napari_viewer)
         self._runner = Runner(self, latest=(Evaluated,))
-        self._subject: EvaluationRequest | None = None
+        self._request: EvaluationRequest | None = None
         self._result: Result | None = None
-        self._layer: Any = None  # of the difference
+        self._difference: Layer | None = None
         self._connect()
         self.reset_choices()
-        self._choose_result()
+        self._choose_last_result()
         self._take_model()
 
-    # What is chosen.
-
-    def set_prediction(self, prediction: Any, truth: Any, source: Any = None) -> None:
-        """Compare two layers; with the source's, the baseline is scored too."""
+    def set_prediction(self, prediction: Layer, truth: Layer, source: Layer | None = None) -> None:
+        """Compare two layers; with a source, the baseline is scored too."""
         self._view.what.setCurrentIndex(0)
         self._view.prediction.choose(prediction)
         self._view.truth.choose(truth)
@@ -66,13 +64,17 @@ class EvaluateDock(ModelDock):
         self._check_soon()
 
     def set_model(
-        self, model: Any, sources: Sequence[Any], truth: Any, condition: Any = None
+        self,
+        model: ModelEntry | str | os.PathLike[str],
+        sources: Sequence[Layer],
+        truth: Layer,
+        condition: Hashable = None,
     ) -> None:
-        """Compare what a model makes of layers with the truth.
+        """Compare a model's prediction of layers with the truth.
 
         Parameters
         ----------
-        model : KnownModel or path-like
+        model : ModelEntry or path-like
         sources : sequence of layers
             Several are the channels of one image.
         truth : layer
@@ -89,16 +91,16 @@ class EvaluateDock(ModelDock):
 
     @property
     def model(self) -> ModelEntry | None:
-        """The model that is evaluated; None where a layer is."""
+        """The model that is evaluated; None if two layers are compared."""
         return self._view.picker.model if self._view.what.currentData() else None
 
-    @property
-    def mask(self) -> Any:
+    @property  # type: ignore[override]  # a widget has another mask
+    def mask(self) -> Layer | None:
         """The layer of the mask, or None."""
         return self._view.mask.layer
 
     @mask.setter
-    def mask(self, layer: Any) -> None:
+    def mask(self, layer: Layer | None) -> None:
         self._view.mask.choose(layer)
 
     @property
@@ -112,18 +114,16 @@ class EvaluateDock(ModelDock):
 
     @property
     def segments(self) -> bool:
-        """Whether what Otsu's threshold finds in the images is scored, too."""
+        """Whether objects that Otsu's threshold finds in the images are scored, too."""
         return bool(self._view.segments.value)
 
     @segments.setter
     def segments(self, value: bool) -> None:
         self._view.segments.value = value
 
-    # What it does.
-
     @property
     def running(self) -> bool:
-        """Whether an evaluation is going on."""
+        """Whether an evaluation or a report is in progress."""
         return self._runner.running
 
     @property
@@ -132,55 +132,54 @@ class EvaluateDock(ModelDock):
         return None if self._result is None else self._result.scores
 
     @property
-    def difference(self) -> Any:
+    def difference(self) -> Layer | None:
         """The layer of the last difference, or None."""
-        return self._layer
+        return self._difference
 
     def evaluate(self) -> None:
-        """Score what is chosen; `ended` tells how it went.
+        """Score what is chosen; `ended` has the outcome.
 
         Raises
         ------
         InputError
-            When the layers don't fit each other or the model, or an evaluation is going on.
+            When the layers don't fit each other or the model, or work is in progress.
         """
         if self.running:
-            raise InputError("An evaluation is going on: wait for its end, or cancel it.")
-        subject = self._plan(copy="small")
-        subject.pair()
+            raise InputError("An evaluation is in progress: wait for its end, or cancel it.")
+        request = self._request_of(copy="small")
+        request.pair()
         self._view.say("")
-        self._subject = subject
-        device = read_settings().device
+        self._request = request
+        preferred = read_settings().device
+        device = None if preferred == "auto" else preferred
         self._view.progress.begin("Evaluating")
-        self._runner.start(
-            lambda control: evaluate_subject(control, subject, None if device == "auto" else device)
-        )
+        self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()
 
     def cancel(self) -> None:
-        """Stop after the frame that is being done; the frames that are done are scored."""
+        """Stop after the current frame; the frames so far are scored."""
         self._runner.stop()
         self._show_state()
 
     def export_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the scores of all images; raises `FileError` where it can't."""
+        """Write the scores of all images; raises `FileError` if the file can't be written."""
         self._known_result().scores.to_csv(path)
         self._view.say(f"Written to {os.fspath(path)}.")
 
     def save_report(self, path: str | os.PathLike[str]) -> None:
-        """Write a page with scores and pictures, beside other work; `ended` tells how it went.
+        """Write a page with scores and pictures in a thread; `ended` has the outcome.
 
         Raises
         ------
         InputError
-            When nothing was evaluated yet, or work is going on.
+            When nothing was evaluated yet, or work is in progress.
         """
         result = self._known_result()
         if self.running:
-            raise InputError("Work is going on: wait for its end, or cancel it.")
+            raise InputError("Work is in progress: wait for its end, or cancel it.")
         self._view.say("")
         self._view.progress.begin("Writing the report")
-        self._runner.start(lambda control: report_result(control, result, path))
+        self._runner.start(lambda control: save_report(control, result, path))
         self._show_state()
 
     def reset_choices(self, _event: Any = None) -> None:
@@ -197,8 +196,6 @@ class EvaluateDock(ModelDock):
         self._view.picker.close_down()
         self._view.progress.finish()
 
-    # How.
-
     def _connect(self) -> None:
         view = self._view
         view.what.currentIndexChanged.connect(view.show_what)
@@ -208,12 +205,12 @@ class EvaluateDock(ModelDock):
         for combo in (view.what, view.condition):
             combo.currentIndexChanged.connect(self._check_soon)
         view.kind.changed.connect(self._check_soon)
-        view.image.currentIndexChanged.connect(self._show_scores)
+        view.image.currentIndexChanged.connect(view.show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
         # Methods, not lambdas: PySide6 would keep a lambda, and with it the dock and its viewer.
-        view.export.clicked.connect(self._ask_where_to_export)
-        view.report.clicked.connect(self._ask_where_to_report)
+        view.export.clicked.connect(self._ask_to_export)
+        view.report.clicked.connect(self._ask_to_report)
         self._runner.reported.connect(self._take)
         self._runner.finished.connect(self._finish)
         self._runner.failed.connect(self._fail)
@@ -224,8 +221,8 @@ class EvaluateDock(ModelDock):
             raise InputError("There are no scores yet: evaluate first.")
         return self._result
 
-    def _choose_result(self) -> None:
-        """Choose what a model made, and what it was made of: the uppermost result."""
+    def _choose_last_result(self) -> None:
+        """Choose the uppermost result of a model, and its source."""
         layers = [unwrapped(layer) for layer in self._viewer.layers]
         by_id = {str(layer.unique_id): layer for layer in layers}
         for layer in reversed(layers):
@@ -239,38 +236,39 @@ class EvaluateDock(ModelDock):
         self._try_to(self.evaluate)
 
     def _check(self) -> None:
-        self._plan(copy=False).pair()
+        self._request_of(copy=False).pair()
 
-    def _plan(self, *, copy: Copy) -> EvaluationRequest:
+    def _request_of(self, *, copy: Copy) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
+        prediction = None if by_model else view.prediction.layer
         truth, sources = view.truth.layer, view.sources.layers
         if by_model and self.model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         if by_model and not sources:
             raise InputError("Choose the source that the model translates.")
-        if not by_model and view.prediction.layer is None:
+        if not by_model and prediction is None:
             raise InputError("Choose the layer of the prediction.")
         if truth is None:
             raise InputError("Choose the layer of the truth.")
-        like = [snapshot(truth, copy=copy)]
+        truths = [snapshot(truth, copy=copy)]
         given = [snapshot(layer, copy=copy) for layer in sources]
         card = view.picker.info if by_model else None
         if card is not None:
-            like = as_trained(like, card.target_codec.layout)
+            truths = as_trained(truths, card.target_codec.layout)
             given = as_trained(given, card.source_codec.layout)
         return EvaluationRequest(
-            truth=like[0],
-            prediction=None if by_model else snapshot(view.prediction.layer, copy=copy),
+            truth=truths[0],
+            prediction=None if prediction is None else snapshot(prediction, copy=copy),
             model=self.model,
             card=card,
             sources=given,
-            mask=None if self.mask is None else mask_of(self.mask, like[0]),
+            mask=None if self.mask is None else mask_of(self.mask, truths[0]),
             condition=view.condition.value if by_model else None,
             options=EvaluateOptions(
                 kind=view.kind.value, difference=self.adds_difference, segments=self.segments
             ),
-            record={} if by_model else view.prediction.layer.metadata.get(KEY, {}),
+            record={} if prediction is None else prediction.metadata.get(KEY, {}),
         )
 
     def _take_model(self) -> None:
@@ -283,37 +281,20 @@ class EvaluateDock(ModelDock):
             text = f"Frame {event.done} of {event.total}"
             self._view.progress.show_part(event.done / event.total, text)
 
-    def _finish(self, made: Result | str) -> None:
-        if isinstance(made, str):
-            self._end(made)
-        else:
-            self._show_result(made)
-
-    def _show_result(self, result: Result) -> None:
+    def _finish(self, result: Result | str) -> None:
+        if isinstance(result, str):
+            self._end(result)
+            return
         self._result = result
-        images = [one["name"] for one in result.scores["images"]]
-        self._view.image.blockSignals(True)
-        self._view.image.clear()
-        self._view.image.addItem("all images", result.scores.to_dict())
-        for name, one in zip(images, result.scores["images"], strict=True):
-            self._view.image.addItem(name, one)
-        self._view.image.blockSignals(False)
-        self._view.image.setVisible(len(images) > 1)
-        self._show_scores()
-        self._view.scatter.show_points(result.points)
+        self._view.show_result(result)
         if self.adds_difference:
             self._add_difference(result)
-        self._end("" if result.complete else "Cancelled: the frames that are done are scored.")
-
-    def _show_scores(self) -> None:
-        scores = self._view.image.currentData()
-        if scores:
-            self._view.table.show_scores(scores)
+        self._end("" if result.complete else "Cancelled: the frames so far are scored.")
 
     def _add_difference(self, result: Result) -> None:
-        """Show the difference where the truth lies; a later one takes the same layer."""
-        assert self._subject is not None
-        truth = self._subject.truth
+        """Show the difference where the truth lies, in place of an earlier one."""
+        assert self._request is not None
+        truth = self._request.truth
         look: dict[str, Any] = {}
         if result.kind == "image":
             most = float(np.nanmax(np.abs(result.difference), initial=0)) or 1.0
@@ -327,26 +308,23 @@ class EvaluateDock(ModelDock):
             look=look,
         )
         layers = self._viewer.layers
-        if self._layer is not None and self._layer in layers:
-            layers.remove(self._layer)
-        active = unwrapped(layers.selection.active)
-        layers.append(layer)
-        if active is not None and active in layers:
-            layers.selection.active = active
-        self._layer = layer
+        if self._difference is not None and self._difference in layers:
+            layers.remove(self._difference)
+        insert_inactive(layers, len(layers), layer)
+        self._difference = layer
 
-    def _ask_where_to_export(self) -> None:
-        self._ask_where("scores.csv", "CSV (*.csv)")
+    def _ask_to_export(self) -> None:
+        self._ask_where(self.export_csv, "scores.csv", "CSV (*.csv)")
 
-    def _ask_where_to_report(self) -> None:
-        self._ask_where("report.html", "Web page (*.html)")
+    def _ask_to_report(self) -> None:
+        self._ask_where(self.save_report, "report.html", "Web page (*.html)")
 
-    def _ask_where(self, name: str, kind: str) -> None:
+    def _ask_where(self, write: Callable[[str], None], name: str, kind: str) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save", name, kind)
         if not path:
             return
         try:
-            (self.export_csv if name.endswith(".csv") else self.save_report)(path)
+            write(path)
         except Pix2PixError as error:
             self._view.say(str(error), is_error=True)
 

@@ -1,4 +1,4 @@
-"""Live curves of a training: losses above, the validation score below."""
+"""Live curves of a run: the losses above, the validation score below."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _HEIGHT = 140
-_MOST = 4000  # points of a curve; beyond, every second one goes
+_MOST_POINTS = 4000  # of a curve; above, every second one is dropped
 _COLOURS = {
     "generator": "#4c9be8",
     "discriminator": "#e8834c",
@@ -26,32 +26,26 @@ _COLOURS = {
 
 
 class Curves(ThemedPlots):
-    """Two plots that share the axis of steps; drawn when asked to, as far as they can be seen.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose theme the colours follow.
-    """
+    """Two plots with a common axis of steps; `draw` draws them, if they are in view."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._points: dict[str, tuple[list[float], list[float]]] = {}
         self._lines: dict[str, Any] = {}
-        self._behind: set[str] = set()  # names of curves with points that are not drawn
-        self._waits = False  # until the plots can be seen
+        self._undrawn: set[str] = set()  # curves with new points
+        self._waits = False  # until the plots are in view
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.draw)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all points."""
         self._points = {name: ([], []) for name in _COLOURS}
-        self._behind = set(_COLOURS)
+        self._undrawn = set(_COLOURS)
         self._draw_lines()
 
     def add(self, event: Event) -> None:
-        """Add what a step or a validation tells."""
+        """Add the points of a step or a validation."""
         if isinstance(event, Step):
             for name, value in _losses(event).items():
                 self._append(name, event.step, value)
@@ -62,21 +56,21 @@ class Curves(ThemedPlots):
             self._append("score", event.step, score)
             baseline = primary_metric(event.baseline)[1]
             if not self.points("baseline")[0]:
-                self._append("baseline", 0, baseline)  # so that the first score has its line
+                self._append("baseline", 0, baseline)  # a line needs two points
             self._append("baseline", event.step, baseline)
             self._make_plots()
             axis = self._plots[1].getAxis("left")
             axis.setLabel(name)
-            axis.resizeEvent()  # by itself it puts in the middle what it was called before
+            axis.resizeEvent()  # centres the new label; pyqtgraph would not
 
     def draw(self) -> None:
-        """Draw the points that were added; while the plots can't be seen, that waits."""
+        """Draw the new points, as soon as the plots are in view."""
         self._waits = self.visibleRegion().isEmpty()
         if not self._waits:
             self._draw_lines()
 
     def paintEvent(self, a0: QPaintEvent | None) -> None:  # noqa: N802
-        """Notice that the plots come into view."""
+        """Draw what waited for the plots to come into view."""
         super().paintEvent(a0)
         if self._waits:
             self._soon.start()
@@ -89,17 +83,17 @@ class Curves(ThemedPlots):
         steps, values = self._points.setdefault(name, ([], []))
         steps.append(step)
         values.append(value)
-        self._behind.add(name)
-        if len(steps) > _MOST:
+        self._undrawn.add(name)
+        if len(steps) > _MOST_POINTS:
             del steps[1:-1:2], values[1:-1:2]
 
     def _draw_lines(self) -> None:
         self._make_plots()
-        for name in self._behind:
+        for name in self._undrawn:
             steps, values = self._points[name]
             self._lines[name].setData(steps, values, connect="finite")
-        self._behind = set()
-        # Otherwise pyqtgraph fits the axes when it paints, and then paints again.
+        self._undrawn = set()
+        # Otherwise pyqtgraph fits the axes while it paints, and paints twice.
         for plot in self._plots:
             plot.getViewBox().updateAutoRange()
         for plot in self._plots:
@@ -114,10 +108,10 @@ class Curves(ThemedPlots):
         for names in (("generator", "discriminator", "L1"), ("score", "baseline")):
             self._column.addWidget(_legend(names))
             plot = self._add_plot(_HEIGHT)
-            # By itself each scene would draw the window anew.
+            # Otherwise each scene would redraw the whole window.
             plot.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.NoViewportUpdate)
             plot.setMouseEnabled(x=False, y=False)
-            plot.getViewBox().setDefaultPadding(0.1)  # room for the outermost numbers
+            plot.getViewBox().setDefaultPadding(0.1)  # for the outermost numbers
             plot.getAxis("left").setWidth(52)
             for name in names:
                 dashed = Qt.PenStyle.DashLine if name == "baseline" else Qt.PenStyle.SolidLine
@@ -135,35 +129,35 @@ class Curves(ThemedPlots):
 
 
 def _legend(names: tuple[str, ...]) -> QLabel:
-    """Name the curves above the plot, where they hide nothing."""
-    marks = {"baseline": "╌╌"}
+    """Return the names of the curves, to stand above the plot, where they hide nothing."""
+    dashes = {"baseline": "╌╌"}
     return QLabel(
         "&nbsp;&nbsp; ".join(
-            f'<span style="color:{_COLOURS[name]}">{marks.get(name, "━━")}</span> {name}'
+            f'<span style="color:{_COLOURS[name]}">{dashes.get(name, "━━")}</span> {name}'
             for name in names
         )
     )
 
 
 def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str]:
-    """Write 1, 2 and 5 of each decade; more would not fit."""
+    """Label 1, 2 and 5 of each decade; more labels would not fit."""
     return [
         f"{10**value:g}" if round(10 ** (value % 1), 6) in (1, 2, 5, 10) else "" for value in values
     ]
 
 
 def _losses(step: Step) -> dict[str, float]:
-    """Name the curves of a step; a loss that is zero or below has no place on a log axis."""
-    told = step.losses
-    named = {
-        "generator": told.get("G_GAN"),
-        "L1": told.get("G_L1", told.get("G_reconstruction")),
+    """Return the losses that are drawn; a log axis has no place for zero and below."""
+    losses = step.losses
+    drawn = {
+        "generator": losses.get("G_GAN"),
+        "L1": losses.get("G_L1", losses.get("G_reconstruction")),
     }
-    judged = [told[name] for name in ("D_real", "D_fake") if name in told]
-    if judged:
-        named["discriminator"] = sum(judged) / len(judged)
+    discriminator = [losses[name] for name in ("D_real", "D_fake") if name in losses]
+    if discriminator:
+        drawn["discriminator"] = sum(discriminator) / len(discriminator)
     return {
         name: value if value > 0 else float("nan")
-        for name, value in named.items()
+        for name, value in drawn.items()
         if value is not None
     }

@@ -1,11 +1,11 @@
-"""What a training is given: pairs, options, all fields of the config; checked while they change."""
+"""The form of the Train dock: pairs, options and fields of the config, checked as they change."""
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.pair import Pair
@@ -13,13 +13,17 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import Copy, transforms_differ
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence
-from napari_pix2pix.widgets.common.pace import expected_seconds, in_time_units
-from napari_pix2pix.widgets.common.runner import Runner
-from napari_pix2pix.widgets.common.settings import memory, read_settings
+from napari_pix2pix.widgets.common.runner import LatestOnly
+from napari_pix2pix.widgets.common.settings import (
+    expected_seconds,
+    in_time_units,
+    read_settings,
+    remember_fields,
+    remembered_fields,
+)
 from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._pair_rows import PairRows
-from napari_pix2pix.widgets.train._pair_summary import PairSummary, Understood
-from napari_pix2pix.widgets.train._patch_preview import PatchPreview
+from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_pairs
 from napari_pix2pix.widgets.train._run_options import FIELDS, RunOptions
 
 if TYPE_CHECKING:
@@ -30,25 +34,22 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.hardware import Device
 
 _BASICS = ("patch", "batch")
-# Those of several processes are for shells: a viewer is one process.
+# Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
 _LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
 _ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
-_FIND_AFTER = 100  # milliseconds; looking for devices imports torch, in a thread
+_CHECK_DELAY = 300  # milliseconds without a change
+_DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
 
 
 class TrainForm(QWidget):
     """All that is chosen before a run.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-
     Attributes
     ----------
     ready_changed : Signal(bool, str)
-        Whether the choices can be trained on, and if not, why not.
+        Whether the choices can be trained on, and if not, why.
     """
 
     ready_changed = Signal(bool, str)
@@ -57,89 +58,73 @@ class TrainForm(QWidget):
         super().__init__()
         self._remembers = False
         self._is_held = False
-        self._is_touched = False  # since the layers were last looked at
+        self._is_touched = False  # since the last check
         self._build(viewer)
         self._lay_out()
         self._connect()
         self._recall()
-        self._find_soon.start(_FIND_AFTER)
+        self._finder.touch()
         self.touch()
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields of `TrainConfig` that are set; all others are the preset's."""
+        """The fields of `TrainConfig` that are set; all others have the preset's values."""
         return self.options.values() | self.basics.values() | self.advanced.values()
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
-        """Set fields; those that are not given stay as they are.
-
-        Raises
-        ------
-        ConfigError
-            When there is no such field, its value is out of range, or the form can't hold it;
-            nothing is then changed.
-        """
-        _check_held(TrainConfig(**fields))
+        """Set some fields; raise `ConfigError`, and change nothing, if one of them is wrong."""
+        _check_shown(TrainConfig(**fields))
         self.options.set_values(dict(fields))
         for form in (self.basics, self.advanced):
             form.set_values({**form.values(), **fields})
 
     def reset_fields(self) -> None:
-        """Let all fields of the forms be the preset's."""
+        """Give all fields of the forms the preset's values."""
         for form in (self.basics, self.advanced):
             form.set_values({})
 
     def open_pairs(self, *, copy: Copy) -> list[Pair]:
-        """Open the layers of all rows; what is wrong stands below its row.
-
-        Raises
-        ------
-        InputError
-            For the first row that can't be used.
-        """
+        """Open the layers of all rows; show and raise `InputError` for the first that is wrong."""
         self.pairs.clear_errors()
         opened = []
         for index, choice in enumerate(self.pairs.choices()):
             try:
                 opened.append(choice.pair(copy=copy))
             except InputError as error:
-                if choice.layers:  # an empty row is no mistake
+                if choice.layers:  # an empty row is not an error
                     self.pairs.show_error(index, str(error))
                 raise
         return opened
 
     def touch(self) -> None:
-        """Something has changed: look at it again soon, and don't train until then."""
-        self.ready_changed.emit(False, "The layers are being looked at.")
+        """Something has changed: check it soon, and don't train until then."""
+        self.ready_changed.emit(False, "The layers are being checked.")
         self._is_touched = True
         if not self._is_held:
-            self._understanding.touch()
+            self._check.touch()
 
     def hold(self, is_held: bool) -> None:
-        """While a run needs the processor, don't look at the layers."""
+        """Check nothing while a run needs the processor."""
         released = self._is_held and not is_held
         self._is_held = is_held
         if is_held and self._is_touched:
-            self.estimate.say("")  # it is of other choices
+            self.estimate.say("")  # of other choices
         if released and self._is_touched:
-            self._understanding.touch()
+            self._check.touch()
 
     def remember(self) -> None:
-        """Let the fields be the first choice at the next start."""
-        memory().setValue(_REMEMBERED, json.dumps(self.fields))
+        """Remember the fields for the next start."""
+        remember_fields(_REMEMBERED, self.fields)
 
     def close_work(self) -> None:
-        """Wait for the threads, and say nothing more."""
-        self._find_soon.stop()
-        self._understanding.close()
+        """Wait for the threads; no signal comes afterwards."""
+        self._check.close()
         self._finder.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
-        self._understanding = PairSummary(self)
-        self._finder = Runner(self)
-        self._find_soon = QTimer(self)
-        self._find_soon.setSingleShot(True)
-        self._pairs_looked_at: list[Pair] = []
+        self._check = LatestOnly(self, delay=_CHECK_DELAY)
+        self._finder = LatestOnly(self, delay=_DEVICES_DELAY)
+        self._checked_pairs: list[Pair] = []
         self.pairs = PairRows(viewer)
         self.wrong = Sentence(is_error=True)
         self.summary = Sentence()
@@ -150,7 +135,7 @@ class TrainForm(QWidget):
         self.advanced = ConfigForm(_ADVANCED)
         self.advanced_section = Section("Advanced", self.advanced)
         self.patches = QPushButton("Preview patches")
-        self.patches.setToolTip("See patches as the network will see them.")
+        self.patches.setToolTip("Show patches as the network will see them.")
         self.estimate = Sentence()
 
     def _lay_out(self) -> None:
@@ -177,10 +162,10 @@ class TrainForm(QWidget):
         for form in (self.basics, self.advanced):
             self.options.preset_changed.connect(form.set_preset)
         self.patches.clicked.connect(self._on_patches)
-        self._understanding.due.connect(self._on_due)
-        self._understanding.understood.connect(self._on_understood)
-        self._understanding.wrong.connect(self._on_wrong)
-        self._find_soon.timeout.connect(self._find_devices)
+        self._check.due.connect(self._on_due)
+        self._check.finished.connect(self._on_summary)
+        self._check.failed.connect(self._on_error)
+        self._finder.due.connect(self._find_devices)
         self._finder.finished.connect(self._on_devices)
         self._finder.failed.connect(self.wrong.say)
 
@@ -196,21 +181,22 @@ class TrainForm(QWidget):
             pairs = self.open_pairs(copy=False)
             config = TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
-            self._on_wrong(str(error))
+            self._on_error(str(error))
             return
-        self._pairs_looked_at = pairs
-        self._understanding.check(pairs, config, self.options.start_from)
+        self._checked_pairs = pairs
+        start = self.options.start_from
+        self._check.start(partial(summarise_pairs, pairs=pairs, config=config, start=start))
 
-    def _on_wrong(self, sentence: str) -> None:
+    def _on_error(self, sentence: str) -> None:
         self.summary.say("")
         self.notes_section.hide()
         self.estimate.say("")
         self.patches.setEnabled(False)
-        self._complain(sentence)
+        self._show_error(sentence)
         self.ready_changed.emit(False, sentence)
 
-    def _complain(self, sentence: str) -> None:
-        """Say what is wrong where it is wrong."""
+    def _show_error(self, sentence: str) -> None:
+        """Show an error beside the pair, field or model that it is about."""
         rows = self.pairs.choices()
         if len(rows) == 1 and not rows[0].layers:
             self.summary.say("Choose two layers that show the same field: a source and a target.")
@@ -224,28 +210,28 @@ class TrainForm(QWidget):
             self.options.say_start_error(sentence)
             return
         if not self.pairs.has_error():
-            named = [pair.name in sentence for pair in self._pairs_looked_at]
+            named = [pair.name in sentence for pair in self._checked_pairs]
             if sum(named) == 1 and len(named) == len(rows):
                 self.pairs.show_error(named.index(True), sentence)
             else:
                 self.wrong.say(sentence)
 
-    def _on_understood(self, understood: Understood) -> None:
-        places = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
-        notes = [*filter(None, places), *understood.notes]
-        self.summary.say(understood.summary)
+    def _on_summary(self, summary: PairSummary) -> None:
+        shifts = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
+        notes = [*filter(None, shifts), *summary.notes]
+        self.summary.say(summary.text)
         self.notes.say("\n".join(notes))
         self.notes_section.setText(f"Notes ({len(notes)})")
         self.notes_section.setVisible(bool(notes))
         self.notes.setVisible(self.notes_section.isExpanded())
-        found = {} if understood.model is None else understood.model.model_dump()
-        if understood.model is None and understood.config.target_kind != "image":
-            found = {"adversarial_weight": understood.config.adversarial_weight}
+        inferred = {} if summary.start_config is None else summary.start_config.model_dump()
+        if summary.start_config is None and summary.config.target_kind != "image":
+            inferred = {"adversarial_weight": summary.config.adversarial_weight}
         if "adversarial_weight" in self.fields:
-            found.pop("adversarial_weight", None)
+            inferred.pop("adversarial_weight", None)
         for form in (self.basics, self.advanced):
-            form.set_inferred(found)
-        self.estimate.say(_estimate(understood))
+            form.set_inferred(inferred)
+        self.estimate.say(_estimate(summary))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
 
@@ -253,28 +239,27 @@ class TrainForm(QWidget):
         try:
             pairs, config = self.open_pairs(copy=False), TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
-            self._complain(str(error))
+            self._show_error(str(error))
             return
         PatchPreview(pairs, config, self.options.start_from, self).show()
 
     def _find_devices(self) -> None:
-        if not self._finder.running:
-            self._finder.start(lambda control: _devices())
+        self._finder.start(lambda control: _find_devices())
 
-    def _on_devices(self, found: Sequence[Device]) -> None:
+    def _on_devices(self, devices: Sequence[Device]) -> None:
         from napari_pix2pix.training.hardware import suggest_fields
 
-        self.options.show_devices(found)
+        self.options.show_devices(devices)
         if not self._remembers:
-            suggested = suggest_fields(found[0], self.options.preset.value)
+            suggested = suggest_fields(devices[0], self.options.preset.value)
             self.basics.set_values({**suggested, **self.basics.values()})
 
     def _recall(self) -> None:
         """Show the fields of the last training, as far as this version knows them."""
+        fields = remembered_fields(_REMEMBERED)
         try:
-            fields = json.loads(str(memory().value(_REMEMBERED, "{}")))
             self.set_fields(fields)
-        except (ValueError, TypeError, ConfigError):
+        except ConfigError:
             fields = {}
         self._remembers = bool(fields)
         precision = read_settings().precision
@@ -282,8 +267,8 @@ class TrainForm(QWidget):
             self.advanced.set_value("precision", precision)
 
 
-def _check_held(config: TrainConfig) -> None:
-    """Refuse what no field of the form would show."""
+def _check_shown(config: TrainConfig) -> None:
+    """Refuse values that no field of the form can show."""
     if config.epochs and config.max_seconds:
         raise ConfigError(
             f"The dock has one field for epochs and max_seconds, got {config.epochs} and "
@@ -293,37 +278,37 @@ def _check_held(config: TrainConfig) -> None:
     for name in ("default_epochs", *_SHELL):
         if getattr(config, name) != getattr(plain, name):
             raise ConfigError(
-                f"{name} is no field of the dock, got {getattr(config, name)!r}: leave it out, or "
+                f"The dock has no field {name}, got {getattr(config, name)!r}: leave it out, or "
                 "train in a shell."
             )
 
 
-def _devices() -> list[Device]:
+def _find_devices() -> list[Device]:
     from napari_pix2pix.training.hardware import find_devices
 
     return find_devices()
 
 
 def _is_of_start(sentence: str) -> bool:
-    """Whether what is wrong is wrong with the model to begin from, or with its file."""
+    """Whether the error is about the model to start from, or its file."""
     return any(words in sentence for words in ("start from", "starts from", ".safetensors", ".pth"))
 
 
-def _estimate(understood: Understood) -> str:
-    """Say what a run will take, as far as that is known."""
-    config = understood.config
-    gigabytes = understood.memory / 2**30
+def _estimate(summary: PairSummary) -> str:
+    """Describe what a run will take, as far as that is known."""
+    config = summary.config
+    gigabytes = summary.memory / 2**30
     amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
-    memory_words = f"about {amount} of the device's memory"
+    memory = f"about {amount} of the device's memory"
     steps = config.steps or 0
     if config.epochs:
-        of_epochs = config.epochs * understood.steps_per_epoch
-        steps = min(steps, of_epochs) if steps else of_epochs
+        epoch_steps = config.epochs * summary.steps_per_epoch
+        steps = min(steps, epoch_steps) if steps else epoch_steps
     if not steps:
-        return f"Takes {in_time_units(config.max_seconds or 0)} and {memory_words}."
+        return f"Takes {in_time_units(config.max_seconds or 0)} and {memory}."
     seconds = expected_seconds(config, steps)
     if seconds is None:
-        return f"{steps} steps, {memory_words}; the time is known after the first steps."
+        return f"{steps} steps, {memory}; the time is known after the first steps."
     if config.max_seconds:
         seconds = min(seconds, config.max_seconds)
-    return f"{steps} steps in about {in_time_units(seconds)}, {memory_words}."
+    return f"{steps} steps in about {in_time_units(seconds)}, {memory}."

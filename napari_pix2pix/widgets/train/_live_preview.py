@@ -1,10 +1,10 @@
-"""A layer that shows in place what the network makes of a held-out region while it learns."""
+"""A layer that shows the prediction of a held-out region, in its place, while training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -35,13 +35,14 @@ from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
 
-_MEMORY = 2**27  # bytes of history; beyond, every second picture goes
+_MEMORY = 2**27  # bytes of history; above, every second picture is dropped
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown:
-    """What is known of a pair when the training begins; none of its pixels."""
+class _PairLook:
+    """A pair's layers and layout when the training begins, without pixels."""
 
     source: Snapshot
     target: Snapshot
@@ -50,41 +51,38 @@ class _Shown:
 
 
 class LivePreview(QWidget):
-    """Adds the layer, keeps it up to date, and scrubs through its history.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """Adds the preview's layer, updates it, and looks back through its history."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._pairs: list[_Shown] = []
+        self._pairs: list[_PairLook] = []
         self._history: list[Preview] = []
-        self._layer: Any = None
+        self._layer: Layer | None = None
         self._wanted = QCheckBox("Live preview of")
         self._wanted.setChecked(True)
         self._wanted.setToolTip(
-            "Show in the viewer, in its place, what the network makes of a part of the image that "
-            "it is not trained on."
+            "Show in the viewer what the network predicts for a part of the image that it is not "
+            "trained on."
         )
         self._where = LayerChoice(is_shapes, "a held-out part")
         self._where.setToolTip(
-            "What is shown: a part that is not trained on, or where you drew shapes, in the first "
-            "pair. Another choice holds from the next training on."
+            "The part that is shown: one that is not trained on, or where you drew shapes, in the "
+            "first pair. A change takes effect at the next training."
         )
         self._where.offer(viewer.layers)
         self._step = QLabel()
         self._slider = QSlider(Qt.Orientation.Horizontal)
         pass_wheel_on(self._slider)
-        self._slider.setToolTip("Look back at earlier pictures; at its right end it follows.")
+        self._slider.setToolTip(
+            "Look back at earlier previews. At the right end, the newest is shown."
+        )
         self._go = QPushButton("Go to")
-        self._go.setToolTip("Show the preview's frame and centre it.")
+        self._go.setToolTip("Move the view to the preview.")
         self._keep = QPushButton("Keep")
-        self._keep.setToolTip("Let the layer be yours: the next training makes another.")
+        self._keep.setToolTip("Keep the layer; the next training adds a new one.")
         self._remove = QPushButton("Remove")
-        self._remove.setToolTip("Remove the layer; the next training does so otherwise.")
+        self._remove.setToolTip("Remove the layer now, not at the next training.")
         self._lay_out()
         self._wanted.toggled.connect(self._on_wanted)
         self._slider.valueChanged.connect(self._on_slider)
@@ -94,21 +92,21 @@ class LivePreview(QWidget):
         self._update_controls()
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Layer | None:
         """The layer, or None while there is none."""
         return self._layer
 
     @property
     def steps(self) -> list[int]:
-        """Steps of which there are pictures."""
+        """The steps that have a preview."""
         return [event.step for event in self._history]
 
     def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
-        """Forget the last training, and take the places of new pairs."""
+        """Forget the last training, and remember where the new pairs lie."""
         self.remove()
         self._history = []
         self._pairs = [
-            _Shown(
+            _PairLook(
                 replace(snapshot(choice.sources[0], copy=False), data=None),
                 replace(snapshot(choice.targets[0], copy=False), data=None),
                 pair.source.frame_shape,
@@ -119,10 +117,10 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def add(self, event: Preview) -> None:
-        """Take a new picture."""
+        """Add a preview to the history, and show it unless the user looks back."""
         follows = self._slider.value() == self._slider.maximum()
         self._history.append(event)
-        size = sum(one.image.nbytes for one in self._history)
+        size = sum(preview.image.nbytes for preview in self._history)
         if size > _MEMORY and len(self._history) > 3:
             del self._history[1:-1:2]
         self._slider.blockSignals(True)
@@ -137,26 +135,23 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
-        """Return the region that the user drew, in the first pair; None without any.
+        """Return the region that the user drew in the first pair; None without shapes.
 
-        Raises
-        ------
-        InputError
-            When nothing is drawn over the source.
+        Raises `InputError` if no shape lies on the source.
         """
         drawn = self._where.layer
         if drawn is None:
             return None
-        layer, planes = choices[0].sources[0], pairs[0].source
+        layer, source = choices[0].sources[0], pairs[0].source
         like = snapshot(layer, copy=False)
         mask = mask_of(drawn, like)
         position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
         if like.channel_axis is not None:
             del position[like.channel_axis]
-        axes = len(planes.frame_shape)
+        axes = len(source.frame_shape)
         frame = [
             int(np.clip(round(at), 0, length - 1))
-            for at, length in zip(position[:axes], planes.frame_shape, strict=True)
+            for at, length in zip(position[:axes], source.frame_shape, strict=True)
         ]
         if mask.ndim > 2:
             frame = [int(n) for n in np.argwhere(mask)[0][:axes]]
@@ -164,26 +159,26 @@ class LivePreview(QWidget):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         return Region(
             pair=0,
-            frame=int(np.ravel_multi_index(frame, planes.frame_shape)) if axes else 0,
+            frame=int(np.ravel_multi_index(frame, source.frame_shape)) if axes else 0,
             rows=slice(int(rows[0]), int(rows[-1]) + 1),
             columns=slice(int(columns[0]), int(columns[-1]) + 1),
         )
 
     def remove(self) -> None:
-        """Take the layer out of the viewer."""
-        # First: `reset_choices`, which removing calls, would think that the user did it.
+        """Remove the layer from the viewer."""
+        # First: removing calls `reset_choices`, which would take it for the user's doing.
         layer, self._layer = self._layer, None
-        if any(unwrapped(one) is layer for one in self._viewer.layers):
+        if layer is not None and layer in map(unwrapped, self._viewer.layers):
             self._viewer.layers.remove(layer)
         self._update_controls()
 
     def keep(self) -> None:
-        """Let the layer be the user's: it is neither updated nor removed any more."""
+        """Leave the layer to the user: don't update or remove it any more."""
         self._layer = None
         self._update_controls()
 
     def reset_choices(self) -> None:
-        """Notice that the user removed the layer; it does not come back by itself."""
+        """Follow the viewer's layer list; a preview that the user removed does not come back."""
         self._where.offer(self._viewer.layers)
         if self._layer is not None and not self._in_viewer():
             self._layer = None
@@ -193,8 +188,8 @@ class LivePreview(QWidget):
             self._update_controls()
 
     def go_to(self) -> None:
-        """Bring the preview into view."""
-        if not self._in_viewer():
+        """Move the view to the preview."""
+        if self._layer is None or not self._in_viewer():
             return
         low, high = np.asarray(self._layer.extent.world)
         centre = (low + high) / 2
@@ -220,7 +215,7 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def _show(self, event: Preview) -> None:
-        if self._in_viewer():
+        if self._layer is not None and self._in_viewer():
             layout = self._pairs[event.pair].layout
             self._layer.data = as_shown(self._assemble(event), layout)
 
@@ -229,15 +224,15 @@ class LivePreview(QWidget):
         layers = self._viewer.layers
         selected = {unwrapped(layer) for layer in layers.selection}
         self._viewer.add_layer(self._layer)
-        layers.selection = selected  # a layer that comes by itself takes no one's place
+        layers.selection = selected  # what the user selected stays selected
 
     def _assemble(self, event: Preview) -> np.ndarray:
-        """Lay a picture out like the target."""
+        """Return a preview's image, laid out like the target."""
         shown = self._pairs[event.pair]
         return shown.layout.assemble(event.image[np.newaxis], (1,) * len(shown.frame_shape))
 
-    def _make(self, event: Preview) -> Any:
-        """Make the layer of a picture, where its pixels lie."""
+    def _make(self, event: Preview) -> Layer:
+        """Return a layer of a preview, where its pixels lie."""
         shown = self._pairs[event.pair]
         frame = np.unravel_index(event.frame, shown.frame_shape)
         offset = [*(int(n) for n in frame), event.top, event.left]
@@ -282,7 +277,7 @@ class LivePreview(QWidget):
 
 
 def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:
-    """Return the place of a part that begins ``offset`` pixels into what lies at ``place``."""
+    """Return the transform of a part that begins ``offset`` pixels into a layer at ``place``."""
     inner = np.array(place.rotate) @ np.array(place.shear) @ np.diag(place.scale)
     moved = np.array(place.translate) + inner @ np.array(offset, float)
     return replace(place, translate=tuple(map(float, moved)))

@@ -1,11 +1,12 @@
-"""Rows of pairs: source layers -> target layers, a mask, a condition."""
+"""Rows of the Train dock, one for each pair: source, target, mask and condition."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
@@ -32,71 +33,61 @@ from napari_pix2pix.widgets.common.layer_choice import (
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
+    from napari.utils.events import EventEmitter
 
     from napari_pix2pix.data.pair import Pair
 
 
+class LayerNames(BaseModel, frozen=True):
+    """The names of a pair's layers, by which an interrupted run finds them again."""
+
+    sources: list[str]
+    targets: list[str]
+    mask: str | None = None
+    condition: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class PairChoice:
-    """The layers of one pair.
+    """The layers of one pair; several sources or targets are channels of one image."""
 
-    Attributes
-    ----------
-    sources, targets : tuple of Image or Labels
-        Several are channels of one image.
-    mask : Labels or Shapes, optional
-    condition : str, optional
-    """
-
-    sources: tuple[Any, ...]
-    targets: tuple[Any, ...]
-    mask: Any = None
+    sources: tuple[Layer, ...]
+    targets: tuple[Layer, ...]
+    mask: Layer | None = None
     condition: str | None = None
 
     @property
-    def layers(self) -> tuple[Any, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """All layers of the pair."""
         return (*self.sources, *self.targets, *([] if self.mask is None else [self.mask]))
 
-    def names(self) -> dict[str, Any]:
-        """Return the names of the layers, to find them again by `named`."""
-        return {
-            "sources": [layer.name for layer in self.sources],
-            "targets": [layer.name for layer in self.targets],
-            "mask": None if self.mask is None else self.mask.name,
-            "condition": self.condition,
-        }
+    def names(self) -> LayerNames:
+        """Return the names of the layers, for `named`."""
+        return LayerNames(
+            sources=[layer.name for layer in self.sources],
+            targets=[layer.name for layer in self.targets],
+            mask=None if self.mask is None else self.mask.name,
+            condition=self.condition,
+        )
 
     @classmethod
-    def named(cls, names: Mapping[str, Any], layers: Iterable[Any]) -> PairChoice:
-        """Find layers by their names.
-
-        Raises
-        ------
-        InputError
-            When there are layers missing.
-        """
+    def named(cls, names: LayerNames, layers: Iterable[Layer]) -> PairChoice:
+        """Find layers by their names; raises `InputError` if some are missing."""
         by_name = {layer.name: unwrapped(layer) for layer in layers}
-        mask = names["mask"]
-        wanted = [*names["sources"], *names["targets"], *([mask] if mask else [])]
-        missing = [name for name in wanted if name not in by_name]
+        masks = [] if names.mask is None else [names.mask]
+        missing = [name for name in (*names.sources, *names.targets, *masks) if name not in by_name]
         if missing:
-            raise InputError(f"To go on, open these layers first: {', '.join(missing)}.")
+            raise InputError(f"To resume, open these layers first: {', '.join(missing)}.")
         return cls(
-            tuple(by_name[name] for name in names["sources"]),
-            tuple(by_name[name] for name in names["targets"]),
-            by_name[mask] if mask else None,
-            names["condition"],
+            tuple(by_name[name] for name in names.sources),
+            tuple(by_name[name] for name in names.targets),
+            None if names.mask is None else by_name[names.mask],
+            names.condition,
         )
 
     def pair(self, *, copy: Copy) -> Pair:
-        """Open the layers as a pair; see `napari_pix2pix.napari_layers.pair_of`.
-
-        Raises
-        ------
-        InputError
-            Also when there is no source or no target.
-        """
+        """Open the layers as a pair; raises `InputError` if they can't be one."""
         for side, layers in (("source", self.sources), ("target", self.targets)):
             if not layers:
                 raise InputError(f"Choose a layer as {side}.")
@@ -106,12 +97,7 @@ class PairChoice:
 
 
 class PairRows(QWidget):
-    """All pairs of a training set.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Its layers are offered.
+    """All pairs of a training set, chosen from a viewer's layers.
 
     Attributes
     ----------
@@ -125,9 +111,9 @@ class PairRows(QWidget):
         super().__init__()
         self._viewer = viewer
         self._rows: list[_Row] = []
-        self._watched: list[Any] = []
+        self._watched: list[Layer] = []
         self._add = QPushButton("Add pair")
-        self._add.setToolTip("Add a row; it takes the two layers that are selected.")
+        self._add.setToolTip("Add a row for another pair; it starts with the two selected layers.")
         self._box = QVBoxLayout()
         self._box.setSpacing(4)
         layout = QVBoxLayout(self)
@@ -139,26 +125,26 @@ class PairRows(QWidget):
 
     def add(
         self,
-        sources: Sequence[Any] = (),
-        targets: Sequence[Any] = (),
-        mask: Any = None,
+        sources: Sequence[Layer] = (),
+        targets: Sequence[Layer] = (),
+        mask: Layer | None = None,
         condition: str | None = None,
     ) -> None:
-        """Add a row; an empty one is filled first."""
+        """Fill an empty row, or add one."""
         empty = [row for row in self._rows if not row.choice().layers]
         row = empty[0] if empty else self._new_row()
         row.set(PairChoice(tuple(sources), tuple(targets), mask, condition))
         self._touch()
 
     def add_default(self) -> None:
-        """Add a row of the two layers that are selected, or else that there are."""
+        """Add a row with the two selected layers or, if no two are, the only two unused ones."""
         sources, targets = self._two_layers()
         row = self._new_row()
         row.set(PairChoice(sources, targets))
         self._touch()
 
     def remove(self, index: int) -> None:
-        """Remove a row; the last one is emptied."""
+        """Remove a row; the only one is emptied instead."""
         if len(self._rows) == 1:
             self._rows[0].set(PairChoice((), ()))
         else:
@@ -169,17 +155,17 @@ class PairRows(QWidget):
         self._touch()
 
     def clear(self) -> None:
-        """Leave one empty row."""
+        """Remove all rows but one, and empty that."""
         while len(self._rows) > 1:
             self.remove(len(self._rows) - 1)
         self.remove(0)
 
     def choices(self) -> list[PairChoice]:
-        """Return the layers of each row."""
+        """Return the chosen layers of each row."""
         return [row.choice() for row in self._rows]
 
     def reset_choices(self) -> None:
-        """Follow the list of layers."""
+        """Follow the viewer's layer list."""
         layers = list(self._viewer.layers)
         for row in self._rows:
             row.offer(layers)
@@ -188,15 +174,15 @@ class PairRows(QWidget):
             first.set(PairChoice(*self._two_layers()))
 
     def show_error(self, index: int, sentence: str) -> None:
-        """Say below a row what is wrong with it."""
+        """Show below a row what is wrong with it."""
         self._rows[index].error.say(sentence)
 
     def has_error(self) -> bool:
-        """Whether something is said below a row."""
+        """Whether an error stands below a row."""
         return any(row.error.text() for row in self._rows)
 
     def clear_errors(self) -> None:
-        """Say nothing."""
+        """Show no error any more."""
         for row in self._rows:
             row.error.say("")
 
@@ -215,15 +201,15 @@ class PairRows(QWidget):
     def _on_remove(self, row: _Row) -> None:
         self.remove(self._rows.index(row))
 
-    def _two_layers(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Find a source and a target; labels are the target, else the layer above."""
+    def _two_layers(self) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+        """Find a source and a target: the target is the Labels layer, or else the upper one."""
         from napari.layers import Labels
 
         used = {id(layer) for choice in self.choices() for layer in choice.layers}
-        every = [layer for layer in map(unwrapped, self._viewer.layers) if is_image(layer)]
+        images = [layer for layer in map(unwrapped, self._viewer.layers) if is_image(layer)]
         selection = {id(unwrapped(layer)) for layer in self._viewer.layers.selection}
-        selected = [layer for layer in every if id(layer) in selection]
-        unused = [layer for layer in every if id(layer) not in used]
+        selected = [layer for layer in images if id(layer) in selection]
+        unused = [layer for layer in images if id(layer) not in used]
         chosen = selected if len(selected) == 2 else unused
         if len(chosen) != 2 or any(id(layer) in used for layer in chosen):
             return (), ()
@@ -235,7 +221,7 @@ class PairRows(QWidget):
         self.changed.emit()
 
     def _watch(self) -> None:
-        """Listen to what changes in the chosen layers."""
+        """Listen to changes of the chosen layers."""
         for layer in self._watched:
             for emitter in _emitters(layer):
                 emitter.disconnect(self._on_data)
@@ -259,42 +245,42 @@ class _Row(QFrame):
         super().__init__()
         self.source = LayersChoice(is_image, "choose a source")
         self.source.setToolTip(
-            "What the network is given: a click takes one layer, ticks take several, which become "
+            "The network's input. Click a name to choose one layer; tick several to use them as "
             "channels."
         )
         self.target = LayersChoice(is_image, "choose a target")
-        self.target.setToolTip("What the network learns to make of it, chosen in the same way.")
-        self.inside = LayerChoice(is_mask, "none")
-        self.inside.setToolTip("Train and score only inside of these labels or shapes.")
+        self.target.setToolTip("What the network learns to predict; chosen in the same way.")
+        self.mask_choice = LayerChoice(is_mask, "none")
+        self.mask_choice.setToolTip("Train and score only inside these labels or shapes.")
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("none")
         self.condition.setToolTip(
-            "What this pair was made with, such as a stain, for one model with several targets; "
-            "give one to each pair or to none."
+            "What distinguishes this pair, such as its stain, for one model of several targets. "
+            "Give a condition to every pair or to none."
         )
-        self.more = QToolButton()
-        self.more.setText("⋯")
-        self.more.setCheckable(True)
-        self.more.setAutoRaise(True)
-        self.more.setToolTip("Show mask and condition.")
-        self.less = QToolButton()
-        self.less.setText("✕")
-        self.less.setAutoRaise(True)
-        self.less.setToolTip("Remove this pair.")
+        self.expand = QToolButton()
+        self.expand.setText("⋯")
+        self.expand.setCheckable(True)
+        self.expand.setAutoRaise(True)
+        self.expand.setToolTip("Show mask and condition.")
+        self.remove = QToolButton()
+        self.remove.setText("✕")
+        self.remove.setAutoRaise(True)
+        self.remove.setToolTip("Remove this pair.")
         self.error = Sentence(is_error=True)
         self._lay_out()
-        for signal in (self.source.changed, self.target.changed, self.inside.changed):
+        for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
-        self.more.toggled.connect(self.extra.setVisible)
-        self.less.clicked.connect(self._on_less)
+        self.expand.toggled.connect(self.extra.setVisible)
+        self.remove.clicked.connect(self._on_remove)
 
     def choice(self) -> PairChoice:
         """Return what is chosen."""
         return PairChoice(
             self.source.layers,
             self.target.layers,
-            self.inside.layer,
+            self.mask_choice.layer,
             self.condition.text().strip() or None,
         )
 
@@ -302,17 +288,17 @@ class _Row(QFrame):
         """Choose layers."""
         self.source.choose(choice.sources)
         self.target.choose(choice.targets)
-        self.inside.choose(choice.mask)
+        self.mask_choice.choose(choice.mask)
         self.condition.setText(choice.condition or "")
-        self.more.setChecked(choice.mask is not None or bool(choice.condition))
+        self.expand.setChecked(choice.mask is not None or bool(choice.condition))
 
     def offer(self, layers: Iterable[Any]) -> None:
         """Offer other layers."""
         layers = list(layers)
-        for combo in (self.source, self.target, self.inside):
+        for combo in (self.source, self.target, self.mask_choice):
             combo.offer(layers)
 
-    def _on_less(self) -> None:
+    def _on_remove(self) -> None:
         self.removed.emit(self)
 
     def _lay_out(self) -> None:
@@ -321,15 +307,15 @@ class _Row(QFrame):
         first.addWidget(self.source, 1)
         first.addWidget(QLabel("→"))
         first.addWidget(self.target, 1)
-        first.addWidget(self.more)
-        first.addWidget(self.less)
+        first.addWidget(self.expand)
+        first.addWidget(self.remove)
         self.extra = QWidget()
         second = QGridLayout(self.extra)
         second.setContentsMargins(0, 0, 0, 0)
         second.setColumnStretch(1, 1)
         second.setColumnStretch(3, 1)
         for column, (text, widget) in enumerate(
-            (("mask", self.inside), ("condition", self.condition))
+            (("mask", self.mask_choice), ("condition", self.condition))
         ):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)
@@ -342,7 +328,7 @@ class _Row(QFrame):
         layout.addWidget(self.error)
 
 
-def _emitters(layer: Any) -> list[Any]:
-    """Return the events that tell of other pixels or names."""
+def _emitters(layer: Layer) -> list[EventEmitter]:
+    """Return the events of changed pixels or names."""
     names = ("data", "labels_update", "name")
     return [getattr(layer.events, name) for name in names if hasattr(layer.events, name)]

@@ -1,123 +1,68 @@
-"""What the plugin understands of the chosen pairs, found out in a thread while the user chooses."""
+"""What the dock shows of the chosen pairs before a run: a summary, and patches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.codecs import Codec, picture
+from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, stops_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
+from napari_pix2pix.widgets.common.elements import Sentence, picture_label
 from napari_pix2pix.widgets.common.runner import Runner
 
-_DELAY = 300  # milliseconds without a change before the pairs are looked at
+if TYPE_CHECKING:
+    from napari_pix2pix.training.dataset import TrainingData
+    from napari_pix2pix.translator import Translator
+
+_COLUMNS = 6
+_SIDE = 112  # pixels of a patch on the screen
 
 
-@dataclass(frozen=True, eq=False)
-class Understood:
-    """What training on the pairs would be.
+@dataclass(frozen=True)
+class PairSummary:
+    """What a training on the chosen pairs would be.
 
     Attributes
     ----------
-    summary : str
-        In one line.
+    text : str
+        Sizes and kinds of source and target, in words.
     notes : tuple of str
         What the user should know.
     config : TrainConfig
-        With what was left open for the pairs to tell.
-    model : TrainConfig or None
-        What holds for fields that are not given, of the model that the training begins from.
+        With what the pairs decide, such as the kind of the target.
+    start_config : TrainConfig or None
+        The defaults that the model to start from sets.
     steps_per_epoch : int
     memory : int
-        Estimate of the bytes that training takes on its device.
+        Estimate of the memory on the device, in bytes.
     """
 
-    summary: str
+    text: str
     notes: tuple[str, ...]
     config: TrainConfig
-    model: TrainConfig | None
+    start_config: TrainConfig | None
     steps_per_epoch: int
     memory: int
 
 
-class PairSummary(QObject):
-    """Checks pairs again and again, always the newest, and never in the GUI thread.
-
-    Parameters
-    ----------
-    parent : QObject, optional
-
-    Attributes
-    ----------
-    due : Signal()
-        Some time has passed since the last change: give pairs to `check`.
-    understood : Signal(object)
-        An `Understood` of the newest pairs.
-    wrong : Signal(str)
-        Why they can't be trained on.
-    """
-
-    due = Signal()
-    understood = Signal(object)
-    wrong = Signal(str)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DELAY)
-        self._runner = Runner(self)
-        self._is_stale = False
-        self._timer.timeout.connect(self._on_time)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.ended.connect(self._on_ended)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something newer is still to be understood."""
-        return self._runner.running or self._timer.isActive()
-
-    def touch(self) -> None:
-        """Something has changed; what is being found out is no longer of interest."""
-        self._is_stale = self._runner.running
-        self._runner.stop()
-        self._timer.start()
-
-    def check(self, pairs: Sequence[Pair], config: TrainConfig, start: Any = None) -> None:
-        """Look at pairs, and at the model to begin from, in a thread."""
-        self._runner.start(lambda control: _understand(control, pairs, config, start))
-
-    def close(self) -> None:
-        """Wait for the thread, and say nothing more."""
-        self._timer.stop()
-        self._runner.close()
-
-    def _on_time(self) -> None:
-        if not self._runner.running:  # else its end starts the timer again
-            self.due.emit()
-
-    def _on_finished(self, understood: Any) -> None:
-        if not self._is_stale:
-            self.understood.emit(understood)
-
-    def _on_failed(self, sentence: str) -> None:
-        if not self._is_stale:
-            self.wrong.emit(sentence)
-
-    def _on_ended(self) -> None:
-        if self._is_stale:
-            self._is_stale = False
-            self._timer.start()
-
-
-def _understand(
-    control: Control, pairs: Sequence[Pair], config: TrainConfig, start: Any
-) -> Understood:
-    # torch comes with these: only a thread may wait for it.
+def summarise_pairs(
+    control: Control,
+    pairs: Sequence[Pair],
+    config: TrainConfig,
+    start: Translator | Path | None = None,
+) -> PairSummary:
+    """Prepare a training on pairs, only to describe it; done in a thread."""
+    # These import torch, which the GUI thread must not wait for.
     from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
     from napari_pix2pix.training.dataset import prepare
@@ -129,11 +74,136 @@ def _understand(
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stops_when(lambda: control.stopped):
         data = prepare(pairs, config, start=model)
-    return Understood(
-        summary=data.summary,
+    return PairSummary(
+        text=_in_words(data),
         notes=data.notes,
         config=data.config,
-        model=None if model is None else model.fill(TrainConfig()),
+        start_config=None if model is None else model.fill(TrainConfig()),
         steps_per_epoch=data.steps_per_epoch,
         memory=training_memory(data),
+    )
+
+
+def _in_words(data: TrainingData) -> str:
+    """Describe source and target for a reader; the notes have the rest, such as the alignment."""
+    pairs = data.opened
+    first, frames = pairs[0], sum(pair.frames for pair in pairs)
+    size = f"{first.height} x {first.width} pixels"
+    if len({(pair.height, pair.width) for pair in pairs}) > 1:
+        size += " and other sizes"
+    counts = [f"{len(pairs)} pairs"] if len(pairs) > 1 else []
+    counts += [f"{frames} frames"] if frames > len(pairs) else []
+    source = _image_in_words(first.source, data.source_codec)
+    target = _image_in_words(first.target, data.target_codec)
+    if not first.source.channels:
+        return f"No source. Target: {', '.join([target, size, *counts])}."
+    return f"Source: {', '.join([source, size, *counts])}. Target: {target}."
+
+
+def _image_in_words(image: LazyImage, codec: Codec) -> str:
+    """Return what an image holds, such as ``16-bit, 2 channels`` or ``3 classes``."""
+    if isinstance(codec, ClassCodec):
+        return f"{len(codec.values)} classes"
+    if codec.kind == "instances":
+        return "objects"
+    dtype = np.dtype(image.dtype)
+    words = "binary" if dtype.kind == "b" else f"{8 * dtype.itemsize}-bit"
+    words += {"f": " floating point", "i": " signed"}.get(dtype.kind, "")
+    if image.layout.rgb:
+        return f"{words} RGB"
+    return words if image.channels == 1 else f"{words}, {image.channels} channels"
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Pictures of patches, (H, W, 3) uint8 each."""
+
+    sources: tuple[np.ndarray, ...]
+    targets: tuple[np.ndarray, ...]
+    side: int
+
+
+class PatchPreview(QDialog):
+    """A window with patches as the network sees them, source above target; drawn in a thread."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        config: TrainConfig,
+        start: Translator | Path | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Patches as the network sees them")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._pairs = pairs
+        self._config = config
+        self._start = start
+        self._step = 0
+        self.patches: Patches | None = None
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        self._message = Sentence()
+        self._other = QPushButton("Other patches")
+        self._other.setToolTip("Draw the patches of another step.")
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._grid)
+        layout.addWidget(self._message)
+        layout.addWidget(self._other)
+        self._runner = Runner(self)
+        self._runner.finished.connect(self._show)
+        self._runner.failed.connect(self._message.say)
+        self._runner.ended.connect(self._on_ended)
+        self._other.clicked.connect(self.draw)
+        self.finished.connect(self._on_closed)
+        self.resize(_COLUMNS * (_SIDE + 4) + 60, 2 * _SIDE + 110)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the patches of the next step."""
+        if self._runner.running:
+            return
+        self._other.setEnabled(False)
+        self._message.say("Drawing patches ...")
+        pairs, config, start, step = self._pairs, self._config, self._start, self._step
+        self._runner.start(lambda control: _draw(pairs, config, start, step))
+        self._step += 1
+
+    def _on_ended(self) -> None:
+        self._other.setEnabled(True)
+
+    def _on_closed(self) -> None:
+        self._runner.close()
+
+    def _show(self, patches: Patches) -> None:
+        self.patches = patches
+        while (item := self._grid.takeAt(0)) is not None:
+            old = item.widget()
+            if old is not None:
+                old.deleteLater()
+        rows = {"source": patches.sources, "target": patches.targets}
+        for row, (title, pictures) in enumerate(rows.items()):
+            self._grid.addWidget(QLabel(title), row, 0)
+            for column, shown in enumerate(pictures):
+                self._grid.addWidget(picture_label(shown, _SIDE), row, column + 1)
+        side = patches.side
+        self._message.say(
+            f"{side} x {side} pixels each, turned, mirrored and jittered as in training."
+        )
+
+
+def _draw(
+    pairs: Sequence[Pair], config: TrainConfig, start: Translator | Path | None, step: int
+) -> Patches:
+    from napari_pix2pix._train import open_pretrained
+    from napari_pix2pix.training.dataset import prepare
+
+    model = None if start is None else open_pretrained(start)
+    config = config if model is None else model.fill(config)
+    data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
+    batch = data.sampler.batch(step)
+    return Patches(
+        tuple(picture(planes, data.source_codec) for planes in batch.source),
+        tuple(picture(planes, data.target_codec) for planes in batch.target),
+        config.patch,
     )

@@ -1,17 +1,19 @@
-"""The work of a training, as a `Runner` does it in its thread.
-
-What a Train dock knows of the run that is going on.
-"""
+"""A run of the Train dock: its work in a thread, and its autosave."""
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+from pydantic import BaseModel, ValidationError
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, StoppedError
@@ -20,14 +22,16 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.events import Done, Event, Region
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.pace import remember_pace
 from napari_pix2pix.widgets.common.runner import Work
-from napari_pix2pix.widgets.common.settings import read_settings
-from napari_pix2pix.widgets.train._autosave import Autosave
-from napari_pix2pix.widgets.train._pair_rows import PairChoice
+from napari_pix2pix.widgets.common.settings import read_settings, remember_pace
+from napari_pix2pix.widgets.train._pair_rows import LayerNames, PairChoice
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
+
+_KEPT = 3  # checkpoints of runs that ended
+
+AutosaveState = Literal["running", "closed", "ended"]
 
 
 def training_work(
@@ -36,37 +40,31 @@ def training_work(
     *,
     checkpoint: Path | None,
     resume: bool | None = None,
-    start: Any = None,
+    start: Translator | Path | None = None,
     preview: Region | None = None,
 ) -> Work:
-    """Return what trains on pairs; parameters are those of `fitting.training_events`.
+    """Return the work of a training; the parameters are those of `training_events`.
 
-    The result is a `Translator`, or None where it was stopped while the pairs were being read.
-
-    Parameters
-    ----------
-    start : Translator or path-like, optional
-        The model to begin with; a new one when not given.
+    The result is a `Translator`, or None if it was stopped while the pairs were being read.
     """
 
     def work(control: Control) -> Generator[Event, None, Translator | None]:
-        # torch comes with it: only a thread may wait for that.
+        # Imports torch, which the GUI thread must not wait for.
         from napari_pix2pix._train import training_events
 
-        given = {} if start is None else {"start": start}
         try:
             events = training_events(
                 [copied_pair(pair) for pair in pairs],
                 config,
                 checkpoint=checkpoint,
                 resume=resume,
+                start=start,
                 control=control,
                 preview=preview,
                 preview_first=True,
-                **given,
             )
-            # Until the dock has shown what there is by now: a new layer takes the viewer a fifth of
-            # a second, and twice that beside a training.
+            # The dock resumes once it has shown the preview: a new layer takes the viewer a fifth
+            # of a second, and twice that while the network trains.
             control.pause()
             return (yield from events)
         except StoppedError:
@@ -79,14 +77,129 @@ def training_work(
 
 
 def release_memory() -> None:
-    """Give back the memory of a run that has ended, also what PyTorch keeps of a device's.
-
-    Call it in the GUI thread: see `garbage`.
-    """
+    """Free a run's memory, including PyTorch's cache on the GPU; only in the GUI thread."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+class RunRecord(BaseModel):
+    """What is needed to resume a run, in a JSON file beside its checkpoint.
+
+    Attributes
+    ----------
+    rows : list of LayerNames
+        The layers of each pair.
+    fields : dict
+        Fields of `TrainConfig`.
+    began : str
+        Date and time.
+    state : str
+        ``closed`` if the run was interrupted by closing the dock.
+    pid, process_began : int, float
+        The process that trains.
+    """
+
+    rows: list[LayerNames]
+    fields: dict[str, Any]
+    began: str
+    state: AutosaveState
+    pid: int
+    process_began: float
+
+
+@dataclass(frozen=True)
+class Autosave:
+    """The checkpoint that a run writes, and its record."""
+
+    path: Path
+    record: RunRecord
+
+    @classmethod
+    def begin(cls, folder: Path, *, rows: list[LayerNames], fields: Mapping[str, Any]) -> Autosave:
+        """Write the record of a new run; raises `FileError` if the folder can't be written."""
+        now = datetime.now()
+        process = psutil.Process()
+        record = RunRecord(
+            rows=rows,
+            fields=dict(fields),
+            began=now.isoformat(timespec="minutes", sep=" "),
+            state="running",
+            pid=process.pid,
+            process_began=process.create_time(),
+        )
+        autosave = cls(folder / f"{now:%Y-%m-%d_%H%M%S_%f}.safetensors", record)
+        autosave._write("running")
+        return autosave
+
+    def mark(self, state: AutosaveState) -> None:
+        """Record the state; without a checkpoint, remove the record."""
+        if self.path.exists():
+            self._write(state)
+        else:
+            self.discard()
+        if state == "ended":
+            ended = [run for run in _read_all(self.path.parent) if run.record.state == "ended"]
+            for old in ended[:-_KEPT]:
+                old.discard()
+
+    def discard(self) -> None:
+        """Remove checkpoint and record."""
+        self.path.unlink(missing_ok=True)
+        self._record_path.unlink(missing_ok=True)
+
+    @property
+    def title(self) -> str:
+        """The names of the layers, such as ``stain → nuclei``."""
+        return "; ".join(
+            f"{' + '.join(row.sources)} → {' + '.join(row.targets)}" for row in self.record.rows
+        )
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the run did not end, and no process works on it any more."""
+        if self.record.state != "running":
+            return self.record.state == "closed"
+        try:
+            process = psutil.Process(self.record.pid)
+            # Another process may have got the same number since.
+            return abs(process.create_time() - self.record.process_began) > 1
+        except psutil.Error:
+            return True
+
+    @property
+    def _record_path(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def _write(self, state: AutosaveState) -> None:
+        self.record.state = state
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            new = self.path.with_suffix(".new")
+            new.write_text(self.record.model_dump_json(indent=2), encoding="utf-8")
+            os.replace(new, self._record_path)
+        except OSError as error:
+            raise FileError(
+                f"Can't write the autosave to {self.path.parent} ({error.strerror}): choose "
+                "another folder in the preferences, or turn autosave off."
+            ) from error
+
+
+def interrupted_runs(folder: Path) -> list[Autosave]:
+    """Return the interrupted runs that can be resumed, the latest first."""
+    return [run for run in reversed(_read_all(folder)) if run.is_interrupted and run.path.exists()]
+
+
+def _read_all(folder: Path) -> list[Autosave]:
+    runs = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+            runs.append(Autosave(path.with_suffix(".safetensors"), record))
+        except (OSError, ValidationError):
+            continue  # a record that can't be read can't be resumed
+    return runs
 
 
 @dataclass(eq=False)
@@ -97,12 +210,12 @@ class TrainRun:
     ----------
     config : TrainConfig
     name : str
-        What its model will be called.
+        Name of its model.
     look : mapping of str to object
         How the targets are shown.
     autosave : Autosave or None
     done : Done or None
-        What is told at its end.
+        The run's last event.
     """
 
     config: TrainConfig
@@ -113,20 +226,9 @@ class TrainRun:
 
     @classmethod
     def of(
-        cls,
-        choices: Sequence[PairChoice],
-        fields: Mapping[str, Any],
-        autosave: Autosave | None,
+        cls, choices: Sequence[PairChoice], fields: Mapping[str, Any], autosave: Autosave | None
     ) -> TrainRun:
-        """Begin a run, or go on with the one of an autosave.
-
-        Raises
-        ------
-        ConfigError
-            When the fields don't go together.
-        FileError
-            When the autosave can't be written.
-        """
+        """Begin a run, or resume that of an autosave; raises `ConfigError` or `FileError`."""
         source, target = choices[0].sources[0], choices[0].targets[0]
         config = TrainConfig(**fields)
         settings = read_settings()
@@ -136,8 +238,8 @@ class TrainRun:
         look = snapshot(target, copy=False).look
         return cls(config, f"{source.name} → {target.name}", look, autosave)
 
-    def mark(self, state: str) -> str:
-        """Write down how it ended, as `Autosave.mark` does; return why that failed, if it did."""
+    def mark(self, state: AutosaveState) -> str:
+        """Record the state of the autosave; return why that failed, or an empty string."""
         try:
             if self.autosave is not None:
                 self.autosave.mark(state)
@@ -146,14 +248,14 @@ class TrainRun:
         return ""
 
     def give_up(self) -> None:
-        """Leave nothing of a run without a step; one that was to go on can do so later."""
+        """Keep nothing of a run without a step, but what an interrupted run wrote before it."""
         if self.done is None:
-            self.mark("closed")  # which keeps what an earlier run has written
+            self.mark("closed")
         elif self.autosave is not None:
             self.autosave.discard()
 
     def remember(self, translator: Translator) -> None:
-        """Let all docks know its model, and how long its steps took."""
+        """Tell all docks about its model, and remember how long its steps took."""
         assert self.done is not None
         models().remember(translator, self.name, look=self.look)
         remember_pace(translator.config, self.done.seconds / self.done.step)

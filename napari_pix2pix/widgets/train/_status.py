@@ -1,8 +1,10 @@
-"""State, progress and buttons of a training, always in view below the dock's scroll area."""
+"""What the Train dock shows of a run: its state and progress, and at the end its model."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QMovie
@@ -10,15 +12,24 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 
 from napari_pix2pix.napari_layers.activity import Activity
 from napari_pix2pix.training.events import Step
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Sentence
-from napari_pix2pix.widgets.common.pace import in_time_units
+from napari_pix2pix.widgets.common.known_models import ModelSaver, models
+from napari_pix2pix.widgets.common.plots import ScoreTable
+from napari_pix2pix.widgets.common.settings import in_time_units
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pix2pix.translator import Translator
 
 _PARTS = 1000  # of the bars
-_PERIOD = 1000  # milliseconds between two looks at how far the run is
+_PERIOD = 1000  # milliseconds between two updates
+_MOST_SCORES = 6
 
 
 class State(StrEnum):
-    """What a training dock is doing."""
+    """What a Train dock is doing."""
 
     IDLE = "idle"
     PREPARING = "preparing"
@@ -30,24 +41,22 @@ class State(StrEnum):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a run is going on."""
+        """Whether a run is in progress."""
         return self in (State.PREPARING, State.TRAINING, State.PAUSED)
 
 
 class RunStatus(QWidget):
-    """The state in words, a bar here and in napari's activity dock, Train, Pause and Stop.
+    """State, progress bars and buttons of a run, always in view below the scroll area.
 
     Attributes
     ----------
-    train_clicked, pause_clicked, stop_clicked : Signal()
     shown : Signal()
-        It is about to show how far the run is: what else is drawn now costs least.
+        The progress is about to be drawn: drawing something else now costs least.
 
     Notes
     -----
-    Whatever is drawn makes Qt put the whole window together, the canvas too. Where no graphics card
-    does that, it takes from the training, so all that changes with the steps is drawn at once, and
-    once a second.
+    Whatever is drawn, Qt composes the whole window, canvas included. Without a graphics card this
+    slows the training down, so all that changes with the steps is drawn together, once a second.
     """
 
     train_clicked = Signal()
@@ -66,16 +75,16 @@ class RunStatus(QWidget):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_PERIOD)
-        self.said = Sentence()
+        self.message = Sentence()
         self.error = Sentence(is_error=True)
         self.bar = QProgressBar()
         self.bar.setRange(0, _PARTS)
         self.train = QPushButton("Train")
-        self.train.setToolTip("Begin to train; the viewer stays alive meanwhile.")
+        self.train.setToolTip("Start training; you can go on using the viewer.")
         self.pause = QPushButton("Pause")
-        self.pause.setToolTip("Hold the training, and go on with it.")
+        self.pause.setToolTip("Pause or resume the training.")
         self.stop = QPushButton("Stop")
-        self.stop.setToolTip("End the training and keep the model as it is now.")
+        self.stop.setToolTip("Stop the training and keep the model as it is now.")
         self._lay_out()
         self.train.clicked.connect(self.train_clicked)
         self.pause.clicked.connect(self.pause_clicked)
@@ -84,27 +93,20 @@ class RunStatus(QWidget):
         self.enter(State.IDLE)
 
     def set_ready(self, ready: bool, reason: str = "") -> None:
-        """Say whether the choices can be trained on, and if not, why not."""
+        """Enable Train, or show in its tooltip why the choices can't be trained on."""
         self._ready = ready
-        self.train.setToolTip(reason or "Begin to train; the viewer stays alive meanwhile.")
+        self.train.setToolTip(reason or "Start training; you can go on using the viewer.")
         self._update()
 
-    def enter(self, state: State, words: str = "") -> None:
-        """Enter a state.
-
-        Parameters
-        ----------
-        state : State
-        words : str
-            What else there is to say; of a failure what went wrong.
-        """
+    def enter(self, state: State, details: str = "") -> None:
+        """Enter a state; ``details`` are shown beside it, or the error of a failure."""
         self.state = state
         self._stopping = self._stopping and state in (State.TRAINING, State.PAUSED)
         failed = state is State.FAILED
-        self.error.say(words if failed else "")
+        self.error.say(details if failed else "")
         if not self._stopping:
-            more = f": {words}" if words and not failed else ""
-            self.said.say(f"{state.capitalize()}{more}")
+            shown = f": {details}" if details and not failed else ""
+            self.message.say(f"{state.capitalize()}{shown}")
         if state is State.PREPARING:
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
@@ -122,43 +124,36 @@ class RunStatus(QWidget):
     def show_stopping(self) -> None:
         """Show that the run was asked to stop."""
         self._stopping = True
-        self.said.say("Stopping ...")
+        self.message.say("Stopping ...")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
-        """Show soon how far the run is.
-
-        Parameters
-        ----------
-        step : Step
-        epochs : int, optional
-            Of the budget, where that is in epochs.
-        """
+        """Show the progress soon; ``epochs`` is the budget, if that is in epochs."""
         self._step, self._epochs = step, epochs
         if not self._later.isActive():
             self._later.start()
 
     def close_activity(self) -> None:
-        """Take the bar out of napari's activity dock."""
+        """Remove the bar from napari's activity dock."""
         self._activity.end()
         self._hold_spinners(False)
 
     def _show(self) -> None:
         step = self._step
         assert step is not None
-        of = "" if self._epochs is None else f"/{self._epochs}"
+        epoch = f"Epoch {step.epoch}" + ("" if self._epochs is None else f"/{self._epochs}")
         left = f"{in_time_units(step.seconds_left)} left"
-        # First, since napari draws at once what waits for it.
-        self._activity.show(step.progress, f"Epoch {step.epoch}{of}, {left}")
+        # First, since napari draws at once, with all that waits to be drawn.
+        self._activity.show(step.progress, f"{epoch}, {left}")
         self.shown.emit()
         self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, _PARTS)
         self.bar.setValue(round(step.progress * _PARTS))
-        self.bar.setFormat(f"Epoch {step.epoch}{of}, step {step.step}, {left}")
+        self.bar.setFormat(f"{epoch}, step {step.step}, {left}")
         self.bar.setUpdatesEnabled(True)
 
     def _hold_spinners(self, hold: bool) -> None:
-        """Stop what is animated in the window, such as the activity dock's spinner, or go on."""
+        """Pause or resume what is animated in the window, such as the activity dock's spinner."""
         window = self.window()
         assert window is not None  # a widget without a parent is its own
         for label in window.findChildren(QLabel):
@@ -182,6 +177,77 @@ class RunStatus(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.error, self.said, self.bar):
+        for widget in (self.error, self.message, self.bar):
             layout.addWidget(widget)
         layout.addLayout(buttons)
+
+
+class Outcome(QWidget):
+    """Scores of the trained model, with buttons to save and to apply it; hidden without a model.
+
+    Attributes
+    ----------
+    apply_requested : Signal(object)
+        The user wants to apply this `Translator`.
+    """
+
+    apply_requested = Signal(object)
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._translator: Translator | None = None
+        self._saver = ModelSaver(self)
+        self.scores = ScoreTable()
+        self.message = Sentence()
+        self.save = QPushButton("Save ...")
+        self.save.setToolTip("Save the model to a file.")
+        self.apply = QPushButton("Apply to ...")
+        self.apply.setToolTip("Open the Apply dock with this model.")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.save)
+        buttons.addWidget(self.apply)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.scores)
+        layout.addWidget(self.message)
+        layout.addLayout(buttons)
+        self.save.clicked.connect(self._on_save)
+        self.apply.clicked.connect(self._on_apply)
+        self._saver.saved.connect(self.show_saved)
+        self._saver.failed.connect(self.message.say)
+        self.hide()
+
+    def show_model(self, translator: Translator) -> None:
+        """Offer a model, and show its scores beside those of the baseline."""
+        self._translator = translator
+        scores = translator.info.scores_by_side
+        self.scores.setVisible(bool(scores))
+        if scores:
+            names = [name for name in scores["prediction"] if name in scores["baseline"]]
+            self.scores.show_scores(scores, names[:_MOST_SCORES])
+        self.message.say("" if scores else "Nothing was held out, so there are no scores.")
+        self.show()
+
+    def clear(self) -> None:
+        """Forget the model."""
+        self._translator = None
+        self.hide()
+
+    def show_saved(self, translator: Translator, path: Path) -> None:
+        """Show where a model was saved, and tell all docks."""
+        models().remember(translator, path.stem, path=path)
+        self.message.say(f"Saved as {path}.")
+
+    def close_work(self) -> None:
+        """Wait until a model is saved."""
+        self._saver.close()
+
+    def _on_save(self) -> None:
+        if self._translator is not None:
+            self._saver.ask(self._translator)
+
+    def _on_apply(self) -> None:
+        open_dock(self._viewer, "Apply").set_model(self._translator)
+        self.apply_requested.emit(self._translator)

@@ -1,11 +1,13 @@
-"""What the Train dock looks like."""
+"""The layout of the Train dock, and its offer to resume an interrupted run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import (
     Done,
@@ -17,12 +19,11 @@ from napari_pix2pix.training.events import (
     Validated,
 )
 from napari_pix2pix.widgets.common.elements import Scroll, Sentence
-from napari_pix2pix.widgets.train._autosave import ResumeOffer
 from napari_pix2pix.widgets.train._curves import Curves
 from napari_pix2pix.widgets.train._form import TrainForm
 from napari_pix2pix.widgets.train._live_preview import LivePreview
-from napari_pix2pix.widgets.train._outcome import Outcome
-from napari_pix2pix.widgets.train._status import RunStatus
+from napari_pix2pix.widgets.train._run import Autosave, interrupted_runs
+from napari_pix2pix.widgets.train._status import Outcome, RunStatus
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -32,15 +33,60 @@ if TYPE_CHECKING:
     from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
 
-class TrainView:
-    """The parts of the dock, laid out in a widget; state and buttons stay while the rest scrolls.
+class ResumeOffer(QFrame):
+    """Offers to resume an interrupted run; hidden without one.
 
-    Parameters
+    Attributes
     ----------
-    parent : QWidget
-        The dock.
-    viewer : napari.viewer.Viewer
+    resume_requested : Signal(object)
+        The user wants to resume the run of this `Autosave`.
     """
+
+    resume_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run: Autosave | None = None
+        self.message = Sentence()
+        self.resume = QPushButton("Resume")
+        self.resume.setToolTip("Continue where the run was interrupted, with the same layers open.")
+        self.discard = QPushButton("Discard")
+        self.discard.setToolTip("Delete what the run has learned.")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.resume)
+        buttons.addWidget(self.discard)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.message)
+        layout.addLayout(buttons)
+        self.resume.clicked.connect(self._on_resume)
+        self.discard.clicked.connect(self._on_discard)
+        self.hide()
+
+    def check(self, folder: Path) -> None:
+        """Offer the latest interrupted run in a folder of autosaves."""
+        runs = interrupted_runs(folder)
+        self.run = runs[0] if runs else None
+        self.setVisible(self.run is not None)
+        if self.run is not None:
+            self.message.say(
+                f"A training of {self.run.record.began} ({self.run.title}) was interrupted. It can "
+                "be resumed while the same layers are open."
+            )
+
+    def _on_resume(self) -> None:
+        if self.run is not None:
+            self.resume_requested.emit(self.run)
+
+    def _on_discard(self) -> None:
+        if self.run is not None:
+            folder = self.run.path.parent
+            self.run.discard()
+            self.check(folder)
+
+
+class TrainView:
+    """The parts of the Train dock; state and buttons stay in view while the rest scrolls."""
 
     def __init__(self, parent: QWidget, viewer: napari.viewer.Viewer) -> None:
         self.offer = ResumeOffer()
@@ -55,7 +101,7 @@ class TrainView:
         self._lay_out(parent)
 
     def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
-        """Show nothing of the last run any more."""
+        """Clear what the last run has shown."""
         self.preview.begin(choices, pairs)
         self.offer.hide()
         self.curves.clear()
@@ -63,7 +109,7 @@ class TrainView:
         self.outcome.clear()
 
     def show_event(self, event: Event, config: TrainConfig) -> None:
-        """Show what a run tells."""
+        """Show an event of the run."""
         match event:
             case Prepared():
                 self.curves.show()
@@ -84,7 +130,7 @@ class TrainView:
                 self.warn(event.message)
 
     def warn(self, sentence: str) -> None:
-        """Say what is amiss, below what was said before."""
+        """Add a warning below the earlier ones."""
         self.health.say("\n".join(filter(None, [self.health.text(), sentence])))
 
     def _lay_out(self, parent: QWidget) -> None:

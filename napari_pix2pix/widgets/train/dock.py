@@ -1,9 +1,10 @@
-"""The dock in which a network learns from open layers."""
+"""The dock that trains a network on open layers."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +15,28 @@ from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
-from napari_pix2pix.widgets.common.closing import ClosingGuard
+from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
-from napari_pix2pix.widgets.train._autosave import Autosave
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
-from napari_pix2pix.widgets.train._run import TrainRun, release_memory, training_work
+from napari_pix2pix.widgets.train._run import Autosave, TrainRun, release_memory, training_work
 from napari_pix2pix.widgets.train._status import State
 from napari_pix2pix.widgets.train._view import TrainView
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
 
     from napari_pix2pix.translator import Translator
 
-_DRAWN = 50  # milliseconds after which the viewer has drawn a layer that was added
+_DRAWING = 50  # milliseconds in which the viewer draws a new layer
 _log = logging.getLogger(__name__)
 
 
 class TrainDock(QWidget):
-    """Pairs of layers in, a trained model out.
+    """Trains a network on pairs of layers.
+
+    Everything that the mouse can do is a property or a method.
 
     Parameters
     ----------
@@ -63,12 +66,12 @@ class TrainDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._translator: Translator | None = None
-        self._run: TrainRun | None = None  # that is going on, or was the last
+        self._run: TrainRun | None = None  # the one in progress, or the last
         self._runner = Runner(self)
         self.view = TrainView(self, napari_viewer)
         self._guard = ClosingGuard(self, napari_viewer, self._question)
         self._connect()
-        self.view.offer.look(read_settings().autosave_folder)
+        self.view.offer.check(read_settings().autosave_folder)
 
     @property
     def state(self) -> str:
@@ -77,17 +80,17 @@ class TrainDock(QWidget):
 
     @property
     def translator(self) -> Translator | None:
-        """The model that was trained last, or None."""
+        """The model of the last run, or None."""
         return self._translator
 
     @property
     def config(self) -> TrainConfig:
-        """What the form says; `set_fields` changes it.
+        """The config that the form shows; `set_fields` changes it.
 
         Raises
         ------
         ConfigError
-            When that does not go together.
+            When the fields don't fit each other.
         """
         return TrainConfig(**self.view.form.fields)
 
@@ -103,7 +106,7 @@ class TrainDock(QWidget):
 
     @property
     def start_from(self) -> Translator | Path | None:
-        """The model to begin with: one in memory or a file; None for a new one."""
+        """The model to start from, in memory or a file; None for a new one."""
         return self.view.form.options.start_from
 
     @start_from.setter
@@ -113,7 +116,11 @@ class TrainDock(QWidget):
         self.view.form.options.start_from = model
 
     def add_pair(
-        self, source: Any, target: Any, mask: Any = None, condition: str | None = None
+        self,
+        source: Layer | Sequence[Layer],
+        target: Layer | Sequence[Layer],
+        mask: Layer | None = None,
+        condition: str | None = None,
     ) -> None:
         """Add a pair of layers.
 
@@ -131,42 +138,42 @@ class TrainDock(QWidget):
         self.view.form.pairs.clear()
 
     def train(self) -> None:
-        """Begin to train; `state_changed` tells how it goes.
+        """Start a run; `state_changed` reports its states.
 
         Raises
         ------
         InputError, ConfigError
-            When layers or config can't be trained on, or a run is going on.
+            When layers or config can't be trained on, or a run is in progress.
         """
         self._start(None)
 
     def pause(self) -> None:
-        """Hold the run before its next step."""
+        """Pause the run before its next step."""
         if self.view.status.state is State.TRAINING and not self._runner.stopping:
             self._runner.pause()
             self._enter(State.PAUSED)
 
     def resume(self) -> None:
-        """Go on with a held run."""
+        """Resume a paused run."""
         if self.view.status.state is State.PAUSED:
             self._runner.resume()
             self._enter(State.TRAINING)
 
     def stop(self) -> None:
-        """End the run; the model so far is kept."""
+        """Stop the run; the model so far is kept."""
         if self._runner.running:
             self._runner.stop()
             self.view.status.show_stopping()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model that was trained last into a file.
+        """Save the model of the last run to a file.
 
         Raises
         ------
         InputError
             When there is none.
         FileError
-            When it can't be written.
+            When the file can't be written.
         """
         if self._translator is None:
             raise InputError("There is no model yet: train one first.")
@@ -174,29 +181,29 @@ class TrainDock(QWidget):
         self.view.outcome.show_saved(self._translator, Path(path))
 
     def resume_run(self, run: Autosave) -> None:
-        """Go on with a run that died.
+        """Resume an interrupted run.
 
         Raises
         ------
         InputError
-            When layers of its names are not open.
+            When its layers are not open.
         """
-        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record["rows"]]
+        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record.rows]
         self.view.form.pairs.clear()
         for choice in choices:
             self.view.form.pairs.add(choice.sources, choice.targets, choice.mask, choice.condition)
-        self.start_from = None  # the run remembers what it began from
+        self.start_from = None  # its checkpoint has the weights
         self.view.form.reset_fields()
-        self.view.form.set_fields(run.record["fields"])
+        self.view.form.set_fields(run.record.fields)
         self._start(run)
 
     def reset_choices(self, event: Any = None) -> None:
-        """Follow the list of layers; napari calls it."""
+        """Follow the viewer's layer list; napari calls it."""
         self.view.form.pairs.reset_choices()
         self.view.preview.reset_choices()
 
     def close_work(self) -> None:
-        """Stop what is running, wait for it, and keep its autosave for the next start."""
+        """Stop all work and wait for it; the autosave stays for the next start."""
         self.view.form.close_work()
         self.view.outcome.close_work()
         if self._runner.running:
@@ -204,15 +211,15 @@ class TrainDock(QWidget):
             release_memory()
             if self._run is not None:
                 self._run.mark("closed")
-            if self._is_saved:  # of a viewer that a script closed nobody was asked
-                _log.warning("A training was stopped: the next Train dock offers to go on with it.")
+            if self._is_saved:  # nobody is asked when a script closes the viewer
+                _log.warning("A training was stopped: the next Train dock offers to resume it.")
             self._enter(State.STOPPED)
         self.view.preview.remove()
         self.view.status.close_activity()
 
     def _connect(self) -> None:
         self.view.form.ready_changed.connect(self.view.status.set_ready)
-        self.view.offer.wanted.connect(self._on_resume_wanted)
+        self.view.offer.resume_requested.connect(self._on_resume)
         self.view.status.train_clicked.connect(self._on_train)
         self.view.status.pause_clicked.connect(self._on_pause)
         self.view.status.stop_clicked.connect(self.stop)
@@ -223,15 +230,15 @@ class TrainDock(QWidget):
         self._runner.ended.connect(release_memory)
         self._guard.closing.connect(self.close_work)
 
-    def _start(self, died: Autosave | None) -> None:
+    def _start(self, resumed: Autosave | None) -> None:
         if self._runner.running:
-            raise InputError("A training is going on: stop it and wait for its end.")
-        fields = self.view.form.fields if died is None else died.record["fields"]
-        TrainConfig(**fields)  # before anything is copied
+            raise InputError("A training is in progress: stop it and wait for its end.")
+        fields = self.view.form.fields if resumed is None else resumed.record.fields
+        TrainConfig(**fields)  # refused before any layer is copied
         pairs = self.view.form.open_pairs(copy="small")
         choices = self.view.form.pairs.choices()
         region = self.view.preview.region(choices, pairs)
-        run = self._run = TrainRun.of(choices, fields, died)
+        run = self._run = TrainRun.of(choices, fields, resumed)
         self._translator = None
         self.view.form.remember()
         self.view.begin(choices, pairs)
@@ -241,7 +248,7 @@ class TrainDock(QWidget):
                 pairs,
                 run.config,
                 checkpoint=None if run.autosave is None else run.autosave.path,
-                resume=None if died is None else True,
+                resume=None if resumed is None else True,
                 start=self.start_from,
                 preview=region,
             )
@@ -255,10 +262,10 @@ class TrainDock(QWidget):
             self._enter(State.TRAINING, f"on {event.device}")
         self.view.show_event(event, self._run.config)
         if isinstance(event, Prepared):
-            QTimer.singleShot(_DRAWN, self._go)
+            QTimer.singleShot(_DRAWING, self._begin_steps)
 
-    def _go(self) -> None:
-        """Let the first step begin, unless the user holds the run by now."""
+    def _begin_steps(self) -> None:
+        """Let the first step begin, unless the user has paused or stopped the run."""
         if self.view.status.state is State.TRAINING:
             gc_guard.freeze()
             self._runner.resume()
@@ -268,7 +275,7 @@ class TrainDock(QWidget):
         assert run is not None
         if translator is None or run.done is None or not run.done.step:
             run.give_up()
-            self._look_for_dead_runs()  # one that was to go on is offered again
+            self._offer_resume()  # of the run that was to be resumed
             self._enter(State.STOPPED, "before the first step, so there is no model")
             return
         problem = run.mark("ended")
@@ -283,12 +290,12 @@ class TrainDock(QWidget):
     def _on_failed(self, sentence: str) -> None:
         assert self._run is not None
         self.view.warn(self._run.mark("closed"))
-        self._look_for_dead_runs()
+        self._offer_resume()
         self._enter(State.FAILED, sentence)
 
-    def _look_for_dead_runs(self) -> None:
+    def _offer_resume(self) -> None:
         if self._run is not None and self._run.autosave is not None:
-            self.view.offer.look(self._run.autosave.path.parent)
+            self.view.offer.check(self._run.autosave.path.parent)
 
     def _on_train(self) -> None:
         try:
@@ -302,15 +309,15 @@ class TrainDock(QWidget):
         else:
             self.pause()
 
-    def _on_resume_wanted(self, run: Autosave) -> None:
+    def _on_resume(self, run: Autosave) -> None:
         try:
             self.resume_run(run)
         except Pix2PixError as error:
-            self.view.offer.refuse(str(error))
+            self.view.offer.message.say(str(error))
 
-    def _enter(self, state: State, words: str = "") -> None:
+    def _enter(self, state: State, details: str = "") -> None:
         self.view.form.hold(state.is_busy)
-        self.view.status.enter(state, words)
+        self.view.status.enter(state, details)
         self.state_changed.emit(str(state))
 
     @property
@@ -320,9 +327,9 @@ class TrainDock(QWidget):
     def _question(self) -> str:
         if not self._runner.running:
             return ""
-        kept = "What it has learnt stays in the autosave" if self._is_saved else "It is lost"
-        return f"A training is going on. {kept}. Stop it and close?"
+        kept = "What it has learned stays in the autosave" if self._is_saved else "It is lost"
+        return f"A training is in progress. {kept}. Stop it and close?"
 
 
-def _as_list(layers: Any) -> list[Any]:
-    return list(layers) if isinstance(layers, list | tuple) else [layers]
+def _as_list(layers: Layer | Sequence[Layer]) -> list[Layer]:
+    return list(layers) if isinstance(layers, Sequence) else [layers]

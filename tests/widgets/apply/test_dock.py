@@ -16,7 +16,7 @@ from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.common.settings import read_settings, remember_fields
 
 TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
 PLACE = {
@@ -552,3 +552,22 @@ def test_two_viewers_share_models_alone(make_napari_viewer_proxy, qtbot, inverte
     run(docks[1], qtbot)
     docks[0].undo()
     assert [names(viewer) for viewer in viewers] == [["s"], ["s", "s [m]"]]
+
+
+# --- remembered ----------------------------------------------------------------------------------
+
+
+def test_options_come_back_in_the_next_viewer(make_napari_viewer_proxy, qtbot):
+    options = PredictOptions(tile=512, precision="bf16-mixed", seed=3)
+    viewer = make_napari_viewer_proxy()
+    dock = open_dock(viewer, qtbot)
+    viewer.window.add_dock_widget(dock, name="Apply")
+    dock.options = options
+    viewer.close()
+    other = open_dock(make_napari_viewer_proxy(), qtbot)
+    assert other.options == options.model_copy(update={"seed": None})
+
+
+def test_remembered_options_that_are_not_valid_are_left_out(viewer, qtbot):
+    remember_fields("apply/options", {"tile": -1, "dropout": True})
+    assert open_dock(viewer, qtbot).options == PredictOptions()

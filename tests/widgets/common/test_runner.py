@@ -166,7 +166,7 @@ def test_paused_work_can_be_stopped(runner: Runner, qtbot: QtBot) -> None:
 
 def test_second_work_is_refused_while_one_runs(runner: Runner) -> None:
     runner.start(endless)
-    with pytest.raises(ValueError, match="There is work running"):
+    with pytest.raises(ValueError, match="Work is running"):
         runner.start(endless)
 
 

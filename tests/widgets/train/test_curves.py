@@ -78,7 +78,7 @@ def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(
 def test_long_runs_are_thinned_out(
     curves: tuple[Any, Curves], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_pix2pix.widgets.train._curves._MOST", 50)
+    monkeypatch.setattr("napari_pix2pix.widgets.train._curves._MOST_POINTS", 50)
     _, made = curves
     for number in range(1, 1001):
         made.add(step(number, G_L1=1.0))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tiny
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QLabel, QMessageBox
+from qtpy.QtWidgets import QMessageBox
 
 import napari_pix2pix._train
 from napari_pix2pix._load import load
@@ -25,7 +25,7 @@ from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common import settings
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.train._autosave import Autosave
+from napari_pix2pix.widgets.train._run import Autosave
 from napari_pix2pix.widgets.train._run_options import FIELDS
 from napari_pix2pix.widgets.train.dock import TrainDock
 
@@ -94,8 +94,11 @@ def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Pat
     assert steps[-1] == 5
     assert dock.view.preview.steps == [0, 5]
     assert dock.view.outcome.isVisibleTo(dock)
-    shown = {label.text() for label in dock.view.outcome.findChildren(QLabel)}
-    assert {"L1", "PSNR (dB)", "Pearson", "baseline"} <= shown
+    table = dock.view.outcome.scores
+    rows = {table.verticalHeaderItem(row).text() for row in range(table.rowCount())}
+    columns = {table.horizontalHeaderItem(at).text() for at in range(table.columnCount())}
+    assert {"L1", "PSNR (dB)", "Pearson"} <= rows
+    assert "Baseline" in columns
     assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
 
 
@@ -131,7 +134,7 @@ def test_pause_resume_and_stop(
 def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
-    with pytest.raises(InputError, match="A training is going on"):
+    with pytest.raises(InputError, match="A training is in progress"):
         dock.train()
     dock.stop()
     wait_for(qtbot, dock, "stopped")
@@ -253,7 +256,7 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
     dock.train()
     qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
     viewer.close()
-    assert "the next Train dock offers to go on" in caplog.text
+    assert "the next Train dock offers to resume it" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
@@ -277,7 +280,7 @@ def test_viewer_that_a_user_closes_asks_first(
     window = dock.window()
     window.close()  # as the menu and its shortcut do, in a test that asks for no confirmation
     assert asked == [
-        "A training is going on. What it has learnt stays in the autosave. Stop it and close?"
+        "A training is in progress. What it has learned stays in the autosave. Stop it and close?"
     ]
     assert dock.state == ("training" if answer == "No" else "stopped")
     (record,) = own_folder.glob("*.json")
@@ -293,7 +296,7 @@ def test_next_dock_offers_a_run_that_was_cut_off(
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer)
     assert other.view.offer.isVisibleTo(other)
-    assert "stain → dapi" in other.view.offer.said.text()
+    assert "stain → dapi" in other.view.offer.message.text()
     other.view.offer.resume.click()
     wait_for(qtbot, other, "training")
     assert other.config.seed == 3
@@ -314,7 +317,7 @@ def test_run_is_not_resumed_without_its_layers(
     viewer, other = make_dock()
     viewer.layers["dapi"].name = "renamed"
     other.view.offer.resume.click()
-    assert "open these layers first: dapi" in other.view.offer.said.text()
+    assert "open these layers first: dapi" in other.view.offer.message.text()
     assert other.state == "idle"
     other.view.offer.discard.click()
     assert not other.view.offer.isVisibleTo(other)
@@ -362,8 +365,8 @@ def test_model_to_start_from_is_handed_on(
         dock.start_from = start
         dock.train()
         wait_for(qtbot, dock, "failed")
-        assert given[-1].get("start") == start
-    assert "start" not in given[0]
+        assert given[-1]["start"] == start
+    assert given[0]["start"] is None
 
 
 def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> None:
@@ -464,10 +467,10 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folde
     wait_until_ready(qtbot, dock)
     dock.train()
     dock.stop()
-    assert "Stopping" in dock.view.status.said.text()
+    assert "Stopping" in dock.view.status.message.text()
     assert buttons(dock) == (False, False, False)
     wait_for(qtbot, dock, "stopped")
-    assert "before the first step" in dock.view.status.said.text()
+    assert "before the first step" in dock.view.status.message.text()
     assert dock.translator is None
     assert models().last() is None
     assert list(own_folder.iterdir()) == []
@@ -529,7 +532,7 @@ def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
     dock.stop()
     dock.resume()
     dock.pause()
-    assert "Stopping" in dock.view.status.said.text()
+    assert "Stopping" in dock.view.status.message.text()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
 
@@ -593,7 +596,7 @@ def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
     dock.train()
     wait_for(qtbot, dock, "training")
     looked: list[int] = []
-    dock.view.form._understanding.due.connect(lambda: looked.append(1))
+    dock.view.form._check.due.connect(lambda: looked.append(1))
     viewer.layers["dapi"].data = np.zeros((50, 50))
     qtbot.wait(500)
     assert looked == []
@@ -626,8 +629,8 @@ def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
     ("fields", "words"),
     [
         ({"epochs": 2, "max_seconds": 60}, "one field for epochs and max_seconds, got 2 and 60"),
-        ({"devices": 2}, "devices is no field of the dock, got 2"),
-        ({"default_epochs": 7}, "default_epochs is no field of the dock"),
+        ({"devices": 2}, "The dock has no field devices, got 2"),
+        ({"default_epochs": 7}, "The dock has no field default_epochs"),
     ],
 )
 def test_fields_that_the_form_can_not_hold_are_refused(

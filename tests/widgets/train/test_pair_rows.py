@@ -90,7 +90,7 @@ def test_combos_follow_the_layers(viewer: Viewer, rows: PairRows, qtbot: QtBot) 
 def test_masks_are_labels_or_shapes(viewer: Viewer, rows: PairRows) -> None:
     image(viewer, "a"), image(viewer, "b"), labels(viewer, "inside")
     viewer.add_shapes(name="drawn")
-    assert entries(rows._rows[0].inside) == ["none", "inside", "drawn"]
+    assert entries(rows._rows[0].mask_choice) == ["none", "inside", "drawn"]
 
 
 def test_several_layers_become_channels(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
@@ -143,9 +143,9 @@ def test_other_pixels_and_removed_rows_are_told(
         b.paint((5, 5), 3)
     rows.add([a], [b])
     with qtbot.waitSignal(rows.changed):
-        rows._rows[1].less.click()
+        rows._rows[1].remove.click()
     assert len(rows.choices()) == 1
-    rows._rows[0].less.click()
+    rows._rows[0].remove.click()
     assert names(rows) == [([], [])]
     with qtbot.assertNotEmitted(rows.changed):
         a.data = np.zeros((20, 30))

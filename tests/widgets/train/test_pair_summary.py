@@ -1,83 +1,89 @@
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QLabel
 
 from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.train import _pair_summary
-from napari_pix2pix.widgets.train._pair_summary import PairSummary
+from napari_pix2pix.widgets.train._pair_summary import PatchPreview, summarise_pairs
 
 CONFIG = TrainConfig(patch=32, depth=3, discriminator_layers=1, width=4, device="cpu")
-SOURCE = np.random.default_rng(0).random((96, 72)).astype(np.float32)
+RNG = np.random.default_rng(0)
+SOURCE = RNG.random((96, 72)).astype(np.float32)
+LABELS = np.kron(np.arange(12).reshape(4, 3), np.ones((24, 24), int))
 
 
-class Heard:
-    """Collects what is understood, and hands out pairs when it is time."""
-
-    def __init__(self, checker: PairSummary, pairs: list[list[Pair]]) -> None:
-        self.understood: list[Any] = []
-        self.wrong: list[str] = []
-        checker.understood.connect(self.understood.append)
-        checker.wrong.connect(self.wrong.append)
-        checker.due.connect(lambda: checker.check(pairs.pop(0), CONFIG))
+def test_summary_describes_a_training_on_the_pairs() -> None:
+    summary = summarise_pairs(Control(), [Pair(SOURCE, LABELS % 3)], CONFIG)
+    assert summary.text == "Source: 32-bit floating point, 96 x 72 pixels. Target: 3 classes."
+    assert summary.config.target_kind == "classes"
+    assert summary.steps_per_epoch >= 100
+    assert summary.memory > 0
 
 
-@pytest.fixture
-def checker(qtbot: QtBot) -> Any:
-    made = PairSummary()
-    yield made
-    made.close()
+@pytest.mark.parametrize(
+    ("pairs", "text"),
+    [
+        (
+            [Pair(SOURCE, (255 * SOURCE).astype(np.uint8))],
+            "Source: 32-bit floating point, 96 x 72 pixels. Target: 8-bit.",
+        ),
+        (
+            [Pair(np.stack([SOURCE] * 3), np.stack([LABELS] * 3)), Pair(SOURCE, LABELS)],
+            "Source: 32-bit floating point, 96 x 72 pixels, 2 pairs, 4 frames. Target: objects.",
+        ),
+        (
+            [Pair(SOURCE, (60000 * RNG.random((96, 72, 3))).astype(np.uint16))],
+            "Source: 32-bit floating point, 96 x 72 pixels. Target: 16-bit RGB.",
+        ),
+    ],
+    ids=["gray", "labels", "rgb"],
+)
+def test_summary_says_what_the_images_are(pairs: list[Pair], text: str) -> None:
+    assert summarise_pairs(Control(), pairs, CONFIG).text == text
 
 
-def test_pairs_are_understood(checker: PairSummary, qtbot: QtBot) -> None:
-    heard = Heard(
-        checker, [[Pair(SOURCE, np.kron(np.arange(12).reshape(4, 3) % 3, np.ones((24, 24), int)))]]
-    )
-    checker.touch()
-    assert checker.is_busy
-    qtbot.waitUntil(lambda: bool(heard.understood))
-    (told,) = heard.understood
-    assert told.summary
-    assert told.config.target_kind == "classes"
-    assert told.steps_per_epoch >= 100
-    assert told.memory > 0
-    assert not checker.is_busy
+def test_pairs_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="a -> b"):
+        summarise_pairs(Control(), [Pair(SOURCE, SOURCE[:50], name="a -> b")], CONFIG)
 
 
-def test_what_is_wrong_is_told(checker: PairSummary, qtbot: QtBot) -> None:
-    heard = Heard(checker, [[Pair(SOURCE, SOURCE[:50], name="a -> b")]])
-    checker.touch()
-    qtbot.waitUntil(lambda: bool(heard.wrong))
-    assert "a -> b" in heard.wrong[0]
-    assert heard.understood == []
+@pytest.mark.parametrize(
+    "target",
+    [
+        RNG.random((96, 72)).astype(np.float32),
+        RNG.integers(0, 255, (96, 72, 3)).astype(np.uint8),
+        LABELS,
+        LABELS % 3,
+    ],
+    ids=["gray", "rgb", "instances", "classes"],
+)
+def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
+    dialog = PatchPreview([Pair(SOURCE, target)], CONFIG)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.patches is not None)
+    patches: Any = dialog.patches
+    assert len(patches.sources) == len(patches.targets) == 6
+    assert {picture.shape for picture in patches.sources + patches.targets} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in patches.sources}) == 6
+    shown = [label for label in dialog.findChildren(QLabel) if not label.pixmap().isNull()]
+    assert len(shown) == 12
+    qtbot.waitUntil(dialog._other.isEnabled)
+    dialog._other.click()
+    qtbot.waitUntil(lambda: dialog.patches is not patches)
+    dialog.close()
 
 
-def test_stale_answer_is_dropped_and_many_changes_are_one(
-    checker: PairSummary, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on = threading.Event()
-    seen: list[int] = []
-
-    def slow(control: Control, pairs: Any, config: TrainConfig, start: Any) -> int:
-        seen.append(pairs)
-        go_on.wait(20)
-        return int(pairs)
-
-    monkeypatch.setattr(_pair_summary, "_understand", slow)
-    heard = Heard(checker, [1, 2, 3])  # type: ignore[list-item]
-    for _ in range(5):
-        checker.touch()
-    qtbot.waitUntil(lambda: seen == [1])
-    checker.touch()
-    checker.touch()
-    qtbot.wait(400)
-    assert seen == [1]
-    go_on.set()
-    qtbot.waitUntil(lambda: heard.understood == [2])
-    assert seen == [1, 2]
+def test_what_is_wrong_is_message(qtbot: QtBot) -> None:
+    dialog = PatchPreview([Pair(np.zeros((96, 72)), np.zeros((96, 72)))], CONFIG)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(dialog._other.isEnabled)
+    assert dialog.patches is None
+    assert dialog._message.text().endswith(".")
+    dialog.close()

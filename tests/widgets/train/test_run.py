@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.widgets.train._autosave import Autosave, dead_runs
+from napari_pix2pix.widgets.train._pair_rows import LayerNames
+from napari_pix2pix.widgets.train._run import Autosave, interrupted_runs
 
-ROWS = [{"sources": ["a", "b"], "targets": ["c"], "mask": None, "condition": None}]
+ROWS = [LayerNames(sources=["a", "b"], targets=["c"])]
 
 
 def begin(folder: Path, *, checkpoint: bool = True) -> Autosave:
@@ -20,27 +21,27 @@ def begin(folder: Path, *, checkpoint: bool = True) -> Autosave:
 
 def test_run_of_this_process_is_alive(tmp_path: Path) -> None:
     run = begin(tmp_path / "new")
-    assert not run.is_dead
-    assert dead_runs(tmp_path / "new") == []
+    assert not run.is_interrupted
+    assert interrupted_runs(tmp_path / "new") == []
     assert run.title == "a + b → c"
 
 
 def test_run_of_a_process_that_is_gone_is_dead(tmp_path: Path) -> None:
     run = begin(tmp_path)
-    run.record["process_began"] -= 100  # the number was given to another process since
+    run.record.process_began -= 100  # the number was given to another process since
     run.mark("running")
-    (found,) = dead_runs(tmp_path)
+    (found,) = interrupted_runs(tmp_path)
     assert found.path == run.path
-    assert found.record["fields"] == {"width": 4}
-    run.record["pid"] = 2**22 + 7
-    assert run.is_dead
+    assert found.record.fields == {"width": 4}
+    run.record.pid = 2**22 + 7
+    assert run.is_interrupted
 
 
 def test_closed_run_is_offered_and_ended_is_not(tmp_path: Path) -> None:
     one, two = begin(tmp_path), begin(tmp_path)
     one.mark("closed")
     two.mark("ended")
-    assert [run.path for run in dead_runs(tmp_path)] == [one.path]
+    assert [run.path for run in interrupted_runs(tmp_path)] == [one.path]
 
 
 def test_run_without_checkpoint_leaves_nothing(tmp_path: Path) -> None:
@@ -55,15 +56,15 @@ def test_latest_is_offered_first_and_few_that_ended_are_kept(tmp_path: Path) -> 
     assert [run.path.exists() for run in runs] == [False, False, True, True, True, True]
     runs[4].mark("closed")
     runs[5].mark("closed")
-    assert [run.path for run in dead_runs(tmp_path)] == [runs[5].path, runs[4].path]
+    assert [run.path for run in interrupted_runs(tmp_path)] == [runs[5].path, runs[4].path]
 
 
 def test_broken_records_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text("[]")
     (tmp_path / "c.json").write_text('{"rows": []}')
-    assert dead_runs(tmp_path) == []
-    assert dead_runs(tmp_path / "missing") == []
+    assert interrupted_runs(tmp_path) == []
+    assert interrupted_runs(tmp_path / "missing") == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file in the way is another error there")

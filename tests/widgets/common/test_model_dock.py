@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
-from napari_pix2pix.widgets.common.closing import ClosingGuard
+from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 
 
 @pytest.fixture
