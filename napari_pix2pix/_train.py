@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix._load import load
-from napari_pix2pix.data.pair import Pair, stops_when
+from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.napari_layers import read_pair, read_pairs
@@ -222,7 +222,7 @@ def training_events(
     with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
         sampled = None if before is None else before.info.sampled_blocks
         # One of several processes must not stop alone: the others would wait for it.
-        with stops_when(lambda: control.stopped and fabric.world_size == 1):
+        with stop_when(lambda: control.stopped and fabric.world_size == 1):
             data = prepare_same_on_all_ranks(
                 fabric,
                 partial(prepare, pairs, config, held_out=held_out, start=pretrained),

@@ -24,9 +24,9 @@ from napari_pix2pix.cli._options import (
 from napari_pix2pix.cli._output import (
     check_output,
     name_outputs,
-    say_result,
+    name_tagged_outputs,
+    print_result,
     shell_message,
-    tag_outputs,
 )
 from napari_pix2pix.errors import Pix2PixError
 
@@ -115,7 +115,7 @@ def apply(
     outputs = name_outputs(input, inputs, out)
     if outputs != [out]:
         make_folder(out)
-    tagged = tag_outputs(outputs, inputs, tags)
+    tagged = name_tagged_outputs(outputs, inputs, tags)
     for path in (path for names in tagged for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
@@ -136,7 +136,7 @@ def apply(
                 failed[str(source)] = shell_message(error)
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
-    say_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
+    print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
 
@@ -217,15 +217,15 @@ class _Work:
     ) -> None:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.inference.uncertainty import summarise
-        from napari_pix2pix.io.reading import image_planes
-        from napari_pix2pix.io.writing import check_translated, write_translated
+        from napari_pix2pix.io.reading import lazy_image_of_file
+        from napari_pix2pix.io.writing import check_translation, write_translation
 
-        planes, options = image_planes(image), self.options
+        planes, options = lazy_image_of_file(image), self.options
         translator = self.translator.for_dtypes(planes.dtype)
         codec = translator.target_codec
         pixel = translator.target_like("float" if self.summarises else options.output)
         for out in outs.values():
-            check_translated(out, pixel.dtype, source=image, layout=codec.layout)
+            check_translation(out, pixel.dtype, source=image, layout=codec.layout)
         with pixel_bar(planes.frames * options.samples, quiet=not with_bar) as on_tile:
             if self.summarises:
                 fields = {**dict(options), "n": options.samples, "on_tile": on_tile}
@@ -236,7 +236,7 @@ class _Work:
                 arrays = self.translator(planes, on_tile=on_tile, **dict(options))
                 drawn = dict(zip(self.tags, arrays, strict=True)) if self.tags else {"1": arrays}
         for tag, out in outs.items():
-            write_translated(
+            write_translation(
                 out,
                 drawn[tag],
                 source=image,

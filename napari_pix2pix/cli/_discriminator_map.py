@@ -9,13 +9,13 @@ import click
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
-    condition_of,
     condition_option,
     device_option,
     json_option,
     overwrite_option,
+    parse_condition,
 )
-from napari_pix2pix.cli._output import check_output, say_result
+from napari_pix2pix.cli._output import check_output, print_result
 
 
 @click.command()
@@ -51,22 +51,22 @@ def discriminator_map(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
-    from napari_pix2pix.io.reading import image_planes, read_image
-    from napari_pix2pix.io.writing import check_translated, write_translated
+    from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+    from napari_pix2pix.io.writing import check_translation, write_translation
 
     check_output(out, overwrite=overwrite)
     translator = load(model)
     judged, layout = read_image(prediction, axes), Layout()
-    check_translated(out, "float32", source=judged, layout=layout)
-    given = None if source is None else image_planes(read_image(source, axes))
+    check_translation(out, "float32", source=judged, layout=layout)
+    given = None if source is None else lazy_image_of_file(read_image(source, axes))
     logits = translator.discriminator_map(
         given,
-        image_planes(judged),
-        condition=condition_of(translator, condition),
+        lazy_image_of_file(judged),
+        condition=parse_condition(translator, condition),
         tile=tile,
         device=device,
     )
-    write_translated(out, logits, source=judged, layout=layout, overwrite=overwrite)
+    write_translation(out, logits, source=judged, layout=layout, overwrite=overwrite)
     mean, falsest = float(logits.mean()), float(logits.min())
     text = f"Wrote {out}: mean {mean:.3g}, falsest {falsest:.3g}"
-    say_result({"written": str(out), "mean": mean, "falsest": falsest}, text, as_json=as_json)
+    print_result({"written": str(out), "mean": mean, "falsest": falsest}, text, as_json=as_json)

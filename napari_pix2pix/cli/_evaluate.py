@@ -13,14 +13,14 @@ from napari_pix2pix.cli._options import (
     PATH,
     PairArguments,
     axes_option,
-    condition_of,
     condition_option,
     json_option,
     overwrite_option,
     pairs_options,
+    parse_condition,
     read_pair_sets,
 )
-from napari_pix2pix.cli._output import check_output, say_result, score_table
+from napari_pix2pix.cli._output import check_output, print_result, score_table
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def evaluate(
     translator = load(model)
     sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
     chosen = [
-        replace(pair, condition=condition_of(translator, pair.condition))
+        replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
     ]
     scores = evaluate_pairs(
@@ -105,7 +105,7 @@ def evaluate(
         scores.report(report, samples=samples)
         written.append(report)
     lines = [score_table(scores.to_dict()), *(f"Wrote {path}" for path in written)]
-    say_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
+    print_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
 
 
 def _load_segmenter(name: str) -> Any:

@@ -112,7 +112,7 @@ def predict_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def predict_options_of(translator: Translator, fields: dict[str, Any]) -> PredictOptions:
     """Make the options that were given for a model."""
     given = {name: value for name, value in fields.items() if value is not None}
-    condition = condition_of(translator, given.pop("condition", None))
+    condition = parse_condition(translator, given.pop("condition", None))
     return PredictOptions(condition=condition, **given)
 
 
@@ -121,7 +121,7 @@ def make_config(fields: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**{name: value for name, value in fields.items() if value is not None})
 
 
-def condition_of(translator: Translator, text: Hashable | None) -> Any:
+def parse_condition(translator: Translator, text: Hashable | None) -> Any:
     """Return the condition that prints as `text`: in a shell every condition is a string."""
     return next((name for name in translator.conditions if str(name) == text), text)
 

@@ -52,7 +52,9 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     return outputs
 
 
-def tag_outputs(outputs: list[Path], inputs: list[Path], tags: list[str]) -> list[list[Path]]:
+def name_tagged_outputs(
+    outputs: list[Path], inputs: list[Path], tags: list[str]
+) -> list[list[Path]]:
     """Name the output files of each sample or statistic: ``a_1.tif``, ``a_2.tif``, ``a_mean.tif``.
 
     Without tags there is a single output for each input, which keeps its name.
@@ -104,7 +106,7 @@ def score_table(scores: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def say_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
+def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result for people, or for machines."""
     click.echo(to_json(result) if as_json else text)
 

@@ -8,13 +8,13 @@ import click
 
 from napari_pix2pix.cli._options import (
     PATH,
-    condition_of,
     condition_option,
     device_option,
     json_option,
     overwrite_option,
+    parse_condition,
 )
-from napari_pix2pix.cli._output import check_output, say_result
+from napari_pix2pix.cli._output import check_output, print_result
 
 
 class _Size(click.ParamType):
@@ -62,7 +62,7 @@ def sample(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.io.paths import make_folder
-    from napari_pix2pix.io.writing import write_made
+    from napari_pix2pix.io.writing import write_generated
 
     translator = load(model)
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]
@@ -70,10 +70,10 @@ def sample(
     for path in paths:
         check_output(path, overwrite=overwrite)
     images = translator.sample(
-        condition_of(translator, condition), count, size, seed=seed, device=device
+        parse_condition(translator, condition), count, size, seed=seed, device=device
     )
     for path, image in zip(paths, images, strict=True):
-        write_made(path, image, layout=translator.target_codec.layout, overwrite=overwrite)
+        write_generated(path, image, layout=translator.target_codec.layout, overwrite=overwrite)
     written = [str(path) for path in paths]
     text = "\n".join(f"Wrote {path}" for path in written)
-    say_result({"written": written}, text, as_json=as_json)
+    print_result({"written": written}, text, as_json=as_json)

@@ -20,7 +20,7 @@ from napari_pix2pix.cli._options import (
     pairs_options,
     read_pair_sets,
 )
-from napari_pix2pix.cli._output import check_output, say_result, score_table
+from napari_pix2pix.cli._output import check_output, print_result, score_table
 from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def train(
     if not is_main:
         return
     translator.save(out, slim=slim)
-    say_result(
+    print_result(
         {
             "model": str(out),
             "summary": translator.info.summary,

@@ -13,7 +13,7 @@ from napari_pix2pix.cli._apply import apply
 from napari_pix2pix.cli._discriminator_map import discriminator_map
 from napari_pix2pix.cli._evaluate import evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
-from napari_pix2pix.cli._output import check_output, say_result, score_table, shell_message
+from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
 from napari_pix2pix.cli._sample import sample
 from napari_pix2pix.cli._train import train
 from napari_pix2pix.errors import Pix2PixError
@@ -91,7 +91,7 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     check_output(out, overwrite=overwrite)
     notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
     text = "\n".join([f"Wrote {out}.", *notes])
-    say_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
+    print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
 
 
 @main.command()
@@ -104,7 +104,7 @@ def info(model: Path, as_json: bool) -> None:
     """
     described = _read_info(model)
     lines = [*_describe(described), score_table(described.scores_by_side)]
-    say_result(described.to_header(), "\n".join(lines), as_json=as_json)
+    print_result(described.to_header(), "\n".join(lines), as_json=as_json)
 
 
 @main.command()
@@ -136,7 +136,7 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
         score_table(report["labels"]["validation"]),
         f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
     ]
-    say_result(report, "\n".join(lines), as_json=as_json)
+    print_result(report, "\n".join(lines), as_json=as_json)
 
 
 def _read_info(path: Path) -> ModelInfo:

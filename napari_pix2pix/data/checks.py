@@ -63,7 +63,7 @@ def alpha_notes(pairs: Sequence[OpenPair]) -> list[str]:
     return sentences
 
 
-def leak_note(
+def copies_note(
     pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
 ) -> str:
     """Say which held-out sources are also trained on, in pairs of the same condition; else "".
@@ -84,7 +84,7 @@ def leak_note(
     if not copies:
         return ""
     copies.sort()
-    names = named([f"{pairs[i].name} = {pairs[j].name}" for i, j in copies])
+    names = list_names([f"{pairs[i].name} = {pairs[j].name}" for i, j in copies])
     sources = plural(len(held_out), "held-out source")
     return (
         f"{len(copies)} of {sources} {'is' if len(copies) == 1 else 'are'} also trained on "
@@ -92,7 +92,7 @@ def leak_note(
     )
 
 
-def named(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Name a few images: "a, b, c and 2 more"."""
     shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
@@ -104,7 +104,7 @@ def _masked_warnings(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -
     empty = sorted({block.pair for block in blocks} - valid)
     if not empty:
         return []
-    names = named([pairs[index].name for index in empty])
+    names = list_names([pairs[index].name for index in empty])
     missing = "no pixel sampled lies inside the mask and is finite"
     return [f"Nothing to train on was found in {names}: {missing}; leave it out if that is meant."]
 
@@ -198,7 +198,7 @@ def _constant_warnings(
         for key in channels.items():
             names.setdefault(key, []).append(pairs[index].name)
     return [
-        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {named(images)} is "
+        f"{'The' if channel is None else f'Channel {channel} of the'} {side} of {list_names(images)} is "
         f"{'empty' if value == 0 else 'constant'} ({value:g} in every pixel sampled); leave it "
         "out if that is not meant."
         for (channel, value), images in names.items()

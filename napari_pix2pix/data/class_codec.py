@@ -15,7 +15,7 @@ from napari_pix2pix.data.codec_base import (
     check_label_blocks,
     distinct_values,
     labelled,
-    listed,
+    list_labels,
 )
 from napari_pix2pix.data.kinds import Kind, Side
 from napari_pix2pix.data.layouts import Layout
@@ -161,7 +161,7 @@ def unknown_note(unknown: Sequence[int], side: Side) -> str:
     """Say that training has met values that are no class."""
     remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
     return (
-        f"The {side} holds {listed(unknown)}, which no block held that was read before training: "
+        f"The {side} holds {list_labels(unknown)}, which no block held that was read before training: "
         f"such pixels are unlabelled{remedy}."
     )
 
@@ -172,13 +172,13 @@ def _stated(
     """Return the values of as many classes as are stated, of which some are present."""
     if len(present) > classes:
         raise InputError(
-            f"The {what} holds {len(present)} classes ({listed(present.tolist())}), and "
+            f"The {what} holds {len(present)} classes ({list_labels(present.tolist())}), and "
             f"{classes} are stated: state all, merge classes, or mask pixels of no class."
         )
     stated = present if len(present) == classes else np.arange(classes)
     if present[-1] > stated[-1] or not _fit_in(dtype, stated.tolist()):
         raise InputError(
-            f"The {what} holds {dtype} {listed(present.tolist())}, and {classes} classes are "
+            f"The {what} holds {dtype} {list_labels(present.tolist())}, and {classes} classes are "
             f"stated, which means 0 to {classes - 1}: renumber the labels, or state as many "
             "classes as there are."
         )

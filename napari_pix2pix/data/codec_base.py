@@ -120,7 +120,7 @@ def labelled(
     ]
 
 
-def listed(values: Sequence[int], most: int = 8) -> str:
+def list_labels(values: Sequence[int], most: int = 8) -> str:
     """Name some labels: "label 3", or with `most=2` "labels 3, 5 and 1 more"."""
     names = ", ".join(str(value) for value in values[:most])
     more = f" and {len(values) - most} more" if len(values) > most else ""

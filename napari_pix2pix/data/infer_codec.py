@@ -104,7 +104,7 @@ def infer_codec(
     return codec, f"{what} {describe_kind(windows, kind)}"
 
 
-def held_values(
+def all_values(
     pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side
 ) -> NDArray[np.int64] | None:
     """Return every value inside the masks of the areas, sorted, however rare.

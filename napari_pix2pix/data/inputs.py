@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codec_base import listed
+from napari_pix2pix.data.codec_base import list_labels
 from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_for_dtype, takes_gray
 from napari_pix2pix.data.intensities import Intensities, sample_windows
 from napari_pix2pix.data.kinds import infer_kind
@@ -61,7 +61,7 @@ def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
     return open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
 
 
-def as_taken(opened: OpenPair, codec: Codec) -> OpenPair:
+def as_model_reads(opened: OpenPair, codec: Codec) -> OpenPair:
     """Return a pair with its source as a model reads it: gray as RGB, if the model does so."""
     if not takes_gray(codec) or opened.source.channels != 1:
         return opened
@@ -111,18 +111,18 @@ def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
     )
 
 
-def has_invalid_pixels(codec: Codec, window: NDArray[Any]) -> bool:
+def has_unlabelled_pixels(codec: Codec, window: NDArray[Any]) -> bool:
     """Say whether pixels of a source's window (C, h, w) are not finite, or of an unknown class."""
     if isinstance(codec, ClassCodec):
         return not codec.known(window).all()
     return window.dtype.kind == "f" and not np.isfinite(window).all()
 
 
-def invalid_pixels_note(codec: Codec) -> str:
-    """Say that an image has pixels of which `has_invalid_pixels` is true."""
+def unlabelled_note(codec: Codec) -> str:
+    """Say that an image has pixels of which `has_unlabelled_pixels` is true."""
     pixels = "are NaN or infinite"
     if isinstance(codec, ClassCodec):
-        pixels = f"hold none of the classes trained on ({listed(codec.values)})"
+        pixels = f"hold none of the classes trained on ({list_labels(codec.values)})"
     return f"The image has pixels that {pixels}: predictions at and around them are unreliable."
 
 

@@ -105,7 +105,7 @@ class OpenPair:
         """Read a window of source (C, h, w) and target (D, h, w), and which pixels count.
 
         Valid pixels, (1 or D, h, w) bool, lie inside the mask and are finite in the target's
-        channel and in all of the source; None if all are. Within `stops_when` this may raise a
+        channel and in all of the source; None if all are. Within `stop_when` this may raise a
         `StoppedError`.
         """
         stop_if_asked()
@@ -131,7 +131,7 @@ class OpenPair:
 
 
 @contextmanager
-def stops_when(asked: Callable[[], bool]) -> Iterator[None]:
+def stop_when(asked: Callable[[], bool]) -> Iterator[None]:
     """Let pairs that are read in this thread raise a `StoppedError` once `asked` returns True."""
     token = _should_stop.set(asked)
     try:
@@ -141,7 +141,7 @@ def stops_when(asked: Callable[[], bool]) -> Iterator[None]:
 
 
 def stop_if_asked() -> None:
-    """Raise a `StoppedError` within `stops_when`, if that asks for it."""
+    """Raise a `StoppedError` within `stop_when`, if that asks for it."""
     if _should_stop.get()():
         raise StoppedError("Stopped while the images were being read: there is no model yet.")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_codec import leave_out_unknown
-from napari_pix2pix.data.codec_base import CodecBase, listed
+from napari_pix2pix.data.codec_base import CodecBase, list_labels
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.split import Area
@@ -97,7 +97,7 @@ def leave_out_of_blocks(
             values.update(unknown)
         if values:
             sentences.append(
-                f"The held-out part of the {side} holds {listed(sorted(values))}, the training "
+                f"The held-out part of the {side} holds {list_labels(sorted(values))}, the training "
                 "part does not: such pixels are unlabelled."
             )
     return remaining, sentences

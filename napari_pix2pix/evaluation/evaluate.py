@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.class_codec import MOST_CLASSES
-from napari_pix2pix.data.inputs import as_taken
+from napari_pix2pix.data.inputs import as_model_reads
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
@@ -161,7 +161,7 @@ def evaluate_pairs(
             "give one for each target."
         )
     z_context, codec = translator.config.z_context, translator.source_codec
-    opened_pairs = [as_taken(open_pair(pair, z_context), codec) for pair in pairs]
+    opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
     baseline = None
     if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)

@@ -15,7 +15,7 @@ from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.frechet import frechet_distance
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import pool, segmented_scores
+from napari_pix2pix.metrics.summary import pool_scores, segmented_scores
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +36,7 @@ class EvaluationResult(Mapping[str, Any]):
                 "No pixel is left to score: no pixel is inside the mask and finite in both images."
             )
         pooled: dict[str, dict[str, float]] = {
-            predictor: pool([image.scored[predictor] for image in image_scores])
+            predictor: pool_scores([image.scored[predictor] for image in image_scores])
             for predictor in image_scores[0].scored
         }
         if image_scores[0].features:

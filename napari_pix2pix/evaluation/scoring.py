@@ -15,7 +15,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
-from napari_pix2pix.metrics.summary import Kind, ScoredImage, score
+from napari_pix2pix.metrics.summary import Kind, ScoredImage, score_image
 
 Array: TypeAlias = NDArray[Any]
 OnPart: TypeAlias = Callable[[float], None]  # told the part that is done, from 0 to 1
@@ -170,7 +170,7 @@ def _tile_progress(on_part: OnPart, before: float, share: float) -> OnTile:
 def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measures) -> ImageScores:
     codec = case.codec
     scored = {
-        predictor: score(
+        predictor: score_image(
             image,
             frame.truth,
             kind=codec.kind,

@@ -13,7 +13,7 @@ import numpy as np
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.folding import folded
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.inputs import has_invalid_pixels
+from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference._generator_run import GeneratorRun, applying, with_own_layers
@@ -73,7 +73,7 @@ class FrameJob:
     def read(self, rows: slice, columns: slice) -> FloatPlanes:
         """Read the planes (P, h, w) of a window that are not the condition's."""
         window = self._image.read(self._frame, rows, columns)
-        self.invalid = self.invalid or has_invalid_pixels(self._codec, window)
+        self.invalid = self.invalid or has_unlabelled_pixels(self._codec, window)
         planes = self._codec.encode(window)
         if self._noise is None:
             return planes

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
-from napari_pix2pix.data.inputs import check_channels, invalid_pixels_note
+from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
@@ -290,4 +290,4 @@ def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:
 
 def warn_of_invalid(codec: Codec) -> None:
     """Warn that an image has pixels that the model has no meaning for."""
-    warnings.warn(invalid_pixels_note(codec), UserWarning, stacklevel=3)
+    warnings.warn(unlabelled_note(codec), UserWarning, stacklevel=3)

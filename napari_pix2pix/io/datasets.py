@@ -16,7 +16,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.paths import as_path, expand_paths, match_by_name
-from napari_pix2pix.io.reading import image_planes, read_image
+from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 
 _COLUMNS = ("source", "target", "condition", "mask", "set")
 _ALL_OR_NONE = ("source", "condition")
@@ -85,7 +85,7 @@ def read_pairs(
             _read_partner(target_path, axes),
             None if mask_path is None else _read_partner(mask_path, axes),
         )
-        planes = [None if image is None else image_planes(image) for image in images]
+        planes = [None if image is None else lazy_image_of_file(image) for image in images]
         name = (source_path or target_path).name
         pairs.append(Pair(*planes[:2], mask=planes[2], condition=condition, name=name))
         notes += [note for image in images if image is not None for note in image.notes]
@@ -317,7 +317,9 @@ def _split(image: ImageFile, path: Path, direction: Direction) -> Pair:
             "the image again."
         )
     left, right = (
-        image_planes(replace(image, data=_image_columns(image, slice(first, first + width // 2))))
+        lazy_image_of_file(
+            replace(image, data=_image_columns(image, slice(first, first + width // 2)))
+        )
         for first in (0, width // 2)
     )
     source, target = (left, right) if direction == "AtoB" else (right, left)

@@ -21,7 +21,7 @@ from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes, standard_unit
 from napari_pix2pix.io.paths import file_stem
 
-__all__ = ["ImageFile", "image_planes", "read_image", "read_record"]
+__all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
 _TIFF_SUFFIXES = {".tif", ".tiff", ".lsm"}
 
@@ -65,7 +65,7 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     )
 
 
-def image_planes(image: ImageFile) -> LazyImage:
+def lazy_image_of_file(image: ImageFile) -> LazyImage:
     """Open an image according to its axes, not by the guess that is made for a bare array."""
     # Counted from the end, so that it holds for any number of frame axes.
     axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None

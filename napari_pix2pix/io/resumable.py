@@ -26,12 +26,12 @@ from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 
 
-def part_of(path: Path) -> Path:
+def part_folder(path: Path) -> Path:
     """Return the folder that holds an unfinished image."""
     return path.with_name(f"{path.name}.part")
 
 
-def find_run(
+def check_run(
     path: Path, run: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> dict[str, Any]:
     """Return the record of the run to resume; empty if a new run starts.
@@ -43,7 +43,7 @@ def find_run(
         raise FileError(
             f"{path} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
         )
-    part = part_of(path)
+    part = part_folder(path)
     before = _read_run(part) if resume else {}
     if part.exists() and not (resume or overwrite):
         raise FileError(
@@ -70,7 +70,7 @@ def _read_run(part: Path) -> dict[str, Any]:
     return run if (part / _PIXELS).is_dir() and isinstance(run, dict) else {}
 
 
-class GrowingImage:
+class ResumableImage:
     """An image that is written block by block; every method raises a `FileError` if it can't write.
 
     Parameters
@@ -93,7 +93,7 @@ class GrowingImage:
     def __init__(
         self, path: Path, spec: ImageSpec, run: Mapping[str, Any], *, resume: bool
     ) -> None:
-        self.path, self._spec, self._part = path, spec, part_of(path)
+        self.path, self._spec, self._part = path, spec, part_folder(path)
         with _write_errors(self.path):
             if not resume:
                 shutil.rmtree(self._part, ignore_errors=True)
@@ -186,7 +186,7 @@ class GrowingImage:
         return {int(number): int(mark) for number, mark in lines}
 
 
-def write_apart(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> None:
+def write_block(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> None:
     """Write a block from another process; the process that holds the image notes it."""
     with _write_errors(path):
         _open_pixels(path)[window] = pixels
@@ -200,7 +200,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        part = part_of(path)
+        part = part_folder(path)
         kept = f"; what is finished is kept in {part}" if part.is_dir() else ""
         raise FileError(
             f"Can't write {path}: {error.strerror or error}{kept}. Make room or check the folder's "
@@ -212,7 +212,7 @@ def _write_errors(path: Path) -> Iterator[None]:
 def _open_pixels(path: Path) -> Any:
     import zarr
 
-    return zarr.open_array(part_of(path) / _PIXELS / "0", mode="r+")
+    return zarr.open_array(part_folder(path) / _PIXELS / "0", mode="r+")
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -221,7 +221,7 @@ def _write_json(path: Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
-def fingerprint(path: Path) -> list[int]:
+def file_fingerprint(path: Path) -> list[int]:
     """Return an image's number of files, their bytes, and the time of the last change in ns."""
     if path.is_dir():
         stats = [os.stat(Path(root) / name) for root, _, names in os.walk(path) for name in names]

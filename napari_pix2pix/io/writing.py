@@ -171,7 +171,7 @@ def _write_npy(path: Path, data: Any, spec: ImageSpec) -> None:
 # Translated images: axes, pixel sizes and units are those of the source.
 
 
-def write_translated(
+def write_translation(
     path: str | os.PathLike[str],
     array: np.ndarray,
     *,
@@ -184,7 +184,7 @@ def write_translated(
 
     `layout` says where `array`, the translation of `source`, has its channels.
     """
-    axes = translated_axes(source, layout)
+    axes = translation_axes(source, layout)
     order = file_axes(path, axes)
     return write_image(
         path,
@@ -198,7 +198,7 @@ def write_translated(
     )
 
 
-def translated_axes(source: ImageFile, layout: Layout) -> str:
+def translation_axes(source: ImageFile, layout: Layout) -> str:
     """Return the axes of an image's translation."""
     return _with_channels(source.axes.replace("C", "").replace("S", ""), layout)
 
@@ -210,14 +210,14 @@ def file_axes(path: str | os.PathLike[str], axes: str) -> str:
     return order if reorder else axes
 
 
-def check_translated(
+def check_translation(
     path: Path, dtype: np.dtype[Any] | str, *, source: ImageFile, layout: Layout
 ) -> None:
     """Fail early if the file's format can't hold a translation of `dtype`."""
-    check_format(path, np.dtype(dtype), file_axes(path, translated_axes(source, layout)))
+    check_format(path, np.dtype(dtype), file_axes(path, translation_axes(source, layout)))
 
 
-def write_made(
+def write_generated(
     path: str | os.PathLike[str], array: np.ndarray, *, layout: Layout, overwrite: bool = False
 ) -> Path:
     """Write an image that was generated without a source: it has no pixel size."""

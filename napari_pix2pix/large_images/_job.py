@@ -20,7 +20,7 @@ from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measur
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
-from napari_pix2pix.io.reading import image_planes, read_image
+from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.large_images._blocks import Block, Plan
 from napari_pix2pix.translator import Translator
 
@@ -64,7 +64,7 @@ class Work:
     def open(cls, translator: Translator, job: Job) -> Work:
         """Open the image of a job."""
         image = read_image(job.source, job.source_axes)
-        return cls(translator, open_planes(translator, image_planes(image)), job)
+        return cls(translator, open_planes(translator, lazy_image_of_file(image)), job)
 
     def measure(self, frame: int) -> list[Measured]:
         """Measure a frame once a sample; raises `FileError` if it can't be read."""

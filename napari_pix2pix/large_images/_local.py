@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
-from napari_pix2pix.io.resumable import GrowingImage, part_of
+from napari_pix2pix.io.resumable import ResumableImage, part_folder
 from napari_pix2pix.large_images._blocks import Block
 from napari_pix2pix.large_images._job import Work, block_checksum, reason_of
 
@@ -34,7 +34,7 @@ class BlockWorker(Protocol):
         self,
         blocks: Sequence[Block],
         measured: OfFrames,
-        growing: GrowingImage,
+        growing: ResumableImage,
         report: Callable[[], None],
     ) -> list[UnreadBlock]:
         """Make blocks, write them and note them in the journal; report after each."""
@@ -55,7 +55,7 @@ class LocalWorker:
         self,
         blocks: Sequence[Block],
         measured: OfFrames,
-        growing: GrowingImage,
+        growing: ResumableImage,
         report: Callable[[], None],
     ) -> list[UnreadBlock]:
         """Make blocks, write them and note them in the journal; report after each."""
@@ -85,7 +85,7 @@ class LocalWorker:
 
 def complete(
     work: Work,
-    growing: GrowingImage,
+    growing: ResumableImage,
     worker: BlockWorker,
     on_tile: Callable[[int, int], None] | None,
 ) -> None:
@@ -106,7 +106,7 @@ def complete(
         raise FileError(_unread_note(unread, len(blocks), growing))
 
 
-def _measure(growing: GrowingImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
+def _measure(growing: ResumableImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
     """Measure frames once: a resumed run has the same statistics for all their blocks."""
     kept = {frame: growing.kept(f"measured_{frame}") for frame in sorted(frames)}
     statistics = {
@@ -134,11 +134,11 @@ def _ahead(
         yield waiting
 
 
-def _unread_note(unread: list[UnreadBlock], count: int, growing: GrowingImage) -> str:
+def _unread_note(unread: list[UnreadBlock], count: int, growing: ResumableImage) -> str:
     first, more = unread[0], len(unread) - 1
     others = f" and {more} other block{'s' if more > 1 else ''}" if more else ""
     return (
         f"The source can't be read at {first.block}{others} ({first.why}). The other "
         f"{count - len(unread)} of {count} blocks are finished and kept in "
-        f"{part_of(growing.path)}: repair the source and resume the run."
+        f"{part_folder(growing.path)}: repair the source and resume the run."
     )

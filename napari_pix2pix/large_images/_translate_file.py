@@ -19,9 +19,9 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
-from napari_pix2pix.io.reading import image_planes, read_record
-from napari_pix2pix.io.resumable import GrowingImage, find_run, fingerprint
-from napari_pix2pix.io.writing import file_axes, translated_axes
+from napari_pix2pix.io.reading import lazy_image_of_file, read_record
+from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
+from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
 from napari_pix2pix.large_images._blocks import Plan, parse_frames, parse_region
 from napari_pix2pix.large_images._job import (
@@ -123,7 +123,7 @@ def translate_file(
     else:
         check_spread(translator.target_codec)
         options = options.model_copy(update={"output": "float"})
-    planes = open_planes(translator, image_planes(image))
+    planes = open_planes(translator, lazy_image_of_file(image))
     if frames is not None and not frame_axes(image.axes):
         raise InputError(f"{source} has no frames to choose from: leave frames out.")
     part = parse_region(region, planes.height, planes.width)
@@ -134,7 +134,7 @@ def translate_file(
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
     }
-    before = find_run(out, run, resume=resume, overwrite=overwrite)
+    before = check_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
     device = here.device
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
@@ -144,7 +144,7 @@ def translate_file(
     job = Job(*names, plan, options, summary)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
-    growing = GrowingImage(out, outline, run, resume=bool(before))
+    growing = ResumableImage(out, outline, run, resume=bool(before))
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, growing, source)
     try:
@@ -172,7 +172,7 @@ def made_of(
         "model": translator.digest,
         "options": _deciding(options, summary),
         "part": [region, frames],
-        "source": json.loads(json.dumps(fingerprint(source), default=str)),
+        "source": json.loads(json.dumps(file_fingerprint(source), default=str)),
     }
 
 
@@ -215,7 +215,7 @@ def _outline(
     pixel = translator.for_dtypes(planes.dtype).target_like(options.output)
     letters, region = frame_axes(image.axes), plan.region
     height, width = region.size
-    axes = file_axes(out, translated_axes(image, layout))
+    axes = file_axes(out, translation_axes(image, layout))
     lengths = dict(zip(letters, frame_shape(planes, plan.frames), strict=True))
     lengths |= {"C": len(pixel), "S": len(pixel), "Y": height, "X": width}
     begin = {"Y": region.top, "X": region.left}
@@ -255,7 +255,7 @@ def _side(
     return min(max(chunks, 1) * CHUNK, _LARGEST)
 
 
-def _check_unchanged(work: Work, growing: GrowingImage, source: Path) -> None:
+def _check_unchanged(work: Work, growing: ResumableImage, source: Path) -> None:
     """Refuse to resume if a finished block was made of other pixels than those that are there."""
     for block in work.job.plan.blocks():
         if block.number not in growing.done:

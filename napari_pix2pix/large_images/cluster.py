@@ -21,7 +21,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import DeviceError, FileError
 from napari_pix2pix.inference.norm_statistics import Measured
-from napari_pix2pix.io.resumable import GrowingImage, part_of, write_apart
+from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._blocks import Block
 from napari_pix2pix.large_images._job import Job, Work, block_checksum, reason_of
 from napari_pix2pix.large_images._local import OfFrames, UnreadBlock
@@ -115,7 +115,7 @@ class ClusterWorker:
         self,
         blocks: Sequence[Block],
         measured: OfFrames,
-        growing: GrowingImage,
+        growing: ResumableImage,
         report: Callable[[], None],
     ) -> list[UnreadBlock]:
         """Make blocks, write them and note them in the journal; report after each."""
@@ -188,7 +188,7 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
-    write_apart(job.out, *work.lay_out(block, pixels))
+    write_block(job.out, *work.lay_out(block, pixels))
     texts = (str(one.message) for one in caught if issubclass(one.category, UserWarning))
     return BlockReport(block, block_checksum(read), warnings=tuple(texts))
 
@@ -260,7 +260,7 @@ def _version() -> str:
 
 def _not_seen(job: Job) -> str:
     """Say which file or folder this worker does not see; empty if it sees all."""
-    part = part_of(job.out)
+    part = part_folder(job.out)
     if not job.source.exists():
         return f"does not see {job.source}"
     return "" if os.access(part, os.W_OK) else f"can't write to {part}"

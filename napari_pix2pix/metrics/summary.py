@@ -32,7 +32,7 @@ class ScoredImage:
         return replace(self, scores=scores, segmented=counts)
 
 
-def score(
+def score_image(
     prediction: NDArray[Any],
     truth: NDArray[Any],
     *,
@@ -54,7 +54,7 @@ def score(
     return ScoredImage(pool_label_scores([counts], full=full), weight, counts, full=full)
 
 
-def pool(images: Sequence[ScoredImage]) -> dict[str, float]:
+def pool_scores(images: Sequence[ScoredImage]) -> dict[str, float]:
     """Pool the scores of a set: objects are counted together, images weighted by their pixels."""
     counts = [image.counts for image in images if image.counts is not None]
     if counts:

@@ -15,18 +15,18 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, make_pairs
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.snapshots import (
-    Copy,
+    CopyMode,
     LayerTransform,
     Snapshot,
-    as_trained,
     copied,
     is_layer,
     labelled_channels,
+    lazy_image_of_layers,
     named,
-    planes_of,
     size_of,
     snapshot,
     transform_of,
+    with_model_channels,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def pair_of(
     *,
     mask: Layer | None = None,
     condition: Hashable | None = None,
-    copy: Copy = True,
+    copy: CopyMode = True,
 ) -> Pair:
     """Pair layers that show the same field, pixel by pixel; name the pair by its layers.
 
@@ -52,7 +52,7 @@ def pair_of(
     )
 
 
-def read_pair(pair: Pair, *, copy: Copy = True) -> Pair:
+def read_pair(pair: Pair, *, copy: CopyMode = True) -> Pair:
     """Replace the layers in a pair by what they show; other pairs are returned as they are.
 
     A source or target may be a layer or a tuple of layers, the mask a layer; errors are those of
@@ -138,8 +138,8 @@ def image_of(value: Any, layout: Layout) -> tuple[Any, list[Snapshot]]:
 
     Also returns the snapshots of the layers. Arrays are returned as they are, without snapshots.
     """
-    snapshots = as_trained([snapshot(layer) for layer in layers_in(value) or []], layout)
-    return (planes_of(snapshots) if snapshots else value), snapshots
+    snapshots = with_model_channels([snapshot(layer) for layer in layers_in(value) or []], layout)
+    return (lazy_image_of_layers(snapshots) if snapshots else value), snapshots
 
 
 def transforms_differ(layers: Sequence[Layer]) -> str:
@@ -210,7 +210,11 @@ def _open(snapshots: Sequence[Snapshot], what: str, pair: Pair) -> Any:
     """Open layers as one image; leave it an array if only the pair's `channel_axis` is known."""
     first = snapshots[0]
     has_layout = first.rgb or first.channel_axis is not None or len(snapshots) > 1
-    return planes_of(snapshots, what) if has_layout or pair.channel_axis is None else first.data
+    return (
+        lazy_image_of_layers(snapshots, what)
+        if has_layout or pair.channel_axis is None
+        else first.data
+    )
 
 
 def _check_same_size(source: Snapshot, target: Snapshot) -> None:

@@ -39,7 +39,7 @@ def output_layer(
     """
     from napari.layers import Image, Labels
 
-    transform, array = like.field_transform, as_shown(array, layout)
+    transform, array = like.field_transform, to_layer_data(array, layout)
     if layout.channel_axis is not None and not layout.rgb:
         transform = transform.with_axis_in_front(CHANNEL)
     keywords = {"name": name, "metadata": dict(metadata or {}), **transform.keywords()}
@@ -53,7 +53,7 @@ def output_layer(
     return Image(array, rgb=False, **keywords, **look)
 
 
-def as_shown(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+def to_layer_data(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
     """Convert an array to a layer's data: channels on the first axis, uint8 for booleans."""
     data = array.astype(np.uint8) if array.dtype == bool else array
     if layout.channel_axis is None or layout.rgb:
@@ -76,19 +76,19 @@ def result_layer(
         kind="image" if array.dtype.kind == "f" else codec.kind,
         name=result_name(record),
         metadata={KEY: dict(record)},
-        look={"colormap": "magma"} if record["shown"] == "deviation" else trained_look(codec),
+        look={"colormap": "magma"} if record["shown"] == "deviation" else contrast_limits_of(codec),
     )
 
 
-def made_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> Layer:
+def generated_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> Layer:
     """Make the layer of images (n, ...) that were generated without a source, at the origin."""
     from napari.layers import Image, Labels
 
-    data = as_shown(array, codec.layout)
+    data = to_layer_data(array, codec.layout)
     keywords: dict[str, Any] = {"name": result_name(record), "metadata": {KEY: dict(record)}}
     if codec.kind != "image":
         return Labels(data, **keywords)
-    return Image(data, rgb=codec.layout.rgb, **keywords, **trained_look(codec))
+    return Image(data, rgb=codec.layout.rgb, **keywords, **contrast_limits_of(codec))
 
 
 def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
@@ -109,7 +109,7 @@ def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
     return layer
 
 
-def trained_look(codec: Codec) -> dict[str, Any]:
+def contrast_limits_of(codec: Codec) -> dict[str, Any]:
     """Return the contrast limits for all images of a model; empty for RGB and labels."""
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:
         return {}
@@ -193,6 +193,6 @@ def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:
     return isinstance(record, dict) and all(record.get(k) == v for k, v in expected.items())
 
 
-def answer_in(record: Mapping[str, Any]) -> tuple[str, str]:
+def result_key(record: Mapping[str, Any]) -> tuple[str, str]:
     """Return what tells a source's results apart: the model's hash, and the sample or statistic."""
     return record["digest"], record["shown"]

@@ -182,10 +182,10 @@ def is_layer(value: object) -> bool:
     return layers is not None and isinstance(value, layers.Layer)
 
 
-Copy = bool | Literal["small"]
+CopyMode = bool | Literal["small"]
 
 
-def snapshot(layer: Layer, *, copy: Copy = True) -> Snapshot:
+def snapshot(layer: Layer, *, copy: CopyMode = True) -> Snapshot:
     """Keep what a layer shows, for work that runs while the layer may change.
 
     Call this in the main thread. The axis labels c, channel and channels mark a channel axis.
@@ -213,7 +213,7 @@ def snapshot(layer: Layer, *, copy: Copy = True) -> Snapshot:
     )
 
 
-def as_trained(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
+def with_model_channels(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
     """Give a single layer without a channel axis the channel axis of a model's sources."""
     if len(snapshots) == 1 and layout.channel_axis is not None and not layout.rgb:
         (layer,) = snapshots
@@ -223,7 +223,7 @@ def as_trained(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
     return list(snapshots)
 
 
-def planes_of(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
+def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
     """Open layers as one image: several are its channels, in their order.
 
     `what` is the image's name in errors: there is no layer, or the layers differ in size.
@@ -253,7 +253,7 @@ def copied(array: Any) -> Any:
     return frozen
 
 
-def _frozen_data(data: Any, *, copy: Copy) -> Any:
+def _frozen_data(data: Any, *, copy: CopyMode) -> Any:
     """Return read-only data, copied as `copy` says; lazy arrays are returned as they are."""
     if not isinstance(data, np.ndarray):
         return data

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.alignment import Alignment
-from napari_pix2pix.data.checks import named
+from napari_pix2pix.data.checks import list_names
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.infer_codec import held_values, infer_codec, large_parts
+from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, other_kinds
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -67,7 +67,7 @@ def infer_codecs(
             for side, codec in (("source", source), ("target", target))
         ]
     else:
-        held = {side: partial(held_values, opened, areas, side) for side in _SIDES}
+        held = {side: partial(all_values, opened, areas, side) for side in _SIDES}
         start.check_values(blocks, config, held)
         source, target = start.codecs
         notes = (start.note(config),)
@@ -98,7 +98,7 @@ def _fit_codec(
         method=getattr(config, f"{side}_normalisation"),
         layout=getattr(opened[0], side).layout,
         what=side,
-        held=partial(held_values, opened, areas, side),
+        held=partial(all_values, opened, areas, side),
         parts=partial(large_parts, opened, areas, side),
         classes=config.classes if is_target else None,
         smallest=config.smallest if is_target else None,
@@ -121,7 +121,9 @@ def _mixed_kinds(
     others = other_kinds(windows, codec.kind)
     if not others:
         return ""
-    looks = " and ".join(f"of {named(names)} looks like {kind}" for kind, names in others.items())
+    looks = " and ".join(
+        f"of {list_names(names)} looks like {kind}" for kind, names in others.items()
+    )
     return (
         f"The {side} {looks}, and all are taken for {codec.kind}: leave out what does not belong "
         f"to the set, or set {side}_kind."

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from napari_pix2pix.data.checks import alpha_notes, check_blocks, leak_note
+from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
@@ -94,7 +94,7 @@ def prepare(
     InputError
         If the pairs can't be trained on; the sentence says which and why.
     StoppedError
-        Within `stops_when`, once its condition holds.
+        Within `stop_when`, once its condition holds.
     """
     validated = validate_pairs(pairs, held_out or (), config, start)
     config, conditions = validated.config, validated.conditions
@@ -235,7 +235,7 @@ def _sample_validation(
 def _find_leaks(split: SplitPairs, config: TrainConfig) -> str:
     """Name the held-out sources that are also trained on; empty if none is."""
     seconds = _seconds(config, _VALIDATION_SHARE)
-    return leak_note(split.opened, split.parts, seed=config.seed, seconds=seconds)
+    return copies_note(split.opened, split.parts, seed=config.seed, seconds=seconds)
 
 
 def _seconds(config: TrainConfig, share: float) -> float | None:

@@ -16,7 +16,7 @@ from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import pool, score
+from napari_pix2pix.metrics.summary import pool_scores, score_image
 from napari_pix2pix.training.fine_tuning import Pretrained
 
 Scores = dict[str, float]
@@ -126,9 +126,9 @@ def score_blocks(
     predictions: Sequence[np.ndarray], blocks: Sequence[SampleBlock], codec: Codec
 ) -> Scores:
     """Score predictions of blocks, pooled over them."""
-    return pool(
+    return pool_scores(
         [
-            score(
+            score_image(
                 prediction,
                 block.target,
                 kind=codec.kind,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_pix2pix.data.checks import alpha_notes, check_blocks, leak_note
+from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.data.sample import sample_blocks
 from napari_pix2pix.data.split import Area, Split, split, whole_areas
@@ -139,7 +139,7 @@ def note_of(pairs, held_out):
         tuple(area for area in areas if area.pair in held_out),
         "",
     )
-    return leak_note(opened, parts, seed=0)
+    return copies_note(opened, parts, seed=0)
 
 
 def test_a_copy_that_is_held_out_is_named():
@@ -184,22 +184,22 @@ def test_slow_images_are_not_all_compared():
     pairs = [numbered_pair(0), numbered_pair(0)]
     opened = [open_pair(one) for one in pairs]
     parts = Split(whole_areas(opened)[:1], whole_areas(opened)[1:], "")
-    assert leak_note(opened, parts, seed=0, seconds=60) != ""
-    assert leak_note(opened, parts, seed=0, seconds=-1) == ""
+    assert copies_note(opened, parts, seed=0, seconds=60) != ""
+    assert copies_note(opened, parts, seed=0, seconds=-1) == ""
 
 
 def test_a_strip_of_an_image_is_no_copy_of_it_but_of_its_copy():
     opened = [open_pair(numbered_pair(0, (200, 64)))]
     parts = split(opened, fraction=0.2, patch=32, seed=0)
     assert parts.validation
-    assert leak_note(opened, parts, seed=0) == ""
+    assert copies_note(opened, parts, seed=0) == ""
     other = [*opened, open_pair(numbered_pair(1, (200, 64)))]
     parts = split(other, fraction=0.2, patch=32, seed=0)
     assert len(parts.validation) == 2
-    assert leak_note(other, parts, seed=0) == ""
+    assert copies_note(other, parts, seed=0) == ""
     both = [*opened, open_pair(numbered_pair(0, (200, 64), name="again"))]
     parts = split(both, fraction=0.2, patch=32, seed=0)
-    assert "2 of 2 held-out sources" in leak_note(both, parts, seed=0)
+    assert "2 of 2 held-out sources" in copies_note(both, parts, seed=0)
 
 
 def test_large_images_are_compared_by_their_middle():
@@ -215,5 +215,5 @@ def test_large_images_are_compared_by_their_middle():
 
     opened = [open_pair(Pair(Huge(), Huge(), name=name)) for name in "ab"]
     parts = Split((Area(0, 0, 9, 0, 9),), (Area(1, 0, 9, 0, 9),), "")
-    assert "b = a" in leak_note(opened, parts, seed=0)
+    assert "b = a" in copies_note(opened, parts, seed=0)
     assert seen == [(512, 512)] * 2

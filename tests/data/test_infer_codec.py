@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_pix2pix.data import infer_codec as module
-from napari_pix2pix.data.infer_codec import held_values, infer_codec, large_parts
+from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.data.split import Area, whole_areas
@@ -136,8 +136,8 @@ def test_every_value_inside_area_and_mask_is_found_however_it_is_read(dtype, sha
     inside = (slice(None), slice(area.top, None), slice(area.left, None))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_STRIP", strip)
-        every = held_values(opened(labels), [area], "target")
-        masked = held_values(opened(labels, mask=mask), [area], "target")
+        every = all_values(opened(labels), [area], "target")
+        masked = all_values(opened(labels, mask=mask), [area], "target")
     np.testing.assert_array_equal(every, np.unique(labels[inside]))
     np.testing.assert_array_equal(masked, np.unique(labels[inside][mask[inside]]))
 
@@ -147,11 +147,11 @@ def test_what_is_not_in_memory_is_not_read(tmp_path):
     mapped = np.memmap(tmp_path / "labels", np.uint8, "w+", shape=(8, 8))
     for target in (da.from_array(labels), mapped, np.asarray(mapped)[2:]):
         pairs = opened(target)
-        assert held_values(pairs, whole_areas(pairs), "target") is None
+        assert all_values(pairs, whole_areas(pairs), "target") is None
     pairs = opened(labels, mask=da.from_array(labels))
-    assert held_values(pairs, whole_areas(pairs), "target") is None
+    assert all_values(pairs, whole_areas(pairs), "target") is None
     pairs = opened(labels[1:])
-    assert held_values(pairs, whole_areas(pairs), "target").tolist() == [0, 1]
+    assert all_values(pairs, whole_areas(pairs), "target").tolist() == [0, 1]
 
 
 def test_parts_are_large_few_and_inside_the_areas():

@@ -13,7 +13,7 @@ from napari_pix2pix.data.pair import (
     make_pairs,
     open_pair,
     stop_if_asked,
-    stops_when,
+    stop_when,
 )
 from napari_pix2pix.errors import InputError, StoppedError
 
@@ -205,7 +205,7 @@ def test_reading_ends_when_it_is_asked_to_and_only_within() -> None:
     pair = open_pair(Pair(np.zeros((8, 9)), np.ones((8, 9))))
     window = 0, slice(0, 4), slice(0, 4)
     asked: list[bool] = []
-    with stops_when(lambda: bool(asked)):
+    with stop_when(lambda: bool(asked)):
         assert pair.read(*window)[0].shape == (1, 4, 4)
         asked.append(True)
         with pytest.raises(StoppedError, match="no model yet"):

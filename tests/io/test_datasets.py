@@ -9,8 +9,8 @@ from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.reading import image_planes, read_image
-from napari_pix2pix.io.writing import write_translated
+from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+from napari_pix2pix.io.writing import write_translation
 
 
 def ramp(*shape: int) -> np.ndarray:
@@ -42,14 +42,14 @@ def test_zarr_and_dask_stay_lazy():
 
     data = ramp(2, 5, 8, 9)
     for lazy in (zarr.array(data, chunks=(1, 1, 8, 9)), dask.array.from_array(data)):
-        planes = image_planes(ImageFile(data=lazy, axes="CZYX"))
+        planes = lazy_image_of_file(ImageFile(data=lazy, axes="CZYX"))
         window = planes.read(3, slice(1, 4), slice(2, 9))
         np.testing.assert_array_equal(window, data[:, 3, 1:4, 2:9])
 
 
 def test_only_the_window_is_read():
     recorder = Recorder(np.zeros((2, 500, 64, 64), np.uint8))
-    planes = image_planes(ImageFile(data=recorder, axes="CZYX"))
+    planes = lazy_image_of_file(ImageFile(data=recorder, axes="CZYX"))
     assert recorder.read == 0
     assert planes.read(7, slice(0, 4), slice(0, 4)).shape == (2, 4, 4)
     assert recorder.read == 2 * 4 * 4
@@ -67,7 +67,7 @@ def test_only_the_window_is_read():
     ],
 )
 def test_planes_by_the_axes_of_the_file(axes, shape, frames, channels):
-    planes = image_planes(ImageFile(data=ramp(*shape), axes=axes))
+    planes = lazy_image_of_file(ImageFile(data=ramp(*shape), axes=axes))
     assert (planes.frame_shape, planes.channels) == (frames, channels)
 
 
@@ -183,7 +183,7 @@ def test_output_keeps_axes_and_scale(tmp_path, source_axes, layout, shape, writt
     )
     dtype = np.uint8 if layout.rgb else np.uint16
     array = ramp(*shape).astype(dtype)
-    path = write_translated(tmp_path / "out.tif", array, source=source, layout=layout)
+    path = write_translation(tmp_path / "out.tif", array, source=source, layout=layout)
     again = read_image(path)
     assert again.axes == written
     np.testing.assert_array_equal(again.data, array)
@@ -195,7 +195,7 @@ def test_output_keeps_axes_and_scale(tmp_path, source_axes, layout, shape, writt
 def test_zarr_has_its_order_of_axes(tmp_path):
     source = ImageFile(data=ramp(5, 8, 9), axes="ZYX", scale={"Z": 2.0, "Y": 0.5, "X": 0.5})
     array = ramp(5, 2, 8, 9)
-    path = write_translated(tmp_path / "out.zarr", array, source=source, layout=Layout(-3))
+    path = write_translation(tmp_path / "out.zarr", array, source=source, layout=Layout(-3))
     again = read_image(path)
     assert (again.axes, again.scale["Z"]) == ("CZYX", 2.0)
     np.testing.assert_array_equal(np.asarray(again.data), array.swapaxes(0, 1))
@@ -206,7 +206,7 @@ def test_old_file_is_replaced_only_where_asked(tmp_path):
     path = tmp_path / "out.tif"
     path.write_text("mine")
     with pytest.raises(FileError, match="exists already"):
-        write_translated(path, ramp(8, 9), source=source, layout=Layout())
+        write_translation(path, ramp(8, 9), source=source, layout=Layout())
     assert path.read_text() == "mine"
-    write_translated(path, ramp(8, 9), source=source, layout=Layout(), overwrite=True)
+    write_translation(path, ramp(8, 9), source=source, layout=Layout(), overwrite=True)
     assert read_image(path).shape == (8, 9)

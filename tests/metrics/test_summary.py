@@ -5,7 +5,7 @@ import pytest
 
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.summary import pool, score
+from napari_pix2pix.metrics.summary import pool_scores, score_image
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
 FOUND = np.array([[[1, 1, 0, 2, 2, 0, 0, 0]]], np.uint16)
@@ -13,41 +13,41 @@ ALL = np.ones((1, 1, 8), bool)
 
 
 def test_one_image_has_its_own_scores():
-    labels = score(FOUND, TRUTH, kind="instances", valid=ALL)
+    labels = score_image(FOUND, TRUTH, kind="instances", valid=ALL)
     counts = label_counts(FOUND, TRUTH, kind="instances")
     assert labels.scores == pool_label_scores([counts])
     rng = np.random.default_rng(0)
     a, b = rng.random((2, 1, 16, 16))
     valid = np.ones((1, 16, 16), bool)
-    image = score(a, b, kind="image", valid=valid, data_range=(1.0,))
+    image = score_image(a, b, kind="image", valid=valid, data_range=(1.0,))
     assert image.scores == image_scores(a, b, data_range=1.0)
     assert image.weight == 256
 
 
 def test_objects_of_a_set_are_counted_together():
-    alone = score(TRUTH, TRUTH, kind="instances", valid=ALL)
-    worse = score(FOUND, TRUTH, kind="instances", valid=ALL)
+    alone = score_image(TRUTH, TRUTH, kind="instances", valid=ALL)
+    worse = score_image(FOUND, TRUTH, kind="instances", valid=ALL)
     # 3 + 2 found of 6, none too many.
-    assert pool([alone, worse])["f1"] == pytest.approx(2 * 5 / (5 + 6))
+    assert pool_scores([alone, worse])["f1"] == pytest.approx(2 * 5 / (5 + 6))
 
 
 def test_images_are_weighted_by_their_pixels():
     rng = np.random.default_rng(0)
     small, large = rng.random((1, 8, 8)), rng.random((1, 16, 16))
     scored = [
-        score(
+        score_image(
             image + offset, image, kind="image", valid=np.ones(image.shape, bool), data_range=(1,)
         )
         for image, offset in ((small, 1.0), (large, 0.0))
     ]
-    assert pool(scored)["l1"] == pytest.approx(64 / (64 + 256))
+    assert pool_scores(scored)["l1"] == pytest.approx(64 / (64 + 256))
 
 
 def test_what_a_segmenter_finds_is_counted_over_the_set():
     image = np.random.default_rng(0).random((1, 8, 8))
-    plain = score(image, image, kind="image", valid=np.ones((1, 8, 8), bool), data_range=(1,))
+    plain = score_image(image, image, kind="image", valid=np.ones((1, 8, 8), bool), data_range=(1,))
     all_, few = (label_counts(one, TRUTH, kind="instances") for one in (TRUTH, FOUND))
-    pooled = pool([plain.with_segmented(all_), plain.with_segmented(few)])
+    pooled = pool_scores([plain.with_segmented(all_), plain.with_segmented(few)])
     assert pooled["segmented_f1"] == pytest.approx(2 * 5 / (5 + 6))
     assert pooled["l1"] == 0
     assert plain.with_segmented(few).scores["segmented_f1"] == pytest.approx(0.8)

@@ -11,16 +11,16 @@ from napari.layers import Image, Labels
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers import (
-    answer_in,
-    as_trained,
     is_result_of,
+    lazy_image_of_layers,
     output_layer,
-    planes_of,
+    result_key,
     result_name,
     result_record,
     snapshot,
     transform_of,
     visible_region,
+    with_model_channels,
 )
 
 GRAY, RGB = Layout(), Layout(channel_axis=-1, rgb=True)
@@ -29,7 +29,7 @@ GRAY, RGB = Layout(), Layout(channel_axis=-1, rgb=True)
 def translated(layer, layout: Layout = GRAY, channels: int = 1, dtype: str = "uint8", **how):
     """Put together an output as a translator does."""
     like = snapshot(layer)
-    planes = planes_of([like])
+    planes = lazy_image_of_layers([like])
     size = planes.frames * channels * planes.height * planes.width
     array = np.arange(size).astype(dtype).reshape(-1, channels, planes.height, planes.width)
     array = layout.assemble(array, planes.frame_shape)
@@ -71,7 +71,7 @@ def test_channels_come_in_front_on_an_axis_of_their_own(layer):
         assert output.axis_labels == ("channel", *layer.axis_labels)
         assert transform_of(output).without(0) == transform_of(translated(layer))
         assert snapshot(output).channel_axis == -output.ndim
-        assert planes_of([snapshot(output)]).channels == 4
+        assert lazy_image_of_layers([snapshot(output)]).channels == 4
 
 
 def test_channels_of_the_source_are_left_out():
@@ -82,7 +82,7 @@ def test_channels_of_the_source_are_left_out():
         units=("s", "pixel", "um", "um"),
         axis_labels=("t", "kind", "y", "x"),
     )
-    (like,) = as_trained([snapshot(layer)], Layout(channel_axis=-3))
+    (like,) = with_model_channels([snapshot(layer)], Layout(channel_axis=-3))
     output = output_layer(np.zeros((2, 6, 7)), like, layout=GRAY, kind="image", name="out")
     assert output.axis_labels == ("t", "y", "x")
     np.testing.assert_array_equal(output.scale, (9, 2, 3))
@@ -196,7 +196,7 @@ def test_a_result_is_known_by_source_condition_and_answer() -> None:
     assert not is_result_of(record, str(stain.unique_id), "b")
     assert not is_result_of(record, str(other.unique_id), "a")
     assert not is_result_of(None, str(stain.unique_id), "a")
-    assert answer_in(record) == ("abc", "mean")
+    assert result_key(record) == ("abc", "mean")
 
 
 def test_names_say_what_differs() -> None:

@@ -13,14 +13,14 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     Snapshot,
-    as_trained,
     copied_pair,
     is_layer,
+    lazy_image_of_layers,
     pair_of,
-    planes_of,
     snapshot,
     snapshots,
     transform_of,
+    with_model_channels,
 )
 
 ALL = slice(None)
@@ -32,7 +32,7 @@ def image(*shape: int, **keywords: object) -> Image:
 
 
 def read(snapshots: list[Snapshot], frame: int = 0) -> np.ndarray:
-    return planes_of(snapshots).read(frame, ALL, ALL)
+    return lazy_image_of_layers(snapshots).read(frame, ALL, ALL)
 
 
 def test_layers_are_known_without_importing_napari():
@@ -109,7 +109,9 @@ def test_other_layers_are_refused_in_words():
 
 def test_rgb_is_said_by_the_layer_and_not_guessed():
     data = np.zeros((24, 32, 3), np.uint8)
-    coloured, volume = (planes_of([snapshot(Image(data, rgb=rgb))]) for rgb in (True, False))
+    coloured, volume = (
+        lazy_image_of_layers([snapshot(Image(data, rgb=rgb))]) for rgb in (True, False)
+    )
     assert (coloured.channels, coloured.frames, coloured.height, coloured.width) == (3, 1, 24, 32)
     assert (volume.channels, volume.frames, volume.height, volume.width) == (1, 24, 32, 3)
 
@@ -117,7 +119,7 @@ def test_rgb_is_said_by_the_layer_and_not_guessed():
 @pytest.mark.parametrize("label", ["c", "C", "channel", "Channels"])
 def test_channels_are_known_by_their_label(label):
     taken = snapshot(image(2, 5, 6, 7, axis_labels=("t", label, "y", "x")))
-    planes = planes_of([taken])
+    planes = lazy_image_of_layers([taken])
     assert (planes.frames, planes.channels, planes.layout) == (2, 5, Layout(channel_axis=-3))
     assert taken.field_transform.axis_labels == ("t", "y", "x")
     assert taken.field_shape == (2, 6, 7)
@@ -129,7 +131,7 @@ def test_several_layers_are_channels_in_their_order():
     rgb = snapshot(Image(colours, rgb=True))
     many = snapshot(image(2, 5, 6, 7, axis_labels=("t", "c", "y", "x")))
     together = [one, rgb, many]
-    assert planes_of(together).channels == 1 + 3 + 5
+    assert lazy_image_of_layers(together).channels == 1 + 3 + 5
     expected = [one.data[1][None], np.moveaxis(colours[1], -1, 0)[:3], many.data[1]]
     np.testing.assert_array_equal(read(together, 1), np.concatenate(expected))
 
@@ -145,7 +147,7 @@ def test_channels_of_a_lazy_layer_are_split_lazily():
             return np.zeros(self.shape, self.dtype)[index]
 
     colours = Snapshot(Counted(), "colours", transform_of(image(6, 7)), rgb=True)
-    planes = planes_of([snapshot(image(6, 7)), colours])
+    planes = lazy_image_of_layers([snapshot(image(6, 7)), colours])
     assert not reads
     assert planes.read(0, slice(2, 4), slice(0, 3)).shape == (4, 2, 3)
     assert {str(index[:2]) for index in reads} == {"(slice(2, 4, None), slice(0, 3, None))"}
@@ -154,9 +156,9 @@ def test_channels_of_a_lazy_layer_are_split_lazily():
 def test_channels_of_other_sizes_are_refused_with_both_names():
     layers = [image(6, 7, name="a"), image(6, 8, name="b")]
     with pytest.raises(InputError, match="'a' is 6 x 7 pixels, 'b' 6 x 8; channels of one image"):
-        planes_of([snapshot(layer) for layer in layers])
+        lazy_image_of_layers([snapshot(layer) for layer in layers])
     with pytest.raises(InputError, match="no layer for the target"):
-        planes_of([], "target")
+        lazy_image_of_layers([], "target")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,10 @@ def test_channels_of_other_sizes_are_refused_with_both_names():
     ],
 )
 def test_a_layer_is_taken_for_what_a_model_was_trained_on(shape, layout, channels):
-    assert planes_of(as_trained([snapshot(image(*shape))], layout)).channels == channels
+    assert (
+        lazy_image_of_layers(with_model_channels([snapshot(image(*shape))], layout)).channels
+        == channels
+    )
 
 
 def test_what_layers_say_goes_before_what_a_model_was_trained_on():
@@ -180,7 +185,7 @@ def test_what_layers_say_goes_before_what_a_model_was_trained_on():
     rgb = snapshot(Image(np.zeros((6, 7, 3)), rgb=True))
     two = [snapshot(image(5, 6, 7)), snapshot(image(5, 6, 7))]
     for given in ([labelled], [rgb], two):
-        assert as_trained(given, Layout(channel_axis=-3)) == given
+        assert with_model_channels(given, Layout(channel_axis=-3)) == given
 
 
 def test_a_large_layer_is_shared_until_it_is_copied(monkeypatch):

@@ -11,9 +11,15 @@ import numpy as np
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import KEY, Snapshot, as_trained, planes_of, snapshot
+from napari_pix2pix.napari_layers import (
+    KEY,
+    Snapshot,
+    lazy_image_of_layers,
+    snapshot,
+    with_model_channels,
+)
 from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.apply._generate import Made
+from napari_pix2pix.widgets.apply._generate import GenerateProgress
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
@@ -55,15 +61,15 @@ def map_request(
 
 def compute_map(
     control: Control, known: ModelEntry, request: MapRequest, device: str | None
-) -> Generator[Made, None, np.ndarray | None]:
+) -> Generator[GenerateProgress, None, np.ndarray | None]:
     """Judge frame by frame, and yield the progress; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
     target, source = translator.target_codec, translator.source_codec
-    layers = as_trained([request.prediction], target.layout)
-    image = as_lazy_image(planes_of(layers), like=target.layout, what="prediction")
+    layers = with_model_channels([request.prediction], target.layout)
+    image = as_lazy_image(lazy_image_of_layers(layers), like=target.layout, what="prediction")
     planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:
-        given = planes_of(as_trained(request.sources, source.layout))
+        given = lazy_image_of_layers(with_model_channels(request.sources, source.layout))
         planes = open_for_codec(given, source, translator.z_context)
     own = translator.for_dtypes(planes.dtype, image.dtype)
     discriminator, maps = own.discriminator_predictor(device), []
@@ -71,7 +77,7 @@ def compute_map(
         if control.stopped:
             return None
         maps.append(discriminator.predict_frame(planes, image, frame, request.condition))
-        yield Made(frame + 1, image.frames)
+        yield GenerateProgress(frame + 1, image.frames)
     return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
 
 

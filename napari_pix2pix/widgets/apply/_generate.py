@@ -40,7 +40,7 @@ class GenerateRequest(GenerateOptions):
     device: str | None = None
 
 
-class Made(NamedTuple):
+class GenerateProgress(NamedTuple):
     """Progress: how many images or frames are done, of how many."""
 
     done: int
@@ -66,7 +66,7 @@ class GenerateForm(OptionsForm):
 
 def generate(
     control: Control, model: ModelEntry, request: GenerateRequest
-) -> Generator[Made, None, tuple[np.ndarray, str] | None]:
+) -> Generator[GenerateProgress, None, tuple[np.ndarray, str] | None]:
     """Make images and yield the progress; returns the images made and the model's hash, or None."""
     translator = load_known(model)
     copy = translator.detached_copy()  # another dock may use the model meanwhile
@@ -77,7 +77,7 @@ def generate(
         if control.stopped:
             break
         images.append(copy.predict_frame(empty, 0, options.of_sample(number)))
-        yield Made(number + 1, request.images)
+        yield GenerateProgress(number + 1, request.images)
     if not images:
         return None
     layout = translator.target_codec.layout

@@ -14,12 +14,12 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import (
-    Copy,
-    as_trained,
+    CopyMode,
     result_name,
     result_record,
     snapshot,
     visible_region,
+    with_model_channels,
 )
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._view import ApplyView
@@ -42,7 +42,7 @@ def make_job(
     condition: Any = None,
     current_frame: bool = False,
     visible_only: bool = False,
-    copy: Copy = "small",
+    copy: CopyMode = "small",
 ) -> tuple[Job, LazyImage]:
     """Return the job of a layer, or of several that are its channels, and its opened image.
 
@@ -50,7 +50,7 @@ def make_job(
     Raises `InputError` if the model does not take the image, or nothing of it is in view.
     """
     codec = card.source_codec
-    taken = as_trained([snapshot(layer, copy=copy) for layer in layers], codec.layout)
+    taken = with_model_channels([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
     planes = job.planes(codec, card.config.z_context)
     view = view_of(viewer, layers[0])
@@ -106,7 +106,7 @@ class FormState:
     replaces: bool  # whether results replace their sources
 
     def request(
-        self, viewer: napari.viewer.Viewer, *, copy: Copy
+        self, viewer: napari.viewer.Viewer, *, copy: CopyMode
     ) -> tuple[ApplyRequest, list[LazyImage]]:
         """Return what is to be done and the opened images; raises `InputError` if it can't be."""
         model, card = self.model, self.card

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pix2pix.data.inputs import invalid_pixels_note
-from napari_pix2pix.widgets.apply._generate import Made
+from napari_pix2pix.data.inputs import unlabelled_note
+from napari_pix2pix.widgets.apply._generate import GenerateProgress
 from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
@@ -62,7 +62,7 @@ class ExtraTask(QObject):
         self._viewer = viewer
         self._make: Callable[[Any], Any] | None = None
         self._message = ""
-        self.runner = Runner(self, latest=(Made,))
+        self.runner = Runner(self, latest=(GenerateProgress,))
         self.runner.reported.connect(self._take)
         self.runner.finished.connect(self._finish)
         self.runner.failed.connect(self._fail)
@@ -72,7 +72,7 @@ class ExtraTask(QObject):
         self._make, self._message = make, message
         self.runner.start(work)
 
-    def _take(self, made: Made) -> None:
+    def _take(self, made: GenerateProgress) -> None:
         part = made.done / made.total
         self.progressed.emit(part, f"{part:.0%}")
 
@@ -218,7 +218,7 @@ class ApplyRun(QObject):
             if last.seconds > 0 and self._translator is not None:
                 self.speeds[self._translator] = last.total / last.seconds
         if self._invalid and self._translator is not None:
-            message += f" {invalid_pixels_note(self._translator.source_codec)}"
+            message += f" {unlabelled_note(self._translator.source_codec)}"
         self.ended.emit(message, False)
 
     def _fail(self, sentence: str) -> None:

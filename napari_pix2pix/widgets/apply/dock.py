@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.napari_layers import discriminator_layer, made_layer, result_record
+from napari_pix2pix.napari_layers import discriminator_layer, generated_layer, result_record
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
@@ -220,7 +220,7 @@ class ApplyDock(ApplyChoices):
                 scores=card.scores_by_side,
                 samples=len(images),
             )
-            return made_layer(images, card.target_codec, record)
+            return generated_layer(images, card.target_codec, record)
 
         self._start_task(
             "Generating", lambda control: generate(control, model, request), make, "Done."

@@ -17,7 +17,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import Draws
-from napari_pix2pix.napari_layers import Snapshot, as_trained, planes_of
+from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers, with_model_channels
 from napari_pix2pix.training.control import Control
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Job:
 
     def planes(self, codec: Codec, z_context: int) -> LazyImage:
         """Open the image as a model takes it, unread; raises `InputError` if it does not fit."""
-        image = planes_of(as_trained(self.sources, codec.layout), "image")
+        image = lazy_image_of_layers(with_model_channels(self.sources, codec.layout), "image")
         return open_for_codec(image, codec, z_context)
 
 

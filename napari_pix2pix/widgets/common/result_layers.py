@@ -14,11 +14,11 @@ from napari_pix2pix.napari_layers import (
     KEY,
     LayerTransform,
     Snapshot,
-    answer_in,
-    as_shown,
+    contrast_limits_of,
     is_result_of,
     output_layer,
-    trained_look,
+    result_key,
+    to_layer_data,
 )
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 
@@ -71,7 +71,7 @@ class ResultSpec:
     def _shown_as(self, array: np.ndarray) -> dict[str, Any]:
         if self.record["shown"] == "deviation":
             return {"colormap": "magma"}
-        return {**trained_look(self.codec), **self.look}
+        return {**contrast_limits_of(self.codec), **self.look}
 
     def layer(self, array: np.ndarray) -> Layer:
         """Return a new layer of the result."""
@@ -92,13 +92,13 @@ class ResultSpec:
 def results_of(
     viewer: Any, source: Layer, condition: Any, codec: Codec
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Return earlier results of a source, laid out like the targets, by `answer_in`."""
+    """Return earlier results of a source, laid out like the targets, by `result_key`."""
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     arrays = {}
     for layer, record in _results_of(viewer, source, condition):
         data = layer.data
         moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
-        arrays[answer_in(record)] = moved
+        arrays[result_key(record)] = moved
     return arrays
 
 
@@ -135,7 +135,7 @@ class Result:
         elif self.gone:
             return
         elif array is not self._array:
-            self.layer.data = as_shown(array, self._spec.codec.layout)
+            self.layer.data = to_layer_data(array, self._spec.codec.layout)
         elif time.perf_counter() - self._drawn > self._cost / _DRAWING_SHARE:
             began = time.perf_counter()
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -176,7 +176,7 @@ class Result:
         layer, place = self.layer, self._spec.place.keywords()
         self._overlays = layer.metadata[KEY].get("partial", False)
         self._remember(layer, ["data", "metadata", "name", "blending", *place])
-        layer.data = as_shown(array, self._spec.codec.layout)
+        layer.data = to_layer_data(array, self._spec.codec.layout)
         for name, value in place.items():
             setattr(layer, name, value)
 
@@ -227,7 +227,7 @@ class Result:
 def _earlier(viewer: Any, spec: ResultSpec) -> Any:
     """Return the layer of an earlier result of the same model and source; None without."""
     for layer, record in _results_of(viewer, spec.source, spec.record["condition"]):
-        if answer_in(record) == answer_in(spec.record):
+        if result_key(record) == result_key(spec.record):
             return layer
     return None
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_pix2pix.data.inputs import as_taken
+from napari_pix2pix.data.inputs import as_model_reads
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import Snapshot, planes_of
+from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
@@ -97,8 +97,8 @@ class EvaluationRequest:
         sides = [self.prediction] if self.prediction is not None else self.sources
         z_context = 0 if self.card is None else self.card.config.z_context
         pair = Pair(
-            planes_of(sides, "prediction" if self.prediction is not None else "source"),
-            planes_of([self.truth], "truth"),
+            lazy_image_of_layers(sides, "prediction" if self.prediction is not None else "source"),
+            lazy_image_of_layers([self.truth], "truth"),
             mask=self.mask,
             condition=self.condition,
             name=f"{sides[0].name} and {self.truth.name}",
@@ -106,7 +106,7 @@ class EvaluationRequest:
         opened = open_pair(pair, z_context)
         channels = opened.source.channels
         if self.card is not None:
-            opened = as_taken(opened, self.card.source_codec)
+            opened = as_model_reads(opened, self.card.source_codec)
             channels = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(
@@ -138,7 +138,10 @@ class EvaluationRequest:
         """Open the source of a layer's prediction with the truth; None without a source."""
         if self.prediction is None or not self.sources:
             return None
-        sides = planes_of(self.sources, "source"), planes_of([self.truth], "truth")
+        sides = (
+            lazy_image_of_layers(self.sources, "source"),
+            lazy_image_of_layers([self.truth], "truth"),
+        )
         return open_pair(Pair(*sides, mask=self.mask))
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
-from napari_pix2pix.napari_layers import KEY, Copy, as_trained, mask_of, output_layer, snapshot
+from napari_pix2pix.napari_layers import (
+    KEY,
+    CopyMode,
+    mask_of,
+    output_layer,
+    snapshot,
+    with_model_channels,
+)
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 from napari_pix2pix.widgets.common.model_dock import ModelDock
@@ -238,7 +245,7 @@ class EvaluateDock(ModelDock):
     def _check(self) -> None:
         self._request_of(copy=False).pair()
 
-    def _request_of(self, *, copy: Copy) -> EvaluationRequest:
+    def _request_of(self, *, copy: CopyMode) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
         prediction = None if by_model else view.prediction.layer
@@ -255,8 +262,8 @@ class EvaluateDock(ModelDock):
         given = [snapshot(layer, copy=copy) for layer in sources]
         card = view.picker.info if by_model else None
         if card is not None:
-            truths = as_trained(truths, card.target_codec.layout)
-            given = as_trained(given, card.source_codec.layout)
+            truths = with_model_channels(truths, card.target_codec.layout)
+            given = with_model_channels(given, card.source_codec.layout)
         return EvaluationRequest(
             truth=truths[0],
             prediction=None if prediction is None else snapshot(prediction, copy=copy),

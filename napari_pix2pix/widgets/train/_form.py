@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.napari_layers import Copy, transforms_differ
+from napari_pix2pix.napari_layers import CopyMode, transforms_differ
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence
 from napari_pix2pix.widgets.common.runner import LatestOnly
@@ -83,7 +83,7 @@ class TrainForm(QWidget):
         for form in (self.basics, self.advanced):
             form.set_values({})
 
-    def open_pairs(self, *, copy: Copy) -> list[Pair]:
+    def open_pairs(self, *, copy: CopyMode) -> list[Pair]:
         """Open the layers of all rows; show and raise `InputError` for the first that is wrong."""
         self.pairs.clear_errors()
         opened = []

@@ -23,10 +23,10 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.napari_layers import (
     LayerTransform,
     Snapshot,
-    as_shown,
     mask_of,
     output_layer,
     snapshot,
+    to_layer_data,
 )
 from napari_pix2pix.training.events import Preview, Region
 from napari_pix2pix.widgets.common.elements import pass_wheel_on
@@ -217,7 +217,7 @@ class LivePreview(QWidget):
     def _show(self, event: Preview) -> None:
         if self._layer is not None and self._in_viewer():
             layout = self._pairs[event.pair].layout
-            self._layer.data = as_shown(self._assemble(event), layout)
+            self._layer.data = to_layer_data(self._assemble(event), layout)
 
     def _add_layer(self, event: Preview) -> None:
         self._layer = self._make(event)

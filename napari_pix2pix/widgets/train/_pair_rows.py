@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import Copy, pair_of
+from napari_pix2pix.napari_layers import CopyMode, pair_of
 from napari_pix2pix.widgets.common.elements import Sentence
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
@@ -86,7 +86,7 @@ class PairChoice:
             names.condition,
         )
 
-    def pair(self, *, copy: Copy) -> Pair:
+    def pair(self, *, copy: CopyMode) -> Pair:
         """Open the layers as a pair; raises `InputError` if they can't be one."""
         for side, layers in (("source", self.sources), ("target", self.targets)):
             if not layers:

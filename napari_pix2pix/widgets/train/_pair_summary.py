@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayou
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, picture
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import Pair, stops_when
+from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.control import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label
@@ -72,7 +72,7 @@ def summarise_pairs(
     model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
     hint = "Close other programs, or crop the layers."
-    with out_of_memory_in_words("reading the layers", hint), stops_when(lambda: control.stopped):
+    with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
         data = prepare(pairs, config, start=model)
     return PairSummary(
         text=_in_words(data),

@@ -8,7 +8,7 @@ import tiny
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.summary import score
+from napari_pix2pix.metrics.summary import score_image
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 
@@ -81,7 +81,7 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     dock.mask = viewer.add_labels(inside)
     run(dock, qtbot)
     low, high = np.percentile(truth[inside > 0], (0.1, 99.9))
-    expected = score(
+    expected = score_image(
         guess[None],
         truth[None],
         kind="image",
@@ -178,7 +178,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
 
     layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
-    monkeypatch.setattr("napari_pix2pix.evaluation.scoring.score", fail)
+    monkeypatch.setattr("napari_pix2pix.evaluation.scoring.score_image", fail)
     said, is_error = run(dock, qtbot)
     assert is_error
     assert said
