@@ -161,8 +161,8 @@ def unknown_note(unknown: Sequence[int], side: Side) -> str:
     """Say that training has met values that are no class."""
     remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
     return (
-        f"The {side} holds {list_labels(unknown)}, which no block held that was read before training: "
-        f"such pixels are unlabelled{remedy}."
+        f"The {side} holds {list_labels(unknown)}, which no block held that was read before "
+        f"training: such pixels are unlabelled{remedy}."
     )
 
 

@@ -97,8 +97,8 @@ def leave_out_of_blocks(
             values.update(unknown)
         if values:
             sentences.append(
-                f"The held-out part of the {side} holds {list_labels(sorted(values))}, the training "
-                "part does not: such pixels are unlabelled."
+                f"The held-out part of the {side} holds {list_labels(sorted(values))}, the "
+                "training part does not: such pixels are unlabelled."
             )
     return remaining, sentences
 
