@@ -53,13 +53,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_pix2pix import load, train
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.folding import folded
-from napari_pix2pix.core.partial_forward import run_part
+from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.inference._generator_run import compiled
-from napari_pix2pix.inference.memory import block_side, cut_image
+from napari_pix2pix.inference._frame_job import compiled
+from napari_pix2pix.inference.devices import block_side, cut_image
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import Box, TileGrid, put_together

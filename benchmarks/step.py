@@ -24,10 +24,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.inference.devices import choose_device, name_device
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import make_fabric
-from napari_pix2pix.training.events import Step
+from napari_pix2pix.training.events import Control, Step
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.state import build_discriminator, build_generator
 

@@ -26,7 +26,6 @@ from napari_pix2pix.training.checkpoints import (
     write_checkpoint,
 )
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control, interrupt_stops
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import (
     broadcast_from_rank0,
@@ -35,7 +34,15 @@ from napari_pix2pix.training.distributed import (
     make_fabric,
     prepare_same_on_all_ranks,
 )
-from napari_pix2pix.training.events import Event, Health, Prepared, Region, Step
+from napari_pix2pix.training.events import (
+    Control,
+    Event,
+    Health,
+    Prepared,
+    Region,
+    Step,
+    interrupt_stops,
+)
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.validation import make_thumbnail

@@ -205,7 +205,7 @@ def test_dependencies_are_imported() -> None:
         ("core", "from napari_pix2pix.errors import InputError"),
         ("core", "from napari_pix2pix import __version__"),
         ("data", "import torch"),
-        ("data", "from napari_pix2pix.inference.memory import free_memory"),
+        ("data", "from napari_pix2pix.inference.devices import free_memory"),
         ("metrics", "def f():\n    from napari_pix2pix.training.config import TrainConfig"),
         ("inference", "from napari_pix2pix.training.config import TrainConfig"),
         ("io", "if TYPE_CHECKING:\n    from napari_pix2pix.translator import Translator"),
@@ -226,7 +226,7 @@ def test_fault_is_seen(room: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("core", "from torch import nn\nfrom napari_pix2pix.core.norms import norm_layer"),
+        ("core", "from torch import nn\nfrom napari_pix2pix.core.layers import norm_layer"),
         ("napari_layers", "def f():\n    from napari.layers import Image"),
         ("napari_layers", "if TYPE_CHECKING:\n    import napari"),
         ("napari_layers", "def f():\n    from qtpy.QtCore import QEventLoop"),

@@ -17,7 +17,7 @@ from napari_pix2pix import evaluate, load, train
 from napari_pix2pix._load import read_reference_info
 from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.errors import ConfigError, FileError, InputError
-from napari_pix2pix.inference._generator_run import applying
+from napari_pix2pix.inference._frame_job import applying
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
 UNET = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6)

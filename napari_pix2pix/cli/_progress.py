@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tqdm import tqdm
 
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training.control import Control, interrupt_stops
-from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step, Validated
+from napari_pix2pix.training.events import (
+    Control,
+    Done,
+    Event,
+    Health,
+    Prepared,
+    Step,
+    Validated,
+    interrupt_stops,
+)
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator

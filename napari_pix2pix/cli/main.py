@@ -10,8 +10,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
-from napari_pix2pix.cli._discriminator_map import discriminator_map
-from napari_pix2pix.cli._evaluate import evaluate
+from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
 from napari_pix2pix.cli._sample import sample

@@ -14,7 +14,6 @@ Examples
 (torch.Size([1, 1, 6, 6]), 0)
 """
 
-from napari_pix2pix.core._layers import initialise_
 from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, augment
 from napari_pix2pix.core.conditioning import condition_planes, noise_planes, stack_planes
 from napari_pix2pix.core.discriminators import (
@@ -25,6 +24,7 @@ from napari_pix2pix.core.discriminators import (
     make_discriminator,
 )
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
+from napari_pix2pix.core.layers import initialise_
 from napari_pix2pix.core.losses import (
     AdversarialLoss,
     Features,

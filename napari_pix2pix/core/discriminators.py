@@ -20,9 +20,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core._layers import input_span
+from napari_pix2pix.core.layers import NormName, input_span, needs_bias, norm_layer
 from napari_pix2pix.core.losses import Features
-from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
 
 
 class PatchDiscriminator(nn.Module):

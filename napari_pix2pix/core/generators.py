@@ -17,8 +17,16 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core._layers import ResidualBlock, UNetLevel, Upsampling, halo_of, upsample
-from napari_pix2pix.core.norms import NormName, needs_bias, norm_layer
+from napari_pix2pix.core.layers import (
+    NormName,
+    ResidualBlock,
+    UNetLevel,
+    Upsampling,
+    halo_of,
+    needs_bias,
+    norm_layer,
+    upsample,
+)
 
 Activation = Literal["tanh", "linear"]
 DropoutPlacement = Literal["reference", "paper"]

@@ -199,8 +199,8 @@ def _constant_warnings(
             names.setdefault(key, []).append(pairs[index].name)
     return [
         f"{'The' if channel is None else f'Channel {channel} of the'} {side} of "
-        f"{list_names(images)} is {'empty' if value == 0 else 'constant'} ({value:g} in every pixel sampled); leave it "
-        "out if that is not meant."
+        f"{list_names(images)} is {'empty' if value == 0 else 'constant'} ({value:g} in every "
+        "pixel sampled); leave it out if that is not meant."
         for (channel, value), images in names.items()
     ]
 

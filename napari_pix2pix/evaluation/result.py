@@ -13,9 +13,8 @@ import numpy as np
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, replacing
-from napari_pix2pix.metrics.frechet import frechet_distance
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import pool_scores, segmented_scores
+from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, segmented_scores
 
 
 @dataclass(frozen=True, eq=False, repr=False)

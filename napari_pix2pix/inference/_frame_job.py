@@ -1,26 +1,35 @@
-"""One sample of a frame: what the network is given, how it is cut, measured and set up."""
+"""One sample of a frame: what the network is given, how it is cut, measured and set up.
+
+A generator as it is run on windows: condition, precision, dropout, compiled or not.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.folding import folded
+from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError
-from napari_pix2pix.inference._generator_run import GeneratorRun, applying, with_own_layers
-from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory
-from napari_pix2pix.inference._stochastic import NoiseKind, dropping, noise_reader
-from napari_pix2pix.inference.devices import choose_device
-from napari_pix2pix.inference.memory import cut_image, fit_to_memory
+from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kept_parts, to_device
+from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
+from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
     fixed_norms,
@@ -30,8 +39,8 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_tiles,
     sample_windows,
 )
-from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
+from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
 
 class FrameRun(NamedTuple):
@@ -160,3 +169,160 @@ def choose_grid(
     grid = TileGrid.of_network(generator, height, width)
     tile, batch = options.tile, options.batch
     return cut_image(generator, planes_in, grid, device=device, tile=tile, batch=batch)
+
+
+# Root mean square, where the network's range is 2: a PSNR of 46 dB.
+BOUND = 0.01
+_near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+class GeneratorRun:
+    """Runs a generator on windows; the `TileNetwork` of one sample of a frame.
+
+    Parameters
+    ----------
+    generator : UNet or ResNet
+        What is run.
+    original : UNet or ResNet
+        What that is a copy of; it is remembered of it whether half precision is near enough.
+    options : PredictOptions
+    condition, conditions : int
+        Index of the condition, and how many there are.
+    dropouts : Dropouts
+        Layers that drop by position.
+    """
+
+    def __init__(
+        self,
+        generator: UNet | ResNet,
+        original: UNet | ResNet,
+        options: PredictOptions,
+        *,
+        condition: int,
+        conditions: int,
+        source_planes: int,
+        dropouts: Dropouts,
+    ) -> None:
+        self._generator, self._original = generator, original
+        self._precision = options.precision
+        self._compiled = compiled(generator) if options.compile else None
+        self._condition, self._conditions = condition, conditions
+        self._source_planes, self._dropouts = source_planes, dropouts
+        self.device = next(original.parameters()).device
+
+    def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
+        """Map windows (B, P, h, w) to the kept part (K, h, w) of each."""
+        self._dropouts.place(tiles)
+        wanted = Box.around(tile.crop for tile in tiles)
+        outputs = []
+        with torch.inference_mode():
+            planes = self._with_condition(to_device(windows, self.device))
+            for half in precisions(self._original, planes, self._precision):
+                context = (
+                    torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext()
+                )
+                with context:
+                    if self._compiled is None:
+                        y = run_part(self._generator, planes, wanted.rows, wanted.columns)
+                    else:
+                        # Compiled for all sizes once; parts would each be compiled anew.
+                        y = self._compiled(planes)[..., wanted.rows, wanted.columns]
+                outputs.append(y.float())
+            return kept_parts(nearer(self._original, outputs), tiles, wanted)
+
+    def _with_condition(self, planes: Tensor) -> Tensor:
+        """Put the condition's planes between those of source and noise: (B, P + N, h, w)."""
+        if not self._conditions:
+            return planes
+        size, _, height, width = planes.shape
+        index = torch.full((size,), self._condition, device=planes.device)
+        wanted = condition_planes(index, self._conditions, height, width)
+        source, noise = planes.tensor_split([self._source_planes], dim=1)
+        return stack_planes(source, wanted, noise)
+
+
+def with_own_layers(generator: UNet | ResNet) -> UNet | ResNet:
+    """Return a network with the same weights whose layers no other thread sees, to change them."""
+    tensors = [*generator.parameters(), *generator.buffers()]
+    return deepcopy(generator, {id(tensor): tensor for tensor in tensors})
+
+
+@contextmanager
+def applying(
+    generator: nn.Module, *, norm_statistics: NormStatistics = "running"
+) -> Iterator[None]:
+    """Set a generator up for applying it, and put it back as it was."""
+    training = {module: module.training for module in generator.modules()}
+    generator.eval()
+    running = {}
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d) and norm_statistics == "per-image":
+            # Without running statistics a batch norm measures its input, also in eval mode.
+            running[module] = (module.running_mean, module.running_var)
+            module.running_mean = module.running_var = None
+    try:
+        yield
+    finally:
+        for module, (mean, variance) in running.items():
+            module.running_mean, module.running_var = mean, variance
+        for module, mode in training.items():
+            module.training = mode
+
+
+def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
+    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both.
+
+    The first planes that a network is given in half precision are run in both, to compare.
+    """
+    # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
+    narrow = planes.device.type == "cpu" and planes.shape[-1] == network.stride
+    if precision == "32-true" or narrow or _near.get(network) is False:
+        return (False,)
+    return (True,) if network in _near else (True, False)
+
+
+def nearer(network: UNet | ResNet, outputs: Sequence[Tensor]) -> Tensor:
+    """Return the one output, or of half and full precision the half where it is near enough."""
+    if len(outputs) == 1:
+        return outputs[0]
+    half, full = outputs
+    error = float((half - full).square().mean().sqrt())
+    _near[network] = error <= BOUND
+    if _near[network]:
+        return half
+    warnings.warn(
+        f"In half precision this model is off by {error:.2g} (root mean square, of a range of 2; "
+        f"{BOUND} is allowed): going on in full precision.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return full
+
+
+_COMPILERS = {"win32": "cl", "darwin": "clang++"}  # that torch.compile calls; elsewhere g++
+
+
+def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a network that is compiled when it is first run, once for windows of any size."""
+    check_compiler(next(network.parameters()).device)
+    run: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=True)
+    return run
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise `DeviceError` without a C++ compiler (CPU) or Triton (CUDA), or on other devices."""
+    if device.type == "cpu":
+        name = os.environ.get("CXX") or _COMPILERS.get(sys.platform, "g++")
+        if shutil.which(name) is None:
+            raise DeviceError(
+                f"Compiling needs a C++ compiler, and there is no {name} here: install it, name "
+                "another one in the variable CXX, or turn compile off."
+            )
+    elif device.type == "cuda":
+        if find_spec("triton") is None:
+            raise DeviceError(
+                "Compiling needs Triton on a GPU, and it is not installed: install it "
+                "(pip install triton; on Windows triton-windows), or turn compile off."
+            )
+    else:
+        raise DeviceError(f"Compiling is for a CPU or CUDA, not for {device}: turn compile off.")

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import ConfigError, DeviceError
-from napari_pix2pix.inference.memory import is_out_of_memory
+from napari_pix2pix.inference.devices import is_out_of_memory
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 
 FloatPlanes = NDArray[np.float32]

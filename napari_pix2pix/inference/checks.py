@@ -13,7 +13,7 @@ from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference._generator_run import check_compiler
+from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions

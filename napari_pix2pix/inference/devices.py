@@ -1,14 +1,196 @@
-"""The devices of this machine, and their names."""
+"""How much memory is free, how much a network needs, and the tiles and blocks that fit.
+
+The devices of this machine, and their names.
+"""
 
 from __future__ import annotations
 
+import copy
+import ctypes
+import sys
+import weakref
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import psutil
 import torch
+from torch import nn
 
 from napari_pix2pix.errors import DeviceError
-from napari_pix2pix.inference.memory import is_out_of_memory
+from napari_pix2pix.inference.tiling import TileGrid
+
+_MOST_WINDOWS = 8  # at once: more would only make progress coarser
+_SHARE = 0.5  # of the free memory: other programs, workspaces and the image itself need some too
+_AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as it is freed
+_MMAP_THRESHOLD = -3  # its number in malloc.h
+# What PyTorch's allocators, cuDNN and cuBLAS say; only CUDA's has an exception class of its own.
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that there was not enough memory, on any device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY)
+
+
+def free_memory(device: torch.device | str) -> int:
+    """Return the bytes that can still be allocated on a device.
+
+    On CUDA this includes what PyTorch holds but does not use; on the CPU it is what the system can
+    give without swapping.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return int(psutil.virtual_memory().available)
+
+
+def free_at_once() -> None:
+    """Give freed buffers back to the system at once, where the C library would keep them.
+
+    By default glibc keeps buffers up to the size of the largest one that was freed, at most 32 MB,
+    so how much memory a process holds depends on what came before. No effect elsewhere.
+    """
+    if sys.platform == "linux":
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl
+        if set_option is not None:
+            set_option(_MMAP_THRESHOLD, _AT_ONCE)
+
+
+def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:
+    """Estimate the bytes that a network needs for each pixel of its input, in float32.
+
+    This is the most that its layers' inputs and outputs occupy at one time, without the workspaces
+    of the convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
+    computed (for tiles of U-Net-256 half of that). The network runs on tensors that have a shape
+    and no data, so nothing is computed or allocated. ``side`` is the height and width of that run,
+    at least twice the stride.
+
+    Examples
+    --------
+    >>> estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8)
+    16.0
+    """
+    # A copy that shares nothing and holds nothing: its weights have a shape and no memory.
+    weights = [*network.parameters(), *network.buffers()]
+    memo = {id(weight): weight.detach().to("meta", torch.float32) for weight in weights}
+    shadow = copy.deepcopy(network, memo).eval()
+    alive: dict[int, int] = {}  # bytes by identity: a layer's output is the next one's input
+    most = 0
+
+    def count(_layer: nn.Module, inputs: tuple[object, ...], output: object = None) -> None:
+        nonlocal most
+        for tensor in (*inputs, output):
+            if isinstance(tensor, torch.Tensor) and id(tensor) not in alive:
+                alive[id(tensor)] = tensor.nbytes
+                weakref.finalize(tensor, alive.pop, id(tensor))
+        most = max(most, sum(alive.values()))
+
+    for layer in shadow.modules():
+        layer.register_forward_pre_hook(count)
+        layer.register_forward_hook(count)
+    with torch.inference_mode():
+        shadow(torch.empty(1, channels, side, side, device="meta"))
+    return most / side**2
+
+
+def choose_tile(grid: TileGrid, *, bytes_per_pixel: float, free_bytes: float) -> int:
+    """Return the side of the largest tile whose window fits into half of the free memory.
+
+    It is a multiple of the stride, and 0 where the whole image fits. It is never less than the
+    stride: whether even that is too much shows when it is tried.
+
+    Examples
+    --------
+    >>> grid = TileGrid(5000, 5000, stride=32, halo=64)
+    >>> choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9)
+    864
+    """
+
+    def needed(tile: int) -> float:
+        height, width = replace(grid, tile=tile).window
+        return height * width * bytes_per_pixel
+
+    budget = free_bytes * _SHARE
+    if needed(0) <= budget:
+        return 0
+    sides = range(grid.stride, max(grid.padded) + grid.stride, grid.stride)
+    return sides[max(0, bisect_right(sides, budget, key=needed) - 1)]
+
+
+def fit_to_memory(
+    network: nn.Module,
+    channels: int,
+    grid: TileGrid,
+    *,
+    device: torch.device | str,
+    tile: int | None = None,
+    batch: int | None = None,
+    most: int = _MOST_WINDOWS,
+) -> tuple[int, int]:
+    """Return tile and batch as given, or where they are None by the memory that is free.
+
+    ``channels`` are the planes of the network's input, ``most`` the largest batch that is chosen;
+    the grid's own tile is not looked at.
+    """
+    if tile == 0:
+        return 0, batch or 1  # a single window
+    if tile is not None and batch is not None:
+        return tile, batch
+    side = max(2 * grid.stride, grid.least)
+    bytes_per_pixel = estimate_bytes_per_pixel(network, channels, side=side)
+    free = free_memory(device)
+    if tile is None:
+        tile = choose_tile(grid, bytes_per_pixel=bytes_per_pixel, free_bytes=free)
+    if batch is None:
+        height, width = replace(grid, tile=tile).window
+        fitting = int(free * _SHARE / (height * width * bytes_per_pixel))
+        batch = min(max(1, fitting), most)
+    return tile, batch
+
+
+_BLOCK_BYTES = 1 << 30  # of which a block takes half: more would hardly be faster
+
+
+def cut_image(
+    network: nn.Module,
+    channels: int,
+    grid: TileGrid,
+    *,
+    device: torch.device | str,
+    tile: int | None = None,
+    batch: int | None = None,
+) -> tuple[TileGrid, int]:
+    """Return the grid with its tile, and the batch; both by memory where they are None."""
+    side, at_once = fit_to_memory(network, channels, grid, device=device, tile=tile, batch=batch)
+    cut = replace(grid, tile=side)
+    return (replace(grid, tile=0) if cut.whole else cut), at_once
+
+
+def block_side(
+    network: nn.Module, channels: int, grid: TileGrid, *, device: torch.device | str
+) -> int:
+    """Return the side in pixels of blocks that are read, predicted and written one by one.
+
+    It is 0 where the whole image is a block. A window of the network takes half a GB, or more where
+    the block would be smaller than twice the halo; the window then has four times its pixels.
+    """
+    side = max(2 * grid.stride, grid.least)
+    each = estimate_bytes_per_pixel(network, channels, side=side)
+    free = free_memory(device)
+    block, most = (
+        choose_tile(grid, bytes_per_pixel=each, free_bytes=bytes_)
+        for bytes_ in (min(free, _BLOCK_BYTES), free)
+    )
+    enough = 2 * grid.halo
+    return block if not 0 < block < enough else min(most or enough, enough)
 
 
 def choose_device(wanted: str = "auto") -> torch.device:

@@ -19,7 +19,7 @@ from napari_pix2pix.inference._run_tiles import (
     kept_parts,
     to_device,
 )
-from napari_pix2pix.inference.memory import cut_image
+from napari_pix2pix.inference.devices import cut_image
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.predictor import OnTile, condition_index
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core.norms import FixedNorm, Norm
+from napari_pix2pix.core.layers import FixedNorm, Norm
 from napari_pix2pix.inference.options import NormStatistics
 from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
 

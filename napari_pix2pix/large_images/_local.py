@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
 from napari_pix2pix.io.resumable import ResumableImage, part_folder
-from napari_pix2pix.large_images._blocks import Block
-from napari_pix2pix.large_images._job import Work, block_checksum, reason_of
+from napari_pix2pix.large_images._job import Block, Work, block_checksum, reason_of
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -12,8 +12,7 @@ import numpy as np
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
-from napari_pix2pix.inference.devices import choose_device
-from napari_pix2pix.inference.memory import block_side
+from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
@@ -23,14 +22,16 @@ from napari_pix2pix.io.reading import lazy_image_of_file, read_record
 from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
-from napari_pix2pix.large_images._blocks import Plan, parse_frames, parse_region
 from napari_pix2pix.large_images._job import (
     Job,
+    Plan,
     Work,
     block_checksum,
     frame_axes,
     frame_shape,
     open_planes,
+    parse_frames,
+    parse_region,
 )
 from napari_pix2pix.large_images._local import LocalWorker, complete
 from napari_pix2pix.large_images.cluster import Cluster

@@ -22,8 +22,7 @@ from napari_pix2pix._load import load
 from napari_pix2pix.errors import DeviceError, FileError
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
-from napari_pix2pix.large_images._blocks import Block
-from napari_pix2pix.large_images._job import Job, Work, block_checksum, reason_of
+from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
 from napari_pix2pix.large_images._local import OfFrames, UnreadBlock
 from napari_pix2pix.translator import Translator
 

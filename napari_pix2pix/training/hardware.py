@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.inference.devices import available_devices, name_device
-from napari_pix2pix.inference.memory import free_memory
+from napari_pix2pix.inference.devices import available_devices, free_memory, name_device
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.state import build_networks
 

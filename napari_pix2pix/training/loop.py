@@ -18,7 +18,6 @@ from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
 from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.distributed import (
     average_statistics,
@@ -27,6 +26,7 @@ from napari_pix2pix.training.distributed import (
 )
 from napari_pix2pix.training.events import (
     Checkpoint,
+    Control,
     Done,
     Event,
     Health,

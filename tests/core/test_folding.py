@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.folding import folded
+from napari_pix2pix.core.partial_forward import folded
 
 
 def shaken(network: nn.Module) -> nn.Module:

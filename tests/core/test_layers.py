@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_pix2pix.core._layers import ResizeConvolution, initialise_, input_span
 from napari_pix2pix.core.discriminators import make_discriminator
 from napari_pix2pix.core.generators import make_generator
+from napari_pix2pix.core.layers import ResizeConvolution, initialise_, input_span
 
 LAYERS = {
     "convolution": lambda: nn.Conv2d(1, 1, 4, stride=2, padding=1),

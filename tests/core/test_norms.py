@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_pix2pix.core.norms import FixedNorm, NormName, needs_bias, norm_layer
+from napari_pix2pix.core.layers import FixedNorm, NormName, needs_bias, norm_layer
 
 
 def test_names() -> None:

@@ -13,8 +13,7 @@ from stand_ins import as_if_trained
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.folding import folded
-from napari_pix2pix.core.partial_forward import run_part
+from napari_pix2pix.core.partial_forward import folded, run_part
 
 GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
     "unet": lambda: UNet(2, 3, depth=4, width=4),

@@ -12,8 +12,8 @@ import torch
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
 from napari_pix2pix.errors import DeviceError, InputError
-from napari_pix2pix.inference import _generator_run as acceleration
-from napari_pix2pix.inference._generator_run import BOUND, GeneratorRun, check_compiler
+from napari_pix2pix.inference import _frame_job as acceleration
+from napari_pix2pix.inference._frame_job import BOUND, GeneratorRun, check_compiler
 from napari_pix2pix.inference._stochastic import Dropouts
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, Tile

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_pix2pix.core.generators import ResNet, UNet
-from napari_pix2pix.inference import memory
-from napari_pix2pix.inference.memory import (
+from napari_pix2pix.inference import devices
+from napari_pix2pix.inference.devices import (
     block_side,
     choose_tile,
     cut_image,
@@ -44,7 +44,7 @@ def test_windows_as_large_as_the_image_are_the_whole() -> None:
 def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.MonkeyPatch) -> None:
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     for window in (640, 192):
-        monkeypatch.setattr(memory, "free_memory", lambda _, n=window: 2 * per_pixel * n**2)
+        monkeypatch.setattr(devices, "free_memory", lambda _, n=window: 2 * per_pixel * n**2)
         assert cut().window == (window, window)
         assert cut().tile == window - 128
 
@@ -60,18 +60,18 @@ def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.Monk
 )
 def test_blocks_fill_the_memory(monkeypatch: pytest.MonkeyPatch, free: int, side: int) -> None:
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
-    monkeypatch.setattr(memory, "free_memory", lambda _: 2 * per_pixel * free**2)
+    monkeypatch.setattr(devices, "free_memory", lambda _: 2 * per_pixel * free**2)
     grid = TileGrid(2000, 2000, stride=NETWORK.stride, halo=NETWORK.halo)
     assert block_side(NETWORK, 1, grid, device="cpu") == side
 
 
 def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(devices, "_BLOCK_BYTES", 1 << 20)
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     grid = TileGrid(9000, 9000, stride=NETWORK.stride, halo=NETWORK.halo)
     sides = []
     for free in (160, 224, 2000, 20000):
-        monkeypatch.setattr(memory, "free_memory", lambda _, n=free: 2 * per_pixel * n**2)
+        monkeypatch.setattr(devices, "free_memory", lambda _, n=free: 2 * per_pixel * n**2)
         sides.append(block_side(NETWORK, 1, grid, device="cpu"))
     assert sides == [32, 96, 128, 128]
 
@@ -142,7 +142,7 @@ def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> Non
     per_pixel = estimate_bytes_per_pixel(network, 1, side=16)
 
     def fit(free: float, **given: int) -> tuple[int, int]:
-        monkeypatch.setattr(memory, "free_memory", lambda _device: free)
+        monkeypatch.setattr(devices, "free_memory", lambda _device: free)
         return fit_to_memory(network, 1, grid, device="cpu", **given)
 
     side = 128 + 2 * network.halo

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_pix2pix.core.norms import norm_layer
+from napari_pix2pix.core.layers import norm_layer
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference.norm_statistics import (
     Moments,

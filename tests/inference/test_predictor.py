@@ -18,8 +18,7 @@ from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import norm_statistics
-from napari_pix2pix.inference._frame_job import FrameJob
-from napari_pix2pix.inference._generator_run import applying
+from napari_pix2pix.inference._frame_job import FrameJob, applying
 from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions

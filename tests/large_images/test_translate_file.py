@@ -15,7 +15,7 @@ import zarr
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import FileError, InputError, Remedy
-from napari_pix2pix.inference import memory
+from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io import _tiff, resumable
 from napari_pix2pix.io.image_file import ImageFile
@@ -210,7 +210,7 @@ def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
     options = PredictOptions(device="cpu")
     sides = []
     for free in (1 << 22, 1 << 24, 1 << 40):
-        monkeypatch.setattr(memory, "free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(devices, "free_memory", lambda _, free=free: free)
         sides.append(_translate_file._side(gray, planes, Box(0, 32768, 0, 32768), options, "cpu"))
     assert sides == sorted(sides)
     assert sides[0] < sides[-1] <= 4096

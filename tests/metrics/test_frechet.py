@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.frechet import frechet_distance
+from napari_pix2pix.metrics.summary import frechet_distance
 
 
 def test_normal_distributions_on_a_line() -> None:

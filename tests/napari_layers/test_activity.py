@@ -9,7 +9,7 @@ pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_
 import napari.utils
 from napari.utils import progress
 
-from napari_pix2pix.napari_layers.activity import Activity
+from napari_pix2pix.napari_layers.keep_responsive import Activity
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tiny import TINY
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData, prepare
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
 

@@ -8,11 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from napari_pix2pix.core import AdversarialLoss
-from napari_pix2pix.core._layers import Upsampling
 from napari_pix2pix.core.augmentation import Augmentation
 from napari_pix2pix.core.generators import Activation, DropoutPlacement, GeneratorKind
+from napari_pix2pix.core.layers import NormName, Upsampling
 from napari_pix2pix.core.losses import ReconstructionLoss
-from napari_pix2pix.core.norms import NormName
 from napari_pix2pix.errors import ConfigError
 from napari_pix2pix.training.config import PRESETS, TrainConfig
 

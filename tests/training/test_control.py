@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import napari_pix2pix.training.control as control_module
-from napari_pix2pix.training.control import Control, interrupt_stops
+import napari_pix2pix.training.events as control_module
+from napari_pix2pix.training.events import Control, interrupt_stops
 
 
 def test_a_fresh_control_lets_run() -> None:

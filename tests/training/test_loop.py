@@ -19,10 +19,10 @@ import napari_pix2pix.training.loop as loop_module
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
 from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.events import (
     Checkpoint,
+    Control,
     Done,
     Event,
     Health,

@@ -21,8 +21,7 @@ from napari_pix2pix._train import training_events
 from napari_pix2pix.cli import main as command
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training import _schedule
-from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.events import Checkpoint, Done, Event, Health, Step, Validated
+from napari_pix2pix.training.events import Checkpoint, Control, Done, Event, Health, Step, Validated
 from napari_pix2pix.translator import Translator
 
 TINY: dict[str, Any] = {

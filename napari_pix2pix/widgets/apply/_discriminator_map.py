@@ -18,8 +18,8 @@ from napari_pix2pix.napari_layers import (
     snapshot,
     with_model_channels,
 )
-from napari_pix2pix.training.control import Control
-from napari_pix2pix.widgets.apply._generate import GenerateProgress
+from napari_pix2pix.training.events import Control
+from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped

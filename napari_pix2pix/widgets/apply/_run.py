@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.inputs import unlabelled_note
-from napari_pix2pix.widgets.apply._generate import GenerateProgress
+from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models

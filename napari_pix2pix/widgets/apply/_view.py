@@ -8,9 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.apply._generate import GenerateForm
-from napari_pix2pix.widgets.apply._layers_form import LayersForm
-from napari_pix2pix.widgets.apply._options_form import PredictOptionsForm
+from napari_pix2pix.widgets.apply._forms import GenerateForm, LayersForm, PredictOptionsForm
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.napari_layers.results import contrast_limits_of
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
 from napari_pix2pix.widgets.apply.work import load_known, tile_side

@@ -12,7 +12,7 @@ from napari_pix2pix.napari_layers import discriminator_layer, generated_layer, r
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
-from napari_pix2pix.widgets.apply._generate import generate
+from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView

@@ -18,7 +18,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box, TileGrid
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers, with_model_channels
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 
 if TYPE_CHECKING:
     from napari_pix2pix.inference.predictor import Predictor
@@ -135,7 +135,7 @@ def apply_model(
 
 def try_speed(known: ModelEntry, device: str | None) -> Speed:
     """Translate a small image to learn how fast a model is, and how much memory it takes."""
-    from napari_pix2pix.inference.memory import estimate_bytes_per_pixel
+    from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
 
     translator = load_known(known)
     own = translator.detached_copy()  # a run may begin meanwhile

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_pix2pix.io.model_header import is_torch_file
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import memory, read_settings

@@ -19,8 +19,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.napari_layers import gc_guard
-from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.events import Step
+from napari_pix2pix.training.events import Control, Step
 
 _log = logging.getLogger(__name__)
 _PERIOD = 60  # milliseconds between two looks at what the thread has reported

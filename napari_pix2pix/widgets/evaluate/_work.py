@@ -15,7 +15,7 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 

@@ -16,7 +16,7 @@ from napari_pix2pix.data.codecs import Codec, picture
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label
 from napari_pix2pix.widgets.common.runner import Runner
 

@@ -19,8 +19,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, StoppedError
 from napari_pix2pix.napari_layers import copied_pair, snapshot
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.events import Done, Event, Region
+from napari_pix2pix.training.events import Control, Done, Event, Region
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings, remember_pace

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_pix2pix.napari_layers.activity import Activity
+from napari_pix2pix.napari_layers.keep_responsive import Activity
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Sentence

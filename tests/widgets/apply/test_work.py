@@ -9,7 +9,7 @@ from napari_pix2pix import train
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import snapshot
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import Job, JobDone, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 

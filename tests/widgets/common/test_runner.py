@@ -14,8 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import gc_guard
-from napari_pix2pix.training.control import Control
-from napari_pix2pix.training.events import Health, Step
+from napari_pix2pix.training.events import Control, Health, Step
 from napari_pix2pix.widgets.common.runner import Runner
 
 

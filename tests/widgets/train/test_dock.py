@@ -20,7 +20,7 @@ import napari_pix2pix._train
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common import settings

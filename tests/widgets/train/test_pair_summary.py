@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.control import Control
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.train._pair_summary import PatchPreview, summarise_pairs
 
 CONFIG = TrainConfig(patch=32, depth=3, discriminator_layers=1, width=4, device="cpu")
