@@ -46,14 +46,10 @@ _NEGLIGIBLE = 1.5
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the target lies relative to the source.
+    """Where the target lies relative to the source, and a sentence for the user."""
 
-    `offset` is down and to the right in pixels, (nan, nan) if unknown. `known` says that the
-    confidence, from 0 to 1, is at least 0.5. `sentence` is for the user.
-    """
-
-    offset: tuple[float, float]
-    confidence: float
+    offset: tuple[float, float]  # down and to the right in pixels; NaN if unknown
+    confidence: float  # from 0 to 1
     known: bool
     sentence: str
 
@@ -71,23 +67,12 @@ def check_alignment(
     source_kind: Kind | None = None,
     target_kind: Kind | None = None,
 ) -> Alignment:
-    """Measure one offset between sources and targets, on a seeded sample of windows in the areas.
-
-    Kinds are inferred by default. The values of labels mean nothing here: foreground and boundaries
-    are compared. The offset is unknown if the fit is hardly better than elsewhere or by chance, if
-    parts of the set contradict each other, if the best fit lies at the end of the reach (24 px, or
-    a quarter of a smaller image), or if there is too little structure.
-
-    The strength of structure is compared, not intensity, so contrast may differ, be inverted or
-    have a direction. Between images of one contrast, and from image to labels, the offset is exact
-    to about 0.3 px; between phase contrast and fluorescence to 1 or 2 px, since they show different
-    parts of a cell. Nothing is found if few objects lie in a small image, or if two channels show
-    different things, as in a cell that divides.
-
-    The confidence is the product of two tests: how far the best fit exceeds the next best one and
-    that of windows paired at random and turned; and how near to each other the offsets of disjoint
-    halves of the set lie.
-    """
+    """Measure the offset between sources and targets on a seeded sample of windows in the areas."""
+    # Of labels foreground and boundaries are compared. Between images of one contrast, and from
+    # image to labels, the offset is exact to about 0.3 px; between phase contrast and fluorescence
+    # to 1 or 2 px, since they show different parts of a cell. The confidence is the product of two
+    # tests: how far the best fit exceeds the next best and those of windows paired at random, and
+    # how near to each other the offsets of disjoint halves of the set lie.
     reach = _reach(areas)
     windows = _read_windows(pairs, areas, reach, seed)
     if len(windows) < _FOLDS:

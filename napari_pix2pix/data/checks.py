@@ -27,12 +27,7 @@ _MOST_PAIRS = 512
 
 
 def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Refuse what can't be learned from, and return a sentence for each thing that looks wrong.
-
-    Refused are images without a finite pixel, a source or target that is constant in the whole
-    set, and masks that leave nothing. Reported are images of which the mask leaves nothing, NaN and
-    infinite pixels, constant images and channels, and sources that equal their targets.
-    """
+    """Refuse what can't be learned from, and return a sentence for each thing that looks wrong."""
     if not any(block.valid.any() for block in blocks):
         _check_finite(pairs, blocks)
         raise InputError(
@@ -66,12 +61,7 @@ def alpha_notes(pairs: Sequence[OpenPair]) -> list[str]:
 def copies_note(
     pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
 ) -> str:
-    """Say which held-out sources are also trained on, in pairs of the same condition; else "".
-
-    Images are compared by the middle of their middle frame, up to 512 pixels wide and high; a
-    constant middle proves nothing. Held-out windows are no copies of the image they are cut from.
-    Of more than 512 images a seeded choice is compared, for at most `seconds`.
-    """
+    """Say which held-out sources are also trained on, in pairs of the same condition; else ""."""
     training = {area.pair for area in parts.train}
     held_out = {area.pair for area in parts.validation}
     if not held_out or len(pairs) == 1:

@@ -31,11 +31,7 @@ _APART = 0.1
 def open_source_image(
     image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
 ) -> LazyImage:
-    """Open an image for a model whose training sources had a layout and a number of channels.
-
-    `channels` includes those of the `z_context` neighbours on each side. `gray` reads one channel
-    as three equal ones. A `LazyImage` is taken as it is.
-    """
+    """Open an image for a model whose sources had a layout, and channels with their z-context."""
     shape = tuple(getattr(image, "shape", ()))
     if isinstance(image, LazyImage) or layout.channel_axis is None:
         has_axis = True
@@ -89,10 +85,7 @@ def check_finite(image: LazyImage) -> None:
 
 
 def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
-    """Say that a source's dtype differs from the training's in kind or size of integer; else "".
-
-    Where the codec's range is assumed, only floats are reported: they have no range to assume.
-    """
+    """Say that a source's dtype differs from the training's in kind or size of integer; else ""."""
     if isinstance(codec, ImageCodec) and codec.assumed:
         if given.kind in "biu":
             return ""
@@ -137,12 +130,7 @@ def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensiti
 def check_input(
     image: LazyImage, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
 ) -> str:
-    """Say that an image looks like a target, or has other intensities than the sources; else "".
-
-    `known` are the intensities of the training's sources and targets, None where the file lacks
-    them; then the image is reported if it fills less than an eighth of the assumed range. Some
-    windows of the image are read.
-    """
+    """Say that an image looks like a target, or has other intensities than the sources; else ""."""
     if source.kind != "image" or image.dtype.kind == "b":
         return ""
     if known is None:

@@ -38,14 +38,11 @@ _MOST_PLATEAU_VALUES = 2**20
 
 @dataclass(frozen=True)
 class Intensities:
-    """Quantiles of each channel's finite values at `LEVELS`; empty where no value is known.
-
-    `spread` is the largest `distance` of one image of the sample from all, in the images' unit.
-    """
+    """Quantiles of each channel's finite values at `LEVELS`; empty where there is no value."""
 
     dtype: str
     quantiles: Quantiles
-    spread: float
+    spread: float  # the largest `distance` of one image of the sample from all
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -146,12 +143,7 @@ def measure_ranges(
 def saturation_note(
     images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
 ) -> str:
-    """Say which channels of images (C, h, w) are saturated inside masks (1 or C, h, w); else "".
-
-    A channel is saturated if more than 1 % of its finite values are the highest one, and that is a
-    plateau: twice as many as at any of the eight levels below. Dark grounds, with many values at
-    the lowest level, don't count.
-    """
+    """Say which channels of images (C, h, w) are saturated inside masks (1 or C, h, w); else ""."""
     plateaus: dict[int, tuple[float, float]] = {}
     for channel in range(len(images[0])):
         plateau = _find_plateau(images, valid or [None] * len(images), channel)
@@ -252,7 +244,7 @@ def _measure_range(
         return 0.0, 1.0
     if method == "dtype" and dtype.kind != "f":
         return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
-    if method == "meanstd":
+    if method == "meanstd":  # a tanh output then reaches nearly all values
         mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
         return mean - 3 * sd, mean + 3 * sd
     if method == "percentile":

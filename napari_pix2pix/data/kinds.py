@@ -28,15 +28,10 @@ _SURE_CLASSES = 2.0
 
 
 def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
-    """Infer whether an array (..., H, W) of one channel holds intensities, classes or instances.
-
-    Leading axes are frames; several arrays are windows of one set and are judged together. Labels
-    are integers in large constant regions: the median value has at least 0.6 of its pixels'
-    neighbours in common with itself (0 is background and ignored, so that black grounds and
-    saturation don't count). Instances have about one region a value; two values beside the
-    background could be either and count as classes. Booleans are classes, floats and constants are
-    images.
-    """
+    """Infer what arrays (..., H, W) of one channel, windows of one set, hold."""
+    # Labels are integers in large constant regions: the median value shares at least 0.6 of its
+    # pixels' neighbours. 0 is ignored, so that black grounds and saturation don't count. Instances
+    # have about one region for each value; two values beside the background count as classes.
     windows = _windows(values)
     dtypes = {window.dtype.kind for window in windows}
     if dtypes == {"b"}:
@@ -53,10 +48,7 @@ def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
 
 
 def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> dict[Kind, list[str]]:
-    """Return the images of a set, by name, that are surely of another kind than `kind`.
-
-    The result maps the other kinds to the names. Images that could be of either kind are left out.
-    """
+    """Return by kind the names of the images that are surely of another kind than `kind`."""
     others: dict[Kind, list[str]] = {}
     for name, arrays in windows.items():
         other = _sure_kind(_windows(arrays))
@@ -66,10 +58,8 @@ def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> di
 
 
 def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | None = None) -> str:
-    """Describe arrays (..., H, W) in a line: "uint16 -> 214 instances".
-
-    Classes are counted over all arrays, with the background; instances in each array.
-    """
+    """Describe arrays (..., H, W) in a line: "uint16 -> 214 instances"."""
+    # Classes are counted over all arrays, with the background; instances in each array.
     kind = kind or infer_kind(values)
     arrays = [values] if isinstance(values, np.ndarray) else list(values)
     dtype = np.result_type(*arrays).name

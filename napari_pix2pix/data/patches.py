@@ -28,29 +28,20 @@ FloatPlanes = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PatchBatch:
-    """The patches of one training step.
+    """The patches of one training step; `valid` is None if every pixel counts."""
 
-    `source` is float32 (B, P, h, w), `target` float32 (B, Q, h, w), `valid` boolean (B, 1 or Q,
-    h, w) or None if every pixel counts, `condition` int64 (B,).
-    """
-
-    source: FloatPlanes
-    target: FloatPlanes
-    valid: NDArray[np.bool_] | None
-    condition: NDArray[np.int64]
+    source: FloatPlanes  # (B, P, h, w)
+    target: FloatPlanes  # (B, Q, h, w)
+    valid: NDArray[np.bool_] | None  # (B, 1 or Q, h, w)
+    condition: NDArray[np.int64]  # (B,)
 
 
 class PatchSampler:
-    """Draws batches of square patches of side `patch` from the training areas.
+    """Draws batches of square patches of side `patch` from the training areas."""
 
-    An area smaller than a window is read whole and padded by reflection. The share `content` of
-    the patches has its centre in one of the `content_blocks`, drawn by the standard deviation of
-    its encoded target; the others are drawn uniformly. Flips and quarter turns are the same for
-    source, target and mask. `zoom` is the range of a uniform factor: a window of ``patch / factor``
-    pixels is resized to `patch`, as 286 -> 256 in Isola et al., CVPR 2017. `intensity_jitter` j
-    multiplies the encoded source by 1 - j to 1 + j, and adds -j to j. `conditions` are all of the
-    model, in order.
-    """
+    # The share `content` of the patches has its centre in a content block, drawn by the standard
+    # deviation of its target. A window of patch / zoom pixels is resized to `patch`, as 286 -> 256
+    # in Isola et al., CVPR 2017.
 
     def __init__(
         self,
@@ -68,8 +59,8 @@ class PatchSampler:
         vertical_flips: bool = True,
         quarter_turns: bool = True,
         zoom: tuple[float, float] = (1.0, 1.0),
-        intensity_jitter: float = 0.0,
-        conditions: Sequence[Hashable] = (),
+        intensity_jitter: float = 0.0,  # largest change of the source's gain and offset
+        conditions: Sequence[Hashable] = (),  # all of the model, in order
     ) -> None:
         if not areas:
             raise InputError("There is nothing to train on; give at least one training image.")
@@ -93,11 +84,8 @@ class PatchSampler:
         self._content = content if weights.size and weights[-1] > 0 else 0.0
 
     def batch(self, step: int, part: int = 0) -> PatchBatch:
-        """Draw the batch of a step, whatever was drawn before.
-
-        Processes that share a step each draw another `part` of it. Together these are the batch
-        that one process would draw.
-        """
+        """Draw the batch of a step, whatever was drawn before."""
+        # Processes that share a step each draw a part: together the batch that one would draw.
         drawn = [
             self._draw(np.random.default_rng([self._seed, step, index]))
             for index in range(part * self._batch, (part + 1) * self._batch)

@@ -65,13 +65,10 @@ def whole_areas(pairs: Sequence[OpenPair]) -> tuple[Area, ...]:
 def split(
     pairs: Sequence[OpenPair], *, fraction: float, patch: int, seed: int, gap: int = 16
 ) -> Split:
-    """Hold out a fraction of a training set, from 0 (nothing) to below 1.
-
-    From four images on, whole images are held out, never the last one of a condition. Otherwise it
-    is a strip at one end of the longer axis of each image that is large enough, with a gap of at
-    least 16 pixels, if half of a training patch or more remains. The seed decides which images, or
-    which end. `validation` is empty if no image is large enough, and `note` says so.
-    """
+    """Hold out a fraction of a training set, from 0 (nothing) to below 1."""
+    # From four images on, whole images are held out, never the last one of a condition. Otherwise
+    # it is a strip at one end of the longer axis of each image that is large enough, with a gap, if
+    # half of a training patch or more remains.
     if not 0 <= fraction < 1:
         raise ConfigError(f"validation must be a fraction from 0 to below 1, got {fraction}.")
     if gap < 16:

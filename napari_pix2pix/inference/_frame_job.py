@@ -1,7 +1,4 @@
-"""One sample of a frame: what the network is given, how it is cut, measured and set up.
-
-A generator as it is run on windows: condition, precision, dropout, compiled or not.
-"""
+"""One sample of a frame: what the network is given, how it is cut, measured and set up."""
 
 from __future__ import annotations
 
@@ -177,20 +174,10 @@ _near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 class GeneratorRun:
-    """Runs a generator on windows; the `TileNetwork` of one sample of a frame.
+    """Runs a generator on windows; the `TileNetwork` of one sample of a frame."""
 
-    Parameters
-    ----------
-    generator : UNet or ResNet
-        What is run.
-    original : UNet or ResNet
-        What that is a copy of; it is remembered of it whether half precision is near enough.
-    options : PredictOptions
-    condition, conditions : int
-        Index of the condition, and how many there are.
-    dropouts : Dropouts
-        Layers that drop by position.
-    """
+    # `generator` may be a copy of `original`, of which it is remembered whether half precision is
+    # near.
 
     def __init__(
         self,
@@ -270,10 +257,7 @@ def applying(
 
 
 def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
-    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both.
-
-    The first planes that a network is given in half precision are run in both, to compare.
-    """
+    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both."""
     # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
     narrow = planes.device.type == "cpu" and planes.shape[-1] == network.stride
     if precision == "32-true" or narrow or _near.get(network) is False:

@@ -41,42 +41,10 @@ def iter_tiles(
     whole: bool = False,
     before_cut: Callable[[TileGrid], None] | None = None,
 ) -> Iterator[tuple[Box, FloatPlanes]]:
-    """Run a network over an image and yield each part, (K, h, w), as soon as it is finished.
-
-    The result does not depend on the grid where the network's statistics are fixed and the halo
-    covers its receptive field. All windows but the first are read in a thread, one batch ahead.
-
-    Parameters
-    ----------
-    network : TileNetwork
-    read : callable
-        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image.
-    grid : TileGrid
-        How the image is cut.
-    batch : int
-        Windows given to the network at once.
-    region : Box, optional
-        Only this part of the image, which starts on the grid of the stride.
-    first : Box, optional
-        Parts in and near this part of the image come first.
-    whole : bool
-        Give the network the whole image at once, since it measures what it is given.
-    before_cut : callable, optional
-        Called with the new grid before a whole image is cut because memory ran out; without it
-        running out of memory is an error then.
-
-    Warns
-    -----
-    UserWarning
-        Once, if memory ran out and the work goes on in smaller pieces.
-
-    Raises
-    ------
-    ConfigError
-        If the batch is less than 1, or there is a tile although the image is needed whole.
-    DeviceError
-        If there is not enough memory for the smallest tile, or for an image that is needed whole.
-    """
+    """Run a network over an image and yield each part, (K, h, w), as soon as it is finished."""
+    # Parts in and near `first` come first. `whole` is for a network that measures what it is given:
+    # it gets the whole image, and `before_cut` is called with a new grid before that is cut because
+    # memory ran out. All windows but the first are read in a thread, one batch ahead.
     if batch < 1:
         raise ConfigError(f"batch is {batch}; give the number of windows at once, 1 or more.")
     if whole and grid.tile:

@@ -44,10 +44,7 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
 
 
 def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
-    """Warn that a dtype lets expect intensities that the model was not trained on.
-
-    ``stacklevel`` says whose call the warning names; 3 is who called the caller.
-    """
+    """Warn that a dtype suggests intensities that the model was not trained on."""
     if note := dtype_note(codec, given):
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
 

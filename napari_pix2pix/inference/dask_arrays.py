@@ -1,7 +1,5 @@
-"""Dask arrays in, a dask array out; and the parts of large arrays that a region is computed from.
-
-dask is imported inside functions only: whoever has a dask array has loaded it.
-"""
+"""Dask arrays in, a dask array out; and the parts of large arrays that a region needs."""
+# dask is imported inside functions only: whoever has a dask array has loaded it.
 
 from __future__ import annotations
 
@@ -38,12 +36,10 @@ def is_lazy(image: LazyImage) -> bool:
 
 
 def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptions) -> Array:
-    """Return a dask array of one sample whose chunks are predicted when they are computed.
-
-    Chunks hold one frame with all channels. In Y and X they are those of the first source array,
-    moved to the grid of the stride and joined until they are twice the halo or more. Frames that
-    are needed whole are one chunk, unless they are measured once for all of their chunks.
-    """
+    """Return a dask array of one sample whose chunks are predicted when they are computed."""
+    # Chunks hold one frame with all channels. In Y and X they are those of the first source array,
+    # moved to the grid of the stride and joined until they are twice the halo or more. Frames that
+    # are needed whole are one chunk, unless they are measured once for all of their chunks.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
@@ -96,11 +92,11 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
 
 
 class _OneAtATime:
-    """Predicts and measures for the threads of a scheduler, one at a time.
+    """Predicts and measures for the threads of a scheduler, one at a time."""
 
-    A network's mode, layers and device are its own state, and two windows at once would need twice
-    the memory; a network uses all cores by itself. So all lazy arrays of a process share one lock.
-    """
+    # A network's mode, layers and device are its own state, and two windows at once would need
+    # twice the memory; a network uses all cores by itself. So all lazy arrays of a process share
+    # one lock.
 
     def __init__(self, predictor: Predictor, options: PredictOptions) -> None:
         from dask.utils import SerializableLock

@@ -27,24 +27,11 @@ from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
 
 @dataclass(frozen=True)
 class DiscriminatorPredictor:
-    """A discriminator with the codecs of what it sees.
+    """A discriminator with the codecs of what it sees."""
 
-    Attributes
-    ----------
-    network : DiscriminatorMap
-        In ``eval`` mode, on its device.
-    adversarial : {"vanilla", "lsgan", "hinge", "wgan"}
-        The loss that it was trained with.
-    conditional : bool
-        Whether it sees source and condition beside the image.
-    source_codec, target_codec : Codec
-    conditions : tuple of hashable
-        Their names; empty without any.
-    """
-
-    network: DiscriminatorMap
-    adversarial: AdversarialLoss
-    conditional: bool
+    network: DiscriminatorMap  # in eval mode, on its device
+    adversarial: AdversarialLoss  # that it was trained with
+    conditional: bool  # whether it sees source and condition beside the image
     source_codec: Codec
     target_codec: Codec
     conditions: tuple[Hashable, ...]
@@ -58,13 +45,7 @@ class DiscriminatorPredictor:
         tile: int | None = None,
         on_tile: OnTile | None = None,
     ) -> FloatPlanes:
-        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell.
-
-        Raises
-        ------
-        InputError
-            When the images don't fit each other or the model.
-        """
+        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell."""
         _check_same_size(source, prediction, self.target_codec.channels)
         index = condition_index(self.conditions, condition)
         whole = bool(norms_that_measure(self.network))

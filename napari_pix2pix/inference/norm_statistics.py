@@ -1,11 +1,8 @@
-"""The norm statistics of a whole image: measured in windows, then fixed for all tiles.
-
-What a norm is given depends on what the norms before it measured. Windows that go through the
-network together are measured together, norm by norm; if they cover the image and see their halo,
-the statistics are those of the whole. Where memory holds only groups of windows, the groups'
-statistics are combined. (A second pass with these does not help: in a ResNet small errors grow
-from norm to norm.)
-"""
+"""The norm statistics of a whole image: measured in windows, then fixed for all tiles."""
+# What a norm is given depends on what the norms before it measured. Windows that go through the
+# network together are measured together, norm by norm; if they cover the image and see their halo,
+# the statistics are those of the whole. Where memory holds only groups of windows, the groups'
+# statistics are combined: a second pass does not help, since in a ResNet small errors grow.
 
 from __future__ import annotations
 
@@ -102,11 +99,8 @@ def measure(
     tiles: Sequence[Tile],
     batch: int,
 ) -> Measured | None:
-    """Measure what norms are given on the kept parts of tiles; None where memory ran out.
-
-    ``run`` runs the generator on the windows of some tiles, at most ``batch`` of them, and says
-    whether there was memory for them.
-    """
+    """Measure what norms are given on the kept parts of tiles; None where memory ran out."""
+    # `run` runs the generator on up to `batch` windows, and says whether there was memory for them.
     probes = {name: _Probe(norm) for name, norm in norms.items()}
     with replaced(generator, probes):
         groups = -(-len(tiles) // batch)

@@ -1,9 +1,7 @@
-"""Cut an image into tiles whose translations, put together, equal that of the whole.
-
-A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
-output depends on the input up to `halo` pixels away. So every window that is read starts on that
-grid and reaches beyond the part that is kept by the halo, unless the image ends there.
-"""
+"""Cut an image into tiles whose translations, put together, equal that of the whole."""
+# A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
+# output depends on the input up to `halo` pixels away. So every window that is read starts on that
+# grid and reaches beyond the part that is kept by the halo, unless the image ends there.
 
 from __future__ import annotations
 
@@ -71,13 +69,7 @@ class Box(NamedTuple):
 
     @classmethod
     def around(cls, boxes: Iterable[Box]) -> Box:
-        """Return the smallest box that others lie in.
-
-        Examples
-        --------
-        >>> Box.around([Box(0, 8, 4, 8), Box(4, 16, 0, 8)])
-        Box(top=0, bottom=16, left=0, right=8)
-        """
+        """Return the smallest box that others lie in."""
         tops, bottoms, lefts, rights = zip(*boxes, strict=True)
         return cls(min(tops), max(bottoms), min(lefts), max(rights))
 
@@ -105,20 +97,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """How an image is cut.
+    """How an image is cut: padded at bottom and right to the stride, in windows of one size."""
 
-    The image is padded at its bottom and right to multiples of the stride. All windows have the
-    same size, so that they can be stacked in batches: at the borders they are shifted inwards.
-    The windows of a region are smaller where the region with its halo is.
-
-    Examples
-    --------
-    >>> grid = TileGrid(100, 70, stride=16, halo=16, tile=64)
-    >>> grid.padded, grid.window
-    ((112, 80), (96, 80))
-    >>> [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
-    [slice(0, 64, None), slice(64, 100, None)]
-    """
+    # At the borders windows are shifted inwards, so that all can be stacked in batches. Those of a
+    # region are smaller where the region with its halo is.
 
     height: int
     width: int
@@ -230,13 +212,7 @@ class TileGrid:
 
 
 def overlap(one: slice, other: slice) -> tuple[slice, slice]:
-    """Return where two spans meet, counted in the one and in the other.
-
-    Examples
-    --------
-    >>> overlap(slice(10, 20), slice(16, 40))
-    (slice(6, 10, None), slice(0, 4, None))
-    """
+    """Return where two spans meet, counted from the start of each."""
     start, stop = max(one.start, other.start), min(one.stop, other.stop)
     in_one, in_other = (slice(start - span.start, stop - span.start) for span in (one, other))
     return in_one, in_other
