@@ -115,7 +115,7 @@ class _Window:
 
 
 def _reach(areas: Sequence[Area]) -> int:
-    typical = np.median([min(area.height, area.width) for area in areas])
+    typical = np.median([min(area.box.size) for area in areas])
     return min(_REACH, max(int(typical) // 4, 1))
 
 
@@ -127,8 +127,8 @@ def _read_windows(
         grids = [
             (
                 pairs[area.pair].frames,
-                max((area.height - 2 * reach) // side, 0),
-                max((area.width - 2 * reach) // side, 0),
+                max((area.box.height - 2 * reach) // side, 0),
+                max((area.box.width - 2 * reach) // side, 0),
             )
             for area in areas
         ]
@@ -144,8 +144,8 @@ def _read_windows(
         frame, i, j = (int(n) for n in np.unravel_index(inside, grids[which]))
         area, (_, rows, columns) = areas[which], grids[which]
         # The grid sits in the middle of the area, each window with a margin inside the area.
-        top = area.top + (area.height - rows * side) // 2 + i * side - reach
-        left = area.left + (area.width - columns * side) // 2 + j * side - reach
+        top = area.box.top + (area.box.height - rows * side) // 2 + i * side - reach
+        left = area.box.left + (area.box.width - columns * side) // 2 + j * side - reach
         window = _read_window(pairs, area.pair, frame, top, left, side + 2 * reach)
         if window.valid.mean() >= _LEAST_VALID:
             windows.append(window)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import middle
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
@@ -214,11 +215,8 @@ def _group_copies(
 
 def _fingerprint(pair: OpenPair) -> Hashable:
     """Return what copies have in common; None if the window that is compared is constant."""
-    spans = [
-        slice(max((length - _SIDE) // 2, 0), max((length - _SIDE) // 2, 0) + _SIDE)
-        for length in (pair.height, pair.width)
-    ]
-    window = pair.source.read(pair.frames // 2, spans[0], spans[1])
+    rows, columns = middle(slice(0, pair.height), _SIDE), middle(slice(0, pair.width), _SIDE)
+    window = pair.source.read(pair.frames // 2, rows, columns)
     if not window.size or (window == window.flat[0]).all():
         return None
     digest = hashlib.sha256(np.ascontiguousarray(window).tobytes()).hexdigest()

@@ -81,14 +81,14 @@ class ClassCodec(LabelCodec):
         self.check_encodable(raw, self.channels)
         values = np.array(self.values, np.int64)
         planes = (raw[:, np.newaxis] == values[:, np.newaxis, np.newaxis]).astype(np.float32)
-        known = planes.any(axis=1, keepdims=True)
+        has_class = planes.any(axis=1, keepdims=True)
         planes *= 2
         planes -= 1
-        if not known.all():
-            planes *= known
+        if not has_class.all():
+            planes *= has_class
         return planes.reshape(-1, *raw.shape[1:])
 
-    def known(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_class(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
         """Say of each pixel whether its value is a class."""
         return np.isin(raw, self.values)
 
@@ -124,20 +124,20 @@ class ClassCodec(LabelCodec):
 def leave_out_unknown(
     raw: NDArray[Any], codec: CodecBase, valid: NDArray[np.bool_] | None, side: Side
 ) -> tuple[NDArray[np.bool_] | None, list[int]]:
-    """Make pixels of raw (C, h, w) whose value is no class invalid; also return those values."""
+    """Make pixels of raw (C, h, w) that have no class invalid; also return their values."""
     if not isinstance(codec, ClassCodec):
         return valid, []
-    known = codec.known(raw)
-    if known.all():
+    has_class = codec.is_class(raw)
+    if has_class.all():
         return valid, []
-    counted = known if valid is None else known | ~valid.any(axis=0)
+    counted = has_class if valid is None else has_class | ~valid.any(axis=0)
     unknown = [int(value) for value in np.unique(raw[~counted])]
-    inside = np.asarray(known.all(axis=0, keepdims=True) if side == "source" else known)
-    return inside if valid is None else np.asarray(valid & inside), unknown
+    inside = has_class.all(axis=0, keepdims=True) if side == "source" else has_class
+    return np.asarray(inside if valid is None else valid & inside), unknown
 
 
 def unknown_note(unknown: Sequence[int], side: Side) -> str:
-    """Say that training has met values that are no class."""
+    """Say that training has met values that belong to no class."""
     remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
     return (
         f"The {side} holds {list_labels(unknown)}, which no block held that was read before "
@@ -148,7 +148,7 @@ def unknown_note(unknown: Sequence[int], side: Side) -> str:
 def _stated(
     present: NDArray[np.int64], classes: int, dtype: np.dtype[Any], what: str
 ) -> NDArray[np.int64]:
-    """Return the values of as many classes as are stated, of which some are present."""
+    """Return the values of all stated classes; `present` are those of the sample."""
     if len(present) > classes:
         raise InputError(
             f"The {what} holds {len(present)} classes ({list_labels(present.tolist())}), and "

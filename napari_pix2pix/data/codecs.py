@@ -95,12 +95,12 @@ class ImageCodec(CodecBase):
             planes += offset.astype(np.float32)
             return planes
         finite = np.isfinite(raw)
-        known = raw if finite.all() else np.where(finite, raw, 0)
-        wide = known.astype(np.float64)
+        filled = raw if finite.all() else np.where(finite, raw, 0)
+        wide = filled.astype(np.float64)
         wide -= low
         wide *= 2 / scale
         wide -= 1
-        if known is not raw:
+        if filled is not raw:
             wide[~finite] = _UNLABELLED
         return wide.astype(np.float32)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data._instance_codec import InstanceCodec
+from napari_pix2pix.data.box import middle
 from napari_pix2pix.data.class_codec import MOST_CLASSES, ClassCodec
 from napari_pix2pix.data.codec_base import distinct_values
 from napari_pix2pix.data.codecs import NO_SOURCE, Codec, ImageCodec
@@ -116,7 +117,7 @@ def large_parts(pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side) ->
     ]
     parts = []
     for area, frame in frames[:: max(1, -(-len(frames) // _MOST_PARTS))]:
-        rows, columns = _middle(area.top, area.bottom), _middle(area.left, area.right)
+        rows, columns = middle(area.box.rows, _SIDE), middle(area.box.columns, _SIDE)
         parts.append(getattr(pairs[area.pair], side).read(frame, rows, columns))
     return parts
 
@@ -167,11 +168,6 @@ def _in_memory(image: LazyImage) -> bool:
     return all(_holds_its_values(member.array) for member in image.members)
 
 
-def _middle(start: int, stop: int) -> slice:
-    before = max(0, (stop - start - _SIDE) // 2)
-    return slice(start + before, min(stop, start + before + _SIDE))
-
-
 def _holds_its_values(array: Any) -> bool:
     """Say whether an array is numpy's, and not a view of a file that is mapped to memory."""
     if not isinstance(array, np.ndarray):
@@ -183,11 +179,11 @@ def _holds_its_values(array: Any) -> bool:
 
 def _parts(image: LazyImage, mask: LazyImage | None, area: Area) -> Iterator[NDArray[Any]]:
     """Read the pixels of an area inside the mask (N,), some rows at a time."""
-    height = max(1, _STRIP // area.width)
-    columns = slice(area.left, area.right)
+    height = max(1, _STRIP // area.box.width)
+    columns = area.box.columns
     for frame in range(image.frames):
-        for top in range(area.top, area.bottom, height):
-            rows = slice(top, min(top + height, area.bottom))
+        for top in range(area.box.top, area.box.bottom, height):
+            rows = slice(top, min(top + height, area.box.bottom))
             values = image.read(frame, rows, columns)
             if mask is None:
                 yield values.ravel()

@@ -72,19 +72,21 @@ class Intensities:
     @property
     def width(self) -> float:
         """Mean distance of a channel's last level from the first."""
-        return float(np.mean([known[-1] - known[0] for known in self.quantiles if known] or [0]))
+        return float(
+            np.mean([levels[-1] - levels[0] for levels in self.quantiles if levels] or [0])
+        )
 
     def median(self, channel: int) -> float:
-        """Return a channel's median; NaN where no value is known."""
-        known = self.quantiles[channel]
-        return known[LEVELS.index(0.5)] if known else float("nan")
+        """Return a channel's median; NaN where there is no value."""
+        levels = self.quantiles[channel]
+        return levels[LEVELS.index(0.5)] if levels else float("nan")
 
     def outside(self, images: Sequence[NDArray[Any]]) -> tuple[float, int]:
         """Return the largest share of a channel's values outside its range, and the channel."""
         worst = 0.0, 0
-        for channel, known in enumerate(self.quantiles):
+        for channel, levels in enumerate(self.quantiles):
             values = _values(images, [None] * len(images), channel, _MOST_VALUES)
-            if known and values.size:
+            if levels and values.size:
                 low, high = self.range(channel)
                 share = round(float(((values < low) | (values > high)).mean()), 3)
                 worst = max(worst, (share, channel), key=lambda pair: pair[0])

@@ -1,4 +1,4 @@
-"""Tells images, class maps and instance maps apart by their values."""
+"""Distinguishes images, class maps and instance maps by their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Side = Literal["source", "target"]
 # saturated or mostly black: images reach 0.18 (0.52 when enlarged twice), labels start at 0.84.
 _COMPACT = 0.6
 # An image without noise steps from each gray level to the next, labels do not. Up to this many
-# values that is no evidence, since classes 1, 2, 3 may well be nested.
+# values that proves nothing, since classes 1, 2, 3 may well be nested.
 _FEW_VALUES = 8
 _UNIT_STEPS = 0.75
 # Classes occur in many regions each, instances in one. More classes than this are gray levels.
@@ -101,11 +101,11 @@ def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bo
         # Ranks in place of values: a grey level is one step, whatever the image was scaled with.
         ranks = np.searchsorted(levels, window)
         area += np.bincount(ranks.ravel(), minlength=count)
-        for here, there in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
-            equal = here == there
-            same += np.bincount(here[equal], minlength=count)
+        for first, second in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
+            equal = first == second
+            same += np.bincount(first[equal], minlength=count)
             steps += equal.size - int(np.count_nonzero(equal))
-            unit_steps += int(np.count_nonzero(np.abs(here - there) == 1))
+            unit_steps += int(np.count_nonzero(np.abs(first - second) == 1))
     foreground = levels != 0
     compactness = float(np.median(same[foreground] / (2 * area[foreground])))
     ramp = count > _FEW_VALUES and unit_steps > _UNIT_STEPS * steps

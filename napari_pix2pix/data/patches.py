@@ -104,8 +104,8 @@ class PatchSampler:
         side = max(1, round(self._patch / rng.uniform(*self._zoom)))
         for _ in range(_TRIES):
             area, frame, top, left = self._place(rng, side)
-            rows = slice(top, top + min(side, area.height))
-            columns = slice(left, left + min(side, area.width))
+            rows = slice(top, top + min(side, area.box.height))
+            columns = slice(left, left + min(side, area.box.width))
             raw_source, raw_target, valid = self._pairs[area.pair].read(frame, rows, columns)
             if valid is None or valid.any():
                 break
@@ -130,13 +130,15 @@ class PatchSampler:
             area, frame, rows, columns = self._blocks[number]
             y = int(rng.integers(rows.start, rows.stop))
             x = int(rng.integers(columns.start, columns.stop))
-            top = max(area.top, min(y - side // 2, area.bottom - side))
-            left = max(area.left, min(x - side // 2, area.right - side))
+            box = area.box
+            top = max(box.top, min(y - side // 2, box.bottom - side))
+            left = max(box.left, min(x - side // 2, box.right - side))
             return area, frame, top, left
         area = self._areas[_pick(rng.integers(self._ends[-1]), self._ends)]
         frame = int(rng.integers(self._pairs[area.pair].frames))
-        top = int(rng.integers(area.top, max(area.bottom - side, area.top) + 1))
-        left = int(rng.integers(area.left, max(area.right - side, area.left) + 1))
+        box = area.box
+        top = int(rng.integers(box.top, max(box.bottom - side, box.top) + 1))
+        left = int(rng.integers(box.left, max(box.right - side, box.left) + 1))
         return area, frame, top, left
 
     def _leave_out(
@@ -150,7 +152,7 @@ class PatchSampler:
         return valid
 
     def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
-        missing = (max(side - area.height, 0), max(side - area.width, 0))
+        missing = [max(side - length, 0) for length in area.box.size]
         before = [int(rng.integers(number + 1)) for number in missing]
         turns = int(rng.integers(4)) if self._quarter_turns else 0
         vertical, horizontal = (bool(rng.integers(2)) and wanted for wanted in self._flips)
@@ -214,10 +216,10 @@ def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
 
 
 def _join_valid(valids: Sequence[NDArray[np.bool_] | None], patch: int) -> NDArray[np.bool_] | None:
-    known = [valid for valid in valids if valid is not None]
-    if all(valid.all() for valid in known):
+    masks = [valid for valid in valids if valid is not None]
+    if all(mask.all() for mask in masks):
         return None
-    joined = np.ones((len(valids), max(len(valid) for valid in known), patch, patch), bool)
+    joined = np.ones((len(valids), max(len(mask) for mask in masks), patch, patch), bool)
     for row, valid in zip(joined, valids, strict=True):
         if valid is not None:
             row[:] = valid
@@ -229,14 +231,14 @@ def _condition_indices(
 ) -> NDArray[np.int64]:
     if not conditions:
         return np.zeros(len(pairs), np.int64)
-    known = {condition: index for index, condition in enumerate(conditions)}
+    indices = {condition: index for index, condition in enumerate(conditions)}
     for pair in pairs:
-        if pair.condition not in known:
+        if pair.condition not in indices:
             raise InputError(
                 f"The condition of {pair.name} is {pair.condition!r}, which is not among "
                 f"{list(conditions)}."
             )
-    return np.array([known[pair.condition] for pair in pairs], np.int64)
+    return np.array([indices[pair.condition] for pair in pairs], np.int64)
 
 
 def _content(block: SampleBlock, codec: Codec) -> float:
@@ -247,17 +249,18 @@ def _content(block: SampleBlock, codec: Codec) -> float:
 
 
 def _area_of(block: SampleBlock, areas: Sequence[Area]) -> Area:
+    rows, columns = block.rows, block.columns
     for area in areas:
-        rows, columns = block.rows, block.columns
-        inside = area.top <= rows.start and rows.stop <= area.bottom
-        inside = inside and area.left <= columns.start and columns.stop <= area.right
+        box = area.box
+        inside = box.top <= rows.start and rows.stop <= box.bottom
+        inside = inside and box.left <= columns.start and columns.stop <= box.right
         if inside and area.pair == block.pair:
             return area
     raise InputError("A content block lies outside the training areas; sample it inside them.")
 
 
 def _pixels(pairs: Sequence[OpenPair], area: Area) -> int:
-    return pairs[area.pair].frames * area.height * area.width
+    return pairs[area.pair].frames * area.box.pixels
 
 
 def _pick(number: Any, ends: NDArray[Any]) -> int:

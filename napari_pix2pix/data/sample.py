@@ -49,7 +49,8 @@ def sample_blocks(
     if not areas:
         raise InputError("There is nothing to sample; give at least one training image.")
     grids = [
-        (_edges(area.top, area.bottom, size), _edges(area.left, area.right, size)) for area in areas
+        (_edges(box.top, box.bottom, size), _edges(box.left, box.right, size))
+        for box in (area.box for area in areas)
     ]
     counts = [
         pairs[area.pair].frames * (len(rows) - 1) * (len(columns) - 1)

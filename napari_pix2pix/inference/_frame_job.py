@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.partial_forward import folded, run_part
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -37,7 +38,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 
 class FrameRun(NamedTuple):
@@ -176,8 +177,7 @@ _near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 class GeneratorRun:
     """Runs a generator on windows; the `TileNetwork` of one sample of a frame."""
 
-    # `generator` may be a copy of `original`, of which it is remembered whether half precision is
-    # near.
+    # `generator` may be a copy of `original`, which is what `_near` remembers.
 
     def __init__(
         self,

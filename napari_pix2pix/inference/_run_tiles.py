@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError
 from napari_pix2pix.inference.devices import is_out_of_memory
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 FloatPlanes = NDArray[np.float32]
 ReadPlanes = Callable[[slice, slice], NDArray[Any]]  # rows, columns -> (P, h, w)
@@ -52,7 +53,7 @@ def iter_tiles(
             f"tile is {grid.tile}, but this network measures the image and needs it whole; give "
             "tile 0."
         )
-    area = region or Box(0, grid.height, 0, grid.width)
+    area = region or Box.of_size(grid.height, grid.width)
     pending = [Tile(Box.of_size(*grid.padded), area)] if whole else _ordered(grid, [area], first)
     warned = False
     with ThreadPoolExecutor(1) as reader:

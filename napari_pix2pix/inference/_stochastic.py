@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_pix2pix.data.box import Box, overlap
 from napari_pix2pix.inference.norm_statistics import replaced
-from napari_pix2pix.inference.tiling import Box, Tile, overlap
+from napari_pix2pix.inference.tiling import Tile
 
 NoiseKind = Literal["image", "pixel"]
 ReadWindow = Callable[[slice, slice], np.ndarray]

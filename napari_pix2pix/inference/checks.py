@@ -1,4 +1,4 @@
-"""What a model can't do, and which images it does not know: said before any work is done."""
+"""Checks before any work: options that a model lacks, and images unlike the training's."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def warn_of_intensities(
     image: LazyImage,
     source: Codec,
     target: Codec,
-    known: tuple[Intensities, Intensities] | None,
+    trained: tuple[Intensities, Intensities] | None,
     stacklevel: int = 3,
 ) -> None:
     """Warn that an image looks like a target, or lies outside the training's intensities."""
-    if sentence := check_input(image, source, target, known):
+    if sentence := check_input(image, source, target, trained):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 

@@ -125,7 +125,7 @@ def fit_to_memory(
     return tile, batch
 
 
-_BLOCK_BYTES = 1 << 30  # of which a block takes half: more would hardly be faster
+_BLOCK_BYTES = 1 << 30  # a block takes half of it: more would hardly be faster
 
 
 def cut_image(
@@ -162,29 +162,29 @@ def block_side(
 
 def choose_device(wanted: str = "auto") -> torch.device:
     """Return the device of a name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; or the fastest."""
-    found = available_devices()
+    devices = available_devices()
     if wanted == "auto":
-        return found[0]
+        return devices[0]
     try:
         device = torch.device(wanted)
     except RuntimeError:
         device = None
     if device is not None and device.index in (None, 0):
-        first = next((one for one in found if one.type == device.type), None)
+        first = next((other for other in devices if other.type == device.type), None)
         if first is not None:  # cuda is cuda:0, and mps:0 is mps
             return first
-    if device not in found:
-        names = ", ".join(str(device) for device in found)
+    if device not in devices:
+        names = ", ".join(map(str, devices))
         raise DeviceError(f"There is no device {wanted!r} here: choose auto or one of {names}.")
     return device
 
 
 def available_devices() -> list[torch.device]:
     """List the devices of this machine, the fastest kind first."""
-    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        found.append(torch.device("mps"))
-    return [*found, torch.device("cpu")]
+        devices.append(torch.device("mps"))
+    return [*devices, torch.device("cpu")]
 
 
 def name_device(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""What a discriminator says of a prediction, patch by patch, on the pixels that it judges."""
+"""Where a discriminator takes a prediction for real: its logits, on the pixels it judges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError, plural
@@ -22,7 +23,7 @@ from napari_pix2pix.inference._run_tiles import (
 from napari_pix2pix.inference.devices import cut_image
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.predictor import OnTile, condition_index
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
+from napari_pix2pix.inference.tiling import Tile, TileGrid, put_together
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
             f"The model makes {plural(channels, 'channel')}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
-    wanted, got = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))
+    wanted, got = (
+        (*image.frame_shape, image.height, image.width) for image in (source, prediction)
+    )
     if wanted != got:
         raise InputError(
             f"The source has the frames, height and width {wanted}, the prediction {got}: give a "

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core.layers import FixedNorm, Norm
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import NormStatistics
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 _SIDE = 512  # pixels of a window that count along each axis
 _PIXELS = 2**22  # that count; of a larger image they are a sample
@@ -41,10 +42,10 @@ class Moments:
         """Return those of the pixels of both (Chan et al. 1979)."""
         count = self.count + other.count
         share = other.count / count
-        apart = other.mean - self.mean
+        shift = other.mean - self.mean
         variance = self.variance + share * (other.variance - self.variance)
-        spread = share * (1 - share) * apart.square()
-        return Moments(count, self.mean + share * apart, variance + spread)
+        spread = share * (1 - share) * shift.square()
+        return Moments(count, self.mean + share * shift, variance + spread)
 
 
 Measured = Mapping[str, Moments]  # by the name of the norm in its generator

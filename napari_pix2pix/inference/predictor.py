@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
@@ -26,12 +27,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.tiling import (
-    Box,
-    FrameCollector,
-    PredictedTile,
-    mosaic,
-)
+from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile, mosaic
 
 OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame
 
@@ -80,10 +76,10 @@ class Predictor:
         for frame in range(image.frames) if frames is None else frames:
             for sample in range(options.samples):
                 job = codecs._job(image, frame, options.of_sample(sample))
-                known = measured[sample] if measured else None
+                statistics = measured[sample] if measured else None
                 held: list[tuple[Box, FloatPlanes]] = []
                 done = 0
-                with job.prepared(known, region) as run:
+                with job.prepared(statistics, region) as run:
                     tile = partial(PredictedTile, frame, sample, area=run.area)
                     for box, planes in iter_tiles(
                         run.network,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import hypot
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
@@ -27,59 +27,6 @@ class _Network(Protocol):
     def halo(self) -> int: ...
     @property
     def least_size(self) -> int: ...
-
-
-class Box(NamedTuple):
-    """A rectangle of pixels; bottom and right lie one past the last."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def rows(self) -> slice:
-        """The rows, to index an image with."""
-        return slice(self.top, self.bottom)
-
-    @property
-    def columns(self) -> slice:
-        """The columns, to index an image with."""
-        return slice(self.left, self.right)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels there are in it."""
-        return (self.bottom - self.top) * (self.right - self.left)
-
-    def within(self, other: Box) -> Box:
-        """Return this box, counted from another one's corner."""
-        top, left = other.top, other.left
-        return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
-
-    @classmethod
-    def of_size(cls, height: int, width: int) -> Box:
-        """Return the box of a whole image."""
-        return cls(0, height, 0, width)
-
-    @classmethod
-    def around(cls, boxes: Iterable[Box]) -> Box:
-        """Return the smallest box that others lie in."""
-        tops, bottoms, lefts, rights = zip(*boxes, strict=True)
-        return cls(min(tops), max(bottoms), min(lefts), max(rights))
-
-    def distance(self, other: Box) -> tuple[float, float]:
-        """How far it is from another box: between their edges, 0 if they touch, and centres."""
-        rows = max(other.top - self.bottom, self.top - other.bottom, 0)
-        columns = max(other.left - self.right, self.left - other.right, 0)
-        down = self.top + self.bottom - other.top - other.bottom
-        over = self.left + self.right - other.left - other.right
-        return hypot(rows, columns), hypot(down, over) / 2
 
 
 @dataclass(frozen=True)
@@ -209,13 +156,6 @@ class TileGrid:
         low = max(0, start - halo)
         high = min(padded, max(self._on_grid(stop) + halo, low + least))
         return max(0, min(low, high - least)), high
-
-
-def overlap(one: slice, other: slice) -> tuple[slice, slice]:
-    """Return where two spans meet, counted from the start of each."""
-    start, stop = max(one.start, other.start), min(one.stop, other.stop)
-    in_one, in_other = (slice(start - span.start, stop - span.start) for span in (one, other))
-    return in_one, in_other
 
 
 def _unmirrored(span: _Span, size: int) -> _Span:

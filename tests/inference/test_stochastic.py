@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference._stochastic import (
     NoiseKind,
     PlacedDropout,
@@ -19,7 +20,7 @@ from napari_pix2pix.inference._stochastic import (
     noise_reader,
 )
 from napari_pix2pix.inference.options import sample_seed
-from napari_pix2pix.inference.tiling import Box, Tile
+from napari_pix2pix.inference.tiling import Tile
 
 KINDS: list[NoiseKind] = ["image", "pixel"]
 

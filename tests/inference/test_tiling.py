@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.inference._run_tiles import _reflected
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, overlap
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 
 @st.composite
@@ -150,8 +151,3 @@ def test_an_image_is_padded_and_cut_on_the_stride() -> None:
     assert (grid.padded, grid.window) == ((112, 80), (96, 80))
     rows = [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
     assert rows == [slice(0, 64), slice(64, 100)]
-
-
-def test_boxes_and_spans_meet() -> None:
-    assert Box.around([Box(0, 8, 4, 8), Box(4, 16, 0, 8)]) == Box(0, 16, 0, 8)
-    assert overlap(slice(10, 20), slice(16, 40)) == (slice(6, 10), slice(0, 4))
