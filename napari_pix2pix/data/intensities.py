@@ -129,7 +129,7 @@ def measure_ranges(
     percentiles: tuple[float, float],
     what: str,
 ) -> tuple[np.dtype[Any], tuple[float, ...], tuple[float, ...]]:
-    """Measure dtype, and low < high of each channel, for `ImageCodec.fit`; see there."""
+    """Measure dtype, and low < high of each channel, for `ImageCodec.fit`."""
     if method not in METHODS:
         raise ConfigError(f"Normalisation {method!r} is unknown; choose one of {METHODS}.")
     remedy = "one normalisation can't serve both, so convert all images to one dtype and range"

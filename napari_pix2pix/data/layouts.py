@@ -46,7 +46,7 @@ def find_layout(
     rgb: bool | None,
     what: str,
 ) -> Layout:
-    """Find where an array keeps its channels; see `LazyImage` for the parameters."""
+    """Find where an array keeps its channels; errors call it `what`."""
     if rgb is None:
         rgb = channel_axis is None and _looks_rgb(shape, dtype)
     if rgb:
@@ -73,7 +73,7 @@ def find_layout(
 
 
 class ChannelArray:
-    """One array of an image: knows which of its axes is which; see `LazyImage` for parameters."""
+    """One array of an image, which knows which of its axes is which."""
 
     def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
         _check_array(array, what)

@@ -17,7 +17,7 @@ class LazyImage:
     """An image, a stack or a tuple of channels, read window by window; errors call it `what`."""
 
     # The last two axes that are not the channel axis are Y and X, all others are frames. Without
-    # `rgb` and `channel_axis` an image is RGB by its last axis, see `find_layout`. `may_lack`
+    # `rgb` and `channel_axis` an image is RGB by its last axis, see `_looks_rgb`. `may_lack`
     # allows None in a tuple for a channel that this image lacks (`absent`); it is read as 0.
 
     absent: tuple[int, ...] = ()
