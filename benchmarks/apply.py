@@ -54,6 +54,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_pix2pix import load, train
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.partial_forward import folded, run_part
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -61,7 +62,7 @@ from napari_pix2pix.inference._frame_job import compiled
 from napari_pix2pix.inference.devices import block_side, cut_image
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.inference.tiling import Box, TileGrid, put_together
+from napari_pix2pix.inference.tiling import TileGrid, put_together
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training.config import TrainConfig

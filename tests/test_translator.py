@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import napari_pix2pix
 from napari_pix2pix import load, train
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.translator import Translator
 

@@ -1,10 +1,8 @@
-"""Instance maps to planes in [-1, 1] that a network can learn, and back.
-
-Plane 0 is the foreground, plane 1 the depth within the object, clipped at a few pixels. Planes 2
-and 3 say whether a pixel and its right or lower neighbour are of one object. A network learns
-depth well, and the thin lines of planes 2 and 3 badly. But these two make the planes of any map
-exact, where depth alone can't tell a narrow neck from a border.
-"""
+"""Instance maps to planes in [-1, 1] that a network can learn, and back."""
+# Plane 0 is the foreground, plane 1 the depth within the object, clipped at a few pixels. Planes 2
+# and 3 say whether a pixel and its right or lower neighbour are of one object. A network learns
+# depth well and these thin lines badly, but only they make the planes of any map exact: depth alone
+# can't tell a narrow neck from a border.
 
 from __future__ import annotations
 
@@ -41,24 +39,17 @@ _REACH_OF_SPECKS = 3.0  # pixels over which objects take in what is left of spec
 
 @dataclass(frozen=True)
 class InstanceCodec(LabelCodec):
-    """Four planes a map, from which objects are taken apart again.
+    """Four planes for each map; exact for 4-connected objects of `smallest` pixels or more."""
 
-    `dtype` is that of the labels. Objects of fewer than `smallest` pixels are taken for specks, and
-    left out by `decode`. `channels` maps, such as the frames of a z-context, have planes of their
-    own. `reach` is the depth in pixels within an object that becomes +1.
-
-    A round trip is exact, up to numbering, for 4-connected objects of at least `smallest` pixels;
-    an object in several pieces comes back as several. Planes of tiles must be stitched before they
-    are decoded, since only whole images show whole objects.
-    """
+    # Planes of tiles are stitched before they are decoded: only whole images show whole objects.
 
     kind: ClassVar[Kind] = "instances"
 
-    dtype: str
-    smallest: int
+    dtype: str  # of the labels
+    smallest: int  # objects of fewer pixels are specks, which `decode` leaves out
     layout: Layout
-    channels: int = 1
-    reach: int = _LEAST_REACH
+    channels: int = 1  # maps, such as the frames of a z-context
+    reach: int = _LEAST_REACH  # the depth in pixels within an object that becomes +1
 
     def __post_init__(self) -> None:
         numbers = (self.smallest, self.channels, self.reach)
@@ -80,11 +71,7 @@ class InstanceCodec(LabelCodec):
         what: str = "labels",
         smallest: int | None = None,
     ) -> InstanceCodec:
-        """Measure objects in blocks (C, h, w), inside the masks (1 or C, h, w).
-
-        By default `smallest` is a quarter of the area below which 1 % of the objects lie: smaller
-        specks among them, if there are any, are not learned from.
-        """
+        """Measure objects in blocks (C, h, w), inside the masks (1 or C, h, w)."""
         arrays = check_label_blocks(blocks, what)
         if valid is not None:
             arrays = [np.where(mask, array, 0) for array, mask in zip(arrays, valid, strict=True)]
@@ -95,6 +82,7 @@ class InstanceCodec(LabelCodec):
             )
         areas = _areas(arrays)
         if smallest is None:
+            # A quarter of the area of the smallest 1 %: smaller specks are not learned from.
             smallest = max(1, int(np.percentile(areas, 1) // 4))
         radius = math.sqrt(np.median(areas) / math.pi)
         reach = min(max(round(_REACH * radius), _LEAST_REACH), _MOST_REACH)
@@ -107,11 +95,7 @@ class InstanceCodec(LabelCodec):
         return np.concatenate([instance_planes(labels, self.reach) for labels in raw])
 
     def decode(self, planes: NDArray[Any], output: str = "target") -> NDArray[Any]:
-        """Map planes (..., 4 * C, H, W) of whole images to labels (..., C, H, W).
-
-        Objects are numbered from 1 in each image, in the labels' dtype or a larger one that holds
-        so many.
-        """
+        """Map planes (..., 4 * C, H, W) of whole images to labels (..., C, H, W) from 1 on."""
         self.check_output(output)
         *frames, _, height, width = planes.shape
         stacks = planes.reshape(-1, PLANES, height, width)
@@ -141,12 +125,9 @@ def _areas(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
 
 
 def instance_planes(labels: NDArray[Any], reach: int) -> NDArray[np.float32]:
-    """Return the planes (4, H, W) of labels (H, W); `reach` is the depth that becomes +1.
-
-    The planes of a window equal the crop of the whole map's, except for the depth of objects that
-    its edge cuts, less than `reach` pixels from it, and for planes 2 and 3 in its last column and
-    row.
-    """
+    """Return the planes (4, H, W) of labels (H, W); `reach` is the depth that becomes +1."""
+    # A window's planes equal the crop of the whole map's, except for the depth of objects that its
+    # edge cuts, less than `reach` from it, and for planes 2 and 3 in its last column and row.
     inside = labels != 0
     right, below = inside.copy(), inside.copy()
     right[:, :-1] &= labels[:, :-1] == labels[:, 1:]
@@ -177,12 +158,7 @@ def _depth(
 
 
 def split_objects(planes: NDArray[Any], smallest: int = 1) -> NDArray[np.int32]:
-    """Return the labels (H, W), numbered from 1, that planes (4, H, W) describe.
-
-    Watershed on depth cuts the foreground into basins. They are cut further where planes 2 and 3
-    deny that two pixels are of one object, and joined where both are sure that they are. Objects
-    of fewer than `smallest` pixels are left out; objects near by take in their pixels.
-    """
+    """Return the labels (H, W), numbered from 1, that planes (4, H, W) describe."""
     inside = planes[0] > 0
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():

@@ -1,10 +1,7 @@
-"""Finds how well two images of different contrast fit at each shift.
-
-Maps show where an image has structure. Signed intensity is left out on purpose: where contrast has
-a direction, as in differential interference or oblique phase contrast, the bright flank of a cell
-lies some pixels beside it (4 px, measured on a simulated pair). The strength of structure stays
-where the cell is.
-"""
+"""Finds how well two images of different contrast fit at each shift."""
+# Signed intensity is left out on purpose: where contrast has a direction, as in differential
+# interference contrast, the bright flank of a cell lies some pixels beside it (4 px on a simulated
+# pair). The strength of structure stays where the cell is.
 
 from __future__ import annotations
 
@@ -29,11 +26,7 @@ _KIND_WINDOWS = 8
 def structure_maps(
     windows: Sequence[NDArray[Any]], valid: NDArray[np.bool_], kind: Kind | None = None
 ) -> NDArray[np.float32]:
-    """Turn windows, B arrays (C, H, W), into maps of structure (B, F, H, W).
-
-    Maps have no trend and about the same strength everywhere; they are 0 at invalid pixels. The
-    kind is inferred by default; of labels only foreground and boundaries count.
-    """
+    """Turn B windows (C, H, W) into maps of structure (B, F, H, W), 0 at invalid pixels."""
     if kind is None:
         one_channel = windows[0].shape[0] == 1
         kind = infer_kind(windows[:_KIND_WINDOWS]) if one_channel else "image"
@@ -125,17 +118,11 @@ _PEAK_WIDTH = 2.0
 
 
 class ShiftCorrelation:
-    """Correlates maps of the source with maps of the target at all shifts up to a reach.
+    """Correlates maps of source (B, F, h, w) and target, with a margin `reach`, at all shifts."""
 
-    `source` (B, F, h, w) are windows, whose borders are faded out. `target`
-    (B, G, h + 2 * reach, w + 2 * reach) are the same windows with a margin, so that every shift
-    sees as many pixels.
-
-    For each shift ``d`` the covariances ``C(d)`` of all source maps with all target maps, whitened
-    by the maps' own covariances, give ``sum(C(d) ** 2)``: the sum of the squared canonical
-    correlations (Hotelling, Biometrika 1936). So any linear relation of the maps counts, and
-    neither their number nor their strength has to be weighed by hand.
-    """
+    # For each shift d the covariances C(d) of all source maps with all target maps, whitened by the
+    # maps' own, give sum(C(d) ** 2): the squared canonical correlations (Hotelling, Biometrika
+    # 1936). So any linear relation of the maps counts, and none has to be weighed by hand.
 
     def __init__(
         self, source: NDArray[np.float32], target: NDArray[np.float32], reach: int
@@ -161,10 +148,8 @@ class ShiftCorrelation:
     def covariances(
         self, windows: NDArray[np.intp], turned: NDArray[np.intp] | None = None
     ) -> NDArray[np.float64]:
-        """Sum the covariances (F, G, 2 * reach + 1, 2 * reach + 1) of windows (N,).
-
-        Those of other windows `turned` (N,) replace the targets, turned by half a turn.
-        """
+        """Sum the covariances (F, G, 2 * reach + 1, 2 * reach + 1) of windows (N,)."""
+        # With `turned` (N,) the targets are those of other windows, turned by half a turn.
         source = self._source[..., windows]
         if turned is None:
             target = self._target[..., windows]
@@ -184,10 +169,8 @@ class ShiftCorrelation:
 
 
 def find_peak(score: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the shift of the best fit, from parabolas through the highest value.
-
-    The middle of a flat peak is taken, since its highest value moves with the least change.
-    """
+    """Return the shift of the best fit, from parabolas through the highest value."""
+    # The middle of a flat peak is taken, since its highest value moves with the least change.
     score = gaussian_filter(score, _PEAK_WIDTH, mode="nearest")
     reach = score.shape[0] // 2
     i, j = (int(n) for n in np.unravel_index(np.argmax(score), score.shape))

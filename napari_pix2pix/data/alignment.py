@@ -46,14 +46,10 @@ _NEGLIGIBLE = 1.5
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the target lies relative to the source.
+    """Where the target lies relative to the source, and a sentence for the user."""
 
-    `offset` is down and to the right in pixels, (nan, nan) if unknown. `known` says that the
-    confidence, from 0 to 1, is at least 0.5. `sentence` is for the user.
-    """
-
-    offset: tuple[float, float]
-    confidence: float
+    offset: tuple[float, float]  # down and to the right in pixels; NaN if unknown
+    confidence: float  # from 0 to 1
     known: bool
     sentence: str
 
@@ -71,23 +67,12 @@ def check_alignment(
     source_kind: Kind | None = None,
     target_kind: Kind | None = None,
 ) -> Alignment:
-    """Measure one offset between sources and targets, on a seeded sample of windows in the areas.
-
-    Kinds are inferred by default. The values of labels mean nothing here: foreground and boundaries
-    are compared. The offset is unknown if the fit is hardly better than elsewhere or by chance, if
-    parts of the set contradict each other, if the best fit lies at the end of the reach (24 px, or
-    a quarter of a smaller image), or if there is too little structure.
-
-    The strength of structure is compared, not intensity, so contrast may differ, be inverted or
-    have a direction. Between images of one contrast, and from image to labels, the offset is exact
-    to about 0.3 px; between phase contrast and fluorescence to 1 or 2 px, since they show different
-    parts of a cell. Nothing is found if few objects lie in a small image, or if two channels show
-    different things, as in a cell that divides.
-
-    The confidence is the product of two tests: how far the best fit exceeds the next best one and
-    that of windows paired at random and turned; and how near to each other the offsets of disjoint
-    halves of the set lie.
-    """
+    """Measure the offset between sources and targets on a seeded sample of windows in the areas."""
+    # Of labels foreground and boundaries are compared. Between images of one contrast, and from
+    # image to labels, the offset is exact to about 0.3 px; between phase contrast and fluorescence
+    # to 1 or 2 px, since they show different parts of a cell. The confidence is the product of two
+    # tests: how far the best fit exceeds the next best and those of windows paired at random, and
+    # how near to each other the offsets of disjoint halves of the set lie.
     reach = _reach(areas)
     windows = _read_windows(pairs, areas, reach, seed)
     if len(windows) < _FOLDS:
@@ -130,7 +115,7 @@ class _Window:
 
 
 def _reach(areas: Sequence[Area]) -> int:
-    typical = np.median([min(area.height, area.width) for area in areas])
+    typical = np.median([min(area.box.size) for area in areas])
     return min(_REACH, max(int(typical) // 4, 1))
 
 
@@ -142,8 +127,8 @@ def _read_windows(
         grids = [
             (
                 pairs[area.pair].frames,
-                max((area.height - 2 * reach) // side, 0),
-                max((area.width - 2 * reach) // side, 0),
+                max((area.box.height - 2 * reach) // side, 0),
+                max((area.box.width - 2 * reach) // side, 0),
             )
             for area in areas
         ]
@@ -159,8 +144,8 @@ def _read_windows(
         frame, i, j = (int(n) for n in np.unravel_index(inside, grids[which]))
         area, (_, rows, columns) = areas[which], grids[which]
         # The grid sits in the middle of the area, each window with a margin inside the area.
-        top = area.top + (area.height - rows * side) // 2 + i * side - reach
-        left = area.left + (area.width - columns * side) // 2 + j * side - reach
+        top = area.box.top + (area.box.height - rows * side) // 2 + i * side - reach
+        left = area.box.left + (area.box.width - columns * side) // 2 + j * side - reach
         window = _read_window(pairs, area.pair, frame, top, left, side + 2 * reach)
         if window.valid.mean() >= _LEAST_VALID:
             windows.append(window)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import middle
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
@@ -27,12 +28,7 @@ _MOST_PAIRS = 512
 
 
 def check_blocks(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Refuse what can't be learned from, and return a sentence for each thing that looks wrong.
-
-    Refused are images without a finite pixel, a source or target that is constant in the whole
-    set, and masks that leave nothing. Reported are images of which the mask leaves nothing, NaN and
-    infinite pixels, constant images and channels, and sources that equal their targets.
-    """
+    """Refuse what can't be learned from, and return a sentence for each thing that looks wrong."""
     if not any(block.valid.any() for block in blocks):
         _check_finite(pairs, blocks)
         raise InputError(
@@ -66,12 +62,7 @@ def alpha_notes(pairs: Sequence[OpenPair]) -> list[str]:
 def copies_note(
     pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
 ) -> str:
-    """Say which held-out sources are also trained on, in pairs of the same condition; else "".
-
-    Images are compared by the middle of their middle frame, up to 512 pixels wide and high; a
-    constant middle proves nothing. Held-out windows are no copies of the image they are cut from.
-    Of more than 512 images a seeded choice is compared, for at most `seconds`.
-    """
+    """Say which held-out sources are also trained on, in pairs of the same condition; else ""."""
     training = {area.pair for area in parts.train}
     held_out = {area.pair for area in parts.validation}
     if not held_out or len(pairs) == 1:
@@ -224,11 +215,8 @@ def _group_copies(
 
 def _fingerprint(pair: OpenPair) -> Hashable:
     """Return what copies have in common; None if the window that is compared is constant."""
-    spans = [
-        slice(max((length - _SIDE) // 2, 0), max((length - _SIDE) // 2, 0) + _SIDE)
-        for length in (pair.height, pair.width)
-    ]
-    window = pair.source.read(pair.frames // 2, spans[0], spans[1])
+    rows, columns = middle(slice(0, pair.height), _SIDE), middle(slice(0, pair.width), _SIDE)
+    window = pair.source.read(pair.frames // 2, rows, columns)
     if not window.size or (window == window.flat[0]).all():
         return None
     digest = hashlib.sha256(np.ascontiguousarray(window).tobytes()).hexdigest()

@@ -26,18 +26,14 @@ MOST_CLASSES = 64
 
 @dataclass(frozen=True)
 class ClassCodec(LabelCodec):
-    """One plane a class: +1 inside, -1 elsewhere; decoded by the largest plane.
-
-    `dtype` is that of the labels, `values` are the classes in rising order, with the background.
-    `channels` class maps, such as the frames of a z-context, have planes of their own.
-    """
+    """One plane for each class: +1 inside, -1 elsewhere; decoded by the largest plane."""
 
     kind: ClassVar[Kind] = "classes"
 
-    dtype: str
-    values: tuple[int, ...]
+    dtype: str  # of the labels
+    values: tuple[int, ...]  # the classes in rising order, with the background
     layout: Layout
-    channels: int = 1
+    channels: int = 1  # class maps, such as the frames of a z-context
 
     def __post_init__(self) -> None:
         dtype, values = np.dtype(self.dtype), self.values
@@ -61,12 +57,7 @@ class ClassCodec(LabelCodec):
         classes: int | None = None,
         values: Sequence[int] | NDArray[np.int64] = (),
     ) -> ClassCodec:
-        """Find the classes in blocks (C, h, w), inside the masks (1 or C, h, w).
-
-        `classes` is their number, where the sample may lack some: then they are the values of the
-        sample if there are that many, or else 0 to ``classes - 1``. `values` adds further values
-        that the training set is known to hold.
-        """
+        """Find the classes in `values` and blocks (C, h, w), inside masks (1 or C, h, w)."""
         arrays = check_label_blocks(blocks, what)
         inside = arrays if valid is None else labelled(arrays, valid)
         present = np.union1d(distinct_values(inside), np.asarray(values, np.int64))
@@ -86,21 +77,18 @@ class ClassCodec(LabelCodec):
         return cls(dtype, tuple(present.tolist()), layout, arrays[0].shape[0])
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Map labels (C, H, W) to planes (C * classes, H, W) of -1 and +1.
-
-        All planes are 0 where the value is no class.
-        """
+        """Map labels (C, H, W) to planes (C * classes, H, W) of -1 and +1; 0 at no class."""
         self.check_encodable(raw, self.channels)
         values = np.array(self.values, np.int64)
         planes = (raw[:, np.newaxis] == values[:, np.newaxis, np.newaxis]).astype(np.float32)
-        known = planes.any(axis=1, keepdims=True)
+        has_class = planes.any(axis=1, keepdims=True)
         planes *= 2
         planes -= 1
-        if not known.all():
-            planes *= known
+        if not has_class.all():
+            planes *= has_class
         return planes.reshape(-1, *raw.shape[1:])
 
-    def known(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_class(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
         """Say of each pixel whether its value is a class."""
         return np.isin(raw, self.values)
 
@@ -122,11 +110,7 @@ class ClassCodec(LabelCodec):
         blocks: Iterable[NDArray[Any]],
         valid: Iterable[NDArray[np.bool_]] | None = None,
     ) -> tuple[float, ...]:
-        """Weigh classes by the inverse square root of their frequency, for a loss.
-
-        The mean weight over the valid pixels is 1. A class that the blocks lack weighs as much as
-        one of a single pixel.
-        """
+        """Weigh classes by the inverse root of their frequency; the mean over pixels is 1."""
         arrays = list(blocks)
         arrays = arrays if valid is None else labelled(arrays, valid)
         counts = np.array(
@@ -140,25 +124,20 @@ class ClassCodec(LabelCodec):
 def leave_out_unknown(
     raw: NDArray[Any], codec: CodecBase, valid: NDArray[np.bool_] | None, side: Side
 ) -> tuple[NDArray[np.bool_] | None, list[int]]:
-    """Make pixels of raw (C, h, w) whose value is no class unlabelled; all others stay.
-
-    `valid` (1 or D, h, w) are the pixels of the target that count, None for all. Returns what is
-    left of it, and the unknown values at pixels that counted. A pixel of a source is left out in
-    all channels of the target.
-    """
+    """Make pixels of raw (C, h, w) that have no class invalid; also return their values."""
     if not isinstance(codec, ClassCodec):
         return valid, []
-    known = codec.known(raw)
-    if known.all():
+    has_class = codec.is_class(raw)
+    if has_class.all():
         return valid, []
-    counted = known if valid is None else known | ~valid.any(axis=0)
+    counted = has_class if valid is None else has_class | ~valid.any(axis=0)
     unknown = [int(value) for value in np.unique(raw[~counted])]
-    inside = np.asarray(known.all(axis=0, keepdims=True) if side == "source" else known)
-    return inside if valid is None else np.asarray(valid & inside), unknown
+    inside = has_class.all(axis=0, keepdims=True) if side == "source" else has_class
+    return np.asarray(inside if valid is None else valid & inside), unknown
 
 
 def unknown_note(unknown: Sequence[int], side: Side) -> str:
-    """Say that training has met values that are no class."""
+    """Say that training has met values that belong to no class."""
     remedy = "; state classes if labels are 0 to classes - 1" if side == "target" else ""
     return (
         f"The {side} holds {list_labels(unknown)}, which no block held that was read before "
@@ -169,7 +148,7 @@ def unknown_note(unknown: Sequence[int], side: Side) -> str:
 def _stated(
     present: NDArray[np.int64], classes: int, dtype: np.dtype[Any], what: str
 ) -> NDArray[np.int64]:
-    """Return the values of as many classes as are stated, of which some are present."""
+    """Return the values of all stated classes; `present` are those of the sample."""
     if len(present) > classes:
         raise InputError(
             f"The {what} holds {len(present)} classes ({list_labels(present.tolist())}), and "

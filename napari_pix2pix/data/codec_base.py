@@ -40,7 +40,7 @@ class LabelCodec(CodecBase):
         return ()
 
     def check_encodable(self, raw: NDArray[Any], channels: int) -> None:
-        """Refuse what is no labels, or has other channels than those that were trained on."""
+        """Refuse arrays that are not labels, or have other channels than the training labels."""
         if raw.shape[0] != channels:
             raise InputError(
                 f"The labels have {plural(raw.shape[0], 'channel')}, the training labels had "
@@ -83,7 +83,7 @@ def check_alike(blocks: Sequence[NDArray[Any]], what: str, remedy: str) -> np.dt
 
 
 def check_label_blocks(blocks: Iterable[NDArray[Any]], what: str) -> list[NDArray[Any]]:
-    """Refuse blocks (C, h, w) that are no labels of one dtype and channel count; return them."""
+    """Return blocks (C, h, w); refuse all but labels of one dtype and channel count."""
     arrays = list(blocks)
     check_alike(arrays, what, "convert all labels to one dtype")
     for array in arrays:

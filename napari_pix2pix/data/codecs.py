@@ -27,27 +27,20 @@ _UNLABELLED = 0.0
 
 @dataclass(frozen=True)
 class ImageCodec(CodecBase):
-    """Linear map of each channel's values to [-1, 1], measured over the training set.
+    """Linear map of each channel's values to [-1, 1], measured over the training set."""
 
-    `low` and `high` are the values of each channel that become -1 and +1; `method` is how they were
-    found. `dtype` is that of the images. `assumed` means that the file does not tell the range of
-    the images, so that it depends on the dtype of each image. `gray` means that an image of one
-    channel is read as three equal ones, as by the PyTorch implementation of pix2pix.
-
-    Nothing is clipped on the way in: values beyond `low` and `high` go beyond [-1, 1]. Planes are
-    float32, so a round trip is exact to one gray level as long as ``high - low`` spans fewer than
-    2**24 levels, whatever the dtype and offset, and to 2**-24 of that span otherwise.
-    """
+    # Nothing is clipped on the way in. Planes are float32, so a round trip is exact to one gray
+    # level if high - low spans fewer than 2**24 levels, and else to 2**-24 of that span.
 
     kind: ClassVar[Kind] = "image"
 
     method: Method
     dtype: str
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[float, ...]  # of each channel: becomes -1
+    high: tuple[float, ...]  # becomes +1
     layout: Layout
-    assumed: bool = False
-    gray: bool = False
+    assumed: bool = False  # the file tells no range, so it depends on the dtype of each image
+    gray: bool = False  # an image of one channel is read as three equal ones
 
     def __post_init__(self) -> None:
         rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))
@@ -80,13 +73,7 @@ class ImageCodec(CodecBase):
         percentiles: tuple[float, float] = (0.1, 99.9),
         what: str = "image",
     ) -> ImageCodec:
-        """Measure the range of each channel in blocks (C, h, w), inside masks (1 or C, h, w).
-
-        Methods: 'percentile' (robust against hot pixels; minimum and maximum where the two are
-        equal), 'minmax', 'meanstd' (mean - 3 sd to mean + 3 sd, so that a tanh output reaches
-        nearly all values) or 'dtype' (the whole range of an integer dtype; 'minmax' for floats).
-        Booleans always range from 0 to 1. NaN and Inf never count.
-        """
+        """Measure the range of each channel in blocks (C, h, w), inside masks (1 or C, h, w)."""
         images = list(blocks)
         masks = [None] * len(images) if valid is None else list(valid)
         dtype, low, high = measure_ranges(
@@ -108,21 +95,17 @@ class ImageCodec(CodecBase):
             planes += offset.astype(np.float32)
             return planes
         finite = np.isfinite(raw)
-        known = raw if finite.all() else np.where(finite, raw, 0)
-        wide = known.astype(np.float64)
+        filled = raw if finite.all() else np.where(finite, raw, 0)
+        wide = filled.astype(np.float64)
         wide -= low
         wide *= 2 / scale
         wide -= 1
-        if known is not raw:
+        if filled is not raw:
             wide[~finite] = _UNLABELLED
         return wide.astype(np.float32)
 
     def decode(self, planes: NDArray[Any], output: Output = "target") -> NDArray[Any]:
-        """Map planes (..., C, H, W) back to images (..., C, H, W).
-
-        'target' answers in the images' dtype, rounded and clipped. 'float' keeps all values:
-        float32, or float64 for integers of 32 bits and more and for float64.
-        """
+        """Map planes (..., C, H, W) to images: in the images' dtype, or unclipped floats."""
         low, scale = self._columns()
         dtype = np.dtype(self.dtype)
         values = (planes.astype(np.float64) + 1) * (scale / 2) + low
@@ -173,10 +156,7 @@ def range_of_dtype(dtype: np.dtype[Any], channels: int, layout: Layout) -> Image
 
 
 def codec_for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
-    """Return the codec for images of a dtype: the dtype's range where the codec's is assumed.
-
-    Floats have no range to assume, so that the codec stays as it is.
-    """
+    """Return the codec for images of an integer dtype: the dtype's range where it is assumed."""
     if not isinstance(codec, ImageCodec) or not codec.assumed or dtype.kind not in "biu":
         return codec
     return replace(range_of_dtype(dtype, codec.channels, codec.layout), gray=codec.gray)
@@ -185,10 +165,7 @@ def codec_for_dtype(codec: Codec, dtype: np.dtype[Any]) -> Codec:
 def codecs_for_dtypes(
     source: Codec, target: Codec, given: np.dtype[Any], wanted: np.dtype[Any] | None = None
 ) -> tuple[Codec, Codec]:
-    """Return a model's codecs for sources of dtype `given` and targets of dtype `wanted`.
-
-    By default targets have the sources' dtype, if that is an integer.
-    """
+    """Return a model's codecs for sources and targets of these dtypes; integers share theirs."""
     if wanted is None and given.kind in "iu":
         wanted = given
     return (
@@ -203,10 +180,7 @@ def takes_gray(codec: Codec) -> bool:
 
 
 def picture(planes: NDArray[Any], codec: Codec) -> NDArray[np.uint8]:
-    """Turn planes (P, h, w) into a picture for people (h, w, 3).
-
-    Of several channels that are not RGB the first is shown. Labels get colours, 0 is black.
-    """
+    """Turn planes (P, h, w) into a picture (h, w, 3): RGB, the first channel, or label colours."""
     if codec.kind == "image":
         kept = planes[:3] if len(planes) >= 3 and codec.layout.rgb else planes[:1]
         shown = np.clip((kept + 1) * 127.5, 0, 255).astype(np.uint8)

@@ -1,8 +1,6 @@
-"""Makes the source of a pair from its target: edges, gray, holes, blur, downsampling or noise.
-
-Every window equals the same crop of the whole: filters read the pixels around the window that they
-need, and random numbers depend on the seed and on the absolute position alone.
-"""
+"""Makes the source of a pair from its target: edges, gray, holes, blur, downsampling or noise."""
+# Every window equals the same crop of the whole: filters read the pixels around it that they need,
+# and random numbers depend on the seed and on the absolute position alone.
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data._instance_codec import InstanceCodec
+from napari_pix2pix.data.box import middle
 from napari_pix2pix.data.class_codec import MOST_CLASSES, ClassCodec
 from napari_pix2pix.data.codec_base import distinct_values
 from napari_pix2pix.data.codecs import NO_SOURCE, Codec, ImageCodec
@@ -30,10 +31,8 @@ _MOST_PARTS, _SIDE = 16, 2048
 
 
 def infer_set_kind(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
-    """Infer what windows (C, h, w) hold; labels have one channel.
-
-    Without a channel axis the image has one channel: C planes are then the frames of a z-context.
-    """
+    """Infer what windows (C, h, w) hold; labels have one channel."""
+    # Without a channel axis C planes are the frames of a z-context.
     one_channel = layout.channel_axis is None or windows[0].shape[0] == 1
     return infer_kind(windows) if one_channel else "image"
 
@@ -46,22 +45,13 @@ def infer_codec(
     method: Method,
     layout: Layout,
     what: str,
-    classes: int | None = None,
-    smallest: int | None = None,
-    held: Callable[[], NDArray[np.int64] | None] = lambda: None,
+    classes: int | None = None,  # their number; then "auto" means classes
+    smallest: int | None = None,  # pixels of an object
+    held: Callable[[], NDArray[np.int64] | None] = lambda: None,  # all classes of the set
+    # For what looks like few instances, as classes with regions larger than a window do, too.
     parts: Callable[[], Sequence[NDArray[Any]]] = list,
 ) -> tuple[Codec, str]:
-    """Fit the codec of a source or target on windows (C, h, w) and valid pixels (1 or C, h, w).
-
-    `what` is "source" or "target", for sentences. With `classes`, their number, "auto" means
-    classes. `smallest` is the fewest pixels of an object. `held` is called for classes, and
-    returns all of the training set, or None where they are not known. `parts` is called for what
-    looks like few instances, and returns arrays larger than the windows, since a class whose
-    regions are larger than a window looks so, too. Windows without a channel are no source.
-
-    The description is like "target uint16 -> 214 instances"; it is empty for intensities, unless
-    they look like labels.
-    """
+    """Fit the codec of a source or target on windows (C, h, w), and describe it in a sentence."""
     if windows[0].shape[0] == 0:
         return NO_SOURCE, ""
     inferred = kind == "auto"
@@ -107,10 +97,7 @@ def infer_codec(
 def all_values(
     pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side
 ) -> NDArray[np.int64] | None:
-    """Return every value inside the masks of the areas, sorted, however rare.
-
-    None where an image or a mask is not in memory, so that reading all of it could take long.
-    """
+    """Return all values inside the masks of the areas, sorted; None where reading takes long."""
     values: list[NDArray[Any]] = []
     for area in areas:
         image, mask = getattr(pairs[area.pair], side), pairs[area.pair].mask
@@ -121,11 +108,7 @@ def all_values(
 
 
 def large_parts(pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side) -> list[NDArray[Any]]:
-    """Read parts (C, h, w) of a training set that are as large as can be judged quickly.
-
-    They are the middle, up to 2048 pixels a side, of at most 16 frames, evenly chosen, of images
-    in memory.
-    """
+    """Read the middles (C, h, w) of up to 16 frames in memory, up to 2048 pixels a side."""
     frames = [
         (area, frame)
         for area in areas
@@ -134,7 +117,7 @@ def large_parts(pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side) ->
     ]
     parts = []
     for area, frame in frames[:: max(1, -(-len(frames) // _MOST_PARTS))]:
-        rows, columns = _middle(area.top, area.bottom), _middle(area.left, area.right)
+        rows, columns = middle(area.box.rows, _SIDE), middle(area.box.columns, _SIDE)
         parts.append(getattr(pairs[area.pair], side).read(frame, rows, columns))
     return parts
 
@@ -185,11 +168,6 @@ def _in_memory(image: LazyImage) -> bool:
     return all(_holds_its_values(member.array) for member in image.members)
 
 
-def _middle(start: int, stop: int) -> slice:
-    before = max(0, (stop - start - _SIDE) // 2)
-    return slice(start + before, min(stop, start + before + _SIDE))
-
-
 def _holds_its_values(array: Any) -> bool:
     """Say whether an array is numpy's, and not a view of a file that is mapped to memory."""
     if not isinstance(array, np.ndarray):
@@ -201,11 +179,11 @@ def _holds_its_values(array: Any) -> bool:
 
 def _parts(image: LazyImage, mask: LazyImage | None, area: Area) -> Iterator[NDArray[Any]]:
     """Read the pixels of an area inside the mask (N,), some rows at a time."""
-    height = max(1, _STRIP // area.width)
-    columns = slice(area.left, area.right)
+    height = max(1, _STRIP // area.box.width)
+    columns = area.box.columns
     for frame in range(image.frames):
-        for top in range(area.top, area.bottom, height):
-            rows = slice(top, min(top + height, area.bottom))
+        for top in range(area.box.top, area.box.bottom, height):
+            rows = slice(top, min(top + height, area.box.bottom))
             values = image.read(frame, rows, columns)
             if mask is None:
                 yield values.ravel()

@@ -1,8 +1,8 @@
-"""Opens images for a trained model, and says when they are unlike the training images."""
+"""Opens images for a trained model, and reports those that differ from the training images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,18 +24,14 @@ _STRIP = 256  # rows
 _OUTSIDE = 0.1
 # Where a range is assumed, an image that fills a smaller part of it is reported.
 _NARROW = 1 / 8
-# Images that are nearer to the sources than this, in widths of their range, are no targets.
+# Images nearer to the sources than this, in widths of their range, are never called targets.
 _APART = 0.1
 
 
 def open_source_image(
     image: Any, layout: Layout, channels: int, z_context: int = 0, *, gray: bool = False
 ) -> LazyImage:
-    """Open an image for a model whose training sources had a layout and a number of channels.
-
-    `channels` includes those of the `z_context` neighbours on each side. `gray` reads one channel
-    as three equal ones. A `LazyImage` is taken as it is.
-    """
+    """Open an image for a model whose sources had a layout, and channels with their z-context."""
     shape = tuple(getattr(image, "shape", ()))
     if isinstance(image, LazyImage) or layout.channel_axis is None:
         has_axis = True
@@ -89,10 +85,7 @@ def check_finite(image: LazyImage) -> None:
 
 
 def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
-    """Say that a source's dtype differs from the training's in kind or size of integer; else "".
-
-    Where the codec's range is assumed, only floats are reported: they have no range to assume.
-    """
+    """Say that a source's dtype differs from the training's in kind or size of integer; else ""."""
     if isinstance(codec, ImageCodec) and codec.assumed:
         if given.kind in "biu":
             return ""
@@ -114,48 +107,35 @@ def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
 def has_unlabelled_pixels(codec: Codec, window: NDArray[Any]) -> bool:
     """Say whether pixels of a source's window (C, h, w) are not finite, or of an unknown class."""
     if isinstance(codec, ClassCodec):
-        return not codec.known(window).all()
+        return not codec.is_class(window).all()
     return window.dtype.kind == "f" and not np.isfinite(window).all()
 
 
 def unlabelled_note(codec: Codec) -> str:
-    """Say that an image has pixels of which `has_unlabelled_pixels` is true."""
+    """Say that an image has pixels that are not finite, or of an unknown class."""
     pixels = "are NaN or infinite"
     if isinstance(codec, ClassCodec):
         pixels = f"hold none of the classes trained on ({list_labels(codec.values)})"
     return f"The image has pixels that {pixels}: predictions at and around them are unreliable."
 
 
-def known_intensities(header: Mapping[str, Any]) -> tuple[Intensities, Intensities] | None:
-    """Read the intensities of the training's sources and targets; None in files without them."""
-    parts = header.get("intensities")
-    if parts is None:
-        return None
-    return Intensities.from_dict(parts["source"]), Intensities.from_dict(parts["target"])
-
-
 def check_input(
-    image: LazyImage, source: Codec, target: Codec, known: tuple[Intensities, Intensities] | None
+    image: LazyImage, source: Codec, target: Codec, trained: tuple[Intensities, Intensities] | None
 ) -> str:
-    """Say that an image looks like a target, or has other intensities than the sources; else "".
-
-    `known` are the intensities of the training's sources and targets, None where the file lacks
-    them; then the image is reported if it fills less than an eighth of the assumed range. Some
-    windows of the image are read.
-    """
+    """Say that an image looks like a target, or has other intensities than the sources; else ""."""
     if source.kind != "image" or image.dtype.kind == "b":
         return ""
-    if known is None:
+    if trained is None:
         return _check_assumed_range(image, source)
     windows = sample_windows(image)
-    return _check_swapped(windows, target, known) or _check_outside(windows, known[0])
+    return _check_swapped(windows, target, trained) or _check_outside(windows, trained[0])
 
 
 def _check_swapped(
-    windows: Sequence[NDArray[Any]], target: Codec, known: tuple[Intensities, Intensities]
+    windows: Sequence[NDArray[Any]], target: Codec, trained: tuple[Intensities, Intensities]
 ) -> str:
     """Report an image nearer to the targets, and farther from the sources than any of those."""
-    sources, targets = known
+    sources, targets = trained
     if target.kind != "image":
         if len(windows[0]) > 1 or infer_kind(windows) == "image":
             return ""
@@ -197,7 +177,7 @@ def _check_assumed_range(image: LazyImage, source: Codec) -> str:
 
 
 def _check_outside(windows: Sequence[NDArray[Any]], sources: Intensities) -> str:
-    """Report an image of which a tenth of a channel's values lie outside the sources' range."""
+    """Report an image if a tenth of a channel's values lie outside the sources' range."""
     share, channel = sources.outside(windows)
     if share <= _OUTSIDE:
         return ""

@@ -38,14 +38,11 @@ _MOST_PLATEAU_VALUES = 2**20
 
 @dataclass(frozen=True)
 class Intensities:
-    """Quantiles of each channel's finite values at `LEVELS`; empty where no value is known.
-
-    `spread` is the largest `distance` of one image of the sample from all, in the images' unit.
-    """
+    """Quantiles of each channel's finite values at `LEVELS`; empty where there is no value."""
 
     dtype: str
     quantiles: Quantiles
-    spread: float
+    spread: float  # the largest `distance` of one image of the sample from all
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -75,19 +72,21 @@ class Intensities:
     @property
     def width(self) -> float:
         """Mean distance of a channel's last level from the first."""
-        return float(np.mean([known[-1] - known[0] for known in self.quantiles if known] or [0]))
+        return float(
+            np.mean([levels[-1] - levels[0] for levels in self.quantiles if levels] or [0])
+        )
 
     def median(self, channel: int) -> float:
-        """Return a channel's median; NaN where no value is known."""
-        known = self.quantiles[channel]
-        return known[LEVELS.index(0.5)] if known else float("nan")
+        """Return a channel's median; NaN where there is no value."""
+        levels = self.quantiles[channel]
+        return levels[LEVELS.index(0.5)] if levels else float("nan")
 
     def outside(self, images: Sequence[NDArray[Any]]) -> tuple[float, int]:
         """Return the largest share of a channel's values outside its range, and the channel."""
         worst = 0.0, 0
-        for channel, known in enumerate(self.quantiles):
+        for channel, levels in enumerate(self.quantiles):
             values = _values(images, [None] * len(images), channel, _MOST_VALUES)
-            if known and values.size:
+            if levels and values.size:
                 low, high = self.range(channel)
                 share = round(float(((values < low) | (values > high)).mean()), 3)
                 worst = max(worst, (share, channel), key=lambda pair: pair[0])
@@ -130,7 +129,7 @@ def measure_ranges(
     percentiles: tuple[float, float],
     what: str,
 ) -> tuple[np.dtype[Any], tuple[float, ...], tuple[float, ...]]:
-    """Measure dtype, and low < high of each channel, for `ImageCodec.fit`; see there."""
+    """Measure dtype, and low < high of each channel, for `ImageCodec.fit`."""
     if method not in METHODS:
         raise ConfigError(f"Normalisation {method!r} is unknown; choose one of {METHODS}.")
     remedy = "one normalisation can't serve both, so convert all images to one dtype and range"
@@ -146,12 +145,7 @@ def measure_ranges(
 def saturation_note(
     images: Sequence[NDArray[Any]], what: str, valid: Sequence[NDArray[np.bool_]] | None = None
 ) -> str:
-    """Say which channels of images (C, h, w) are saturated inside masks (1 or C, h, w); else "".
-
-    A channel is saturated if more than 1 % of its finite values are the highest one, and that is a
-    plateau: twice as many as at any of the eight levels below. Dark grounds, with many values at
-    the lowest level, don't count.
-    """
+    """Say which channels of images (C, h, w) are saturated inside masks (1 or C, h, w); else ""."""
     plateaus: dict[int, tuple[float, float]] = {}
     for channel in range(len(images[0])):
         plateau = _find_plateau(images, valid or [None] * len(images), channel)
@@ -252,7 +246,7 @@ def _measure_range(
         return 0.0, 1.0
     if method == "dtype" and dtype.kind != "f":
         return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
-    if method == "meanstd":
+    if method == "meanstd":  # a tanh output then reaches nearly all values
         mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
         return mean - 3 * sd, mean + 3 * sd
     if method == "percentile":

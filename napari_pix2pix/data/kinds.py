@@ -1,4 +1,4 @@
-"""Tells images, class maps and instance maps apart by their values."""
+"""Distinguishes images, class maps and instance maps by their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Side = Literal["source", "target"]
 # saturated or mostly black: images reach 0.18 (0.52 when enlarged twice), labels start at 0.84.
 _COMPACT = 0.6
 # An image without noise steps from each gray level to the next, labels do not. Up to this many
-# values that is no evidence, since classes 1, 2, 3 may well be nested.
+# values that proves nothing, since classes 1, 2, 3 may well be nested.
 _FEW_VALUES = 8
 _UNIT_STEPS = 0.75
 # Classes occur in many regions each, instances in one. More classes than this are gray levels.
@@ -28,15 +28,10 @@ _SURE_CLASSES = 2.0
 
 
 def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
-    """Infer whether an array (..., H, W) of one channel holds intensities, classes or instances.
-
-    Leading axes are frames; several arrays are windows of one set and are judged together. Labels
-    are integers in large constant regions: the median value has at least 0.6 of its pixels'
-    neighbours in common with itself (0 is background and ignored, so that black grounds and
-    saturation don't count). Instances have about one region a value; two values beside the
-    background could be either and count as classes. Booleans are classes, floats and constants are
-    images.
-    """
+    """Infer what arrays (..., H, W) of one channel, windows of one set, hold."""
+    # Labels are integers in large constant regions: the median value shares at least 0.6 of its
+    # pixels' neighbours. 0 is ignored, so that black grounds and saturation don't count. Instances
+    # have about one region for each value; two values beside the background count as classes.
     windows = _windows(values)
     dtypes = {window.dtype.kind for window in windows}
     if dtypes == {"b"}:
@@ -53,10 +48,7 @@ def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
 
 
 def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> dict[Kind, list[str]]:
-    """Return the images of a set, by name, that are surely of another kind than `kind`.
-
-    The result maps the other kinds to the names. Images that could be of either kind are left out.
-    """
+    """Return by kind the names of the images that are surely of another kind than `kind`."""
     others: dict[Kind, list[str]] = {}
     for name, arrays in windows.items():
         other = _sure_kind(_windows(arrays))
@@ -66,10 +58,8 @@ def other_kinds(windows: Mapping[str, Sequence[NDArray[Any]]], kind: Kind) -> di
 
 
 def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | None = None) -> str:
-    """Describe arrays (..., H, W) in a line: "uint16 -> 214 instances".
-
-    Classes are counted over all arrays, with the background; instances in each array.
-    """
+    """Describe arrays (..., H, W) in a line: "uint16 -> 214 instances"."""
+    # Classes are counted over all arrays, with the background; instances in each array.
     kind = kind or infer_kind(values)
     arrays = [values] if isinstance(values, np.ndarray) else list(values)
     dtype = np.result_type(*arrays).name
@@ -111,11 +101,11 @@ def _looks_labelled(windows: Sequence[NDArray[Any]], levels: NDArray[Any]) -> bo
         # Ranks in place of values: a grey level is one step, whatever the image was scaled with.
         ranks = np.searchsorted(levels, window)
         area += np.bincount(ranks.ravel(), minlength=count)
-        for here, there in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
-            equal = here == there
-            same += np.bincount(here[equal], minlength=count)
+        for first, second in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1])):
+            equal = first == second
+            same += np.bincount(first[equal], minlength=count)
             steps += equal.size - int(np.count_nonzero(equal))
-            unit_steps += int(np.count_nonzero(np.abs(here - there) == 1))
+            unit_steps += int(np.count_nonzero(np.abs(first - second) == 1))
     foreground = levels != 0
     compactness = float(np.median(same[foreground] / (2 * area[foreground])))
     ramp = count > _FEW_VALUES and unit_steps > _UNIT_STEPS * steps

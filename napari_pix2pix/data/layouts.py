@@ -19,20 +19,13 @@ _NUMBERS = "biuf"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an image keeps its channels.
+    """The channel axis of an image, negative so that it holds for any number of frame axes."""
 
-    `channel_axis` is negative, so that it holds for any number of frame axes; None for one channel.
-    `rgb` says that the channels are red, green and blue.
-    """
-
-    channel_axis: int | None = None
-    rgb: bool = False
+    channel_axis: int | None = None  # None for one channel
+    rgb: bool = False  # the channels are red, green and blue
 
     def assemble(self, planes: NDArray[Any], frame_shape: tuple[int, ...] = ()) -> NDArray[Any]:
-        """Lay planes (F, C, H, W) out as an image: (*frame_shape, H, W) with the channel axis.
-
-        Where the image has too few axes for the channel axis, the channels come first.
-        """
+        """Lay planes (F, C, H, W) out as an image: (*frame_shape, H, W) with the channel axis."""
         channels, height, width = planes.shape[1:]
         if self.channel_axis is None:
             if channels != 1:
@@ -53,7 +46,7 @@ def find_layout(
     rgb: bool | None,
     what: str,
 ) -> Layout:
-    """Find where an array keeps its channels; see `LazyImage` for the parameters."""
+    """Find where an array keeps its channels; errors call it `what`."""
     if rgb is None:
         rgb = channel_axis is None and _looks_rgb(shape, dtype)
     if rgb:
@@ -80,7 +73,7 @@ def find_layout(
 
 
 class ChannelArray:
-    """One array of an image: knows which of its axes is which; see `LazyImage` for parameters."""
+    """One array of an image, which knows which of its axes is which."""
 
     def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
         _check_array(array, what)

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 
 class LazyArray(ABC):
-    """An array known by its shape and dtype, and read by windows.
-
-    It is indexed with integers, slices of positive step and ``...``. ``np.asarray`` reads all.
-    """
+    """An array that is read by windows: integers, slices of positive step and ``...``."""
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.shape, self.dtype = shape, dtype

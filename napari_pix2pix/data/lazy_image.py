@@ -14,25 +14,11 @@ from napari_pix2pix.errors import InputError
 
 
 class LazyImage:
-    """An image, a stack or a set of channels, read window by window.
+    """An image, a stack or a tuple of channels, read window by window; errors call it `what`."""
 
-    Parameters
-    ----------
-    array : array or tuple of arrays
-        numpy, dask, zarr or anything else with ``shape``, ``dtype`` and slicing: boolean, integer
-        or float. The last two axes that are not the channel axis are Y and X, all others are
-        frames. The arrays of a tuple are channels of one image; where their dtypes differ, the
-        narrowest dtype that holds them all is used.
-    channel_axis : int, optional
-    rgb : bool, optional
-        Whether the last axis holds RGB or RGBA; alpha is left out, and `note` says so. Found out
-        by default: there is no `channel_axis`, the dtype is uint8, uint16 or float, and the last
-        axis has length 3 or 4 and is shorter than Y and X.
-    what : str
-        What errors call the image, for example "source".
-    may_lack : bool
-        A tuple may hold None for a channel that this image lacks (`absent`); it is read as 0.
-    """
+    # The last two axes that are not the channel axis are Y and X, all others are frames. Without
+    # `rgb` and `channel_axis` an image is RGB by its last axis, see `_looks_rgb`. `may_lack`
+    # allows None in a tuple for a channel that this image lacks (`absent`); it is read as 0.
 
     absent: tuple[int, ...] = ()
 
@@ -73,10 +59,7 @@ class LazyImage:
         self.note = next((member.note for member in members if member.note), "")
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read one window (C, h, w), and nothing else; `rows` and `columns` have step 1.
-
-        `frame` counts row-major over `frame_shape`. The result may be a view: don't write into it.
-        """
+        """Read one window (C, h, w) of a frame, counted row-major; it may be a view."""
         index = self._frame_index(frame)
         if len(self._members) == 1:
             return self._members[0].read(index, rows, columns)
@@ -126,12 +109,9 @@ class _ImageView(LazyImage):
 
 
 class ImageWithContext(_ImageView):
-    """An image whose channels are a frame and its neighbours, for 2.5D (`z_context`).
+    """An image whose channels are a frame and its `z_context` neighbours on each side, for 2.5D."""
 
-    `z_context` counts the neighbours on each side along the last frame axis. The outermost frame is
-    repeated at the ends of the stack. All channels of the first neighbour come first, then all of
-    the next. `layout` stays that of one frame.
-    """
+    # The outermost frame is repeated at the ends of the stack. `layout` stays that of one frame.
 
     def __init__(self, image: LazyImage, z_context: int) -> None:
         if z_context < 0:
@@ -158,10 +138,7 @@ class ImageWithContext(_ImageView):
 
 
 class GrayAsRGB(_ImageView):
-    """An image of one channel, read as three equal ones.
-
-    The PyTorch implementation of pix2pix does so with gray images for models of three channels.
-    """
+    """An image of one channel, read as three equal ones, as by pix2pix for PyTorch."""
 
     def __init__(self, image: LazyImage) -> None:
         super().__init__(image)
@@ -222,10 +199,7 @@ def as_lazy_image(
     what: str = "source",
     may_lack: bool = False,
 ) -> LazyImage:
-    """Make a `LazyImage` of an array or a tuple of arrays; return a `LazyImage` as it is.
-
-    `like` replaces `channel_axis`: the image is read as one with this layout, whatever its frames.
-    """
+    """Make a `LazyImage` of an array or a tuple; `like` is a layout to read it with."""
     if isinstance(array, LazyImage):
         return array
     if like is None:

@@ -102,12 +102,8 @@ class OpenPair:
     def read(
         self, frame: int, rows: slice, columns: slice
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
-        """Read a window of source (C, h, w) and target (D, h, w), and which pixels count.
-
-        Valid pixels, (1 or D, h, w) bool, lie inside the mask and are finite in the target's
-        channel and in all of the source; None if all are. Within `stop_when` this may raise a
-        `StoppedError`.
-        """
+        """Read a window: source (C, h, w), target (D, h, w), valid (1 or D, h, w) or None."""
+        # Valid pixels lie inside the mask, and are finite in the channel and in all of the source.
         stop_if_asked()
         source = self.source.read(frame, rows, columns)
         target = self.target.read(frame, rows, columns)
@@ -154,11 +150,7 @@ def make_pairs(
     mask: Any = None,
     channel_axis: int | None = None,
 ) -> list[Pair]:
-    """Pair images, or lists of images of the same length, in their order.
-
-    Condition and mask are one for all pairs, or lists of one for each. A source of None is none
-    for any target.
-    """
+    """Pair images, or lists of as many; condition and mask are one for all or one for each."""
     targets = _as_list(target, "target")
     sources = [None] * len(targets) if source is None else _as_list(source, "source")
     count = len(sources)
@@ -180,10 +172,7 @@ def make_pairs(
 
 
 def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
-    """Check that a pair shows one field, and make it readable; reads no pixel.
-
-    `z_context` neighbouring frames on each side become channels of the source.
-    """
+    """Check that a pair shows one field, and make it readable; reads no pixel."""
     name = pair.name or "the pair"
     if pair.target is None:
         raise InputError(
@@ -197,11 +186,7 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
 
 
 def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
-    """Cut source and target to what they share when the target is moved back by whole pixels.
-
-    `offset` is that of the target, down and to the right, in pixels. The mask moves with the
-    target, where it was drawn. The result is read lazily.
-    """
+    """Cut a pair lazily to what it shares when the target is moved back by (down, right) pixels."""
     if not np.isfinite(offset).all():
         raise InputError(f"A shift of {offset} pixels can't be corrected; give two numbers.")
     down, right = (round(float(value)) for value in offset)

@@ -28,29 +28,20 @@ FloatPlanes = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PatchBatch:
-    """The patches of one training step.
+    """The patches of one training step; `valid` is None if every pixel counts."""
 
-    `source` is float32 (B, P, h, w), `target` float32 (B, Q, h, w), `valid` boolean (B, 1 or Q,
-    h, w) or None if every pixel counts, `condition` int64 (B,).
-    """
-
-    source: FloatPlanes
-    target: FloatPlanes
-    valid: NDArray[np.bool_] | None
-    condition: NDArray[np.int64]
+    source: FloatPlanes  # (B, P, h, w)
+    target: FloatPlanes  # (B, Q, h, w)
+    valid: NDArray[np.bool_] | None  # (B, 1 or Q, h, w)
+    condition: NDArray[np.int64]  # (B,)
 
 
 class PatchSampler:
-    """Draws batches of square patches of side `patch` from the training areas.
+    """Draws batches of square patches of side `patch` from the training areas."""
 
-    An area smaller than a window is read whole and padded by reflection. The share `content` of
-    the patches has its centre in one of the `content_blocks`, drawn by the standard deviation of
-    its encoded target; the others are drawn uniformly. Flips and quarter turns are the same for
-    source, target and mask. `zoom` is the range of a uniform factor: a window of ``patch / factor``
-    pixels is resized to `patch`, as 286 -> 256 in Isola et al., CVPR 2017. `intensity_jitter` j
-    multiplies the encoded source by 1 - j to 1 + j, and adds -j to j. `conditions` are all of the
-    model, in order.
-    """
+    # The share `content` of the patches has its centre in a content block, drawn by the standard
+    # deviation of its target. A window of patch / zoom pixels is resized to `patch`, as 286 -> 256
+    # in Isola et al., CVPR 2017.
 
     def __init__(
         self,
@@ -68,8 +59,8 @@ class PatchSampler:
         vertical_flips: bool = True,
         quarter_turns: bool = True,
         zoom: tuple[float, float] = (1.0, 1.0),
-        intensity_jitter: float = 0.0,
-        conditions: Sequence[Hashable] = (),
+        intensity_jitter: float = 0.0,  # largest change of the source's gain and offset
+        conditions: Sequence[Hashable] = (),  # all of the model, in order
     ) -> None:
         if not areas:
             raise InputError("There is nothing to train on; give at least one training image.")
@@ -93,11 +84,8 @@ class PatchSampler:
         self._content = content if weights.size and weights[-1] > 0 else 0.0
 
     def batch(self, step: int, part: int = 0) -> PatchBatch:
-        """Draw the batch of a step, whatever was drawn before.
-
-        Processes that share a step each draw another `part` of it. Together these are the batch
-        that one process would draw.
-        """
+        """Draw the batch of a step, whatever was drawn before."""
+        # Processes that share a step each draw a part: together the batch that one would draw.
         drawn = [
             self._draw(np.random.default_rng([self._seed, step, index]))
             for index in range(part * self._batch, (part + 1) * self._batch)
@@ -116,8 +104,8 @@ class PatchSampler:
         side = max(1, round(self._patch / rng.uniform(*self._zoom)))
         for _ in range(_TRIES):
             area, frame, top, left = self._place(rng, side)
-            rows = slice(top, top + min(side, area.height))
-            columns = slice(left, left + min(side, area.width))
+            rows = slice(top, top + min(side, area.box.height))
+            columns = slice(left, left + min(side, area.box.width))
             raw_source, raw_target, valid = self._pairs[area.pair].read(frame, rows, columns)
             if valid is None or valid.any():
                 break
@@ -142,13 +130,15 @@ class PatchSampler:
             area, frame, rows, columns = self._blocks[number]
             y = int(rng.integers(rows.start, rows.stop))
             x = int(rng.integers(columns.start, columns.stop))
-            top = max(area.top, min(y - side // 2, area.bottom - side))
-            left = max(area.left, min(x - side // 2, area.right - side))
+            box = area.box
+            top = max(box.top, min(y - side // 2, box.bottom - side))
+            left = max(box.left, min(x - side // 2, box.right - side))
             return area, frame, top, left
         area = self._areas[_pick(rng.integers(self._ends[-1]), self._ends)]
         frame = int(rng.integers(self._pairs[area.pair].frames))
-        top = int(rng.integers(area.top, max(area.bottom - side, area.top) + 1))
-        left = int(rng.integers(area.left, max(area.right - side, area.left) + 1))
+        box = area.box
+        top = int(rng.integers(box.top, max(box.bottom - side, box.top) + 1))
+        left = int(rng.integers(box.left, max(box.right - side, box.left) + 1))
         return area, frame, top, left
 
     def _leave_out(
@@ -162,7 +152,7 @@ class PatchSampler:
         return valid
 
     def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
-        missing = (max(side - area.height, 0), max(side - area.width, 0))
+        missing = [max(side - length, 0) for length in area.box.size]
         before = [int(rng.integers(number + 1)) for number in missing]
         turns = int(rng.integers(4)) if self._quarter_turns else 0
         vertical, horizontal = (bool(rng.integers(2)) and wanted for wanted in self._flips)
@@ -226,10 +216,10 @@ def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
 
 
 def _join_valid(valids: Sequence[NDArray[np.bool_] | None], patch: int) -> NDArray[np.bool_] | None:
-    known = [valid for valid in valids if valid is not None]
-    if all(valid.all() for valid in known):
+    masks = [valid for valid in valids if valid is not None]
+    if all(mask.all() for mask in masks):
         return None
-    joined = np.ones((len(valids), max(len(valid) for valid in known), patch, patch), bool)
+    joined = np.ones((len(valids), max(len(mask) for mask in masks), patch, patch), bool)
     for row, valid in zip(joined, valids, strict=True):
         if valid is not None:
             row[:] = valid
@@ -241,14 +231,14 @@ def _condition_indices(
 ) -> NDArray[np.int64]:
     if not conditions:
         return np.zeros(len(pairs), np.int64)
-    known = {condition: index for index, condition in enumerate(conditions)}
+    indices = {condition: index for index, condition in enumerate(conditions)}
     for pair in pairs:
-        if pair.condition not in known:
+        if pair.condition not in indices:
             raise InputError(
                 f"The condition of {pair.name} is {pair.condition!r}, which is not among "
                 f"{list(conditions)}."
             )
-    return np.array([known[pair.condition] for pair in pairs], np.int64)
+    return np.array([indices[pair.condition] for pair in pairs], np.int64)
 
 
 def _content(block: SampleBlock, codec: Codec) -> float:
@@ -259,17 +249,18 @@ def _content(block: SampleBlock, codec: Codec) -> float:
 
 
 def _area_of(block: SampleBlock, areas: Sequence[Area]) -> Area:
+    rows, columns = block.rows, block.columns
     for area in areas:
-        rows, columns = block.rows, block.columns
-        inside = area.top <= rows.start and rows.stop <= area.bottom
-        inside = inside and area.left <= columns.start and columns.stop <= area.right
+        box = area.box
+        inside = box.top <= rows.start and rows.stop <= box.bottom
+        inside = inside and box.left <= columns.start and columns.stop <= box.right
         if inside and area.pair == block.pair:
             return area
     raise InputError("A content block lies outside the training areas; sample it inside them.")
 
 
 def _pixels(pairs: Sequence[OpenPair], area: Area) -> int:
-    return pairs[area.pair].frames * area.height * area.width
+    return pairs[area.pair].frames * area.box.pixels
 
 
 def _pick(number: Any, ends: NDArray[Any]) -> int:

@@ -23,18 +23,15 @@ _FEWEST = 8
 
 @dataclass(frozen=True, eq=False)
 class SampleBlock:
-    """A window of one frame of a pair: source (C, h, w) and target (D, h, w) as in the arrays.
-
-    `valid` (1 or D, h, w) says which pixels lie inside the mask and are finite in both.
-    """
+    """A window of one frame of a pair, as in the arrays."""
 
     pair: int
     frame: int
     rows: slice
     columns: slice
-    source: NDArray[Any]
-    target: NDArray[Any]
-    valid: NDArray[np.bool_]
+    source: NDArray[Any]  # (C, h, w)
+    target: NDArray[Any]  # (D, h, w)
+    valid: NDArray[np.bool_]  # (1 or D, h, w): inside the mask, and finite in both
 
 
 def sample_blocks(
@@ -47,17 +44,13 @@ def sample_blocks(
     seconds: float | None = None,
     count: int | None = None,
 ) -> tuple[list[SampleBlock], str]:
-    """Read blocks inside the areas, all or a seeded choice, and describe the choice (else "").
-
-    An area is cut into equal blocks of at most `size` pixels a side. At most `most` blocks are
-    read, and reading ends after so many seconds; but not before 8 blocks and one of each condition
-    are read. `count`, the number of blocks of an earlier call with the same seed, reads the same
-    ones again, however long it takes. Blocks come in the order of areas, frames, rows and columns.
-    """
+    """Read blocks inside the areas, all or a seeded choice, and describe the choice (else "")."""
+    # `count`, the number of blocks of an earlier call, reads the same ones, however long it takes.
     if not areas:
         raise InputError("There is nothing to sample; give at least one training image.")
     grids = [
-        (_edges(area.top, area.bottom, size), _edges(area.left, area.right, size)) for area in areas
+        (_edges(box.top, box.bottom, size), _edges(box.left, box.right, size))
+        for box in (area.box for area in areas)
     ]
     counts = [
         pairs[area.pair].frames * (len(rows) - 1) * (len(columns) - 1)
@@ -83,10 +76,7 @@ def sample_blocks(
 def leave_out_of_blocks(
     blocks: Sequence[SampleBlock], source: CodecBase, target: CodecBase
 ) -> tuple[list[SampleBlock], list[str]]:
-    """Make pixels of unknown classes unlabelled in held-out blocks.
-
-    Returns the blocks, and a sentence for each of source and target that has such pixels.
-    """
+    """Make pixels of unknown classes unlabelled in held-out blocks; also say so in sentences."""
     remaining, sentences = list(blocks), []
     sides: tuple[tuple[Side, CodecBase], ...] = (("source", source), ("target", target))
     for side, codec in sides:

@@ -8,44 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import ConfigError
 
 # Fewer images than this are split inside; frames of one stack are not separate images.
 _ENOUGH_IMAGES = 4
-# Scores such as SSIM mean nothing in less.
+# Pixels: scores such as SSIM mean nothing in narrower strips.
 _SMALLEST_STRIP = 16
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of a pair in pixels, the same in all its frames; bottom and right are outside."""
+    """A part of a pair, the same in all its frames."""
 
     pair: int
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.right - self.left
-
-    @property
-    def rows(self) -> slice:
-        """The rows as a slice."""
-        return slice(self.top, self.bottom)
-
-    @property
-    def columns(self) -> slice:
-        """The columns as a slice."""
-        return slice(self.left, self.right)
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -59,19 +37,16 @@ class Split:
 
 def whole_areas(pairs: Sequence[OpenPair]) -> tuple[Area, ...]:
     """Return the whole area of each pair."""
-    return tuple(Area(i, 0, pair.height, 0, pair.width) for i, pair in enumerate(pairs))
+    return tuple(Area(i, Box.of_size(pair.height, pair.width)) for i, pair in enumerate(pairs))
 
 
 def split(
     pairs: Sequence[OpenPair], *, fraction: float, patch: int, seed: int, gap: int = 16
 ) -> Split:
-    """Hold out a fraction of a training set, from 0 (nothing) to below 1.
-
-    From four images on, whole images are held out, never the last one of a condition. Otherwise it
-    is a strip at one end of the longer axis of each image that is large enough, with a gap of at
-    least 16 pixels, if half of a training patch or more remains. The seed decides which images, or
-    which end. `validation` is empty if no image is large enough, and `note` says so.
-    """
+    """Hold out a fraction of a training set, from 0 (nothing) to below 1."""
+    # From four images on, whole images are held out, never the last one of a condition. Otherwise
+    # it is a strip at one end of the longer axis of each image that is large enough, with a gap, if
+    # half of a training patch or more remains.
     if not 0 <= fraction < 1:
         raise ConfigError(f"validation must be a fraction from 0 to below 1, got {fraction}.")
     if gap < 16:
@@ -122,7 +97,7 @@ def _hold_out_strips(
             continue
         train.append(parts[0])
         validation.append(parts[1])
-        notes.append(f"the {_describe(area, parts[1])}")
+        notes.append(f"the {_describe(area.box, parts[1].box)}")
     if not validation:
         note = (
             f"No validation: the images are too small to hold out {100 * fraction:.0f} % with a "
@@ -140,22 +115,23 @@ def _cut(
     area: Area, fraction: float, patch: int, gap: int, *, at_end: bool
 ) -> tuple[Area, Area] | None:
     """Return training area and held-out strip; None if they do not fit."""
-    long, short = max(area.height, area.width), min(area.height, area.width)
+    box = area.box
+    long, short = max(box.size), min(box.size)
     strip = max(round(fraction * long), _SMALLEST_STRIP)
     rest = long - strip - gap
     if short < _SMALLEST_STRIP or 2 * rest < patch or rest < _SMALLEST_STRIP:
         return None
     spans = [(0, rest), (rest + gap, long)] if at_end else [(strip + gap, long), (0, strip)]
-    if area.height >= area.width:
-        parts = [Area(area.pair, *span, area.left, area.right) for span in spans]
+    if box.height >= box.width:
+        parts = [Area(area.pair, Box(*span, box.left, box.right)) for span in spans]
     else:
-        parts = [Area(area.pair, area.top, area.bottom, *span) for span in spans]
+        parts = [Area(area.pair, Box(box.top, box.bottom, *span)) for span in spans]
     return parts[0], parts[1]
 
 
-def _describe(area: Area, strip: Area) -> str:
-    if strip.height < area.height:
-        side = "top" if strip.top == area.top else "bottom"
-        return f"{side} {strip.height} rows of {area.height}"
-    side = "left" if strip.left == area.left else "right"
-    return f"{side} {strip.width} columns of {area.width}"
+def _describe(whole: Box, strip: Box) -> str:
+    if strip.height < whole.height:
+        side = "top" if strip.top == whole.top else "bottom"
+        return f"{side} {strip.height} rows of {whole.height}"
+    side = "left" if strip.left == whole.left else "right"
+    return f"{side} {strip.width} columns of {whole.width}"

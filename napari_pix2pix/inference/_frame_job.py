@@ -1,7 +1,4 @@
-"""One sample of a frame: what the network is given, how it is cut, measured and set up.
-
-A generator as it is run on windows: condition, precision, dropout, compiled or not.
-"""
+"""One sample of a frame: what the network is given, how it is cut, measured and set up."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
 from napari_pix2pix.core.partial_forward import folded, run_part
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -40,7 +38,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 
 class FrameRun(NamedTuple):
@@ -177,20 +175,9 @@ _near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 class GeneratorRun:
-    """Runs a generator on windows; the `TileNetwork` of one sample of a frame.
+    """Runs a generator on windows; the `TileNetwork` of one sample of a frame."""
 
-    Parameters
-    ----------
-    generator : UNet or ResNet
-        What is run.
-    original : UNet or ResNet
-        What that is a copy of; it is remembered of it whether half precision is near enough.
-    options : PredictOptions
-    condition, conditions : int
-        Index of the condition, and how many there are.
-    dropouts : Dropouts
-        Layers that drop by position.
-    """
+    # `generator` may be a copy of `original`, which is what `_near` remembers.
 
     def __init__(
         self,
@@ -270,10 +257,7 @@ def applying(
 
 
 def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
-    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both.
-
-    The first planes that a network is given in half precision are run in both, to compare.
-    """
+    """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both."""
     # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
     narrow = planes.device.type == "cpu" and planes.shape[-1] == network.stride
     if precision == "32-true" or narrow or _near.get(network) is False:

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError
 from napari_pix2pix.inference.devices import is_out_of_memory
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 FloatPlanes = NDArray[np.float32]
 ReadPlanes = Callable[[slice, slice], NDArray[Any]]  # rows, columns -> (P, h, w)
@@ -41,42 +42,10 @@ def iter_tiles(
     whole: bool = False,
     before_cut: Callable[[TileGrid], None] | None = None,
 ) -> Iterator[tuple[Box, FloatPlanes]]:
-    """Run a network over an image and yield each part, (K, h, w), as soon as it is finished.
-
-    The result does not depend on the grid where the network's statistics are fixed and the halo
-    covers its receptive field. All windows but the first are read in a thread, one batch ahead.
-
-    Parameters
-    ----------
-    network : TileNetwork
-    read : callable
-        ``read(rows, columns)`` returns the network's planes (P, h, w) of a part of the image.
-    grid : TileGrid
-        How the image is cut.
-    batch : int
-        Windows given to the network at once.
-    region : Box, optional
-        Only this part of the image, which starts on the grid of the stride.
-    first : Box, optional
-        Parts in and near this part of the image come first.
-    whole : bool
-        Give the network the whole image at once, since it measures what it is given.
-    before_cut : callable, optional
-        Called with the new grid before a whole image is cut because memory ran out; without it
-        running out of memory is an error then.
-
-    Warns
-    -----
-    UserWarning
-        Once, if memory ran out and the work goes on in smaller pieces.
-
-    Raises
-    ------
-    ConfigError
-        If the batch is less than 1, or there is a tile although the image is needed whole.
-    DeviceError
-        If there is not enough memory for the smallest tile, or for an image that is needed whole.
-    """
+    """Run a network over an image and yield each part, (K, h, w), as soon as it is finished."""
+    # Parts in and near `first` come first. `whole` is for a network that measures what it is given:
+    # it gets the whole image, and `before_cut` is called with a new grid before that is cut because
+    # memory ran out. All windows but the first are read in a thread, one batch ahead.
     if batch < 1:
         raise ConfigError(f"batch is {batch}; give the number of windows at once, 1 or more.")
     if whole and grid.tile:
@@ -84,7 +53,7 @@ def iter_tiles(
             f"tile is {grid.tile}, but this network measures the image and needs it whole; give "
             "tile 0."
         )
-    area = region or Box(0, grid.height, 0, grid.width)
+    area = region or Box.of_size(grid.height, grid.width)
     pending = [Tile(Box.of_size(*grid.padded), area)] if whole else _ordered(grid, [area], first)
     warned = False
     with ThreadPoolExecutor(1) as reader:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_pix2pix.data.box import Box, overlap
 from napari_pix2pix.inference.norm_statistics import replaced
-from napari_pix2pix.inference.tiling import Box, Tile, overlap
+from napari_pix2pix.inference.tiling import Tile
 
 NoiseKind = Literal["image", "pixel"]
 ReadWindow = Callable[[slice, slice], np.ndarray]
@@ -20,30 +21,8 @@ _NOISE_BLOCK = 64  # pixels; another number gives other noise
 
 
 def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
-    """Return what reads the noise planes of any window; a pixel's noise is the same in all.
-
-    Parameters
-    ----------
-    kind : {"image", "pixel"}
-        One normal number per plane and image, or one per plane and pixel.
-    channels : int
-        Number of planes.
-    seed : int
-        The same seed gives the same noise, on any device.
-
-    Returns
-    -------
-    callable
-        ``read(rows, columns)`` gives float32 (channels, h, w); slices of step 1 from 0 on, which
-        may be any number of pixels away from the image.
-
-    Examples
-    --------
-    >>> read = noise_reader("pixel", 2, seed=0)
-    >>> whole = read(slice(0, 100), slice(0, 90))
-    >>> bool((read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all())
-    True
-    """
+    """Return what reads the noise planes (channels, h, w) of a window, in the image or not."""
+    # "image" is one normal number for each plane, "pixel" one for each plane and pixel.
     if kind == "pixel":
         return lambda rows, columns: _pixels(channels, seed, rows, columns)
     vector = np.random.default_rng(seed).standard_normal(channels, np.float32)
@@ -58,10 +37,7 @@ def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
 def read_blocks(
     draw: Callable[[int, int], np.ndarray], side: int, channels: int, rows: slice, columns: slice
 ) -> np.ndarray:
-    """Cut a window, float32 (channels, h, w), out of blocks that depend on their position alone.
-
-    ``draw(i, j)`` gives float32 (channels, side, side) of block i from the top, j from the left.
-    """
+    """Cut a window (channels, h, w) out of blocks (channels, side, side) from `draw(i, j)`."""
     window = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), np.float32)
     for i in range(rows.start // side, -(-rows.stop // side)):
         for j in range(columns.start // side, -(-columns.stop // side)):
@@ -83,25 +59,12 @@ _DROPOUT_BLOCK = 16  # cells of the layer; another number drops others
 
 
 class PlacedDropout(nn.Module):
-    """Position-seeded dropout, identical for every tiling and on any device.
-
-    Parameters
-    ----------
-    probability : float
-        Of an activation to be dropped; the others grow so that their mean stays.
-    entropy : sequence of int
-        Seeds what is dropped.
-
-    Attributes
-    ----------
-    windows : sequence of Box
-        Where each image of the next batch lies, in pixels on the grid of the network's stride.
-    """
+    """Position-seeded dropout, identical for every tiling and on any device."""
 
     def __init__(self, probability: float, entropy: Sequence[int]) -> None:
         super().__init__()
         self._probability, self._entropy = probability, list(entropy)
-        self.windows: Sequence[Box] = ()
+        self.windows: Sequence[Box] = ()  # of the next batch, on the grid of the network's stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to the same."""
@@ -126,15 +89,7 @@ class PlacedDropout(nn.Module):
 
 
 class Dropouts:
-    """Dropout layers by name that drop by position, to be told which tiles come next.
-
-    Parameters
-    ----------
-    generator : nn.Module
-        Whose dropout layers they stand for.
-    seed : int or None
-        None: there are none, and nothing is dropped.
-    """
+    """Dropout layers by name that drop by position; none without a seed."""
 
     def __init__(self, generator: nn.Module, seed: int | None) -> None:
         self.layers: dict[str, PlacedDropout] = {}

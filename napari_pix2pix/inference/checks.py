@@ -1,4 +1,4 @@
-"""What a model can't do, and which images it does not know: said before any work is done."""
+"""Checks before any work: options that a model lacks, and images unlike the training's."""
 
 from __future__ import annotations
 
@@ -44,10 +44,7 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
 
 
 def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
-    """Warn that a dtype lets expect intensities that the model was not trained on.
-
-    ``stacklevel`` says whose call the warning names; 3 is who called the caller.
-    """
+    """Warn that a dtype suggests intensities that the model was not trained on."""
     if note := dtype_note(codec, given):
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
 
@@ -56,11 +53,11 @@ def warn_of_intensities(
     image: LazyImage,
     source: Codec,
     target: Codec,
-    known: tuple[Intensities, Intensities] | None,
+    trained: tuple[Intensities, Intensities] | None,
     stacklevel: int = 3,
 ) -> None:
     """Warn that an image looks like a target, or lies outside the training's intensities."""
-    if sentence := check_input(image, source, target, known):
+    if sentence := check_input(image, source, target, trained):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 

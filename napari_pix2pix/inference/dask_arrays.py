@@ -1,7 +1,5 @@
-"""Dask arrays in, a dask array out; and the parts of large arrays that a region is computed from.
-
-dask is imported inside functions only: whoever has a dask array has loaded it.
-"""
+"""Dask arrays in, a dask array out; and the parts of large arrays that a region needs."""
+# dask is imported inside functions only: a user who has a dask array has loaded it.
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box, overlap
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -23,7 +22,7 @@ from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.inference.tiling import Box, TileGrid, overlap
+from napari_pix2pix.inference.tiling import TileGrid
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -34,16 +33,16 @@ _Spans = list[tuple[int, int]]  # first, and one past the last, of each chunk al
 def is_lazy(image: LazyImage) -> bool:
     """Tell whether an image is made of dask arrays, wholly or partly."""
     dask = sys.modules.get("dask.array")
-    return dask is not None and any(isinstance(one.array, dask.Array) for one in image.members)
+    return dask is not None and any(
+        isinstance(member.array, dask.Array) for member in image.members
+    )
 
 
 def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptions) -> Array:
-    """Return a dask array of one sample whose chunks are predicted when they are computed.
-
-    Chunks hold one frame with all channels. In Y and X they are those of the first source array,
-    moved to the grid of the stride and joined until they are twice the halo or more. Frames that
-    are needed whole are one chunk, unless they are measured once for all of their chunks.
-    """
+    """Return a dask array of one sample whose chunks are predicted when they are computed."""
+    # Chunks hold one frame with all channels. In Y and X they are those of the first source array,
+    # moved to the grid of the stride and joined until they are twice the halo or more. Frames that
+    # are needed whole are one chunk, unless they are measured once for all of their chunks.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
@@ -55,7 +54,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
         whole = own.fits(*size, options)
         measured_parts = [] if whole else own.measured_parts(*size, options)
     grid = TileGrid.of_network(predictor.generator, *size)
-    arrays = [_as_dask(one.array) for one in image.members]
+    arrays = [_as_dask(member.array) for member in image.members]
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
         cuts = [_joined(lengths, grid) for lengths in image.members[0].in_plane(arrays[0].chunks)]
@@ -73,22 +72,22 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
                 find_chunks(
                     array,
                     axes,
-                    [one.extent(frames, box.rows, box.columns) for box in measured_parts],
+                    [member.extent(frames, box.rows, box.columns) for box in measured_parts],
                 )
-                for one, array, axes in zip(image.members, arrays, edges, strict=True)
+                for member, array, axes in zip(image.members, arrays, edges, strict=True)
             ]
             task = _Frame(shell, frame, [part for part, _ in shards])
             graph[measured] = (task, f"{name}-predict", [keys for _, keys in shards])
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
             seen = grid.seen(grid.rounded(region))
-            extents = [one.extent(frames, seen.rows, seen.columns) for one in image.members]
-            excerpts = [find_excerpt(*one) for one in zip(arrays, edges, extents, strict=True)]
+            extents = [member.extent(frames, seen.rows, seen.columns) for member in image.members]
+            excerpts = list(map(find_excerpt, arrays, edges, extents))
             chunk = _Chunk(shell, frame, region, place, [part for part, _ in excerpts])
             keys = [keys for _, keys in excerpts]
             key = (name, *place.axes([*index, 0, i, j]))
             graph[key] = (chunk, f"{name}-predict", keys, measured)
-    lengths = [tuple(stop - start for start, stop in one) for one in cuts]
+    lengths = [tuple(stop - start for start, stop in spans) for spans in cuts]
     chunks = place.axes([*((1,) * length for length in image.frame_shape), (len(pixel),), *lengths])
     sources: list[Any] = arrays
     layers = HighLevelGraph.from_collections(name, graph, dependencies=sources)
@@ -96,11 +95,11 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
 
 
 class _OneAtATime:
-    """Predicts and measures for the threads of a scheduler, one at a time.
+    """Predicts and measures for the threads of a scheduler, one at a time."""
 
-    A network's mode, layers and device are its own state, and two windows at once would need twice
-    the memory; a network uses all cores by itself. So all lazy arrays of a process share one lock.
-    """
+    # A network's mode, layers and device are its own state, and two windows at once would need
+    # twice the memory; a network uses all cores by itself. So all lazy arrays of a process share
+    # one lock.
 
     def __init__(self, predictor: Predictor, options: PredictOptions) -> None:
         from dask.utils import SerializableLock
@@ -157,7 +156,7 @@ class _Chunk:
         blocks: list[list[NDArray[Any]]],
         measured: Measured | None,
     ) -> NDArray[Any]:
-        read = (part.read(these) for part, these in zip(self.parts, blocks, strict=True))
+        read = (part.read(chunks) for part, chunks in zip(self.parts, blocks, strict=True))
         pixels = predictor.predict(self.shell.on(read), self.frame, self.region, measured)
         frames = (1,) * len(self.place.frame_shape)
         return self.place.layout.assemble(pixels[np.newaxis], frames)
@@ -172,7 +171,7 @@ class _Frame:
     parts: list[tuple[tuple[int, ...], list[tuple[slice, ...]]]] = field(repr=False)
 
     def __call__(self, predictor: _OneAtATime, blocks: list[list[NDArray[Any]]]) -> Measured:
-        read = (Scattered(*part, these) for part, these in zip(self.parts, blocks, strict=True))
+        read = (Scattered(*part, chunks) for part, chunks in zip(self.parts, blocks, strict=True))
         return predictor.measure(self.shell.on(read), self.frame)
 
 
@@ -197,16 +196,16 @@ def _joined(lengths: Sequence[int], grid: TileGrid) -> _Spans:
 def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
     """Read what a box of a frame is computed from; only that part of the image can be read."""
     frames = planes.frames_seen(frame)
-    spans = [one.extent(frames, box.rows, box.columns) for one in planes.members]
+    spans = [member.extent(frames, box.rows, box.columns) for member in planes.members]
     read = (
-        Cutout(one.shape, there, np.asarray(one.array[there]))
-        for one, there in zip(planes.members, spans, strict=True)
+        Cutout(member.shape, extent, np.asarray(member.array[extent]))
+        for member, extent in zip(planes.members, spans, strict=True)
     )
     return planes.on(read)
 
 
 class Cutout(LazyArray):
-    """An array of a shape of which only a part is there: ``data`` at ``spans``."""
+    """An array of which only the part at ``spans`` is held, as ``data``."""
 
     def __init__(
         self, shape: tuple[int, ...], spans: tuple[slice, ...], data: NDArray[Any]
@@ -215,16 +214,16 @@ class Cutout(LazyArray):
         self._spans, self.data = spans, data
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window that lies in what is there."""
+        """Read a window that lies in what is held."""
         shifted = (
-            slice(asked.start - there.start, asked.stop - there.start)
-            for asked, there in zip(window, self._spans, strict=True)
+            slice(asked.start - held.start, asked.stop - held.start)
+            for asked, held in zip(window, self._spans, strict=True)
         )
         return self.data[tuple(shifted)]
 
 
 class Scattered(LazyArray):
-    """An array of a shape of which some chunks are there, each at its place."""
+    """An array of which only some chunks are held, each at its place."""
 
     def __init__(
         self,
@@ -236,7 +235,7 @@ class Scattered(LazyArray):
         self._pieces = list(zip(places, chunks, strict=True))
 
     def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window that lies in what is there."""
+        """Read a window that lies in what is held."""
         data = np.empty(tuple(span.stop - span.start for span in window), self.dtype)
         filled = 0
         for place, chunk in self._pieces:

@@ -1,7 +1,4 @@
-"""How much memory is free, how much a network needs, and the tiles and blocks that fit.
-
-The devices of this machine, and their names.
-"""
+"""The devices of this machine, their free memory, and the tiles and blocks that fit."""
 
 from __future__ import annotations
 
@@ -38,11 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory(device: torch.device | str) -> int:
-    """Return the bytes that can still be allocated on a device.
-
-    On CUDA this includes what PyTorch holds but does not use; on the CPU it is what the system can
-    give without swapping.
-    """
+    """Return the bytes that can still be allocated on a device without swapping."""
     device = torch.device(device)
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -53,11 +46,9 @@ def free_memory(device: torch.device | str) -> int:
 
 
 def free_at_once() -> None:
-    """Give freed buffers back to the system at once, where the C library would keep them.
-
-    By default glibc keeps buffers up to the size of the largest one that was freed, at most 32 MB,
-    so how much memory a process holds depends on what came before. No effect elsewhere.
-    """
+    """Give freed buffers back to the system at once, where the C library would keep them."""
+    # By default glibc keeps buffers up to the size of the largest one that was freed, at most 32
+    # MB, so how much memory a process holds would depend on what came before.
     if sys.platform == "linux":
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl
         if set_option is not None:
@@ -65,19 +56,10 @@ def free_at_once() -> None:
 
 
 def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:
-    """Estimate the bytes that a network needs for each pixel of its input, in float32.
-
-    This is the most that its layers' inputs and outputs occupy at one time, without the workspaces
-    of the convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
-    computed (for tiles of U-Net-256 half of that). The network runs on tensors that have a shape
-    and no data, so nothing is computed or allocated. ``side`` is the height and width of that run,
-    at least twice the stride.
-
-    Examples
-    --------
-    >>> estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8)
-    16.0
-    """
+    """Estimate the bytes that a network needs for each pixel of its input, in float32."""
+    # The most that its layers' inputs and outputs occupy at one time, without the workspaces of the
+    # convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
+    # computed. It runs on tensors that have a shape and no data, `side` pixels high and wide.
     # A copy that shares nothing and holds nothing: its weights have a shape and no memory.
     weights = [*network.parameters(), *network.buffers()]
     memo = {id(weight): weight.detach().to("meta", torch.float32) for weight in weights}
@@ -102,17 +84,8 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
 
 
 def choose_tile(grid: TileGrid, *, bytes_per_pixel: float, free_bytes: float) -> int:
-    """Return the side of the largest tile whose window fits into half of the free memory.
-
-    It is a multiple of the stride, and 0 where the whole image fits. It is never less than the
-    stride: whether even that is too much shows when it is tried.
-
-    Examples
-    --------
-    >>> grid = TileGrid(5000, 5000, stride=32, halo=64)
-    >>> choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9)
-    864
-    """
+    """Return the side of the largest tile whose window fits into half of the memory; 0: whole."""
+    # Never less than the stride: whether even that is too much shows when it is tried.
 
     def needed(tile: int) -> float:
         height, width = replace(grid, tile=tile).window
@@ -135,11 +108,7 @@ def fit_to_memory(
     batch: int | None = None,
     most: int = _MOST_WINDOWS,
 ) -> tuple[int, int]:
-    """Return tile and batch as given, or where they are None by the memory that is free.
-
-    ``channels`` are the planes of the network's input, ``most`` the largest batch that is chosen;
-    the grid's own tile is not looked at.
-    """
+    """Return tile and batch as given, or where they are None by the memory that is free."""
     if tile == 0:
         return 0, batch or 1  # a single window
     if tile is not None and batch is not None:
@@ -156,7 +125,7 @@ def fit_to_memory(
     return tile, batch
 
 
-_BLOCK_BYTES = 1 << 30  # of which a block takes half: more would hardly be faster
+_BLOCK_BYTES = 1 << 30  # a block takes half of it: more would hardly be faster
 
 
 def cut_image(
@@ -177,11 +146,9 @@ def cut_image(
 def block_side(
     network: nn.Module, channels: int, grid: TileGrid, *, device: torch.device | str
 ) -> int:
-    """Return the side in pixels of blocks that are read, predicted and written one by one.
-
-    It is 0 where the whole image is a block. A window of the network takes half a GB, or more where
-    the block would be smaller than twice the halo; the window then has four times its pixels.
-    """
+    """Return the side in pixels of blocks to read, predict and write; 0: the whole image."""
+    # A window takes half a GB, or more where the block would be smaller than twice the halo: the
+    # window then has four times its pixels.
     side = max(2 * grid.stride, grid.least)
     each = estimate_bytes_per_pixel(network, channels, side=side)
     free = free_memory(device)
@@ -194,47 +161,30 @@ def block_side(
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """Return the device that ``wanted`` names.
-
-    Parameters
-    ----------
-    wanted : str
-        ``auto`` takes CUDA, then MPS, then the CPU; otherwise ``cpu``, ``cuda``,
-        ``cuda:1``, ``mps``.
-
-    Raises
-    ------
-    DeviceError
-        When there is no such device here; the sentence lists those there are.
-
-    Examples
-    --------
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    found = available_devices()
+    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; or the fastest."""
+    devices = available_devices()
     if wanted == "auto":
-        return found[0]
+        return devices[0]
     try:
         device = torch.device(wanted)
     except RuntimeError:
         device = None
     if device is not None and device.index in (None, 0):
-        first = next((one for one in found if one.type == device.type), None)
+        first = next((other for other in devices if other.type == device.type), None)
         if first is not None:  # cuda is cuda:0, and mps:0 is mps
             return first
-    if device not in found:
-        names = ", ".join(str(device) for device in found)
+    if device not in devices:
+        names = ", ".join(map(str, devices))
         raise DeviceError(f"There is no device {wanted!r} here: choose auto or one of {names}.")
     return device
 
 
 def available_devices() -> list[torch.device]:
     """List the devices of this machine, the fastest kind first."""
-    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        found.append(torch.device("mps"))
-    return [*found, torch.device("cpu")]
+        devices.append(torch.device("mps"))
+    return [*devices, torch.device("cpu")]
 
 
 def name_device(device: torch.device) -> str:

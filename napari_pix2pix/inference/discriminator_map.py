@@ -1,4 +1,4 @@
-"""What a discriminator says of a prediction, patch by patch, on the pixels that it judges."""
+"""Where a discriminator takes a prediction for real: its logits, on the pixels it judges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError, plural
@@ -22,29 +23,16 @@ from napari_pix2pix.inference._run_tiles import (
 from napari_pix2pix.inference.devices import cut_image
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.predictor import OnTile, condition_index
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
+from napari_pix2pix.inference.tiling import Tile, TileGrid, put_together
 
 
 @dataclass(frozen=True)
 class DiscriminatorPredictor:
-    """A discriminator with the codecs of what it sees.
+    """A discriminator with the codecs of what it sees."""
 
-    Attributes
-    ----------
-    network : DiscriminatorMap
-        In ``eval`` mode, on its device.
-    adversarial : {"vanilla", "lsgan", "hinge", "wgan"}
-        The loss that it was trained with.
-    conditional : bool
-        Whether it sees source and condition beside the image.
-    source_codec, target_codec : Codec
-    conditions : tuple of hashable
-        Their names; empty without any.
-    """
-
-    network: DiscriminatorMap
-    adversarial: AdversarialLoss
-    conditional: bool
+    network: DiscriminatorMap  # in eval mode, on its device
+    adversarial: AdversarialLoss  # that it was trained with
+    conditional: bool  # whether it sees source and condition beside the image
     source_codec: Codec
     target_codec: Codec
     conditions: tuple[Hashable, ...]
@@ -58,13 +46,7 @@ class DiscriminatorPredictor:
         tile: int | None = None,
         on_tile: OnTile | None = None,
     ) -> FloatPlanes:
-        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell.
-
-        Raises
-        ------
-        InputError
-            When the images don't fit each other or the model.
-        """
+        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell."""
         _check_same_size(source, prediction, self.target_codec.channels)
         index = condition_index(self.conditions, condition)
         whole = bool(norms_that_measure(self.network))
@@ -121,7 +103,9 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
             f"The model makes {plural(channels, 'channel')}, the prediction has "
             f"{prediction.channels}: give the same channels."
         )
-    wanted, got = ((*one.frame_shape, one.height, one.width) for one in (source, prediction))
+    wanted, got = (
+        (*image.frame_shape, image.height, image.width) for image in (source, prediction)
+    )
     if wanted != got:
         raise InputError(
             f"The source has the frames, height and width {wanted}, the prediction {got}: give a "

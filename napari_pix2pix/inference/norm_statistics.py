@@ -1,11 +1,8 @@
-"""The norm statistics of a whole image: measured in windows, then fixed for all tiles.
-
-What a norm is given depends on what the norms before it measured. Windows that go through the
-network together are measured together, norm by norm; if they cover the image and see their halo,
-the statistics are those of the whole. Where memory holds only groups of windows, the groups'
-statistics are combined. (A second pass with these does not help: in a ResNet small errors grow
-from norm to norm.)
-"""
+"""The norm statistics of a whole image: measured in windows, then fixed for all tiles."""
+# What a norm is given depends on what the norms before it measured. Windows that go through the
+# network together are measured together, norm by norm; if they cover the image and see their halo,
+# the statistics are those of the whole. Where memory holds only groups of windows, the groups'
+# statistics are combined: a second pass does not help, since in a ResNet small errors grow.
 
 from __future__ import annotations
 
@@ -19,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core.layers import FixedNorm, Norm
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import NormStatistics
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 _SIDE = 512  # pixels of a window that count along each axis
 _PIXELS = 2**22  # that count; of a larger image they are a sample
@@ -44,10 +42,10 @@ class Moments:
         """Return those of the pixels of both (Chan et al. 1979)."""
         count = self.count + other.count
         share = other.count / count
-        apart = other.mean - self.mean
+        shift = other.mean - self.mean
         variance = self.variance + share * (other.variance - self.variance)
-        spread = share * (1 - share) * apart.square()
-        return Moments(count, self.mean + share * apart, variance + spread)
+        spread = share * (1 - share) * shift.square()
+        return Moments(count, self.mean + share * shift, variance + spread)
 
 
 Measured = Mapping[str, Moments]  # by the name of the norm in its generator
@@ -102,11 +100,8 @@ def measure(
     tiles: Sequence[Tile],
     batch: int,
 ) -> Measured | None:
-    """Measure what norms are given on the kept parts of tiles; None where memory ran out.
-
-    ``run`` runs the generator on the windows of some tiles, at most ``batch`` of them, and says
-    whether there was memory for them.
-    """
+    """Measure what norms are given on the kept parts of tiles; None where memory ran out."""
+    # `run` runs the generator on up to `batch` windows, and says whether there was memory for them.
     probes = {name: _Probe(norm) for name, norm in norms.items()}
     with replaced(generator, probes):
         groups = -(-len(tiles) // batch)

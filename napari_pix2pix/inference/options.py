@@ -168,8 +168,8 @@ def _in_words(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(PredictOptions.model_fields)
-        return f"There is no option {name}: choose from {known}."
+        names = ", ".join(PredictOptions.model_fields)
+        return f"There is no option {name}: choose from {names}."
     if first["type"] == "literal_error":
         choices = get_args(PredictOptions.model_fields[name].annotation)
         return f"{name} must be {' or '.join(map(repr, choices))}, got {first['input']!r}."

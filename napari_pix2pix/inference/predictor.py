@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
@@ -26,34 +27,13 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.tiling import (
-    Box,
-    FrameCollector,
-    PredictedTile,
-    mosaic,
-)
+from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile, mosaic
 
 OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame
 
 
 class Predictor:
-    """A generator with its codecs and the names of its conditions.
-
-    Parameters
-    ----------
-    generator : UNet or ResNet
-        Takes source, condition and noise planes, stacked in this order.
-    source_codec, target_codec : Codec
-        How intensities become planes and back.
-    conditions : tuple of hashable
-        Names of the conditions to choose from; empty without any.
-    z_context : int
-        Neighbouring frames on either side that each frame is given.
-    noise_channels : int
-        Noise planes that the generator takes.
-    noise : {"image", "pixel"}
-        What they hold, see `noise_reader`.
-    """
+    """A generator of source, condition and noise planes, with its codecs and conditions."""
 
     def __init__(
         self,
@@ -85,30 +65,10 @@ class Predictor:
         measured: Sequence[Measured] = (),
         decoded: bool = True,
     ) -> Iterator[PredictedTile]:
-        """Predict frames of an image, and yield each tile as soon as it is finished.
-
-        Parameters
-        ----------
-        image : LazyImage
-            The source, with its z-context where the model has one.
-        options : PredictOptions
-        frames : iterable of int, optional
-            Which frames; all by default.
-        region : Box, optional
-            Only this part of each frame, widened to the grid of the stride.
-        first : Box, optional
-            Tiles in and near this part of a frame come first.
-        measured : sequence of mapping, optional
-            What `measure_frame` returned for each sample, where regions are predicted apart.
-        decoded : bool
-            Yield intensities or labels; otherwise the network's planes in [-1, 1].
-
-        Yields
-        ------
-        PredictedTile
-            Frame by frame, sample by sample. Labels come with the last tile, all at once, since
-            where objects end is seen on the whole only.
-        """
+        """Predict frames of an image, and yield each tile as soon as it is finished."""
+        # Tiles in and near `first` come first. `measured` holds what `measure_frame` returned for
+        # each sample, where regions are predicted apart. Labels come with the last tile, all at
+        # once, since where objects end is seen on the whole only.
         check_channels(image, self.source_codec.channels, self.z_context)
         codecs = self.for_dtypes(image.dtype)
         at_once = decoded and self.target_codec.kind != "image"
@@ -116,10 +76,10 @@ class Predictor:
         for frame in range(image.frames) if frames is None else frames:
             for sample in range(options.samples):
                 job = codecs._job(image, frame, options.of_sample(sample))
-                known = measured[sample] if measured else None
+                statistics = measured[sample] if measured else None
                 held: list[tuple[Box, FloatPlanes]] = []
                 done = 0
-                with job.prepared(known, region) as run:
+                with job.prepared(statistics, region) as run:
                     tile = partial(PredictedTile, frame, sample, area=run.area)
                     for box, planes in iter_tiles(
                         run.network,
@@ -173,10 +133,8 @@ class Predictor:
         *,
         measured: Measured | None = None,
     ) -> NDArray[Any]:
-        """Predict any rectangle of a frame, (C, h, w); it equals that part of the whole.
-
-        What needs the whole frame is given it, but objects are told apart on the region alone.
-        """
+        """Predict any rectangle of a frame, (C, h, w); it equals that part of the whole."""
+        # What needs the whole frame is given it, but objects are told apart on the region alone.
         tiles = list(
             self.predict(
                 image,
@@ -239,11 +197,7 @@ class Predictor:
         return self.target_codec.decode(planes, output)
 
     def for_dtypes(self, source: np.dtype[Any], target: np.dtype[Any] | None = None) -> Self:
-        """Return the predictor for images of these dtypes: itself, if its file knows ranges.
-
-        Otherwise (``.pth``) the whole range of these dtypes is -1 to 1, that of the source also
-        for the target where no dtype is given.
-        """
+        """Return the predictor for images of these dtypes: itself, if its file knows ranges."""
         own = self.source_codec, self.target_codec
         codecs = codecs_for_dtypes(*own, source, target)
         if codecs == own:

@@ -1,20 +1,18 @@
-"""Cut an image into tiles whose translations, put together, equal that of the whole.
-
-A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
-output depends on the input up to `halo` pixels away. So every window that is read starts on that
-grid and reaches beyond the part that is kept by the halo, unless the image ends there.
-"""
+"""Cut an image into tiles whose translations, put together, equal that of the whole."""
+# A network with total stride s looks at its input through a grid of s pixels, and a pixel of its
+# output depends on the input up to `halo` pixels away. So every window that is read starts on that
+# grid and reaches beyond the part that is kept by the halo, unless the image ends there.
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import hypot
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
@@ -29,65 +27,6 @@ class _Network(Protocol):
     def halo(self) -> int: ...
     @property
     def least_size(self) -> int: ...
-
-
-class Box(NamedTuple):
-    """A rectangle of pixels; bottom and right lie one past the last."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def rows(self) -> slice:
-        """The rows, to index an image with."""
-        return slice(self.top, self.bottom)
-
-    @property
-    def columns(self) -> slice:
-        """The columns, to index an image with."""
-        return slice(self.left, self.right)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels there are in it."""
-        return (self.bottom - self.top) * (self.right - self.left)
-
-    def within(self, other: Box) -> Box:
-        """Return this box, counted from another one's corner."""
-        top, left = other.top, other.left
-        return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
-
-    @classmethod
-    def of_size(cls, height: int, width: int) -> Box:
-        """Return the box of a whole image."""
-        return cls(0, height, 0, width)
-
-    @classmethod
-    def around(cls, boxes: Iterable[Box]) -> Box:
-        """Return the smallest box that others lie in.
-
-        Examples
-        --------
-        >>> Box.around([Box(0, 8, 4, 8), Box(4, 16, 0, 8)])
-        Box(top=0, bottom=16, left=0, right=8)
-        """
-        tops, bottoms, lefts, rights = zip(*boxes, strict=True)
-        return cls(min(tops), max(bottoms), min(lefts), max(rights))
-
-    def distance(self, other: Box) -> tuple[float, float]:
-        """How far it is from another box: between their edges, 0 if they touch, and centres."""
-        rows = max(other.top - self.bottom, self.top - other.bottom, 0)
-        columns = max(other.left - self.right, self.left - other.right, 0)
-        down = self.top + self.bottom - other.top - other.bottom
-        over = self.left + self.right - other.left - other.right
-        return hypot(rows, columns), hypot(down, over) / 2
 
 
 @dataclass(frozen=True)
@@ -105,20 +44,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """How an image is cut.
+    """How an image is cut: padded at bottom and right to the stride, in windows of one size."""
 
-    The image is padded at its bottom and right to multiples of the stride. All windows have the
-    same size, so that they can be stacked in batches: at the borders they are shifted inwards.
-    The windows of a region are smaller where the region with its halo is.
-
-    Examples
-    --------
-    >>> grid = TileGrid(100, 70, stride=16, halo=16, tile=64)
-    >>> grid.padded, grid.window
-    ((112, 80), (96, 80))
-    >>> [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
-    [slice(0, 64, None), slice(64, 100, None)]
-    """
+    # At the borders windows are shifted inwards, so that all can be stacked in batches. Those of a
+    # region are smaller where the region with its halo is.
 
     height: int
     width: int
@@ -227,19 +156,6 @@ class TileGrid:
         low = max(0, start - halo)
         high = min(padded, max(self._on_grid(stop) + halo, low + least))
         return max(0, min(low, high - least)), high
-
-
-def overlap(one: slice, other: slice) -> tuple[slice, slice]:
-    """Return where two spans meet, counted in the one and in the other.
-
-    Examples
-    --------
-    >>> overlap(slice(10, 20), slice(16, 40))
-    (slice(6, 10, None), slice(0, 4, None))
-    """
-    start, stop = max(one.start, other.start), min(one.stop, other.stop)
-    in_one, in_other = (slice(start - span.start, stop - span.start) for span in (one, other))
-    return in_one, in_other
 
 
 def _unmirrored(span: _Span, size: int) -> _Span:

@@ -17,38 +17,18 @@ Floats = NDArray[np.float32]
 
 
 class Spread(NamedTuple):
-    """Mean, standard deviation and quantiles of several samples, pixel by pixel.
+    """Mean, standard deviation (n - 1) and quantiles of several samples, pixel by pixel."""
 
-    Attributes
-    ----------
-    mean, std : numpy.ndarray or napari layer
-        Laid out as the targets of the training were, in their unit. The deviation (n - 1) says
-        how uncertain the model is.
-    quantiles : numpy.ndarray or list of layers
-        (Q, ...), in the order of the levels that were asked for.
-    """
-
+    # Arrays (or napari layers) laid out as the targets of the training, in their unit.
     mean: Any
     std: Any
-    quantiles: Any
+    quantiles: Any  # (Q, ...) in the order of the levels, or a list of layers
 
 
 class Draws:
-    """Mean and sum of squares of samples that are added one at a time (Welford 1962).
+    """Mean and sum of squares of samples that are added one at a time (Welford 1962)."""
 
-    Parameters
-    ----------
-    levels : sequence of float
-        Quantiles, from 0 to 1; with any, all samples are kept in memory.
-
-    Examples
-    --------
-    >>> draws = Draws([0.5])
-    >>> for value in (1.0, 2.0, 6.0):
-    ...     draws.add(np.full((1, 1, 1), value, np.float32))
-    >>> [float(part.item()) for part in draws.spread()]
-    [3.0, 2.6457512378692627, 2.0]
-    """
+    # With quantile levels, from 0 to 1, all samples are kept in memory.
 
     def __init__(self, levels: Sequence[float] = ()) -> None:
         self._levels = levels
@@ -75,16 +55,7 @@ class Draws:
 
 
 class SpreadCollector:
-    """Puts tiles of several samples together, a frame after the other, to the frames' spread.
-
-    Parameters
-    ----------
-    samples : int
-    layout : Layout
-        Of the targets.
-    levels : sequence of float
-        Quantiles, from 0 to 1.
-    """
+    """Puts tiles of several samples together, frame by frame, and returns the frames' spread."""
 
     def __init__(self, samples: int, layout: Layout, levels: Sequence[float] = ()) -> None:
         self._samples, self._layout, self._levels = samples, layout, levels
@@ -147,13 +118,7 @@ def parse_summary(text: str) -> list[str]:
 
 
 def summarise(draws: Callable[[Sequence[float]], Spread], names: Sequence[str]) -> dict[str, Any]:
-    """Return by name what is wanted of several samples, whose spread ``draws(levels)`` gives.
-
-    Examples
-    --------
-    >>> summarise(lambda levels: Spread(1, 2, levels), ["q5", "mean"])
-    {'q5': 0.05, 'mean': 1}
-    """
+    """Return by name what is wanted of several samples, whose spread `draws(levels)` gives."""
     levels = {name: _percent(name) / 100 for name in names if name not in ("mean", "std")}
     spread = draws(list(levels.values()))
     values = {"mean": spread.mean, "std": spread.std}

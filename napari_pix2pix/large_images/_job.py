@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError
@@ -22,7 +23,7 @@ from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
 from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.translator import Translator

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
 from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record

@@ -1,10 +1,8 @@
-"""The baseline of each kind of target: the score that a network has to beat.
-
-Often a pixel of the source nearly determines the pixel of the target, and a high correlation then
-tells little about the network. So each score is compared with that of a map that ignores a pixel's
-neighbours: a least-squares fit for intensities, Otsu's threshold for objects and for two classes,
-linear discriminants for more classes.
-"""
+"""The baseline of each kind of target: the score that a network has to beat."""
+# Often a pixel of the source nearly determines the pixel of the target, and a high correlation then
+# tells little about the network. So each score is compared with that of a map that ignores a
+# pixel's neighbours: a least-squares fit for intensities, Otsu's threshold for objects and for two
+# classes, linear discriminants for more.
 
 from __future__ import annotations
 
@@ -27,24 +25,16 @@ _RANK_TOLERANCE = 1e-10  # directions this much weaker than the strongest are ro
 
 @dataclass(frozen=True)
 class LinearBaseline:
-    """A weighted sum of the C source channels and a constant, for each of K target channels.
-
-    >>> source = np.arange(12.0).reshape(1, 3, 4)
-    >>> line = LinearBaseline.fit([(source, 2 * source + 3, None)])
-    >>> np.round(line.weights, 6).tolist(), np.round(line.offsets, 6).tolist()
-    ([[2.0]], [3.0])
-    """
+    """A weighted sum of the C source channels and a constant, for each of K target channels."""
 
     weights: tuple[tuple[float, ...], ...]  # K tuples of C
     offsets: tuple[float, ...]  # K
 
     @classmethod
     def fit(cls, pairs: Iterable[Block]) -> LinearBaseline:
-        """Fit by least squares over the valid and finite pixels of all pairs; C may be 0.
-
-        Of all best fits the one with the smallest weights is taken, so constant or collinear
-        source channels do no harm.
-        """
+        """Fit by least squares over the valid and finite pixels of all pairs; C may be 0."""
+        # Of all best fits the one with the smallest weights is taken, so constant or collinear
+        # source channels do no harm.
         # All pixels as float64 would not fit into memory. R of the QR decomposition of [1, source,
         # target] holds all that a fit needs, for each target channel. It is updated block by block
         # and, unlike the normal equations, does not square the condition number.
@@ -133,16 +123,10 @@ def _solve(factor: NDArray[np.float64], channel: int) -> tuple[list[float], floa
 
 @dataclass(frozen=True)
 class DiscriminantBaseline:
-    """Linear discriminant analysis of single pixels (Fisher, 1936), for K classes.
+    """Linear discriminant analysis of single pixels (Fisher, 1936), for K classes."""
 
-    Least squares to one plane per class would never choose a class between two others, such as
-    grey between black and white; discriminants do.
-
-    >>> source = np.array([[[0.0, 1.0, 5.0, 6.0, 10.0, 11.0]]])
-    >>> line = DiscriminantBaseline.fit([(source, np.array([[[1, 1, 2, 2, 3, 3]]]), None)])
-    >>> line.predict(np.array([[[0.5, 5.5, 12.0]]])).tolist()
-    [[[1, 2, 3]]]
-    """
+    # Least squares to one plane per class would never choose a class between two others, such as
+    # grey between black and white; discriminants do.
 
     values: tuple[int, ...]  # the K labels
     weights: tuple[tuple[float, ...], ...]  # K tuples of C
@@ -150,11 +134,9 @@ class DiscriminantBaseline:
 
     @classmethod
     def fit(cls, pairs: Iterable[Block]) -> DiscriminantBaseline:
-        """Fit to the valid pixels, whose source is finite, of all pairs.
-
-        Classes are either equally likely, or as likely as they are frequent: the choice with the
-        better mean Dice is taken.
-        """
+        """Fit to the valid pixels, whose source is finite, of all pairs."""
+        # Classes are either equally likely, or as likely as they are frequent: the better mean Dice
+        # decides.
         pixels = [_class_pixels(*pair) for pair in pairs]
         if not sum(len(labels) for _, labels in pixels):
             raise InputError("No pixel is valid to fit a baseline to; give at least one.")
@@ -262,11 +244,7 @@ def fit_baseline(
     rgb: bool = False,
     smallest: int = 1,
 ) -> Baseline:
-    """Fit the baseline of a kind of target to (source, target, valid) blocks, valid being bool.
-
-    With ``rgb`` haematoxylin is tried too. Objects below ``smallest`` pixels are dropped, as the
-    network's are.
-    """
+    """Fit the baseline of a kind of target to blocks; with `rgb` haematoxylin is tried too."""
     if kind == "image":
         return LinearBaseline.fit(triples)
     if kind == "classes" and len({value for _, t, v in triples for value in np.unique(t[v])}) > 2:

@@ -1,8 +1,6 @@
-"""Scores of a predicted image against the true one, channel by channel in float64.
-
-`_QUICK` and `_SLOW` at the end list all scores. A new one is a function of a `Channel` and a line
-there, its words in `names.py`, and its row in ``docs/scores.md``.
-"""
+"""Scores of a predicted image against the true one, channel by channel in float64."""
+# A new score is a function of a `Channel` and a line in `_QUICK` or `_SLOW` at the end, its words
+# in names.py, and its row in docs/scores.md.
 
 from __future__ import annotations
 
@@ -66,13 +64,7 @@ def image_scores(
     valid: ArrayLike | None = None,
     full: bool = False,
 ) -> dict[str, float]:
-    """Score one prediction: the means of `channel_scores`, without the channels that are NaN.
-
-    >>> truth = np.arange(64.0).reshape(8, 8)
-    >>> scores = image_scores(truth + 1, truth, data_range=63)
-    >>> scores["l1"], round(scores["psnr"], 2), round(scores["pearson"], 6)
-    (1.0, 35.99, 1.0)
-    """
+    """Score one prediction: the means of `channel_scores`, without the channels that are NaN."""
     return mean_scores(
         channel_scores(prediction, truth, data_range=data_range, valid=valid, full=full)
     )
@@ -86,11 +78,9 @@ def channel_scores(
     valid: ArrayLike | None = None,
     full: bool = False,
 ) -> list[dict[str, float]]:
-    """Score each channel of (H, W) or (C, H, W); NaN if the prediction is not finite.
-
-    ``data_range`` is the largest minus the smallest possible value. ``valid`` is broadcast; pixels
-    whose truth is NaN or infinite never count. ``full`` adds the slow scores.
-    """
+    """Score each channel of (H, W) or (C, H, W); NaN if the prediction is not finite."""
+    # `data_range` is the largest minus the smallest possible value. Pixels whose truth is NaN or
+    # infinite never count. `full` adds the slow scores.
     predicted, true = _as_planes(prediction, "prediction"), _as_planes(truth, "truth")
     if np.shape(prediction) != np.shape(truth):
         raise InputError(
@@ -113,11 +103,7 @@ def channel_scores(
 def mean_scores(
     scores: Iterable[Mapping[str, float]], weights: Iterable[float] | None = None
 ) -> dict[str, float]:
-    """Average sets of scores with the same keys; NaN does not count, unless all are NaN.
-
-    >>> mean_scores([{"l1": 1.0, "ssim": 0.5}, {"l1": 4.0, "ssim": float("nan")}], [2, 1])
-    {'l1': 2.0, 'ssim': 0.5}
-    """
+    """Average sets of scores with the same keys; NaN does not count, unless all are NaN."""
     sets = list(scores)
     shares = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
     if not sets or len(shares) != len(sets):
@@ -191,12 +177,7 @@ def _nrmse(channel: Channel) -> float:
 
 
 def multiscale_similarity(channel: Channel) -> float:
-    """Return the MS-SSIM (Wang, Simoncelli & Bovik, 2003), 1 at best.
-
-    The product over five scales of contrast and structure, each to the power of its weight, and of
-    the luminance at the coarsest. A negative mean counts as 0. NaN for a side below 176 pixels, and
-    where no window is valid as a whole.
-    """
+    """Return the MS-SSIM (Wang, Simoncelli & Bovik, 2003), 1 at best; NaN below 176 pixels."""
     if min(channel.truth.shape) < SMALLEST_MS_SSIM_SIDE:
         return math.nan
     valid = channel.valid
@@ -230,16 +211,9 @@ def _halve(plane: NDArray[Any]) -> Plane:
 
 
 def radial_spectrum(image: Plane, valid: Mask) -> tuple[Plane, Plane]:
-    """Average the power spectrum over all directions (Durall et al., 2020).
-
-    Return N frequencies in cycles per pixel, up to 0.5, and N powers in squared units of the image
-    per pixel; N is half the shorter side.
-
-    >>> waves = np.sin(2 * np.pi * np.arange(32) / 4) * np.ones((32, 1))
-    >>> frequencies, powers = radial_spectrum(waves, np.ones((32, 32), bool))
-    >>> float(frequencies[powers.argmax()])
-    0.25
-    """
+    """Average the power spectrum over all directions (Durall et al., 2020)."""
+    # N frequencies in cycles per pixel, up to 0.5, and N powers in squared units of the image per
+    # pixel; N is half the shorter side.
     height, width = image.shape
     side = min(height, width)
     # Borders that do not fit each other would add power along the axes: a Hann window fades them.
@@ -254,11 +228,7 @@ def radial_spectrum(image: Plane, valid: Mask) -> tuple[Plane, Plane]:
 
 
 def spectrum_distance(channel: Channel) -> float:
-    """Return the log-spectral distance (Gray & Markel, 1976) in dB, 0 at best.
-
-    The root mean square, over frequencies, of the difference of the powers in dB. NaN where
-    prediction or truth is constant, or a side is below 8 pixels.
-    """
+    """Return the log-spectral distance (Gray & Markel, 1976) in dB; NaN if constant or small."""
     is_small = min(channel.truth.shape) < SMALLEST_SPECTRUM_SIDE
     if is_small or not all(np.ptp(values) > 0 for values in channel.pixels):
         return math.nan

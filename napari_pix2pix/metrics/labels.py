@@ -1,8 +1,6 @@
-"""Scores of predicted labels: pixels for class maps, objects for instances.
-
-Pixel scores of a set are means over its images. Object scores come from counts over all images, as
-segmentation challenges report them.
-"""
+"""Scores of predicted labels: pixels for class maps, objects for instances."""
+# Pixel scores of a set are means over its images. Object scores come from counts over all images,
+# as segmentation challenges report them.
 
 from __future__ import annotations
 
@@ -48,10 +46,7 @@ def label_counts(
     kind: LabelKind,
     valid: ArrayLike | None = None,
 ) -> LabelCounts:
-    """Count in one image what scores need; all arrays have one shape, int or bool, 0 background.
-
-    Objects that lie partly outside of ``valid`` are scored by their valid pixels.
-    """
+    """Count in one image what scores need; all arrays have one shape, int or bool, 0 background."""
     predicted, true = _valid_labels(prediction, truth, valid)
     if kind == "classes":
         return LabelCounts("classes", _class_pixels(predicted, true))
@@ -70,22 +65,7 @@ def label_counts(
 
 
 def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> dict[str, float]:
-    """Score a set of images of one kind; 1 where there is nothing to find and nothing was found.
-
-    - ``dice``, ``iou``: overlap of the foregrounds; of several classes the mean over those that
-      either image holds.
-    - ``dice_N``, of classes: the mean over the images that hold class N.
-    - ``f1``, ``f1_75``, ``f1_mean``, of instances: F1 of objects whose IoU is above 0.5, above
-      0.75, and the mean over 0.5, 0.55, ... 0.95; ``full`` adds ``f1_55``, ``f1_60``, ...
-    - ``matched_iou``, of instances: mean IoU of the objects matched at 0.5; NaN without a match.
-    - ``pq``, of instances: panoptic quality (Kirillov et al., 2019), F1 times matched IoU.
-
-    >>> truth = np.array([[1, 1, 0, 2, 2, 0, 3, 3]])
-    >>> predictions = truth, np.where(truth == 3, 0, truth)  # the second lacks an object
-    >>> counts = [label_counts(image, truth, kind="instances") for image in predictions]
-    >>> round(pool_label_scores(counts)["f1"], 3)
-    0.909
-    """
+    """Score a set of images of one kind; 1 where there is nothing to find and nothing was found."""
     images = list(counts)
     kinds = sorted({image.kind for image in images})
     if len(kinds) != 1:
@@ -126,6 +106,7 @@ def _object_scores(images: Sequence[LabelCounts], full: bool) -> dict[str, float
         **{name: named[name] for name in shown},
         "f1_mean": sum(f1) / len(f1),
         "matched_iou": overlap / int(matched[0]) if matched[0] else math.nan,
+        # Panoptic quality (Kirillov et al., 2019): F1 times the IoU of matches.
         "pq": 2 * overlap / objects if objects else 1.0,
     }
 

@@ -40,21 +40,13 @@ _DESCRIPTIONS = {
 
 
 def primary_metric(scores: Mapping[str, float]) -> tuple[str, float]:
-    """Return the title and value of the one score that is shown first.
-
-    >>> primary_metric({"dice": 0.9, "f1": 0.8})
-    ('F1', 0.8)
-    """
+    """Return the title and value of the one score that is shown first."""
     key = next(key for key in _PRIMARY if key in scores)
     return _PRIMARY[key], scores[key]
 
 
 def describe_score(key: str) -> ScoreDescription:
-    """Describe a score; its key may have a threshold, a class or ``segmented_`` in it.
-
-    >>> [describe_score(key).title for key in ("f1_75", "dice_2", "segmented_f1")]
-    ['F1 at 0.75', 'Dice of class 2', 'F1 segmented']
-    """
+    """Describe a score; its key may have a threshold, a class or ``segmented_`` in it."""
     if key in _DESCRIPTIONS:
         return _DESCRIPTIONS[key]
     kind, _, rest = key.partition("_")

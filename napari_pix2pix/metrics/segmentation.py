@@ -1,8 +1,6 @@
-"""Objects by Otsu's threshold and watershed, as users find them by hand.
-
-They are the baseline for labels, and a segmenter for the FCN score of Isola et al. (2017): whether
-a predicted image segments as the true one does.
-"""
+"""Objects by Otsu's threshold and watershed, as users find them by hand."""
+# They are the baseline for labels, and a segmenter for the FCN score of Isola et al. (2017):
+# whether a predicted image segments as the true one does.
 
 from __future__ import annotations
 
@@ -34,14 +32,7 @@ _MOST_BLOCKS = 32  # watershed is slow, and few blocks show the best distance
 
 @dataclass(frozen=True)
 class OtsuBaseline:
-    """Otsu's threshold of each image, and watershed for instances.
-
-    >>> source = np.zeros((1, 8, 8))
-    >>> source[0, 2:6, 2:6] = 5
-    >>> otsu = OtsuBaseline.fit([(source, (source > 0).astype(int), None)], kind="classes")
-    >>> otsu.channel, otsu.bright, int(otsu.predict(source).sum())
-    (0, True, 16)
-    """
+    """Otsu's threshold of each image, and watershed for instances."""
 
     kind: LabelKind  # classes are two
     channel: int  # or the haematoxylin of the three colours (Ruifrok & Johnston, 2001)
@@ -61,11 +52,7 @@ class OtsuBaseline:
         channel: int | None = None,
         smallest: int = 1,
     ) -> OtsuBaseline:
-        """Choose channel and polarity by Dice, then the distance of objects by F1.
-
-        Of two classes the smaller value is the background. With ``rgb`` haematoxylin is a candidate
-        too; ``channel`` leaves no choice.
-        """
+        """Choose channel and polarity by Dice, then the distance of objects by F1."""
         blocks = list(pairs)
         if not blocks or not len(blocks[0][0]):
             raise InputError("There is no source channel to threshold; give at least one pair.")
@@ -196,30 +183,7 @@ _SEGMENTER = OtsuBaseline(kind="instances", channel=0, bright=True, min_distance
 
 
 def segment_otsu(image: NDArray[Any]) -> NDArray[Any]:
-    """Find bright objects by Otsu's threshold, and watershed on the distance transform.
-
-    Parameters
-    ----------
-    image : array (H, W)
-        One channel; NaN and infinite pixels are background.
-
-    Returns
-    -------
-    int array (H, W)
-        Objects of 16 pixels or more, whose centres are 5 pixels or more apart; 0 elsewhere.
-
-    Raises
-    ------
-    InputError
-        If the image has channels.
-
-    Examples
-    --------
-    >>> image = np.zeros((16, 16))
-    >>> image[2:8, 2:8] = 9
-    >>> int(segment_otsu(image).max())
-    1
-    """
+    """Find bright objects of 16 pixels or more in an image (H, W) by Otsu and watershed."""
     if image.ndim != 2:
         raise InputError(
             f"Otsu's threshold segments images of one channel, got shape {image.shape}: give "

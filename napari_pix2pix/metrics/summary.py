@@ -1,7 +1,4 @@
-"""Fréchet distance of two sets of features, which the user's own network makes.
-
-One way to score images and labels, one at a time or pooled over a set.
-"""
+"""Scores images and labels, one at a time or pooled, and the Fréchet distance of features."""
 
 from __future__ import annotations
 
@@ -81,11 +78,7 @@ def score_image(
     data_range: Sequence[float] = (),
     full: bool = False,
 ) -> ScoredImage:
-    """Score one prediction (C, H, W); ``valid`` is bool (1 or C, H, W).
-
-    ``data_range`` is for intensities, see `channel_scores`; ``full`` adds the slow scores, and F1
-    at each threshold.
-    """
+    """Score a prediction (C, H, W); `valid` is bool (1 or C, H, W), the range for intensities."""
     weight = float(valid.sum()) / len(valid)
     if kind == "image":
         scores = image_scores(prediction, truth, data_range=data_range, valid=valid, full=full)

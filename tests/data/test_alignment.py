@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
 from napari_pix2pix.data.alignment import check_alignment
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.pair import Pair, correct_shift, open_pair
 from napari_pix2pix.data.split import Area, whole_areas
 
@@ -160,7 +161,7 @@ def test_it_depends_on_the_seed_alone_and_reads_only_the_areas():
     source[400:690, 10:290] = blobs(1, (290, 280))
     target[400:690, 10:290] = blobs(1, (290, 280))
     opened = [open_pair(Pair(source, target))]
-    area = [Area(0, 400, 690, 10, 290)]
+    area = [Area(0, Box(400, 690, 10, 290))]
     found = check_alignment(opened, area, seed=3)
     assert found.offset == pytest.approx((0, 0), abs=0.1)
     assert found == check_alignment(opened, area, seed=3)

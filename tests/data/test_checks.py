@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.data.sample import sample_blocks
@@ -214,6 +215,6 @@ def test_large_images_are_compared_by_their_middle():
             return np.add.outer(np.arange(512), np.arange(512)).astype(np.uint8)
 
     opened = [open_pair(Pair(Huge(), Huge(), name=name)) for name in "ab"]
-    parts = Split((Area(0, 0, 9, 0, 9),), (Area(1, 0, 9, 0, 9),), "")
+    parts = Split((Area(0, Box(0, 9, 0, 9)),), (Area(1, Box(0, 9, 0, 9)),), "")
     assert "b = a" in copies_note(opened, parts, seed=0)
     assert seen == [(512, 512)] * 2

@@ -82,7 +82,7 @@ def test_masked_values_are_no_classes():
     codec = ClassCodec.fit([raw], [mask], layout=Layout())
     assert codec.values == (0, 1)
     assert codec.encode(raw)[:, 0].T.tolist() == [[1, -1], [-1, 1], [0, 0]]
-    assert codec.known(raw).tolist() == [[[True, True, False]]]
+    assert codec.is_class(raw).tolist() == [[[True, True, False]]]
 
 
 def test_rare_classes_weigh_more():

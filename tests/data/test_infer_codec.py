@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_pix2pix.data import infer_codec as module
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
@@ -132,8 +133,8 @@ def test_every_value_inside_area_and_mask_is_found_however_it_is_read(dtype, sha
     elements = st.sampled_from([0, 1, largest])
     labels = data.draw(hnp.arrays(np.int64, shape, elements=elements)).astype(dtype)
     mask = data.draw(hnp.arrays(bool, shape))
-    area = Area(0, shape[1] // 2, shape[1], shape[2] // 3, shape[2])
-    inside = (slice(None), slice(area.top, None), slice(area.left, None))
+    area = Area(0, Box(shape[1] // 2, shape[1], shape[2] // 3, shape[2]))
+    inside = (slice(None), slice(area.box.top, None), slice(area.box.left, None))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_STRIP", strip)
         every = all_values(opened(labels), [area], "target")
@@ -157,7 +158,7 @@ def test_what_is_not_in_memory_is_not_read(tmp_path):
 def test_parts_are_large_few_and_inside_the_areas():
     labels = np.arange(40 * 3 * 5000).reshape(40, 3, 5000)
     pairs = opened(labels)
-    parts = large_parts(pairs, [Area(0, 1, 3, 0, 5000)], "target")
+    parts = large_parts(pairs, [Area(0, Box(1, 3, 0, 5000))], "target")
     assert len(parts) == 14
     np.testing.assert_array_equal(parts[1], labels[3:4, 1:, 1476:3524])
     lazy = opened(da.from_array(labels))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
@@ -54,7 +55,7 @@ def test_no_patch_holds_a_pixel_that_is_held_out(shapes, patch, zoom, content, s
     for image in images:
         image[:] = 1
     for area in parts.train:
-        window = images[area.pair][:, area.rows, area.columns]
+        window = images[area.pair][:, area.box.rows, area.box.columns]
         window[:] = np.random.default_rng(0).uniform(-1, 0, window.shape)
     blocks, _ = sample_blocks(pairs, parts.train, size=patch, seed=seed, most=20)
     drawn = PatchSampler(
@@ -122,7 +123,7 @@ def test_without_them_a_patch_is_a_window():
 
 def test_positions_reach_every_corner_of_an_area():
     where = places(1, 20, 20)
-    area = Area(0, 1, 19, 2, 20)
+    area = Area(0, Box(1, 19, 2, 20))
     drawn = sampler([Pair(where, where)], [area], batch=200, **PLAIN).batch(0).source
     assert set(drawn[:, 0, 0, 0]) == {20.0 * y + x for y in (1, 2, 3) for x in (2, 3, 4)}
 
@@ -215,7 +216,7 @@ def test_content_blocks_must_lie_in_the_areas():
     pairs = [open_pair(Pair(image, image))]
     blocks, _ = sample_blocks(pairs, whole_areas(pairs), size=32, seed=0)
     with pytest.raises(InputError, match="outside the training areas"):
-        sampler([Pair(image, image)], [Area(0, 0, 40, 0, 64)], content_blocks=blocks)
+        sampler([Pair(image, image)], [Area(0, Box(0, 40, 0, 64))], content_blocks=blocks)
 
 
 def test_jitter_changes_the_source_alone_and_no_more_than_it_says():

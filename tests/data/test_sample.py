@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix.data import sample
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
@@ -25,7 +26,7 @@ from napari_pix2pix.errors import InputError
 def test_blocks_tile_the_area_or_are_drawn_from_that_grid(shape, size, most, data):
     height, width = shape[1:]
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    area = Area(0, top, height, left, width)
+    area = Area(0, Box(top, height, left, width))
     image = np.arange(np.prod(shape)).reshape(shape)
     pairs = [open_pair(Pair(image, image))]
 
@@ -38,7 +39,7 @@ def test_blocks_tile_the_area_or_are_drawn_from_that_grid(shape, size, most, dat
         assert max(block.target.shape[1:]) <= size
         assert block.valid.all()
 
-    inside = seen[:, area.top :, area.left :]
+    inside = seen[:, area.box.top :, area.box.left :]
     assert seen.max() <= 1
     assert seen.sum() == inside.sum()
     assert len(blocks) <= most

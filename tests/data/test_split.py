@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
@@ -20,10 +21,10 @@ def pairs_of(*shapes):
     return [open_pair(Pair(image, image)) for image in images]
 
 
-def distance(one, other):
-    """Free pixels between two areas along the axis that parts them most."""
-    down = max(other.top - one.bottom, one.top - other.bottom)
-    across = max(other.left - one.right, one.left - other.right)
+def distance(first: Box, second: Box) -> int:
+    """Return the free pixels between two boxes along the axis that separates them most."""
+    down = max(second.top - first.bottom, first.top - second.bottom)
+    across = max(second.left - first.right, first.left - second.right)
     return max(down, across)
 
 
@@ -47,11 +48,11 @@ def test_areas_never_meet_and_lie_inside(shapes, fraction, patch, seed, gap):
     assert parts.note
     for area in (*parts.train, *parts.validation):
         pair = pairs[area.pair]
-        assert 0 <= area.top < area.bottom <= pair.height
-        assert 0 <= area.left < area.right <= pair.width
-    for one in parts.train:
-        for other in parts.validation:
-            assert one.pair != other.pair or distance(one, other) >= gap
+        assert 0 <= area.box.top < area.box.bottom <= pair.height
+        assert 0 <= area.box.left < area.box.right <= pair.width
+    for area in parts.train:
+        for held_out in parts.validation:
+            assert area.pair != held_out.pair or distance(area.box, held_out.box) >= gap
     if len(shapes) >= 4 and fraction > 0:
         assert {area.pair for area in parts.train}.isdisjoint(a.pair for a in parts.validation)
         assert parts.validation
@@ -67,8 +68,8 @@ def test_whole_images_are_held_out_of_larger_sets():
 def test_frames_of_a_stack_are_not_separate_images():
     parts = split(pairs_of((30, 256, 200)), fraction=0.25, patch=64, seed=0)
     assert len(parts.train) == len(parts.validation) == 1
-    assert parts.validation[0].height == 64
-    assert parts.validation[0].width == 200
+    assert parts.validation[0].box.height == 64
+    assert parts.validation[0].box.width == 200
 
 
 def test_the_strip_lies_at_one_end_of_the_longer_axis():
@@ -82,7 +83,7 @@ def test_the_strip_lies_at_one_end_of_the_longer_axis():
 def test_each_image_of_a_small_set_is_split_where_it_is_large_enough():
     parts = split(pairs_of((200, 100), (20, 20)), fraction=0.2, patch=64, seed=1)
     assert [area.pair for area in parts.validation] == [0]
-    assert parts.train[1] == Area(1, 0, 20, 0, 20)
+    assert parts.train[1] == Area(1, Box(0, 20, 0, 20))
     assert parts.note.startswith("Of 1 of 2 images the ")
 
 
@@ -155,7 +156,7 @@ def test_no_patch_shows_what_is_held_out(shapes, conditions, z_context, patch, z
         seed=seed,
     )
     for area in parts.validation:
-        plain[area.pair][:, area.top : area.bottom, area.left : area.right] = 1
+        plain[area.pair][:, area.box.top : area.box.bottom, area.box.left : area.box.right] = 1
     pairs = [open_pair(Pair(one, one, condition=name), z_context) for one, name in named]
     assert {conditions[area.pair] for area in parts.train} == set(conditions[: len(shapes)])
     codec = ImageCodec("minmax", "float32", (-1.0,) * 3, (1.0,) * 3, Layout())
@@ -173,5 +174,5 @@ def test_no_patch_shows_what_is_held_out(shapes, conditions, z_context, patch, z
     assert not drawn.source.any()
     assert not drawn.target.any()
     for area in parts.validation:
-        held_out = slice(area.top, area.bottom), slice(area.left, area.right)
+        held_out = slice(area.box.top, area.box.bottom), slice(area.box.left, area.box.right)
         assert pairs[area.pair].read(0, *held_out)[1].all()

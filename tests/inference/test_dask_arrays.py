@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import train
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.translator import Translator
 
 TINY = tiny.TINY | {"dropout": 0.0}

@@ -93,3 +93,7 @@ def test_running_out_of_memory_is_said_with_advice(error: Exception) -> None:
 def test_other_errors_pass_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words("x", "y"):
         raise RuntimeError("shapes do not fit")
+
+
+def test_the_cpu_is_on_every_machine() -> None:
+    assert choose_device("cpu") == CPU

@@ -11,12 +11,13 @@ import torch
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import _frame_job as acceleration
 from napari_pix2pix.inference._frame_job import BOUND, GeneratorRun, check_compiler
 from napari_pix2pix.inference._stochastic import Dropouts
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box, Tile
+from napari_pix2pix.inference.tiling import Tile
 
 TINY = tiny.TINY | {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own

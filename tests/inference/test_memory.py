@@ -169,3 +169,9 @@ def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+def test_an_estimate_and_a_tile_by_hand() -> None:
+    assert estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8) == 16
+    grid = TileGrid(5000, 5000, stride=32, halo=64)
+    assert choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9) == 864

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
@@ -23,7 +24,7 @@ from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
-from napari_pix2pix.inference.tiling import Box, put_together
+from napari_pix2pix.inference.tiling import put_together
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)

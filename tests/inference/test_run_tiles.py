@@ -13,6 +13,7 @@ from stand_ins import as_if_trained
 
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.partial_forward import run_part
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 from napari_pix2pix.inference import tiling as module
 from napari_pix2pix.inference._run_tiles import (
@@ -22,7 +23,7 @@ from napari_pix2pix.inference._run_tiles import (
     kept_parts,
     to_device,
 )
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid, put_together
+from napari_pix2pix.inference.tiling import Tile, TileGrid, put_together
 
 GENERATORS: dict[str, Callable[[], UNet | ResNet]] = {
     "unet": lambda: UNet(2, 3, depth=3, width=4),

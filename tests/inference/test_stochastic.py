@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference._stochastic import (
     NoiseKind,
     PlacedDropout,
@@ -19,7 +20,7 @@ from napari_pix2pix.inference._stochastic import (
     noise_reader,
 )
 from napari_pix2pix.inference.options import sample_seed
-from napari_pix2pix.inference.tiling import Box, Tile
+from napari_pix2pix.inference.tiling import Tile
 
 KINDS: list[NoiseKind] = ["image", "pixel"]
 
@@ -106,3 +107,9 @@ def test_layers_are_put_back_and_differ() -> None:
     with dropping(network, None) as dropouts:
         dropouts.place([Tile(box, box)])
         assert torch.equal(network(x), x)
+
+
+def test_a_window_has_the_noise_of_the_whole() -> None:
+    read = noise_reader("pixel", 2, seed=0)
+    whole = read(slice(0, 100), slice(0, 90))
+    assert (read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all()

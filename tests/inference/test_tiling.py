@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.inference._run_tiles import _reflected
-from napari_pix2pix.inference.tiling import Box, Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid
 
 
 @st.composite
@@ -143,3 +144,10 @@ def test_rounded_region_holds_the_region_and_can_be_cut(region) -> None:
     assert (
         covered[max(top, 0) : max(asked.bottom, 0), max(left, 0) : max(asked.right, 0)] == 1
     ).all()
+
+
+def test_an_image_is_padded_and_cut_on_the_stride() -> None:
+    grid = TileGrid(100, 70, stride=16, halo=16, tile=64)
+    assert (grid.padded, grid.window) == ((112, 80), (96, 80))
+    rows = [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
+    assert rows == [slice(0, 64), slice(64, 100)]

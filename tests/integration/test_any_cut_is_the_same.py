@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_pix2pix import Translator, train
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_source_image
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.training.config import Preset
 
 SLIM = {"width": 4, "steps": 1, "batch": 1, "validation": 0.0, "adversarial_weight": 0.0}

@@ -202,8 +202,8 @@ def test_only_what_a_region_needs_is_read_of_a_huge_image(gray, tmp_path):
 
 
 def test_blocks_of_a_large_image_fit_into_memory(gray, monkeypatch):
+    from napari_pix2pix.data.box import Box
     from napari_pix2pix.data.lazy_image import LazyImage
-    from napari_pix2pix.inference.tiling import Box
 
     monkeypatch.setattr(_translate_file, "_LARGEST", 4096)
     planes = LazyImage(np.broadcast_to(np.uint8(0), (32768, 32768)))

@@ -236,3 +236,13 @@ def test_pairs_without_a_valid_pixel_or_of_other_channels_are_refused():
 def test_discriminants_survive_json():
     fitted = DiscriminantBaseline.fit([(noisy(LABELS), LABELS, None)])
     assert DiscriminantBaseline.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+
+
+def test_a_line_and_discriminants_by_hand():
+    source = np.arange(12.0).reshape(1, 3, 4)
+    line = LinearBaseline.fit([(source, 2 * source + 3, None)])
+    assert np.round(line.weights, 6).tolist() == [[2.0]]
+    assert np.round(line.offsets, 6).tolist() == [3.0]
+    source = np.array([[[0.0, 1.0, 5.0, 6.0, 10.0, 11.0]]])
+    classes = DiscriminantBaseline.fit([(source, np.array([[[1, 1, 2, 2, 3, 3]]]), None)])
+    assert classes.predict(np.array([[[0.5, 5.5, 12.0]]])).tolist() == [[[1, 2, 3]]]

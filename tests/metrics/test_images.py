@@ -344,3 +344,17 @@ def test_invalid_pixels_do_not_change_the_spectrum() -> None:
     expected = spectrum(prediction, truth, valid)
     prediction[:, 70:], truth[:, 70:] = np.nan, 1e9
     assert spectrum(prediction, truth, valid) == expected
+
+
+def test_scores_by_hand() -> None:
+    truth = np.arange(64.0).reshape(8, 8)
+    scores = image_scores(truth + 1, truth, data_range=63)
+    assert (scores["l1"], round(scores["psnr"], 2), round(scores["pearson"], 6)) == (1, 35.99, 1)
+    sets = [{"l1": 1.0, "ssim": 0.5}, {"l1": 4.0, "ssim": math.nan}]
+    assert mean_scores(sets, [2, 1]) == {"l1": 2.0, "ssim": 0.5}
+
+
+def test_waves_of_four_pixels_have_a_frequency_of_a_quarter() -> None:
+    waves = np.sin(2 * np.pi * np.arange(32) / 4) * np.ones((32, 1))
+    frequencies, powers = radial_spectrum(waves, np.ones((32, 32), bool))
+    assert frequencies[powers.argmax()] == 0.25

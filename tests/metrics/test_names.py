@@ -14,6 +14,12 @@ from napari_pix2pix.metrics.names import describe_score, primary_metric
 def test_primary_metric_is_that_of_the_kind():
     assert primary_metric({"l1": 3.0, "pearson": 0.5}) == ("Pearson", 0.5)
     assert primary_metric({"dice": 0.9, "iou": 0.8}) == ("Dice", 0.9)
+    assert primary_metric({"dice": 0.9, "f1": 0.8}) == ("F1", 0.8)
+
+
+def test_a_threshold_a_class_and_a_segmenter_are_in_the_title():
+    titles = [describe_score(key).title for key in ("f1_75", "dice_2", "segmented_f1")]
+    assert titles == ["F1 at 0.75", "Dice of class 2", "F1 segmented"]
 
 
 def test_every_image_score_has_a_title_of_its_own():

@@ -176,3 +176,13 @@ def test_channels_need_a_segmenter_of_ones_own() -> None:
         segment_otsu(np.zeros((3, 8, 8)))
     labels = run_segmenter(lambda image: image[0] > 0, np.ones((3, 8, 8)), (8, 8))
     assert labels.shape == (1, 8, 8)
+
+
+def test_a_bright_square_is_found() -> None:
+    source = np.zeros((1, 8, 8))
+    source[0, 2:6, 2:6] = 5
+    otsu = OtsuBaseline.fit([(source, (source > 0).astype(int), None)], kind="classes")
+    assert (otsu.channel, otsu.bright, int(otsu.predict(source).sum())) == (0, True, 16)
+    image = np.zeros((16, 16))
+    image[2:8, 2:8] = 9
+    assert int(segment_otsu(image).max()) == 1

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import (
     CopyMode,
     result_name,

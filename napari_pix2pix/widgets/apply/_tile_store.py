@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box, TileGrid
+from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers, with_model_channels
 from napari_pix2pix.training.events import Control

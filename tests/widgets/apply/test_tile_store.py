@@ -6,9 +6,9 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.widgets.apply._tile_store import TileFile, TileKey, TileStore
 
 LAYOUTS = {"gray": (Layout(), 1), "channels": (Layout(channel_axis=0), 2),

@@ -6,8 +6,8 @@ import tiny
 from napari.layers import Image
 
 from napari_pix2pix import train
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import Box
 from napari_pix2pix.napari_layers import snapshot
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import Job, JobDone, Progress, apply_model
