@@ -35,20 +35,9 @@ if TYPE_CHECKING:
 
 
 class LayersForm(QObject):
-    """Layers that are an image each, or one layer for each channel that a model takes.
+    """Layers that are an image each, or one layer for each channel that a model takes."""
 
-    Parameters
-    ----------
-    form : QFormLayout
-        Takes the rows.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Other layers are chosen.
-    """
-
-    changed = Signal()
+    changed = Signal()  # other layers are chosen
 
     def __init__(self, form: QFormLayout) -> None:
         super().__init__()

@@ -41,21 +41,11 @@ class NewLayer:
 
 
 class ExtraTask(QObject):
-    """Does work in a thread and adds its result as a layer.
+    """Does work in a thread and adds its result as a layer."""
 
-    Attributes
-    ----------
-    progressed : Signal(float, str)
-        The progress from 0 to 1, and as text.
-    added : Signal(object)
-        The `NewLayer`.
-    ended : Signal(str, bool)
-        A sentence, and whether it is an error.
-    """
-
-    progressed = Signal(float, str)
-    added = Signal(object)
-    ended = Signal(str, bool)
+    progressed = Signal(float, str)  # the progress from 0 to 1, and as text
+    added = Signal(object)  # the `NewLayer`
+    ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -98,18 +88,10 @@ class Undoable(Protocol):
 
 
 class ApplyRun(QObject):
-    """Applies models one after another, and remembers how to undo it.
+    """Applies models one after another, and remembers how to undo it."""
 
-    Attributes
-    ----------
-    progressed : Signal(float, str)
-        The progress from 0 to 1, and as text with the time left.
-    ended : Signal(str, bool)
-        A sentence, and whether it is an error.
-    """
-
-    progressed = Signal(float, str)
-    ended = Signal(str, bool)
+    progressed = Signal(float, str)  # the progress from 0 to 1, and as text with the time left
+    ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)

@@ -36,10 +36,7 @@ _IDLE = 0.2  # seconds between two checks whether to stop
 
 
 def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether only tiles in view are translated: of lazy sources with results larger than memory.
-
-    The limit is a quarter of the free memory, and the model must be able to translate parts alone.
-    """
+    """Whether only tiles in view are translated: lazy sources whose results are too large."""
     codec, options = request.card.output_codec(planes[0].dtype), request.options
     in_parts = request.card.config.norm in ("batch", "none")
     in_parts = in_parts and options.norm_statistics == "running"
@@ -127,19 +124,11 @@ def follow(
 
 
 class ViewportTranslator(QObject):
-    """Translates the tiles of a layer that are in view.
+    """Translates the tiles of a layer that are in view."""
 
-    Attributes
-    ----------
-    said : Signal(str, bool)
-        A sentence, and whether it is an error: the layer is there, or tiles can't be translated.
-    gone : Signal(object)
-        This object, when its layer was removed.
-    layer : Layer or None
-    """
-
+    # a sentence, and whether it is an error: the layer is there, or tiles can't be translated
     said = Signal(str, bool)
-    gone = Signal(object)
+    gone = Signal(object)  # this object, when its layer was removed
 
     def __init__(
         self, viewer: napari.viewer.Viewer, request: ApplyRequest, number: int, parent: QObject
@@ -229,16 +218,9 @@ class ViewportTranslator(QObject):
 
 
 class Followers(QObject):
-    """All layers of a dock of which only tiles in view are translated.
+    """All layers of a dock of which only tiles in view are translated."""
 
-    Attributes
-    ----------
-    said : Signal(str, bool)
-        A sentence, and whether it is an error.
-    all : list of ViewportTranslator
-    """
-
-    said = Signal(str, bool)
+    said = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)

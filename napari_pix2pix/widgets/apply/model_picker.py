@@ -68,15 +68,9 @@ class ConditionChoice(Choice):
 
 
 class ModelPicker(QWidget):
-    """Combo box of models, a button for other files, and a description of the chosen one.
+    """Combo box of models, a button for other files, and a description of the chosen one."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Another model is chosen.
-    """
-
-    changed = Signal()
+    changed = Signal()  # another model is chosen
 
     def __init__(self, nothing: str = "none yet") -> None:
         super().__init__()

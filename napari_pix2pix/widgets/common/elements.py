@@ -30,12 +30,7 @@ _STEPS = 1000  # of a progress bar
 
 
 class Scroll(QScrollArea):
-    """Scrolls up and down only; it is as wide as its content needs, so that nothing is cut off.
-
-    Parameters
-    ----------
-    inside : QWidget
-    """
+    """Scrolls up and down only; it is as wide as its content needs, so that nothing is cut off."""
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__()
@@ -63,10 +58,8 @@ class Scroll(QScrollArea):
         return super().eventFilter(watched, event)
 
     def show_soon(self, widget: QWidget) -> None:
-        """Scroll to a widget and keep it in view, until the user clicks, scrolls or types here.
-
-        What a run reports arrives later from threads, and would push the widget out of view.
-        """
+        """Scroll to a widget and keep it in view, until the user clicks, scrolls or types here."""
+        # What a run reports arrives later from threads, and would push the widget out of view.
         self._wanted = widget
         for child in self.findChildren(QWidget):
             child.installEventFilter(self)
@@ -90,11 +83,6 @@ class Section(QCollapsible):
     superqt fixes the height of the content when it opens. This content may grow later, for
     example by an error below a field. It opens without an animation, of which every step would
     draw the whole window.
-
-    Parameters
-    ----------
-    title : str
-    content : QWidget
     """
 
     def __init__(self, title: str, content: QWidget) -> None:
@@ -130,13 +118,7 @@ class Section(QCollapsible):
 
 
 class Sentence(QLabel):
-    """Text that wraps and can be selected; hidden while it is empty.
-
-    Parameters
-    ----------
-    is_error, is_warning : bool
-        Whether it is red, or amber.
-    """
+    """Text that wraps and can be selected; hidden while it is empty."""
 
     def __init__(self, *, is_error: bool = False, is_warning: bool = False) -> None:
         super().__init__()
@@ -173,13 +155,7 @@ def pixmap(picture: np.ndarray, height: int) -> QPixmap:
 
 
 class ProgressRow(QProgressBar):
-    """Bar of the work that goes on, here and in napari's activity dock; hidden while there is none.
-
-    Parameters
-    ----------
-    title : str
-        What the activity dock calls the work.
-    """
+    """Bar of work in progress, here and in napari's activity dock; hidden while there is none."""
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)

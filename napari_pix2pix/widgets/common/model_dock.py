@@ -29,27 +29,13 @@ _WAIT = 100  # milliseconds between a change and the check of all choices
 class ClosingGuard(QObject):
     """Tells when a dock closes, alone or with its viewer, and asks the user before that.
 
-    Parameters
-    ----------
-    widget : QWidget
-        The widget that was given to napari; parent of the guard.
-    viewer : napari.viewer.Viewer
-    question : callable
-        Returns what to ask before the viewer closes; empty when there is nothing to ask.
-
-    Attributes
-    ----------
-    closing : Signal()
-        The dock or its viewer closes: stop all work and wait for it. May come more than once.
-
-    Notes
-    -----
     The user is asked after the window's button, menu and shortcut, but not after
     ``viewer.close()``: in a script nobody may be there to answer, and "no" would come too late,
     since it removes all layers first. The guard recognises it by just that: all layers were removed
     in the same turn of the event loop.
     """
 
+    # The dock or its viewer closes: stop all work and wait for it. May come more than once
     closing = Signal()
 
     def __init__(
@@ -120,18 +106,9 @@ class ModelDock(QWidget):
 
     They override `running`, `close_down`, `_check`, `_show_state`, and `_question` where there is
     something to ask.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-
-    Attributes
-    ----------
-    ended : Signal(str, bool)
-        The work is over: the dock's message, and whether it is an error.
     """
 
-    ended = Signal(str, bool)
+    ended = Signal(str, bool)  # the work is over: the dock's message, and whether it is an error
     _view: ModelView
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -205,13 +182,7 @@ class ModelDock(QWidget):
 
 
 class ModelView:
-    """Controls of a `ModelDock`: a part that scrolls, and below it messages, a bar and buttons.
-
-    Parameters
-    ----------
-    title : str
-        What the activity dock calls the work.
-    """
+    """Controls of a `ModelDock`: a part that scrolls, and below it messages, a bar and buttons."""
 
     def __init__(self, title: str) -> None:
         self.picker = ModelPicker()

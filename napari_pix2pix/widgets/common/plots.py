@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 
 class ThemedPlots(QWidget):
-    """A column of plots in the colours of the viewer's theme, made when first needed.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """A column of plots in the colours of the viewer's theme, made when first needed."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()

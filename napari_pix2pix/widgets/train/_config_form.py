@@ -94,11 +94,9 @@ class ConfigForm(QWidget):
         return self._rows[name].editor
 
     def show_error(self, sentence: str) -> bool:
-        """Show an error below the field that it is about; return whether this form has that.
-
-        An error begins with the field's name, or names it as ``field=``.
-        """
+        """Show an error below the field that it is about; return whether this form has that."""
         self.clear_error()
+        # An error begins with the field's name, or names it as ``field=``.
         names = re.findall(r"^\w+|\b\w+(?==)", sentence)
         name = next((name for name in names if name in self.names), None)
         if name is not None:

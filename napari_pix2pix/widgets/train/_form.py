@@ -44,15 +44,9 @@ _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices impo
 
 
 class TrainForm(QWidget):
-    """All that is chosen before a run.
+    """All that is chosen before a run."""
 
-    Attributes
-    ----------
-    ready_changed : Signal(bool, str)
-        Whether the choices can be trained on, and if not, why.
-    """
-
-    ready_changed = Signal(bool, str)
+    ready_changed = Signal(bool, str)  # whether the choices can be trained on, and if not, why
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()

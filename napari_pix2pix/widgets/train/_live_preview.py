@@ -135,10 +135,7 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
-        """Return the region that the user drew in the first pair; None without shapes.
-
-        Raises `InputError` if no shape lies on the source.
-        """
+        """Return what the user drew in the first pair; raises `InputError` if it lies elsewhere."""
         drawn = self._where.layer
         if drawn is None:
             return None

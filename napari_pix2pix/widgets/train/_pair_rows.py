@@ -97,14 +97,9 @@ class PairChoice:
 
 
 class PairRows(QWidget):
-    """All pairs of a training set, chosen from a viewer's layers.
+    """All pairs of a training set, chosen from a viewer's layers."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Rows were added or removed, other layers chosen, or a chosen layer has other data.
-    """
-
+    # Rows were added or removed, other layers chosen, or a chosen layer has other data
     changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

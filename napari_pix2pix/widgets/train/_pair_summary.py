@@ -30,29 +30,14 @@ _SIDE = 112  # pixels of a patch on the screen
 
 @dataclass(frozen=True)
 class PairSummary:
-    """What a training on the chosen pairs would be.
+    """What a training on the chosen pairs would be."""
 
-    Attributes
-    ----------
-    text : str
-        Sizes and kinds of source and target, in words.
-    notes : tuple of str
-        What the user should know.
-    config : TrainConfig
-        With what the pairs decide, such as the kind of the target.
-    start_config : TrainConfig or None
-        The defaults that the model to start from sets.
-    steps_per_epoch : int
-    memory : int
-        Estimate of the memory on the device, in bytes.
-    """
-
-    text: str
-    notes: tuple[str, ...]
-    config: TrainConfig
-    start_config: TrainConfig | None
+    text: str  # sizes and kinds of source and target, in words
+    notes: tuple[str, ...]  # what the user should know
+    config: TrainConfig  # with what the pairs decide, such as the kind of the target
+    start_config: TrainConfig | None  # the defaults that the model to start from sets
     steps_per_epoch: int
-    memory: int
+    memory: int  # estimate of the memory on the device, in bytes
 
 
 def summarise_pairs(

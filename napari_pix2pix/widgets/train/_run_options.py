@@ -25,18 +25,10 @@ FIELDS = ("preset", "epochs", "max_seconds", "default_epochs", "device")
 
 
 class RunOptions(QWidget):
-    """Preset, budget, device, and the model to start from.
+    """Preset, budget, device, and the model to start from."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Another choice is shown.
-    preset_changed : Signal(str)
-        Another preset is chosen.
-    """
-
-    changed = Signal()
-    preset_changed = Signal(str)
+    changed = Signal()  # another choice is shown
+    preset_changed = Signal(str)  # another preset is chosen
 
     def __init__(self) -> None:
         super().__init__()

@@ -48,13 +48,6 @@ class State(StrEnum):
 class RunStatus(QWidget):
     """State, progress bars and buttons of a run, always in view below the scroll area.
 
-    Attributes
-    ----------
-    shown : Signal()
-        The progress is about to be drawn: drawing something else now costs least.
-
-    Notes
-    -----
     Whatever is drawn, Qt composes the whole window, canvas included. Without a graphics card this
     slows the training down, so all that changes with the steps is drawn together, once a second.
     """
@@ -62,7 +55,7 @@ class RunStatus(QWidget):
     train_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
-    shown = Signal()
+    shown = Signal()  # the progress is about to be drawn: drawing something else now costs least
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,15 +176,9 @@ class RunStatus(QWidget):
 
 
 class Outcome(QWidget):
-    """Scores of the trained model, with buttons to save and to apply it; hidden without a model.
+    """Scores of the trained model, with buttons to save and to apply it; hidden without a model."""
 
-    Attributes
-    ----------
-    apply_requested : Signal(object)
-        The user wants to apply this `Translator`.
-    """
-
-    apply_requested = Signal(object)
+    apply_requested = Signal(object)  # the user wants to apply this `Translator`
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()

@@ -34,15 +34,9 @@ if TYPE_CHECKING:
 
 
 class ResumeOffer(QFrame):
-    """Offers to resume an interrupted run; hidden without one.
+    """Offers to resume an interrupted run; hidden without one."""
 
-    Attributes
-    ----------
-    resume_requested : Signal(object)
-        The user wants to resume the run of this `Autosave`.
-    """
-
-    resume_requested = Signal(object)
+    resume_requested = Signal(object)  # the user wants to resume the run of this `Autosave`
 
     def __init__(self) -> None:
         super().__init__()
