@@ -41,7 +41,7 @@ class InputCheck(QObject):
 
     def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
         """Check images for a model."""
-        seen = (card, *(_identity(one.array) for image in images for one in image.members))
+        seen = (card, *(_identity(member.array) for image in images for member in image.members))
         if seen != self._seen:
             self._seen, images = seen, tuple(images)
             self._latest.start(lambda _control: _unusual(card, images))
@@ -89,8 +89,8 @@ def estimate(
     """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
     pixels = [
-        len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
-        for job, one in pairs
+        len(job.frames) * (job.region.pixels if job.region else image.height * image.width)
+        for job, image in pairs
     ]
     results = sum(
         image.frames
@@ -101,7 +101,7 @@ def estimate(
     )
     total = sum(pixels)
     text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
-    grids = [] if trial is None else [_grid(trial.translator, one, tile) for one in planes]
+    grids = [] if trial is None else [_grid(trial.translator, image, tile) for image in planes]
     seconds = None
     if measured:
         seconds = total / measured

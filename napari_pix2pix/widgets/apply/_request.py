@@ -85,7 +85,9 @@ def frames_in_view(
         here = int(np.clip(round(point[axis]), 0, length - 1))
         shown.append(range(length) if axis in displayed else [here])
     return (
-        [int(np.ravel_multi_index(one, frame_shape)) for one in product(*shown)] if shown else [0]
+        [int(np.ravel_multi_index(frame, frame_shape)) for frame in product(*shown)]
+        if shown
+        else [0]
     )
 
 
@@ -201,7 +203,7 @@ class ApplyChoices(ModelDock):
     def set_model(self, model: Any) -> None:
         """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
         if hasattr(model, "predict_frame"):
-            known = [one for one in models().known() if one.translator is model]
+            known = [entry for entry in models().known() if entry.translator is model]
             model = known[0] if known else models().remember(model, "model")
         self._view.picker.choose(model)
 

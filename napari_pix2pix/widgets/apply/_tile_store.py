@@ -147,7 +147,7 @@ class TileStore:
         with self._lock:
             if key not in self._tiles and key not in self._filed:
                 self._tiles[key] = made
-                self._bytes += sum(one.nbytes for one in made)
+                self._bytes += sum(level.nbytes for level in made)
                 self._make_room()
         if not self._frame_shape:
             side = self.side >> (count - 1)
@@ -212,9 +212,9 @@ class TileStore:
         while self._bytes > self._most and len(self._tiles) > 1:
             key = next(iter(self._tiles))
             oldest = self._tiles.pop(key)
-            self._bytes -= sum(one.nbytes for one in oldest)
+            self._bytes -= sum(level.nbytes for level in oldest)
             try:
-                self._filed[key] = [self._file.keep(one) for one in oldest]
+                self._filed[key] = [self._file.keep(level) for level in oldest]
             except OSError:  # the disk is full: it will be made again
                 continue
 

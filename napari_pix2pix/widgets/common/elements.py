@@ -8,7 +8,9 @@ from qtpy.QtGui import QImage, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
+    QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -16,6 +18,7 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
+    QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
@@ -132,7 +135,7 @@ class Sentence(QLabel):
             self.setStyleSheet(f"color: {RED if is_error else AMBER}")
         self.hide()
 
-    def say(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Show a text; an empty one hides the label."""
         self.setText(text)
         self.setVisible(bool(text))
@@ -161,7 +164,7 @@ class ProgressRow(QProgressBar):
         super().__init__(parent)
         self._title = title
         self._activity = Activity()
-        self.setToolTip("How far the work is, and about how long it will still take")
+        self.setToolTip("How much of the work is done, and about how long the rest takes")
         self.hide()
 
     def begin(self, text: str) -> None:
@@ -221,6 +224,27 @@ def push_button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
+
+
+def lay_out_column(parent: QWidget, *parts: QWidget | QLayout, spacing: int = -1) -> QVBoxLayout:
+    """Lay out a widget's parts below each other, without margins; -1 is the style's spacing."""
+    column = QVBoxLayout(parent)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    for part in parts:
+        if isinstance(part, QLayout):
+            column.addLayout(part)
+        else:
+            column.addWidget(part)
+    return column
+
+
+def row_of(*widgets: QWidget) -> QHBoxLayout:
+    """Return a layout of widgets beside each other."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
 
 
 def share_width(box: QComboBox) -> None:

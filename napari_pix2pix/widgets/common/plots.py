@@ -13,12 +13,12 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.widgets.common.elements import lay_out_column
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -31,9 +31,7 @@ class ThemedPlots(QWidget):
         super().__init__()
         self._viewer = viewer
         self._plots: list[Any] = []
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(2)
+        self._column = lay_out_column(self, spacing=2)
         viewer.events.theme.connect(self._on_theme)
 
     def _add_plot(self, height: int) -> Any:

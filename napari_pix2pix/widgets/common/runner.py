@@ -22,7 +22,7 @@ from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Step
 
 _log = logging.getLogger(__name__)
-_PERIOD = 60  # milliseconds between two looks at what the thread has reported
+_PERIOD = 60  # milliseconds between two checks for reports of the thread
 _PATIENCE = 10.0  # seconds that closing waits for the current step
 
 # Returns the result, or a generator whose return value is the result. Imports torch by itself, so

@@ -100,13 +100,13 @@ class ConfigForm(QWidget):
         names = re.findall(r"^\w+|\b\w+(?==)", sentence)
         name = next((name for name in names if name in self.names), None)
         if name is not None:
-            self._rows[name].error.say(sentence)
+            self._rows[name].error.set_text(sentence)
         return name is not None
 
     def clear_error(self) -> None:
         """Hide the error."""
         for row in self._made_rows.values():
-            row.error.say("")
+            row.error.set_text("")
 
     @property
     def _rows(self) -> dict[str, _Row]:

@@ -12,9 +12,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,7 +27,7 @@ from napari_pix2pix.napari_layers import (
     to_layer_data,
 )
 from napari_pix2pix.training.events import Preview, Region
-from napari_pix2pix.widgets.common.elements import pass_wheel_on
+from napari_pix2pix.widgets.common.elements import lay_out_column, pass_wheel_on, push_button
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
@@ -77,12 +75,9 @@ class LivePreview(QWidget):
         self._slider.setToolTip(
             "Look back at earlier previews. At the right end, the newest is shown."
         )
-        self._go = QPushButton("Go to")
-        self._go.setToolTip("Move the view to the preview.")
-        self._keep = QPushButton("Keep")
-        self._keep.setToolTip("Keep the layer; the next training adds a new one.")
-        self._remove = QPushButton("Remove")
-        self._remove.setToolTip("Remove the layer now, not at the next training.")
+        self._go = push_button("Go to", "Move the view to the preview.")
+        self._keep = push_button("Keep", "Keep the layer; the next training adds a new one.")
+        self._remove = push_button("Remove", "Remove the layer now, not at the next training.")
         self._lay_out()
         self._wanted.toggled.connect(self._on_wanted)
         self._slider.valueChanged.connect(self._on_slider)
@@ -266,11 +261,7 @@ class LivePreview(QWidget):
         above = QHBoxLayout()
         above.addWidget(self._wanted)
         above.addWidget(self._where, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(above)
-        layout.addWidget(self._below)
+        lay_out_column(self, above, self._below, spacing=2)
 
 
 def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:
