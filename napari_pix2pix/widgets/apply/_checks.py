@@ -30,7 +30,7 @@ class InputCheck(QObject):
     Only the newest choice is checked, and the same choice only once.
     """
 
-    # What is unusual about the newest choice, as sentences; empty if nothing is
+    # What is unusual about the newest choice, as sentences; empty if nothing is.
     found = Signal(str)
 
     def __init__(self, parent: QObject) -> None:

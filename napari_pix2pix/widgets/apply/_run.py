@@ -13,7 +13,7 @@ from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.result_layers import Result
 from napari_pix2pix.widgets.common.runner import Runner, Work
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -29,10 +29,7 @@ class NewLayer:
 
     def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
         self._viewer, self.layer = viewer, layer
-        active = unwrapped(viewer.layers.selection.active)
-        viewer.add_layer(layer)
-        if active is not None:  # so that what is done next is done with it again
-            viewer.layers.selection.active = active
+        insert_inactive(viewer.layers, len(viewer.layers), layer)
 
     def undo(self) -> None:
         """Remove the layer again."""

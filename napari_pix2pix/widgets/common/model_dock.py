@@ -34,7 +34,7 @@ class ClosingGuard(QObject):
     in the same turn of the event loop.
     """
 
-    # The dock or its viewer closes: stop all work and wait for it. May come more than once
+    # The dock or its viewer closes: stop all work and wait for it. May come more than once.
     closing = Signal()
 
     def __init__(

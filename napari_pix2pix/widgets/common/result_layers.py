@@ -39,9 +39,9 @@ class ResultSpec:
     like: Snapshot  # the source as it was when the work began
     codec: Codec  # the codec of the model's targets
     name: str  # name of the layer, such as ``stain [nuclei]``
-    # See `result_record`; of several samples, ``shown`` is "mean" or "deviation"
+    # See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
     record: dict[str, Any]
-    # As for `output_layer`; empty for the range of the training
+    # As for `output_layer`; empty for the range of the training.
     look: Mapping[str, Any] = field(default_factory=dict)
     is_part: bool = False  # whether only a part of each frame is translated
 

@@ -58,13 +58,13 @@ class EvaluationRequest:
     prediction: Snapshot | None = None  # without it, `model` makes one of `sources`
     model: ModelEntry | None = None
     card: ModelInfo | None = None  # of the model; None beside a prediction
-    # One layer, or several that are its channels; beside a prediction, for the baseline
+    # One layer, or several that are its channels; beside a prediction, for the baseline.
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
     condition: Hashable = None
-    # A model knows the kind itself
+    # A model knows the kind itself.
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
-    # What the metadata of the prediction's layer hold about its model
+    # What the metadata of the prediction's layer hold about its model.
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> EvaluationRequest:

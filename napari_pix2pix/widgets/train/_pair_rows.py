@@ -98,7 +98,7 @@ class PairChoice:
 class PairRows(QWidget):
     """All pairs of a training set, chosen from a viewer's layers."""
 
-    # Rows were added or removed, other layers chosen, or a chosen layer has other data
+    # Rows were added or removed, other layers chosen, or a chosen layer has other data.
     changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
