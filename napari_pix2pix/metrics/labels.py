@@ -7,13 +7,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from napari_pix2pix.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 LabelKind = Literal["classes", "instances"]
 
@@ -143,6 +145,8 @@ def _overlaps(
     predicted: NDArray[Any], true: NDArray[Any]
 ) -> tuple[sparse.coo_array, NDArray[np.int64], NDArray[np.int64]]:
     """Return common pixels (true, predicted objects), predicted areas and true areas."""
+    from scipy import sparse  # late: the info of a model needs this module, but not its scores
+
     rows, true_areas = _number_objects(true)
     columns, predicted_areas = _number_objects(predicted)
     both = (rows >= 0) & (columns >= 0)

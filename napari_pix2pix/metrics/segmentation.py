@@ -10,11 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.color import rgb2hed
-from skimage.feature import peak_local_max
-from skimage.filters import threshold_otsu
-from skimage.segmentation import watershed
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_scores
@@ -110,6 +105,9 @@ class OtsuBaseline:
         )
 
     def _foreground(self, source: Array) -> NDArray[np.bool_]:
+        # The info of every model has such a baseline: scikit-image waits until it is used.
+        from skimage.filters import threshold_otsu
+
         is_stain = self.channel == HAEMATOXYLIN
         plane = _haematoxylin(source, self.white) if is_stain else source[self.channel]
         finite = np.isfinite(plane)
@@ -159,12 +157,18 @@ def _white(blocks: Sequence[Block]) -> float:
 
 
 def _haematoxylin(source: Array, white: float) -> NDArray[np.float64]:
+    from skimage.color import rgb2hed
+
     colours = np.nan_to_num(source.astype(np.float64) / white)
     return np.asarray(rgb2hed(np.clip(colours, 0, 1), channel_axis=0)[0])
 
 
 def _split(inside: NDArray[np.bool_], min_distance: int, smallest: int) -> Array:
     """Cut touching objects where their distance transform is narrow."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
+
     distance = ndimage.distance_transform_edt(inside)
     regions, _ = ndimage.label(inside)
     peaks = peak_local_max(

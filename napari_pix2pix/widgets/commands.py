@@ -47,12 +47,8 @@ def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
 
 
 def bind_shortcuts(viewer: napari.viewer.Viewer, dock: HasShortcuts) -> Callable[[], None]:
-    """Bind the keys for "apply the last model" and "undo"; napari reads none from a manifest.
-
-    The keys do not keep the dock alive. The function that is returned releases them, unless another
-    dock has taken them.
-    """
-    weak_dock = ref(dock)
+    """Bind the keys of a dock, which napari reads from no manifest; return what releases them."""
+    weak_dock = ref(dock)  # so that the keys don't keep the dock alive
 
     def apply_last(_viewer: Any) -> None:
         """Apply the last pix2pix model to the active layer."""
@@ -71,7 +67,7 @@ def bind_shortcuts(viewer: napari.viewer.Viewer, dock: HasShortcuts) -> Callable
     def unbind() -> None:
         for key, function in bound.items():
             taken = unwrapped(viewer.bind_key(key, None))
-            if taken not in (None, function):
+            if taken not in (None, function):  # another dock has taken the key
                 viewer.bind_key(key, taken, overwrite=True)
 
     return unbind

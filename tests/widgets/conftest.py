@@ -27,20 +27,20 @@ def own_memory(tmp_path):
 
 @pytest.fixture
 def in_step(monkeypatch):
-    """Let work wait until all that it says was heard, so that no answer comes too late."""
-    say, take, looks = _Job._report, _Job.take, Counter()
+    """Let work wait until its reports were taken, so that no answer comes too late."""
+    report, take, polls = _Job._report, _Job.take, Counter()
 
-    def look(job):
-        looks[job] += 1
+    def poll(job):
+        polls[job] += 1
         return take(job)
 
     def wait(job, event):
-        say(job, event)
-        heard = looks[job] + 2  # by the next look, and answered before the one after it
-        while looks[job] < heard and not job.control.stopped:
+        report(job, event)
+        heard = polls[job] + 2  # by the next poll, and answered before the one after it
+        while polls[job] < heard and not job.control.stopped:
             time.sleep(0.002)
 
-    monkeypatch.setattr(_Job, "take", look)
+    monkeypatch.setattr(_Job, "take", poll)
     monkeypatch.setattr(_Job, "_report", wait)
 
 

@@ -22,7 +22,8 @@ def test_dock_is_there_without_the_heavy_libraries(module):
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert f"napari_pix2pix.widgets.{module}" in loaded
-    assert not loaded & {"torch", "lightning_fabric", "pyqtgraph", "scipy.stats", "matplotlib"}
+    heavy = {"torch", "lightning_fabric", "pyqtgraph", "scipy.stats", "skimage", "matplotlib"}
+    assert not loaded & heavy
 
 
 def test_open_train_dock_waits_for_a_thread_to_import_pytorch():

@@ -48,15 +48,15 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     qtbot.waitUntil(lambda: dock.card is not None)
     assert "U-Net-64 of width 4" in dock.card.summary
     assert models().recent_files() == (weights,)
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
 
     paper = {"norm_statistics": "per-image", "dropout": True, "seed": 5}
     dock.options = PredictOptions(**paper)
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))
 
 
@@ -70,8 +70,8 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     described = dock._view.picker.description
     assert "Intensities: the whole range of the layer's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     made = viewer.layers[1]
     assert made.data.dtype == np.uint16
     assert made.contrast_limits == [0, 65535]
@@ -87,8 +87,8 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
     dock.set_layers([source])
     dock.set_model(path)
     qtbot.waitUntil(lambda: dock.card is not None)
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
 
@@ -104,8 +104,8 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     torch.save(golden.fill_(network.build().state_dict()), weights.with_name("latest_net_D.pth"))
     dock.set_model(models().remember(load(weights), "with D", path=weights))
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     made = viewer.layers[-1]
     with qtbot.waitSignal(dock.ended):
         dock._view.discriminator_map.click()

@@ -28,13 +28,9 @@ class InputCheck(QObject):
     """Checks in a thread whether images are like those that a model was trained on.
 
     Only the newest choice is checked, and the same choice only once.
-
-    Attributes
-    ----------
-    found : Signal(str)
-        What is unusual about the newest choice, as sentences; empty if nothing is.
     """
 
+    # What is unusual about the newest choice, as sentences; empty if nothing is.
     found = Signal(str)
 
     def __init__(self, parent: QObject) -> None:
@@ -45,7 +41,7 @@ class InputCheck(QObject):
 
     def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
         """Check images for a model."""
-        seen = (card, *(_identity(one.array) for image in images for one in image.members))
+        seen = (card, *(_identity(member.array) for image in images for member in image.members))
         if seen != self._seen:
             self._seen, images = seen, tuple(images)
             self._latest.start(lambda _control: _unusual(card, images))
@@ -85,31 +81,16 @@ def estimate(
     jobs: Sequence[Job],
     planes: Sequence[LazyImage],
     *,
-    measured: float | None,
+    measured: float | None,  # pixels per second of the last run
     trial: Speed | None,
-    tile: int | None,
+    tile: int | None,  # its side in pixels; 0 if the network takes whole images
     samples: int = 1,
 ) -> str:
-    """Say what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB".
-
-    Parameters
-    ----------
-    card : ModelInfo
-    jobs : sequence of Job
-    planes : sequence of LazyImage
-        The jobs' images.
-    measured : float, optional
-        Pixels per second of the last run.
-    trial : Speed, optional
-    tile : int, optional
-        Side of the tiles in pixels; 0 if images go through the network as a whole.
-    samples : int
-        Of several samples, mean and deviation are kept as float32.
-    """
+    """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
     pixels = [
-        len(job.frames) * (job.region.pixels if job.region else one.height * one.width)
-        for job, one in pairs
+        len(job.frames) * (job.region.pixels if job.region else image.height * image.width)
+        for job, image in pairs
     ]
     results = sum(
         image.frames
@@ -120,7 +101,7 @@ def estimate(
     )
     total = sum(pixels)
     text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
-    grids = [] if trial is None else [_grid(trial.translator, one, tile) for one in planes]
+    grids = [] if trial is None else [_grid(trial.translator, image, tile) for image in planes]
     seconds = None
     if measured:
         seconds = total / measured
@@ -139,8 +120,6 @@ def estimate(
 def in_bytes(count: float) -> str:
     """Return a size in memory as text.
 
-    Examples
-    --------
     >>> in_bytes(3_400_000), in_bytes(2.5e9)
     ('3.4 MB', '2.5 GB')
     """
@@ -167,15 +146,9 @@ def _cost(grid: TileGrid) -> float:
 
 
 class SpeedTrial(QObject):
-    """Measures in a thread how fast models are, one after another, and remembers it.
+    """Measures in a thread how fast models are, one after another, and remembers it."""
 
-    Attributes
-    ----------
-    found : Signal()
-        A trial is over.
-    """
-
-    found = Signal()
+    found = Signal()  # a trial is over
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -189,10 +162,7 @@ class SpeedTrial(QObject):
         return None if model.translator is None else self._speeds.get(model.translator)
 
     def begin(self, model: ModelEntry, device: str | None) -> None:
-        """Try a model once, after the one that is being tried.
-
-        A model that is not in memory is read from its file, and then known to all docks.
-        """
+        """Try a model once; one that is read from its file for that is then known to all docks."""
         if self.speed(model) is None and model is not self._newest:
             self._newest = model
             self._latest.start(lambda _control: (model, try_speed(model, device)))

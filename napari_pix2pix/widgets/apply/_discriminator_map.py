@@ -37,11 +37,9 @@ class MapRequest:
 def map_request(
     viewer: Any, groups: Sequence[list[Any]], condition: Hashable, *, has_source: bool
 ) -> MapRequest:
-    """Find the layers that are meant; raises `InputError` if there are none.
-
-    The active layer is judged, unless it is one of the sources that are chosen in the dock
-    (``groups``); then the uppermost layer that a model made. Such a layer has its own condition.
-    """
+    """Find the layer to judge and its sources; raises `InputError` if there are none."""
+    # The active layer, unless it is a source that is chosen in the dock (``groups``); then the
+    # uppermost layer that a model made, which has its own condition.
     chosen = [layer for group in groups for layer in group]
     layers = [unwrapped(layer) for layer in viewer.layers]
     active = unwrapped(viewer.layers.selection.active)

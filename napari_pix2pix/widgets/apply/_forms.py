@@ -1,9 +1,4 @@
-"""The layers that a model is applied to, and which of them is which channel.
-
-The options of applying a model as a form, made from their declaration.
-
-Images of noise and a condition, for models without a source: the form, and the work.
-"""
+"""The forms of the Apply dock: layers and channels, options, and images that a model makes."""
 
 from __future__ import annotations
 
@@ -35,20 +30,9 @@ if TYPE_CHECKING:
 
 
 class LayersForm(QObject):
-    """Layers that are an image each, or one layer for each channel that a model takes.
+    """Layers that are an image each, or one layer for each channel that a model takes."""
 
-    Parameters
-    ----------
-    form : QFormLayout
-        Takes the rows.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Other layers are chosen.
-    """
-
-    changed = Signal()
+    changed = Signal()  # other layers are chosen
 
     def __init__(self, form: QFormLayout) -> None:
         super().__init__()

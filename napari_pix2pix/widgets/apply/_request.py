@@ -44,11 +44,7 @@ def make_job(
     visible_only: bool = False,
     copy: CopyMode = "small",
 ) -> tuple[Job, LazyImage]:
-    """Return the job of a layer, or of several that are its channels, and its opened image.
-
-    Results of earlier runs with the same ``condition`` are continued; ``copy`` is as in `snapshot`.
-    Raises `InputError` if the model does not take the image, or nothing of it is in view.
-    """
+    """Return the job of a layer, or of its channels, and its image; raises `InputError`."""
     codec = card.source_codec
     taken = with_model_channels([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
@@ -61,6 +57,7 @@ def make_job(
     frames = list(range(planes.frames))
     if current_frame:
         frames = frames_in_view(viewer, layers[0], taken[0].channel_axis, planes.frame_shape)
+    # Results of earlier runs with the same condition are continued.
     before = results_of(viewer, layers[0], condition, card.target_codec)
     return Job(taken, frames, view if visible_only else None, view, before), planes
 
@@ -88,7 +85,9 @@ def frames_in_view(
         here = int(np.clip(round(point[axis]), 0, length - 1))
         shown.append(range(length) if axis in displayed else [here])
     return (
-        [int(np.ravel_multi_index(one, frame_shape)) for one in product(*shown)] if shown else [0]
+        [int(np.ravel_multi_index(frame, frame_shape)) for frame in product(*shown)]
+        if shown
+        else [0]
     )
 
 
@@ -204,7 +203,7 @@ class ApplyChoices(ModelDock):
     def set_model(self, model: Any) -> None:
         """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
         if hasattr(model, "predict_frame"):
-            known = [one for one in models().known() if one.translator is model]
+            known = [entry for entry in models().known() if entry.translator is model]
             model = known[0] if known else models().remember(model, "model")
         self._view.picker.choose(model)
 

@@ -13,7 +13,7 @@ from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.result_layers import Result
 from napari_pix2pix.widgets.common.runner import Runner, Work
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -29,10 +29,7 @@ class NewLayer:
 
     def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
         self._viewer, self.layer = viewer, layer
-        active = unwrapped(viewer.layers.selection.active)
-        viewer.add_layer(layer)
-        if active is not None:  # so that what is done next is done with it again
-            viewer.layers.selection.active = active
+        insert_inactive(viewer.layers, len(viewer.layers), layer)
 
     def undo(self) -> None:
         """Remove the layer again."""
@@ -41,21 +38,11 @@ class NewLayer:
 
 
 class ExtraTask(QObject):
-    """Does work in a thread and adds its result as a layer.
+    """Does work in a thread and adds its result as a layer."""
 
-    Attributes
-    ----------
-    progressed : Signal(float, str)
-        The progress from 0 to 1, and as text.
-    added : Signal(object)
-        The `NewLayer`.
-    ended : Signal(str, bool)
-        A sentence, and whether it is an error.
-    """
-
-    progressed = Signal(float, str)
-    added = Signal(object)
-    ended = Signal(str, bool)
+    progressed = Signal(float, str)  # the progress from 0 to 1, and as text
+    added = Signal(object)  # the `NewLayer`
+    ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -98,18 +85,10 @@ class Undoable(Protocol):
 
 
 class ApplyRun(QObject):
-    """Applies models one after another, and remembers how to undo it.
+    """Applies models one after another, and remembers how to undo it."""
 
-    Attributes
-    ----------
-    progressed : Signal(float, str)
-        The progress from 0 to 1, and as text with the time left.
-    ended : Signal(str, bool)
-        A sentence, and whether it is an error.
-    """
-
-    progressed = Signal(float, str)
-    ended = Signal(str, bool)
+    progressed = Signal(float, str)  # the progress from 0 to 1, and as text with the time left
+    ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)

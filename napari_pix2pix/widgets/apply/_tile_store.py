@@ -74,30 +74,6 @@ class TileKey(NamedTuple):
 class TileStore:
     """The tiles of an image at each level of a pyramid; the oldest move to a file.
 
-    Parameters
-    ----------
-    frame_shape : tuple of int
-    height, width : int
-        Of the image in pixels.
-    layout : Layout
-        Channels are on the first axis, colours on the last.
-    channels : int
-    dtype : numpy.dtype
-        Booleans become uint8, as Labels need it.
-    make : callable
-        Makes the pixels (C, h, w) of a frame's `Box`; called by one thread at a time.
-    side : int
-        Of a tile in pixels, a power of two.
-    most_bytes : int
-        Of memory that tiles may take; at least one stays there.
-
-    Attributes
-    ----------
-    levels : list of LazyArray
-        The image and its halves, quarters, ...
-
-    Notes
-    -----
     When napari reads the levels to draw them, missing tiles are 0 and it never waits. When anyone
     else reads them, to save or to measure, missing tiles are made first.
     """
@@ -111,14 +87,15 @@ class TileStore:
         layout: Layout,
         channels: int,
         dtype: np.dtype[Any],
-        make: Callable[[int, Box], NDArray[Any]],
-        side: int = 512,
-        most_bytes: int = 1 << 30,
+        make: Callable[[int, Box], NDArray[Any]],  # of a frame's box: (C, h, w)
+        side: int = 512,  # of a tile in pixels, a power of two
+        most_bytes: int = 1 << 30,  # of memory that tiles may take; at least one stays there
     ) -> None:
         self.side, self.size = side, (height, width)
         self._frame_shape, self._most = frame_shape, most_bytes
         self._in_front = layout.channel_axis is not None and not layout.rgb
         self._behind, self._channels = layout.rgb, channels
+        # Labels take no booleans.
         self._dtype = np.dtype(np.uint8) if dtype == np.dtype(bool) else dtype
         self._make = make
         self._tiles: dict[TileKey, list[NDArray[Any]]] = {}  # in the order of their last use
@@ -126,6 +103,7 @@ class TileStore:
         self._file = TileFile()
         self._bytes = 0
         self._lock, self._making = threading.Lock(), threading.Lock()
+        # The image and its halves, quarters, ...
         self.levels: list[LazyArray] = [_Level(self, 0, self._shape(0), self._dtype)]
         while max(self._plane(len(self.levels) - 1)) > _SMALLEST and side >> len(self.levels):
             number = len(self.levels)
@@ -169,7 +147,7 @@ class TileStore:
         with self._lock:
             if key not in self._tiles and key not in self._filed:
                 self._tiles[key] = made
-                self._bytes += sum(one.nbytes for one in made)
+                self._bytes += sum(level.nbytes for level in made)
                 self._make_room()
         if not self._frame_shape:
             side = self.side >> (count - 1)
@@ -180,10 +158,7 @@ class TileStore:
     def read(
         self, level: int, window: tuple[slice, ...], report: ProgressReporter | None = None
     ) -> NDArray[Any]:
-        """Read a window of a level.
-
-        With a ``report``, missing tiles are made and the progress is shown; without, they are 0.
-        """
+        """Read a window of a level; with a ``report``, make missing tiles, which are 0 without."""
         axes = list(window)
         channels = axes.pop(0) if self._in_front else slice(None)
         channels = axes.pop() if self._behind else channels
@@ -237,9 +212,9 @@ class TileStore:
         while self._bytes > self._most and len(self._tiles) > 1:
             key = next(iter(self._tiles))
             oldest = self._tiles.pop(key)
-            self._bytes -= sum(one.nbytes for one in oldest)
+            self._bytes -= sum(level.nbytes for level in oldest)
             try:
-                self._filed[key] = [self._file.keep(one) for one in oldest]
+                self._filed[key] = [self._file.keep(level) for level in oldest]
             except OSError:  # the disk is full: it will be made again
                 continue
 

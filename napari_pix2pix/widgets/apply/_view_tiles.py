@@ -36,20 +36,17 @@ _IDLE = 0.2  # seconds between two checks whether to stop
 
 
 def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether only tiles in view are translated: of lazy sources with results larger than memory.
-
-    The limit is a quarter of the free memory, and the model must be able to translate parts alone.
-    """
+    """Whether only tiles in view are translated: lazy sources whose results are too large."""
     codec, options = request.card.output_codec(planes[0].dtype), request.options
     in_parts = request.card.config.norm in ("batch", "none")
     in_parts = in_parts and options.norm_statistics == "running"
     in_parts = in_parts and codec.kind != "instances" and options.samples == 1
     whole = all(job.region is None for job in request.jobs) and not request.replaces
     lazy = all(
-        type(one.data) is not np.ndarray for job in request.jobs for one in job.sources
+        type(source.data) is not np.ndarray for job in request.jobs for source in job.sources
     )  # a memory map is lazy
     channels = max(1, len(codec.data_range))
-    pixels = sum(one.frames * one.height * one.width for one in planes)
+    pixels = sum(image.frames * image.height * image.width for image in planes)
     large = pixels * channels * _itemsize(codec) > _SHARE * psutil.virtual_memory().available
     return in_parts and whole and lazy and large
 
@@ -127,19 +124,11 @@ def follow(
 
 
 class ViewportTranslator(QObject):
-    """Translates the tiles of a layer that are in view.
+    """Translates the tiles of a layer that are in view."""
 
-    Attributes
-    ----------
-    said : Signal(str, bool)
-        A sentence, and whether it is an error: the layer is there, or tiles can't be translated.
-    gone : Signal(object)
-        This object, when its layer was removed.
-    layer : Layer or None
-    """
-
-    said = Signal(str, bool)
-    gone = Signal(object)
+    # a sentence, and whether it is an error: the layer is there, or tiles can't be translated
+    message = Signal(str, bool)
+    gone = Signal(object)  # this object, when its layer was removed
 
     def __init__(
         self, viewer: napari.viewer.Viewer, request: ApplyRequest, number: int, parent: QObject
@@ -152,10 +141,10 @@ class ViewportTranslator(QObject):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_WAIT)
-        self._later.timeout.connect(self._look)
+        self._later.timeout.connect(self._ask_for_tiles)
         self._runner = Runner(self, latest=(TileDone,))
         self._runner.reported.connect(self._take)
-        self._runner.failed.connect(self._say_wrong)
+        self._runner.failed.connect(self._on_failed)
         queue = self._queue
         self._runner.start(lambda control: follow(control, request, number, queue))
 
@@ -168,14 +157,14 @@ class ViewportTranslator(QObject):
         """Stop; what is there stays."""
         self._later.stop()
         for emitter in self._emitters():
-            emitter.disconnect(self._look_soon)
+            emitter.disconnect(self._ask_soon)
         self._runner.close()
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Opened):
             self._show(event)
         elif isinstance(event, TileFailed):
-            self._say_wrong(event.sentence)
+            self._on_failed(event.sentence)
         elif self.layer in self._viewer.layers:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
@@ -189,13 +178,13 @@ class ViewportTranslator(QObject):
         layers.insert(index, self.layer)
         layers.selection.active = chosen  # the next run translates the source, not its result
         for emitter in self._emitters():
-            emitter.connect(self._look_soon)
-        self._look()
+            emitter.connect(self._ask_soon)
+        self._ask_for_tiles()
         source = self._request.sources[self._number]
-        self.said.emit(_OPENED.format(name=source.name), False)
+        self.message.emit(_OPENED.format(name=source.name), False)
 
-    def _say_wrong(self, sentence: str) -> None:
-        self.said.emit(sentence, True)
+    def _on_failed(self, sentence: str) -> None:
+        self.message.emit(sentence, True)
 
     def _emitters(self) -> list[Any]:
         if self.layer is None:
@@ -204,10 +193,10 @@ class ViewportTranslator(QObject):
         own = [self.layer.events.visible, viewer.layers.events.removed]
         return [viewer.scene.camera.events, dims.events.current_step, dims.events.ndisplay, *own]
 
-    def _look_soon(self, _event: Any = None) -> None:
+    def _ask_soon(self, _event: Any = None) -> None:
         self._later.start()
 
-    def _look(self) -> None:
+    def _ask_for_tiles(self) -> None:
         """Ask for the tiles in view, and no longer for those that left it."""
         if self._store is None:
             return
@@ -229,16 +218,9 @@ class ViewportTranslator(QObject):
 
 
 class Followers(QObject):
-    """All layers of a dock of which only tiles in view are translated.
+    """All layers of a dock of which only tiles in view are translated."""
 
-    Attributes
-    ----------
-    said : Signal(str, bool)
-        A sentence, and whether it is an error.
-    all : list of ViewportTranslator
-    """
-
-    said = Signal(str, bool)
+    message = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -249,7 +231,7 @@ class Followers(QObject):
         """Begin with each job of a request."""
         for number in range(len(request.sources)):
             follower = ViewportTranslator(self._viewer, request, number, self)
-            follower.said.connect(self.said)
+            follower.message.connect(self.message)
             follower.gone.connect(self._forget)
             self.all.append(follower)
 

@@ -72,10 +72,10 @@ class ApplyDock(ApplyChoices):
     @property
     def followed(self) -> list[Any]:
         """The layers of which only tiles in view are translated."""
-        return [one.layer for one in self._followers.all if one.layer is not None]
+        return [tiled.layer for tiled in self._followers.all if tiled.layer is not None]
 
     def apply(self) -> None:
-        """Apply the model, or let it make images; `ended` says how it went.
+        """Apply the model, or let it make images; `ended` has the outcome.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class ApplyDock(ApplyChoices):
             return
         request, planes = self._choices().request(self._viewer, copy="small")
         request = replace(request, options=self._with_device(request.options))
-        self._view.say("")
+        self._view.set_text("")
         if is_followed(request, planes):
             self._followers.begin(request)
             return
@@ -124,7 +124,7 @@ class ApplyDock(ApplyChoices):
         """Apply the last model to a layer, by default the active one."""
         layer = self._viewer.layers.selection.active if layer is None else layer
         if layer is None or not is_image(unwrapped(layer)):
-            self._view.say("Select an Image or Labels layer to translate.", is_error=True)
+            self._view.set_text("Select an Image or Labels layer to translate.", is_error=True)
             return
         last = models().last()
         if last is not None and (self.model is None or self.model is not last):
@@ -141,7 +141,7 @@ class ApplyDock(ApplyChoices):
     def undo(self) -> None:
         """Undo the last run."""
         self._run.undo()
-        self._view.say("")
+        self._view.set_text("")
         self._show_state()
 
     def reset_choices(self, _event: Any = None) -> None:
@@ -181,10 +181,10 @@ class ApplyDock(ApplyChoices):
         for run in (self._run, self._task):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
-        self._followers.said.connect(self._end)
+        self._followers.message.connect(self._end)
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
-        self._input_check.found.connect(view.note.say)
+        self._input_check.found.connect(view.note.set_text)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -227,7 +227,7 @@ class ApplyDock(ApplyChoices):
         )
 
     def _start_task(self, text: str, work: Work, make: Callable[[Any], Any], message: str) -> None:
-        self._view.say("")
+        self._view.set_text("")
         self._view.progress.begin(text)
         self._task.start(work, make, message)
         self._show_state()
@@ -259,10 +259,10 @@ class ApplyDock(ApplyChoices):
         return options.model_copy(update={"device": preferred})
 
     def _describe(self, request: ApplyRequest, planes: list[LazyImage]) -> None:
-        """Say what a run will cost, and what is unusual about the images."""
+        """Show what a run will cost, and what is unusual about the images."""
         translator = request.model.translator
         measured = None if translator is None else self._run.speeds.get(translator)
-        self._view.estimate.say(
+        self._view.estimate.set_text(
             estimate(
                 request.card,
                 request.jobs,
@@ -299,8 +299,8 @@ class ApplyDock(ApplyChoices):
             self._clear_notes()
 
     def _clear_notes(self) -> None:
-        self._view.estimate.say("")
-        self._view.note.say("")
+        self._view.estimate.set_text("")
+        self._view.note.set_text("")
         self._input_check.forget()
 
     def _show_state(self) -> None:

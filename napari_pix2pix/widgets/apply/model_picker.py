@@ -13,8 +13,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -25,7 +23,13 @@ from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
-from napari_pix2pix.widgets.common.elements import Choice, Sentence, pixmap
+from napari_pix2pix.widgets.common.elements import (
+    Choice,
+    Sentence,
+    lay_out_column,
+    pixmap,
+    push_button,
+)
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
@@ -68,15 +72,9 @@ class ConditionChoice(Choice):
 
 
 class ModelPicker(QWidget):
-    """Combo box of models, a button for other files, and a description of the chosen one.
+    """Combo box of models, a button for other files, and a description of the chosen one."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Another model is chosen.
-    """
-
-    changed = Signal()
+    changed = Signal()  # another model is chosen
 
     def __init__(self, nothing: str = "none yet") -> None:
         super().__init__()
@@ -89,8 +87,7 @@ class ModelPicker(QWidget):
         self._being_read: ModelEntry | None = None
         self.combo = Choice()
         self.combo.setToolTip("The model: those just trained or used, then recent files")
-        self.button = QPushButton("Open…")
-        self.button.setToolTip("Use the model of another file")
+        self.button = push_button("Open…", "Use the model of another file")
         self.description = Sentence()
         self.picture = QLabel()
         self.picture.setToolTip("A held-out source, and the model's prediction")
@@ -100,7 +97,7 @@ class ModelPicker(QWidget):
         self.button.clicked.connect(self.ask)
         models().changed.connect(self._follow)
         self._reader.finished.connect(self._take_read)
-        self._reader.failed.connect(self._say_unreadable)
+        self._reader.failed.connect(self._on_unreadable)
         self._reader.ended.connect(self._read_next)
         self._show(models().last())
 
@@ -152,8 +149,8 @@ class ModelPicker(QWidget):
                 description = "\n".join(describe(self._info))
         except FileError as problem:
             error = str(problem)
-        self.error.say(error)
-        self.description.say(description)
+        self.error.set_text(error)
+        self.description.set_text(description)
         notes = self._info.notes if self._info else ()
         self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
         self._show_picture()
@@ -186,10 +183,10 @@ class ModelPicker(QWidget):
         if self._model is not None and self._info is None and self._model.is_same(entry):
             self._show(entry)
 
-    def _say_unreadable(self, sentence: str) -> None:
+    def _on_unreadable(self, sentence: str) -> None:
         if self._model is self._being_read:
-            self.description.say("")
-            self.error.say(sentence)
+            self.description.set_text("")
+            self.error.set_text(sentence)
             self.changed.emit()
 
     def close_down(self) -> None:
@@ -230,12 +227,7 @@ class ModelPicker(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
         row.addWidget(self.button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row)
-        layout.addWidget(self.description)
-        layout.addWidget(self.picture)
-        layout.addWidget(self.error)
+        lay_out_column(self, row, self.description, self.picture, self.error)
 
 
 def describe(info: ModelInfo) -> list[str]:
@@ -260,7 +252,7 @@ def describe(info: ModelInfo) -> list[str]:
 
 
 def _describe_sides(info: ModelInfo) -> str:
-    """Say what goes in and comes out, such as "1 channel -> classes"."""
+    """Describe what goes in and comes out, such as "1 channel -> classes"."""
     target = info.target_codec
     made: str = target.kind
     if made == "image":

@@ -187,32 +187,18 @@ class _Painter:
 
 
 class Canvas:
-    """A result, laid out like the target, that is painted part by part.
-
-    Parameters
-    ----------
-    layout : Layout
-        Where the target has its channels.
-    planes : LazyImage
-        The source.
-    before : array, optional
-        An earlier result, which is kept around what is painted now if it has the same shape.
-
-    Attributes
-    ----------
-    array : numpy.ndarray or None
-        None until something is painted. Booleans become uint8, as Labels need it.
-    """
+    """A result, laid out like the target, that is painted part by part."""
 
     def __init__(self, layout: Layout, planes: LazyImage, before: Any = None) -> None:
         self._layout = layout
         self._frame_shape = planes.frame_shape
         self._size = (planes.height, planes.width)
-        self._before = before
-        self.array: np.ndarray | None = None
+        self._before = before  # an earlier result, kept around what is painted now
+        self.array: np.ndarray | None = None  # None until something is painted
 
     def paint(self, frame: int, box: Box, pixels: np.ndarray) -> None:
         """Paint a part of a frame, (C, h, w)."""
+        # Labels take no booleans.
         kept = np.uint8 if pixels.dtype == bool else pixels.dtype
         if self.array is None:
             self.array = self._start(len(pixels), np.dtype(kept))

@@ -8,7 +8,9 @@ from qtpy.QtGui import QImage, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
+    QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -16,6 +18,7 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
+    QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
@@ -30,12 +33,7 @@ _STEPS = 1000  # of a progress bar
 
 
 class Scroll(QScrollArea):
-    """Scrolls up and down only; it is as wide as its content needs, so that nothing is cut off.
-
-    Parameters
-    ----------
-    inside : QWidget
-    """
+    """Scrolls up and down only; it is as wide as its content needs, so that nothing is cut off."""
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__()
@@ -63,10 +61,8 @@ class Scroll(QScrollArea):
         return super().eventFilter(watched, event)
 
     def show_soon(self, widget: QWidget) -> None:
-        """Scroll to a widget and keep it in view, until the user clicks, scrolls or types here.
-
-        What a run reports arrives later from threads, and would push the widget out of view.
-        """
+        """Scroll to a widget and keep it in view, until the user clicks, scrolls or types here."""
+        # What a run reports arrives later from threads, and would push the widget out of view.
         self._wanted = widget
         for child in self.findChildren(QWidget):
             child.installEventFilter(self)
@@ -90,11 +86,6 @@ class Section(QCollapsible):
     superqt fixes the height of the content when it opens. This content may grow later, for
     example by an error below a field. It opens without an animation, of which every step would
     draw the whole window.
-
-    Parameters
-    ----------
-    title : str
-    content : QWidget
     """
 
     def __init__(self, title: str, content: QWidget) -> None:
@@ -130,13 +121,7 @@ class Section(QCollapsible):
 
 
 class Sentence(QLabel):
-    """Text that wraps and can be selected; hidden while it is empty.
-
-    Parameters
-    ----------
-    is_error, is_warning : bool
-        Whether it is red, or amber.
-    """
+    """Text that wraps and can be selected; hidden while it is empty."""
 
     def __init__(self, *, is_error: bool = False, is_warning: bool = False) -> None:
         super().__init__()
@@ -150,7 +135,7 @@ class Sentence(QLabel):
             self.setStyleSheet(f"color: {RED if is_error else AMBER}")
         self.hide()
 
-    def say(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Show a text; an empty one hides the label."""
         self.setText(text)
         self.setVisible(bool(text))
@@ -173,19 +158,13 @@ def pixmap(picture: np.ndarray, height: int) -> QPixmap:
 
 
 class ProgressRow(QProgressBar):
-    """Bar of the work that goes on, here and in napari's activity dock; hidden while there is none.
-
-    Parameters
-    ----------
-    title : str
-        What the activity dock calls the work.
-    """
+    """Bar of work in progress, here and in napari's activity dock; hidden while there is none."""
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title = title
         self._activity = Activity()
-        self.setToolTip("How far the work is, and about how long it will still take")
+        self.setToolTip("How much of the work is done, and about how long the rest takes")
         self.hide()
 
     def begin(self, text: str) -> None:
@@ -245,6 +224,27 @@ def push_button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
+
+
+def lay_out_column(parent: QWidget, *parts: QWidget | QLayout, spacing: int = -1) -> QVBoxLayout:
+    """Lay out a widget's parts below each other, without margins; -1 is the style's spacing."""
+    column = QVBoxLayout(parent)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    for part in parts:
+        if isinstance(part, QLayout):
+            column.addLayout(part)
+        else:
+            column.addWidget(part)
+    return column
+
+
+def row_of(*widgets: QWidget) -> QHBoxLayout:
+    """Return a layout of widgets beside each other."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
 
 
 def share_width(box: QComboBox) -> None:

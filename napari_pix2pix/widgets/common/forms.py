@@ -70,15 +70,6 @@ class NumberEdit(ValuedContainerWidget[Any]):
     """A number, or None, as a widget of magicgui.
 
     magicgui's own spin boxes have a fixed number of decimals and can't show None.
-
-    Parameters
-    ----------
-    min, max : float
-        The range. A nullable editor begins at 0, which then means None.
-    none_text : str
-        What the editor shows for None.
-    **options
-        As every widget of magicgui takes them; of ``annotation`` int, the number is an integer.
     """
 
     def __init__(
@@ -94,7 +85,7 @@ class NumberEdit(ValuedContainerWidget[Any]):
         self.margins = (0, 0, 0, 0)
         self._integer = self.annotation is int
         self.box = NumberBox(integer=self._integer)
-        self.box.setRange(0 if self._nullable else min, max)
+        self.box.setRange(0 if self._nullable else min, max)  # 0 is None
         if self._nullable:
             self.box.setSpecialValueText(none_text)
         self.native.layout().addWidget(self.box)
@@ -121,22 +112,10 @@ def make_editor(
     name: str,
     field: FieldInfo,
     *,
-    none_text: str = "not set",
-    choices: Iterable[tuple[str, Any]] | None = None,
+    none_text: str = "not set",  # what is shown for None
+    choices: Iterable[tuple[str, Any]] | None = None,  # texts and values, to choose from only them
 ) -> Editor:
-    """Return a widget of magicgui for a field of a pydantic model.
-
-    Parameters
-    ----------
-    name : str
-        The field's name, which is its label if the field has no title.
-    field : pydantic.fields.FieldInfo
-        Its type, limits, title and description.
-    none_text : str
-        What the editor shows for None, where the field may be None.
-    choices : iterable of (text, value), optional
-        Values to choose from instead of a number or a text.
-    """
+    """Return a widget of magicgui for a field of a pydantic model."""
     kind, limits, optional = _read_declaration(field)
     options: dict[str, Any] = {"nullable": optional, "tooltip": field.description or ""}
     if choices is not None:
@@ -163,19 +142,9 @@ def make_label(editor: Editor) -> QLabel:
 
 
 class OptionsForm(QWidget):
-    """Some editors with their labels, one a row.
+    """Some editors with their labels, one a row."""
 
-    Parameters
-    ----------
-    editors : iterable of Editor
-
-    Attributes
-    ----------
-    changed : Signal()
-        Another value is shown.
-    """
-
-    changed = Signal()
+    changed = Signal()  # another value is shown
 
     def __init__(self, editors: Iterable[Editor]) -> None:
         super().__init__()

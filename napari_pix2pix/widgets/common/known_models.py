@@ -39,13 +39,7 @@ class ModelEntry:
     look: Mapping[str, Any] = field(default_factory=dict)
 
     def read_info(self) -> ModelInfo:
-        """Return what is true of the model: in memory, or else read from a file of ours.
-
-        Raises
-        ------
-        FileError
-            When the file can't be read.
-        """
+        """Return the model's info, in memory or from a file of ours; raises `FileError`."""
         if self.translator is not None:
             return self.translator.info
         assert self.path is not None
@@ -80,17 +74,14 @@ class Models(QObject):
         path: Path | None = None,
         look: Mapping[str, Any] | None = None,
     ) -> ModelEntry:
-        """Make a model the last one, as after training or loading.
-
-        A model that is known already takes the new name, and keeps its file and look unless new
-        ones are given. Another model that was saved at `path` has no file any more.
-        """
+        """Make a model the last one; if known, it keeps its file and look unless new are given."""
         before = self._of(translator)
         if before is not None:
             self._models.remove(before)
             path, look = path or before.path, look or before.look
         path = None if path is None else path.absolute()
         added = ModelEntry(name, translator, path, dict(look or {}))
+        # Another model that was saved there has no file any more.
         others = [
             replace(entry, path=None) if path is not None and entry.path == path else entry
             for entry in self._models
@@ -102,10 +93,7 @@ class Models(QObject):
         return added
 
     def remember_read(self, translator: Translator, model: ModelEntry) -> ModelEntry:
-        """Make a model that a thread has read the last one.
-
-        Where another thread was faster, the model that it has read becomes the last instead.
-        """
+        """Make a model that a thread has read the last one, unless another thread was faster."""
         holder = self._in_memory(model.path)
         if model.translator is None and holder is not None and holder.translator is not None:
             translator = holder.translator

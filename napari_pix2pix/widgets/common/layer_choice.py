@@ -54,15 +54,7 @@ def insert_inactive(layers: LayerList, index: int, layer: Layer) -> None:
 
 
 class LayerChoice(Choice):
-    """Combo box of one layer, or of none.
-
-    Parameters
-    ----------
-    takes : callable
-        Whether a layer is offered.
-    nothing : str
-        What is shown while no layer is chosen.
-    """
+    """Combo box of one layer, or of none."""
 
     changed = Signal()
 
@@ -104,15 +96,7 @@ class LayerChoice(Choice):
 
 
 class LayersChoice(Choice):
-    """Combo box of several layers: a click on a name chooses it alone, on its box adds it.
-
-    Parameters
-    ----------
-    takes : callable
-        Whether a layer is offered.
-    nothing : str
-        What is shown while no layer is chosen.
-    """
+    """Combo box of several layers: a click on a name chooses it alone, on its box adds it."""
 
     changed = Signal()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLayout,
     QMessageBox,
@@ -18,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
-from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence
+from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -29,27 +28,13 @@ _WAIT = 100  # milliseconds between a change and the check of all choices
 class ClosingGuard(QObject):
     """Tells when a dock closes, alone or with its viewer, and asks the user before that.
 
-    Parameters
-    ----------
-    widget : QWidget
-        The widget that was given to napari; parent of the guard.
-    viewer : napari.viewer.Viewer
-    question : callable
-        Returns what to ask before the viewer closes; empty when there is nothing to ask.
-
-    Attributes
-    ----------
-    closing : Signal()
-        The dock or its viewer closes: stop all work and wait for it. May come more than once.
-
-    Notes
-    -----
     The user is asked after the window's button, menu and shortcut, but not after
     ``viewer.close()``: in a script nobody may be there to answer, and "no" would come too late,
     since it removes all layers first. The guard recognises it by just that: all layers were removed
     in the same turn of the event loop.
     """
 
+    # The dock or its viewer closes: stop all work and wait for it. May come more than once.
     closing = Signal()
 
     def __init__(
@@ -120,18 +105,9 @@ class ModelDock(QWidget):
 
     They override `running`, `close_down`, `_check`, `_show_state`, and `_question` where there is
     something to ask.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-
-    Attributes
-    ----------
-    ended : Signal(str, bool)
-        The work is over: the dock's message, and whether it is an error.
     """
 
-    ended = Signal(str, bool)
+    ended = Signal(str, bool)  # the work is over: the dock's message, and whether it is an error
     _view: ModelView
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -195,23 +171,17 @@ class ModelDock(QWidget):
     def _show_problem(self, sentence: str) -> None:
         self._problem = sentence
         # The picker already shows what is wrong with a file.
-        self._view.problem.say("" if self._view.picker.error.text() else sentence)
+        self._view.problem.set_text("" if self._view.picker.error.text() else sentence)
         self._show_state()
 
     def _end(self, message: str, is_error: bool = False) -> None:
         self._view.progress.finish()
-        self._view.say(message, is_error=is_error)
+        self._view.set_text(message, is_error=is_error)
         self.ended.emit(message, is_error)
 
 
 class ModelView:
-    """Controls of a `ModelDock`: a part that scrolls, and below it messages, a bar and buttons.
-
-    Parameters
-    ----------
-    title : str
-        What the activity dock calls the work.
-    """
+    """Controls of a `ModelDock`: a part that scrolls, and below it messages, a bar and buttons."""
 
     def __init__(self, title: str) -> None:
         self.picker = ModelPicker()
@@ -222,10 +192,10 @@ class ModelView:
         self.status = Sentence()
         self.progress = ProgressRow(title)
 
-    def say(self, text: str, *, is_error: bool = False) -> None:
+    def set_text(self, text: str, *, is_error: bool = False) -> None:
         """Show how the work ended; nothing for an empty text."""
-        self.error.say(text if is_error else "")
-        self.status.say("" if is_error else text)
+        self.error.set_text(text if is_error else "")
+        self.status.set_text("" if is_error else text)
 
     def show_row(self, field: QWidget, visible: bool) -> None:
         """Show or hide a field of the form, and its label."""
@@ -251,12 +221,9 @@ class ModelView:
             else:
                 inner.addWidget(part)
         inner.addStretch(1)
-        row = QHBoxLayout()
-        for button in buttons:
-            row.addWidget(button)
         outer = QVBoxLayout(parent)
         outer.setContentsMargins(4, 4, 4, 4)
         outer.addWidget(Scroll(content), 1)
         for widget in (*below, self.status, self.error, self.progress):
             outer.addWidget(widget)
-        outer.addLayout(row)
+        outer.addLayout(row_of(*buttons))

@@ -13,32 +13,25 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.widgets.common.elements import lay_out_column
 
 if TYPE_CHECKING:
     import napari.viewer
 
 
 class ThemedPlots(QWidget):
-    """A column of plots in the colours of the viewer's theme, made when first needed.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """A column of plots in the colours of the viewer's theme, made when first needed."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._plots: list[Any] = []
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(2)
+        self._column = lay_out_column(self, spacing=2)
         viewer.events.theme.connect(self._on_theme)
 
     def _add_plot(self, height: int) -> Any:

@@ -33,33 +33,17 @@ _DRAWING_SHARE = 0.2  # of the time, at most
 
 @dataclass(frozen=True, eq=False)
 class ResultSpec:
-    """All that is known of a result before it is there.
+    """All that is known of a result before it is there."""
 
-    Attributes
-    ----------
-    source : Layer
-        The first one, of several channels.
-    like : Snapshot
-        The source as it was when the work began.
-    codec : Codec
-        The codec of the model's targets.
-    name : str
-        Name of the layer, such as ``stain [nuclei]``.
-    record : dict
-        See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
-    look : mapping
-        As for `output_layer`; empty for the range of the training.
-    is_part : bool
-        Whether only a part of each frame is translated.
-    """
-
-    source: Layer
-    like: Snapshot
-    codec: Codec
-    name: str
+    source: Layer  # the first one, of several channels
+    like: Snapshot  # the source as it was when the work began
+    codec: Codec  # the codec of the model's targets
+    name: str  # name of the layer, such as ``stain [nuclei]``
+    # See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
     record: dict[str, Any]
+    # As for `output_layer`; empty for the range of the training.
     look: Mapping[str, Any] = field(default_factory=dict)
-    is_part: bool = False
+    is_part: bool = False  # whether only a part of each frame is translated
 
     @property
     def place(self) -> LayerTransform:
@@ -103,15 +87,7 @@ def results_of(
 
 
 class Result:
-    """One result in a viewer, from its first tile until it is undone.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    spec : ResultSpec
-    replaces : bool
-        Whether it takes the source's place when it is complete.
-    """
+    """One result in a viewer, from its first tile until it is undone."""
 
     def __init__(self, viewer: Any, spec: ResultSpec, *, replaces: bool) -> None:
         self._viewer = viewer

@@ -22,46 +22,29 @@ from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Step
 
 _log = logging.getLogger(__name__)
-_PERIOD = 60  # milliseconds between two looks at what the thread has reported
+_PERIOD = 60  # milliseconds between two checks for reports of the thread
 _PATIENCE = 10.0  # seconds that closing waits for the current step
 
+# Returns the result, or a generator whose return value is the result. Imports torch by itself, so
+# that the GUI thread does not wait for it.
 Work = Callable[[Control], Any]
 
 
 class Runner(QObject):
     """Does one piece of work at a time in a thread of its own.
 
-    Parameters
-    ----------
-    parent : QObject, optional
-    latest : tuple of type
-        Of successive events of these types only the newest arrives, some 15 times a second.
-
-    Attributes
-    ----------
-    reported : Signal(object)
-        An event that the work yields.
-    finished : Signal(object)
-        What the work returns.
-    failed : Signal(str)
-        What went wrong, as a sentence.
-    ended : Signal()
-        Comes after `finished` or `failed`.
-
-    Notes
-    -----
     A timer reads a queue and emits all signals in the GUI thread. No signal crosses threads, so
     nothing reaches a widget that is gone.
     """
 
-    reported = Signal(object)
-    finished = Signal(object)
-    failed = Signal(str)
-    ended = Signal()
+    reported = Signal(object)  # an event that the work yields
+    finished = Signal(object)  # what the work returns
+    failed = Signal(str)  # what went wrong, as a sentence
+    ended = Signal()  # comes after `finished` or `failed`
 
     def __init__(self, parent: QObject | None = None, latest: tuple[type, ...] = (Step,)) -> None:
         super().__init__(parent)
-        self._latest = latest
+        self._latest = latest  # of successive events of these types only the newest arrives
         self._job: _Job | None = None
         self._unless_ended: weakref.finalize[[_Job], Runner] | None = None
         self._timer = QTimer(self)
@@ -84,19 +67,7 @@ class Runner(QObject):
         return self._job is not None and self._job.control.stopped
 
     def start(self, work: Work) -> None:
-        """Call ``work(control)`` in a thread.
-
-        Parameters
-        ----------
-        work : callable
-            Takes a `Control` and returns the result, or a generator whose return value is the
-            result. Imports torch by itself, so that the GUI thread does not wait for it.
-
-        Raises
-        ------
-        ValueError
-            While other work is running.
-        """
+        """Call ``work(control)`` in a thread; raises `ValueError` while other work is running."""
         if self._job is not None:
             raise ValueError("Work is running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
@@ -216,35 +187,17 @@ class _Job:
 
 
 class LatestOnly(QObject):
-    """Does only the newest of many requests in a thread, and drops the results of the others.
+    """Does only the newest of many requests in a thread, and drops the results of the others."""
 
-    Parameters
-    ----------
-    parent : QObject, optional
-    delay : int
-        Milliseconds from the last `touch` until `due`.
-    keep_old : bool
-        Whether results of older requests arrive too, such as files that were read.
-
-    Attributes
-    ----------
-    due : Signal()
-        Nothing was touched for a while: call `start`.
-    finished : Signal(object)
-        What the newest work returned.
-    failed : Signal(str)
-        What went wrong with the newest work, as a sentence.
-    """
-
-    due = Signal()
-    finished = Signal(object)
-    failed = Signal(str)
+    due = Signal()  # nothing was touched for a while: call `start`
+    finished = Signal(object)  # what the newest work returned
+    failed = Signal(str)  # what went wrong with the newest work, as a sentence
 
     def __init__(
         self, parent: QObject | None = None, *, delay: int = 0, keep_old: bool = False
     ) -> None:
         super().__init__(parent)
-        self._keep_old = keep_old
+        self._keep_old = keep_old  # results of older requests arrive too
         self._is_stale = False  # what is running
         self._waiting: Work | None = None
         self._timer = QTimer(self)

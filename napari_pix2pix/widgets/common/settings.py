@@ -36,25 +36,13 @@ _PACE_FIELDS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The plugin's page in napari's preferences.
+    """The plugin's page in napari's preferences."""
 
-    Attributes
-    ----------
-    device, precision : str
-        As in `TrainConfig`; ``auto`` chooses the best.
-    models_folder : Path
-        Where file dialogs for models begin.
-    autosave : bool
-        Whether a training writes checkpoints.
-    autosave_folder : Path
-        Where it writes them.
-    """
-
-    device: str
+    device: str  # as in `TrainConfig`; ``auto`` chooses the best
     precision: str
-    models_folder: Path
-    autosave: bool
-    autosave_folder: Path
+    models_folder: Path  # where file dialogs for models begin
+    autosave: bool  # whether a training writes checkpoints
+    autosave_folder: Path  # where it writes them
 
 
 def read_settings() -> Settings:

@@ -52,35 +52,19 @@ class EvaluateOptions(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRequest:
-    """What is evaluated.
+    """What is evaluated."""
 
-    Attributes
-    ----------
-    truth : Snapshot
-        For a model, with the channel axis of its training; so are the sources.
-    prediction : Snapshot, optional
-        Without it, `model` makes one of `sources`.
-    model : ModelEntry, optional
-    card : ModelInfo, optional
-        Of the model; None beside a prediction.
-    sources : list of Snapshot
-        One layer, or several that are its channels; beside a prediction, for the baseline.
-    mask : bool array, optional
-    condition : hashable, optional
-    options : EvaluateOptions
-        A model knows the kind itself.
-    record : mapping
-        What the metadata of the prediction's layer hold about its model.
-    """
-
-    truth: Snapshot
-    prediction: Snapshot | None = None
+    truth: Snapshot  # for a model, with the channel axis of its training; so are the sources
+    prediction: Snapshot | None = None  # without it, `model` makes one of `sources`
     model: ModelEntry | None = None
-    card: ModelInfo | None = None
+    card: ModelInfo | None = None  # of the model; None beside a prediction
+    # One layer, or several that are its channels; beside a prediction, for the baseline.
     sources: list[Snapshot] = field(default_factory=list)
     mask: Any = None
     condition: Hashable = None
+    # A model knows the kind itself.
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
+    # What the metadata of the prediction's layer hold about its model.
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> EvaluationRequest:
@@ -154,30 +138,14 @@ class Evaluated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Result of an evaluation.
+    """Result of an evaluation."""
 
-    Attributes
-    ----------
-    scores : EvaluationResult
-        Without ``baseline`` if there is no source.
-    kind : str
-        What the truth's values mean.
-    difference : array
-        See `napari_pix2pix.evaluation.difference`.
-    layout : Layout
-        Where the difference has its channels.
-    points : (2, N) array
-        Truth and prediction of some pixels; none for labels.
-    complete : bool
-        False if it was stopped.
-    """
-
-    scores: EvaluationResult
-    kind: str
-    difference: np.ndarray
-    layout: Layout
-    points: np.ndarray
-    complete: bool
+    scores: EvaluationResult  # without ``baseline`` if there is no source
+    kind: str  # what the truth's values mean
+    difference: np.ndarray  # see `napari_pix2pix.evaluation.difference`
+    layout: Layout  # where the difference has its channels
+    points: np.ndarray  # truth and prediction of some pixels; none for labels
+    complete: bool  # false if it was stopped
 
 
 def evaluate_request(

@@ -155,7 +155,7 @@ class EvaluateDock(ModelDock):
             raise InputError("An evaluation is in progress: wait for its end, or cancel it.")
         request = self._request_of(copy="small")
         request.pair()
-        self._view.say("")
+        self._view.set_text("")
         self._request = request
         preferred = read_settings().device
         device = None if preferred == "auto" else preferred
@@ -171,7 +171,7 @@ class EvaluateDock(ModelDock):
     def export_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the scores of all images; raises `FileError` if the file can't be written."""
         self._known_result().scores.to_csv(path)
-        self._view.say(f"Written to {os.fspath(path)}.")
+        self._view.set_text(f"Written to {os.fspath(path)}.")
 
     def save_report(self, path: str | os.PathLike[str]) -> None:
         """Write a page with scores and pictures in a thread; `ended` has the outcome.
@@ -184,7 +184,7 @@ class EvaluateDock(ModelDock):
         result = self._known_result()
         if self.running:
             raise InputError("Work is in progress: wait for its end, or cancel it.")
-        self._view.say("")
+        self._view.set_text("")
         self._view.progress.begin("Writing the report")
         self._runner.start(lambda control: save_report(control, result, path))
         self._show_state()
@@ -333,7 +333,7 @@ class EvaluateDock(ModelDock):
         try:
             write(path)
         except Pix2PixError as error:
-            self._view.say(str(error), is_error=True)
+            self._view.set_text(str(error), is_error=True)
 
     def _fail(self, sentence: str) -> None:
         self._end(sentence, is_error=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
@@ -32,37 +33,25 @@ _NONE_TEXTS = {"discriminator_norm": "same as generator"}
 class ConfigForm(QWidget):
     """Editors for some fields; each has a button that resets it and a line for its error.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Fields of `TrainConfig`, in its order.
-    headings : bool
-        Whether the parts of the config have headings.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Another value is shown.
+    The editors take a while to make, so they wait until the form is shown or one is needed.
     """
 
-    changed = Signal()
+    changed = Signal()  # another value is shown
 
     def __init__(self, names: Sequence[str], *, headings: bool = True) -> None:
         super().__init__()
+        self.names = tuple(names)  # fields of `TrainConfig`, in its order
+        self._headings = headings  # whether the parts of the config have headings
+        self._made_rows: dict[str, _Row] = {}
         self._preset_values: dict[str, Any] = {}
         self._inferred: dict[str, Any] = {}
         self._set_by_user: dict[str, Any] = {}
-        self._rows = {name: _Row(name) for name in names}
-        self._lay_out(headings)
-        for row in self._rows.values():
-            row.changed.connect(self._on_row_changed)
-            row.reset_wanted.connect(self.reset)
         self.set_preset("light")
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The fields that the form has."""
-        return tuple(self._rows)
+    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
+        """Make the editors, unless they are there."""
+        self._make_rows()
+        super().showEvent(a0)
 
     def values(self) -> dict[str, Any]:
         """Return the fields whose values differ from the defaults; only those count as set."""
@@ -73,7 +62,7 @@ class ConfigForm(QWidget):
         self._set_by_user = {
             name: value
             for name, value in values.items()
-            if name in self._rows and value != self._default(name)
+            if name in self.names and value != self._default(name)
         }
         self._show_all()
         self.changed.emit()
@@ -89,13 +78,13 @@ class ConfigForm(QWidget):
     def set_preset(self, preset: str) -> None:
         """Show a preset's values as the defaults; the fields that the user set stay."""
         config = TrainConfig(preset=preset)
-        self._preset_values = {name: getattr(config, name) for name in self._rows}
+        self._preset_values = {name: getattr(config, name) for name in self.names}
         self._inferred = {}
         self.set_values(self._set_by_user)
 
     def set_inferred(self, values: Mapping[str, Any]) -> None:
         """Show values inferred from the pairs as defaults, such as an adversarial weight of 0."""
-        inferred = {name: value for name, value in values.items() if name in self._rows}
+        inferred = {name: value for name, value in values.items() if name in self.names}
         if inferred != self._inferred:
             self._inferred = inferred
             self._show_all()
@@ -105,30 +94,40 @@ class ConfigForm(QWidget):
         return self._rows[name].editor
 
     def show_error(self, sentence: str) -> bool:
-        """Show an error below the field that it begins with or names as ``field=``.
-
-        Returns
-        -------
-        bool
-            Whether this form has such a field.
-        """
+        """Show an error below the field that it is about; return whether this form has that."""
         self.clear_error()
+        # An error begins with the field's name, or names it as ``field=``.
         names = re.findall(r"^\w+|\b\w+(?==)", sentence)
-        name = next((name for name in names if name in self._rows), None)
+        name = next((name for name in names if name in self.names), None)
         if name is not None:
-            self._rows[name].error.say(sentence)
+            self._rows[name].error.set_text(sentence)
         return name is not None
 
     def clear_error(self) -> None:
         """Hide the error."""
-        for row in self._rows.values():
-            row.error.say("")
+        for row in self._made_rows.values():
+            row.error.set_text("")
+
+    @property
+    def _rows(self) -> dict[str, _Row]:
+        self._make_rows()
+        return self._made_rows
+
+    def _make_rows(self) -> None:
+        if self._made_rows:
+            return
+        self._made_rows = {name: _Row(name) for name in self.names}
+        self._lay_out()
+        for row in self._made_rows.values():
+            row.changed.connect(self._on_row_changed)
+            row.reset_wanted.connect(self.reset)
+        self._show_all()
 
     def _default(self, name: str) -> Any:
         return self._inferred.get(name, self._preset_values[name])
 
     def _show_all(self) -> None:
-        for name, row in self._rows.items():
+        for name, row in self._made_rows.items():
             row.show_value(self._set_by_user.get(name, self._default(name)))
             row.mark(name in self._set_by_user, self._default(name))
 
@@ -141,18 +140,18 @@ class ConfigForm(QWidget):
         self._rows[name].mark(name in self._set_by_user, self._default(name))
         self.changed.emit()
 
-    def _lay_out(self, headings: bool) -> None:
+    def _lay_out(self) -> None:
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
-        width = _LONG_LABELS if headings else LABELS
+        width = _LONG_LABELS if self._headings else LABELS
         # No gap before the reset buttons: while they are hidden, the editors of all forms end
         # at the same place.
         grid.setColumnMinimumWidth(0, width + grid.horizontalSpacing())
         grid.setHorizontalSpacing(0)
-        titles = _first_fields(list(self._rows)) if headings else {}
-        for name, row in self._rows.items():
+        titles = _first_fields(self.names) if self._headings else {}
+        for name, row in self._made_rows.items():
             if name in titles:
                 title = QLabel(f"<b>{titles[name]}</b>")
                 grid.addWidget(title, grid.rowCount(), 0, 1, 3)

@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import CopyMode, transforms_differ
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.widgets.common.elements import Section, Sentence
+from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
     expected_seconds,
@@ -44,15 +44,9 @@ _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices impo
 
 
 class TrainForm(QWidget):
-    """All that is chosen before a run.
+    """All that is chosen before a run."""
 
-    Attributes
-    ----------
-    ready_changed : Signal(bool, str)
-        Whether the choices can be trained on, and if not, why.
-    """
-
-    ready_changed = Signal(bool, str)
+    ready_changed = Signal(bool, str)  # whether the choices can be trained on, and if not, why
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -108,7 +102,7 @@ class TrainForm(QWidget):
         released = self._is_held and not is_held
         self._is_held = is_held
         if is_held and self._is_touched:
-            self.estimate.say("")  # of other choices
+            self.estimate.set_text("")  # of other choices
         if released and self._is_touched:
             self._check.touch()
 
@@ -134,26 +128,16 @@ class TrainForm(QWidget):
         self.basics = ConfigForm(_BASICS, headings=False)
         self.advanced = ConfigForm(_ADVANCED)
         self.advanced_section = Section("Advanced", self.advanced)
-        self.patches = QPushButton("Preview patches")
-        self.patches.setToolTip("Show patches as the network will see them.")
+        self.patches = push_button("Preview patches", "Show patches as the network will see them.")
         self.estimate = Sentence()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        for widget in (
-            self.pairs,
-            self.wrong,
-            self.summary,
-            self.notes_section,
-            self.options,
-            self.basics,
-            self.advanced_section,
-            self.estimate,
-            self.patches,
-        ):
-            layout.addWidget(widget)
+        lay_out_column(
+            self,
+            *(self.pairs, self.wrong, self.summary, self.notes_section, self.options),
+            *(self.basics, self.advanced_section, self.estimate, self.patches),
+            spacing=6,
+        )
         self.notes_section.hide()
 
     def _connect(self) -> None:
@@ -167,14 +151,14 @@ class TrainForm(QWidget):
         self._check.failed.connect(self._on_error)
         self._finder.due.connect(self._find_devices)
         self._finder.finished.connect(self._on_devices)
-        self._finder.failed.connect(self.wrong.say)
+        self._finder.failed.connect(self.wrong.set_text)
 
     def _on_due(self) -> None:
         if self._is_held:
             return
         self._is_touched = False
-        self.wrong.say("")
-        self.options.say_start_error("")
+        self.wrong.set_text("")
+        self.options.show_start_error("")
         for form in (self.basics, self.advanced):
             form.clear_error()
         try:
@@ -188,9 +172,9 @@ class TrainForm(QWidget):
         self._check.start(partial(summarise_pairs, pairs=pairs, config=config, start=start))
 
     def _on_error(self, sentence: str) -> None:
-        self.summary.say("")
+        self.summary.set_text("")
         self.notes_section.hide()
-        self.estimate.say("")
+        self.estimate.set_text("")
         self.patches.setEnabled(False)
         self._show_error(sentence)
         self.ready_changed.emit(False, sentence)
@@ -199,7 +183,9 @@ class TrainForm(QWidget):
         """Show an error beside the pair, field or model that it is about."""
         rows = self.pairs.choices()
         if len(rows) == 1 and not rows[0].layers:
-            self.summary.say("Choose two layers that show the same field: a source and a target.")
+            self.summary.set_text(
+                "Choose two layers that show the same field: a source and a target."
+            )
             return
         if self.basics.show_error(sentence):
             return
@@ -207,20 +193,20 @@ class TrainForm(QWidget):
             self.advanced_section.expand(animate=False)
             return
         if self.options.start_from is not None and _is_of_start(sentence):
-            self.options.say_start_error(sentence)
+            self.options.show_start_error(sentence)
             return
         if not self.pairs.has_error():
             named = [pair.name in sentence for pair in self._checked_pairs]
             if sum(named) == 1 and len(named) == len(rows):
                 self.pairs.show_error(named.index(True), sentence)
             else:
-                self.wrong.say(sentence)
+                self.wrong.set_text(sentence)
 
     def _on_summary(self, summary: PairSummary) -> None:
         shifts = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
         notes = [*filter(None, shifts), *summary.notes]
-        self.summary.say(summary.text)
-        self.notes.say("\n".join(notes))
+        self.summary.set_text(summary.text)
+        self.notes.set_text("\n".join(notes))
         self.notes_section.setText(f"Notes ({len(notes)})")
         self.notes_section.setVisible(bool(notes))
         self.notes.setVisible(self.notes_section.isExpanded())
@@ -231,7 +217,7 @@ class TrainForm(QWidget):
             inferred.pop("adversarial_weight", None)
         for form in (self.basics, self.advanced):
             form.set_inferred(inferred)
-        self.estimate.say(_estimate(summary))
+        self.estimate.set_text(_estimate(summary))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
 

@@ -12,9 +12,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,7 +27,7 @@ from napari_pix2pix.napari_layers import (
     to_layer_data,
 )
 from napari_pix2pix.training.events import Preview, Region
-from napari_pix2pix.widgets.common.elements import pass_wheel_on
+from napari_pix2pix.widgets.common.elements import lay_out_column, pass_wheel_on, push_button
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
@@ -58,7 +56,7 @@ class LivePreview(QWidget):
         self._viewer = viewer
         self._pairs: list[_PairLook] = []
         self._history: list[Preview] = []
-        self._layer: Layer | None = None
+        self.layer: Layer | None = None
         self._wanted = QCheckBox("Live preview of")
         self._wanted.setChecked(True)
         self._wanted.setToolTip(
@@ -77,12 +75,9 @@ class LivePreview(QWidget):
         self._slider.setToolTip(
             "Look back at earlier previews. At the right end, the newest is shown."
         )
-        self._go = QPushButton("Go to")
-        self._go.setToolTip("Move the view to the preview.")
-        self._keep = QPushButton("Keep")
-        self._keep.setToolTip("Keep the layer; the next training adds a new one.")
-        self._remove = QPushButton("Remove")
-        self._remove.setToolTip("Remove the layer now, not at the next training.")
+        self._go = push_button("Go to", "Move the view to the preview.")
+        self._keep = push_button("Keep", "Keep the layer; the next training adds a new one.")
+        self._remove = push_button("Remove", "Remove the layer now, not at the next training.")
         self._lay_out()
         self._wanted.toggled.connect(self._on_wanted)
         self._slider.valueChanged.connect(self._on_slider)
@@ -90,11 +85,6 @@ class LivePreview(QWidget):
         self._keep.clicked.connect(self.keep)
         self._remove.clicked.connect(self.remove)
         self._update_controls()
-
-    @property
-    def layer(self) -> Layer | None:
-        """The layer, or None while there is none."""
-        return self._layer
 
     @property
     def steps(self) -> list[int]:
@@ -135,10 +125,7 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
-        """Return the region that the user drew in the first pair; None without shapes.
-
-        Raises `InputError` if no shape lies on the source.
-        """
+        """Return what the user drew in the first pair; raises `InputError` if it lies elsewhere."""
         drawn = self._where.layer
         if drawn is None:
             return None
@@ -167,21 +154,21 @@ class LivePreview(QWidget):
     def remove(self) -> None:
         """Remove the layer from the viewer."""
         # First: removing calls `reset_choices`, which would take it for the user's doing.
-        layer, self._layer = self._layer, None
+        layer, self.layer = self.layer, None
         if layer is not None and layer in map(unwrapped, self._viewer.layers):
             self._viewer.layers.remove(layer)
         self._update_controls()
 
     def keep(self) -> None:
         """Leave the layer to the user: don't update or remove it any more."""
-        self._layer = None
+        self.layer = None
         self._update_controls()
 
     def reset_choices(self) -> None:
         """Follow the viewer's layer list; a preview that the user removed does not come back."""
         self._where.offer(self._viewer.layers)
-        if self._layer is not None and not self._in_viewer():
-            self._layer = None
+        if self.layer is not None and not self._in_viewer():
+            self.layer = None
             self._wanted.blockSignals(True)
             self._wanted.setChecked(False)
             self._wanted.blockSignals(False)
@@ -189,9 +176,9 @@ class LivePreview(QWidget):
 
     def go_to(self) -> None:
         """Move the view to the preview."""
-        if self._layer is None or not self._in_viewer():
+        if self.layer is None or not self._in_viewer():
             return
-        low, high = np.asarray(self._layer.extent.world)
+        low, high = np.asarray(self.layer.extent.world)
         centre = (low + high) / 2
         dims = self._viewer.dims
         for axis in dims.not_displayed:
@@ -201,12 +188,12 @@ class LivePreview(QWidget):
         self._viewer.scene.camera.center = tuple(centre[-2:])
 
     def _in_viewer(self) -> bool:
-        return any(unwrapped(layer) is self._layer for layer in self._viewer.layers)
+        return any(unwrapped(layer) is self.layer for layer in self._viewer.layers)
 
     def _on_wanted(self, wanted: bool) -> None:
         if not wanted:
             self.remove()
-        elif self._history and self._layer is None:
+        elif self._history and self.layer is None:
             self._add_layer(self._history[self._slider.value()])
         self._update_controls()
 
@@ -215,15 +202,15 @@ class LivePreview(QWidget):
         self._update_controls()
 
     def _show(self, event: Preview) -> None:
-        if self._layer is not None and self._in_viewer():
+        if self.layer is not None and self._in_viewer():
             layout = self._pairs[event.pair].layout
-            self._layer.data = to_layer_data(self._assemble(event), layout)
+            self.layer.data = to_layer_data(self._assemble(event), layout)
 
     def _add_layer(self, event: Preview) -> None:
-        self._layer = self._make(event)
+        self.layer = self._make(event)
         layers = self._viewer.layers
         selected = {unwrapped(layer) for layer in layers.selection}
-        self._viewer.add_layer(self._layer)
+        self._viewer.add_layer(self.layer)
         layers.selection = selected  # what the user selected stays selected
 
     def _assemble(self, event: Preview) -> np.ndarray:
@@ -253,9 +240,9 @@ class LivePreview(QWidget):
         self._step.setText(f"step {self._history[index].step}" if has_history else "")
         self._slider.setEnabled(len(self._history) > 1)
         self._below.setVisible(has_history)
-        self._go.setEnabled(self._layer is not None)
-        self._keep.setEnabled(self._layer is not None)
-        self._remove.setEnabled(self._layer is not None)
+        self._go.setEnabled(self.layer is not None)
+        self._keep.setEnabled(self.layer is not None)
+        self._remove.setEnabled(self.layer is not None)
 
     def _lay_out(self) -> None:
         self._below = QWidget()
@@ -269,11 +256,7 @@ class LivePreview(QWidget):
         above = QHBoxLayout()
         above.addWidget(self._wanted)
         above.addWidget(self._where, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(above)
-        layout.addWidget(self._below)
+        lay_out_column(self, above, self._below, spacing=2)
 
 
 def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:

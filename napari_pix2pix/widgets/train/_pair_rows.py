@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import CopyMode, pair_of
-from napari_pix2pix.widgets.common.elements import Sentence
+from napari_pix2pix.widgets.common.elements import Sentence, lay_out_column, push_button
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
     LayersChoice,
@@ -97,14 +96,9 @@ class PairChoice:
 
 
 class PairRows(QWidget):
-    """All pairs of a training set, chosen from a viewer's layers.
+    """All pairs of a training set, chosen from a viewer's layers."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Rows were added or removed, other layers chosen, or a chosen layer has other data.
-    """
-
+    # Rows were added or removed, other layers chosen, or a chosen layer has other data.
     changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -112,14 +106,12 @@ class PairRows(QWidget):
         self._viewer = viewer
         self._rows: list[_Row] = []
         self._watched: list[Layer] = []
-        self._add = QPushButton("Add pair")
-        self._add.setToolTip("Add a row for another pair; it starts with the two selected layers.")
+        self._add = push_button(
+            "Add pair", "Add a row for another pair; it starts with the two selected layers."
+        )
         self._box = QVBoxLayout()
         self._box.setSpacing(4)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._box)
-        layout.addWidget(self._add)
+        lay_out_column(self, self._box, self._add)
         self._add.clicked.connect(self._on_add)
         self.add_default()
 
@@ -175,7 +167,7 @@ class PairRows(QWidget):
 
     def show_error(self, index: int, sentence: str) -> None:
         """Show below a row what is wrong with it."""
-        self._rows[index].error.say(sentence)
+        self._rows[index].error.set_text(sentence)
 
     def has_error(self) -> bool:
         """Whether an error stands below a row."""
@@ -184,7 +176,7 @@ class PairRows(QWidget):
     def clear_errors(self) -> None:
         """Show no error any more."""
         for row in self._rows:
-            row.error.say("")
+            row.error.set_text("")
 
     def _new_row(self) -> _Row:
         row = _Row()
@@ -320,12 +312,7 @@ class _Row(QFrame):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)
         self.extra.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(first)
-        layout.addWidget(self.extra)
-        layout.addWidget(self.error)
+        lay_out_column(self, first, self.extra, self.error, spacing=2)
 
 
 def _emitters(layer: Layer) -> list[EventEmitter]:

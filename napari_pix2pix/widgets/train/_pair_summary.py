@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, picture
@@ -17,7 +17,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
-from napari_pix2pix.widgets.common.elements import Sentence, picture_label
+from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push_button
 from napari_pix2pix.widgets.common.runner import Runner
 
 if TYPE_CHECKING:
@@ -30,29 +30,14 @@ _SIDE = 112  # pixels of a patch on the screen
 
 @dataclass(frozen=True)
 class PairSummary:
-    """What a training on the chosen pairs would be.
+    """What a training on the chosen pairs would be."""
 
-    Attributes
-    ----------
-    text : str
-        Sizes and kinds of source and target, in words.
-    notes : tuple of str
-        What the user should know.
-    config : TrainConfig
-        With what the pairs decide, such as the kind of the target.
-    start_config : TrainConfig or None
-        The defaults that the model to start from sets.
-    steps_per_epoch : int
-    memory : int
-        Estimate of the memory on the device, in bytes.
-    """
-
-    text: str
-    notes: tuple[str, ...]
-    config: TrainConfig
-    start_config: TrainConfig | None
+    text: str  # sizes and kinds of source and target, in words
+    notes: tuple[str, ...]  # what the user should know
+    config: TrainConfig  # with what the pairs decide, such as the kind of the target
+    start_config: TrainConfig | None  # the defaults that the model to start from sets
     steps_per_epoch: int
-    memory: int
+    memory: int  # estimate of the memory on the device, in bytes
 
 
 def summarise_pairs(
@@ -144,15 +129,14 @@ class PatchPreview(QDialog):
         self._grid = QGridLayout()
         self._grid.setSpacing(4)
         self._message = Sentence()
-        self._other = QPushButton("Other patches")
-        self._other.setToolTip("Draw the patches of another step.")
+        self._other = push_button("Other patches", "Draw the patches of another step.")
         layout = QVBoxLayout(self)
         layout.addLayout(self._grid)
         layout.addWidget(self._message)
         layout.addWidget(self._other)
         self._runner = Runner(self)
         self._runner.finished.connect(self._show)
-        self._runner.failed.connect(self._message.say)
+        self._runner.failed.connect(self._message.set_text)
         self._runner.ended.connect(self._on_ended)
         self._other.clicked.connect(self.draw)
         self.finished.connect(self._on_closed)
@@ -164,7 +148,7 @@ class PatchPreview(QDialog):
         if self._runner.running:
             return
         self._other.setEnabled(False)
-        self._message.say("Drawing patches ...")
+        self._message.set_text("Drawing patches ...")
         pairs, config, start, step = self._pairs, self._config, self._start, self._step
         self._runner.start(lambda control: _draw(pairs, config, start, step))
         self._step += 1
@@ -187,7 +171,7 @@ class PatchPreview(QDialog):
             for column, shown in enumerate(pictures):
                 self._grid.addWidget(picture_label(shown, _SIDE), row, column + 1)
         side = patches.side
-        self._message.say(
+        self._message.set_text(
             f"{side} x {side} pixels each, turned, mirrored and jittered as in training."
         )
 

@@ -42,10 +42,7 @@ def training_work(
     start: Translator | Path | None = None,
     preview: Region | None = None,
 ) -> Work:
-    """Return the work of a training; the parameters are those of `training_events`.
-
-    The result is a `Translator`, or None if it was stopped while the pairs were being read.
-    """
+    """Return the work of a training; its result is None if stopped while pairs were being read."""
 
     def work(control: Control) -> Generator[Event, None, Translator | None]:
         # Imports torch, which the GUI thread must not wait for.
@@ -84,27 +81,13 @@ def release_memory() -> None:
 
 
 class RunRecord(BaseModel):
-    """What is needed to resume a run, in a JSON file beside its checkpoint.
+    """What is needed to resume a run, in a JSON file beside its checkpoint."""
 
-    Attributes
-    ----------
-    rows : list of LayerNames
-        The layers of each pair.
-    fields : dict
-        Fields of `TrainConfig`.
-    began : str
-        Date and time.
-    state : str
-        ``closed`` if the run was interrupted by closing the dock.
-    pid, process_began : int, float
-        The process that trains.
-    """
-
-    rows: list[LayerNames]
-    fields: dict[str, Any]
-    began: str
-    state: AutosaveState
-    pid: int
+    rows: list[LayerNames]  # the layers of each pair
+    fields: dict[str, Any]  # fields of `TrainConfig`
+    began: str  # date and time
+    state: AutosaveState  # ``closed`` if the run was interrupted by closing the dock
+    pid: int  # the process that trains
     process_began: float
 
 
@@ -203,25 +186,13 @@ def _read_all(folder: Path) -> list[Autosave]:
 
 @dataclass(eq=False)
 class TrainRun:
-    """One run.
-
-    Attributes
-    ----------
-    config : TrainConfig
-    name : str
-        Name of its model.
-    look : mapping of str to object
-        How the targets are shown.
-    autosave : Autosave or None
-    done : Done or None
-        The run's last event.
-    """
+    """One run."""
 
     config: TrainConfig
-    name: str
-    look: Mapping[str, Any] = field(repr=False)
+    name: str  # name of its model
+    look: Mapping[str, Any] = field(repr=False)  # how the targets are shown
     autosave: Autosave | None
-    done: Done | None = None
+    done: Done | None = None  # the run's last event
 
     @classmethod
     def of(

@@ -25,18 +25,10 @@ FIELDS = ("preset", "epochs", "max_seconds", "default_epochs", "device")
 
 
 class RunOptions(QWidget):
-    """Preset, budget, device, and the model to start from.
+    """Preset, budget, device, and the model to start from."""
 
-    Attributes
-    ----------
-    changed : Signal()
-        Another choice is shown.
-    preset_changed : Signal(str)
-        Another preset is chosen.
-    """
-
-    changed = Signal()
-    preset_changed = Signal(str)
+    changed = Signal()  # another choice is shown
+    preset_changed = Signal(str)  # another preset is chosen
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,9 +118,9 @@ class RunOptions(QWidget):
         self._on_start_changed()
         self.changed.emit()
 
-    def say_start_error(self, sentence: str) -> None:
+    def show_start_error(self, sentence: str) -> None:
         """Show why the run can't start from the model; an empty sentence hides it."""
-        self.start_error.say(sentence)
+        self.start_error.set_text(sentence)
 
     def _show_device_tip(self) -> None:
         """Show the whole name, for which the box may be too narrow, in the tooltip."""
@@ -172,7 +164,7 @@ class RunOptions(QWidget):
 
     def _on_start_changed(self) -> None:
         """Let no preset be chosen for a model that has one."""
-        self.start_error.say("")
+        self.start_error.set_text("")
         self.preset.enabled = self.start_from is None
 
     def _on_preset(self) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QMovie
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
 
 from napari_pix2pix.napari_layers.keep_responsive import Activity
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.widgets.commands import open_dock
-from napari_pix2pix.widgets.common.elements import Sentence
+from napari_pix2pix.widgets.common.elements import Sentence, lay_out_column, push_button, row_of
 from napari_pix2pix.widgets.common.known_models import ModelSaver, models
 from napari_pix2pix.widgets.common.plots import ScoreTable
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -48,13 +48,6 @@ class State(StrEnum):
 class RunStatus(QWidget):
     """State, progress bars and buttons of a run, always in view below the scroll area.
 
-    Attributes
-    ----------
-    shown : Signal()
-        The progress is about to be drawn: drawing something else now costs least.
-
-    Notes
-    -----
     Whatever is drawn, Qt composes the whole window, canvas included. Without a graphics card this
     slows the training down, so all that changes with the steps is drawn together, once a second.
     """
@@ -62,7 +55,7 @@ class RunStatus(QWidget):
     train_clicked = Signal()
     pause_clicked = Signal()
     stop_clicked = Signal()
-    shown = Signal()
+    shown = Signal()  # the progress is about to be drawn: drawing something else now costs least
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,12 +72,9 @@ class RunStatus(QWidget):
         self.error = Sentence(is_error=True)
         self.bar = QProgressBar()
         self.bar.setRange(0, _PARTS)
-        self.train = QPushButton("Train")
-        self.train.setToolTip("Start training; you can go on using the viewer.")
-        self.pause = QPushButton("Pause")
-        self.pause.setToolTip("Pause or resume the training.")
-        self.stop = QPushButton("Stop")
-        self.stop.setToolTip("Stop the training and keep the model as it is now.")
+        self.train = push_button("Train", "Start training; you can go on using the viewer.")
+        self.pause = push_button("Pause", "Pause or resume the training.")
+        self.stop = push_button("Stop", "Stop the training and keep the model as it is now.")
         self._lay_out()
         self.train.clicked.connect(self.train_clicked)
         self.pause.clicked.connect(self.pause_clicked)
@@ -103,10 +93,10 @@ class RunStatus(QWidget):
         self.state = state
         self._stopping = self._stopping and state in (State.TRAINING, State.PAUSED)
         failed = state is State.FAILED
-        self.error.say(details if failed else "")
+        self.error.set_text(details if failed else "")
         if not self._stopping:
             shown = f": {details}" if details and not failed else ""
-            self.message.say(f"{state.capitalize()}{shown}")
+            self.message.set_text(f"{state.capitalize()}{shown}")
         if state is State.PREPARING:
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
@@ -124,7 +114,7 @@ class RunStatus(QWidget):
     def show_stopping(self) -> None:
         """Show that the run was asked to stop."""
         self._stopping = True
-        self.message.say("Stopping ...")
+        self.message.set_text("Stopping ...")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
@@ -171,27 +161,14 @@ class RunStatus(QWidget):
 
     def _lay_out(self) -> None:
         self.bar.setTextVisible(True)
-        buttons = QHBoxLayout()
-        for button in (self.train, self.pause, self.stop):
-            buttons.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for widget in (self.error, self.message, self.bar):
-            layout.addWidget(widget)
-        layout.addLayout(buttons)
+        buttons = row_of(self.train, self.pause, self.stop)
+        lay_out_column(self, self.error, self.message, self.bar, buttons, spacing=4)
 
 
 class Outcome(QWidget):
-    """Scores of the trained model, with buttons to save and to apply it; hidden without a model.
+    """Scores of the trained model, with buttons to save and to apply it; hidden without a model."""
 
-    Attributes
-    ----------
-    apply_requested : Signal(object)
-        The user wants to apply this `Translator`.
-    """
-
-    apply_requested = Signal(object)
+    apply_requested = Signal(object)  # the user wants to apply this `Translator`
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -200,23 +177,13 @@ class Outcome(QWidget):
         self._saver = ModelSaver(self)
         self.scores = ScoreTable()
         self.message = Sentence()
-        self.save = QPushButton("Save ...")
-        self.save.setToolTip("Save the model to a file.")
-        self.apply = QPushButton("Apply to ...")
-        self.apply.setToolTip("Open the Apply dock with this model.")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.save)
-        buttons.addWidget(self.apply)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.scores)
-        layout.addWidget(self.message)
-        layout.addLayout(buttons)
+        self.save = push_button("Save ...", "Save the model to a file.")
+        self.apply = push_button("Apply to ...", "Open the Apply dock with this model.")
+        lay_out_column(self, self.scores, self.message, row_of(self.save, self.apply), spacing=4)
         self.save.clicked.connect(self._on_save)
         self.apply.clicked.connect(self._on_apply)
         self._saver.saved.connect(self.show_saved)
-        self._saver.failed.connect(self.message.say)
+        self._saver.failed.connect(self.message.set_text)
         self.hide()
 
     def show_model(self, translator: Translator) -> None:
@@ -227,7 +194,7 @@ class Outcome(QWidget):
         if scores:
             names = [name for name in scores["prediction"] if name in scores["baseline"]]
             self.scores.show_scores(scores, names[:_MOST_SCORES])
-        self.message.say("" if scores else "Nothing was held out, so there are no scores.")
+        self.message.set_text("" if scores else "Nothing was held out, so there are no scores.")
         self.show()
 
     def clear(self) -> None:
@@ -238,7 +205,7 @@ class Outcome(QWidget):
     def show_saved(self, translator: Translator, path: Path) -> None:
         """Show where a model was saved, and tell all docks."""
         models().remember(translator, path.stem, path=path)
-        self.message.say(f"Saved as {path}.")
+        self.message.set_text(f"Saved as {path}.")
 
     def close_work(self) -> None:
         """Wait until a model is saved."""

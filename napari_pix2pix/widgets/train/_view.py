@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import (
     Done,
@@ -18,7 +18,13 @@ from napari_pix2pix.training.events import (
     Step,
     Validated,
 )
-from napari_pix2pix.widgets.common.elements import Scroll, Sentence
+from napari_pix2pix.widgets.common.elements import (
+    Scroll,
+    Sentence,
+    lay_out_column,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.train._curves import Curves
 from napari_pix2pix.widgets.train._form import TrainForm
 from napari_pix2pix.widgets.train._live_preview import LivePreview
@@ -34,31 +40,19 @@ if TYPE_CHECKING:
 
 
 class ResumeOffer(QFrame):
-    """Offers to resume an interrupted run; hidden without one.
+    """Offers to resume an interrupted run; hidden without one."""
 
-    Attributes
-    ----------
-    resume_requested : Signal(object)
-        The user wants to resume the run of this `Autosave`.
-    """
-
-    resume_requested = Signal(object)
+    resume_requested = Signal(object)  # the user wants to resume the run of this `Autosave`
 
     def __init__(self) -> None:
         super().__init__()
         self.run: Autosave | None = None
         self.message = Sentence()
-        self.resume = QPushButton("Resume")
-        self.resume.setToolTip("Continue where the run was interrupted, with the same layers open.")
-        self.discard = QPushButton("Discard")
-        self.discard.setToolTip("Delete what the run has learned.")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.resume)
-        buttons.addWidget(self.discard)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.message)
-        layout.addLayout(buttons)
+        self.resume = push_button(
+            "Resume", "Continue where the run was interrupted, with the same layers open."
+        )
+        self.discard = push_button("Discard", "Delete what the run has learned.")
+        lay_out_column(self, self.message, row_of(self.resume, self.discard))
         self.resume.clicked.connect(self._on_resume)
         self.discard.clicked.connect(self._on_discard)
         self.hide()
@@ -69,7 +63,7 @@ class ResumeOffer(QFrame):
         self.run = runs[0] if runs else None
         self.setVisible(self.run is not None)
         if self.run is not None:
-            self.message.say(
+            self.message.set_text(
                 f"A training of {self.run.record.began} ({self.run.title}) was interrupted. It can "
                 "be resumed while the same layers are open."
             )
@@ -105,7 +99,7 @@ class TrainView:
         self.preview.begin(choices, pairs)
         self.offer.hide()
         self.curves.clear()
-        self.health.say("")
+        self.health.set_text("")
         self.outcome.clear()
 
     def show_event(self, event: Event, config: TrainConfig) -> None:
@@ -131,7 +125,7 @@ class TrainView:
 
     def warn(self, sentence: str) -> None:
         """Add a warning below the earlier ones."""
-        self.health.say("\n".join(filter(None, [self.health.text(), sentence])))
+        self.health.set_text("\n".join(filter(None, [self.health.text(), sentence])))
 
     def _lay_out(self, parent: QWidget) -> None:
         inside = QWidget()

@@ -313,7 +313,7 @@ class TrainDock(QWidget):
         try:
             self.resume_run(run)
         except Pix2PixError as error:
-            self.view.offer.message.say(str(error))
+            self.view.offer.message.set_text(str(error))
 
     def _enter(self, state: State, details: str = "") -> None:
         self.view.form.hold(state.is_busy)

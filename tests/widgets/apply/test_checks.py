@@ -1,4 +1,4 @@
-"""What a run is said to cost, from a trial."""
+"""What a run is estimated to cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from napari_pix2pix.widgets.apply.work import Job, Speed
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 
 
-def said(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str:
+def estimated(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str:
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
     translator: Any = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
     card: Any = SimpleNamespace(output_codec=lambda _dtype: CODEC)
     planes = LazyImage(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
-    how = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
-    return estimate(card, [Job([], [0])], [planes], **how)
+    speed = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
+    return estimate(card, [Job([], [0])], [planes], **speed)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def said(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str
 def test_tiles_cost_the_halo_that_they_have(
     size: int, depth: int, tile: int | None, time: str, memory: str
 ) -> None:
-    text = said(size, depth=depth, tile=tile)
+    text = estimated(size, depth=depth, tile=tile)
     assert f", about {time}; results" in text
     assert f"network about {memory}." in text
 
 
 def test_what_was_measured_counts_more_than_a_trial() -> None:
-    assert "about 2.0 s" in said(1024, depth=4, measured=2**19)
-    assert said(1024, depth=4, measured=None, trial=None) == "1 Mpx; results 1.0 MB."
+    assert "about 2.0 s" in estimated(1024, depth=4, measured=2**19)
+    assert estimated(1024, depth=4, measured=None, trial=None) == "1 Mpx; results 1.0 MB."

@@ -90,8 +90,8 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     viewer.add_image(image, name="above")
     dock.set_model(models().remember(inverter, "inverter"))
     dock.set_layers([source])
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert names(viewer) == ["stain", "stain [inverter]", "above"]
     result = viewer.layers[1]
     np.testing.assert_array_equal(result.data, inverter(image))
@@ -135,7 +135,7 @@ def test_end_is_told_after_the_beginning(viewer, dock, qtbot, inverter, monkeypa
         qtbot.wait(300)  # napari handles events while it makes a bar
 
     monkeypatch.setattr(progress, "begin", begin_slowly)
-    dock.ended.connect(lambda *said: ends.append(said))
+    dock.ended.connect(lambda *message: ends.append(message))
     dock.set_layers([viewer.add_image(noise(16, 16), name="stain")])
     dock.set_model(inverter)
     dock.apply()
@@ -149,8 +149,8 @@ def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
     made = viewer.add_layer(inverter(source))
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert len(viewer.layers) == 2
     assert dock.results == [made]
 
@@ -191,8 +191,8 @@ def test_channels_from_layers_with_a_condition(viewer, dock, qtbot, two_channels
     dock.set_model(models().remember(two_channels, "m"))
     dock.set_layers(layers, by_channel=True)
     dock.condition = "b"
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert names(viewer) == ["a", "a + b [m, b]", "b"]
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="b"))
     dock.condition = "a"  # another translation is another layer
@@ -303,8 +303,8 @@ def stop_at_first_tile(dock, qtbot, how) -> tuple[str, bool]:
 @pytest.mark.usefixtures("in_step")
 def test_cancel_keeps_what_is_done_and_marks_it(viewer, dock, qtbot, inverter):
     source = many_tiles(viewer, dock, inverter)
-    said, is_error = stop_at_first_tile(dock, qtbot, dock.cancel)
-    assert "partial" in said
+    message, is_error = stop_at_first_tile(dock, qtbot, dock.cancel)
+    assert "partial" in message
     assert not is_error
     result = viewer.layers[1]
     assert result.name == "big [m] (partial)"
@@ -327,8 +327,8 @@ def test_result_taken_away_stops_the_work(viewer, dock, qtbot, inverter):
 def test_source_taken_away_harms_nothing(viewer, dock, qtbot, inverter):
     source = many_tiles(viewer, dock, inverter)
     image = source.data
-    said, is_error = stop_at_first_tile(dock, qtbot, lambda: viewer.layers.remove(source))
-    assert not is_error, said
+    message, is_error = stop_at_first_tile(dock, qtbot, lambda: viewer.layers.remove(source))
+    assert not is_error, message
     np.testing.assert_array_equal(viewer.layers[0].data, inverter(image))
 
 
@@ -354,9 +354,9 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     monkeypatch.setattr(Predictor, "predict", fail)
-    said, is_error = run(dock, qtbot)
+    message, is_error = run(dock, qtbot)
     assert is_error
-    assert words in said
+    assert words in message
     assert names(viewer) == ["s"]
     qtbot.waitUntil(lambda: dock._view.apply.isEnabled())
     assert not dock._view.cancel.isEnabled()
@@ -511,12 +511,12 @@ def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inv
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
-    said, is_error = run(dock, qtbot)
+    message, is_error = run(dock, qtbot)
     assert is_error
-    assert "nowhere" in said
+    assert "nowhere" in message
     dock.options = PredictOptions(device="cpu")
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
 
 
 # --- keys and two docks --------------------------------------------------------------------------

@@ -85,8 +85,8 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     end_of(dock.apply, dock, qtbot)
     (made,) = dock.results
     viewer.layers.selection.active = image
-    said, is_error = end_of(dock._view.discriminator_map.click, dock, qtbot)
-    assert said.startswith("Done. Green looks real")
+    message, is_error = end_of(dock._view.discriminator_map.click, dock, qtbot)
+    assert message.startswith("Done. Green looks real")
     assert not is_error
     assert viewer.layers.selection.active.name == "s"
     discriminator_map = viewer.layers[-1]
@@ -120,9 +120,9 @@ def test_no_verdict(viewer, dock, qtbot, gray):
     with pytest.raises(InputError, match="Apply the model first, or select the layer"):
         dock.ask_discriminator_map()
     viewer.add_image(noise(30, 48), name="smaller")
-    said, is_error = end_of(dock.ask_discriminator_map, dock, qtbot)
+    message, is_error = end_of(dock.ask_discriminator_map, dock, qtbot)
     assert is_error
-    assert "give a prediction of this source" in said
+    assert "give a prediction of this source" in message
     plain = train(noise(64, 64), 1 - noise(64, 64), adversarial_weight=0.0, **TINY)
     dock.set_model(models().remember(plain, "p"))
     dock.check()

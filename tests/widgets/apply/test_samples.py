@@ -40,8 +40,8 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     dock.set_layers([source])
     dock.options = PredictOptions(samples=3, seed=5, tile=32, batch=1)
     assert dock._view.options.editors["samples"].box.text() == "3"
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     drawn = noisy(stack, samples=3, seed=5, output="float")
     mean, deviation = dock.results
     assert [one.name for one in dock.results] == ["s [m, mean of 3]", "s [m, deviation of 3]"]
@@ -83,8 +83,8 @@ def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot,
     dock.set_layers([source])
     dock.options = PredictOptions(samples=3, tile=64, batch=1)
     dock._run.progressed.connect(lambda *_: dock.cancel())
-    said, is_error = run(dock, qtbot)
-    assert said == "Cancelled."
+    message, is_error = run(dock, qtbot)
+    assert message == "Cancelled."
     assert not is_error
     assert list(viewer.layers) == [source]
 

@@ -79,9 +79,9 @@ def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
     read: list = []
     source = viewer.add_image(large(read), name="slide", contrast_limits=(0, 255), scale=(0.5, 0.5))
     look_at(viewer, 4000, 4000)  # pixel 8000: tile 15
-    said, is_error = apply(dock, qtbot, source, inverter)
+    message, is_error = apply(dock, qtbot, source, inverter)
     assert not is_error
-    assert "translated where you look" in said
+    assert "translated where you look" in message
     (layer,) = dock.followed
     assert layer.multiscale
     assert layer.data[0].shape == source.data[0].shape
@@ -189,10 +189,10 @@ def test_classes_are_labels(viewer, dock, qtbot):
 def test_what_fits_or_lies_in_memory_is_translated_as_a_whole(viewer, dock, qtbot, inverter,
                                                               monkeypatch):  # fmt: skip
     source = viewer.add_image(noise(64, 64))
-    said, _ = apply(dock, qtbot, source, inverter)
-    assert said.startswith("Done")
+    message, _ = apply(dock, qtbot, source, inverter)
+    assert message.startswith("Done")
     monkeypatch.setattr(_view_tiles, "_SHARE", 0.25)
     lazy = viewer.add_image(da.from_array(noise(64, 64)))
-    said, _ = apply(dock, qtbot, lazy, inverter)
-    assert said.startswith("Done")
+    message, _ = apply(dock, qtbot, lazy, inverter)
+    assert message.startswith("Done")
     assert dock.followed == []

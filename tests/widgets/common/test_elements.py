@@ -83,20 +83,20 @@ def test_what_the_user_does_ends_it(column: Column, qtbot: QtBot, does: str) -> 
 
 
 def test_sentences_take_the_lines_that_they_need(qtbot: QtBot) -> None:
-    inside, said, below = QWidget(), Sentence(), QLabel("below")
+    inside, sentence, below = QWidget(), Sentence(), QLabel("below")
     layout = QVBoxLayout(inside)
-    for widget in (said, below):
+    for widget in (sentence, below):
         layout.addWidget(widget)
     below.setFixedHeight(300)
-    said.say("words that do not fit into a line " * 4)
+    sentence.set_text("words that do not fit into a line " * 4)
     scroll = Scroll(inside)
     qtbot.addWidget(scroll)
     scroll.resize(400, 200)
     with qtbot.waitExposed(scroll):
         scroll.show()
-    needed = said.heightForWidth(said.width())
-    assert needed > said.fontMetrics().height()
-    assert said.height() == needed
+    needed = sentence.heightForWidth(sentence.width())
+    assert needed > sentence.fontMetrics().height()
+    assert sentence.height() == needed
     assert inside.height() == layout.heightForWidth(inside.width())
 
 
@@ -139,7 +139,7 @@ def test_open_section_grows_with_what_is_in_it(shown: Shown, qtbot: QtBot) -> No
     shown.section.expand(animate=False)
     qtbot.wait(50)
     height = shown.field.height()
-    shown.error.say("words that do not fit into a line " * 8)
+    shown.error.set_text("words that do not fit into a line " * 8)
     qtbot.waitUntil(lambda: shown.error.height() == shown.error.heightForWidth(shown.error.width()))
     assert shown.error.height() > 3 * shown.error.fontMetrics().height()
     assert shown.field.height() == height

@@ -93,7 +93,7 @@ def test_plain_function_will_do(runner: Runner, qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (InputError("Give two images."), "Give two images."),
         (RuntimeError("odd shape"), "RuntimeError: odd shape"),
@@ -104,7 +104,7 @@ def test_plain_function_will_do(runner: Runner, qtbot: QtBot) -> None:
     ],
 )
 def test_every_error_is_a_sentence(
-    runner: Runner, qtbot: QtBot, error: BaseException, said: str
+    runner: Runner, qtbot: QtBot, error: BaseException, message: str
 ) -> None:
     heard = Listener(runner)
 
@@ -115,7 +115,7 @@ def test_every_error_is_a_sentence(
     runner.start(work)
     qtbot.waitUntil(lambda: heard.ends == 1)
     assert len(heard.sentences) == 1
-    assert said in heard.sentences[0]
+    assert message in heard.sentences[0]
     assert heard.results == []
     assert not runner.running
 

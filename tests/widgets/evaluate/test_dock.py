@@ -46,8 +46,8 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     truth = viewer.add_image(1 - stack, name="truth", scale=(3, 2, 2))
     dock.set_model(models().remember(model, "m"), [source], truth)
     assert dock.check() == ""
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     expected = evaluate(model, stack, 1 - stack)
     for side in ("prediction", "baseline"):
         assert dock.scores[side] == pytest.approx(expected[side], nan_ok=True)
@@ -65,8 +65,8 @@ def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
     shown = viewer.add_image(truth, name="truth", scale=(1, 2, 2))  # says nothing of channels
     dock.set_model(models().remember(model, "m"), [source], shown)
     assert dock.check() == ""
-    said, is_error = run(dock, qtbot)
-    assert not is_error, said
+    message, is_error = run(dock, qtbot)
+    assert not is_error, message
     assert dock.difference.data.shape == (2, 64, 64)
     np.testing.assert_allclose(dock.difference.scale, (1, 2, 2))
 
@@ -179,9 +179,9 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
     layers = [viewer.add_image(noise(64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
     monkeypatch.setattr("napari_pix2pix.evaluation.scoring.score_image", fail)
-    said, is_error = run(dock, qtbot)
+    message, is_error = run(dock, qtbot)
     assert is_error
-    assert said
+    assert message
     qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())
 
 
@@ -222,8 +222,8 @@ def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
     layers = [viewer.add_image(noise(6, 64, 64, seed=n)) for n in range(2)]
     dock.set_prediction(*layers)
     dock._runner.reported.connect(lambda _: dock.cancel())
-    said, is_error = run(dock, qtbot)
-    assert said.startswith("Cancelled")
+    message, is_error = run(dock, qtbot)
+    assert message.startswith("Cancelled")
     assert not is_error
     assert 0 < len(dock.scores["images"]) < 6
     qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())

@@ -200,7 +200,7 @@ def test_layers_removed_renamed_and_changed_while_training(
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (RuntimeError("odd shape"), "RuntimeError: odd shape"),
         (RuntimeError("CUDA out of memory"), "Memory ran out"),
@@ -212,7 +212,7 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
     qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
-    said: str,
+    message: str,
 ) -> None:
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
@@ -224,7 +224,7 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
     monkeypatch.setattr(napari_pix2pix._train, "training_events", events)
     dock.train()
     wait_for(qtbot, dock, "failed")
-    assert said in dock.view.status.error.text()
+    assert message in dock.view.status.error.text()
     assert dock.view.status.error.isVisibleTo(dock)
     assert buttons(dock) == (True, False, False)
 
@@ -392,7 +392,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     assert dock.view.form.advanced.editor("width").value == TrainConfig().width
 
 
-def test_model_that_does_not_fit_is_said_where_it_is_wrong(
+def test_model_that_does_not_fit_is_refused_beside_the_choice(
     make_dock: MakeDock, qtbot: QtBot, tmp_path: Path
 ) -> None:
     viewer, dock = make_dock()
@@ -400,19 +400,20 @@ def test_model_that_does_not_fit_is_said_where_it_is_wrong(
     wait_for(qtbot, dock, "done")
     dock.save(tmp_path / "model.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
-    said, width = dock.view.form.options.start_error, dock.view.form.advanced._rows["width"].error
+    start_error = dock.view.form.options.start_error
+    width = dock.view.form.advanced._rows["width"].error
     dock.start_from = tmp_path / "other.safetensors"
-    qtbot.waitUntil(lambda: "other.safetensors" in said.text())
+    qtbot.waitUntil(lambda: "other.safetensors" in start_error.text())
     assert not dock.view.status.train.isEnabled()
     dock.start_from = tmp_path / "model.safetensors"
     wait_until_ready(qtbot, dock)
-    assert said.text() == ""
+    assert start_error.text() == ""
     dock.set_fields(width=6)
     qtbot.waitUntil(lambda: "has width=4, got 6" in width.text())
     dock.view.form.advanced.reset("width")
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.arange(96 * 80, dtype=np.uint16).reshape(96, 80)
-    qtbot.waitUntil(lambda: "was trained on 1 of float32" in said.text())
+    qtbot.waitUntil(lambda: "was trained on 1 of float32" in start_error.text())
     assert not dock.view.status.train.isEnabled()
     dock.train()  # what a script asks for is refused too
     wait_for(qtbot, dock, "failed")
