@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
@@ -26,6 +26,7 @@ from napari_pix2pix.io.pytorch_networks import (
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.summary import describe_images
 from napari_pix2pix.translator import Translator
 
 _DTYPE = "uint8"  # what the reference implementation reads and writes
@@ -147,7 +148,7 @@ def _read_reference(
         has_discriminator=bool(discriminator.weights),
         scores=None,
         history=(),
-        summary=f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
+        summary=f"{_describe(source)} to {_describe(target)}, {network}, from {path.name}",
         notes=tuple(notes),
         steps=0,
         seconds=0.0,
@@ -233,11 +234,8 @@ def _layout(channels: int) -> Layout:
     return Layout(-1, rgb=True) if channels == _RGB else Layout(-3)
 
 
-def _side(codec: ImageCodec) -> str:
-    dtype = "" if codec.assumed else f"{codec.dtype} "
-    if codec.layout.rgb:
-        return f"{dtype}RGB"
-    return f"{dtype}{plural(codec.channels, 'channel')}"
+def _describe(codec: ImageCodec) -> str:
+    return describe_images(codec.channels, codec.layout, None if codec.assumed else codec.dtype)
 
 
 def _note_on_range(codec: ImageCodec) -> str:

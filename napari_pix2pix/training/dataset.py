@@ -17,11 +17,12 @@ from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.data.sample import SampleBlock, leave_out_of_blocks, sample_blocks
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
-from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs, summarise
+from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs
 from napari_pix2pix.training._pair_checks import validate_pairs
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
+from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, fit_baselines, make_validation
 
 # Shares of a budget in seconds for reading: for statistics, and for validation.

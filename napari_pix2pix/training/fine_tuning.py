@@ -213,10 +213,10 @@ class Pretrained:
     def note(self, config: TrainConfig) -> str:
         """Say what the training starts from."""
         steps = self.origin.steps
-        trained = f"{steps} steps" if steps else "trained elsewhere"
+        trained = f"for {plural(steps, 'step')}" if steps else "elsewhere"
         sentence = (
-            f"Starts from a model of {self.origin.summary}, {trained}, and keeps its "
-            "intensities and networks."
+            f"Starts from a model that was trained {trained} ({self.origin.summary}), and keeps "
+            "its intensities and networks."
         )
         if config.adversarial_weight and not self.origin.has_discriminator:
             sentence += (
