@@ -17,7 +17,7 @@ from napari_pix2pix._apply import ImagePredictor, draw_images, show_frame
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference.checks import check_options
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
@@ -293,7 +293,9 @@ class Translator(ImagePredictor):
         """
         path = as_path(path)
         if path.exists() and not overwrite:
-            raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
+            raise FileError(
+                f"{path} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
+            )
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())
         info = replace(self.info, has_discriminator=False) if slim else self.info

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix import __version__
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.dataset import TrainingData
@@ -54,8 +54,8 @@ def checkpoint_paths(
     _check_writable(path)
     if path.exists() and path != old and not isinstance(resume, bool):
         raise FileError(
-            f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
-            "replaced."
+            f"The checkpoint {path} of an earlier run exists: resume it, or overwrite it.",
+            remedies=(Remedy.RESUME, Remedy.OVERWRITE),
         )
     if resume is True and path.exists():
         old = path
