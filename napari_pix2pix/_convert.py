@@ -87,7 +87,8 @@ def convert(
     for file in written:
         if file.exists() and not overwrite:
             raise FileError(
-                f"{file} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
+                f"{file} exists: choose another name, or overwrite it.",
+                remedies=(Remedy.OVERWRITE,),
             )
     write_network(path, network, translator.generator.state_dict())
     if isinstance(discriminator, _Discriminator):

@@ -203,17 +203,11 @@ def training_events(
     resume: bool | str | Path | None = None,
     start: Translator | str | Path | None = None,
     control: Control | None = None,
-    began: float | None = None,
-    preview: Region | None = None,
-    preview_first: bool = False,
+    began: float | None = None,  # the `time.perf_counter` at which the budget began
+    preview: Region | None = None,  # what `Preview` events show; a held-out block by default
+    preview_first: bool = False,  # whether the `Prepared` event has a preview, too
 ) -> Generator[Event, None, Translator]:
-    """Train step by step: yield `Event` objects and return the model, also if it was stopped.
-
-    `control` pauses, resumes and stops the run from another thread; `began` is the
-    `time.perf_counter` at which the budget in seconds began. `preview` is the region that `Preview`
-    events show, a held-out block by default; with `preview_first` the `Prepared` event has one,
-    too.
-    """
+    """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
     before = None if old is None else read_checkpoint(old)

@@ -294,7 +294,8 @@ class Translator(ImagePredictor):
         path = as_path(path)
         if path.exists() and not overwrite:
             raise FileError(
-                f"{path} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
+                f"{path} exists: choose another name, or overwrite it.",
+                remedies=(Remedy.OVERWRITE,),
             )
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())

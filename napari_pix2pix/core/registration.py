@@ -15,16 +15,7 @@ from napari_pix2pix.core.losses import ReconstructionLoss, pixel_loss
 def shift_planes(planes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Move each image (B, C, H, W): ``moved[y, x]`` is ``planes[y + row, x + column]``.
 
-    `offsets`, (B, 2) integers, are row and column for each image. Beyond the edge the nearest pixel
-    is repeated; the second result, (B, 1, H, W) bool, tells where the result is a pixel of the
-    image.
-
-    Examples
-    --------
-    >>> image = torch.arange(3.0).reshape(1, 1, 1, 3)
-    >>> moved, inside = shift_planes(image, torch.tensor([[0, 1]]))
-    >>> moved.flatten().tolist(), inside.flatten().tolist()
-    ([1.0, 2.0, 2.0], [True, True, False])
+    `offsets` are (B, 2) integers. Edges repeat; (B, 1, H, W) bool tells what is within the image.
     """
     batch, channels, height, width = planes.shape
     device = planes.device

@@ -45,11 +45,7 @@ def infer_codecs(
     config: TrainConfig,
     start: Pretrained | None,
 ) -> InferredCodecs:
-    """Infer the codecs from blocks of the training areas, or keep the pretrained model's.
-
-    Refuses labels that can't be trained on, class weights without classes, and values that do not
-    fit the pretrained model.
-    """
+    """Infer the codecs from blocks of the training areas, or keep the pretrained model's."""
     warnings: list[str] = []
     if start is None:
         (source, source_note), (target, target_note) = (

@@ -72,31 +72,9 @@ def prepare(
     *,
     held_out: Sequence[Pair] | None = None,
     start: Pretrained | None = None,
-    sampled: Sequence[int] | None = None,
+    sampled: Sequence[int] | None = None,  # `TrainingData.sampled` of the run that is resumed
 ) -> TrainingData:
-    """Open and check pairs, hold data out, sample the rest and infer all that training needs.
-
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        The training set.
-    config : TrainConfig
-    held_out : sequence of Pair, optional
-        Pairs for validation; without them ``config.validation`` is the fraction to hold out.
-    start : Pretrained, optional
-        A model to begin from, whose codecs and conditions are kept.
-    sampled : pair of int, optional
-        `TrainingData.sampled` of the run that is resumed. By default a tenth of
-        ``config.max_seconds`` bounds the reading for statistics, and half of that the reading for
-        validation.
-
-    Raises
-    ------
-    InputError
-        If the pairs can't be trained on; the sentence says which and why.
-    StoppedError
-        Within `stop_when`, once its condition holds.
-    """
+    """Open and check pairs, hold data out, sample the rest and infer all that training needs."""
     validated = validate_pairs(pairs, held_out or (), config, start)
     config, conditions = validated.config, validated.conditions
     start = None if start is None else start.for_pairs(validated.opened)

@@ -16,15 +16,7 @@ import numpy as np
 
 
 class Control:
-    """Thread-safe switch that the training loop checks before every step.
-
-    Examples
-    --------
-    >>> control = Control()
-    >>> control.stop()
-    >>> control.stopped
-    True
-    """
+    """Thread-safe switch that the training loop checks before every step."""
 
     def __init__(self) -> None:
         self._running = threading.Event()

@@ -99,13 +99,7 @@ class Pretrained:
         return replace(self, info=replace(self.info, source_codec=source, target_codec=target))
 
     def fill(self, config: TrainConfig) -> TrainConfig:
-        """Return a config whose fields that were not given are the model's.
-
-        Raises
-        ------
-        ConfigError
-            If a given field contradicts the model, or does not go with the others.
-        """
+        """Return a config whose fields that were not given are the model's; refuse others."""
         old = self.info.config
         fixed = _MODEL | (_DISCRIMINATOR if self.origin.has_discriminator else set())
         if old.generator == "resnet":
@@ -160,13 +154,10 @@ class Pretrained:
         self,
         blocks: Sequence[SampleBlock],
         config: TrainConfig,
+        # All classes of a side; None where they are not known and the blocks must do.
         find_classes: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
     ) -> None:
-        """Refuse values of another kind, and classes that the model does not know.
-
-        `blocks` are samples of the training part; `find_classes` returns all classes of a side,
-        or None where they are not known and the blocks must do.
-        """
+        """Refuse values of another kind, and classes that the model does not know."""
         sides: tuple[tuple[Side, Codec], ...] = (
             ("source", self.info.source_codec),
             ("target", self.info.target_codec),
