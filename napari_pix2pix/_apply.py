@@ -317,12 +317,7 @@ def _show(
     samples: int,
 ) -> None:
     """Report a tile: to the viewer how much of all is done, to the caller how much of a frame."""
-    before, done = tile.frame * samples + tile.sample, (tile.done, tile.area.pixels)
-    show_frame(report, before, frames * samples, *done)
+    before = tile.frame * samples + tile.sample
+    report.show((before + tile.done / tile.area.pixels) / (frames * samples))
     if on_tile is not None:
-        report.call(partial(on_tile, *done))
-
-
-def show_frame(report: ProgressReporter, before: int, count: int, done: int, total: int) -> None:
-    """Report how far a frame is, after so many others of all."""
-    report.show((before + done / total) / count)
+        report.call(partial(on_tile, tile.done, tile.area.pixels))

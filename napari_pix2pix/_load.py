@@ -223,15 +223,11 @@ def _codec(name: str | None, channels: int) -> ImageCodec:
             f"dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
             f"'uint16'; got {name!r}."
         ) from None
-    codec = range_of_dtype(dtype, channels, _layout(channels))
-    return replace(codec, assumed=name is None, gray=channels == _RGB)
-
-
-def _layout(channels: int) -> Layout:
-    """Keep three channels as red, green and blue, as the reference implementation does."""
-    if channels == 1:
-        return Layout()
-    return Layout(-1, rgb=True) if channels == _RGB else Layout(-3)
+    layout = Layout() if channels == 1 else Layout(-3)
+    if is_rgb := channels == _RGB:  # as the reference implementation takes three channels
+        layout = Layout(-1, rgb=True)
+    codec = range_of_dtype(dtype, channels, layout)
+    return replace(codec, assumed=name is None, gray=is_rgb)
 
 
 def _describe(codec: ImageCodec) -> str:

@@ -25,7 +25,7 @@ from napari_pix2pix.training.checkpoints import (
     resume_run,
     write_checkpoint,
 )
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import TrainConfig, with_default_budget
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import (
     broadcast_from_rank0,
@@ -214,7 +214,7 @@ def training_events(
     pretrained = _find_pretrained(start, before)
     if pretrained is not None:
         config = pretrained.fill(config)
-    config = config.with_default_budget(None if before is None else before.info.config)
+    config = with_default_budget(config, None if before is None else before.info.config)
     fabric = make_fabric(config, choose_device(config.device))
     join(fabric, config)
     steps = 0 if before is None else before.info.steps

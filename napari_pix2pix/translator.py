@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_pix2pix._apply import ImagePredictor, draw_images, show_frame
+from napari_pix2pix._apply import ImagePredictor, draw_images
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
@@ -245,12 +245,15 @@ class Translator(ImagePredictor):
         discriminator = own.discriminator_predictor(device)
 
         def judge(report: ProgressReporter) -> NDArray[np.float32]:
-            maps = []
-            for frame in range(judged.frames):
-                show = partial(show_frame, report, frame, judged.frames)
-                maps.append(
-                    discriminator.predict_frame(opened, judged, frame, condition, tile, show)
+            def show(frame: int, done: int, total: int) -> None:
+                report.show((frame + done / total) / judged.frames)
+
+            maps = [
+                discriminator.predict_frame(
+                    opened, judged, frame, condition, tile, partial(show, frame)
                 )
+                for frame in range(judged.frames)
+            ]
             return np.reshape(maps, (*judged.frame_shape, *maps[0].shape))
 
         logits = run_responsive(judge, title="Discriminator map")

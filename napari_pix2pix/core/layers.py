@@ -81,10 +81,9 @@ _POWER_ITERATIONS = 15  # as many as torch takes when it makes a spectral norm
 
 
 class ResizeConvolution(nn.Conv2d):
-    """Nearest-neighbour upsampling by 2, then a 3x3 convolution (Odena et al. 2016).
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution (Odena et al. 2016)."""
 
-    One layer, so that its parameters have the names that a transposed convolution's would have.
-    """
+    # One layer, so that its parameters have the names that a transposed convolution's would have.
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)

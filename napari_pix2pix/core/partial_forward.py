@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,14 +18,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.layers import (
     FixedNorm,
+    Network,
     ResidualBlock,
     ResizeConvolution,
     Span,
     UNetLevel,
     input_span,
 )
-
-Network = TypeVar("Network", bound=nn.Module)
 
 # For each network the state of the weights that were last folded, and the folded copy.
 _cache: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], nn.Module]] = WeakKeyDictionary()

@@ -1,7 +1,4 @@
-"""Per-image shifts by whole pixels, and the shift at which a target fits its prediction best.
-
-Offsets stay on the device: nothing here reads a value back or branches on one.
-"""
+"""Per-image shifts by whole pixels, and the shift at which a target fits its prediction best."""
 
 from __future__ import annotations
 
@@ -51,6 +48,7 @@ def align_target(
     if valid is None:
         valid = torch.ones_like(target[:, :1], dtype=torch.bool)
     _checks.pixel_map("valid", valid, prediction)
+    # Offsets stay on the device: nothing here reads a value back or branches on one.
     steps = torch.arange(-reach, reach + 1, device=target.device)
     offsets = torch.cartesian_prod(steps, steps)  # ((2 reach + 1)**2, 2)
     # Nearest first: argmin then takes the smallest of several shifts that fit equally well.

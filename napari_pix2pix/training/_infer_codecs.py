@@ -48,16 +48,14 @@ def infer_codecs(
     """Infer the codecs from blocks of the training areas, or keep the pretrained model's."""
     warnings: list[str] = []
     if start is None:
-        (source, source_note), (target, target_note) = (
-            _fit_codec(side, opened, areas, blocks, config) for side in _SIDES
-        )
-        described = ((source, source_note), (target, target_note))
+        described = [_fit_codec(side, opened, areas, blocks, config) for side in _SIDES]
+        (source, _), (target, _) = described
         notes = tuple(note for codec, note in described if codec.kind != "image")
         # What is taken for an image has a note only if it looks like something else.
         warnings += [note for codec, note in described if codec.kind == "image"]
         warnings += [
             _mixed_kinds(side, opened, blocks, config, codec)
-            for side, codec in (("source", source), ("target", target))
+            for side, (codec, _) in zip(_SIDES, described, strict=True)
         ]
     else:
         held = {side: partial(all_values, opened, areas, side) for side in _SIDES}

@@ -145,11 +145,14 @@ class Pix2PixStep:
         self.optimizer.step()
 
     def _set_rates(self, rate: float) -> None:
-        _set_rate(self.optimizer, self.config.learning_rate * rate)
+        rates = [(self.optimizer, self.config.learning_rate)]
         if self.discriminator_step is not None:
-            _set_rate(
-                self.discriminator_step.optimizer, self.config.discriminator_learning_rate * rate
+            rates.append(
+                (self.discriminator_step.optimizer, self.config.discriminator_learning_rate)
             )
+        for optimizer, full_rate in rates:
+            for group in optimizer.param_groups:
+                group["lr"] = full_rate * rate
 
     def _condition_planes(self, batch: TensorBatch) -> Tensor | None:
         if not self.conditions:
@@ -304,11 +307,6 @@ class DiscriminatorStep:
 def _set_up(fabric: Fabric, optimizer: torch.optim.Optimizer) -> _FabricOptimizer:
     """Wrap one optimizer; Fabric's signature is for several."""
     return cast("_FabricOptimizer", fabric.setup_optimizers(optimizer))
-
-
-def _set_rate(optimizer: _FabricOptimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _visible(given: Tensor | None, image: Tensor, valid: Tensor | None) -> Tensor:

@@ -17,6 +17,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.config import RUN_FIELDS
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
 from napari_pix2pix.training.state import TrainingState
@@ -25,20 +26,7 @@ from napari_pix2pix.training.state import TrainingState
 _COUNTERS = "counters"
 
 # Fields that may differ between a run and its resumption.
-_RESUMABLE = {
-    "epochs",
-    "steps",
-    "max_seconds",
-    "default_epochs",
-    "device",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "precision",
-    "compile",
-    "checkpoint_seconds",
-    "keep",
-}
+_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep"}
 
 
 def checkpoint_paths(

@@ -29,6 +29,7 @@ from napari_pix2pix.training.validation import Validation, fit_baselines, make_v
 _STATISTICS_SHARE, _VALIDATION_SHARE = 0.1, 0.05
 # With fewer blocks than this read in time, the alignment is not measured.
 _FEW_BLOCKS = 48
+_STATISTICS_BLOCKS = 256
 # Held-out windows that are scored, and their side: some seconds on a CPU.
 _VALIDATION_BLOCKS = 16
 _VALIDATION_SIZE = 512
@@ -81,7 +82,7 @@ def prepare(
     split = split_pairs(validated, config)
     opened, areas = split.opened, split.parts.train
     count, validation_count = sampled or (None, None)
-    blocks, sample_note = _sample_training(split, config, count)
+    blocks, sample_note = _sample(split, config, count, validation=False)
     warnings = check_blocks(opened, blocks)
     stop_if_asked()
 
@@ -95,9 +96,8 @@ def prepare(
     stop_if_asked()
 
     baseline = fit_baselines(opened, blocks, conditions, *codecs, start)
-    validation_blocks, unknown_classes = leave_out_of_blocks(
-        _sample_validation(split, config, validation_count), *codecs
-    )
+    windows, _ = _sample(split, config, validation_count, validation=True)
+    validation_blocks, unknown_classes = leave_out_of_blocks(windows, *codecs)
     warnings += unknown_classes
     stop_if_asked()
     validation = make_validation(opened, validation_blocks, conditions, baseline, codecs[1])
@@ -179,36 +179,23 @@ def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
     return digest.hexdigest()
 
 
-def _sample_training(
-    split: SplitPairs, config: TrainConfig, count: int | None
+def _sample(
+    split: SplitPairs, config: TrainConfig, count: int | None, *, validation: bool
 ) -> tuple[list[SampleBlock], str]:
-    """Read the blocks for statistics, and describe how many there are; `count` ignores the time."""
+    """Read blocks for statistics or validation, and describe how many; `count` ignores the time."""
+    areas = split.parts.validation if validation else split.parts.train
+    if validation and not areas:
+        return [], ""
+    share = _VALIDATION_SHARE if validation else _STATISTICS_SHARE
     return sample_blocks(
         split.opened,
-        split.parts.train,
-        size=config.patch,
+        areas,
+        size=_VALIDATION_SIZE if validation else config.patch,
         seed=config.seed,
-        seconds=_seconds(config, _STATISTICS_SHARE) if count is None else None,
+        most=_VALIDATION_BLOCKS if validation else _STATISTICS_BLOCKS,
+        seconds=_seconds(config, share) if count is None else None,
         count=count,
     )
-
-
-def _sample_validation(
-    split: SplitPairs, config: TrainConfig, count: int | None
-) -> list[SampleBlock]:
-    """Read the held-out windows that are scored; `count` ignores the time."""
-    if not split.parts.validation:
-        return []
-    blocks, _ = sample_blocks(
-        split.opened,
-        split.parts.validation,
-        size=_VALIDATION_SIZE,
-        seed=config.seed,
-        most=_VALIDATION_BLOCKS,
-        seconds=_seconds(config, _VALIDATION_SHARE) if count is None else None,
-        count=count,
-    )
-    return blocks
 
 
 def _find_leaks(split: SplitPairs, config: TrainConfig) -> str:

@@ -19,30 +19,14 @@ from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError, plural
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo, StartedFrom
 from napari_pix2pix.training.state import TrainingState, part_of
 
 # Part of the budget for which a new discriminator learns before the generator listens to it.
 _WARM_UP = 0.05
 # Fields of the run, which the model does not decide.
-_RUN = {
-    "epochs",
-    "steps",
-    "max_seconds",
-    "seed",
-    "device",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "precision",
-    "compile",
-    "checkpoint_seconds",
-    "validation",
-    "correct_shift",
-    "source_kind",
-    "target_kind",
-}
+_RUN = RUN_FIELDS | {"seed", "validation", "correct_shift", "source_kind", "target_kind"}
 # Fields that the model's weights and codecs depend on.
 _MODEL = {
     "preset",

@@ -198,11 +198,10 @@ class HealthWatch:
     def _report(self, topic: str, holds: bool, message: str) -> str | None:
         if not holds:
             self._reported.discard(topic)
-            return None
-        if topic in self._reported:
-            return None
-        self._reported.add(topic)
-        return message
+        elif topic not in self._reported:
+            self._reported.add(topic)
+            return message
+        return None
 
 
 def _is_constant(values: np.ndarray) -> bool:
