@@ -154,6 +154,7 @@ class UNet(Generator):
         widths = [width * min(2**level, 8) for level in range(depth)]
         convolution = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
         inner_bias = bias and needs_bias(norm)
+        joined = 2 if skips else 1  # a level's output has its input beside it
         dropout_levels = _dropout_levels(depth, dropout_placement) if dropout else range(0)
 
         # Built from the innermost level outwards: each level wraps the one below it.
@@ -166,7 +167,7 @@ class UNet(Generator):
             ]
             if below is not None:
                 layers += [norm_layer(norm, inner), below]
-                inner = _with_skip(inner, skips)
+                inner *= joined
             layers += [
                 nn.ReLU(inplace=True),
                 upsample(upsampling, inner, outer, 4, inner_bias),
@@ -180,7 +181,7 @@ class UNet(Generator):
             convolution(in_channels, width, bias=inner_bias),
             below,
             nn.ReLU(inplace=True),
-            upsample(upsampling, _with_skip(width, skips), out_channels, 4, bias),
+            upsample(upsampling, joined * width, out_channels, 4, bias),
             *_last_layers(activation),
             skip=False,
         )
@@ -299,10 +300,6 @@ def _dropout_levels(depth: int, placement: DropoutPlacement) -> range:
     if placement == "paper":
         return range(max(1, depth - 3), depth)
     return range(4, depth - 1)  # levels have full width from level 3 on
-
-
-def _with_skip(channels: int, skips: bool) -> int:
-    return 2 * channels if skips else channels
 
 
 def _last_layers(activation: Activation) -> list[nn.Module]:

@@ -88,7 +88,9 @@ def prepare(
 
     inferred = infer_codecs(opened, areas, blocks, config, start)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
-    warnings += [*inferred.warnings, _find_leaks(split, config)]
+    seconds = _seconds(config, _VALIDATION_SHARE)
+    leaks = copies_note(opened, split.parts, seed=config.seed, seconds=seconds)
+    warnings += [*inferred.warnings, leaks]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
     alignment, alignment_note = measure_alignment(split, config, *codecs, quick=quick)
     if alignment.shifted:
@@ -162,11 +164,9 @@ def _make_sampler(
 
 def _measure_intensities(blocks: Sequence[SampleBlock]) -> tuple[Intensities, Intensities]:
     """Return the intensities of sources and targets."""
-    targets, valid = [block.target for block in blocks], [block.valid for block in blocks]
-    return (
-        Intensities.measure([block.source for block in blocks]),
-        Intensities.measure(targets, valid),
-    )
+    sources, targets = [block.source for block in blocks], [block.target for block in blocks]
+    valid = [block.valid for block in blocks]
+    return Intensities.measure(sources), Intensities.measure(targets, valid)
 
 
 def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
@@ -196,12 +196,6 @@ def _sample(
         seconds=_seconds(config, share) if count is None else None,
         count=count,
     )
-
-
-def _find_leaks(split: SplitPairs, config: TrainConfig) -> str:
-    """Name the held-out sources that are also trained on; empty if none is."""
-    seconds = _seconds(config, _VALIDATION_SHARE)
-    return copies_note(split.opened, split.parts, seed=config.seed, seconds=seconds)
 
 
 def _seconds(config: TrainConfig, share: float) -> float | None:

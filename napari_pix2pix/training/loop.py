@@ -307,9 +307,8 @@ class TrainingLoop:
         assert self.save is not None
         began = self.clock.seconds()
         self.state.seconds = began
-        event: Event
         try:
-            event = Checkpoint(self.state.step, self.save(self.state))
+            event: Event = Checkpoint(self.state.step, self.save(self.state))
         except FileError as error:  # a full disk must not cost the model
             event = Health(self.state.step, f"The checkpoint was not written. {error}")
         now = self.clock.seconds()
