@@ -235,13 +235,8 @@ def _describe(codec: ImageCodec) -> str:
 
 
 def _note_on_range(codec: ImageCodec) -> str:
+    span = f"{codec.low[0]:.0f} to {codec.high[0]:.0f}, the range of {codec.dtype}, become"
     if codec.assumed:
-        return (
-            "Files of the PyTorch implementation hold no intensities: the whole range of the "
-            "image's integer dtype (0 to 255 of uint8, 0 to 65535 of uint16) becomes -1 to 1 and "
-            "back."
-        )
-    return (
-        f"Files of the PyTorch implementation hold no intensities: {codec.low[0]:.0f} to "
-        f"{codec.high[0]:.0f}, the range of {codec.dtype}, become -1 to 1 and back."
-    )
+        integers = "0 to 255 of uint8, 0 to 65535 of uint16"
+        span = f"the whole range of the image's integer dtype ({integers}) becomes"
+    return f"Files of the PyTorch implementation hold no intensities: {span} -1 to 1 and back."

@@ -115,8 +115,7 @@ class Translator(ImagePredictor):
         """The discriminator as it was at the end of training; None in a slim model."""
         if not self.info.has_discriminator:
             return None
-        planes_in = self.info.planes.discriminator_in
-        network = build_discriminator(self.config, planes_in=planes_in)
+        network = build_discriminator(self.config, planes_in=self.info.planes.discriminator_in)
         assert network is not None
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()

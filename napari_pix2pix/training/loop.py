@@ -202,7 +202,9 @@ class TrainingLoop:
                 rate=rate,
             )
         values = mean_over_processes(self.fabric, torch.stack(list(losses.values()))).tolist()
-        self.step_seconds = min(self.step_seconds, self.clock.seconds() - began)
+        used = self.clock.seconds()
+        self.step_seconds = min(self.step_seconds, used - began)
+        after = schedule.progress(state.step + 1, used)
         step = Step(
             step=state.step + 1,
             epoch=schedule.epoch(state.step),
@@ -211,17 +213,12 @@ class TrainingLoop:
                 "G": self.config.learning_rate * rate,
                 "D": self.config.discriminator_learning_rate * rate,
             },
-            progress=schedule.progress(state.step + 1, self.clock.seconds()),
-            seconds_left=self._seconds_left(),
+            progress=after,
+            seconds_left=used * (1 - after) / after,
         )
         state.step += 1
         state.average()
         return step
-
-    def _seconds_left(self) -> float:
-        used = self.clock.seconds()
-        progress = self.schedule.progress(self.state.step + 1, used)
-        return used * (1 - progress) / progress
 
     def _after_step(self, step: Step) -> Iterator[Event]:
         self.state.add_losses(step.losses)
