@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,12 @@ from napari_pix2pix.inference.options import (
     PredictOptions,
     check_integer,
 )
-from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
+from napari_pix2pix.inference.predictor import OnTile, Predictor, warn_of_invalid
 from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
 from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
-
-OnTile = Callable[[int, int], None]
 
 
 class ImagePredictor(Predictor):
@@ -317,12 +315,7 @@ def _show(
     samples: int,
 ) -> None:
     """Report a tile: to the viewer how much of all is done, to the caller how much of a frame."""
-    before, done = tile.frame * samples + tile.sample, (tile.done, tile.area.pixels)
-    show_frame(report, before, frames * samples, *done)
+    before = tile.frame * samples + tile.sample
+    report.show((before + tile.done / tile.area.pixels) / (frames * samples))
     if on_tile is not None:
-        report.call(partial(on_tile, *done))
-
-
-def show_frame(report: ProgressReporter, before: int, count: int, done: int, total: int) -> None:
-    """Report how far a frame is, after so many others of all."""
-    report.show((before + done / total) / count)
+        report.call(partial(on_tile, tile.done, tile.area.pixels))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_pix2pix._load import load
 from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_header import TORCH_ENDINGS
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.io.pytorch_files import list_some
@@ -86,7 +86,10 @@ def convert(
         written.append(discriminator.path)
     for file in written:
         if file.exists() and not overwrite:
-            raise FileError(f"{file} exists: choose another name, or pass overwrite=True.")
+            raise FileError(
+                f"{file} exists: choose another name, or overwrite it.",
+                remedies=(Remedy.OVERWRITE,),
+            )
     write_network(path, network, translator.generator.state_dict())
     if isinstance(discriminator, _Discriminator):
         write_network(*discriminator)

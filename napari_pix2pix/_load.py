@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_torch_file
 from napari_pix2pix.io.paths import as_path
@@ -26,6 +26,7 @@ from napari_pix2pix.io.pytorch_networks import (
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.summary import describe_images
 from napari_pix2pix.translator import Translator
 
 _DTYPE = "uint8"  # what the reference implementation reads and writes
@@ -147,7 +148,7 @@ def _read_reference(
         has_discriminator=bool(discriminator.weights),
         scores=None,
         history=(),
-        summary=f"{_side(source)} -> {_side(target)} image; {network}, from {path.name}",
+        summary=f"{_describe(source)} to {_describe(target)}, {network}, from {path.name}",
         notes=tuple(notes),
         steps=0,
         seconds=0.0,
@@ -222,32 +223,20 @@ def _codec(name: str | None, channels: int) -> ImageCodec:
             f"dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
             f"'uint16'; got {name!r}."
         ) from None
-    codec = range_of_dtype(dtype, channels, _layout(channels))
-    return replace(codec, assumed=name is None, gray=channels == _RGB)
+    layout = Layout() if channels == 1 else Layout(-3)
+    if is_rgb := channels == _RGB:  # as the reference implementation takes three channels
+        layout = Layout(-1, rgb=True)
+    codec = range_of_dtype(dtype, channels, layout)
+    return replace(codec, assumed=name is None, gray=is_rgb)
 
 
-def _layout(channels: int) -> Layout:
-    """Keep three channels as red, green and blue, as the reference implementation does."""
-    if channels == 1:
-        return Layout()
-    return Layout(-1, rgb=True) if channels == _RGB else Layout(-3)
-
-
-def _side(codec: ImageCodec) -> str:
-    dtype = "" if codec.assumed else f"{codec.dtype} "
-    if codec.layout.rgb:
-        return f"{dtype}RGB"
-    return f"{dtype}{plural(codec.channels, 'channel')}"
+def _describe(codec: ImageCodec) -> str:
+    return describe_images(codec.channels, codec.layout, None if codec.assumed else codec.dtype)
 
 
 def _note_on_range(codec: ImageCodec) -> str:
+    span = f"{codec.low[0]:.0f} to {codec.high[0]:.0f}, the range of {codec.dtype}, become"
     if codec.assumed:
-        return (
-            "Files of the PyTorch implementation hold no intensities: the whole range of the "
-            "image's integer dtype (0 to 255 of uint8, 0 to 65535 of uint16) becomes -1 to 1 and "
-            "back."
-        )
-    return (
-        f"Files of the PyTorch implementation hold no intensities: {codec.low[0]:.0f} to "
-        f"{codec.high[0]:.0f}, the range of {codec.dtype}, become -1 to 1 and back."
-    )
+        integers = "0 to 255 of uint8, 0 to 65535 of uint16"
+        span = f"the whole range of the image's integer dtype ({integers}) becomes"
+    return f"Files of the PyTorch implementation hold no intensities: {span} -1 to 1 and back."

@@ -25,7 +25,7 @@ from napari_pix2pix.training.checkpoints import (
     resume_run,
     write_checkpoint,
 )
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import TrainConfig, with_default_budget
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.distributed import (
     broadcast_from_rank0,
@@ -203,24 +203,18 @@ def training_events(
     resume: bool | str | Path | None = None,
     start: Translator | str | Path | None = None,
     control: Control | None = None,
-    began: float | None = None,
-    preview: Region | None = None,
-    preview_first: bool = False,
+    began: float | None = None,  # the `time.perf_counter` at which the budget began
+    preview: Region | None = None,  # what `Preview` events show; a held-out block by default
+    preview_first: bool = False,  # whether the `Prepared` event has a preview, too
 ) -> Generator[Event, None, Translator]:
-    """Train step by step: yield `Event` objects and return the model, also if it was stopped.
-
-    `control` pauses, resumes and stops the run from another thread; `began` is the
-    `time.perf_counter` at which the budget in seconds began. `preview` is the region that `Preview`
-    events show, a held-out block by default; with `preview_first` the `Prepared` event has one,
-    too.
-    """
+    """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
     before = None if old is None else read_checkpoint(old)
     pretrained = _find_pretrained(start, before)
     if pretrained is not None:
         config = pretrained.fill(config)
-    config = config.with_default_budget(None if before is None else before.info.config)
+    config = with_default_budget(config, None if before is None else before.info.config)
     fabric = make_fabric(config, choose_device(config.device))
     join(fabric, config)
     steps = 0 if before is None else before.info.steps

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_pix2pix._apply import ImagePredictor, draw_images, show_frame
+from napari_pix2pix._apply import ImagePredictor, draw_images
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference.checks import check_options
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
@@ -115,8 +115,7 @@ class Translator(ImagePredictor):
         """The discriminator as it was at the end of training; None in a slim model."""
         if not self.info.has_discriminator:
             return None
-        planes_in = self.info.planes.discriminator_in
-        network = build_discriminator(self.config, planes_in=planes_in)
+        network = build_discriminator(self.config, planes_in=self.info.planes.discriminator_in)
         assert network is not None
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()
@@ -245,12 +244,15 @@ class Translator(ImagePredictor):
         discriminator = own.discriminator_predictor(device)
 
         def judge(report: ProgressReporter) -> NDArray[np.float32]:
-            maps = []
-            for frame in range(judged.frames):
-                show = partial(show_frame, report, frame, judged.frames)
-                maps.append(
-                    discriminator.predict_frame(opened, judged, frame, condition, tile, show)
+            def show(frame: int, done: int, total: int) -> None:
+                report.show((frame + done / total) / judged.frames)
+
+            maps = [
+                discriminator.predict_frame(
+                    opened, judged, frame, condition, tile, partial(show, frame)
                 )
+                for frame in range(judged.frames)
+            ]
             return np.reshape(maps, (*judged.frame_shape, *maps[0].shape))
 
         logits = run_responsive(judge, title="Discriminator map")
@@ -293,7 +295,10 @@ class Translator(ImagePredictor):
         """
         path = as_path(path)
         if path.exists() and not overwrite:
-            raise FileError(f"{path} exists: choose another name, or pass overwrite=True.")
+            raise FileError(
+                f"{path} exists: choose another name, or overwrite it.",
+                remedies=(Remedy.OVERWRITE,),
+            )
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())
         info = replace(self.info, has_discriminator=False) if slim else self.info

@@ -209,7 +209,7 @@ def test_without_a_source(tmp_path: Path) -> None:
 def test_an_old_file_is_kept(model: Translator, tmp_path: Path) -> None:
     path = tmp_path / "G.pth"
     path.write_text("mine")
-    with pytest.raises(FileError, match="overwrite=True"):
+    with pytest.raises(FileError, match="exists: choose another name, or overwrite it"):
         convert(model, path, overwrite=False)
     with pytest.raises(FileError, match="no folder"):
         convert(model, tmp_path / "none" / "G.pth")

@@ -271,12 +271,12 @@ def test_a_discriminator_s_file_is_no_model(save: Any) -> None:
 def test_it_says_what_it_is(save: Any) -> None:
     path = save(COLOURS.shapes())
     translator = load(path)
-    assert repr(translator).startswith("<Translator RGB -> RGB image; U-Net-32")
+    assert repr(translator).startswith("<Translator RGB images to RGB images, U-Net-32")
     assert any(
         "the whole range of the image's integer dtype" in note for note in translator.info.notes
     )
     stated = load(path, dtype="uint8")
-    assert repr(stated).startswith("<Translator uint8 RGB -> uint8 RGB image; U-Net-32")
+    assert repr(stated).startswith("<Translator 8-bit RGB images to 8-bit RGB images, U-Net-32")
     assert any("0 to 255, the range of uint8" in note for note in stated.info.notes)
     assert read_reference_info(path).summary == translator.info.summary
     assert translator.discriminator is None

@@ -168,7 +168,10 @@ def test_tiles_are_told(translator):
 def test_repr_says_what_it_is(translator):
     score = translator.scores.prediction["pearson"]
     said = repr(translator)
-    assert "float32 96x96 -> uint16 image; 6 patches; alignment" in said
+    assert (
+        "32-bit floating point images to 16-bit images, 1 pair of 96 x 96 pixels, "
+        "6 training patches, shift"
+    ) in said
     assert "light" in said
     assert f"{score:.3f}" in said
 

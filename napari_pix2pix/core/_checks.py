@@ -21,12 +21,6 @@ def at_least(what: str, value: int, least: int) -> None:
         raise ValueError(f"{what} is {value}; give an integer of at least {least}.")
 
 
-def dropout_probability(value: float) -> None:
-    """Refuse a number that is not a probability of dropping an activation."""
-    if not 0 <= value < 1:
-        raise ValueError(f"dropout is {value}; give a probability from 0 up to, not including, 1.")
-
-
 def network_input(
     network: str, x: Tensor, channels: int, *, stride: int = 1, least_size: int = 1
 ) -> None:

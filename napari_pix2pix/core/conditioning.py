@@ -35,7 +35,8 @@ def condition_planes(index: Tensor, count: int, height: int, width: int) -> Tens
             "give a vector of integers, one a batch item."
         )
     one_hot = index[:, None] == torch.arange(count, device=index.device)  # (B, count)
-    return _constant_planes(one_hot.to(torch.get_default_dtype()), height, width)
+    planes = one_hot.to(torch.get_default_dtype())[:, :, None, None]
+    return planes.expand(-1, -1, height, width)
 
 
 def noise_planes(vectors: Tensor, height: int, width: int) -> Tensor:
@@ -44,7 +45,7 @@ def noise_planes(vectors: Tensor, height: int, width: int) -> Tensor:
         raise ValueError(
             f"Noise has shape {tuple(vectors.shape)}; give one vector a batch item, (batch, N)."
         )
-    return _constant_planes(vectors, height, width)
+    return vectors[:, :, None, None].expand(-1, -1, height, width)
 
 
 def stack_planes(*parts: Tensor | None) -> Tensor:
@@ -64,8 +65,3 @@ def stack_planes(*parts: Tensor | None) -> Tensor:
             f"Planes of shapes {shapes} can't be stacked; give one batch size, height and width."
         )
     return planes[0] if len(planes) == 1 else torch.cat(planes, 1)
-
-
-def _constant_planes(values: Tensor, height: int, width: int) -> Tensor:
-    """Spread (B, N) over (B, N, height, width)."""
-    return values[:, :, None, None].expand(-1, -1, height, width)

@@ -97,7 +97,8 @@ class PatchDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.model = nn.Sequential(*stack, convolution(channels, 1, 1, bias))
-        self.receptive_field = _receptive_field(self.model)
+        first, last = input_span(self.model, (0, 0))
+        self.receptive_field = last - first + 1
         # Each of the two convolutions with stride 1 takes a row of the halved image away.
         self.least_size = int(3 * 2**layers)
 
@@ -318,11 +319,6 @@ def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:
         if isinstance(layer, nn.LeakyReLU):
             activations.append(x)
     return [*activations, x]
-
-
-def _receptive_field(network: nn.Module) -> int:
-    first, last = input_span(network, (0, 0))
-    return last - first + 1
 
 
 def _step(discriminator: nn.Module) -> int:

@@ -11,6 +11,7 @@ Isola et al. 2017, "Image-to-image translation with conditional adversarial netw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
@@ -33,7 +34,54 @@ DropoutPlacement = Literal["reference", "paper"]
 GeneratorKind = Literal["unet", "encoder_decoder", "resnet"]
 
 
-class UNet(nn.Module):
+class Generator(nn.Module):
+    """What the generators share: their arguments' checks, and the geometry of windows."""
+
+    name: str  # in messages
+    model: nn.Module
+    stride: int
+    """Heights, widths and window corners must be multiples of this many pixels."""
+    least_size: int
+    """Smallest height and width in pixels."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        dropout: float,
+        upsampling: Upsampling,
+        activation: Activation,
+    ) -> None:
+        super().__init__()
+        _checks.at_least("in_channels", in_channels, 1)
+        _checks.at_least("out_channels", out_channels, 1)
+        _checks.at_least("width", width, 1)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; give a probability from 0 to below 1.")
+        _checks.one_of("upsampling", upsampling, get_args(Upsampling))
+        _checks.one_of("activation", activation, get_args(Activation))
+        self.in_channels = in_channels
+
+    @property
+    def halo(self) -> int:
+        """Context in pixels on each side that makes a window equal the whole.
+
+        Exact with statistics that do not depend on the window (batch norm in eval mode, or none)
+        and windows on the grid of `stride`.
+        """
+        return halo_of(self, self.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
+        _checks.network_input(
+            self.name, x, self.in_channels, stride=self.stride, least_size=self.least_size
+        )
+        output: Tensor = self.model(x)
+        return output
+
+
+class UNet(Generator):
     """U-Net of any depth: 8 halvings give U-Net-256, 7 give U-Net-128.
 
     All convolutions are 4x4 with stride 2. Level k has ``width * min(2**k, 8)`` channels.
@@ -81,6 +129,8 @@ class UNet(nn.Module):
     (16, 32)
     """
 
+    name = "U-Net"
+
     def __init__(
         self,
         in_channels: int,
@@ -96,15 +146,15 @@ class UNet(nn.Module):
         bias: bool = True,
         activation: Activation = "tanh",
     ) -> None:
-        super().__init__()
-        _check_arguments(in_channels, out_channels, width, dropout, upsampling, activation)
+        super().__init__(in_channels, out_channels, width, dropout, upsampling, activation)
         _checks.at_least("depth", depth, 2)
         _checks.one_of("dropout_placement", dropout_placement, get_args(DropoutPlacement))
-        self.in_channels = in_channels
         self.depth = depth
+        self.stride = self.least_size = int(2**depth)
         widths = [width * min(2**level, 8) for level in range(depth)]
         convolution = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
         inner_bias = bias and needs_bias(norm)
+        joined = 2 if skips else 1  # a level's output has its input beside it
         dropout_levels = _dropout_levels(depth, dropout_placement) if dropout else range(0)
 
         # Built from the innermost level outwards: each level wraps the one below it.
@@ -117,7 +167,7 @@ class UNet(nn.Module):
             ]
             if below is not None:
                 layers += [norm_layer(norm, inner), below]
-                inner = _with_skip(inner, skips)
+                inner *= joined
             layers += [
                 nn.ReLU(inplace=True),
                 upsample(upsampling, inner, outer, 4, inner_bias),
@@ -131,38 +181,13 @@ class UNet(nn.Module):
             convolution(in_channels, width, bias=inner_bias),
             below,
             nn.ReLU(inplace=True),
-            upsample(upsampling, _with_skip(width, skips), out_channels, 4, bias),
+            upsample(upsampling, joined * width, out_channels, 4, bias),
             *_last_layers(activation),
             skip=False,
         )
 
-    @property
-    def stride(self) -> int:
-        """Heights, widths and window corners must be multiples of this many pixels."""
-        return int(2**self.depth)
 
-    @property
-    def halo(self) -> int:
-        """Context in pixels on each side that makes a window equal the whole.
-
-        Exact with statistics that do not depend on the window (batch norm in eval mode, or none)
-        and windows on the grid of `stride`.
-        """
-        return halo_of(self, self.stride)
-
-    @property
-    def least_size(self) -> int:
-        """Smallest height and width in pixels."""
-        return self.stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
-        _checks.network_input("U-Net", x, self.in_channels, stride=self.stride)
-        output: Tensor = self.model(x)
-        return output
-
-
-class ResNet(nn.Module):
+class ResNet(Generator):
     """ResNet generator: two halvings, residual blocks at a quarter of the size, two doublings.
 
     Parameters
@@ -188,6 +213,8 @@ class ResNet(nn.Module):
     torch.Size([1, 1, 32, 48])
     """
 
+    name = "ResNet"
+
     def __init__(
         self,
         in_channels: int,
@@ -201,10 +228,10 @@ class ResNet(nn.Module):
         bias: bool = True,
         activation: Activation = "tanh",
     ) -> None:
-        super().__init__()
-        _check_arguments(in_channels, out_channels, width, dropout, upsampling, activation)
+        super().__init__(in_channels, out_channels, width, dropout, upsampling, activation)
         _checks.at_least("blocks", blocks, 1)
-        self.in_channels = in_channels
+        self.stride = 4
+        self.least_size = 8  # reflection padding needs 2 pixels at a quarter of the size
         inner_bias = bias and needs_bias(norm)
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
@@ -223,29 +250,6 @@ class ResNet(nn.Module):
             layers += normed(doubling, channels)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7, bias=bias)]
         self.model = nn.Sequential(*layers, *_last_layers(activation))
-
-    @property
-    def stride(self) -> int:
-        """Heights, widths and window corners must be multiples of this many pixels."""
-        return 4
-
-    @property
-    def halo(self) -> int:
-        """Context in pixels on each side that makes a window equal the whole, see `UNet.halo`."""
-        return halo_of(self, self.stride)
-
-    @property
-    def least_size(self) -> int:
-        """Smallest height and width in pixels: reflection padding needs 2 at a quarter size."""
-        return 8
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
-        _checks.network_input(
-            "ResNet", x, self.in_channels, stride=self.stride, least_size=self.least_size
-        )
-        output: Tensor = self.model(x)
-        return output
 
 
 def make_generator(
@@ -274,27 +278,17 @@ def make_generator(
     4
     """
     _checks.one_of("generator", kind, get_args(GeneratorKind))
-    if kind == "resnet":
-        return ResNet(
-            in_channels,
-            out_channels,
-            blocks=blocks,
-            width=width,
-            norm=norm,
-            dropout=dropout,
-            upsampling=upsampling,
-            bias=bias,
-            activation=activation,
-        )
-    return UNet(
+    make: Callable[..., UNet | ResNet] = (
+        partial(ResNet, blocks=blocks)
+        if kind == "resnet"
+        else partial(UNet, depth=depth, skips=kind == "unet", dropout_placement=dropout_placement)
+    )
+    return make(
         in_channels,
         out_channels,
-        depth=depth,
         width=width,
         norm=norm,
-        skips=kind == "unet",
         dropout=dropout,
-        dropout_placement=dropout_placement,
         upsampling=upsampling,
         bias=bias,
         activation=activation,
@@ -308,25 +302,5 @@ def _dropout_levels(depth: int, placement: DropoutPlacement) -> range:
     return range(4, depth - 1)  # levels have full width from level 3 on
 
 
-def _with_skip(channels: int, skips: bool) -> int:
-    return 2 * channels if skips else channels
-
-
 def _last_layers(activation: Activation) -> list[nn.Module]:
     return [nn.Tanh()] if activation == "tanh" else []
-
-
-def _check_arguments(
-    in_channels: int,
-    out_channels: int,
-    width: int,
-    dropout: float,
-    upsampling: Upsampling,
-    activation: Activation,
-) -> None:
-    _checks.at_least("in_channels", in_channels, 1)
-    _checks.at_least("out_channels", out_channels, 1)
-    _checks.at_least("width", width, 1)
-    _checks.dropout_probability(dropout)
-    _checks.one_of("upsampling", upsampling, get_args(Upsampling))
-    _checks.one_of("activation", activation, get_args(Activation))

@@ -1,7 +1,4 @@
-"""Normalisation layers by name, and which convolutions keep their bias beside them.
-
-Building blocks of the networks, the input pixels that layers depend on, and first weights.
-"""
+"""Building blocks of the networks, the input pixels that they depend on, and first weights."""
 
 from __future__ import annotations
 
@@ -21,18 +18,7 @@ _MAX_GROUPS = 32  # Wu and He 2018 found 32 groups best
 
 
 def norm_layer(name: NormName, channels: int) -> nn.Module:
-    """Make a normalisation layer for (B, C, H, W); ``"none"`` gives an identity.
-
-    The identity keeps the numbers of the layers after it in a state dict. Only ``"batch"`` (in eval
-    mode) and ``"none"`` treat a pixel alike in every window around it; ``"instance"`` (Ulyanov et
-    al. 2016, without weight and bias) and ``"group"`` (Wu and He 2018) measure each image that they
-    are given.
-
-    Examples
-    --------
-    >>> norm_layer("group", 48).num_groups
-    24
-    """
+    """Make a normalisation layer for (B, C, H, W); ``"none"`` keeps its place with an identity."""
     _checks.one_of("norm", name, get_args(NormName))
     _checks.at_least("channels", channels, 1)
     if name == "batch":
@@ -41,15 +27,11 @@ def norm_layer(name: NormName, channels: int) -> nn.Module:
         return nn.InstanceNorm2d(channels)
     if name == "group":
         return nn.GroupNorm(_group_count(channels), channels)
-    return nn.Identity()
+    return nn.Identity()  # keeps the numbers of the layers after it in a state dict
 
 
 class FixedNorm(nn.Module):
-    """A norm with statistics that were measured before, so that it treats all windows alike.
-
-    Takes weight, bias and groups from `norm`; `mean` and `variance` are (C,), one a channel over
-    the whole image.
-    """
+    """A norm with statistics that were measured before: (C,), one a channel of the whole image."""
 
     mean: Tensor
     variance: Tensor
@@ -99,12 +81,9 @@ _POWER_ITERATIONS = 15  # as many as torch takes when it makes a spectral norm
 
 
 class ResizeConvolution(nn.Conv2d):
-    """Nearest-neighbour upsampling by 2, then a 3x3 convolution (Odena et al. 2016).
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution (Odena et al. 2016)."""
 
-    Every output pixel is reached by the same number of weights, so no checkerboard appears. It is
-    one convolution, not two layers, so that its parameters have the names that a transposed
-    convolution's would have.
-    """
+    # One layer, so that its parameters have the names that a transposed convolution's would have.
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
@@ -171,14 +150,7 @@ class ResidualBlock(nn.Module):
 def input_span(layer: nn.Module, output_span: Span) -> Span:
     """Return which input indices the given output indices depend on, the same on both image axes.
 
-    Padding counts as input, so the answer may reach outside the image: that is the context which a
-    window that was cut out of a larger image needs. A skip or residual connection adds nothing, as
-    the layers that it bypasses need its span already.
-
-    Examples
-    --------
-    >>> input_span(nn.Conv2d(1, 1, 4, stride=2, padding=1), (0, 0))
-    (-1, 2)
+    Padding counts as input: the answer may reach outside the image.
     """
     first, last = output_span
     if isinstance(layer, ResizeConvolution):
@@ -192,19 +164,18 @@ def input_span(layer: nn.Module, output_span: Span) -> Span:
         return first * stride - padding, last * stride - padding + kernel - 1
     if isinstance(layer, nn.ReflectionPad2d):
         return first - layer.padding[0], last - layer.padding[0]
+    # What a skip or residual connection bypasses needs its span already.
     for child in reversed(list(layer.children())):
         first, last = input_span(child, (first, last))
     return first, last
 
 
 def halo_of(network: nn.Module, stride: int) -> int:
-    """Return the pixels of context that make one cell of the stride's grid exact.
-
-    A network with stride s repeats its geometry every s pixels, so one cell stands for all. Windows
-    are exact only if they start on that grid, so the halo is rounded up to it.
-    """
+    """Return the pixels of context that make one cell of the stride's grid exact."""
+    # A network with stride s repeats its geometry every s pixels, so one cell stands for all.
     first, last = input_span(network, (0, stride - 1))
     reach = max(-first, last - (stride - 1))
+    # Rounded up: windows are exact only if they start on that grid.
     return -(-reach // stride) * stride
 
 

@@ -1,10 +1,7 @@
-"""Batch norms with running statistics, folded into the convolutions before them.
+"""Faster forward passes: batch norms are folded, and layers compute only what a window needs.
 
-A part of a generator's output, where each layer computes only what that part needs.
-
-A window of an image has a halo around the part that is wanted. The encoder needs all of the halo,
-but each level of the decoder needs less of it, and the last one a pixel or two. Most of a U-Net's
-work is there.
+A window has a halo around the part that is wanted. Each level of a decoder, where most of a
+U-Net's work is, needs less of it than the one before.
 """
 
 from __future__ import annotations
@@ -12,7 +9,6 @@ from __future__ import annotations
 import itertools
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.layers import (
     FixedNorm,
+    Network,
     ResidualBlock,
     ResizeConvolution,
     Span,
@@ -29,27 +26,12 @@ from napari_pix2pix.core.layers import (
     input_span,
 )
 
-Network = TypeVar("Network", bound=nn.Module)
-
 # For each network the state of the weights that were last folded, and the folded copy.
 _cache: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], nn.Module]] = WeakKeyDictionary()
 
 
 def folded(network: Network) -> Network:
-    """Return a network that computes the same in eval mode, with fewer layers.
-
-    A batch norm with running statistics is a factor and an offset for each channel, which the
-    convolution before it can apply: that saves a tenth of a U-Net's time on a CPU. The copy is kept
-    until the weights change; a network with nothing to fold is returned itself.
-
-    Examples
-    --------
-    >>> from napari_pix2pix.core import UNet
-    >>> network = UNet(1, 1, depth=2, width=8).eval()
-    >>> x = torch.randn(1, 1, 8, 8)
-    >>> torch.allclose(folded(network)(x), network(x), atol=1e-6)
-    True
-    """
+    """Return a network that computes the same in eval mode, with batch norms folded away."""
     if not any(_foldable(module) for module in network.modules()):
         return network
     tensors = [*network.parameters(), *network.buffers()]
@@ -64,6 +46,8 @@ def folded(network: Network) -> Network:
 
 
 def _fold(network: Network) -> Network:
+    # A batch norm with running statistics is a factor and an offset a channel, which the
+    # convolution before it can apply: that saves a tenth of a U-Net's time on a CPU.
     copy = deepcopy(network).eval()
     with torch.no_grad():
         for module in copy.modules():

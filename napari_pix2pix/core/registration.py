@@ -1,7 +1,4 @@
-"""Per-image shifts by whole pixels, and the shift at which a target fits its prediction best.
-
-Offsets stay on the device: nothing here reads a value back or branches on one.
-"""
+"""Per-image shifts by whole pixels, and the shift at which a target fits its prediction best."""
 
 from __future__ import annotations
 
@@ -15,16 +12,7 @@ from napari_pix2pix.core.losses import ReconstructionLoss, pixel_loss
 def shift_planes(planes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Move each image (B, C, H, W): ``moved[y, x]`` is ``planes[y + row, x + column]``.
 
-    `offsets`, (B, 2) integers, are row and column for each image. Beyond the edge the nearest pixel
-    is repeated; the second result, (B, 1, H, W) bool, tells where the result is a pixel of the
-    image.
-
-    Examples
-    --------
-    >>> image = torch.arange(3.0).reshape(1, 1, 1, 3)
-    >>> moved, inside = shift_planes(image, torch.tensor([[0, 1]]))
-    >>> moved.flatten().tolist(), inside.flatten().tolist()
-    ([1.0, 2.0, 2.0], [True, True, False])
+    `offsets` are (B, 2) integers. Edges repeat; (B, 1, H, W) bool tells what is within the image.
     """
     batch, channels, height, width = planes.shape
     device = planes.device
@@ -60,6 +48,7 @@ def align_target(
     if valid is None:
         valid = torch.ones_like(target[:, :1], dtype=torch.bool)
     _checks.pixel_map("valid", valid, prediction)
+    # Offsets stay on the device: nothing here reads a value back or branches on one.
     steps = torch.arange(-reach, reach + 1, device=target.device)
     offsets = torch.cartesian_prod(steps, steps)  # ((2 reach + 1)**2, 2)
     # Nearest first: argmin then takes the smallest of several shifts that fit equally well.

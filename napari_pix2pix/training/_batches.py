@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -44,17 +43,14 @@ class TensorBatch:
 
 
 class BatchFeed:
-    """Gives the batch of each step; on an accelerator the next one is drawn in the background.
-
-    `rank` is the number of this process, which takes its own part of each batch.
-    """
+    """Gives the batch of each step; on an accelerator the next one is drawn in the background."""
 
     def __init__(
         self,
         sampler: PatchSampler,
         device: torch.device,
         memory_format: torch.memory_format,
-        rank: int = 0,
+        rank: int = 0,  # of this process, which takes its own part of each batch
     ) -> None:
         self._sampler = sampler
         self._rank = rank
@@ -67,12 +63,7 @@ class BatchFeed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown()
 

@@ -9,6 +9,7 @@ from napari_pix2pix.data.alignment import Alignment, check_alignment, describe_o
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair, correct_shift, open_pair
 from napari_pix2pix.data.split import Split, split, whole_areas
+from napari_pix2pix.errors import plural
 from napari_pix2pix.training._pair_checks import ValidatedPairs
 from napari_pix2pix.training.config import TrainConfig
 
@@ -62,11 +63,10 @@ def split_pairs(validated: ValidatedPairs, config: TrainConfig) -> SplitPairs:
 def _split(opened: tuple[OpenPair, ...], validated: ValidatedPairs, config: TrainConfig) -> Split:
     if validated.held_out:
         areas = whole_areas(opened)
-        count = validated.held_out
         return Split(
             areas[: validated.count],
             areas[validated.count :],
-            f"Validated on {count} pair{'' if count == 1 else 's'} given for it.",
+            f"Validated on {plural(validated.held_out, 'pair')} given for it.",
         )
     parts = split(opened, fraction=config.validation, patch=config.patch, seed=config.seed)
     return parts if validated.has_source else replace(parts, note=_note_without_source(config))
@@ -85,10 +85,7 @@ def _note_without_source(config: TrainConfig) -> str:
 def measure_alignment(
     pairs: SplitPairs, config: TrainConfig, source: Codec, target: Codec, *, quick: bool
 ) -> tuple[Alignment, str]:
-    """Measure how the pairs are aligned, unless reading is slow, and describe it.
-
-    Without a source nothing is measured, and the description is empty.
-    """
+    """Measure how the pairs are aligned, unless reading is slow, and describe it."""
     if not source.channels:
         return _NOT_MEASURED, ""
     alignment = _NOT_MEASURED

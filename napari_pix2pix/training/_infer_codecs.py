@@ -1,8 +1,7 @@
-"""What the values of a training set mean: its codecs, the config that follows, a summary."""
+"""What the values of a training set mean: its codecs, and the config that follows."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.alignment import Alignment
 from napari_pix2pix.data.checks import list_names
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, other_kinds
-from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
@@ -48,23 +45,17 @@ def infer_codecs(
     config: TrainConfig,
     start: Pretrained | None,
 ) -> InferredCodecs:
-    """Infer the codecs from blocks of the training areas, or keep the pretrained model's.
-
-    Refuses labels that can't be trained on, class weights without classes, and values that do not
-    fit the pretrained model.
-    """
+    """Infer the codecs from blocks of the training areas, or keep the pretrained model's."""
     warnings: list[str] = []
     if start is None:
-        (source, source_note), (target, target_note) = (
-            _fit_codec(side, opened, areas, blocks, config) for side in _SIDES
-        )
-        described = ((source, source_note), (target, target_note))
+        described = [_fit_codec(side, opened, areas, blocks, config) for side in _SIDES]
+        (source, _), (target, _) = described
         notes = tuple(note for codec, note in described if codec.kind != "image")
         # What is taken for an image has a note only if it looks like something else.
         warnings += [note for codec, note in described if codec.kind == "image"]
         warnings += [
             _mixed_kinds(side, opened, blocks, config, codec)
-            for side, codec in (("source", source), ("target", target))
+            for side, (codec, _) in zip(_SIDES, described, strict=True)
         ]
     else:
         held = {side: partial(all_values, opened, areas, side) for side in _SIDES}
@@ -162,55 +153,3 @@ def _saturation(side: Side, codec: Codec, blocks: Sequence[SampleBlock]) -> str:
         return ""
     images = [getattr(block, side) for block in blocks]
     return saturation_note(images, side, _valid(side, blocks))
-
-
-def summarise(
-    pairs: Sequence[OpenPair],
-    source: Codec,
-    target: Codec,
-    *,
-    patches: int,
-    alignment: Alignment,
-) -> str:
-    """Describe a training set, its held-out part included, in one line.
-
-    Such as ``uint16 1024x1024, 3 frames -> 3 classes; 37 patches; alignment 0.3 px``.
-    """
-    first = pairs[0]
-    sizes = f"{first.height}x{first.width}"
-    if len({(pair.height, pair.width) for pair in pairs}) > 1:
-        sizes += " and other sizes"
-    sources = f"{_describe_side(first.source, source)} {sizes}"
-    if len(pairs) > 1:
-        sources += f", {len(pairs)} pairs"
-    frames = sum(pair.frames for pair in pairs)
-    if frames > len(pairs):
-        sources += f", {frames} frames"
-    targets = _describe_labels(target) or f"{_describe_side(first.target, target)} image"
-    parts = [f"{sources} -> {targets}", f"{patches} patch{'' if patches == 1 else 'es'}"]
-    if first.source.channels:
-        shift = f"{math.hypot(*alignment.offset):.1f} px" if alignment.known else "unknown"
-        parts.append(f"alignment {shift}")
-    return "; ".join(parts)
-
-
-def _describe_labels(codec: Codec) -> str:
-    """Describe labels; empty for an image."""
-    if isinstance(codec, ClassCodec):
-        return f"{len(codec.values)} classes"
-    # Without a count, which is known of the sampled blocks alone.
-    return "instances" if codec.kind == "instances" else ""
-
-
-def _describe_side(image: LazyImage, codec: Codec) -> str:
-    """Describe an image by its dtype, and its labels or channels."""
-    if not image.channels:
-        return "no source"
-    words = [str(image.dtype)]
-    if labels := _describe_labels(codec):
-        words.append(labels)
-    elif image.layout.rgb:
-        words.append("RGB")
-    elif image.channels > 1:
-        words.append(f"{image.channels} channels")
-    return " ".join(words)

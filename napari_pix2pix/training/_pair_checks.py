@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
-from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.errors import ConfigError, InputError, plural
 from napari_pix2pix.training.config import (
     LIGHT_WITHOUT_SOURCE,
     WITHOUT_SOURCE,
@@ -86,14 +86,11 @@ def _check_channels(opened: Sequence[OpenPair]) -> None:
             wanted, got = getattr(first, side), getattr(pair, side)
             if got.channels != wanted.channels or got.dtype != wanted.dtype:
                 raise InputError(
-                    f"The {side} of {pair.name} has {_channels(got.channels)} of {got.dtype}, that "
-                    f"of {first.name} has {_channels(wanted.channels)} of {wanted.dtype}: all "
-                    "pairs of a training set need the same channels and dtype."
+                    f"The {side} of {pair.name} has {plural(got.channels, 'channel')} of "
+                    f"{got.dtype}, that of {first.name} has {plural(wanted.channels, 'channel')} "
+                    f"of {wanted.dtype}: all pairs of a training set need the same channels and "
+                    "dtype."
                 )
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel{'' if count == 1 else 's'}"
 
 
 def _check_context(opened: Sequence[OpenPair], z_context: int) -> None:

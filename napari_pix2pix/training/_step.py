@@ -50,19 +50,15 @@ Losses = dict[str, Tensor]  # by the names of `events.Step`
 
 
 class Pix2PixStep:
-    """Callable that trains the networks of a state, in place, by one step.
-
-    `conditions` is the number of conditions, 0 for none; `class_weights` has one weight a class of
-    the target.
-    """
+    """Callable that trains the networks of a state, in place, by one step."""
 
     def __init__(
         self,
         state: TrainingState,
         fabric: Fabric,
         *,
-        conditions: int,
-        class_weights: Sequence[float] | None = None,
+        conditions: int,  # how many; 0 for none
+        class_weights: Sequence[float] | None = None,  # one a class of the target
     ) -> None:
         self.config = state.config
         self.fabric = fabric
@@ -81,13 +77,14 @@ class Pix2PixStep:
             )
 
     def __call__(
-        self, batch: TensorBatch, *, adversarial: bool, adversarial_weight: float, rate: float
+        self,
+        batch: TensorBatch,
+        *,
+        adversarial: bool,  # whether the discriminator learns
+        adversarial_weight: float,  # how much the generator listens to it; 0 costs nothing
+        rate: float,  # factor of both learning rates
     ) -> Losses:
-        """Train by one step and return the losses, scalars without a graph.
-
-        `adversarial` says whether the discriminator learns, `adversarial_weight` how much the
-        generator listens to it (0 costs nothing); `rate` is a factor of both learning rates.
-        """
+        """Train by one step and return the losses, scalars without a graph."""
         config = self.config
         self._set_rates(rate)
         condition = self._condition_planes(batch)
@@ -148,11 +145,14 @@ class Pix2PixStep:
         self.optimizer.step()
 
     def _set_rates(self, rate: float) -> None:
-        _set_rate(self.optimizer, self.config.learning_rate * rate)
+        rates = [(self.optimizer, self.config.learning_rate)]
         if self.discriminator_step is not None:
-            _set_rate(
-                self.discriminator_step.optimizer, self.config.discriminator_learning_rate * rate
+            rates.append(
+                (self.discriminator_step.optimizer, self.config.discriminator_learning_rate)
             )
+        for optimizer, full_rate in rates:
+            for group in optimizer.param_groups:
+                group["lr"] = full_rate * rate
 
     def _condition_planes(self, batch: TensorBatch) -> Tensor | None:
         if not self.conditions:
@@ -182,11 +182,7 @@ class Pix2PixStep:
 
 
 class DiscriminatorStep:
-    """The discriminator's part of a step: it learns, and it judges for the generator.
-
-    In all methods `given` are the planes of source and condition, None if it is unconditional;
-    `real` and `fake` are (B, Q, H, W), `valid` is as in `TensorBatch`.
-    """
+    """The discriminator's part of a step: it learns, and it judges for the generator."""
 
     def __init__(
         self,
@@ -311,11 +307,6 @@ class DiscriminatorStep:
 def _set_up(fabric: Fabric, optimizer: torch.optim.Optimizer) -> _FabricOptimizer:
     """Wrap one optimizer; Fabric's signature is for several."""
     return cast("_FabricOptimizer", fabric.setup_optimizers(optimizer))
-
-
-def _set_rate(optimizer: _FabricOptimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _visible(given: Tensor | None, image: Tensor, valid: Tensor | None) -> Tensor:

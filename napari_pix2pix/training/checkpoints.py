@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix import __version__
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.config import RUN_FIELDS
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
 from napari_pix2pix.training.state import TrainingState
@@ -25,20 +26,7 @@ from napari_pix2pix.training.state import TrainingState
 _COUNTERS = "counters"
 
 # Fields that may differ between a run and its resumption.
-_RESUMABLE = {
-    "epochs",
-    "steps",
-    "max_seconds",
-    "default_epochs",
-    "device",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "precision",
-    "compile",
-    "checkpoint_seconds",
-    "keep",
-}
+_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep"}
 
 
 def checkpoint_paths(
@@ -54,8 +42,8 @@ def checkpoint_paths(
     _check_writable(path)
     if path.exists() and path != old and not isinstance(resume, bool):
         raise FileError(
-            f"The checkpoint {path} of an earlier run exists: resume it, or say that it may be "
-            "replaced."
+            f"The checkpoint {path} of an earlier run exists: resume it, or overwrite it.",
+            remedies=(Remedy.RESUME, Remedy.OVERWRITE),
         )
     if resume is True and path.exists():
         old = path

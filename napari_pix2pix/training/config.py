@@ -84,6 +84,20 @@ LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
     "discriminator_learning_rate": 5e-4,
 }
 
+# Fields of where and how long a run trains, which neither a checkpoint nor a model decides.
+RUN_FIELDS = {
+    "epochs",
+    "steps",
+    "max_seconds",
+    "device",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "precision",
+    "compile",
+    "checkpoint_seconds",
+}
+
 
 class TrainConfig(ConfigFields):
     """All options of a training run; frozen, keyword-only.
@@ -145,24 +159,15 @@ class TrainConfig(ConfigFields):
         """Number of processes that train together, one for each device."""
         return self.devices * self.num_nodes
 
-    def with_default_budget(self, before: TrainConfig | None = None) -> TrainConfig:
-        """Return a config with a budget: its own, else that of the resumed run, else the preset's.
 
-        Parameters
-        ----------
-        before : TrainConfig, optional
-            Config of the run that is resumed.
-
-        Returns
-        -------
-        TrainConfig
-        """
-        if self.epochs or self.steps or self.max_seconds:
-            return self
-        if before is not None:
-            budget = ("epochs", "steps", "max_seconds")
-            return self.model_copy(update={name: getattr(before, name) for name in budget})
-        return self.model_copy(update={"epochs": self.default_epochs})
+def with_default_budget(config: TrainConfig, before: TrainConfig | None = None) -> TrainConfig:
+    """Return a config with a budget: its own, else that of the resumed run, else the preset's."""
+    if config.epochs or config.steps or config.max_seconds:
+        return config
+    if before is not None:
+        budget = ("epochs", "steps", "max_seconds")
+        return config.model_copy(update={name: getattr(before, name) for name in budget})
+    return config.model_copy(update={"epochs": config.default_epochs})
 
 
 def _first_error(error: ValidationError, fields: Mapping[str, Any]) -> str:
@@ -206,16 +211,12 @@ def find_conflict(config: ConfigFields) -> str | None:
             f"adversarial_full ({config.adversarial_full}) lies before adversarial_start "
             f"({config.adversarial_start}): give it the same value or a later one"
         )
-    if config.class_weights and not config.reconstruction_weight:
-        return (
-            "class_weights weigh the reconstruction term, which reconstruction_weight=0 turns off: "
-            "leave one of them out"
-        )
-    if config.shift_tolerance and not config.reconstruction_weight:
-        return (
-            "shift_tolerance applies to the reconstruction term, which reconstruction_weight=0 "
-            "turns off: leave one of them out"
-        )
+    for name in ("class_weights", "shift_tolerance"):
+        if getattr(config, name) and not config.reconstruction_weight:
+            return (
+                f"{name} applies to the reconstruction term, which reconstruction_weight=0 turns "
+                "off: leave one of them out"
+            )
     if config.feature_matching and not config.adversarial_weight:
         return (
             "feature_matching compares activations of the discriminator, and there is none with "

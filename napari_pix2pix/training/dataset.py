@@ -17,17 +17,19 @@ from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.data.sample import SampleBlock, leave_out_of_blocks, sample_blocks
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
-from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs, summarise
+from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs
 from napari_pix2pix.training._pair_checks import validate_pairs
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
+from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, fit_baselines, make_validation
 
 # Shares of a budget in seconds for reading: for statistics, and for validation.
 _STATISTICS_SHARE, _VALIDATION_SHARE = 0.1, 0.05
 # With fewer blocks than this read in time, the alignment is not measured.
 _FEW_BLOCKS = 48
+_STATISTICS_BLOCKS = 256
 # Held-out windows that are scored, and their side: some seconds on a CPU.
 _VALIDATION_BLOCKS = 16
 _VALIDATION_SIZE = 512
@@ -71,44 +73,24 @@ def prepare(
     *,
     held_out: Sequence[Pair] | None = None,
     start: Pretrained | None = None,
-    sampled: Sequence[int] | None = None,
+    sampled: Sequence[int] | None = None,  # `TrainingData.sampled` of the run that is resumed
 ) -> TrainingData:
-    """Open and check pairs, hold data out, sample the rest and infer all that training needs.
-
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        The training set.
-    config : TrainConfig
-    held_out : sequence of Pair, optional
-        Pairs for validation; without them ``config.validation`` is the fraction to hold out.
-    start : Pretrained, optional
-        A model to begin from, whose codecs and conditions are kept.
-    sampled : pair of int, optional
-        `TrainingData.sampled` of the run that is resumed. By default a tenth of
-        ``config.max_seconds`` bounds the reading for statistics, and half of that the reading for
-        validation.
-
-    Raises
-    ------
-    InputError
-        If the pairs can't be trained on; the sentence says which and why.
-    StoppedError
-        Within `stop_when`, once its condition holds.
-    """
+    """Open and check pairs, hold data out, sample the rest and infer all that training needs."""
     validated = validate_pairs(pairs, held_out or (), config, start)
     config, conditions = validated.config, validated.conditions
     start = None if start is None else start.for_pairs(validated.opened)
     split = split_pairs(validated, config)
     opened, areas = split.opened, split.parts.train
     count, validation_count = sampled or (None, None)
-    blocks, sample_note = _sample_training(split, config, count)
+    blocks, sample_note = _sample(split, config, count, validation=False)
     warnings = check_blocks(opened, blocks)
     stop_if_asked()
 
     inferred = infer_codecs(opened, areas, blocks, config, start)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
-    warnings += [*inferred.warnings, _find_leaks(split, config)]
+    seconds = _seconds(config, _VALIDATION_SHARE)
+    leaks = copies_note(opened, split.parts, seed=config.seed, seconds=seconds)
+    warnings += [*inferred.warnings, leaks]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
     alignment, alignment_note = measure_alignment(split, config, *codecs, quick=quick)
     if alignment.shifted:
@@ -116,9 +98,8 @@ def prepare(
     stop_if_asked()
 
     baseline = fit_baselines(opened, blocks, conditions, *codecs, start)
-    validation_blocks, unknown_classes = leave_out_of_blocks(
-        _sample_validation(split, config, validation_count), *codecs
-    )
+    windows, _ = _sample(split, config, validation_count, validation=True)
+    validation_blocks, unknown_classes = leave_out_of_blocks(windows, *codecs)
     warnings += unknown_classes
     stop_if_asked()
     validation = make_validation(opened, validation_blocks, conditions, baseline, codecs[1])
@@ -183,11 +164,9 @@ def _make_sampler(
 
 def _measure_intensities(blocks: Sequence[SampleBlock]) -> tuple[Intensities, Intensities]:
     """Return the intensities of sources and targets."""
-    targets, valid = [block.target for block in blocks], [block.valid for block in blocks]
-    return (
-        Intensities.measure([block.source for block in blocks]),
-        Intensities.measure(targets, valid),
-    )
+    sources, targets = [block.source for block in blocks], [block.target for block in blocks]
+    valid = [block.valid for block in blocks]
+    return Intensities.measure(sources), Intensities.measure(targets, valid)
 
 
 def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
@@ -200,42 +179,23 @@ def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
     return digest.hexdigest()
 
 
-def _sample_training(
-    split: SplitPairs, config: TrainConfig, count: int | None
+def _sample(
+    split: SplitPairs, config: TrainConfig, count: int | None, *, validation: bool
 ) -> tuple[list[SampleBlock], str]:
-    """Read the blocks for statistics, and describe how many there are; `count` ignores the time."""
+    """Read blocks for statistics or validation, and describe how many; `count` ignores the time."""
+    areas = split.parts.validation if validation else split.parts.train
+    if validation and not areas:
+        return [], ""
+    share = _VALIDATION_SHARE if validation else _STATISTICS_SHARE
     return sample_blocks(
         split.opened,
-        split.parts.train,
-        size=config.patch,
+        areas,
+        size=_VALIDATION_SIZE if validation else config.patch,
         seed=config.seed,
-        seconds=_seconds(config, _STATISTICS_SHARE) if count is None else None,
+        most=_VALIDATION_BLOCKS if validation else _STATISTICS_BLOCKS,
+        seconds=_seconds(config, share) if count is None else None,
         count=count,
     )
-
-
-def _sample_validation(
-    split: SplitPairs, config: TrainConfig, count: int | None
-) -> list[SampleBlock]:
-    """Read the held-out windows that are scored; `count` ignores the time."""
-    if not split.parts.validation:
-        return []
-    blocks, _ = sample_blocks(
-        split.opened,
-        split.parts.validation,
-        size=_VALIDATION_SIZE,
-        seed=config.seed,
-        most=_VALIDATION_BLOCKS,
-        seconds=_seconds(config, _VALIDATION_SHARE) if count is None else None,
-        count=count,
-    )
-    return blocks
-
-
-def _find_leaks(split: SplitPairs, config: TrainConfig) -> str:
-    """Name the held-out sources that are also trained on; empty if none is."""
-    seconds = _seconds(config, _VALIDATION_SHARE)
-    return copies_note(split.opened, split.parts, seed=config.seed, seconds=seconds)
 
 
 def _seconds(config: TrainConfig, share: float) -> float | None:

@@ -32,11 +32,7 @@ _TIMEOUT = timedelta(hours=2)
 
 
 def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
-    """Make the Fabric for a config's devices, precision and processes.
-
-    Refuses a config that asks for more devices than there are, or for another number of processes
-    than were started.
-    """
+    """Make the Fabric for a config's devices, precision and processes, if they are there."""
     # Imported late: it takes a second.
     from lightning_fabric import Fabric
 
@@ -58,11 +54,8 @@ def make_fabric(config: TrainConfig, device: torch.device) -> Fabric:
 
 
 def join(fabric: Fabric, config: TrainConfig, *, may_start: bool = False) -> None:
-    """Join the other processes of a training; nothing to do for a single process.
-
-    With `may_start`, this machine's other processes are started unless a launcher did: each runs
-    this program again with the same arguments. Without it, a missing launcher is refused.
-    """
+    """Join the other processes of a training; nothing to do for a single process."""
+    # With `may_start` this program is run again, with the same arguments, for each other process.
     environment = getattr(fabric.strategy, "cluster_environment", None)
     if environment is None:
         return
@@ -123,11 +116,8 @@ def average_gradients(fabric: Fabric, network: nn.Module) -> None:
 
 
 def average_statistics(fabric: Fabric, networks: Iterable[nn.Module]) -> None:
-    """Average the running statistics of batch norms over all processes.
-
-    Training does not read them and their updates are linear, so it is enough to do this before they
-    are used.
-    """
+    """Average the running statistics of batch norms over all processes."""
+    # Training does not read them and their updates are linear: once before use is enough.
     modules = [module for network in networks for module in network.modules()]
     norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
     pairs = [(norm.running_mean, norm.running_var) for norm in norms]
@@ -144,14 +134,11 @@ def prepare_same_on_all_ranks(
     prepare: Callable[..., TrainingData],
     *,
     sampled: Sequence[int] | None,
-    in_time: bool,
+    in_time: bool,  # whether the time limits how much is read
 ) -> TrainingData:
-    """Prepare the same data in each process, with `dataset.prepare` or a partial of it.
-
-    `in_time` says that the time limits how much is read. The first process then reads before the
-    others, which read as much. Processes that were given different pairs are refused.
-    """
+    """Prepare the same data in each process, with `dataset.prepare` or a partial of it."""
     data = None
+    # The first process then reads before the others, which read as much.
     if in_time and sampled is None and fabric.world_size > 1:
         data = prepare(sampled=None) if fabric.global_rank == 0 else None
         shared = broadcast_from_rank0(fabric, *((0, 0) if data is None else data.sampled))
@@ -172,10 +159,8 @@ def rank_specific_draws(fabric: Fabric) -> Iterator[None]:
 
 
 def share_of_valid(fabric: Fabric, batch: TensorBatch) -> Tensor | float:
-    """Return this process's number of valid elements over the mean number of all processes.
-
-    With this factor the mean of the processes' losses is the mean over all valid elements.
-    """
+    """Return this process's number of valid elements over the mean number of all processes."""
+    # With this factor the mean of the processes' losses is the mean over all valid elements.
     if fabric.world_size == 1:
         return 1.0
     valid, target = batch.valid, batch.target

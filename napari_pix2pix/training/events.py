@@ -1,7 +1,4 @@
-"""Pause, resume and stop a training run from another thread.
-
-Events of the training loop: small frozen objects, for scripts, docks and tests alike.
-"""
+"""Events of a training, and the switch that pauses, resumes and stops it from another thread."""
 
 from __future__ import annotations
 
@@ -16,15 +13,7 @@ import numpy as np
 
 
 class Control:
-    """Thread-safe switch that the training loop checks before every step.
-
-    Examples
-    --------
-    >>> control = Control()
-    >>> control.stop()
-    >>> control.stopped
-    True
-    """
+    """Thread-safe switch that the training loop checks before every step."""
 
     def __init__(self) -> None:
         self._running = threading.Event()
@@ -66,12 +55,10 @@ class Control:
 
 @contextmanager
 def interrupt_stops(control: Control) -> Iterator[None]:
-    """Let the first Ctrl+C stop the run and keep the model; a second one interrupts Python.
-
-    If Ctrl+C is ignored, as in a background job of a shell script, it stays ignored.
-    """
+    """Let the first Ctrl+C stop the run and keep the model; a second one interrupts Python."""
     before = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
+    # Where Ctrl+C is ignored, as in a background job of a shell script, it stays ignored.
     if not in_main or before in (None, signal.SIG_IGN):
         yield
         return

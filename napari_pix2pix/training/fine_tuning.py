@@ -19,30 +19,14 @@ from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError, plural
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo, StartedFrom
 from napari_pix2pix.training.state import TrainingState, part_of
 
 # Part of the budget for which a new discriminator learns before the generator listens to it.
 _WARM_UP = 0.05
 # Fields of the run, which the model does not decide.
-_RUN = {
-    "epochs",
-    "steps",
-    "max_seconds",
-    "seed",
-    "device",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "precision",
-    "compile",
-    "checkpoint_seconds",
-    "validation",
-    "correct_shift",
-    "source_kind",
-    "target_kind",
-}
+_RUN = RUN_FIELDS | {"seed", "validation", "correct_shift", "source_kind", "target_kind"}
 # Fields that the model's weights and codecs depend on.
 _MODEL = {
     "preset",
@@ -99,13 +83,7 @@ class Pretrained:
         return replace(self, info=replace(self.info, source_codec=source, target_codec=target))
 
     def fill(self, config: TrainConfig) -> TrainConfig:
-        """Return a config whose fields that were not given are the model's.
-
-        Raises
-        ------
-        ConfigError
-            If a given field contradicts the model, or does not go with the others.
-        """
+        """Return a config whose fields that were not given are the model's; refuse others."""
         old = self.info.config
         fixed = _MODEL | (_DISCRIMINATOR if self.origin.has_discriminator else set())
         if old.generator == "resnet":
@@ -160,13 +138,10 @@ class Pretrained:
         self,
         blocks: Sequence[SampleBlock],
         config: TrainConfig,
+        # All classes of a side; None where they are not known and the blocks must do.
         find_classes: Mapping[Side, Callable[[], NDArray[np.int64] | None]],
     ) -> None:
-        """Refuse values of another kind, and classes that the model does not know.
-
-        `blocks` are samples of the training part; `find_classes` returns all classes of a side,
-        or None where they are not known and the blocks must do.
-        """
+        """Refuse values of another kind, and classes that the model does not know."""
         sides: tuple[tuple[Side, Codec], ...] = (
             ("source", self.info.source_codec),
             ("target", self.info.target_codec),
@@ -213,10 +188,10 @@ class Pretrained:
     def note(self, config: TrainConfig) -> str:
         """Say what the training starts from."""
         steps = self.origin.steps
-        trained = f"{steps} steps" if steps else "trained elsewhere"
+        trained = f"for {plural(steps, 'step')}" if steps else "elsewhere"
         sentence = (
-            f"Starts from a model of {self.origin.summary}, {trained}, and keeps its "
-            "intensities and networks."
+            f"Starts from a model that was trained {trained} ({self.origin.summary}), and keeps "
+            "its intensities and networks."
         )
         if config.adversarial_weight and not self.origin.has_discriminator:
             sentence += (

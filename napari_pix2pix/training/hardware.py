@@ -39,34 +39,20 @@ def find_devices() -> list[Device]:
 
 
 def suggest_fields(device: Device, preset: str = "light") -> dict[str, Any]:
-    """Suggest fields of `TrainConfig` for a device, as differences from the preset.
-
-    Smaller batches for a small memory, larger patches for a large GPU, which small patches leave
-    idle. Only ``light`` is adapted: the other presets are recipes.
-
-    Examples
-    --------
-    >>> suggest_fields(Device("cpu", "CPU", 2**30))
-    {'batch': 4}
-    >>> suggest_fields(Device("cuda:0", "GPU", 40 * 2**30))
-    {'patch': 256}
-    """
-    if preset != "light":
+    """Suggest fields of `TrainConfig` for a device, as differences from the preset."""
+    if preset != "light":  # the others are recipes
         return {}
     if device.free < 2 * _GB:
         return {"batch": 4}
     if device.key.startswith("cuda") and device.free > 8 * _GB:
-        return {"patch": 256}
+        return {"patch": 256}  # small patches leave a large GPU idle
     return {}
 
 
 def training_memory(data: TrainingData) -> int:
-    """Estimate the bytes that training takes on its device, beside PyTorch itself.
-
-    The output of every layer is kept for the gradient, and gradients and workspaces need as much
-    again. Layers run on the meta device, whose tensors have a shape and no data.
-    """
+    """Estimate the bytes that training takes on its device, beside PyTorch itself."""
     config, planes = data.config, data.planes
+    # Layers run on the meta device, whose tensors have a shape and no data.
     with torch.device("meta"):
         generator, discriminator = build_networks(config, planes)
     side = config.patch
@@ -76,6 +62,7 @@ def training_memory(data: TrainingData) -> int:
         # Fake and real patches when it learns, and once more for the generator's gradient.
         values += 3 * _activations(discriminator, planes.discriminator_in, side)
         weights += _weights(discriminator)
+    # Every layer's output is kept for the gradient; gradients and workspaces need as much again.
     return _FLOAT * (2 * config.batch * values + _COPIES * weights)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,51 +76,26 @@ class _Decision:
     seconds: float  # of the run so far
 
 
+@dataclass(eq=False)
 class TrainingLoop:
-    """Trains a state, in place, as an iterable of events.
+    """Trains a state, in place, as an iterable of events."""
 
-    Parameters
-    ----------
-    state : TrainingState
-        New, or loaded from a checkpoint.
-    data : TrainingData
-    fabric : lightning_fabric.Fabric
-        Device, precision and processes.
-    control : Control
-        Pauses, resumes and stops the loop. In several processes the first one's control and clock
-        count.
-    seconds_before : float
-        Seconds of the budget that the preparation used.
-    save : callable, optional
-        Writes a checkpoint of the state and returns its path.
-    preview : Region, optional
-        Region to show after each epoch; the first held-out block by default.
-    preview_first : bool
-        Whether `Prepared` shows a preview too, of the networks before the first step.
-    """
+    state: TrainingState  # new, or loaded from a checkpoint
+    data: TrainingData
+    fabric: Fabric
+    _: KW_ONLY
+    control: Control  # the first process's control and clock count
+    seconds_before: float = 0.0  # of the budget, for the preparation
+    save: Callable[[TrainingState], str] | None = None  # writes a checkpoint and returns its path
+    preview: Region | None = None  # shown after each epoch; the first held-out block by default
+    preview_first: bool = False  # whether `Prepared` has a preview, of the untrained networks
 
-    def __init__(
-        self,
-        state: TrainingState,
-        data: TrainingData,
-        fabric: Fabric,
-        *,
-        control: Control,
-        seconds_before: float = 0.0,
-        save: Callable[[TrainingState], str] | None = None,
-        preview: Region | None = None,
-        preview_first: bool = False,
-    ) -> None:
-        self.config = state.config
-        self.state = state
-        self.data = data
-        self.fabric = fabric
-        self.control = control
-        self.save = save
-        self.preview = None if preview is None else preview.moved(data.origin)
-        self.preview_first = preview_first
-        self.schedule = Schedule(state.config, data.steps_per_epoch, state.warm_up)
-        self.clock = Clock(seconds_before + state.seconds)
+    def __post_init__(self) -> None:
+        self.config = self.state.config
+        if self.preview is not None:
+            self.preview = self.preview.moved(self.data.origin)
+        self.schedule = Schedule(self.config, self.data.steps_per_epoch, self.state.warm_up)
+        self.clock = Clock(self.seconds_before + self.state.seconds)
         self.step_seconds = math.inf  # of the fastest step, without reading its batch
         self.health = HealthWatch()
         self.validation_seconds = 0.0  # of the last validation
@@ -227,7 +202,9 @@ class TrainingLoop:
                 rate=rate,
             )
         values = mean_over_processes(self.fabric, torch.stack(list(losses.values()))).tolist()
-        self.step_seconds = min(self.step_seconds, self.clock.seconds() - began)
+        used = self.clock.seconds()
+        self.step_seconds = min(self.step_seconds, used - began)
+        after = schedule.progress(state.step + 1, used)
         step = Step(
             step=state.step + 1,
             epoch=schedule.epoch(state.step),
@@ -236,17 +213,12 @@ class TrainingLoop:
                 "G": self.config.learning_rate * rate,
                 "D": self.config.discriminator_learning_rate * rate,
             },
-            progress=schedule.progress(state.step + 1, self.clock.seconds()),
-            seconds_left=self._seconds_left(),
+            progress=after,
+            seconds_left=used * (1 - after) / after,
         )
         state.step += 1
         state.average()
         return step
-
-    def _seconds_left(self) -> float:
-        used = self.clock.seconds()
-        progress = self.schedule.progress(self.state.step + 1, used)
-        return used * (1 - progress) / progress
 
     def _after_step(self, step: Step) -> Iterator[Event]:
         self.state.add_losses(step.losses)
@@ -332,9 +304,8 @@ class TrainingLoop:
         assert self.save is not None
         began = self.clock.seconds()
         self.state.seconds = began
-        event: Event
         try:
-            event = Checkpoint(self.state.step, self.save(self.state))
+            event: Event = Checkpoint(self.state.step, self.save(self.state))
         except FileError as error:  # a full disk must not cost the model
             event = Health(self.state.step, f"The checkpoint was not written. {error}")
         now = self.clock.seconds()

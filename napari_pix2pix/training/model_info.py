@@ -36,12 +36,8 @@ class NetworkPlanes:
 def count_planes(
     config: TrainConfig, source: Codec, target: Codec, conditions: int
 ) -> NetworkPlanes:
-    """Count the planes of a model with this many conditions.
-
-    A generator takes source, one plane a condition, and noise. A discriminator sees the target,
-    and source and condition too where it is conditional; never the noise.
-    """
-    given = source.planes + conditions
+    """Count the planes of a model with this many conditions."""
+    given = source.planes + conditions  # never noise, which the discriminator does not see
     return NetworkPlanes(
         generator_in=given + config.noise_channels,
         generator_out=target.planes,
@@ -127,76 +123,30 @@ _Conditions: TypeAlias = Annotated[tuple[Hashable, ...], BeforeValidator(_lists_
 # Compared by identity: arrays have no equality that is one truth.
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ModelInfo:
-    """All that is true of a model but its weights; what its file says of it.
+    """All that is true of a model but its weights; what its file says of it."""
 
-    Attributes
-    ----------
-    config : TrainConfig
-        How it was trained.
-    source_codec, target_codec : ImageCodec, ClassCodec or InstanceCodec
-        How intensities and labels become planes and back.
-    conditions : tuple of hashable
-        Names of the conditions to choose from; empty without any.
-    baselines : Baselines
-        The baseline of each condition, fitted on the training data; none without a source, or
-        where another program trained the model.
-    has_discriminator : bool
-        Whether the file (or the model in memory) holds the discriminator's weights.
-    scores : HeldOutScores or None
-        None without validation.
-    history : tuple of EpochRecord
-        One record an epoch: ``step``, ``epoch``, mean ``losses`` and ``validation`` scores.
-    summary : str
-        What it was trained on, in one line.
-    notes : tuple of str
-        What was found in the pairs before the training: kinds, the split, the alignment, and
-        what looked wrong.
-    steps : int
-        Optimisation steps; 0 where another program trained it.
-    seconds : float
-        Training time; 0 where it is not known.
-    versions : mapping of str to str
-        Of the libraries that it was trained with.
-    intensities : pair of Intensities or None
-        Of the sources and targets of the training, to compare an image with.
-    thumbnail : uint8 array (h, w, 3) or None
-        A held-out source and its prediction, side by side.
-    started_from : StartedFrom or None
-        The model that its training started from.
-    fingerprint : str or None
-        Hash of pairs and split; a run is only resumed on the same.
-    sampled_blocks : pair of int or None
-        Blocks that were read for statistics and for validation; a resumed run reads as many.
-    """
-
-    config: TrainConfig
-    source_codec: _Codec
+    config: TrainConfig  # how it was trained
+    source_codec: _Codec  # how intensities and labels become planes and back
     target_codec: _Codec
-    conditions: _Conditions
-    baselines: _Baselines
-    has_discriminator: bool
-    scores: HeldOutScores | None
+    conditions: _Conditions  # their names; empty without any
+    baselines: _Baselines  # one a condition; none without a source or from another program
+    has_discriminator: bool  # whether its weights are in the file (or in memory)
+    scores: HeldOutScores | None  # None without validation
     history: tuple[EpochRecord, ...]
-    summary: str
-    notes: tuple[str, ...]
-    steps: int
-    seconds: float
-    versions: Mapping[str, str]
-    intensities: tuple[_Intensities, _Intensities] | None = None
-    thumbnail: _Thumbnail = None
+    summary: str  # what it was trained on, in one line
+    notes: tuple[str, ...]  # what was found in the pairs: kinds, split, alignment, warnings
+    steps: int  # 0 where another program trained it
+    seconds: float  # training time; 0 where it is not known
+    versions: Mapping[str, str]  # of the libraries that it was trained with
+    intensities: tuple[_Intensities, _Intensities] | None = None  # of training, to compare with
+    thumbnail: _Thumbnail = None  # (h, w, 3) uint8: a held-out source beside its prediction
     started_from: StartedFrom | None = None
-    fingerprint: str | None = None
-    sampled_blocks: tuple[int, int] | None = None
+    fingerprint: str | None = None  # of pairs and split; a run is only resumed on the same
+    sampled_blocks: tuple[int, int] | None = None  # for statistics and validation
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
-        """Return the model that the header of a file describes.
-
-        Raises
-        ------
-        FileError
-            If the header is incomplete or damaged.
-        """
+        """Return the model that the header of a file describes; a `FileError` if it is damaged."""
         try:
             return _HEADER.validate_python(header)
         except FileError as error:
@@ -262,13 +212,7 @@ class ModelInfo:
         raise ValueError("there are no weights of a generator")
 
     def check_discriminator(self) -> None:
-        """Refuse to use a discriminator that is not there or has learnt nothing.
-
-        Raises
-        ------
-        InputError
-            The sentence says why.
-        """
+        """Refuse to use a discriminator that is not there or has learnt nothing."""
         if not self.has_discriminator:
             raise InputError(
                 "The model has no discriminator: it was saved slim or by another program, or "
@@ -286,11 +230,5 @@ _HEADER = TypeAdapter(ModelInfo)
 
 
 def read_model_info(path: Path) -> ModelInfo:
-    """Read what a file of ours says of its model, without its weights and without PyTorch.
-
-    Raises
-    ------
-    FileError
-        If the file can't be read, is of another kind or version, or is damaged.
-    """
+    """Read what a file of ours says of its model, without its weights and without PyTorch."""
     return ModelInfo.from_header(read_header(path), path)

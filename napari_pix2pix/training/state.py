@@ -27,10 +27,7 @@ Weights = dict[str, Tensor]
 
 
 def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> UNet | ResNet:
-    """Build the generator of a config, its weights drawn from the seed.
-
-    `planes_in` counts the planes of source, conditions and noise, `planes_out` those of the target.
-    """
+    """Build the generator of a config, its weights drawn from the seed."""
     generator = make_generator(
         config.generator,
         planes_in,
@@ -76,11 +73,9 @@ def build_networks(
 
 
 def generator_format(device: torch.device) -> torch.memory_format:
-    """Return the memory format in which a generator trains fastest.
-
-    Convolutions are fastest in channels last. On a CPU the gradients of transposed convolutions
-    lose more by it than all else wins (some 15 % of a step at batch 8).
-    """
+    """Return the memory format in which a generator trains fastest."""
+    # Convolutions are fastest in channels last, but on a CPU the gradients of transposed ones lose
+    # more by it than all else wins (some 15 % of a step at batch 8).
     return torch.contiguous_format if device.type == "cpu" else torch.channels_last
 
 

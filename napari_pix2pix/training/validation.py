@@ -40,17 +40,13 @@ def fit_baselines(
     target: Codec,
     start: Pretrained | None,
 ) -> Baselines:
-    """Fit the baseline of each condition on blocks of the training part.
-
-    A condition without blocks keeps the baseline of the pretrained model. Without conditions there
-    is one baseline, without a source there is none.
-    """
+    """Fit the baseline of each condition on the training part; none without a source."""
     if not source.channels:
         return Baselines(())
     maps: list[Baseline] = []
     for index, condition in enumerate(conditions or (None,)):
         triples = _triples(opened, blocks, condition)
-        if start is not None and not triples:
+        if start is not None and not triples:  # its pairs are not in this training
             maps.append(start.info.baselines.maps[index])
             continue
         maps.append(
@@ -67,10 +63,7 @@ def fit_baselines(
 def _triples(
     opened: Sequence[OpenPair], blocks: Sequence[SampleBlock], condition: Hashable
 ) -> list[Triple]:
-    """Return source, target and valid of a condition's blocks.
-
-    Target channels that are valid in none of these blocks are taken from the blocks of all others.
-    """
+    """Return source, target and valid of a condition's blocks."""
     own = [block for block in blocks if opened[block.pair].condition == condition]
     if not own:
         return []
@@ -78,7 +71,7 @@ def _triples(
     has_valid = np.any(
         [np.broadcast_to(b.valid, b.target.shape).any(axis=(1, 2)) for b in own], axis=0
     )
-    if not has_valid.all():
+    if not has_valid.all():  # channels that these blocks lack are fitted on those of all others
         missing = ~has_valid[:, np.newaxis, np.newaxis]
         triples += [(block.source, block.target, block.valid & missing) for block in blocks]
     return triples
@@ -205,11 +198,10 @@ class HealthWatch:
     def _report(self, topic: str, holds: bool, message: str) -> str | None:
         if not holds:
             self._reported.discard(topic)
-            return None
-        if topic in self._reported:
-            return None
-        self._reported.add(topic)
-        return message
+        elif topic not in self._reported:
+            self._reported.add(topic)
+            return message
+        return None
 
 
 def _is_constant(values: np.ndarray) -> bool:
@@ -228,11 +220,7 @@ def not_finite(losses: Mapping[str, float]) -> str | None:
 def make_thumbnail(
     model: Predictor, validation: Validation | None, z_context: int
 ) -> NDArray[np.uint8] | None:
-    """Picture a held-out source and its prediction side by side, (h, 2 w, 3), h up to 96.
-
-    Of the `z_context` neighbouring frames on each side the one in the middle is shown. None without
-    validation.
-    """
+    """Picture a held-out source and its prediction side by side, (h, 2 w, 3), h up to 96."""
     if validation is None:
         return None
     block = validation.blocks[0]
@@ -240,6 +228,7 @@ def make_thumbnail(
     source = block.source[:, rows, columns]
     planes = model.predict_window(source, validation.conditions[0], tile=0, decoded=False)
     encoded = model.source_codec.encode(source)
+    # Of the neighbouring planes the one in the middle is shown.
     middle = encoded[len(encoded) // (2 * z_context + 1) * z_context :]
     sides = picture(middle, model.source_codec), picture(planes, model.target_codec)
     return np.concatenate(sides, axis=1)

@@ -33,7 +33,7 @@ def test_folders_are_matched_by_name(sets, invoke, tiny):
     result = invoke("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
     assert result.exit_code == 0, result.stderr
     answer = json.loads(result.stdout)
-    assert ", 2 pairs ->" in answer["summary"]
+    assert ", 2 pairs of " in answer["summary"]
     unmatched = answer["notes"][:2]
     assert [note.split(":")[1].strip() for note in unmatched] == ["b1.tif.", "c1.tif."]
     assert result.stderr.splitlines() == unmatched
@@ -46,7 +46,7 @@ def test_patterns(sets, invoke, tiny):
         "train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny
     )
     assert result.exit_code == 0, result.stderr
-    assert ", 2 pairs ->" in read_model_info(sets / "m.st").summary
+    assert ", 2 pairs of " in read_model_info(sets / "m.st").summary
 
 
 def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):

@@ -136,7 +136,9 @@ def test_an_unusable_file_ends_in_a_sentence(
 def test_info(weights: Path, invoke: Any) -> None:
     said = invoke("info", weights)
     assert said.exit_code == 0, said.stderr
-    assert said.stdout.startswith("1 channel -> 1 channel image; U-Net-64 of width 4 with batch")
+    assert said.stdout.startswith(
+        "images with 1 channel to images with 1 channel, U-Net-64 of width 4 with batch"
+    )
     assert "steps in" not in said.stdout
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 

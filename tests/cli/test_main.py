@@ -30,7 +30,10 @@ def test_tables_and_info(folder, invoke):
     assert re.search(r"network\s+baseline", table)
     assert re.search(r"pearson\s+\S+\s+1\n", table)
     said = invoke("info", model).stdout
-    assert "uint8 96x80 -> uint8 image; 5 patches; alignment" in said
+    trained_on = (
+        "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
+    )
+    assert trained_on in said
     assert "light, 2 steps in" in said
     assert "torch" in said
     checkpoint = invoke("info", folder / "gray.ckpt").stdout
@@ -43,13 +46,13 @@ def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_pat
     assert "has width=4, got 8" in sentence(invoke(*plain, "--steps 3 --width 8"))
     done = invoke(*plain, "--steps 3 --device cpu")
     assert done.exit_code == 0, done.stderr
-    assert (
-        "Starts from a model of uint8 96x80 -> uint8 image; 5 patches; alignment unknown, 2 steps"
-        in done.stderr
+    trained_on = (
+        "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
     )
+    assert f"Starts from a model that was trained for 2 steps ({trained_on})" in done.stderr
     said = invoke("info", out).stdout
     assert "light, 3 steps in" in said
-    assert "started from: uint8 96x80 -> uint8 image; 5 patches; alignment unknown, 2 steps" in said
+    assert f"started from: {trained_on}, 2 steps" in said
     went_on = invoke(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
     assert went_on.exit_code == 0, went_on.stderr
     assert strict(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2

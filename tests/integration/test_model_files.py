@@ -254,7 +254,7 @@ def test_save_into_a_missing_folder(translator, tmp_path):
 def test_save_refuses_to_replace_where_asked(translator, tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_text("mine")
-    with pytest.raises(FileError, match="overwrite=True"):
+    with pytest.raises(FileError, match="exists: choose another name, or overwrite it"):
         translator.save(path, overwrite=False)
     assert path.read_text() == "mine"
 

@@ -205,7 +205,7 @@ def test_an_old_checkpoint_is_not_written_over_unasked(
     images: np.ndarray, checkpoint: Path
 ) -> None:
     before = checkpoint.read_bytes()
-    with pytest.raises(FileError, match="of an earlier run exists: resume it, or say"):
+    with pytest.raises(FileError, match="of an earlier run exists: resume it, or overwrite it"):
         run(images, steps=3, checkpoint=checkpoint)
     other = checkpoint.with_name("other.ckpt")
     other.write_bytes(before)

@@ -82,7 +82,7 @@ def test_a_file_keeps_it(maker: Translator, tmp_path: Path) -> None:
     again = load(tmp_path / "m.safetensors")
     assert again.info.baselines.maps == ()
     assert again.config.noise == maker.config.noise
-    assert "no source 48x48, 2 pairs -> uint8 image" in repr(again)
+    assert "noise to 8-bit images, 2 images of 48 x 48 pixels" in repr(again)
     np.testing.assert_array_equal(again.sample("dark", 2, 33), maker.sample("dark", 2, 33))
 
 

@@ -13,7 +13,7 @@ from napari_pix2pix.core.generators import Activation, DropoutPlacement, Generat
 from napari_pix2pix.core.layers import NormName, Upsampling
 from napari_pix2pix.core.losses import ReconstructionLoss
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training.config import PRESETS, TrainConfig
+from napari_pix2pix.training.config import PRESETS, TrainConfig, with_default_budget
 
 # specification.md: what both public implementations do.
 SHARED = {
@@ -208,10 +208,10 @@ def test_every_preset_is_made_of_fields() -> None:
 
 
 def test_the_default_budget_is_the_presets() -> None:
-    assert TrainConfig(default_epochs=7).with_default_budget().epochs == 7
+    assert with_default_budget(TrainConfig(default_epochs=7)).epochs == 7
     for given in ({"epochs": 2}, {"steps": 2}, {"max_seconds": 2.0}):
         config = TrainConfig(**given)
-        assert config.with_default_budget() == config
+        assert with_default_budget(config) == config
 
 
 def test_wgan_needs_a_bounded_discriminator() -> None:
@@ -223,7 +223,7 @@ def test_wgan_needs_a_bounded_discriminator() -> None:
 
 def test_the_budget_of_a_run_that_is_resumed_is_kept() -> None:
     before = TrainConfig(max_seconds=7)
-    assert TrainConfig().with_default_budget(before).max_seconds == 7
-    assert TrainConfig().with_default_budget(before).epochs is None
-    assert TrainConfig(steps=3).with_default_budget(before).max_seconds is None
-    assert TrainConfig().with_default_budget().epochs == TrainConfig().default_epochs
+    assert with_default_budget(TrainConfig(), before).max_seconds == 7
+    assert with_default_budget(TrainConfig(), before).epochs is None
+    assert with_default_budget(TrainConfig(steps=3), before).max_seconds is None
+    assert with_default_budget(TrainConfig()).epochs == TrainConfig().default_epochs

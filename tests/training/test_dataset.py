@@ -52,7 +52,7 @@ def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, t
     assert data.source_codec == alone.source_codec
     assert np.array_equal(data.sampler.batch(3).source, alone.sampler.batch(3).source)
     # Its description is of the training set.
-    assert "pairs" not in data.summary
+    assert "1 pair of 96 x 80 pixels" in data.summary
 
 
 def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair: MakePair, tiny: Tiny) -> None:
@@ -70,7 +70,8 @@ def test_too_small_to_split_is_said(make_pair: MakePair, tiny: Tiny) -> None:
 def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> None:
     data = prepare([make_pair(), make_pair(seed=1)], tiny())
     assert data.summary == (
-        "float32 96x80, 2 pairs -> float32 image; 10 patches; alignment unknown"
+        "32-bit floating point images to 32-bit floating point images, 2 pairs of 96 x 80 pixels, "
+        "10 training patches, shift unknown"
     )
 
 
@@ -302,7 +303,10 @@ def test_images_larger_than_memory_are_read_by_patches(tiny: Tiny) -> None:
     assert source.array.nbytes == 50e9
     data = prepare([Pair(source.array, target.array)], tiny(), sampled=(12, 2))
     assert data.sampled == (12, 2)
-    assert data.summary.startswith("uint16 100000x250000 -> uint16 image; 19529688 patches;")
+    assert data.summary.startswith(
+        "16-bit images to 16-bit images, 1 pair of 100000 x 250000 pixels, 19,529,688 training "
+        "patches,"
+    )
     # 12 blocks, 2 windows to validate on; each lies in one chunk, four at most.
     assert 14 <= len(source.computed) <= 4 * 14
     before = len(source.computed)

@@ -84,7 +84,7 @@ def test_without_being_asked_it_is_offered(tiny: Tiny) -> None:
     assert note.startswith("The target lies 5.0 px down")
     assert note.endswith("Correct it unless it is meant (correct_shift=True).")
     assert data.origin == (0, 0)
-    assert "236x236" in data.summary
+    assert "236 x 236" in data.summary
     assert data.fingerprint != prepare([pair], tiny(correct_shift=True)).fingerprint
 
 

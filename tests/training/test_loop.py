@@ -68,7 +68,8 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 def test_events_come_in_order(
     make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
 ) -> None:
-    loop = make_loop(data=short_epochs(), epochs=2, **WHOLE, save=lambda _: "here")
+    data, slow = short_epochs(), 600.0  # seconds in which no machine is too slow
+    loop = make_loop(data=data, epochs=2, checkpoint_seconds=slow, **WHOLE, save=lambda _: "here")
     events = list(loop)
     kinds = [type(event) for event in events if not isinstance(event, Health)]
     epoch = [Step, Step, Step, Validated, Preview]

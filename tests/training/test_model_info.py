@@ -58,7 +58,7 @@ def info() -> ModelInfo:
             EpochRecord(3, 1, {"G_L1": 0.3, "D_real": float("inf")}),
             EpochRecord(6, 2, {"G_L1": 0.2, "D_real": 1.0}, {"pearson": float("nan")}),
         ),
-        summary="uint8 RGB -> uint8 image",
+        summary="8-bit RGB images to 8-bit images",
         notes=("All looks well.",),
         steps=6,
         seconds=1.5,
@@ -168,8 +168,10 @@ def test_neighbouring_planes_are_no_channels(info: ModelInfo) -> None:
 
 def test_summary_and_score_in_one_line(info: ModelInfo) -> None:
     known = replace(info, scores=HeldOutScores({"pearson": 0.75}, {"pearson": 0.5}))
-    assert repr(known) == "<ModelInfo uint8 RGB -> uint8 image, light, held-out Pearson 0.750>"
-    assert str(replace(info, scores=None)) == "uint8 RGB -> uint8 image, light"
+    assert repr(known) == (
+        "<ModelInfo 8-bit RGB images to 8-bit images, light, held-out Pearson 0.750>"
+    )
+    assert str(replace(info, scores=None)) == "8-bit RGB images to 8-bit images, light"
 
 
 def test_applied_weights(info: ModelInfo) -> None:

@@ -57,7 +57,9 @@ def test_there_is_no_validation_and_no_baseline(target: Pair) -> None:
     assert "repeats" not in data.notes[0]
     repeated = prepare([target], config(noise="image")).notes[0]
     assert "repeats itself away from its edges, every 8 pixels" in repeated
-    assert data.summary == "no source 96x80, 2 pairs -> float32 image; 15 patches"
+    assert data.summary == (
+        "noise to 32-bit floating point images, 2 images of 96 x 80 pixels, 15 training patches"
+    )
     assert (data.source_codec.channels, data.source_codec.planes) == (0, 0)
     batch = data.sampler.batch(0)
     assert batch.source.shape == (2, 0, 32, 32)

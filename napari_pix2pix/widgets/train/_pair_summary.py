@@ -11,9 +11,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codecs import Codec, picture
-from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.codecs import picture
 from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
@@ -21,7 +19,6 @@ from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push
 from napari_pix2pix.widgets.common.runner import Runner
 
 if TYPE_CHECKING:
-    from napari_pix2pix.training.dataset import TrainingData
     from napari_pix2pix.translator import Translator
 
 _COLUMNS = 6
@@ -60,43 +57,13 @@ def summarise_pairs(
     with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
         data = prepare(pairs, config, start=model)
     return PairSummary(
-        text=_in_words(data),
+        text=f"{data.summary[0].upper()}{data.summary[1:]}.",
         notes=data.notes,
         config=data.config,
         start_config=None if model is None else model.fill(TrainConfig()),
         steps_per_epoch=data.steps_per_epoch,
         memory=training_memory(data),
     )
-
-
-def _in_words(data: TrainingData) -> str:
-    """Describe source and target for a reader; the notes have the rest, such as the alignment."""
-    pairs = data.opened
-    first, frames = pairs[0], sum(pair.frames for pair in pairs)
-    size = f"{first.height} x {first.width} pixels"
-    if len({(pair.height, pair.width) for pair in pairs}) > 1:
-        size += " and other sizes"
-    counts = [f"{len(pairs)} pairs"] if len(pairs) > 1 else []
-    counts += [f"{frames} frames"] if frames > len(pairs) else []
-    source = _image_in_words(first.source, data.source_codec)
-    target = _image_in_words(first.target, data.target_codec)
-    if not first.source.channels:
-        return f"No source. Target: {', '.join([target, size, *counts])}."
-    return f"Source: {', '.join([source, size, *counts])}. Target: {target}."
-
-
-def _image_in_words(image: LazyImage, codec: Codec) -> str:
-    """Return what an image holds, such as ``16-bit, 2 channels`` or ``3 classes``."""
-    if isinstance(codec, ClassCodec):
-        return f"{len(codec.values)} classes"
-    if codec.kind == "instances":
-        return "objects"
-    dtype = np.dtype(image.dtype)
-    words = "binary" if dtype.kind == "b" else f"{8 * dtype.itemsize}-bit"
-    words += {"f": " floating point", "i": " signed"}.get(dtype.kind, "")
-    if image.layout.rgb:
-        return f"{words} RGB"
-    return words if image.channels == 1 else f"{words}, {image.channels} channels"
 
 
 @dataclass(frozen=True, eq=False)

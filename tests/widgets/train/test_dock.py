@@ -196,7 +196,7 @@ def test_layers_removed_renamed_and_changed_while_training(
     dock.stop()
     wait_for(qtbot, dock, "stopped")
     assert dock.translator is not None
-    assert "96x80" in dock.translator.info.summary
+    assert "96 x 80" in dock.translator.info.summary
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ LABELS = np.kron(np.arange(12).reshape(4, 3), np.ones((24, 24), int))
 
 def test_summary_describes_a_training_on_the_pairs() -> None:
     summary = summarise_pairs(Control(), [Pair(SOURCE, LABELS % 3)], CONFIG)
-    assert summary.text == "Source: 32-bit floating point, 96 x 72 pixels. Target: 3 classes."
+    assert summary.text.startswith(
+        "32-bit floating point images to 3 classes, 1 pair of 96 x 72 pixels, "
+    )
     assert summary.config.target_kind == "classes"
     assert summary.steps_per_epoch >= 100
     assert summary.memory > 0
@@ -32,21 +34,23 @@ def test_summary_describes_a_training_on_the_pairs() -> None:
     [
         (
             [Pair(SOURCE, (255 * SOURCE).astype(np.uint8))],
-            "Source: 32-bit floating point, 96 x 72 pixels. Target: 8-bit.",
+            "32-bit floating point images to 8-bit images, 1 pair of 96 x 72 pixels",
         ),
         (
             [Pair(np.stack([SOURCE] * 3), np.stack([LABELS] * 3)), Pair(SOURCE, LABELS)],
-            "Source: 32-bit floating point, 96 x 72 pixels, 2 pairs, 4 frames. Target: objects.",
+            "32-bit floating point images to instances, 2 pairs with 4 frames of 96 x 72 pixels",
         ),
         (
             [Pair(SOURCE, (60000 * RNG.random((96, 72, 3))).astype(np.uint16))],
-            "Source: 32-bit floating point, 96 x 72 pixels. Target: 16-bit RGB.",
+            "32-bit floating point images to 16-bit RGB images, 1 pair of 96 x 72 pixels",
         ),
     ],
     ids=["gray", "labels", "rgb"],
 )
 def test_summary_says_what_the_images_are(pairs: list[Pair], text: str) -> None:
-    assert summarise_pairs(Control(), pairs, CONFIG).text == text
+    assert (
+        summarise_pairs(Control(), pairs, CONFIG).text.partition(" pixels,")[0] + " pixels" == text
+    )
 
 
 def test_pairs_that_do_not_fit_are_refused() -> None:

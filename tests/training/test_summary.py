@@ -11,7 +11,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.training._infer_codecs import summarise
+from napari_pix2pix.training.summary import describe_images, summarise
 
 IMAGE = ImageCodec("minmax", "uint16", (0.0,), (1.0,), Layout())
 CLASSES = ClassCodec("uint16", (0, 1, 5), Layout())
@@ -29,12 +29,18 @@ def flat(*shape, dtype="uint16"):
         (
             [Pair(flat(3, 1024, 1024), flat(3, 1024, 1024))],
             (IMAGE, CLASSES),
-            "uint16 1024x1024, 3 frames -> 3 classes; 37 patches; alignment 0.3 px",
+            (
+                "16-bit images to 3 classes, 1 pair with 3 frames of 1024 x 1024 pixels, "
+                "37 training patches, shifted by 0.3 pixels"
+            ),
         ),
         (
             [Pair(flat(64, 48, 3, dtype="uint8"), flat(64, 48, dtype="float32"))] * 2,
             (IMAGE, IMAGE),
-            "uint8 RGB 64x48, 2 pairs -> float32 image; 37 patches; alignment 0.3 px",
+            (
+                "8-bit RGB images to 32-bit floating point images, 2 pairs of 64 x 48 pixels, "
+                "37 training patches, shifted by 0.3 pixels"
+            ),
         ),
         (
             [
@@ -43,8 +49,8 @@ def flat(*shape, dtype="uint16"):
             ],
             (InstanceCodec("uint16", 1, Layout()), IMAGE),
             (
-                "uint16 instances 64x48 and other sizes, 2 pairs -> uint16 3 channels image; "
-                "37 patches; alignment 0.3 px"
+                "instances to 16-bit images with 3 channels, 2 pairs of 64 x 48 pixels and other "
+                "sizes, 37 training patches, shifted by 0.3 pixels"
             ),
         ),
     ],
@@ -57,10 +63,26 @@ def test_a_line_says_what_was_understood(pairs, codecs, summary):
 def test_an_alignment_that_is_not_known_is_no_number():
     opened = [open_pair(Pair(flat(9, 9), flat(9, 9)))]
     said = summarise(opened, IMAGE, IMAGE, patches=1, alignment=UNKNOWN)
-    assert said == "uint16 9x9 -> uint16 image; 1 patch; alignment unknown"
+    assert said == (
+        "16-bit images to 16-bit images, 1 pair of 9 x 9 pixels, 1 training patch, shift unknown"
+    )
 
 
 def test_without_a_source_there_is_nothing_to_align():
     opened = [open_pair(Pair(None, flat(9, 9)))]
     said = summarise(opened, NO_SOURCE, IMAGE, patches=3, alignment=UNKNOWN)
-    assert said == "no source 9x9 -> uint16 image; 3 patches"
+    assert said == "noise to 16-bit images, 1 image of 9 x 9 pixels, 3 training patches"
+
+
+@pytest.mark.parametrize(
+    ("channels", "layout", "dtype", "words"),
+    [
+        (1, Layout(), "bool", "binary images"),
+        (1, Layout(), "int16", "16-bit signed images"),
+        (3, Layout(-1, rgb=True), "uint8", "8-bit RGB images"),
+        (3, Layout(-1, rgb=True), None, "RGB images"),
+        (1, Layout(), None, "images with 1 channel"),
+    ],
+)
+def test_images_are_described_in_words(channels, layout, dtype, words):
+    assert describe_images(channels, layout, dtype) == words

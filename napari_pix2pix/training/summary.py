@@ -1,0 +1,71 @@
+"""One line in words that says what a model was, or will be, trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from napari_pix2pix.data.alignment import Alignment
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.errors import plural
+
+
+def summarise(
+    pairs: Sequence[OpenPair],
+    source: Codec,
+    target: Codec,
+    *,
+    patches: int,
+    alignment: Alignment,
+) -> str:
+    """Describe a training set, its held-out part included.
+
+    ``16-bit images to 3 classes, 1 pair of 96 x 80 pixels, 37 training patches, shift unknown``
+    """
+    first = pairs[0]
+    has_source = bool(first.source.channels)
+    given = _describe_values(first.source, source) if has_source else "noise"
+    count = plural(len(pairs), "pair" if has_source else "image")
+    frames = sum(pair.frames for pair in pairs)
+    if frames > len(pairs):
+        count += f" with {frames} frames"
+    size = f"{first.height} x {first.width} pixels"
+    if len({(pair.height, pair.width) for pair in pairs}) > 1:
+        size += " and other sizes"
+    parts = [
+        f"{given} to {_describe_values(first.target, target)}",
+        f"{count} of {size}",
+        f"{patches:,} training patch{'' if patches == 1 else 'es'}",
+    ]
+    if has_source:
+        known = f"shifted by {math.hypot(*alignment.offset):.1f} pixels"
+        parts.append(known if alignment.known else "shift unknown")
+    return ", ".join(parts)
+
+
+def _describe_values(image: LazyImage, codec: Codec) -> str:
+    if isinstance(codec, ClassCodec):
+        return plural(len(codec.values), "class")
+    if codec.kind == "instances":  # without a number, which is known of the sampled blocks alone
+        return "instances"
+    return describe_images(image.channels, image.layout, image.dtype)
+
+
+def describe_images(channels: int, layout: Layout, dtype: DTypeLike | None) -> str:
+    """Describe images by dtype (None for any) and channels: ``16-bit images with 2 channels``."""
+    words = []
+    if dtype is not None:
+        dtype = np.dtype(dtype)
+        number = {"f": " floating point", "i": " signed"}.get(dtype.kind, "")
+        words = ["binary" if dtype.kind == "b" else f"{8 * dtype.itemsize}-bit{number}"]
+    words += ["RGB images" if layout.rgb else "images"]
+    if not layout.rgb and (channels > 1 or dtype is None):
+        words.append(f"with {plural(channels, 'channel')}")
+    return " ".join(words)
