@@ -77,13 +77,13 @@ def apply(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
+    """Translate image files with MODEL.
 
-    The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
-    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
-    which is made if it is not there; one bad file does not stop the rest: it is named at the end,
-    and the exit code is 1. Models with noise or dropout have several answers: --samples writes each
-    to a file, name_1.tif, name_2.tif, ...
+    INPUT is a file, a folder or a pattern in quotes. The output keeps the source's height and
+    width, pixel size, units and axes; the ending of OUT (.tif, .ome.tif, .zarr, .png, .npy) chooses
+    the format. Several files go into the folder OUT, which is made if it is not there; a file that
+    fails does not stop the rest: it is named at the end, and the exit code is 1. Models with noise
+    or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
     Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and

@@ -1,7 +1,4 @@
-"""The command ``evaluate``.
-
-The command ``discriminator-map``: where a prediction looks false to the discriminator.
-"""
+"""The commands ``evaluate`` and ``discriminator-map``."""
 
 from __future__ import annotations
 
@@ -166,10 +163,11 @@ def discriminator_map(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Ask MODEL's discriminator where PREDICTION looks false, patch by patch.
+    """Show where an image looks false to MODEL.
 
-    PREDICTION is an image of this model or another. OUT is float32, as large as it: positive where
-    it looks real, negative where it looks false, 0 where the discriminator can't tell.
+    MODEL's discriminator judges PREDICTION, an image of this model or another, patch by patch. OUT
+    is float32 and of the same size: positive where PREDICTION looks real, negative where it looks
+    false, 0 where the discriminator can't tell.
 
     \b
     napari-pix2pix discriminator-map dapi.safetensors made.tif --source phase.tif -o map.tif

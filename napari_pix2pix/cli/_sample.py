@@ -1,4 +1,4 @@
-"""The command ``sample``: images of noise and a condition, into files."""
+"""The command ``sample``: generated images, from noise and a condition into files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sample(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Make images with MODEL, which was trained without a source.
+    """Generate images with a MODEL that needs no source.
 
     They go into the folder OUT as sample_000.tif, sample_001.tif and so on. The same seed gives the
     same images, however many there are.

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_pix2pix import __version__
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._figures import (
     show_frame,
     show_ranks,
@@ -86,7 +86,7 @@ def write_report(
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:
     """Compose the page; models with noise or dropout draw ``samples``."""
-    tell = on_part or (lambda part: None)
+    report_part = on_part or (lambda part: None)
     share = 0.5 if samples and _draws(result) else 1.0
     images = _choose_shown(result.ranked)
     shown = []
@@ -94,18 +94,18 @@ def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None =
         frame = scores.case.read(scores.frame)
         assert frame is not None  # it was scored
         shown.append(_Shown(title, scores, frame))
-        tell(share * done / len(images))
+        report_part(share * done / len(images))
     parts = [
         _opening(result),
         _model(result.facts),
         _pooled_scores(result),
         *_pictures(result, shown),
         *_curves(result, shown),
-        *_uncertainty(result, samples, lambda part: tell(share + (1 - share) * part)),
+        *_uncertainty(result, samples, lambda part: report_part(share + (1 - share) * part)),
         _all_images(result),
         f'<p class="note">Written by napari-pix2pix {escape(__version__)}.</p>',
     ]
-    tell(1.0)
+    report_part(1.0)
     title = f"Evaluation of {escape(_title(result))}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -134,8 +134,8 @@ def _title(result: EvaluationResult) -> str:
 
 
 def _opening(result: EvaluationResult) -> str:
-    count = len(result.image_scores)
-    text = f"{_primary(result.pooled['prediction'])} over {count} image{'s' if count > 1 else ''}"
+    images = plural(len(result.image_scores), "image")
+    text = f"{_primary(result.pooled['prediction'])} over {images}"
     if "baseline" in result.pooled:
         text += f"; the baseline has {_primary(result.pooled['baseline'])}"
         sides = result.pooled["prediction"], result.pooled["baseline"]
@@ -196,7 +196,7 @@ def _pictures(result: EvaluationResult, shown: Sequence[_Shown]) -> Iterator[str
     yield f'<p class="note">{_LEGENDS[result.image_scores[0].case.codec.kind]}</p>'
     for image in shown:
         scored = image.scores.scored.items()
-        text = "; ".join(f"{name}: {_primary(one.scores)}" for name, one in scored)
+        text = "; ".join(f"{name}: {_primary(scores.scores)}" for name, scores in scored)
         yield f"<h3>{image.title}: {escape(image.scores.name)}</h3>\n<p>{text}.</p>"
         yield _picture(show_frame(image.frame, image.scores.case), image.title)
 

@@ -1,7 +1,4 @@
-"""Files of the PyTorch reference implementation (.pth): weights, read without running code.
-
-Also what tells its networks apart: the names and shapes of their weights.
-"""
+"""Files of the PyTorch reference implementation (.pth), and what tells its networks apart."""
 
 from __future__ import annotations
 
@@ -142,12 +139,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file that ``torch.save(network.state_dict(), path)`` wrote, onto the CPU.
 
     Such files are pickles, which could hold code: PyTorch reads the weights alone and refuses all
-    else. What wrappers of networks put before names is left out.
-
-    Raises
-    ------
-    FileError
-        If the file can't be read, is damaged, or holds anything but the weights of one network.
+    else. Prefixes that wrappers put before names are removed.
     """
     content = _read(path)
     if not isinstance(content, Mapping) or not content:
@@ -169,13 +161,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write weights as ``torch.save(network.state_dict(), path)`` does, all or nothing.
-
-    Raises
-    ------
-    FileError
-        If the file can't be written; an old file stays as it was.
-    """
+    """Write weights as ``torch.save(network.state_dict(), path)`` does, all or nothing."""
     plain = OrderedDict(
         (name, value.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, value in weights.items()
@@ -199,10 +185,10 @@ def _read(path: Path) -> Any:
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        if found := _REFUSED.search(str(error)):
+        if refused := _REFUSED.search(str(error)):
             raise FileError(
-                f"{path} holds more than weights ({found[1] or found[2]}), which could run code; "
-                "it was refused unexecuted: save network.state_dict() alone."
+                f"{path} holds more than weights ({refused[1] or refused[2]}), which could run "
+                "code; it was refused unexecuted: save network.state_dict() alone."
             ) from None
         raise FileError(
             f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "

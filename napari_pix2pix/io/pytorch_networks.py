@@ -1,8 +1,6 @@
 """Networks in files of the PyTorch reference implementation of pix2pix (``latest_net_G.pth``).
 
-Our networks name their weights as the reference's do, so that no name needs translation. This
-module finds out which network a file holds, and adds or leaves out the biases that only one of the
-two implementations has.
+Our networks name their weights as the reference's do, so that no name needs translation.
 """
 
 from __future__ import annotations
@@ -141,17 +139,7 @@ def discriminator_path(generator: Path) -> Path | None:
 
 
 def read_generator(path: Path) -> tuple[ReferenceGenerator, dict[str, Tensor]]:
-    """Read a generator's file: which network it holds, and the weights for our form of it.
-
-    ``module.`` before the names, and the unused statistics that instance norm had in old versions,
-    are left out.
-
-    Raises
-    ------
-    FileError
-        If the file can't be read or holds another network; the sentence says what was found and
-        what was expected.
-    """
+    """Read a generator's file: which network it holds, and the weights for our form of it."""
     weights = without_idle_statistics(read_weights(path))
     shapes = shapes_of(weights)
     _check_family(path, shapes)
@@ -179,15 +167,7 @@ def read_discriminator(path: Path) -> tuple[ReferenceDiscriminator, dict[str, Te
 
 
 def write_network(path: Path, network: ReferenceNetwork, weights: Mapping[str, Tensor]) -> None:
-    """Write our weights of a network as the reference's ``load_state_dict`` takes them.
-
-    Raises
-    ------
-    InputError
-        If the network has biases where the reference has none.
-    FileError
-        If the file can't be written.
-    """
+    """Write our weights of a network as the reference's ``load_state_dict`` takes them."""
     if surplus := network.surplus_weights(weights):
         raise InputError(
             f"With norm='none' the PyTorch implementation has no biases, and the model has "

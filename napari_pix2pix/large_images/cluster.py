@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from napari_pix2pix import __version__
 from napari_pix2pix._load import load
-from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
@@ -36,24 +36,7 @@ _ONE_AT_A_TIME = threading.Lock()  # in a worker: a network's mode and device ar
 
 @contextmanager
 def connect(address: str, translator: Translator) -> Iterator[Cluster]:
-    """Send a model to the workers of a scheduler, and remove it in the end.
-
-    Parameters
-    ----------
-    address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
-    translator : Translator
-
-    Yields
-    ------
-    Cluster
-
-    Raises
-    ------
-    DeviceError
-        When dask.distributed is not installed, nothing answers there, or there is no worker that
-        has napari-pix2pix in this version.
-    """
+    """Send a model to the workers of a scheduler; raise a `DeviceError` if that is impossible."""
     client, name = _client(address), f"pix2pix-{uuid4().hex}"
     try:
         _check_workers(client, address)
@@ -68,26 +51,14 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
 
 
 class Cluster:
-    """Workers that hold a model; made by `connect`.
-
-    Attributes
-    ----------
-    threads : int
-        How many blocks are in work at once.
-    """
+    """Workers that hold a model; made by `connect`. `threads` blocks are in work at once."""
 
     def __init__(self, client: Client, address: str, name: str) -> None:
         self._client, self._address, self._name = client, address, name
         self.threads = sum(client.nthreads().values())
 
     def worker(self, job: Job) -> ClusterWorker:
-        """Return what makes the blocks of one image.
-
-        Raises
-        ------
-        FileError
-            When a worker does not see the source, or the folder in which the image grows.
-        """
+        """Return what makes the blocks of one image; each worker has to see source and output."""
         with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
             answers = self._client.run(_not_seen, job, on_error="ignore")
         for worker, missing in answers.items():
@@ -111,14 +82,9 @@ class ClusterWorker:
         return self._each(_measure, [frames])
 
     def fill(
-        self,
-        blocks: Sequence[Block],
-        measured: OfFrames,
-        growing: ResumableImage,
-        report: Callable[[], None],
-    ) -> list[UnreadBlock]:
-        """Make blocks, write them and note them in the journal; report after each."""
-        unread: list[UnreadBlock] = []
+        self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
+    ) -> Iterator[UnreadBlock | None]:
+        """Make blocks, write them and mark them as done; yield None or what can't be read."""
         warned: set[str] = set()
         of_frames = [measured.get(block.frame, ()) for block in blocks]
         for made in self._each(_make, [blocks, of_frames]):
@@ -126,11 +92,10 @@ class ClusterWorker:
                 warnings.warn(sentence, UserWarning, stacklevel=2)
             warned.update(made.warnings)
             if made.checksum is None:
-                unread.append(UnreadBlock(made.block, made.why))
-                continue
-            growing.note(made.block.number, made.checksum)
-            report()
-        return sorted(unread, key=lambda block: block.block.number)
+                yield UnreadBlock(made.block, made.why)
+            else:
+                image.mark_done(made.block.number, made.checksum)
+                yield None
 
     def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
         """Yield results as they come; what is not done when the loop is left is cancelled."""
@@ -152,7 +117,7 @@ class BlockReport(NamedTuple):
 
     block: Block
     checksum: int | None  # of what it was computed from; None if that can't be read
-    why: str = ""  # it can't be read
+    why: str = ""  # the reason that it can't be read
     warnings: tuple[str, ...] = ()
 
 
@@ -188,8 +153,8 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
     write_block(job.out, *work.lay_out(block, pixels))
-    texts = (str(one.message) for one in caught if issubclass(one.category, UserWarning))
-    return BlockReport(block, block_checksum(read), warnings=tuple(texts))
+    sentences = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    return BlockReport(block, block_checksum(read), warnings=tuple(sentences))
 
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
@@ -277,12 +242,14 @@ def _in_words(address: str) -> Iterator[None]:
     except KilledWorker as error:
         raise DeviceError(
             f"{error.allowed_failures + 1} workers died one after another at the same block: it "
-            "may be too large for their memory. Give a smaller tile, or workers more memory, and "
-            "resume the run."
+            "may be too large for their memory. Use smaller tiles, or workers with more memory, "
+            "and resume the run.",
+            remedies=(Remedy.SMALLER_TILE, Remedy.RESUME),
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(
-            f"The scheduler at {address} has gone; what is finished is kept: resume the run."
+            f"The scheduler at {address} has gone; what is finished is kept: resume the run.",
+            remedies=(Remedy.RESUME,),
         ) from error
 
 

@@ -96,8 +96,10 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
     words = ("apply", folder / "gray.safetensors", source, "-o", out)
     assert invoke(*words).exit_code == 0
     assert "is finished already.\n" in invoke(*words, "--resume").stderr
-    said = sentence(invoke(*words, "--resume", "--output float"))
-    assert said.endswith("was made with other options: choose another name, or overwrite the file.")
+    message = sentence(invoke(*words, "--resume", "--output float"))
+    assert message.endswith(
+        "was made with other options: choose another name, or overwrite the file (--overwrite)."
+    )
     assert "of another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
     other = models("gray", "gray", tmp_path / "other.safetensors")
     assert "with another model" in sentence(invoke("apply", other, *words[2:], "--resume"))

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
-from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import _translate_file, connect, translate_file
@@ -199,8 +199,12 @@ def test_blocks_that_workers_die_of_are_told():
     from distributed.scheduler import KilledWorker
 
     words = r"4 workers died one after another at the same block.*smaller tile"
-    with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(DeviceError, match=words) as caught,
+        module._in_words("tcp://127.0.0.1:1"),
+    ):
         raise KilledWorker("block", None, 3)
+    assert caught.value.remedies == (Remedy.SMALLER_TILE, Remedy.RESUME)
 
 
 def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):

@@ -365,6 +365,7 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
     with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
     assert str(caught.value).endswith("repair the source and resume the run.")
+    assert caught.value.remedies == (Remedy.RESUME,)
     chunk.write_bytes(good)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)
