@@ -235,7 +235,7 @@ def test_a_discriminator_learns_on(save: Any) -> None:
         (ReferenceDiscriminator(9, 2, "batch", 1).shapes(), "takes 9 channels, where.* have 2 and"),
         ({"model.0.weight": (2, 2, 4, 4)}, "holds no discriminator of pix2pix"),
         (UNET.shapes(), "holds no discriminator of pix2pix"),
-        (None, "is no PyTorch file of weights"),
+        (None, "is not a PyTorch file of weights"),
     ],
 )
 def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, save: Any) -> None:

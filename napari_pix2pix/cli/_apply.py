@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--region",
     help="Only this part of each frame, in pixels: TOP:BOTTOM,LEFT:RIGHT, such as "
-    "0:4096,2048:8192; an end may be left out. Objects are told apart within it.",
+    "0:4096,2048:8192; an end may be left out. Objects are separated within it.",
 )
 @click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
 @click.option("--resume", is_flag=True, help="Continue a run that did not finish.")
@@ -207,8 +207,8 @@ class _Work:
 
         if not (self.resume and out.exists()) or self.overwrite:
             return False
-        is_known = check_finished(out, self._made_of(source, tag))
-        unknown = "" if is_known else "; the file does not say of which model"
+        is_known = check_finished(out, self._record(source, tag))
+        unknown = "" if is_known else "; the file does not name its model"
         click.echo(f"{out} is finished already{unknown}.", err=True)
         return True
 
@@ -241,7 +241,7 @@ class _Work:
                 drawn[tag],
                 source=image,
                 layout=codec.layout,
-                record=self._made_of(source, tag),
+                record=self._record(source, tag),
                 overwrite=self.overwrite,
             )
 
@@ -271,11 +271,11 @@ class _Work:
                     on_tile=on_tile,
                 )
 
-    def _made_of(self, source: Path, tag: str) -> dict[str, Any]:
+    def _record(self, source: Path, tag: str) -> dict[str, Any]:
         """Return what an output is made of."""
-        from napari_pix2pix.large_images import made_of
+        from napari_pix2pix.large_images import output_record
 
-        return made_of(self.translator, source, self.options, *self._wanted(tag), *self.part)
+        return output_record(self.translator, source, self.options, *self._wanted(tag), *self.part)
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""

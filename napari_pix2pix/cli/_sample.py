@@ -27,7 +27,9 @@ class _Size(click.ParamType):
     ) -> tuple[int, int]:
         sides = str(value).split("x")
         if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-            self.fail(f"{value!r} is no size: give 256, or height and width as 256x320", param, ctx)
+            self.fail(
+                f"{value!r} is not a size: give 256, or height and width as 256x320", param, ctx
+            )
         return int(sides[0]), int(sides[-1])
 
 

@@ -155,8 +155,8 @@ def _describe(info: ModelInfo) -> list[str]:
     lines = [info.summary, *info.notes]
     if info.steps:  # else another program trained it
         versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
-        how = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
-        lines.append(f"{how}, {versions}")
+        training = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
+        lines.append(f"{training}, {versions}")
     if info.conditions:
         lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
     if origin := info.started_from:

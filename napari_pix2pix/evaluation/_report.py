@@ -96,7 +96,7 @@ def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None =
         shown.append(_Shown(title, scores, frame))
         report_part(share * done / len(images))
     parts = [
-        _opening(result),
+        _summary(result),
         _model(result.facts),
         _pooled_scores(result),
         *_pictures(result, shown),
@@ -133,7 +133,7 @@ def _title(result: EvaluationResult) -> str:
     return next(iter(result.facts.values()), "a prediction")
 
 
-def _opening(result: EvaluationResult) -> str:
+def _summary(result: EvaluationResult) -> str:
     images = plural(len(result.image_scores), "image")
     text = f"{_primary(result.pooled['prediction'])} over {images}"
     if "baseline" in result.pooled:

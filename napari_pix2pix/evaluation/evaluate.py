@@ -150,8 +150,8 @@ def evaluate_pairs(
     """Score a translator on a sequence of `Pair`; a report calls the model ``name``."""
     if not translator.source_codec.channels:
         raise InputError(
-            "This model was trained without a source: none of its images has to be like a target, "
-            "so there is nothing to score; look at samples."
+            "This model was trained without a source: its images need not be like a target, so "
+            "there is nothing to score; look at samples."
         )
     measures = measures or Measures()
     measures.check(translator.target_codec.kind, has_labels=labels is not None)

@@ -109,7 +109,7 @@ def check_axes(axes: str, shape: tuple[int, ...], what: str) -> str:
     if not letters.replace("C", "").replace("S", "").endswith("YX"):
         raise InputError(
             f"axes={axes!r} of {what} can't be used: rows and columns (YX) must be the last axes "
-            "beside the channels; transpose the image."
+            "apart from the channels; transpose the image."
         )
     if {"C", "S"} <= set(letters):
         raise InputError(

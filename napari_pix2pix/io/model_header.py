@@ -29,7 +29,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise FileError(
-            f"Can't read {path}: it is no napari-pix2pix model, or it is cut short or damaged "
+            f"Can't read {path}: it is not a napari-pix2pix model, or it is cut short or damaged "
             f"({error}): use another copy of it."
         ) from error
     if FORMAT_NAME not in metadata:
@@ -91,5 +91,5 @@ def _check_kind(path: Path) -> None:
         raise FileError(f"{path} is empty; use another copy of it, or train again.")
     if is_torch_file(path):
         raise FileError(
-            f"{path} is a PyTorch file (.pth) and no napari-pix2pix model: convert it to one first."
+            f"{path} is a PyTorch file (.pth), not a napari-pix2pix model: convert it to one first."
         )

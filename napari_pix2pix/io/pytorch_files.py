@@ -36,7 +36,7 @@ class ReferenceNetwork(ABC):
         """Name the biases that the reference keeps with norm='none', of all names of ours."""
 
     @property
-    def norm_in_words(self) -> str:
+    def norm_text(self) -> str:
         """Such as "batch norm"."""
         return "no norm" if self.norm == "none" else f"{self.norm} norm"
 
@@ -191,8 +191,8 @@ def _read(path: Path) -> Any:
                 "code; it was refused unexecuted: save network.state_dict() alone."
             ) from None
         raise FileError(
-            f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "
-            "was run: use another copy of it."
+            f"{path} is not a PyTorch file of weights, or it is cut short or damaged; nothing in "
+            "it was run: use another copy of it."
         ) from error
 
 

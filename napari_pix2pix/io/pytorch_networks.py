@@ -54,7 +54,7 @@ class ReferenceGenerator(ReferenceNetwork):
 
     def __str__(self) -> str:
         size = f"U-Net-{2**self.depth}" if self.kind == "unet" else f"ResNet-{self.blocks}"
-        return f"{size} of width {self.width} with {self.norm_in_words}"
+        return f"{size} of width {self.width} with {self.norm_text}"
 
     def build(self) -> UNet | ResNet:
         """Build the network of ours that has these weights."""
@@ -106,7 +106,7 @@ class ReferenceDiscriminator(ReferenceNetwork):
     def __str__(self) -> str:
         layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
         kind = f"PatchGAN of {layers}" if self.layers else "PixelGAN"
-        return f"{kind} and width {self.width} with {self.norm_in_words}"
+        return f"{kind} and width {self.width} with {self.norm_text}"
 
     def build(self) -> nn.Module:
         """Build the network of ours that has these weights."""

@@ -49,8 +49,8 @@ def check_run(
         if before and before.get(name) != value:
             then, now = (json.dumps(v)[:200] for v in (before.get(name), value))
             raise FileError(
-                f"{part} was begun with another {name} ({then}, now {now}): resume with the same, "
-                "or overwrite it instead of resuming.",
+                f"{part} was started with another {name} ({then}, now {now}): resume with the "
+                "same, or overwrite it instead of resuming.",
                 remedies=(Remedy.OVERWRITE,),
             )
     return before
@@ -101,7 +101,7 @@ class ResumableImage:
         self.done[number] = checksum
 
     def store(self, name: str, value: Any) -> None:
-        """Store a JSON value beside the pixels, for a resumed run."""
+        """Store a JSON value next to the pixels, for a resumed run."""
         with _write_errors(self.path):
             _write_json(self._part / f"{name}.json", value)
 
@@ -183,7 +183,7 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         part = part_folder(path)
-        kept = f"; what is finished is kept in {part}" if part.is_dir() else ""
+        kept = f"; finished blocks are kept in {part}" if part.is_dir() else ""
         raise FileError(
             f"Can't write {path}: {error.strerror or error}{kept}. Make room or check the folder's "
             "permissions, then resume.",

@@ -118,7 +118,7 @@ def _spec_of(
     shape, dtype = tuple(data.shape), np.dtype(data.dtype)
     if dtype.kind not in "buif" or 0 in shape:
         raise InputError(
-            f"Can't write {path}: an array of shape {shape} and type {data.dtype} is no image; "
+            f"Can't write {path}: an array of shape {shape} and type {data.dtype} is not an image; "
             "bool, integers or real numbers are needed."
         )
     axes = axes or guess_axes(shape, dtype)

@@ -16,11 +16,13 @@ R = TypeVar("R")
 OfFrames = Mapping[int, Sequence[Measured]]  # statistics of each frame, once a sample
 
 
-class UnreadBlock(NamedTuple):
-    """A block whose source can't be read, and why."""
+class BlockReport(NamedTuple):
+    """A block that was made and written, or whose source can't be read."""
 
     block: Block
-    why: str
+    checksum: int | None  # of what it was computed from; None if that can't be read
+    why: str = ""  # the reason that it can't be read
+    warnings: tuple[str, ...] = ()
 
 
 class BlockWorker(Protocol):
@@ -31,8 +33,8 @@ class BlockWorker(Protocol):
 
     def fill(
         self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
-    ) -> Iterator[UnreadBlock | None]:
-        """Make blocks, write them and mark them as done; yield None or what can't be read."""
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
 
 
 class LocalWorker:
@@ -48,8 +50,8 @@ class LocalWorker:
 
     def fill(
         self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
-    ) -> Iterator[UnreadBlock | None]:
-        """Make blocks, write them and mark them as done; yield None or what can't be read."""
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
         work = self._work
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             writing: Future[None] | None = None
@@ -59,7 +61,7 @@ class LocalWorker:
                 except MemoryError:
                     raise
                 except Exception as error:  # which errors these are is up to the format's library
-                    yield UnreadBlock(block, reason_of(error))
+                    yield BlockReport(block, None, reason_of(error))
                     continue
                 pixels = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
@@ -67,7 +69,7 @@ class LocalWorker:
                 window, laid_out = work.lay_out(block, pixels)
                 checksum = block_checksum(read)
                 writing = writer.submit(image.write, block.number, window, laid_out, checksum)
-                yield None
+                yield BlockReport(block, checksum)
             if writing is not None:
                 writing.result()
 
@@ -83,16 +85,16 @@ def complete(
     left = [block for block in blocks if block.number not in image.done]
     done = len(blocks) - len(left)
     measured = _measure(image, worker, {block.frame for block in left}) if work.measures else {}
-    unread: list[UnreadBlock] = []
-    for failure in worker.fill(left, measured, image):
-        if failure is not None:
-            unread.append(failure)
+    unread: list[BlockReport] = []
+    for report in worker.fill(left, measured, image):
+        if report.checksum is None:
+            unread.append(report)
             continue
         done += 1
         if on_tile is not None:
             on_tile(done, len(blocks))
     if unread:
-        unread.sort(key=lambda failure: failure.block.number)
+        unread.sort(key=lambda report: report.block.number)
         raise FileError(_unread_note(unread, len(blocks), image), remedies=(Remedy.RESUME,))
 
 
@@ -124,7 +126,7 @@ def _ahead(
         yield waiting
 
 
-def _unread_note(unread: list[UnreadBlock], count: int, image: ResumableImage) -> str:
+def _unread_note(unread: list[BlockReport], count: int, image: ResumableImage) -> str:
     first, more = unread[0], len(unread) - 1
     others = f" and {plural(more, 'other block')}" if more else ""
     return (

@@ -41,8 +41,8 @@ _LARGEST = 8 * CHUNK  # pixels along a block
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
-    "part": "of another region or other frames",
-    "source": "of another source, or of what it was before it changed",
+    "part": "from another region or other frames",
+    "source": "from another source, or from this one before it changed",
 }
 
 
@@ -74,8 +74,8 @@ def translate_file(
     `parse_frames`. `on_tile` is called with the numbers of blocks done and of all.
     """
     options = options or PredictOptions()
-    record = made_of(translator, source, options, sample, summary, region, frames)
-    # Whether workers have the device that is asked for is known to them alone.
+    record = output_record(translator, source, options, sample, summary, region, frames)
+    # Only the workers know whether they have the requested device.
     local = options.model_copy(update={"device": "cpu"}) if cluster else options
     check_options(local, translator)
     if summary is None:
@@ -99,12 +99,12 @@ def translate_file(
     device = local.device
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
-    outline = _outline(translator, image, out, planes, plan, options, record)
-    names = source.absolute(), out.absolute(), image.axes, outline.axes
+    spec = _output_spec(translator, image, out, planes, plan, options, record)
+    names = source.absolute(), out.absolute(), image.axes, spec.axes
     job = Job(*names, plan, options, summary)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
-    resumable = ResumableImage(out, outline, run, resume=bool(before))
+    resumable = ResumableImage(out, spec, run, resume=bool(before))
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, resumable, source)
     try:
@@ -116,7 +116,7 @@ def translate_file(
     return resumable.finish()
 
 
-def made_of(
+def output_record(
     translator: Translator,
     source: Path,
     options: PredictOptions,
@@ -137,7 +137,7 @@ def made_of(
 
 
 def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
-    """Check that an output was made of what `made_of` says; False if its file does not tell."""
+    """Refuse an output that was made of something else; False if its file has no record."""
     made = read_record(path)
     if made is None:
         return False
@@ -156,7 +156,7 @@ def _deciding(options: PredictOptions, summary: str | None) -> dict[str, Any]:
     return options.deciding() | of_samples
 
 
-def _outline(
+def _output_spec(
     translator: Translator,
     image: ImageFile,
     out: Path,

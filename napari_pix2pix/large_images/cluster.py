@@ -1,8 +1,7 @@
 """Blocks of an image on the workers of a dask.distributed scheduler.
 
-The model is sent to each worker once, as a plugin that late workers are given too, and not by the
-name of its file. Workers read the source and write the blocks themselves; the journal is kept
-here. A block that a dying worker leaves behind is made by another one.
+Each worker, also a late one, gets the model once, as a plugin. Workers read the source and write
+the blocks; this process keeps the journal. If a worker dies, another one makes its block.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_pix2pix import __version__
@@ -23,15 +22,15 @@ from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
-from napari_pix2pix.large_images._local import OfFrames, UnreadBlock
+from napari_pix2pix.large_images._local import BlockReport, OfFrames
 from napari_pix2pix.translator import Translator
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_PATIENCE = 30  # seconds that a scheduler is given to answer, and again to have a worker
-_JOBS = 8  # sources that a worker keeps open
-_ONE_AT_A_TIME = threading.Lock()  # in a worker: a network's mode and device are its own state
+_TIMEOUT = 30  # seconds to wait for the scheduler, and again for its first worker
+_OPEN_JOBS = 8  # sources that a worker keeps open
+_NETWORK_LOCK = threading.Lock()  # in a worker: a network's mode and device are its own state
 
 
 @contextmanager
@@ -59,7 +58,8 @@ class Cluster:
 
     def worker(self, job: Job) -> ClusterWorker:
         """Return what makes the blocks of one image; each worker has to see source and output."""
-        with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
+        # A worker that has just died does not answer, and is left out.
+        with _cluster_errors(self._address):
             answers = self._client.run(_not_seen, job, on_error="ignore")
         for worker, missing in answers.items():
             if missing:
@@ -83,19 +83,17 @@ class ClusterWorker:
 
     def fill(
         self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
-    ) -> Iterator[UnreadBlock | None]:
-        """Make blocks, write them and mark them as done; yield None or what can't be read."""
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
         warned: set[str] = set()
         of_frames = [measured.get(block.frame, ()) for block in blocks]
-        for made in self._each(_make, [blocks, of_frames]):
-            for sentence in sorted(set(made.warnings) - warned):
+        for report in self._each(_make, [blocks, of_frames]):
+            for sentence in sorted(set(report.warnings) - warned):
                 warnings.warn(sentence, UserWarning, stacklevel=2)
-            warned.update(made.warnings)
-            if made.checksum is None:
-                yield UnreadBlock(made.block, made.why)
-            else:
-                image.mark_done(made.block.number, made.checksum)
-                yield None
+            warned.update(report.warnings)
+            if report.checksum is not None:
+                image.mark_done(report.block.number, report.checksum)
+            yield report
 
     def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
         """Yield results as they come; what is not done when the loop is left is cancelled."""
@@ -104,21 +102,12 @@ class ClusterWorker:
         futures = self._client.map(function, *lists, **self._same, pure=False)
         try:
             for future in as_completed(futures, loop=self._client.loop):
-                with _in_words(self._address):
+                with _cluster_errors(self._address):
                     result = future.result()
                 yield result
         finally:
             if self._client.status == "running":
                 self._client.cancel(futures, force=True)
-
-
-class BlockReport(NamedTuple):
-    """What a worker reports of a block."""
-
-    block: Block
-    checksum: int | None  # of what it was computed from; None if that can't be read
-    why: str = ""  # the reason that it can't be read
-    warnings: tuple[str, ...] = ()
 
 
 class WorkerModel:
@@ -134,7 +123,7 @@ class WorkerModel:
         if self._translator is None:
             self._translator, self._packed = _unpacked(self._packed), b""
         if job not in self._works:
-            for old in list(self._works)[: 1 - _JOBS]:
+            for old in list(self._works)[: 1 - _OPEN_JOBS]:
                 del self._works[old]
             self._works[job] = Work.open(self._translator, job)
         return self._works[job]
@@ -149,7 +138,7 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
         raise
     except Exception as error:  # which errors these are is up to the format's library
         return BlockReport(block, None, reason_of(error))
-    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
+    with _NETWORK_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
     write_block(job.out, *work.lay_out(block, pixels))
@@ -159,14 +148,14 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
     work = _work(name, job)
-    with _ONE_AT_A_TIME:
+    with _NETWORK_LOCK:
         return frame, work.measure(frame)
 
 
 def _work(name: str, job: Job) -> Work:
     from distributed import get_worker
 
-    with _ONE_AT_A_TIME:
+    with _NETWORK_LOCK:
         plugin: Any = get_worker().plugins[name]
         held: WorkerModel = plugin.held
         return held.work(job)
@@ -193,7 +182,7 @@ def _client(address: str) -> Client:
             "pip install 'napari-pix2pix[distributed]'."
         ) from None
     try:
-        return Client(address, timeout=_PATIENCE, set_as_default=False)
+        return Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise DeviceError(
             f"No scheduler answers at {address} ({reason_of(error)}): start one with "
@@ -204,7 +193,7 @@ def _client(address: str) -> Client:
 def _check_workers(client: Client, address: str) -> None:
     """Refuse a cluster without workers, or whose workers have another version."""
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_TIMEOUT)
     except TimeoutError:
         raise DeviceError(
             f"The scheduler at {address} has no workers: start some with `dask worker {address}`."
@@ -231,7 +220,7 @@ def _not_seen(job: Job) -> str:
 
 
 @contextmanager
-def _in_words(address: str) -> Iterator[None]:
+def _cluster_errors(address: str) -> Iterator[None]:
     from concurrent.futures import CancelledError
 
     from distributed.comm.core import CommClosedError
@@ -248,7 +237,7 @@ def _in_words(address: str) -> Iterator[None]:
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(
-            f"The scheduler at {address} has gone; what is finished is kept: resume the run.",
+            f"The connection to {address} is lost; finished blocks are kept: resume the run.",
             remedies=(Remedy.RESUME,),
         ) from error
 

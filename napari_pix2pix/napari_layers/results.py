@@ -1,4 +1,4 @@
-"""Translated images as layers beside their sources, with a record in the layer's metadata."""
+"""Translated images as layers next to their sources, with a record in the layer's metadata."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import tifffile
 
 _FOLDER = Path(__file__).parents[1] / "sample_data"
 _PIXEL = 0.5  # micrometers
-_GAP = 32  # pixels between the training pair and the unseen image beside it
+_GAP = 32  # pixels between the training pair and the unseen image next to it
 
 LayerData = tuple[Any, dict[str, Any], str]
 

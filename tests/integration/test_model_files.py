@@ -170,7 +170,7 @@ def _write_bad_file(kind, path, translator):
         ("truncated", "cut short"),
         ("cut in its header", "cut short"),
         ("foreign", "of another program"),
-        ("no model", "no napari-pix2pix model"),
+        ("no model", "not a napari-pix2pix model"),
         ("pickle", "no PyTorch file of weights.*nothing in it was run"),
         ("pth", "holds more than weights.*refused unexecuted"),
         ("folder", "is a folder"),
