@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,7 @@ def apply(
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.io.paths import expand_paths, make_folder
+    from napari_pix2pix.large_images import connect
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
     tags = [] if samples == 1 else [str(number) for number in range(1, samples + 1)]
@@ -120,14 +121,16 @@ def apply(
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
     failed: dict[str, str] = {}
-    with _connected(scheduler, translator) as cluster:
+    with nullcontext() if scheduler is None else connect(scheduler, translator) as cluster:
         part = region, frames
         work = _Work(
             translator, axes, options, part, tags, summary is not None, cluster, resume, overwrite
         )
         with_bar = len(inputs) == 1 and not as_json
-        attempts = work.try_each(inputs, tagged, with_bar=with_bar)
-        for source, names, error in bar(attempts, total=len(inputs), quiet=as_json):
+        errors = bar(
+            work.try_each(inputs, tagged, with_bar=with_bar), total=len(inputs), quiet=as_json
+        )
+        for source, names, error in zip(inputs, tagged, errors, strict=True):
             if error is None:
                 done += map(str, names)
             elif len(inputs) == 1:
@@ -139,17 +142,6 @@ def apply(
     print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
-
-
-@contextmanager
-def _connected(address: str | None, translator: Translator) -> Iterator[Cluster | None]:
-    if address is None:
-        yield None
-    else:
-        from napari_pix2pix.large_images import connect
-
-        with connect(address, translator) as cluster:
-            yield cluster
 
 
 @dataclass(frozen=True)
@@ -168,17 +160,15 @@ class _Work:
 
     def try_each(
         self, sources: list[Path], outs: list[list[Path]], *, with_bar: bool
-    ) -> Iterator[tuple[Path, list[Path], Pix2PixError | None]]:
-        """Translate files, on a cluster as many at once as there are threads."""
+    ) -> Iterator[Pix2PixError | None]:
+        """Translate files, on a cluster as many at once as there are threads; yield the errors."""
 
-        def attempt(
-            source: Path, names: list[Path]
-        ) -> tuple[Path, list[Path], Pix2PixError | None]:
+        def attempt(source: Path, names: list[Path]) -> Pix2PixError | None:
             try:
                 self.apply(source, names, with_bar=with_bar)
             except Pix2PixError as error:
-                return source, names, error
-            return source, names, None
+                return error
+            return None
 
         if self.cluster is None or len(sources) == 1:
             yield from map(attempt, sources, outs)

@@ -46,7 +46,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Learn to translate images of a field into other images of it, and apply that to new ones.
+    """Train pix2pix on pairs of images of the same field, and translate new images.
 
     \b
     napari-pix2pix demo

@@ -179,9 +179,9 @@ def _pooled_scores(result: EvaluationResult) -> str:
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
-        '<p class="note">The better value is bold. The baseline is what one gets without any '
-        "network: a linear fit for intensities, Otsu's threshold for labels (a linear classifier "
-        "for more than two classes). A score that is not defined is shown as –."
+        '<p class="note">The better value is bold. The baseline needs no network: a linear fit for '
+        "intensities, Otsu's threshold for labels (a linear classifier for more than two classes). "
+        "A score that is not defined is shown as –."
         f"{truth * ('truth' in result.pooled)}</p>"
     )
 
@@ -231,7 +231,7 @@ def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Ite
     check = check_uncertainty(result.ranked, samples, on_part)
     if check is None:  # none of the ranked images is of a model that draws
         return
-    yield "<h2>Do several samples tell where the error is?</h2>"
+    yield "<h2>Does the spread of samples show where the error is?</h2>"
     yield f"<p>{escape(check.calibration.conclusion)}</p>"
     yield f'<p class="note">{escape(check.description)} Shown: {escape(check.name)}.</p>'
     yield _picture(show_uncertainty(check), "Spread and error")

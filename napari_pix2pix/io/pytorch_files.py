@@ -23,7 +23,7 @@ _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 
 
 class ReferenceNetwork(ABC):
-    """A network that the reference implementation has."""
+    """A network of the reference implementation."""
 
     norm: Norm
 
@@ -89,14 +89,14 @@ def is_kernel(shape: tuple[int, ...]) -> bool:
 
 
 def infer_norm(shapes: Shapes, convolution: str) -> Norm:
-    """Tell the norm by its running statistics, or by the bias of a convolution before a norm."""
+    """Infer the norm from running statistics, or from the bias of a convolution before a norm."""
     if any(name.endswith("running_mean") for name in shapes):
         return "batch"
     return "instance" if f"{convolution}.bias" in shapes else "none"
 
 
 def check_shapes(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
-    """Refuse a file whose beginning alone is like the network's: a `FileError` says what is not."""
+    """Raise a `FileError` if names or shapes of the weights differ from those of the network."""
     expected = network.shapes()
     # Batch norm counted no batches before PyTorch 0.4.1.
     missing = [name for name in expected if name not in shapes and not _is_count(name)]
@@ -106,14 +106,14 @@ def check_shapes(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
         return
     parts = []
     if missing:
-        parts.append(f"{list_some(missing, 2)} expected and not found")
+        parts.append(f"{list_some(missing, 2)} missing")
     if surplus:
-        parts.append(f"{list_some(surplus, 2)} found and not expected")
+        parts.append(f"{list_some(surplus, 2)} unexpected")
     if other:
         name = other[0]
-        parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
+        parts.append(f"{name} has shape {shapes[name]}, expected {expected[name]}")
     raise FileError(
-        f"{path} begins like a {network} of the PyTorch implementation and is another network: "
+        f"{path} looks like a {network} of the PyTorch implementation, but is another network: "
         f"{'; '.join(parts)}."
     )
 
@@ -188,7 +188,7 @@ def _read(path: Path) -> Any:
         if refused := _REFUSED.search(str(error)):
             raise FileError(
                 f"{path} holds more than weights ({refused[1] or refused[2]}), which could run "
-                "code; it was refused unexecuted: save network.state_dict() alone."
+                "code; it was refused and not run: save network.state_dict() alone."
             ) from None
         raise FileError(
             f"{path} is not a PyTorch file of weights, or it is cut short or damaged; nothing in "

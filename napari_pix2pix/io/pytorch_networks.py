@@ -41,7 +41,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class ReferenceGenerator(ReferenceNetwork):
-    """A generator that the reference implementation has; `width` is its ``--ngf``."""
+    """A generator of the reference implementation; `width` is its ``--ngf``."""
 
     kind: Literal["unet", "resnet"]
     in_channels: int
@@ -96,7 +96,7 @@ class ReferenceGenerator(ReferenceNetwork):
 
 @dataclass(frozen=True)
 class ReferenceDiscriminator(ReferenceNetwork):
-    """A discriminator that the reference implementation has; `width` is its ``--ndf``."""
+    """A discriminator of the reference implementation; `width` is its ``--ndf``."""
 
     in_channels: int  # of source and image together, or of the image alone
     width: int
@@ -177,7 +177,7 @@ def write_network(path: Path, network: ReferenceNetwork, weights: Mapping[str, T
 
 
 def _check_family(path: Path, shapes: Shapes) -> None:
-    """Refuse, each with its own sentence, the files that are mistaken for a generator's."""
+    """Refuse 3D networks and discriminators, each with its own sentence."""
     deep = [name for name, shape in shapes.items() if len(shape) == 5]
     if deep:
         raise FileError(

@@ -20,7 +20,12 @@ from napari_pix2pix.napari_layers import gc_guard
 if TYPE_CHECKING:
     from napari.utils import progress
 
-_STEPS = 1000
+T = TypeVar("T")
+
+_STEPS = 1000  # of a progress bar
+_SHORT = 0.03  # seconds; shorter work needs no event loop
+_PERIOD = 10  # milliseconds between two checks of the work and of Ctrl+C
+_NAME = "pix2pix console"  # of the thread
 
 
 class Activity:
@@ -69,17 +74,8 @@ class Activity:
         """Remove the bar."""
         bar, self._bar = self._bar, None
         if bar is not None:
-            try:
+            with suppress(RuntimeError):
                 bar.close()
-            except RuntimeError:
-                return
-
-
-T = TypeVar("T")
-
-_SHORT = 0.03  # seconds; shorter work needs no event loop
-_PERIOD = 10  # milliseconds between two checks of the work and of Ctrl+C
-_NAME = "pix2pix console"  # of the thread
 
 
 class ProgressReporter:

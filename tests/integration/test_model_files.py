@@ -172,7 +172,7 @@ def _write_bad_file(kind, path, translator):
         ("foreign", "of another program"),
         ("no model", "not a napari-pix2pix model"),
         ("pickle", "no PyTorch file of weights.*nothing in it was run"),
-        ("pth", "holds more than weights.*refused unexecuted"),
+        ("pth", "holds more than weights.*refused and not run"),
         ("folder", "is a folder"),
     ],
 )
