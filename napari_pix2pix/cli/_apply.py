@@ -182,14 +182,14 @@ class _Work:
         from napari_pix2pix.large_images import reads_lazily
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
-        left = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
-        if not left:
+        unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
+        if not unfinished:
             return
         image = read_image(source, self.axes)
         for note in image.notes:
             click.echo(note, err=True)
         in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
-        (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
+        (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
         """Tell whether a resumed run has finished an output; raises if that was made otherwise."""

@@ -106,7 +106,7 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
 
 
 def show_thresholds(result: EvaluationResult) -> Figure:
-    """Show F1 of objects over the overlap that is asked for."""
+    """Show F1 of objects over the overlap that a match needs."""
     figure = _figure(3.2, _WIDTH / 2)
     axes = figure.subplots()
     keys = ["f1", *(f"f1_{round(100 * threshold)}" for threshold in THRESHOLDS[1:])]

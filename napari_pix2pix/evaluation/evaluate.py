@@ -46,7 +46,7 @@ class Evaluation(EvaluationResult):
         Parameters
         ----------
         path : path-like
-            Usually ``*.html``; a file that is there is replaced.
+            Usually ``*.html``; an existing file is replaced.
         samples : int
             Number of samples to draw of a model with noise or dropout, to see whether their spread
             tells where the error is; 0 for none. Other models have no samples to draw.
@@ -56,7 +56,7 @@ class Evaluation(EvaluationResult):
         InputError
             If ``samples`` is 1 or negative.
         FileError
-            If the file cannot be written; a file that was there is intact.
+            If the file cannot be written; an existing file stays intact.
         """
 
         def write(reporter: ProgressReporter) -> None:

@@ -89,12 +89,12 @@ class EvaluationResult(Mapping[str, Any]):
         Parameters
         ----------
         path : path-like
-            Usually ``*.csv``; a file that is there is replaced.
+            Usually ``*.csv``; an existing file is replaced.
 
         Raises
         ------
         FileError
-            If the file cannot be written; a file that was there is intact.
+            If the file cannot be written; an existing file stays intact.
         """
         keys = list(self.pooled["prediction"])
         with (

@@ -152,7 +152,7 @@ class ImageScores:
 def score_images(
     cases: Sequence[EvaluationCase], measures: Measures, on_part: OnPart | None = None
 ) -> Iterator[tuple[Frame, ImageScores] | None]:
-    """Score one image after the other; yield None for an image of which no pixel counts."""
+    """Score one image after the other; yield None for an image without a pixel that counts."""
     for number, case in enumerate(cases):
         frames = case.pair.frames
         for index in range(frames):

@@ -119,7 +119,7 @@ class WorkerModel:
         self._works: dict[Job, Work] = {}
 
     def work(self, job: Job) -> Work:
-        """Return the work on an image, which is opened when it is first asked for."""
+        """Return the work on an image, which is opened at the first call."""
         if self._translator is None:
             self._translator, self._packed = _unpacked(self._packed), b""
         if job not in self._works:

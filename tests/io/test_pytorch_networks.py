@@ -304,7 +304,7 @@ def test_discriminator_with_old_instance_norm_on_several_gpus(tmp_path: Path) ->
         (make_generator("resnet", 1, 1, blocks=1, width=1).state_dict(), "holds no discriminator"),
         (
             {k: v for k, v in weights_of(PATCH).items() if "3.w" not in k},
-            "model.3.weight, model.3.running_mean, ... expected",
+            "model.3.weight, model.3.running_mean, ... missing",
         ),
         ({**weights_of(PATCH), "more": torch.zeros(1)}, "more unexpected"),
         (
