@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--region",
     help="Only this part of each frame, in pixels: TOP:BOTTOM,LEFT:RIGHT, such as "
-    "0:4096,2048:8192; an end may be left out. Objects are told apart within it.",
+    "0:4096,2048:8192; an end may be left out. Objects are separated within it.",
 )
 @click.option("--frames", help="Only these along the first axis of frames: FIRST:END, as 0:10.")
 @click.option("--resume", is_flag=True, help="Continue a run that did not finish.")
@@ -77,13 +77,13 @@ def apply(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Translate INPUT (a file, a folder or a pattern in quotes) with MODEL.
+    """Translate image files with MODEL.
 
-    The output keeps the source's height and width, pixel size, units and axes; the ending of OUT
-    (.tif, .ome.tif, .zarr, .png, .npy) chooses the format. Several files go into the folder OUT,
-    which is made if it is not there; one bad file does not stop the rest: it is named at the end,
-    and the exit code is 1. Models with noise or dropout have several answers: --samples writes each
-    to a file, name_1.tif, name_2.tif, ...
+    INPUT is a file, a folder or a pattern in quotes. The output keeps the source's height and
+    width, pixel size, units and axes; the ending of OUT (.tif, .ome.tif, .zarr, .png, .npy) chooses
+    the format. Several files go into the folder OUT, which is made if it is not there; a file that
+    fails does not stop the rest: it is named at the end, and the exit code is 1. Models with noise
+    or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
     Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
@@ -103,6 +103,7 @@ def apply(
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.io.paths import expand_paths, make_folder
+    from napari_pix2pix.large_images import connect
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
     tags = [] if samples == 1 else [str(number) for number in range(1, samples + 1)]
@@ -120,14 +121,16 @@ def apply(
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
     failed: dict[str, str] = {}
-    with _connected(scheduler, translator) as cluster:
+    with nullcontext() if scheduler is None else connect(scheduler, translator) as cluster:
         part = region, frames
         work = _Work(
             translator, axes, options, part, tags, summary is not None, cluster, resume, overwrite
         )
         with_bar = len(inputs) == 1 and not as_json
-        attempts = work.try_each(inputs, tagged, with_bar=with_bar)
-        for source, names, error in bar(attempts, total=len(inputs), quiet=as_json):
+        errors = bar(
+            work.try_each(inputs, tagged, with_bar=with_bar), total=len(inputs), quiet=as_json
+        )
+        for source, names, error in zip(inputs, tagged, errors, strict=True):
             if error is None:
                 done += map(str, names)
             elif len(inputs) == 1:
@@ -139,17 +142,6 @@ def apply(
     print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
-
-
-@contextmanager
-def _connected(address: str | None, translator: Translator) -> Iterator[Cluster | None]:
-    if address is None:
-        yield None
-    else:
-        from napari_pix2pix.large_images import connect
-
-        with connect(address, translator) as cluster:
-            yield cluster
 
 
 @dataclass(frozen=True)
@@ -168,17 +160,15 @@ class _Work:
 
     def try_each(
         self, sources: list[Path], outs: list[list[Path]], *, with_bar: bool
-    ) -> Iterator[tuple[Path, list[Path], Pix2PixError | None]]:
-        """Translate files, on a cluster as many at once as there are threads."""
+    ) -> Iterator[Pix2PixError | None]:
+        """Translate files, on a cluster as many at once as there are threads; yield the errors."""
 
-        def attempt(
-            source: Path, names: list[Path]
-        ) -> tuple[Path, list[Path], Pix2PixError | None]:
+        def attempt(source: Path, names: list[Path]) -> Pix2PixError | None:
             try:
                 self.apply(source, names, with_bar=with_bar)
             except Pix2PixError as error:
-                return source, names, error
-            return source, names, None
+                return error
+            return None
 
         if self.cluster is None or len(sources) == 1:
             yield from map(attempt, sources, outs)
@@ -192,14 +182,14 @@ class _Work:
         from napari_pix2pix.large_images import reads_lazily
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
-        left = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
-        if not left:
+        unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
+        if not unfinished:
             return
         image = read_image(source, self.axes)
         for note in image.notes:
             click.echo(note, err=True)
         in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
-        (self._in_blocks if in_blocks else self._at_once)(source, image, left, with_bar)
+        (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
         """Tell whether a resumed run has finished an output; raises if that was made otherwise."""
@@ -207,8 +197,8 @@ class _Work:
 
         if not (self.resume and out.exists()) or self.overwrite:
             return False
-        is_known = check_finished(out, self._made_of(source, tag))
-        unknown = "" if is_known else "; the file does not say of which model"
+        is_known = check_finished(out, self._record(source, tag))
+        unknown = "" if is_known else "; the file does not name its model"
         click.echo(f"{out} is finished already{unknown}.", err=True)
         return True
 
@@ -241,7 +231,7 @@ class _Work:
                 drawn[tag],
                 source=image,
                 layout=codec.layout,
-                record=self._made_of(source, tag),
+                record=self._record(source, tag),
                 overwrite=self.overwrite,
             )
 
@@ -271,11 +261,11 @@ class _Work:
                     on_tile=on_tile,
                 )
 
-    def _made_of(self, source: Path, tag: str) -> dict[str, Any]:
+    def _record(self, source: Path, tag: str) -> dict[str, Any]:
         """Return what an output is made of."""
-        from napari_pix2pix.large_images import made_of
+        from napari_pix2pix.large_images import output_record
 
-        return made_of(self.translator, source, self.options, *self._wanted(tag), *self.part)
+        return output_record(self.translator, source, self.options, *self._wanted(tag), *self.part)
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""

@@ -1,8 +1,7 @@
 """The main tasks without data of one's own: train, translate unseen images, score them.
 
-First a stain on a real image, the immunohistochemistry section of scikit-image. Its source is the
-RGB image, its target the DAB stain by colour deconvolution (Ruifrok and Johnston 2001). Then labels
-on the generated sample pair, a stained tissue and the instances of its nuclei.
+A stain in scikit-image's immunohistochemistry section, where the target is the DAB stain by
+colour deconvolution (Ruifrok and Johnston 2001); then labels on the generated sample pair.
 """
 
 from __future__ import annotations
@@ -31,9 +30,7 @@ _LABELS_SHARE = 0.75  # of the training time of the stain
 def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str, Any]:
     """Train, translate and score, and write ``report.json``, two panels and two models into `out`.
 
-    `max_seconds` is the training time of the stain. The report holds ``device`` and, for the stain,
-    ``seconds`` of training, ``validation.prediction`` and ``validation.baseline``; under ``labels``
-    the same for the labels.
+    `max_seconds` is the training time of the stain. Returns what the report holds.
     """
     stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)

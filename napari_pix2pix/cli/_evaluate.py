@@ -1,7 +1,4 @@
-"""The command ``evaluate``.
-
-The command ``discriminator-map``: where a prediction looks false to the discriminator.
-"""
+"""The commands ``evaluate`` and ``discriminator-map``."""
 
 from __future__ import annotations
 
@@ -70,8 +67,8 @@ def evaluate(
     """Score MODEL on images that it has not seen.
 
     SOURCE and TARGET are files, folders (files are matched by name) or patterns in quotes, as for
-    train. If a table (--pairs) has a validation set, only that is scored. The scores stand beside
-    those of a baseline that needs no network: a linear fit, or Otsu's threshold for labels.
+    train. If a table (--pairs) has a validation set, only that is scored. The output also has the
+    scores of a baseline without a network: a linear fit, or Otsu's threshold for labels.
 
     \b
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --report report.html
@@ -147,7 +144,7 @@ def _read_labels(
 @click.argument("model", type=PATH)
 @click.argument("prediction", type=PATH)
 @click.option("--source", type=PATH, help="Source of the prediction; none without a source.")
-@click.option("--out", "-o", required=True, type=PATH, help="File.")
+@click.option("--out", "-o", required=True, type=PATH, help="The file to write.")
 @axes_option
 @condition_option
 @click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
@@ -166,10 +163,11 @@ def discriminator_map(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Ask MODEL's discriminator where PREDICTION looks false, patch by patch.
+    """Show where an image looks false to MODEL.
 
-    PREDICTION is an image of this model or another. OUT is float32, as large as it: positive where
-    it looks real, negative where it looks false, 0 where the discriminator can't tell.
+    MODEL's discriminator judges PREDICTION, an image of this model or another, patch by patch. OUT
+    is float32 and of the same size: positive where PREDICTION looks real, negative where it looks
+    false, 0 where the discriminator can't tell.
 
     \b
     napari-pix2pix discriminator-map dapi.safetensors made.tif --source phase.tif -o map.tif

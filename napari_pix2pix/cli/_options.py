@@ -1,7 +1,4 @@
-"""Options that commands share, and the pairs that they name.
-
-The options of ``train`` and ``apply`` are made from `TrainConfig` and `PredictOptions`.
-"""
+"""Options that commands share, and the pairs that they name."""
 
 from __future__ import annotations
 
@@ -181,10 +178,9 @@ def read_pair_sets(
     no_source: bool = False,
     test: bool = False,
 ) -> PairSets:
-    """Read the pairs that a command names, and print the notes about their files.
+    """Read the pairs that a command names in exactly one way, and print notes on their files.
 
-    With `test`, --aligned reads the images to score. Raises a `click.UsageError` unless exactly one
-    way to name pairs was used.
+    With `test`, --aligned reads the images to score.
     """
     from napari_pix2pix.io.datasets import PairSets, read_aligned, read_pairs, read_table
 

@@ -29,9 +29,8 @@ _OPTION_OF = {
 def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     """Name the output file of each input.
 
-    `given` is what the user named: a file, a folder or a pattern that stands for `inputs`. `out` is
-    a file, if there is one input that is not named by its folder. Otherwise it is a folder, which
-    need not exist, and each output is named like its input.
+    `given` is the file, folder or pattern that stands for `inputs`. `out` is a file for a single
+    input that is not named by its folder, otherwise a folder, which need not exist.
     """
     is_folder = out.is_dir() and not is_zarr(out)
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
@@ -55,10 +54,7 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
 def name_tagged_outputs(
     outputs: list[Path], inputs: list[Path], tags: list[str]
 ) -> list[list[Path]]:
-    """Name the output files of each sample or statistic: ``a_1.tif``, ``a_2.tif``, ``a_mean.tif``.
-
-    Without tags there is a single output for each input, which keeps its name.
-    """
+    """Name the output of each sample or statistic: ``a_1.tif``, ``a_mean.tif``; one if no tags."""
     if not tags:
         return [[path] for path in outputs]
     tagged = []
@@ -89,10 +85,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def score_table(scores: dict[str, Any]) -> str:
-    """Format the scores of network and baseline as a table, one score per row.
-
-    If a segmenter was compared with true labels, its scores on the truth are a third column.
-    """
+    """Format the scores as a table: a row each; columns network, baseline and perhaps truth."""
     if not scores:
         return "No validation."
     columns = {"network": scores["prediction"], "baseline": scores.get("baseline", {})}

@@ -1,4 +1,4 @@
-"""The command ``sample``: images of noise and a condition, into files."""
+"""The command ``sample``: generated images, from noise and a condition into files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class _Size(click.ParamType):
     ) -> tuple[int, int]:
         sides = str(value).split("x")
         if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-            self.fail(f"{value!r} is no size: give 256, or height and width as 256x320", param, ctx)
+            self.fail(
+                f"{value!r} is not a size: give 256, or height and width as 256x320", param, ctx
+            )
         return int(sides[0]), int(sides[-1])
 
 
@@ -52,7 +54,7 @@ def sample(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Make images with MODEL, which was trained without a source.
+    """Generate images with a MODEL that needs no source.
 
     They go into the folder OUT as sample_000.tif, sample_001.tif and so on. The same seed gives the
     same images, however many there are.

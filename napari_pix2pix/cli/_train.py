@@ -84,7 +84,7 @@ def train(
     napari-pix2pix train new/phase new/dapi -o new.safetensors --start dapi.safetensors
     napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
     napari-pix2pix train --aligned facades/ --direction BtoA -o facades.safetensors
-    napari-pix2pix train --no-source cells/ -o maker.safetensors --noise pixel
+    napari-pix2pix train --no-source cells/ -o cells.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
 

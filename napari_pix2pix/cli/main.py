@@ -46,7 +46,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Learn to translate images of a field into other images of it, and apply that to new ones.
+    """Train pix2pix on pairs of images of the same field, and translate new images.
 
     \b
     napari-pix2pix demo
@@ -155,8 +155,8 @@ def _describe(info: ModelInfo) -> list[str]:
     lines = [info.summary, *info.notes]
     if info.steps:  # else another program trained it
         versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
-        how = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
-        lines.append(f"{how}, {versions}")
+        training = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
+        lines.append(f"{training}, {versions}")
     if info.conditions:
         lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
     if origin := info.started_from:

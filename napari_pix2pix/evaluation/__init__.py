@@ -5,7 +5,6 @@ from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import (
     EvaluationCase,
     Frame,
-    ImageScores,
     Measures,
     difference,
     fit_baseline_to_scored,
@@ -18,7 +17,6 @@ __all__ = [
     "EvaluationCase",
     "EvaluationResult",
     "Frame",
-    "ImageScores",
     "Measures",
     "check_samples",
     "difference",

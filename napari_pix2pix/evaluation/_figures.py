@@ -76,10 +76,7 @@ def show_ranks(result: EvaluationResult) -> Figure:
 
 
 def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
-    """Show the radial power spectra of up to 3 titled frames; None if all are too small.
-
-    Of several channels the first with any valid pixel is shown.
-    """
+    """Show the radial power spectra of up to 3 titled frames; None if all are too small."""
     large = [
         (title, frame)
         for title, frame in frames
@@ -91,7 +88,7 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
     for axes, (title, frame) in zip(figure.subplots(1, 3).flat, large, strict=False):
         images = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
         valid = np.broadcast_to(frame.valid, frame.truth.shape)
-        channel = int(valid.any(axis=(1, 2)).argmax())
+        channel = int(valid.any(axis=(1, 2)).argmax())  # the first with any valid pixel
         for name, image in images.items():
             if image is None or not np.isfinite(image[channel][valid[channel]]).all():
                 continue
@@ -109,7 +106,7 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
 
 
 def show_thresholds(result: EvaluationResult) -> Figure:
-    """Show F1 of objects over the overlap that is asked for."""
+    """Show F1 of objects over the overlap that a match needs."""
     figure = _figure(3.2, _WIDTH / 2)
     axes = figure.subplots()
     keys = ["f1", *(f"f1_{round(100 * threshold)}" for threshold in THRESHOLDS[1:])]

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_pix2pix import __version__
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._figures import (
     show_frame,
     show_ranks,
@@ -86,7 +86,7 @@ def write_report(
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:
     """Compose the page; models with noise or dropout draw ``samples``."""
-    tell = on_part or (lambda part: None)
+    report_part = on_part or (lambda part: None)
     share = 0.5 if samples and _draws(result) else 1.0
     images = _choose_shown(result.ranked)
     shown = []
@@ -94,18 +94,18 @@ def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None =
         frame = scores.case.read(scores.frame)
         assert frame is not None  # it was scored
         shown.append(_Shown(title, scores, frame))
-        tell(share * done / len(images))
+        report_part(share * done / len(images))
     parts = [
-        _opening(result),
+        _summary(result),
         _model(result.facts),
         _pooled_scores(result),
         *_pictures(result, shown),
         *_curves(result, shown),
-        *_uncertainty(result, samples, lambda part: tell(share + (1 - share) * part)),
+        *_uncertainty(result, samples, lambda part: report_part(share + (1 - share) * part)),
         _all_images(result),
         f'<p class="note">Written by napari-pix2pix {escape(__version__)}.</p>',
     ]
-    tell(1.0)
+    report_part(1.0)
     title = f"Evaluation of {escape(_title(result))}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -133,9 +133,9 @@ def _title(result: EvaluationResult) -> str:
     return next(iter(result.facts.values()), "a prediction")
 
 
-def _opening(result: EvaluationResult) -> str:
-    count = len(result.image_scores)
-    text = f"{_primary(result.pooled['prediction'])} over {count} image{'s' if count > 1 else ''}"
+def _summary(result: EvaluationResult) -> str:
+    images = plural(len(result.image_scores), "image")
+    text = f"{_primary(result.pooled['prediction'])} over {images}"
     if "baseline" in result.pooled:
         text += f"; the baseline has {_primary(result.pooled['baseline'])}"
         sides = result.pooled["prediction"], result.pooled["baseline"]
@@ -179,9 +179,9 @@ def _pooled_scores(result: EvaluationResult) -> str:
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
-        '<p class="note">The better value is bold. The baseline is what one gets without any '
-        "network: a linear fit for intensities, Otsu's threshold for labels (a linear classifier "
-        "for more than two classes). A score that is not defined is shown as –."
+        '<p class="note">The better value is bold. The baseline needs no network: a linear fit for '
+        "intensities, Otsu's threshold for labels (a linear classifier for more than two classes). "
+        "A score that is not defined is shown as –."
         f"{truth * ('truth' in result.pooled)}</p>"
     )
 
@@ -196,7 +196,7 @@ def _pictures(result: EvaluationResult, shown: Sequence[_Shown]) -> Iterator[str
     yield f'<p class="note">{_LEGENDS[result.image_scores[0].case.codec.kind]}</p>'
     for image in shown:
         scored = image.scores.scored.items()
-        text = "; ".join(f"{name}: {_primary(one.scores)}" for name, one in scored)
+        text = "; ".join(f"{name}: {_primary(scores.scores)}" for name, scores in scored)
         yield f"<h3>{image.title}: {escape(image.scores.name)}</h3>\n<p>{text}.</p>"
         yield _picture(show_frame(image.frame, image.scores.case), image.title)
 
@@ -231,7 +231,7 @@ def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Ite
     check = check_uncertainty(result.ranked, samples, on_part)
     if check is None:  # none of the ranked images is of a model that draws
         return
-    yield "<h2>Do several samples tell where the error is?</h2>"
+    yield "<h2>Does the spread of samples show where the error is?</h2>"
     yield f"<p>{escape(check.calibration.conclusion)}</p>"
     yield f'<p class="note">{escape(check.description)} Shown: {escape(check.name)}.</p>'
     yield _picture(show_uncertainty(check), "Spread and error")

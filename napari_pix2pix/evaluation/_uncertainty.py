@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.errors import plural
 from napari_pix2pix.evaluation.scoring import (
     Array,
     EvaluationCase,
@@ -26,10 +27,7 @@ _MOST_DRAWN = 2**24  # pixels of all images, since each is drawn many times
 
 @dataclass(frozen=True, eq=False)
 class UncertaintyCheck:
-    """Spread of the samples and error of their mean.
-
-    In parts of the target's range; of labels in the share of samples that see an object.
-    """
+    """Spread of the samples and error of their mean, in parts of the target's range."""
 
     calibration: Calibration
     # (H, W) of an image in the middle of the ranks; NaN where a pixel does not count.
@@ -44,9 +42,9 @@ class UncertaintyCheck:
         """What was compared with what, in a sentence."""
         drawn = "the samples" if self.kind == "image" else "the samples' share of foreground"
         return (
-            f"{self.calibration.samples} samples of {self.images} "
-            f"image{'s' if self.images > 1 else ''}, {self.calibration.pixels:,} pixels: standard "
-            f"deviation of {drawn} against the error of their mean."
+            f"{self.calibration.samples} samples of {plural(self.images, 'image')}, "
+            f"{self.calibration.pixels:,} pixels: standard deviation of {drawn} against the error "
+            "of their mean."
         )
 
 

@@ -46,7 +46,7 @@ class Evaluation(EvaluationResult):
         Parameters
         ----------
         path : path-like
-            Usually ``*.html``; a file that is there is replaced.
+            Usually ``*.html``; an existing file is replaced.
         samples : int
             Number of samples to draw of a model with noise or dropout, to see whether their spread
             tells where the error is; 0 for none. Other models have no samples to draw.
@@ -56,7 +56,7 @@ class Evaluation(EvaluationResult):
         InputError
             If ``samples`` is 1 or negative.
         FileError
-            If the file cannot be written; a file that was there is intact.
+            If the file cannot be written; an existing file stays intact.
         """
 
         def write(reporter: ProgressReporter) -> None:
@@ -150,8 +150,8 @@ def evaluate_pairs(
     """Score a translator on a sequence of `Pair`; a report calls the model ``name``."""
     if not translator.source_codec.channels:
         raise InputError(
-            "This model was trained without a source: none of its images has to be like a target, "
-            "so there is nothing to score; look at samples."
+            "This model was trained without a source: its images need not be like a target, so "
+            "there is nothing to score; look at samples."
         )
     measures = measures or Measures()
     measures.check(translator.target_codec.kind, has_labels=labels is not None)
@@ -191,15 +191,14 @@ def make_case(
 ) -> EvaluationCase:
     """Let a translator predict a pair, which is opened with its z-context.
 
-    Without ``baseline`` it is that of the training. With ``copies`` the network is copied, since
-    others may use the translator meanwhile.
+    `baseline` defaults to that of the training. `copies` is for a translator that others use too.
     """
     _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
-    condition, model = opened.condition, translator.detached_copy() if copies else translator
+    model = translator.detached_copy() if copies else translator
+    condition = opened.condition
     has_dropout = any(isinstance(module, nn.Dropout) for module in translator.generator.modules())
     has_noise = bool(translator.config.noise_channels)
-
     options = PredictOptions(condition=condition, device=device)
     sampling = options.model_copy(update={"dropout": not has_noise})
 
@@ -265,8 +264,8 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
     codec = translator.target_codec
     if codec.channels != opened.target.channels:
         raise InputError(
-            f"The target of {opened.name} has {_channels(opened.target.channels)}, and the model "
-            f"makes {_channels(codec.channels)}: give the same channels."
+            f"The target of {opened.name} has {plural(opened.target.channels, 'channel')}, and the "
+            f"model makes {plural(codec.channels, 'channel')}: give the same channels."
         )
     if codec.kind != "classes":
         return
@@ -277,7 +276,3 @@ def _check_target(translator: Translator, opened: OpenPair) -> None:
                 f"The model makes classes, and the target of {opened.name} holds {count} values, "
                 f"more than the {MOST_CLASSES} classes that are possible: give labels."
             )
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel{'s' if count != 1 else ''}"

@@ -45,7 +45,9 @@ class EvaluationResult(Mapping[str, Any]):
             }
             for predictor, scores in pooled.items():
                 scores["frechet"] = frechet_distance(features[predictor], features["truth"])
-        truth_counts = [one.truth_counts for one in image_scores if one.truth_counts is not None]
+        truth_counts = [
+            image.truth_counts for image in image_scores if image.truth_counts is not None
+        ]
         if truth_counts:
             pooled["truth"] = segmented_scores(truth_counts)
         return cls(tuple(image_scores), pooled, dict(facts))
@@ -57,10 +59,7 @@ class EvaluationResult(Mapping[str, Any]):
 
     @property
     def ranked(self) -> list[ImageScores]:
-        """Images from the best to the worst by the primary metric; those without one are left out.
-
-        All images, if none has one.
-        """
+        """Images from best to worst by the primary metric; those without it only if all lack it."""
         defined = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
         return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
@@ -90,12 +89,12 @@ class EvaluationResult(Mapping[str, Any]):
         Parameters
         ----------
         path : path-like
-            Usually ``*.csv``; a file that is there is replaced.
+            Usually ``*.csv``; an existing file is replaced.
 
         Raises
         ------
         FileError
-            If the file cannot be written; a file that was there is intact.
+            If the file cannot be written; an existing file stays intact.
         """
         keys = list(self.pooled["prediction"])
         with (
@@ -103,13 +102,12 @@ class EvaluationResult(Mapping[str, Any]):
             fresh.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(["image", *(f"{one} {key}" for one in self.predictors for key in keys)])
-            writer.writerow(
-                ["all", *(self.pooled[one][key] for one in self.predictors for key in keys)]
-            )
+            columns = [(predictor, key) for predictor in self.predictors for key in keys]
+            writer.writerow(["image", *(f"{predictor} {key}" for predictor, key in columns)])
+            writer.writerow(["all", *(self.pooled[predictor][key] for predictor, key in columns)])
             for image in self.image_scores:
-                scores = [image.scored[one].scores for one in self.predictors]
-                writer.writerow([image.name, *(one.get(key, "") for one in scores for key in keys)])
+                cells = (image.scored[name].scores.get(key, "") for name, key in columns)
+                writer.writerow([image.name, *cells])
 
 
 def _rank(image: ImageScores) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
 from napari_pix2pix.metrics.summary import Kind, ScoredImage, score_image
 
 Array: TypeAlias = NDArray[Any]
-OnPart: TypeAlias = Callable[[float], None]  # told the part that is done, from 0 to 1
-OnTile: TypeAlias = Callable[[int, int], None]  # told the pixels that are done, and all
+OnPart: TypeAlias = Callable[[float], None]  # called with the part that is done, from 0 to 1
+OnTile: TypeAlias = Callable[[int, int], None]  # called with the numbers of pixels done and of all
 # A list of images, laid out as targets are, to a table (N, D): a row for each.
 Features: TypeAlias = Callable[[list[Array]], Any]
 
@@ -104,9 +104,9 @@ def fit_baseline_to_scored(pairs: Sequence[OpenPair], kind: Kind) -> Baseline:
 
 
 def difference(prediction: Array, truth: Array, kind: Kind) -> Array:
-    """Subtract the truth of intensities, as float32; show the differences of labels, as uint8.
+    """Subtract the truth, as float32; of labels return uint8.
 
-    Of labels 1 is only in the prediction, 2 only in the truth, 3 in another class.
+    1 is only in the prediction, 2 only in the truth, 3 in another class.
     """
     if kind == "image":
         return prediction.astype(np.float32) - truth.astype(np.float32)
@@ -152,7 +152,7 @@ class ImageScores:
 def score_images(
     cases: Sequence[EvaluationCase], measures: Measures, on_part: OnPart | None = None
 ) -> Iterator[tuple[Frame, ImageScores] | None]:
-    """Score one image after the other; yield None for an image of which no pixel counts."""
+    """Score one image after the other; yield None for an image without a pixel that counts."""
     for number, case in enumerate(cases):
         frames = case.pair.frames
         for index in range(frames):

@@ -48,8 +48,7 @@ Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]  # scale, un
 def read_tiff(path: Path) -> ImageFile:
     """Read the first image of a TIFF file; ``axes`` is empty if the file does not state them.
 
-    Axes of length 1 other than Y and X are left out. Pixel sizes come from OME-XML, ImageJ's
-    description, LSM's header, or the resolution tags if these name inch or centimetre.
+    Axes of length 1 other than Y and X are left out.
     """
     with tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
@@ -101,8 +100,7 @@ def _geometry(tiff: tifffile.TiffFile) -> Geometry:
 
 def _ome(xml: str) -> Geometry:
     images = tifffile.xml2dict(xml)["OME"]["Image"]
-    pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-    return _physical_sizes(pixels)
+    return _physical_sizes((images[0] if isinstance(images, list) else images)["Pixels"])
 
 
 def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
@@ -132,7 +130,7 @@ def _imagej(tiff: tifffile.TiffFile) -> Geometry:
         # ImageJ leaves out a spacing of 1, and units that are those of X.
         scale = dict.fromkeys("ZYX", 1.0) | _pixel_sizes(tiff)
         stated = {axis: standard_unit(metadata.get(f"{axis.lower()}unit")) for axis in "ZYX"}
-        units = {axis: own or unit for axis, own in stated.items()}
+        units = {axis: axis_unit or unit for axis, axis_unit in stated.items()}
     if "spacing" in metadata:
         scale["Z"] = abs(float(metadata["spacing"]))
     if metadata.get("finterval"):
@@ -156,15 +154,12 @@ def _resolution_tags(tiff: tifffile.TiffFile) -> Geometry:
     sizes = _pixel_sizes(tiff)
     if factor is None or not sizes:
         return {}, {}, ()
-    return (
-        {axis: size * factor for axis, size in sizes.items()},
-        dict.fromkeys(sizes, "micrometer"),
-        (),
-    )
+    scale = {axis: size * factor for axis, size in sizes.items()}
+    return scale, dict.fromkeys(sizes, "micrometer"), ()
 
 
 def read_tiff_record(path: Path) -> Any:
-    """Read what a TIFF says it was made of; None if it says nothing."""
+    """Read the record of what a TIFF was made of; None if it has none."""
     with tifffile.TiffFile(path) as tiff:
         tag = tiff.pages.first.tags.get("Software")
     name, _, text = str(tag.value if tag else "").partition(" ")
@@ -176,7 +171,7 @@ def write_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     spatial = [axis for axis in "ZYX" if axis in spec.scale]
     one_unit = len({spec.units.get(axis) for axis in spatial}) <= 1
     in_order = "".join(axis for axis in "TZCYXS" if axis in spec.axes) == spec.axes
-    # ImageJ reads a size that is missing beside another as 1, and counts frames in seconds.
+    # If only some sizes are given, ImageJ takes the others as 1; it counts frames in seconds.
     all_or_none = spatial in ([], [axis for axis in "ZYX" if axis in spec.axes])
     seconds = "T" not in spec.scale or spec.units.get("T", "second") == "second"
     type_fits = str(spec.dtype) in _IMAGEJ_TYPES and ("S" not in spec.axes or spec.dtype == "u1")

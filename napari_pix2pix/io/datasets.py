@@ -26,7 +26,7 @@ _DELIMITERS = ",;\t"  # spreadsheets use the list separator of their country
 
 @dataclass(frozen=True)
 class PairSets:
-    """Pairs to train on, pairs to validate on, and what the user should know of their files."""
+    """Pairs to train on, pairs to validate on, and sentences about their files for the user."""
 
     train: list[Pair]
     validation: list[Pair]
@@ -41,40 +41,18 @@ def read_pairs(
     condition: str | None = None,
     axes: str | None = None,
 ) -> tuple[list[Pair], list[str]]:
-    """Read pairs of image files.
+    """Read pairs of files, folders or patterns, matched by name, and notes about their files.
 
-    Parameters
-    ----------
-    source, target : path-like
-        A file, a folder or a pattern each; files are matched by name. With a source of None no
-        target has a source.
-    mask : path-like, optional
-        A file, a folder or a pattern: an image for each pair, 0 where nothing is trained or scored.
-    condition : str, optional
-        The condition of all these pairs.
-    axes : str, optional
-        Axes of the sources, and of targets and masks with as many axes, if the files do not state
-        them.
-
-    Returns
-    -------
-    pairs : list of Pair
-        Named by their source's file, or their target's.
-    notes : list of str
-        Sentences about files without a partner, and about images in a file that are not read.
-
-    Raises
-    ------
-    FileError, InputError
-        A file can't be read, nothing matches, or a mask is missing.
+    Without a `source` no target has one. `mask` is 0 where nothing is trained or scored. `axes` are
+    those of the sources, and of targets and masks that state none and have as many.
     """
     matched: list[tuple[Path | None, Path]] = []
     notes: list[str] = []
     if source is None:
         matched += [(None, path) for path in expand_paths(target)]
     else:
-        both, notes = match_by_name(expand_paths(source), expand_paths(target))
-        matched += both
+        with_source, notes = match_by_name(expand_paths(source), expand_paths(target))
+        matched += with_source
     named_by = [source_path or target_path for source_path, target_path in matched]
     masks, mask_notes = _match_masks(named_by, mask, "target" if source is None else "source")
     notes += mask_notes
@@ -130,16 +108,10 @@ class _Row:
 
 
 def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> PairSets:
-    """Read the pairs that a CSV file lists.
+    """Read the pairs that a CSV file lists; names and errors give their line.
 
-    The first line names the columns, in any order: ``source`` and ``target``, each a file, a folder
-    or a pattern, as in `read_pairs`; and optionally ``condition``, ``mask``, and ``set``, which is
-    ``train`` or ``validation`` (empty: train). Paths are relative to the table. If no line has a
-    ``source``, the pairs have none.
-
-    The table is text in UTF-8, with commas, semicolons or tabs between the cells; `axes` is as in
-    `read_pairs`. Pairs are named by their source's file, or their target's, and their line. Errors
-    name the line too.
+    The first line names the columns in any order: ``target`` and optionally ``source``,
+    ``condition``, ``mask`` and ``set`` (train or validation). Paths are relative to the table.
     """
     path = Path(path)
     rows = list(_rows(path))
@@ -256,29 +228,9 @@ def read_aligned(
 ) -> PairSets:
     """Read a folder of images whose left half (A) and right half (B) show the same field.
 
-    Parameters
-    ----------
-    folder : path-like
-        Holds the folders ``train``, ``val`` and ``test``, of which some may be missing; or the
-        images themselves.
-    direction : {"AtoB", "BtoA"}
-        Which half is the source.
-    test : bool
-        Read what a model is scored on: ``test``, or ``val`` if there is no ``test``.
-    axes : str, optional
-        Axes of the images, if the files do not state them.
-
-    Returns
-    -------
-    PairSets
-        ``train`` to train on and ``val`` to validate on. With `test`, what to score stands in
-        ``validation`` and ``train`` is empty. Without such folders all images are in ``train``.
-        Pairs are named by their files.
-
-    Raises
-    ------
-    FileError, InputError
-        When a file can't be read, there is none, or the width of an image is odd.
+    `folder` holds the folders ``train``, ``val`` and ``test`` or some of them, or the images
+    themselves, which are all for training. With `test`, ``validation`` holds the images of
+    ``test``, or else of ``val``, and ``train`` is empty. Pairs are named by their files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What an image file says of its image: axes, pixel sizes and units."""
+"""The geometry of an image file: axes, pixel sizes and units."""
 
 from __future__ import annotations
 
@@ -32,37 +32,17 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *wor
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """An image as :func:`napari_pix2pix.io.reading.read_image` reads it.
+    """An image as `read_image` reads it."""
 
-    Attributes
-    ----------
-    data : array
-        The pixels: numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced, with
-        ``shape`` and ``dtype``. Never empty; bool, integer or real.
-    axes : str
-        One letter per axis: T time, Z depth, C channel, Y, X, S red-green-blue(-alpha), Q other.
-    scale : dict of str to float
-        Pixel size along each axis for which the file states it, in `units`.
-    units : dict of str to str
-        Unit of each `scale` that has one, spelled out ("micrometer", "second").
-    name : str
-        The file's name without folder and ending.
-    channel_names : tuple of str
-        One per channel, or empty.
-    labels : bool
-        Whether the file itself says that its values are labels.
-    notes : tuple of str
-        Sentences for the user about what the file holds beside this image.
-    """
-
+    # numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced; bool, int or float
     data: Any = field(repr=False)
-    axes: str
-    scale: Mapping[str, float] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    name: str = ""
-    channel_names: tuple[str, ...] = ()
-    labels: bool = False
-    notes: tuple[str, ...] = ()
+    axes: str  # one letter each: T time, Z depth, C channel, Y, X, S red-green-blue, Q other
+    scale: Mapping[str, float] = field(default_factory=dict)  # pixel sizes that the file states
+    units: Mapping[str, str] = field(default_factory=dict)  # of `scale`, such as "micrometer"
+    name: str = ""  # of the file, without folder and ending
+    channel_names: tuple[str, ...] = ()  # one per channel, or empty
+    labels: bool = False  # whether the file itself says that its values are labels
+    notes: tuple[str, ...] = ()  # sentences for the user about what else the file holds
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,21 +63,7 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """An image to be written, without its pixels.
-
-    Attributes
-    ----------
-    axes : str
-        One letter per axis, as in `ImageFile`.
-    shape : tuple of int
-    dtype : numpy.dtype
-    scale, units, channel_names
-        As in `ImageFile`.
-    origin : mapping of str to float
-        Position of the first pixel, in `units`, for formats that store it (OME-Zarr).
-    record : mapping
-        JSON values that say what the image was made of, for formats that store them (TIFF, zarr).
-    """
+    """An image to be written, without its pixels; axes, scale and units as in `ImageFile`."""
 
     axes: str
     shape: tuple[int, ...]
@@ -105,6 +71,8 @@ class ImageSpec:
     scale: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     channel_names: Sequence[str] = ()
+    # The first pixel's position in `units`, and JSON values that say what the image was made of:
+    # for formats that store them (OME-Zarr; TIFF and zarr).
     origin: Mapping[str, float] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -126,10 +94,7 @@ def standard_unit(unit: object) -> str | None:
 
 
 def check_axes(axes: str, shape: tuple[int, ...], what: str) -> str:
-    """Return `axes` in capitals; raise an `InputError` if they can't describe an image of `shape`.
-
-    Rows and columns must be the last two axes beside the channels, and C and S exclude each other.
-    """
+    """Return `axes` in capitals; refuse axes that can't describe an image of `shape`."""
     letters = axes.upper()
     if len(letters) != len(shape):
         raise InputError(
@@ -144,7 +109,7 @@ def check_axes(axes: str, shape: tuple[int, ...], what: str) -> str:
     if not letters.replace("C", "").replace("S", "").endswith("YX"):
         raise InputError(
             f"axes={axes!r} of {what} can't be used: rows and columns (YX) must be the last axes "
-            "beside the channels; transpose the image."
+            "apart from the channels; transpose the image."
         )
     if {"C", "S"} <= set(letters):
         raise InputError(

@@ -1,8 +1,7 @@
 """Our file, of models and of checkpoints: named tensors and a header, without any pickle.
 
-It is a safetensors file whose metadata has one entry, ``napari-pix2pix``: a JSON object of
-``format`` (that name again), ``version`` (of the format), ``written_by`` (the version of
-napari-pix2pix) and ``header`` (see `ModelInfo.to_header`). Reading it can't run code.
+It is a safetensors file whose metadata holds one JSON object, ``napari-pix2pix``, with the keys
+``format``, ``version``, ``written_by`` and ``header`` (see `ModelInfo.to_header`).
 """
 
 from __future__ import annotations
@@ -26,16 +25,9 @@ from napari_pix2pix.io.paths import replacing
 def write_container(
     path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]
 ) -> None:
-    """Write tensors and a header to a file, all or nothing.
+    """Write tensors of any dtype but complex, and a header of JSON values, all or nothing.
 
-    Tensors are of any dtype but complex, on any device, in any memory layout, and may share
-    memory. The header is what JSON can hold, and NaN and the infinities as Python's `json` writes
-    them. A killed process leaves a hidden folder behind, named after the file.
-
-    Raises
-    ------
-    FileError
-        If the file can't be written; an old file stays as it was.
+    Tensors may share memory. A killed process leaves a hidden folder behind, named after the file.
     """
     content = {
         "format": FORMAT_NAME,
@@ -61,15 +53,9 @@ def write_container(
 def read_container(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `write_container` wrote.
+    """Read what `write_container` wrote; any damage raises a `FileError`.
 
-    The tensors are on the CPU, and mapped from the file where the system can: memory is filled as
-    they are used, and changing them does not change the file.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, unreadable, truncated, of another kind or of another version.
+    The tensors are on the CPU, mapped from the file where the system can; the file never changes.
     """
     path = Path(path)
     header = read_header(path)

@@ -21,13 +21,7 @@ _TORCH_STARTS = b"PK\x03\x04", b"\x80"
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the header alone, however large the tensors are.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, unreadable, truncated, of another kind or of another version.
-    """
+    """Read the header alone, however large the tensors are; any damage raises a `FileError`."""
     path = Path(path)
     _check_kind(path)
     try:
@@ -35,7 +29,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise FileError(
-            f"Can't read {path}: it is no napari-pix2pix model, or it is cut short or damaged "
+            f"Can't read {path}: it is not a napari-pix2pix model, or it is cut short or damaged "
             f"({error}): use another copy of it."
         ) from error
     if FORMAT_NAME not in metadata:
@@ -47,10 +41,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is PyTorch's: by its first bytes, or else by its ending.
-
-    A missing or an empty file is not.
-    """
+    """Whether a file is PyTorch's: by its first bytes, or else by its ending."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -84,7 +75,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is no safetensors file, without unpickling any of it."""
+    """Refuse what is not a safetensors file, without unpickling any of it."""
     if path.is_dir():
         raise FileError(f"Can't read {path}: it is a folder; give a model file.")
     try:
@@ -100,5 +91,5 @@ def _check_kind(path: Path) -> None:
         raise FileError(f"{path} is empty; use another copy of it, or train again.")
     if is_torch_file(path):
         raise FileError(
-            f"{path} is a PyTorch file (.pth) and no napari-pix2pix model: convert it to one first."
+            f"{path} is a PyTorch file (.pth), not a napari-pix2pix model: convert it to one first."
         )

@@ -44,8 +44,7 @@ def make_folder(path: Path) -> None:
 def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to `path` if all went well.
 
-    After an error the old file is as it was, and nothing new is left behind. `folder` says that
-    what is written is a folder (OME-Zarr).
+    After an error the old file is as it was. `folder` says that a folder is written (OME-Zarr).
     """
     parent = path.parent
     if not parent.is_dir():
@@ -90,8 +89,7 @@ def _write_error(path: Path, error: OSError) -> FileError:
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it, without hidden files. Numbers in names are sorted
-    by value: ``a2`` before ``a10``.
+    A folder gives the images directly inside it. Numbers are sorted by value: a2 before a10.
     """
     path = Path(path)
     if path.is_dir() and not is_zarr(path):
@@ -119,9 +117,8 @@ def match_by_name(
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Pair source and target files that have the same name apart from their endings.
 
-    A single source and a single target are a pair whatever their names. Pairs are in the order of
-    `sources`; for each side that has files without a partner, a sentence names them. `side` and
-    `partner` are what messages call the two.
+    Also return notes that name files without a partner. A single pair needs no common name. `side`
+    and `partner` are what messages call the two.
     """
     if len(sources) == len(targets) == 1:
         return [(sources[0], targets[0])], []

@@ -1,7 +1,4 @@
-"""Files of the PyTorch reference implementation (.pth): weights, read without running code.
-
-Also what tells its networks apart: the names and shapes of their weights.
-"""
+"""Files of the PyTorch reference implementation (.pth), and what tells its networks apart."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 
 
 class ReferenceNetwork(ABC):
-    """A network that the reference implementation has."""
+    """A network of the reference implementation."""
 
     norm: Norm
 
@@ -39,7 +36,7 @@ class ReferenceNetwork(ABC):
         """Name the biases that the reference keeps with norm='none', of all names of ours."""
 
     @property
-    def norm_in_words(self) -> str:
+    def norm_text(self) -> str:
         """Such as "batch norm"."""
         return "no norm" if self.norm == "none" else f"{self.norm} norm"
 
@@ -92,14 +89,14 @@ def is_kernel(shape: tuple[int, ...]) -> bool:
 
 
 def infer_norm(shapes: Shapes, convolution: str) -> Norm:
-    """Tell the norm by its running statistics, or by the bias of a convolution before a norm."""
+    """Infer the norm from running statistics, or from the bias of a convolution before a norm."""
     if any(name.endswith("running_mean") for name in shapes):
         return "batch"
     return "instance" if f"{convolution}.bias" in shapes else "none"
 
 
 def check_shapes(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
-    """Refuse a file whose beginning alone is like the network's: a `FileError` says what is not."""
+    """Raise a `FileError` if names or shapes of the weights differ from those of the network."""
     expected = network.shapes()
     # Batch norm counted no batches before PyTorch 0.4.1.
     missing = [name for name in expected if name not in shapes and not _is_count(name)]
@@ -109,14 +106,14 @@ def check_shapes(path: Path, network: ReferenceNetwork, shapes: Shapes) -> None:
         return
     parts = []
     if missing:
-        parts.append(f"{list_some(missing, 2)} expected and not found")
+        parts.append(f"{list_some(missing, 2)} missing")
     if surplus:
-        parts.append(f"{list_some(surplus, 2)} found and not expected")
+        parts.append(f"{list_some(surplus, 2)} unexpected")
     if other:
         name = other[0]
-        parts.append(f"{name} of shape {shapes[name]} found, {expected[name]} expected")
+        parts.append(f"{name} has shape {shapes[name]}, expected {expected[name]}")
     raise FileError(
-        f"{path} begins like a {network} of the PyTorch implementation and is another network: "
+        f"{path} looks like a {network} of the PyTorch implementation, but is another network: "
         f"{'; '.join(parts)}."
     )
 
@@ -142,12 +139,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file that ``torch.save(network.state_dict(), path)`` wrote, onto the CPU.
 
     Such files are pickles, which could hold code: PyTorch reads the weights alone and refuses all
-    else. What wrappers of networks put before names is left out.
-
-    Raises
-    ------
-    FileError
-        If the file can't be read, is damaged, or holds anything but the weights of one network.
+    else. Prefixes that wrappers put before names are removed.
     """
     content = _read(path)
     if not isinstance(content, Mapping) or not content:
@@ -169,13 +161,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write weights as ``torch.save(network.state_dict(), path)`` does, all or nothing.
-
-    Raises
-    ------
-    FileError
-        If the file can't be written; an old file stays as it was.
-    """
+    """Write weights as ``torch.save(network.state_dict(), path)`` does, all or nothing."""
     plain = OrderedDict(
         (name, value.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, value in weights.items()
@@ -199,14 +185,14 @@ def _read(path: Path) -> Any:
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        if found := _REFUSED.search(str(error)):
+        if refused := _REFUSED.search(str(error)):
             raise FileError(
-                f"{path} holds more than weights ({found[1] or found[2]}), which could run code; "
-                "it was refused unexecuted: save network.state_dict() alone."
+                f"{path} holds more than weights ({refused[1] or refused[2]}), which could run "
+                "code; it was refused and not run: save network.state_dict() alone."
             ) from None
         raise FileError(
-            f"{path} is no PyTorch file of weights, or it is cut short or damaged; nothing in it "
-            "was run: use another copy of it."
+            f"{path} is not a PyTorch file of weights, or it is cut short or damaged; nothing in "
+            "it was run: use another copy of it."
         ) from error
 
 

@@ -1,8 +1,6 @@
 """Networks in files of the PyTorch reference implementation of pix2pix (``latest_net_G.pth``).
 
-Our networks name their weights as the reference's do, so that no name needs translation. This
-module finds out which network a file holds, and adds or leaves out the biases that only one of the
-two implementations has.
+Our networks name their weights as the reference's do, so that no name needs translation.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class ReferenceGenerator(ReferenceNetwork):
-    """A generator that the reference implementation has; `width` is its ``--ngf``."""
+    """A generator of the reference implementation; `width` is its ``--ngf``."""
 
     kind: Literal["unet", "resnet"]
     in_channels: int
@@ -56,7 +54,7 @@ class ReferenceGenerator(ReferenceNetwork):
 
     def __str__(self) -> str:
         size = f"U-Net-{2**self.depth}" if self.kind == "unet" else f"ResNet-{self.blocks}"
-        return f"{size} of width {self.width} with {self.norm_in_words}"
+        return f"{size} of width {self.width} with {self.norm_text}"
 
     def build(self) -> UNet | ResNet:
         """Build the network of ours that has these weights."""
@@ -98,7 +96,7 @@ class ReferenceGenerator(ReferenceNetwork):
 
 @dataclass(frozen=True)
 class ReferenceDiscriminator(ReferenceNetwork):
-    """A discriminator that the reference implementation has; `width` is its ``--ndf``."""
+    """A discriminator of the reference implementation; `width` is its ``--ndf``."""
 
     in_channels: int  # of source and image together, or of the image alone
     width: int
@@ -108,7 +106,7 @@ class ReferenceDiscriminator(ReferenceNetwork):
     def __str__(self) -> str:
         layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
         kind = f"PatchGAN of {layers}" if self.layers else "PixelGAN"
-        return f"{kind} and width {self.width} with {self.norm_in_words}"
+        return f"{kind} and width {self.width} with {self.norm_text}"
 
     def build(self) -> nn.Module:
         """Build the network of ours that has these weights."""
@@ -141,17 +139,7 @@ def discriminator_path(generator: Path) -> Path | None:
 
 
 def read_generator(path: Path) -> tuple[ReferenceGenerator, dict[str, Tensor]]:
-    """Read a generator's file: which network it holds, and the weights for our form of it.
-
-    ``module.`` before the names, and the unused statistics that instance norm had in old versions,
-    are left out.
-
-    Raises
-    ------
-    FileError
-        If the file can't be read or holds another network; the sentence says what was found and
-        what was expected.
-    """
+    """Read a generator's file: which network it holds, and the weights for our form of it."""
     weights = without_idle_statistics(read_weights(path))
     shapes = shapes_of(weights)
     _check_family(path, shapes)
@@ -179,15 +167,7 @@ def read_discriminator(path: Path) -> tuple[ReferenceDiscriminator, dict[str, Te
 
 
 def write_network(path: Path, network: ReferenceNetwork, weights: Mapping[str, Tensor]) -> None:
-    """Write our weights of a network as the reference's ``load_state_dict`` takes them.
-
-    Raises
-    ------
-    InputError
-        If the network has biases where the reference has none.
-    FileError
-        If the file can't be written.
-    """
+    """Write our weights of a network as the reference's ``load_state_dict`` takes them."""
     if surplus := network.surplus_weights(weights):
         raise InputError(
             f"With norm='none' the PyTorch implementation has no biases, and the model has "
@@ -197,7 +177,7 @@ def write_network(path: Path, network: ReferenceNetwork, weights: Mapping[str, T
 
 
 def _check_family(path: Path, shapes: Shapes) -> None:
-    """Refuse, each with its own sentence, the files that are mistaken for a generator's."""
+    """Refuse 3D networks and discriminators, each with its own sentence."""
     deep = [name for name, shape in shapes.items() if len(shape) == 5]
     if deep:
         raise FileError(

@@ -1,7 +1,7 @@
 """Read image files of any kind as arrays with axes, pixel size and units.
 
-TIFF and OME-Zarr have readers here, since napari's own reader drops their geometry. Other formats
-go through the installed napari reader plugins, which work without Qt.
+TIFF and OME-Zarr have readers here, since napari's own reader drops their geometry; other formats
+go through napari reader plugins.
 """
 
 from __future__ import annotations
@@ -29,14 +29,7 @@ _TIFF_SUFFIXES = {".tif", ".tiff", ".lsm"}
 def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFile:
     """Read one image file, or one OME-Zarr folder (its full resolution).
 
-    Parameters
-    ----------
-    path : path-like
-        TIFF, OME-TIFF, ImageJ-TIFF, LSM; a ``.zarr`` folder; or any format that napari or an
-        installed reader plugin opens (PNG, JPEG, NPY and more without a plugin).
-    axes : str, optional
-        One letter per axis (TZCYXS, Q for any other), instead of those in the file. Pixel sizes
-        that the file states for these letters are kept.
+    `axes`, one letter each (TZCYXS, Q for any other), replace those in the file.
     """
     path = Path(path)
     if not path.exists():
@@ -73,11 +66,7 @@ def lazy_image_of_file(image: ImageFile) -> LazyImage:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Read what an image file says it was made of.
-
-    None if the file says nothing: it was not made by napari-pix2pix, or its format stores no record
-    (PNG, NPY).
-    """
+    """Read the record of what an image file was made of; None if it has none (such as PNG)."""
     try:
         if path.is_dir():
             from napari_pix2pix.io.zarr_file import read_zarr_record
@@ -202,10 +191,7 @@ def _rename_unknown_axis(axes: str) -> str:
 
 
 def _native(data: Any) -> Any:
-    """Convert numpy arrays (ImageJ writes big-endian) to the byte order that torch reads.
-
-    Arrays on a disk are not converted here but window by window.
-    """
+    """Convert numpy arrays (ImageJ writes big-endian) to the byte order that torch reads."""
     if type(data) is np.ndarray and not data.dtype.isnative:
         return data.astype(data.dtype.newbyteorder("="))
     return data

@@ -1,8 +1,7 @@
 """Images that are written block by block and can be resumed.
 
-Beside the output lies a folder ``NAME.part``. It holds the pixels so far, what they are made of
-(``run.json``), and a journal of finished blocks. A block's line is added after its pixels are
-written, so a half-written block counts as missing.
+The folder ``NAME.part`` holds the pixels so far, ``run.json`` (what they are made of) and a
+journal of finished blocks. A block's line follows its pixels: half a block counts as missing.
 """
 
 from __future__ import annotations
@@ -34,11 +33,7 @@ def part_folder(path: Path) -> Path:
 def check_run(
     path: Path, run: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> dict[str, Any]:
-    """Return the record of the run to resume; empty if a new run starts.
-
-    `run` says in JSON values what the output at `path` is to be made of. Raises a `FileError` if
-    the output or an unfinished run is in the way, or if that run was made of something else.
-    """
+    """Return the record of the run to resume, empty for a new one; refuse what is in the way."""
     if path.exists() and not overwrite:
         raise FileError(
             f"{path} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
@@ -54,8 +49,8 @@ def check_run(
         if before and before.get(name) != value:
             then, now = (json.dumps(v)[:200] for v in (before.get(name), value))
             raise FileError(
-                f"{part} was begun with another {name} ({then}, now {now}): resume with the same, "
-                "or overwrite it instead of resuming.",
+                f"{part} was started with another {name} ({then}, now {now}): resume with the "
+                "same, or overwrite it instead of resuming.",
                 remedies=(Remedy.OVERWRITE,),
             )
     return before
@@ -71,23 +66,10 @@ def _read_run(part: Path) -> dict[str, Any]:
 
 
 class ResumableImage:
-    """An image that is written block by block; every method raises a `FileError` if it can't write.
+    """An image that is written block by block and can be resumed.
 
-    Parameters
-    ----------
-    path : Path
-        The output; its ending chooses the format.
-    spec : ImageSpec
-    run : mapping
-        JSON values that say what the image is made of.
-    resume : bool
-        Keep the blocks that are there; the caller checks that they are of the same run. False
-        starts over.
-
-    Attributes
-    ----------
-    done : dict of int to int
-        Number and checksum of each finished block.
+    `run` says in JSON values what the image is made of; the caller checks that a resumed run is the
+    same. `done` maps the number of each finished block to its checksum. Errors are `FileError`s.
     """
 
     def __init__(
@@ -102,33 +84,33 @@ class ResumableImage:
             self.done = self._read_journal()
 
     def write(
-        self, number: int, window: tuple[int | slice, ...], pixels: NDArray[Any], mark: int
+        self, number: int, window: tuple[int | slice, ...], pixels: NDArray[Any], checksum: int
     ) -> None:
         """Write a block's pixels, and then its line with number and checksum in the journal."""
         with _write_errors(self.path):
             self._pixels[window] = pixels
-        self.note(number, mark)
+        self.mark_done(number, checksum)
 
-    def note(self, number: int, mark: int) -> None:
+    def mark_done(self, number: int, checksum: int) -> None:
         """Add a line to the journal: a block is written, maybe by another process."""
         with (
             _write_errors(self.path),
             (self._part / _JOURNAL).open("a", encoding="ascii") as journal,
         ):
-            journal.write(f"{number} {mark}\n")
-        self.done[number] = mark
+            journal.write(f"{number} {checksum}\n")
+        self.done[number] = checksum
 
-    def keep(self, name: str, value: Any) -> None:
-        """Store a JSON value beside the pixels, for a resumed run."""
+    def store(self, name: str, value: Any) -> None:
+        """Store a JSON value next to the pixels, for a resumed run."""
         with _write_errors(self.path):
             _write_json(self._part / f"{name}.json", value)
 
-    def kept(self, name: str) -> Any:
+    def stored(self, name: str) -> Any:
         """Return a stored value; None if there is none."""
         path = self._part / f"{name}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def give_up(self) -> None:
+    def discard_if_empty(self) -> None:
         """Remove the folder of a run that has not finished any block."""
         if not self.done:
             shutil.rmtree(self._part, ignore_errors=True)
@@ -183,11 +165,11 @@ class ResumableImage:
         whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")
         path.write_text(f"{whole}\n" if whole else "", encoding="ascii")
         lines = (line.split() for line in whole.splitlines())
-        return {int(number): int(mark) for number, mark in lines}
+        return {int(number): int(checksum) for number, checksum in lines}
 
 
 def write_block(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> None:
-    """Write a block from another process; the process that holds the image notes it."""
+    """Write a block from another process; the process that holds the image marks it as done."""
     with _write_errors(path):
         _open_pixels(path)[window] = pixels
 
@@ -201,7 +183,7 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         part = part_folder(path)
-        kept = f"; what is finished is kept in {part}" if part.is_dir() else ""
+        kept = f"; finished blocks are kept in {part}" if part.is_dir() else ""
         raise FileError(
             f"Can't write {path}: {error.strerror or error}{kept}. Make room or check the folder's "
             "permissions, then resume.",

@@ -34,31 +34,11 @@ def write_image(
     record: Mapping[str, Any] | None = None,
     overwrite: bool = True,
 ) -> Path:
-    """Write an image; the ending of `path` chooses the format.
+    """Write an image; the ending of `path` chooses the format. A failure leaves an old file intact.
 
-    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack if ImageJ has the data type and the
-    order of axes, otherwise TIFF with OME or plain metadata; ``.zarr`` OME-Zarr; ``.png`` 8- or
-    16-bit gray and 8-bit RGB; ``.npy`` any array. PNG and NPY hold no geometry. Above 4 GB TIFF
-    becomes BigTIFF. A failure leaves an old file as it was.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to write, in a folder that exists.
-    array : array
-        Bool, integer or real values.
-    axes : str, optional
-        One letter per axis (TZCYXSQ); may be left out for (H, W) and RGB.
-    scale : mapping of str to float, optional
-        Pixel size by axis letter, in `units`; letters that are no axis here are ignored.
-    units : mapping of str to str, optional
-        Unit by axis letter, such as "micrometer"; "pixel" is no unit.
-    channel_names : sequence of str
-        One per channel, if `axes` has C.
-    record : mapping, optional
-        See `ImageSpec`; `read_record` reads it.
-    overwrite : bool
-        False refuses a path that exists.
+    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack if possible, otherwise TIFF with OME or
+    plain metadata; ``.zarr`` OME-Zarr; ``.png`` 8- or 16-bit gray and 8-bit RGB; ``.npy`` any
+    array. `axes` may be left out for (H, W) and RGB; `scale` and `units` are given by axis letter.
     """
     path = Path(path)
     write = find_writer(path)
@@ -134,11 +114,11 @@ def _spec_of(
     channel_names: tuple[str, ...],
     record: Mapping[str, Any],
 ) -> ImageSpec:
-    """Check an array and what is said of it; spell the units out."""
+    """Check an array and its metadata; spell the units out."""
     shape, dtype = tuple(data.shape), np.dtype(data.dtype)
     if dtype.kind not in "buif" or 0 in shape:
         raise InputError(
-            f"Can't write {path}: an array of shape {shape} and type {data.dtype} is no image; "
+            f"Can't write {path}: an array of shape {shape} and type {data.dtype} is not an image; "
             "bool, integers or real numbers are needed."
         )
     axes = axes or guess_axes(shape, dtype)
@@ -180,10 +160,7 @@ def write_translation(
     record: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a translated image with the axes, pixel sizes and units of its source.
-
-    `layout` says where `array`, the translation of `source`, has its channels.
-    """
+    """Write a translated image with the axes, pixel sizes and units of its source."""
     axes = translation_axes(source, layout)
     order = file_axes(path, axes)
     return write_image(

@@ -24,9 +24,9 @@ def is_zarr(path: Path) -> bool:
 
 
 def read_zarr(path: Path) -> ImageFile:
-    """Open the full resolution of an OME-Zarr image, or a plain zarr array, without reading it.
+    """Open the full resolution of an OME-Zarr image, or a plain array without axes, unread.
 
-    Axes of length 1 other than Y and X are left out. ``axes`` is empty for a plain array.
+    Axes of length 1 other than Y and X are left out.
     """
     import zarr
 
@@ -88,21 +88,14 @@ def write_zarr(path: Path, data: Any, spec: ImageSpec) -> None:
 
 
 def create_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str) -> Any:
-    """Create an OME-Zarr image and return its full resolution, an empty zarr array to fill.
-
-    A chunk is one plane of up to 512 x 512 pixels.
-    """
+    """Create an OME-Zarr image and return its empty full resolution, in chunks of 512 x 512."""
     import zarr
 
     return _create_level(zarr.create_group(path), "0", shape, dtype, axes)
 
 
 def finish_zarr(path: Path, spec: ImageSpec) -> None:
-    """Add the levels of the pyramid, chunk by chunk, and the metadata of OME-Zarr.
-
-    Levels halve Y and X until both fit into 256 pixels. They keep every second pixel, which is
-    right for labels too. Levels from an earlier attempt are replaced.
-    """
+    """Add OME-Zarr's metadata and pyramid; a level keeps every second pixel, also of labels."""
     import zarr
 
     group = zarr.open_group(path, mode="r+")
@@ -135,7 +128,7 @@ def finish_zarr(path: Path, spec: ImageSpec) -> None:
 
 
 def read_zarr_record(path: Path) -> Any:
-    """Read what a zarr group says it was made of; None if it says nothing."""
+    """Read the record of what a zarr group was made of; None if it has none."""
     import zarr
 
     return zarr.open(path, mode="r").attrs.get(RECORD_KEY) if is_zarr(path) else None
@@ -175,7 +168,7 @@ def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
 
 
 def _channel(name: str, dtype: Any) -> dict[str, Any]:
-    """Describe a channel; the format requires colour and contrast beside its name."""
+    """Describe a channel; the format requires colour and contrast along with its name."""
     integers = np.dtype(dtype).kind in "ui"
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if integers else (0, 1)
     window = {"min": low, "max": high, "start": low, "end": high}

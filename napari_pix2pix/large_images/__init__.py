@@ -2,7 +2,7 @@
 
 from napari_pix2pix.large_images._translate_file import (
     check_finished,
-    made_of,
+    output_record,
     reads_lazily,
     translate_file,
 )
@@ -12,7 +12,7 @@ __all__ = [
     "Cluster",
     "check_finished",
     "connect",
-    "made_of",
+    "output_record",
     "reads_lazily",
     "translate_file",
 ]

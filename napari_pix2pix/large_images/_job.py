@@ -1,11 +1,9 @@
-"""How a stack of images is cut into blocks that are translated and kept one by one.
-
-One image to be translated in blocks, and how one block is made.
-"""
+"""An image file that is translated in blocks: the plan of the blocks, and how one is made."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
 from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measure
@@ -74,8 +72,6 @@ class Plan:
 def parse_region(text: str | None, height: int, width: int) -> Box:
     """Parse a region such as ``0:512,1024:2048``: rows, then columns; an end may be left out.
 
-    Examples
-    --------
     >>> parse_region(":512,1024:", 2000, 3000)
     Box(top=0, bottom=512, left=1024, right=3000)
     """
@@ -93,17 +89,13 @@ def parse_region(text: str | None, height: int, width: int) -> Box:
 def parse_frames(text: str | None, frame_shape: Sequence[int]) -> range:
     """Parse a range of frames such as ``0:10``, counted along the first frame axis.
 
-    Examples
-    --------
     >>> parse_frames("1:3", (5, 4))
     range(4, 12)
     """
     shape = tuple(frame_shape) or (1,)
     start, stop = (0, shape[0]) if text is None else _parse_span(text, shape[0], "frames")
-    each = 1
-    for length in shape[1:]:
-        each *= length
-    return range(start * each, stop * each)
+    planes = math.prod(shape[1:])
+    return range(start * planes, stop * planes)
 
 
 def _parse_span(text: str, size: int, what: str) -> tuple[int, int]:
@@ -128,7 +120,7 @@ Window = tuple[int | slice, ...]  # an index an axis
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done to one image; it can be sent to another process."""
+    """What is done to one image; it can be sent to another process."""
 
     source: Path  # absolute, like out
     out: Path
@@ -136,17 +128,11 @@ class Job:
     axes: str  # of out
     plan: Plan
     options: PredictOptions  # with the samples that are drawn
-    summary: str | None = None  # what of several samples is kept: mean, std or such as q5
+    summary: str | None = None  # of all samples: mean, std or a quantile such as q5
 
 
 class Work:
-    """Makes the blocks of one image.
-
-    Attributes
-    ----------
-    measures : bool
-        Whether each frame is measured before its blocks are made.
-    """
+    """Makes the blocks of one image; `measures` tells whether each frame is measured before."""
 
     def __init__(self, translator: Translator, planes: LazyImage, job: Job) -> None:
         free_at_once()
@@ -176,14 +162,16 @@ class Work:
         except Exception as error:  # which errors these are is up to the format's library
             raise FileError(
                 f"Frame {frame} of {self.job.source} can't be measured, since a part of it can't "
-                f"be read ({reason_of(error)}): repair it and resume."
+                f"be read ({reason_of(error)}): repair it and resume.",
+                remedies=(Remedy.RESUME,),
             ) from error
 
     def read(self, block: Block) -> LazyImage:
         """Read what a block is computed from."""
-        whole = Box(0, self.planes.height, 0, self.planes.width)
-        part = self._grid.seen(self._grid.rounded(block.box))
-        seen = whole if self._reads_whole else part
+        if self._reads_whole:
+            seen = Box(0, self.planes.height, 0, self.planes.width)
+        else:
+            seen = self._grid.seen(self._grid.rounded(block.box))
         return read_part(self.planes, block.frame, seen)
 
     def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Pixels:
@@ -213,13 +201,13 @@ class Work:
         """Return where a block lies in the output, and its pixels with the output's axes."""
         frame, rows, columns = self.job.plan.place(block)
         shape = frame_shape(self.planes, self.job.plan.frames)
-        places = map(int, np.unravel_index(frame, shape))
+        indices = map(int, np.unravel_index(frame, shape))
         letters = frame_axes(self.job.source_axes)
-        index: dict[str, int | slice] = dict(zip(letters, places, strict=True))
+        index: dict[str, int | slice] = dict(zip(letters, indices, strict=True))
         index |= {"Y": rows, "X": columns, "C": slice(None), "S": slice(None)}
         inner = "".join(axis for axis in self.job.axes if axis in "CSYX")
-        place = max(inner.find("C"), inner.find("S"))
-        laid_out = pixels[0] if place < 0 else np.moveaxis(pixels, 0, place)
+        channel_axis = max(inner.find("C"), inner.find("S"))
+        laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
         return tuple(index[axis] for axis in self.job.axes), laid_out
 
 

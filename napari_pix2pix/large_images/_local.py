@@ -1,4 +1,4 @@
-"""Make the blocks of an image that are left, here or on a cluster."""
+"""Make the blocks of an image that are left, in this process or on a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, Remedy, plural
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
 from napari_pix2pix.io.resumable import ResumableImage, part_folder
 from napari_pix2pix.large_images._job import Block, Work, block_checksum, reason_of
@@ -16,11 +16,13 @@ R = TypeVar("R")
 OfFrames = Mapping[int, Sequence[Measured]]  # statistics of each frame, once a sample
 
 
-class UnreadBlock(NamedTuple):
-    """A block whose source can't be read, and why."""
+class BlockReport(NamedTuple):
+    """A block that was made and written, or whose source can't be read."""
 
     block: Block
-    why: str
+    checksum: int | None  # of what it was computed from; None if that can't be read
+    why: str = ""  # the reason that it can't be read
+    warnings: tuple[str, ...] = ()
 
 
 class BlockWorker(Protocol):
@@ -30,13 +32,9 @@ class BlockWorker(Protocol):
         """Measure frames, once a sample."""
 
     def fill(
-        self,
-        blocks: Sequence[Block],
-        measured: OfFrames,
-        growing: ResumableImage,
-        report: Callable[[], None],
-    ) -> list[UnreadBlock]:
-        """Make blocks, write them and note them in the journal; report after each."""
+        self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
 
 
 class LocalWorker:
@@ -51,15 +49,10 @@ class LocalWorker:
             yield frame, self._work.measure(frame)
 
     def fill(
-        self,
-        blocks: Sequence[Block],
-        measured: OfFrames,
-        growing: ResumableImage,
-        report: Callable[[], None],
-    ) -> list[UnreadBlock]:
-        """Make blocks, write them and note them in the journal; report after each."""
+        self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
         work = self._work
-        unread: list[UnreadBlock] = []
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             writing: Future[None] | None = None
             for block, reading in _ahead(work.read, blocks, reader):
@@ -68,53 +61,53 @@ class LocalWorker:
                 except MemoryError:
                     raise
                 except Exception as error:  # which errors these are is up to the format's library
-                    unread.append(UnreadBlock(block, reason_of(error)))
+                    yield BlockReport(block, None, reason_of(error))
                     continue
                 pixels = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
                     writing.result()
                 window, laid_out = work.lay_out(block, pixels)
                 checksum = block_checksum(read)
-                writing = writer.submit(growing.write, block.number, window, laid_out, checksum)
-                report()
+                writing = writer.submit(image.write, block.number, window, laid_out, checksum)
+                yield BlockReport(block, checksum)
             if writing is not None:
                 writing.result()
-        return unread
 
 
 def complete(
     work: Work,
-    growing: ResumableImage,
+    image: ResumableImage,
     worker: BlockWorker,
     on_tile: Callable[[int, int], None] | None,
 ) -> None:
     """Make the blocks that are left; `FileError` names one that can't be read, others are kept."""
     blocks = work.job.plan.blocks()
-    left = [block for block in blocks if block.number not in growing.done]
+    left = [block for block in blocks if block.number not in image.done]
     done = len(blocks) - len(left)
-
-    def report() -> None:
-        nonlocal done
+    measured = _measure(image, worker, {block.frame for block in left}) if work.measures else {}
+    unread: list[BlockReport] = []
+    for report in worker.fill(left, measured, image):
+        if report.checksum is None:
+            unread.append(report)
+            continue
         done += 1
         if on_tile is not None:
             on_tile(done, len(blocks))
-
-    measured = _measure(growing, worker, {block.frame for block in left}) if work.measures else {}
-    unread = worker.fill(left, measured, growing, report)
     if unread:
-        raise FileError(_unread_note(unread, len(blocks), growing))
+        unread.sort(key=lambda report: report.block.number)
+        raise FileError(_unread_note(unread, len(blocks), image), remedies=(Remedy.RESUME,))
 
 
-def _measure(growing: ResumableImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
+def _measure(image: ResumableImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
     """Measure frames once: a resumed run has the same statistics for all their blocks."""
-    kept = {frame: growing.kept(f"measured_{frame}") for frame in sorted(frames)}
+    stored = {frame: image.stored(f"measured_{frame}") for frame in sorted(frames)}
     statistics = {
         frame: list(map(measured_from_json, samples))
-        for frame, samples in kept.items()
+        for frame, samples in stored.items()
         if samples is not None
     }
-    for frame, measured in worker.measure([frame for frame in kept if frame not in statistics]):
-        growing.keep(f"measured_{frame}", list(map(measured_to_json, measured)))
+    for frame, measured in worker.measure([frame for frame in stored if frame not in statistics]):
+        image.store(f"measured_{frame}", list(map(measured_to_json, measured)))
         statistics[frame] = measured
     return statistics
 
@@ -133,11 +126,11 @@ def _ahead(
         yield waiting
 
 
-def _unread_note(unread: list[UnreadBlock], count: int, growing: ResumableImage) -> str:
+def _unread_note(unread: list[BlockReport], count: int, image: ResumableImage) -> str:
     first, more = unread[0], len(unread) - 1
-    others = f" and {more} other block{'s' if more > 1 else ''}" if more else ""
+    others = f" and {plural(more, 'other block')}" if more else ""
     return (
         f"The source can't be read at {first.block}{others} ({first.why}). The other "
         f"{count - len(unread)} of {count} blocks are finished and kept in "
-        f"{part_folder(growing.path)}: repair the source and resume the run."
+        f"{part_folder(image.path)}: repair the source and resume the run."
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
 from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
@@ -42,8 +42,8 @@ _LARGEST = 8 * CHUNK  # pixels along a block
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
-    "part": "of another region or other frames",
-    "source": "of another source, or of what it was before it changed",
+    "part": "from another region or other frames",
+    "source": "from another source, or from this one before it changed",
 }
 
 
@@ -68,58 +68,17 @@ def translate_file(
     cluster: Cluster | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Translate an image file block by block.
+    """Translate an image file block by block into `out`; while it grows, it lies in ``OUT.part``.
 
-    Parameters
-    ----------
-    translator : Translator
-    source : Path
-        The file or zarr folder of the image.
-    image : ImageFile
-        What was read of it.
-    out : Path
-        The file to write. While it grows, it lies in the folder ``OUT.part`` beside it.
-    options : PredictOptions, optional
-        The defaults when not given.
-    sample : int
-        Which of the samples is written.
-    summary : str, optional
-        What is written of all samples instead: "mean", "std" or a quantile such as "q5".
-    region : str, optional
-        ``TOP:BOTTOM,LEFT:RIGHT`` in pixels; all when not given.
-    frames : str, optional
-        ``FIRST:END`` along the first frame axis; all when not given.
-    resume : bool
-        Continue an unfinished run.
-    overwrite : bool
-        Replace a file that is there, and restart where an unfinished run is in the way, unless it
-        is resumed.
-    cluster : Cluster, optional
-        Workers that have the same model, see `connect`; by default this process works.
-    on_tile : callable, optional
-        Called with the number of blocks done and of all.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        When the image does not fit the model, or there is no such region.
-    FileError
-        When the file is there, an unfinished run is in the way or was made of something else,
-        when blocks of the source can't be read (the others are done and kept), the disk is full,
-        or a worker does not see the files.
-    DeviceError
-        When there is no such device or too little memory, or the cluster has gone.
+    `image` is what was read of `source`. One `sample` is written, or with `summary` the "mean",
+    "std" or a quantile such as "q5" of all. For `region` and `frames` see `parse_region` and
+    `parse_frames`. `on_tile` is called with the numbers of blocks done and of all.
     """
     options = options or PredictOptions()
-    record = made_of(translator, source, options, sample, summary, region, frames)
-    # Whether workers have the device that is asked for is known to them alone.
-    here = options.model_copy(update={"device": "cpu"}) if cluster else options
-    check_options(here, translator)
+    record = output_record(translator, source, options, sample, summary, region, frames)
+    # Only the workers know whether they have the requested device.
+    local = options.model_copy(update={"device": "cpu"}) if cluster else options
+    check_options(local, translator)
     if summary is None:
         options = options.of_sample(sample)
     else:
@@ -138,27 +97,27 @@ def translate_file(
     }
     before = check_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
-    device = here.device
+    device = local.device
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
-    outline = _outline(translator, image, out, planes, plan, options, record)
-    names = source.absolute(), out.absolute(), image.axes, outline.axes
+    spec = _output_spec(translator, image, out, planes, plan, options, record)
+    names = source.absolute(), out.absolute(), image.axes, spec.axes
     job = Job(*names, plan, options, summary)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
-    growing = ResumableImage(out, outline, run, resume=bool(before))
+    resumable = ResumableImage(out, spec, run, resume=bool(before))
     if before and before.get("files") != run["files"]:
-        _check_unchanged(work, growing, source)
+        _check_unchanged(work, resumable, source)
     try:
         worker = cluster.worker(job) if cluster else LocalWorker(work)
     except FileError:
-        growing.give_up()
+        resumable.discard_if_empty()
         raise
-    complete(work, growing, worker, on_tile)
-    return growing.finish()
+    complete(work, resumable, worker, on_tile)
+    return resumable.finish()
 
 
-def made_of(
+def output_record(
     translator: Translator,
     source: Path,
     options: PredictOptions,
@@ -179,20 +138,15 @@ def made_of(
 
 
 def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
-    """Check that an output was made of what `made_of` says; False if its file does not tell.
-
-    Raises
-    ------
-    FileError
-        When it was made of something else.
-    """
-    found = read_record(path)
-    if found is None:
+    """Refuse an output that was made of something else; False if its file has no record."""
+    made = read_record(path)
+    if made is None:
         return False
     for name, difference in _DIFFERENCES.items():
-        if found.get(name) != record[name]:
+        if made.get(name) != record[name]:
             raise FileError(
-                f"{path} was made {difference}: choose another name, or overwrite the file."
+                f"{path} was made {difference}: choose another name, or overwrite the file.",
+                remedies=(Remedy.OVERWRITE,),
             )
     return True
 
@@ -203,7 +157,7 @@ def _deciding(options: PredictOptions, summary: str | None) -> dict[str, Any]:
     return options.deciding() | of_samples
 
 
-def _outline(
+def _output_spec(
     translator: Translator,
     image: ImageFile,
     out: Path,
@@ -257,19 +211,20 @@ def _side(
     return min(max(chunks, 1) * CHUNK, _LARGEST)
 
 
-def _check_unchanged(work: Work, growing: ResumableImage, source: Path) -> None:
+def _check_unchanged(work: Work, resumable: ResumableImage, source: Path) -> None:
     """Refuse to resume if a finished block was made of other pixels than those that are there."""
     for block in work.job.plan.blocks():
-        if block.number not in growing.done:
+        if block.number not in resumable.done:
             continue
         try:
-            same = block_checksum(work.read(block)) == growing.done[block.number]
+            same = block_checksum(work.read(block)) == resumable.done[block.number]
         except Exception:  # which errors these are is up to the format's library
             same = False
         if not same:
             raise FileError(
-                f"{source} has changed since the run that is resumed, at {block}: restart, and "
-                "overwrite what is there."
+                f"{source} has changed since the run that is resumed, at {block}: overwrite that "
+                "run instead of resuming it.",
+                remedies=(Remedy.OVERWRITE,),
             )
 
 

@@ -1,8 +1,7 @@
 """Blocks of an image on the workers of a dask.distributed scheduler.
 
-The model is sent to each worker once, as a plugin that late workers are given too, and not by the
-name of its file. Workers read the source and write the blocks themselves; the journal is kept
-here. A block that a dying worker leaves behind is made by another one.
+Each worker, also a late one, gets the model once, as a plugin. Workers read the source and write
+the blocks; this process keeps the journal. If a worker dies, another one makes its block.
 """
 
 from __future__ import annotations
@@ -14,46 +13,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_pix2pix import __version__
 from napari_pix2pix._load import load
-from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
-from napari_pix2pix.large_images._local import OfFrames, UnreadBlock
+from napari_pix2pix.large_images._local import BlockReport, OfFrames
 from napari_pix2pix.translator import Translator
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_PATIENCE = 30  # seconds that a scheduler is given to answer, and again to have a worker
-_JOBS = 8  # sources that a worker keeps open
-_ONE_AT_A_TIME = threading.Lock()  # in a worker: a network's mode and device are its own state
+_TIMEOUT = 30  # seconds to wait for the scheduler, and again for its first worker
+_OPEN_JOBS = 8  # sources that a worker keeps open
+_NETWORK_LOCK = threading.Lock()  # in a worker: a network's mode and device are its own state
 
 
 @contextmanager
 def connect(address: str, translator: Translator) -> Iterator[Cluster]:
-    """Send a model to the workers of a scheduler, and remove it in the end.
-
-    Parameters
-    ----------
-    address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
-    translator : Translator
-
-    Yields
-    ------
-    Cluster
-
-    Raises
-    ------
-    DeviceError
-        When dask.distributed is not installed, nothing answers there, or there is no worker that
-        has napari-pix2pix in this version.
-    """
+    """Send a model to the workers of a scheduler; raise a `DeviceError` if that is impossible."""
     client, name = _client(address), f"pix2pix-{uuid4().hex}"
     try:
         _check_workers(client, address)
@@ -68,27 +50,16 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
 
 
 class Cluster:
-    """Workers that hold a model; made by `connect`.
-
-    Attributes
-    ----------
-    threads : int
-        How many blocks are in work at once.
-    """
+    """Workers that hold a model; made by `connect`. `threads` blocks are in work at once."""
 
     def __init__(self, client: Client, address: str, name: str) -> None:
         self._client, self._address, self._name = client, address, name
         self.threads = sum(client.nthreads().values())
 
     def worker(self, job: Job) -> ClusterWorker:
-        """Return what makes the blocks of one image.
-
-        Raises
-        ------
-        FileError
-            When a worker does not see the source, or the folder in which the image grows.
-        """
-        with _in_words(self._address):  # a worker that has just died sees nothing, and is left out
+        """Return what makes the blocks of one image; each worker has to see source and output."""
+        # A worker that has just died does not answer, and is left out.
+        with _cluster_errors(self._address):
             answers = self._client.run(_not_seen, job, on_error="ignore")
         for worker, missing in answers.items():
             if missing:
@@ -111,26 +82,18 @@ class ClusterWorker:
         return self._each(_measure, [frames])
 
     def fill(
-        self,
-        blocks: Sequence[Block],
-        measured: OfFrames,
-        growing: ResumableImage,
-        report: Callable[[], None],
-    ) -> list[UnreadBlock]:
-        """Make blocks, write them and note them in the journal; report after each."""
-        unread: list[UnreadBlock] = []
+        self, blocks: Sequence[Block], measured: OfFrames, image: ResumableImage
+    ) -> Iterator[BlockReport]:
+        """Make blocks, write them and mark them as done; report each, also if it can't be read."""
         warned: set[str] = set()
         of_frames = [measured.get(block.frame, ()) for block in blocks]
-        for made in self._each(_make, [blocks, of_frames]):
-            for sentence in sorted(set(made.warnings) - warned):
+        for report in self._each(_make, [blocks, of_frames]):
+            for sentence in sorted(set(report.warnings) - warned):
                 warnings.warn(sentence, UserWarning, stacklevel=2)
-            warned.update(made.warnings)
-            if made.checksum is None:
-                unread.append(UnreadBlock(made.block, made.why))
-                continue
-            growing.note(made.block.number, made.checksum)
-            report()
-        return sorted(unread, key=lambda block: block.block.number)
+            warned.update(report.warnings)
+            if report.checksum is not None:
+                image.mark_done(report.block.number, report.checksum)
+            yield report
 
     def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
         """Yield results as they come; what is not done when the loop is left is cancelled."""
@@ -139,21 +102,12 @@ class ClusterWorker:
         futures = self._client.map(function, *lists, **self._same, pure=False)
         try:
             for future in as_completed(futures, loop=self._client.loop):
-                with _in_words(self._address):
+                with _cluster_errors(self._address):
                     result = future.result()
                 yield result
         finally:
             if self._client.status == "running":
                 self._client.cancel(futures, force=True)
-
-
-class BlockReport(NamedTuple):
-    """What a worker reports of a block."""
-
-    block: Block
-    checksum: int | None  # of what it was computed from; None if that can't be read
-    why: str = ""  # it can't be read
-    warnings: tuple[str, ...] = ()
 
 
 class WorkerModel:
@@ -165,11 +119,11 @@ class WorkerModel:
         self._works: dict[Job, Work] = {}
 
     def work(self, job: Job) -> Work:
-        """Return the work on an image, which is opened when it is first asked for."""
+        """Return the work on an image, which is opened at the first call."""
         if self._translator is None:
             self._translator, self._packed = _unpacked(self._packed), b""
         if job not in self._works:
-            for old in list(self._works)[: 1 - _JOBS]:
+            for old in list(self._works)[: 1 - _OPEN_JOBS]:
                 del self._works[old]
             self._works[job] = Work.open(self._translator, job)
         return self._works[job]
@@ -184,24 +138,24 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
         raise
     except Exception as error:  # which errors these are is up to the format's library
         return BlockReport(block, None, reason_of(error))
-    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
+    with _NETWORK_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
     write_block(job.out, *work.lay_out(block, pixels))
-    texts = (str(one.message) for one in caught if issubclass(one.category, UserWarning))
-    return BlockReport(block, block_checksum(read), warnings=tuple(texts))
+    sentences = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    return BlockReport(block, block_checksum(read), warnings=tuple(sentences))
 
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:
     work = _work(name, job)
-    with _ONE_AT_A_TIME:
+    with _NETWORK_LOCK:
         return frame, work.measure(frame)
 
 
 def _work(name: str, job: Job) -> Work:
     from distributed import get_worker
 
-    with _ONE_AT_A_TIME:
+    with _NETWORK_LOCK:
         plugin: Any = get_worker().plugins[name]
         held: WorkerModel = plugin.held
         return held.work(job)
@@ -228,7 +182,7 @@ def _client(address: str) -> Client:
             "pip install 'napari-pix2pix[distributed]'."
         ) from None
     try:
-        return Client(address, timeout=_PATIENCE, set_as_default=False)
+        return Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise DeviceError(
             f"No scheduler answers at {address} ({reason_of(error)}): start one with "
@@ -239,7 +193,7 @@ def _client(address: str) -> Client:
 def _check_workers(client: Client, address: str) -> None:
     """Refuse a cluster without workers, or whose workers have another version."""
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_TIMEOUT)
     except TimeoutError:
         raise DeviceError(
             f"The scheduler at {address} has no workers: start some with `dask worker {address}`."
@@ -266,7 +220,7 @@ def _not_seen(job: Job) -> str:
 
 
 @contextmanager
-def _in_words(address: str) -> Iterator[None]:
+def _cluster_errors(address: str) -> Iterator[None]:
     from concurrent.futures import CancelledError
 
     from distributed.comm.core import CommClosedError
@@ -277,12 +231,14 @@ def _in_words(address: str) -> Iterator[None]:
     except KilledWorker as error:
         raise DeviceError(
             f"{error.allowed_failures + 1} workers died one after another at the same block: it "
-            "may be too large for their memory. Give a smaller tile, or workers more memory, and "
-            "resume the run."
+            "may be too large for their memory. Use smaller tiles, or workers with more memory, "
+            "and resume the run.",
+            remedies=(Remedy.SMALLER_TILE, Remedy.RESUME),
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise DeviceError(
-            f"The scheduler at {address} has gone; what is finished is kept: resume the run."
+            f"The connection to {address} is lost; finished blocks are kept: resume the run.",
+            remedies=(Remedy.RESUME,),
         ) from error
 
 

@@ -6,7 +6,6 @@ napari is imported inside functions only, so that scripts without a viewer do no
 from napari_pix2pix.napari_layers.pairs import (
     copied_pair,
     image_of,
-    layers_in,
     mask_of,
     pair_of,
     read_pair,
@@ -31,10 +30,8 @@ from napari_pix2pix.napari_layers.snapshots import (
     CopyMode,
     LayerTransform,
     Snapshot,
-    is_layer,
     lazy_image_of_layers,
     snapshot,
-    transform_of,
     with_model_channels,
 )
 
@@ -48,9 +45,7 @@ __all__ = [
     "discriminator_layer",
     "generated_layer",
     "image_of",
-    "is_layer",
     "is_result_of",
-    "layers_in",
     "lazy_image_of_layers",
     "mask_of",
     "output_layer",
@@ -63,7 +58,6 @@ __all__ = [
     "result_record",
     "snapshot",
     "to_layer_data",
-    "transform_of",
     "transforms_differ",
     "visible_region",
     "with_model_channels",

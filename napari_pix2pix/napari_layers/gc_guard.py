@@ -1,8 +1,7 @@
 """Restrict garbage collection to the GUI thread while workers run.
 
-Python collects reference cycles in whichever thread happens to allocate. If a Qt object is among
-them, it is deleted in that thread, its timers stay with the GUI thread, and napari crashes when the
-next of them fires.
+Python collects reference cycles in whichever thread allocates. A Qt object that is deleted there
+leaves its timers to the GUI thread, and napari crashes when the next of them fires.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ def hold() -> None:
 def collect_due() -> None:
     """Collect what Python would have collected by now; call it regularly in the GUI thread.
 
-    Examples
-    --------
     >>> hold()
     >>> collect_due()
     >>> release()
@@ -39,11 +36,9 @@ def collect_due() -> None:
 
 
 def freeze() -> None:
-    """Collect, and exclude all objects of now from later collections until `release`.
-
-    A collection that visits all objects freezes a viewer for a tenth of a second.
-    """
+    """Collect, and exclude all objects of now from later collections until `release`."""
     global _frozen
+    # A collection that visits all objects freezes a viewer for a tenth of a second.
     gc.collect()
     gc.freeze()
     _frozen = True

@@ -1,9 +1,4 @@
-"""A progress bar in napari's activity dock; its faults never stop the work.
-
-Keep an open viewer responsive while work that was started in the main thread runs.
-
-Without an open viewer, and in other threads, the work is simply called.
-"""
+"""Keep an open viewer responsive, and show progress, while work of the main thread runs."""
 
 from __future__ import annotations
 
@@ -25,14 +20,18 @@ from napari_pix2pix.napari_layers import gc_guard
 if TYPE_CHECKING:
     from napari.utils import progress
 
-_STEPS = 1000
+T = TypeVar("T")
+
+_STEPS = 1000  # of a progress bar
+_SHORT = 0.03  # seconds; shorter work needs no event loop
+_PERIOD = 10  # milliseconds between two checks of the work and of Ctrl+C
+_NAME = "pix2pix console"  # of the thread
 
 
 class Activity:
-    """Shows the progress of work, with a Cancel button if wanted; call it in the GUI thread.
+    """A bar in napari's activity dock, with a Cancel button if wanted; call it in the GUI thread.
 
-    Activity docks of closed viewers may still listen to all bars and raise then: a bar that can't
-    be shown is dropped.
+    Docks of closed viewers may still listen to all bars and raise: such a bar is dropped.
     """
 
     def __init__(self, *, cancelable: bool = False) -> None:
@@ -75,27 +74,15 @@ class Activity:
         """Remove the bar."""
         bar, self._bar = self._bar, None
         if bar is not None:
-            try:
+            with suppress(RuntimeError):
                 bar.close()
-            except RuntimeError:
-                return
-
-
-T = TypeVar("T")
-
-_SHORT = 0.03  # seconds; shorter work needs no event loop
-_PERIOD = 10  # milliseconds between two checks of the work and of Ctrl+C
-_NAME = "pix2pix console"  # of the thread
 
 
 class ProgressReporter:
     """Reports progress of work to the user; this one is silent."""
 
     def show(self, progress: float, text: str = "") -> None:
-        """Show the progress from 0 to 1, and a text beside the bar.
-
-        Raises a `KeyboardInterrupt` if the user has cancelled work that can't end with a result.
-        """
+        """Show progress from 0 to 1; raise `KeyboardInterrupt` if the work is to be aborted."""
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a user's function in the main thread."""
@@ -105,12 +92,10 @@ class ProgressReporter:
 def run_responsive(
     work: Callable[[ProgressReporter], T], *, title: str, stop: Callable[[], None] | None = None
 ) -> T:
-    """Run work, in a thread of its own if a viewer is open, and keep the viewer responsive.
+    """Run work, in a thread of its own if a viewer is open, and return its result.
 
-    The result of `work` is returned and its exceptions are raised. `title` is that of the bar in
-    napari's activity dock. Its Cancel stops the work, as do Ctrl+C and closing the last viewer.
-    `stop` asks the work to end soon and return what it has; without it, and after a second Ctrl+C,
-    the work is aborted with a `KeyboardInterrupt`. Raises an `InputError` if other work is running.
+    `stop` asks the work to end soon and return what it has, when the user cancels, presses Ctrl+C
+    or closes the viewer; without it, and after a second Ctrl+C, a `KeyboardInterrupt` is raised.
     """
     if not _viewer_is_open():
         return work(ProgressReporter())

@@ -41,23 +41,14 @@ def pair_of(
     condition: Hashable | None = None,
     copy: CopyMode = True,
 ) -> Pair:
-    """Pair layers that show the same field, pixel by pixel; name the pair by its layers.
-
-    Several layers are the channels of one image. See `mask_of` for the mask, `snapshot` for `copy`.
-    Layers of a wrong kind or of different sizes raise an `InputError`; layers at different places
-    do not, see `transforms_differ`.
-    """
+    """Pair layers that show the same field, pixel by pixel; several are channels of one image."""
     return read_pair(
         Pair(tuple(sources), tuple(targets), mask=mask, condition=condition), copy=copy
     )
 
 
 def read_pair(pair: Pair, *, copy: CopyMode = True) -> Pair:
-    """Replace the layers in a pair by what they show; other pairs are returned as they are.
-
-    A source or target may be a layer or a tuple of layers, the mask a layer; errors are those of
-    `pair_of`.
-    """
+    """Replace the layers in a pair by what they show; other pairs are returned as they are."""
     source, target = (
         None if layers is None else [snapshot(layer, copy=copy) for layer in layers]
         for layers in (layers_in(pair.source), layers_in(pair.target))
@@ -103,10 +94,7 @@ def read_pairs(
     mask: Any = None,
     channel_axis: int | None = None,
 ) -> list[Pair]:
-    """Pair sources with targets as `make_pairs` does; any of them may be layers.
-
-    Warns if the layers of a pair lie at different places.
-    """
+    """Pair sources with targets as `make_pairs` does, also layers; warn if these lie apart."""
     pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
     read = []
     for pair in pairs:
@@ -134,19 +122,13 @@ def layers_in(value: Any) -> list[Layer] | None:
 
 
 def image_of(value: Any, layout: Layout) -> tuple[Any, list[Snapshot]]:
-    """Open layers as an image with the layout of a model's sources or targets.
-
-    Also returns the snapshots of the layers. Arrays are returned as they are, without snapshots.
-    """
+    """Open layers with the layout of a model's images, and return their snapshots; keep arrays."""
     snapshots = with_model_channels([snapshot(layer) for layer in layers_in(value) or []], layout)
     return (lazy_image_of_layers(snapshots) if snapshots else value), snapshots
 
 
 def transforms_differ(layers: Sequence[Layer]) -> str:
-    """Return a sentence if layers lie at different places, else an empty string.
-
-    They are paired pixel by pixel, whatever their transforms.
-    """
+    """Return a sentence if layers, paired pixel by pixel, lie at different places; else ''."""
     for other in layers[1:]:
         here, there = _field_transform(layers[0]), _field_transform(other)
         count = min(here.ndim, there.ndim)
@@ -162,10 +144,8 @@ def transforms_differ(layers: Sequence[Layer]) -> str:
 def mask_of(layer: Layer, like: Snapshot) -> Any:
     """Rasterise a mask in the pixels of a source: boolean, (..., Y, X), or (Y, X) for all frames.
 
-    Of Labels, all pixels that are not 0; lazy labels are returned as they are. Of Shapes, their
-    inside, where the viewer shows them: shapes with as many axes as the source apply to the frame
-    they are drawn in, others to all frames. Another kind of layer, another size, or a mask that
-    covers no pixel raises an `InputError`.
+    Of Labels, what is not 0; lazy labels are kept. Of Shapes, their inside, where the viewer shows
+    them: shapes with as many axes as the source apply to the frame that they are drawn in.
     """
     from napari.layers import Labels, Shapes
 

@@ -1,4 +1,4 @@
-"""Translated images as layers beside their sources, with a record in the layer's metadata."""
+"""Translated images as layers next to their sources, with a record in the layer's metadata."""
 
 from __future__ import annotations
 
@@ -32,10 +32,8 @@ def output_layer(
 ) -> Layer:
     """Make an Image or Labels layer at the place of its source; it is not added to a viewer.
 
-    `like` is the source, or the first of several. `layout` says where `array` has its channels; the
-    layer has them on its first axis, except RGB. Any `kind` but "image" becomes a Labels layer.
-    `look` may hold ``colormap``, ``contrast_limits`` and ``gamma`` of an image that is not RGB; by
-    default it is gray from the lowest to the highest value.
+    `like` is the source, or the first of several. Channels come first, except RGB. `look` is as in
+    `Snapshot`; an image without limits is shown from its lowest to its highest value.
     """
     from napari.layers import Image, Labels
 
@@ -66,8 +64,7 @@ def result_layer(
 ) -> Layer:
     """Make the layer of a translation, shown in the range of the training's targets.
 
-    `codec` is that of the model's targets. `record`, see `result_record`, goes into the layer's
-    metadata under `KEY`.
+    `codec` is that of the targets; `record`, see `result_record`, goes into the layer's metadata.
     """
     return output_layer(
         array,
@@ -92,10 +89,7 @@ def generated_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]
 
 
 def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
-    """Make the layer of a discriminator map (..., H, W): real and false in opposite colours.
-
-    `like` is the image that was judged. Pixels that the discriminator can't judge are 0.
-    """
+    """Make the layer of a discriminator map (..., H, W) over the image `like` that was judged."""
     limit = float(np.abs(array).max(initial=0)) or 1.0
     layer = output_layer(
         array,
@@ -120,8 +114,7 @@ def contrast_limits_of(codec: Codec) -> dict[str, Any]:
 def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
     """Return the rows and columns of a layer that are in view, at its finest level.
 
-    All of them if the viewer does not show the layer's last two axes as a plane; empty slices if
-    the layer is out of view.
+    All of them if its last two axes are not shown as a plane; empty slices if it is out of view.
     """
     data = layer.data[0] if layer.multiscale else layer.data
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
@@ -158,11 +151,9 @@ def result_record(
     samples: int = 1,
     shown: str = "",
 ) -> dict[str, Any]:
-    """Describe a result for the metadata of its layer.
+    """Describe a result for its layer's metadata.
 
-    `sources` are the layers of one image; empty if the model takes none. `digest` is the model's
-    hash; `trained_on` and `scores` are those of its training. Of several `samples`, `shown` names
-    this sample, or a statistic of them; it is empty for a single result.
+    Of several `samples`, `shown` names this one, or a statistic of them; else it is empty.
     """
     return {
         "model": model,

@@ -1,6 +1,7 @@
-"""Sample data for napari's menu: two generated pairs, each with an unseen image and its truth.
+"""Sample data for napari's menu, from files that ``sample_data/draw.py`` generates.
 
-``sample_data/draw.py`` generates the files. Nothing here imports napari.
+Training source and target (512 x 512), an unseen source and, hidden, its truth (256 x 320) to the
+right of them; 0.5 micrometer a pixel.
 """
 
 from __future__ import annotations
@@ -12,32 +13,18 @@ import tifffile
 
 _FOLDER = Path(__file__).parents[1] / "sample_data"
 _PIXEL = 0.5  # micrometers
-_GAP = 32  # pixels between the training pair and the unseen image beside it
+_GAP = 32  # pixels between the training pair and the unseen image next to it
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def stain_nuclei() -> list[LayerData]:
-    """Open a stained tissue (RGB, uint8) and the labels of its nuclei (uint16).
-
-    Returns
-    -------
-    list of (data, metadata, layer type)
-        Training source and target (512 x 512), unseen source and, hidden, its truth
-        (256 x 320) to the right of them; 0.5 micrometer a pixel.
-    """
+    """Open a stained tissue (RGB, uint8) and the labels of its nuclei (uint16)."""
     return _layers("stain", "labels", "labels")
 
 
 def phase_fluorescence() -> list[LayerData]:
-    """Open phase contrast of cells and the fluorescence of their nuclei (both uint16).
-
-    Returns
-    -------
-    list of (data, metadata, layer type)
-        Training source and target (512 x 512), unseen source and, hidden, its truth
-        (256 x 320) to the right of them; 0.5 micrometer a pixel.
-    """
+    """Open phase contrast of cells and the fluorescence of their nuclei (both uint16)."""
     return _layers("phase", "fluorescence", "image")
 
 

@@ -23,22 +23,18 @@ _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
 _SMALL = 2**25  # bytes; copying them takes about 10 ms
 _LOOK = ("colormap", "contrast_limits", "gamma")
 
-
 Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
 class LayerTransform:
-    """Where a layer lies: its transforms, and unit and label of each axis except RGB.
-
-    `rotate` and `shear` are matrices (ndim, ndim); `affine`, (ndim + 1, ndim + 1), is applied last.
-    """
+    """Where a layer lies: its transforms, and unit and label of each axis except RGB."""
 
     scale: tuple[float, ...]
     translate: tuple[float, ...]
-    rotate: Matrix
+    rotate: Matrix  # (ndim, ndim), like shear
     shear: Matrix
-    affine: Matrix
+    affine: Matrix  # (ndim + 1, ndim + 1), applied last
     units: tuple[str, ...]
     axis_labels: tuple[str, ...]
 
@@ -129,32 +125,16 @@ def _frozen(matrix: Any) -> Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a layer showed at one moment, safe to read from any thread.
+    """What a layer showed at one moment, safe to read from any thread."""
 
-    Attributes
-    ----------
-    data : array
-        The finest level of a multiscale layer. numpy arrays are read-only; lazy arrays (dask, zarr)
-        are kept as they are, unread.
-    name : str
-    transform : LayerTransform
-        Of all axes except that of RGB.
-    rgb, labels : bool
-        Whether the layer is RGB, or a Labels layer.
-    channel_axis : int, optional
-        Negative axis of the channels in `data`, for a layer that is not RGB.
-    look : mapping of str to object
-        ``colormap``, ``contrast_limits`` and ``gamma`` of an image that is not RGB; else empty.
-    layer_id : str
-        The layer's `unique_id`.
-    """
-
+    # The finest level; numpy arrays are read-only, lazy ones (dask, zarr) are kept unread.
     data: Any = field(repr=False)
     name: str
-    transform: LayerTransform = field(repr=False)
+    transform: LayerTransform = field(repr=False)  # of all axes except that of RGB
     rgb: bool = False
     labels: bool = False
-    channel_axis: int | None = None
+    channel_axis: int | None = None  # negative, in `data`; None for RGB
+    # colormap, contrast_limits and gamma of an image that is not RGB
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
     layer_id: str = field(default="", repr=False)
 
@@ -186,12 +166,10 @@ CopyMode = bool | Literal["small"]
 
 
 def snapshot(layer: Layer, *, copy: CopyMode = True) -> Snapshot:
-    """Keep what a layer shows, for work that runs while the layer may change.
+    """Keep what a layer shows, for work that runs while it may change; call it in the main thread.
 
-    Call this in the main thread. The axis labels c, channel and channels mark a channel axis.
     Without `copy` a numpy array is shared, read-only. "small" copies small arrays only, because
-    copying a large one would freeze the viewer: call `Snapshot.copied` soon, in another thread.
-    Memory maps and lazy arrays are never copied. Other kinds of layers raise an `InputError`.
+    large ones would freeze the viewer: call `Snapshot.copied` soon, in another thread.
     """
     from napari.layers import Image, Labels
 
@@ -224,10 +202,7 @@ def with_model_channels(snapshots: Sequence[Snapshot], layout: Layout) -> list[S
 
 
 def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> LazyImage:
-    """Open layers as one image: several are its channels, in their order.
-
-    `what` is the image's name in errors: there is no layer, or the layers differ in size.
-    """
+    """Open layers as one image, with several as its channels; errors call it `what`."""
     if not snapshots:
         raise InputError(f"There is no layer for the {what}; give at least one.")
     first = snapshots[0]

@@ -96,22 +96,24 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
     words = ("apply", folder / "gray.safetensors", source, "-o", out)
     assert invoke(*words).exit_code == 0
     assert "is finished already.\n" in invoke(*words, "--resume").stderr
-    said = sentence(invoke(*words, "--resume", "--output float"))
-    assert said.endswith("was made with other options: choose another name, or overwrite the file.")
-    assert "of another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
+    message = sentence(invoke(*words, "--resume", "--output float"))
+    assert message.endswith(
+        "was made with other options: choose another name, or overwrite the file (--overwrite)."
+    )
+    assert "from another region or other" in sentence(invoke(*words, "--resume --region 0:9,0:9"))
     other = models("gray", "gray", tmp_path / "other.safetensors")
     assert "with another model" in sentence(invoke("apply", other, *words[2:], "--resume"))
     changed = source if kind == "npy" else source / "zarr.json"
     os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 10**9))
-    assert "of what it was before it changed" in sentence(invoke(*words, "--resume"))
+    assert "from this one before it changed" in sentence(invoke(*words, "--resume"))
     assert invoke(*words, "--resume", "--overwrite").exit_code == 0
 
 
 def test_resume_says_where_a_file_does_not_tell(folder, source, tmp_path, invoke):
     words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.npy")
     assert invoke(*words).exit_code == 0
-    said = invoke(*words, "--resume").stderr
-    assert "out.npy is finished already; the file does not say of which model" in said
+    stderr = invoke(*words, "--resume").stderr
+    assert "out.npy is finished already; the file does not name its model" in stderr
 
 
 def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, folder, tiny):

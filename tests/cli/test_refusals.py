@@ -210,7 +210,11 @@ def test_channels_other_than_trained(folder, tmp_path, invoke, sentence, write):
 @pytest.mark.parametrize("command", ["apply", "evaluate", "info"])
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "There is no file"), (b"", "is empty"), (b"II*\0" + bytes(99), "no napari-pix2pix")],
+    [
+        (None, "There is no file"),
+        (b"", "is empty"),
+        (b"II*\0" + bytes(99), "not a napari-pix2pix model"),
+    ],
 )
 def test_unusable_model(folder, tmp_path, command, content, words, invoke, sentence):
     model = tmp_path / "m.safetensors"

@@ -56,7 +56,7 @@ def test_nothing_is_replaced_unasked(model, tmp_path, invoke, sentence):
     [
         ("--n 0", "n must be 1 or more, got 0"),
         ("--condition GFP --size 8x0", "width must be 1 or more, got 0"),
-        ("--condition GFP --size 8x8x8", "'8x8x8' is no size: give 256, or height and width"),
+        ("--condition GFP --size 8x8x8", "'8x8x8' is not a size: give 256, or height and width"),
         ("--condition GFP --seed -1", "seed must be 0 or more, got -1"),
         ("--condition DAPI", "condition must be one of 'GFP', 2, got 'DAPI'"),
         ("", "condition must be one of 'GFP', 2, got None"),

@@ -160,7 +160,7 @@ def test_report_names_model_and_draws_samples_where_there_are_any(translator, tm
     for words in (translator.digest, summary, "2 steps in", "seed 0"):
         assert words in page
     has_dropout = translator.config.dropout > 0
-    assert ("Do several samples tell" in page) == has_dropout
+    assert ("Does the spread of samples show" in page) == has_dropout
     assert ("neither dropout nor noise" in page) != has_dropout
     noisy = train(
         source, 1 - source, steps=1, width=4, depth=2, patch=32, batch=2, validation=0.0,

@@ -170,9 +170,9 @@ def _write_bad_file(kind, path, translator):
         ("truncated", "cut short"),
         ("cut in its header", "cut short"),
         ("foreign", "of another program"),
-        ("no model", "no napari-pix2pix model"),
-        ("pickle", "no PyTorch file of weights.*nothing in it was run"),
-        ("pth", "holds more than weights.*refused unexecuted"),
+        ("no model", "not a napari-pix2pix model"),
+        ("pickle", "not a PyTorch file of weights.*nothing in it was run"),
+        ("pth", "holds more than weights.*refused and not run"),
         ("folder", "is a folder"),
     ],
 )

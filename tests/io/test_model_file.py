@@ -259,7 +259,7 @@ def test_a_truncated_file_is_refused(old_file: Path, length: int) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a"
     path.write_bytes(content)
-    with pytest.raises(FileError, match="no napari-pix2pix model"):
+    with pytest.raises(FileError, match="not a napari-pix2pix model"):
         read_container(path)
 
 

@@ -202,4 +202,4 @@ def test_script_is_refused_and_not_run(tmp_path):
 
 
 def test_public_names():
-    assert reading.__all__ == ["ImageFile", "image_planes", "read_image", "read_record"]
+    assert reading.__all__ == ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]

@@ -132,8 +132,8 @@ def test_png_and_npy(tmp_path, dtype):
         ("a.ome.tif", "YXC", "uint8", "OME-TIFF can't hold"),
         ("a.zarr", "CTYX", "uint8", "OME-Zarr can't hold"),
         ("a.tif", None, "uint8", "give axes"),
-        ("a.tif", "ZYX", "complex64", "is no image"),
-        ("a.tif", "ZYX", "O", "is no image"),
+        ("a.tif", "ZYX", "complex64", "is not an image"),
+        ("a.tif", "ZYX", "O", "is not an image"),
         ("a.tif", "YX", "uint8", "one letter per axis"),
     ],
 )
@@ -145,7 +145,7 @@ def test_what_formats_can_not_hold(tmp_path, name, axes, dtype, words):
 
 
 def test_empty_array_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no image"):
+    with pytest.raises(InputError, match="is not an image"):
         write_image(tmp_path / "a.tif", np.zeros((0, 3)))
 
 

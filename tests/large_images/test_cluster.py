@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
-from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import _translate_file, connect, translate_file
@@ -156,11 +156,11 @@ def test_warnings_of_workers_are_heard_once(scheduler, tmp_path):
     write_image(tmp_path / "in.zarr", image, "YX", {}, {})
     with (
         connect(scheduler.scheduler_address, model) as cluster,
-        pytest.warns(UserWarning, match="NaN or infinite") as said,
+        pytest.warns(UserWarning, match="NaN or infinite") as warned,
     ):
         translate_file(model, tmp_path / "in.zarr", read_image(tmp_path / "in.zarr"),
                        tmp_path / "out.zarr", cluster=cluster)  # fmt: skip
-    assert sum("NaN" in str(one.message) for one in said) == 1
+    assert sum("NaN" in str(warning.message) for warning in warned) == 1
 
 
 def test_files_that_workers_do_not_see_are_named(gray, scheduler, source, tmp_path, monkeypatch):
@@ -187,7 +187,7 @@ def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, t
             passing.close()
 
     with (
-        pytest.raises(DeviceError, match=r"has gone; what is finished is kept: resume the run"),
+        pytest.raises(DeviceError, match=r"is lost; finished blocks are kept: resume the run"),
         connect(passing.scheduler_address, gray) as cluster,
     ):
         translate_file(gray, source, read_image(source), tmp_path / "out.zarr",
@@ -199,8 +199,12 @@ def test_blocks_that_workers_die_of_are_told():
     from distributed.scheduler import KilledWorker
 
     words = r"4 workers died one after another at the same block.*smaller tile"
-    with pytest.raises(DeviceError, match=words), module._in_words("tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(DeviceError, match=words) as caught,
+        module._cluster_errors("tcp://127.0.0.1:1"),
+    ):
         raise KilledWorker("block", None, 3)
+    assert caught.value.remedies == (Remedy.SMALLER_TILE, Remedy.RESUME)
 
 
 def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):
@@ -208,7 +212,7 @@ def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):
 
     words = r"No scheduler answers at tcp://127\.0\.0\.1:1 "
     with monkeypatch.context() as hasty:
-        hasty.setattr(module, "_PATIENCE", 0.5)
+        hasty.setattr(module, "_TIMEOUT", 0.5)
         with pytest.raises(DeviceError, match=words), connect("tcp://127.0.0.1:1", gray):
             pass
     wait = Client.wait_for_workers

@@ -255,12 +255,12 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
     with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
     assert caught.value.remedies == (Remedy.RESUME, Remedy.OVERWRITE)
-    with pytest.raises(FileError, match="begun with another region or frames"):
+    with pytest.raises(FileError, match="started with another region or frames"):
         apply(gray, source, out, resume=True, region="0:10,0:10")
-    with pytest.raises(FileError, match="begun with another options"):
+    with pytest.raises(FileError, match="started with another options"):
         apply(gray, source, out, resume=True, output="float")
     other = train(noise(48, 48, seed=5), noise(48, 48), **TINY)
-    with pytest.raises(FileError, match="begun with another model"):
+    with pytest.raises(FileError, match="started with another model"):
         apply(other, source, out, resume=True)
     assert (tmp_path / "out.zarr.part" / "done.txt").read_text()
     apply(gray, source, out, overwrite=True)
@@ -365,6 +365,7 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
     with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
     assert str(caught.value).endswith("repair the source and resume the run.")
+    assert caught.value.remedies == (Remedy.RESUME,)
     chunk.write_bytes(good)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)
@@ -397,7 +398,7 @@ def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(zarr.Array, "__setitem__", full)
-        with pytest.raises(FileError, match=r"No space left on device; what is finished is kept"):
+        with pytest.raises(FileError, match=r"No space left on device; finished blocks are kept"):
             apply(gray, source, out)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)

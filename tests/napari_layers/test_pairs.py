@@ -13,9 +13,9 @@ from napari_pix2pix.napari_layers import (
     read_pair,
     read_pairs,
     snapshot,
-    transform_of,
     transforms_differ,
 )
+from napari_pix2pix.napari_layers.snapshots import transform_of
 
 ALL = slice(None)
 

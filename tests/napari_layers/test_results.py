@@ -18,10 +18,10 @@ from napari_pix2pix.napari_layers import (
     result_name,
     result_record,
     snapshot,
-    transform_of,
     visible_region,
     with_model_channels,
 )
+from napari_pix2pix.napari_layers.snapshots import transform_of
 
 GRAY, RGB = Layout(), Layout(channel_axis=-1, rgb=True)
 

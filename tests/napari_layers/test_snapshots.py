@@ -14,14 +14,13 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     Snapshot,
     copied_pair,
-    is_layer,
     lazy_image_of_layers,
     pair_of,
     snapshot,
     snapshots,
-    transform_of,
     with_model_channels,
 )
+from napari_pix2pix.napari_layers.snapshots import is_layer, transform_of
 
 ALL = slice(None)
 
@@ -36,7 +35,7 @@ def read(snapshots: list[Snapshot], frame: int = 0) -> np.ndarray:
 
 
 def test_layers_are_known_without_importing_napari():
-    imports = "import sys; from napari_pix2pix.napari_layers import is_layer"
+    imports = "import sys; from napari_pix2pix.napari_layers.snapshots import is_layer"
     code = f"{imports}; print(is_layer(3), *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known, *modules = done.stdout.split()
