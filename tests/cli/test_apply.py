@@ -6,17 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
+from helpers import gray_noise
 
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.model_info import read_model_info
-
-
-def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    top = 255 if dtype == np.uint8 else 60000
-    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
 
 
 @pytest.fixture
@@ -24,7 +19,7 @@ def sets(tmp_path, write):
     for side, names in (("source", ["a1", "a2", "b1"]), ("target", ["a1", "a2", "c1"])):
         (tmp_path / side).mkdir()
         for seed, name in enumerate(names):
-            array = noise(40, 40, seed=seed)
+            array = gray_noise(40, 40, seed=seed)
             write(tmp_path / side / f"{name}.tif", array if side == "source" else 255 - array, "YX")
     return tmp_path
 
@@ -77,7 +72,7 @@ def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, i
 def test_zarr_in_and_out(folder, tmp_path, invoke):
     from napari_pix2pix.io.writing import write_image
 
-    write_image(tmp_path / "in.zarr", noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
+    write_image(tmp_path / "in.zarr", gray_noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
     result = invoke("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
                     tmp_path / "out.zarr")  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -96,7 +91,7 @@ def test_folder_of_the_output_is_made(sets, folder, invoke, pattern):
 
 def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, invoke, write):
     (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "a.tif", noise(8, 8), "YX")
+    write(tmp_path / "in" / "a.tif", gray_noise(8, 8), "YX")
     model = folder / "gray.safetensors"
     result = invoke("apply", model, tmp_path / "in", "-o", tmp_path / "new")
     assert result.exit_code == 0, result.stderr
@@ -142,7 +137,7 @@ def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invo
 
 def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):
     for number in (1, 2):
-        write(tmp_path / f"a.{number}.tif", noise(8, 8, seed=number), "YX")
+        write(tmp_path / f"a.{number}.tif", gray_noise(8, 8, seed=number), "YX")
     (tmp_path / "out").mkdir()
     model = folder / "gray.safetensors"
     result = invoke("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")

@@ -9,35 +9,27 @@ from pathlib import Path
 from shutil import copy
 from typing import Any
 
+import helpers
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
-import tiny
 import torch
+from helpers import integer_noise, write_reference_weights
 
 from napari_pix2pix import Pair, load, train
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
-TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
+TINY = helpers.TINY | {"steps": 2, "dropout": 0.0}
 PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 @pytest.fixture(scope="module")
 def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a U-Net from one channel to one."""
     shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
-    state = {
-        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-        for name, shape in shapes.items()
-    }
     path = tmp_path_factory.mktemp("reference") / "latest_net_G.pth"
-    torch.save(golden.fill_(state), path)
-    return path
+    return write_reference_weights(path, golden, shapes)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +43,7 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_apply_equals_python(
     options: str, how: dict[str, Any], weights: Path, tmp_path: Path, invoke: Any, write: Any
 ) -> None:
-    image = noise(70, 90)
+    image = integer_noise(70, 90)
     source = write(tmp_path / "a.tif", image, "YX")
     result = invoke("apply", weights, source, "-o", tmp_path / "b.tif", options)
     assert result.exit_code == 0, result.stderr
@@ -63,7 +55,7 @@ def test_apply_equals_python(
 def test_images_of_16_bits(
     options: str, weights: Path, tmp_path: Path, invoke: Any, write: Any
 ) -> None:
-    image = noise(64, 96).astype(np.uint16) * 257
+    image = integer_noise(64, 96).astype(np.uint16) * 257
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
     result = invoke("apply", weights, source, "-o", out, options)
     assert result.exit_code == 0, result.stderr
@@ -83,7 +75,7 @@ def test_gray_images_and_a_network_of_three_channels(
     options: str, golden: Any, tmp_path: Path, invoke: Any, write: Any
 ) -> None:
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
-    model, image = tmp_path / "latest_net_G.pth", noise(64, 96)
+    model, image = tmp_path / "latest_net_G.pth", integer_noise(64, 96)
     torch.save(golden.fill_(shapes), model)
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
     result = invoke("apply", model, source, "-o", out, options)
@@ -96,14 +88,10 @@ def test_its_discriminator_is_asked(
     weights: Path, golden: Any, tmp_path: Path, invoke: Any, write: Any
 ) -> None:
     network = ReferenceDiscriminator(2, 4, "batch", 1)
-    state = {
-        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-        for name, shape in network.shapes().items()
-    }
     copy(weights, tmp_path / "5_net_G.pth")
-    torch.save(golden.fill_(state), tmp_path / "5_net_D.pth")
+    write_reference_weights(tmp_path / "5_net_D.pth", golden, network.shapes())
     assert "Its discriminator is 5_net_D.pth" in invoke("info", tmp_path / "5_net_G.pth").stdout
-    image, made = noise(64, 64), noise(64, 64, seed=1)
+    image, made = integer_noise(64, 64), integer_noise(64, 64, seed=1)
     source, prediction = (
         write(tmp_path / name, one, "YX") for name, one in (("s.tif", image), ("p.tif", made))
     )
@@ -172,7 +160,7 @@ def facades(tmp_path: Path) -> Path:
     for number, name in enumerate(("train/1.png", "train/2.png", "val/3.png", "test/4.png")):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        image = noise(48, 40, seed=number)
+        image = integer_noise(48, 40, seed=number)
         iio.imwrite(path, np.concatenate([image, 255 - image], axis=1))
     return tmp_path
 
@@ -182,7 +170,7 @@ def test_side_by_side_equals_python(direction: str, facades: Path, invoke: Any, 
     files = "--aligned", facades, f"--direction {direction}"
     result = invoke("train", *files, "-o", facades / "m.st", tiny)
     assert result.exit_code == 0, result.stderr
-    lefts = [noise(48, 40, seed=seed) for seed in range(3)]
+    lefts = [integer_noise(48, 40, seed=seed) for seed in range(3)]
     rights = [255 - left for left in lefts]
     sources, targets = (lefts, rights) if direction == "AtoB" else (rights, lefts)
     held_out = [Pair(sources[2], targets[2])]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 
 from napari_pix2pix import load, train
 from napari_pix2pix.io.reading import read_image
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "steps": 2,
     "discriminator_layers": 1,
     "adversarial_start": 0.0,

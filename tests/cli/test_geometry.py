@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tifffile
+from helpers import gray_noise
 
 from napari_pix2pix import load, train
 from napari_pix2pix.io.reading import read_image
 
 SIZES = {"Y": 0.5, "X": 0.25, "Z": 2.0, "T": 30.0}
-
-
-def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    top = 255 if dtype == np.uint8 else 60000
-    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
 
 
 @pytest.mark.parametrize("ome", [False, True], ids=["imagej", "ome"])
@@ -38,7 +32,7 @@ def test_geometry_is_found_again(models, tmp_path, kinds, axes, shape, written, 
     model = models(*kinds, tmp_path / "m.safetensors")
     dtype = np.uint16 if kinds[0] == "channels" else np.uint8
     suffix = ".ome.tif" if ome else ".tif"
-    source = write(tmp_path / f"in{suffix}", noise(*shape, dtype=dtype), axes, ome=ome)
+    source = write(tmp_path / f"in{suffix}", gray_noise(*shape, dtype=dtype), axes, ome=ome)
     result = invoke("apply", model, source, "-o", tmp_path / f"out{suffix}")
     assert result.exit_code == 0, result.stderr
     found, given = read_image(tmp_path / f"out{suffix}"), read_image(source)
@@ -56,12 +50,12 @@ def test_output_equals_what_python_says(folder, tmp_path, invoke):
     result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
                     tmp_path / "out.npy", "--tile 16 --output float")  # fmt: skip
     assert result.exit_code == 0
-    expected = load(folder / "gray.safetensors")(noise(96, 80), output="float")
+    expected = load(folder / "gray.safetensors")(gray_noise(96, 80), output="float")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=2e-3)
 
 
 def test_model_of_python_with_channels_last(tmp_path, invoke, write):
-    image = noise(48, 48, 2)
+    image = gray_noise(48, 48, 2)
     model = train(
         image, image[..., 0], channel_axis=(-1, None), steps=1, width=4, depth=2, patch=32,
         batch=1, validation=0.0, adversarial_weight=0.0, device="cpu",
@@ -75,16 +69,16 @@ def test_model_of_python_with_channels_last(tmp_path, invoke, write):
 
 
 def test_gray_to_channels_is_trained_from_files(tmp_path, invoke, tiny, write):
-    write(tmp_path / "a.tif", noise(64, 64), "YX")
-    write(tmp_path / "b.tif", noise(3, 64, 64), "CYX")
+    write(tmp_path / "a.tif", gray_noise(64, 64), "YX")
+    write(tmp_path / "b.tif", gray_noise(3, 64, 64), "CYX")
     result = invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
     assert result.exit_code == 0, result.stderr
-    assert load(tmp_path / "m.st")(noise(9, 8)).shape == (3, 9, 8)
+    assert load(tmp_path / "m.st")(gray_noise(9, 8)).shape == (3, 9, 8)
 
 
 def test_axes_say_what_the_file_does_not(tmp_path, invoke, sentence, tiny, write):
-    tifffile.imwrite(tmp_path / "a.tif", noise(5, 64, 64), photometric="minisblack")
-    write(tmp_path / "b.tif", noise(64, 64), "YX")
+    tifffile.imwrite(tmp_path / "a.tif", gray_noise(5, 64, 64), photometric="minisblack")
+    write(tmp_path / "b.tif", gray_noise(64, 64), "YX")
     said = sentence(
         invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
     )

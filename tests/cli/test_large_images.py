@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from helpers import gray_noise
 
 from napari_pix2pix import load
 from napari_pix2pix.io.reading import read_image
@@ -19,14 +20,10 @@ from napari_pix2pix.large_images import _translate_file
 from napari_pix2pix.large_images._job import Work
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"
-    write_image(path, noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
+    write_image(path, gray_noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
     return path
 
 
@@ -37,7 +34,7 @@ def test_a_part_of_a_zarr(folder, source, tmp_path, invoke, name):
                     "--region 8:40,16:70 --frames 1:")  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = read_image(out)
-    whole = load(folder / "gray.safetensors")(noise(3, 60, 70), tile=0)
+    whole = load(folder / "gray.safetensors")(gray_noise(3, 60, 70), tile=0)
     assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.5, "micrometer")
     assert np.abs(found.data[...].astype(int) - whole[1:, 8:40, 16:]).max() <= 1
 
@@ -75,7 +72,7 @@ def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, sen
 def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, write):
     (tmp_path / "in").mkdir()
     for seed in range(3):
-        write(tmp_path / "in" / f"{seed}.tif", noise(20, 20, seed=seed), "YX")
+        write(tmp_path / "in" / f"{seed}.tif", gray_noise(20, 20, seed=seed), "YX")
     words = ("apply", folder / "gray.safetensors", tmp_path / "in", "-o", tmp_path / "out")
     assert invoke(*words).exit_code == 0
     (tmp_path / "out" / "1.tif").unlink()
@@ -91,7 +88,7 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
                                                 name, kind):  # fmt: skip
     if kind == "npy":
         source = tmp_path / "in.npy"
-        np.save(source, noise(60, 70))
+        np.save(source, gray_noise(60, 70))
     out = tmp_path / name
     words = ("apply", folder / "gray.safetensors", source, "-o", out)
     assert invoke(*words).exit_code == 0
@@ -121,7 +118,7 @@ def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, fold
     assert result.exit_code == 0, result.stderr
     result = invoke("apply", model, source, "-o", tmp_path / "s.npy", "--samples 2 --seed 4")
     assert result.exit_code == 0, result.stderr
-    whole = load(model)(noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
+    whole = load(model)(gray_noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
     for number in (1, 2):
         assert np.abs(np.load(tmp_path / f"s_{number}.npy") - whole[number - 1]).max() <= 1
 

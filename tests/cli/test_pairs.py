@@ -8,21 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from tiny import TINY
+from helpers import TINY, gray_noise
 
 from napari_pix2pix import load, train
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.model_info import read_model_info
 
 
-def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(dtype)
-
-
 @pytest.fixture(scope="module")
 def images():
     """Two sources, their targets under two conditions, and masks of the left half."""
-    sources = [noise(40, 48, seed=seed) for seed in range(2)]
+    sources = [gray_noise(40, 48, seed=seed) for seed in range(2)]
     masks = [np.zeros((40, 48), np.uint16) for _ in sources]
     for mask in masks:
         mask[:, :24] = 7
@@ -44,7 +40,7 @@ PYTHON = TINY | {"steps": 2, "dropout": 0.0}
 def same_model(path: Any, expected: Any) -> bool:
     """Whether a file holds the very model, and the config, that Python made."""
     found = load(path)
-    image = noise(24, 32, seed=9)
+    image = gray_noise(24, 32, seed=9)
     how = {"condition": found.conditions[0]} if found.conditions else {}
     np.testing.assert_array_equal(
         found(image, output="float", **how), expected(image, output="float", **how)
@@ -122,7 +118,7 @@ def test_evaluate_all_of_a_table_without_sets_and_inside_masks(place, folder, in
 
 def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
     files = ("train", place / "source", place / "A", "-o", place / "m.st", tiny)
-    write(place / "mask" / "more.tif", noise(8, 8), "YX")
+    write(place / "mask" / "more.tif", gray_noise(8, 8), "YX")
     result = invoke(*files, "--mask", place / "mask")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("1 mask has no source of the same name and is left out")
@@ -130,7 +126,7 @@ def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
         (place / "mask" / name).unlink()
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
     assert "1 of 2 sources has no mask of the same name, 0.tif among them" in said
-    write(place / "mask" / "0.tif", noise(40, 48) / np.float32(255), "YX")
+    write(place / "mask" / "0.tif", gray_noise(40, 48) / np.float32(255), "YX")
     said = sentence(invoke(*files, "--overwrite --mask", place / "mask"))
     assert "mask of 0.tif has dtype float32" in said
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 
+import helpers
 import numpy as np
 import pytest
 import tifffile
-import tiny
 
 from napari_pix2pix import load, train
 
-TINY = tiny.TINY | {"steps": 1}
+TINY = helpers.TINY | {"steps": 1}
 
 
 @pytest.fixture(scope="module")

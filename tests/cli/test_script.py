@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
@@ -11,22 +10,16 @@ from typing import Any
 
 import pytest
 import tifffile
+from helpers import strict_json
 
 from napari_pix2pix.training.model_info import read_model_info
-
-
-def strict(text: str) -> Any:
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_demo(tmp_path, run):
     done = run("demo", "--max-seconds", "0.5", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert strict(done.stdout) == strict((tmp_path / "demo" / "report.json").read_text())
+    assert strict_json(done.stdout) == strict_json((tmp_path / "demo" / "report.json").read_text())
     assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
 
 

@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 import torch
+from helpers import as_if_trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_ins import as_if_trained
 from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet

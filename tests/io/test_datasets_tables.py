@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from helpers import integer_noise
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,17 +22,13 @@ from napari_pix2pix.io.datasets import read_aligned, read_table
 EVERYWHERE = slice(0, None), slice(0, None)
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
 @pytest.fixture
 def facades(tmp_path: Path) -> Path:
     """Two colour images to train on, one to validate on, one to test on."""
     for number, name in enumerate(("train/1.png", "train/2.png", "val/3.png", "test/4.png")):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        iio.imwrite(path, noise(6, 16, 3, seed=number + 1))
+        iio.imwrite(path, integer_noise(6, 16, 3, seed=number + 1))
     return tmp_path
 
 
@@ -46,7 +43,7 @@ def test_halves_are_source_and_target(facades: Path, direction: Any) -> None:
     assert [pair.name for pair in sets.train] == ["1.png", "2.png"]
     assert [pair.name for pair in sets.validation] == ["3.png"]
     for seed, pair in enumerate(sets.train + sets.validation, start=1):
-        whole = noise(6, 16, 3, seed=seed)
+        whole = integer_noise(6, 16, 3, seed=seed)
         left_right = whole[:, :8], whole[:, 8:]
         expected = left_right if direction == "AtoB" else left_right[::-1]
         for got, wanted in zip(halves(pair), expected, strict=True):
@@ -77,7 +74,7 @@ def test_frames_and_channels_are_kept(tmp_path: Path) -> None:
 
 
 def test_large_files_stay_on_the_disk(tmp_path: Path) -> None:
-    image = noise(8, 16)
+    image = integer_noise(8, 16)
     zarr.save_array(tmp_path / "a.zarr", image)
     (pair,) = read_aligned(tmp_path, axes="YX").train
     assert not isinstance(pair.source.members[0].array, np.ndarray)
@@ -87,7 +84,7 @@ def test_large_files_stay_on_the_disk(tmp_path: Path) -> None:
 def test_unusable_folders(facades: Path) -> None:
     with pytest.raises(InputError, match="direction must be 'AtoB' or 'BtoA', got 'AtoA'"):
         read_aligned(facades, "AtoA")  # type: ignore[arg-type]
-    iio.imwrite(facades / "val" / "odd.png", noise(6, 15))
+    iio.imwrite(facades / "val" / "odd.png", integer_noise(6, 15))
     with pytest.raises(InputError, match=r"odd\.png is 15 pixels wide.*even width"):
         read_aligned(facades)
     with pytest.raises(FileError, match="no file or folder"):

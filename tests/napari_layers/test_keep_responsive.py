@@ -9,13 +9,13 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import TINY
 from napari.layers import Image, Labels
 
 pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
-from tiny import TINY
 
 from napari_pix2pix import Pair, evaluate, train
 from napari_pix2pix.errors import InputError

@@ -3,9 +3,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import apply_and_wait, noise
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -18,7 +19,7 @@ from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.settings import read_settings, remember_fields
 
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 PLACE = {
     "scale": (2.0, 3.0),
     "translate": (5.0, -7.0),
@@ -26,10 +27,6 @@ PLACE = {
     "units": ("um", "um"),
     "axis_labels": ("v", "u"),
 }
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +68,6 @@ def open_dock(viewer, qtbot) -> ApplyDock:
     return dock
 
 
-def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended) as ended:
-        dock.apply()
-    return tuple(ended.args)
-
-
 def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
 
@@ -90,7 +81,7 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     viewer.add_image(image, name="above")
     dock.set_model(models().remember(inverter, "inverter"))
     dock.set_layers([source])
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, said
     assert names(viewer) == ["stain", "stain [inverter]", "above"]
     result = viewer.layers[1]
@@ -111,11 +102,11 @@ def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter)
     source = viewer.add_image(noise(40, 40), name="stain")
     dock.set_model(models().remember(inverter, "inverter"))
     dock.set_layers([source])
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     first = viewer.layers[1].data
     source.data = noise(40, 40, seed=1)
     source.scale = (2, 2)
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain", "stain [inverter]"]
     np.testing.assert_array_equal(viewer.layers[1].data, inverter(source.data))
     np.testing.assert_allclose(viewer.layers[1].scale, (2, 2))
@@ -149,7 +140,7 @@ def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
     made = viewer.add_layer(inverter(source))
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, said
     assert len(viewer.layers) == 2
     assert dock.results == [made]
@@ -159,7 +150,7 @@ def test_two_layers_at_once(viewer, dock, qtbot, inverter):
     layers = [viewer.add_image(noise(40, 40, seed=n), name=f"s{n}") for n in range(2)]
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers(layers)
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["s0", "s0 [m]", "s1", "s1 [m]"]
     for source, result in zip(viewer.layers[::2], viewer.layers[1::2], strict=True):
         np.testing.assert_array_equal(result.data, inverter(source.data))
@@ -169,7 +160,7 @@ def test_labels_come_as_labels(viewer, dock, qtbot, labeller):
     source = viewer.add_image(noise(64, 64), name="stain")
     dock.set_model(models().remember(labeller, "objects"))
     dock.set_layers([source])
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert isinstance(viewer.layers[1], Labels)
     np.testing.assert_array_equal(viewer.layers[1].data, labeller(source.data))
 
@@ -180,7 +171,7 @@ def test_rgb_stays_rgb(viewer, dock, qtbot):
     source = viewer.add_image(colours, rgb=True, name="slide")
     dock.set_model(models().remember(model, "m"))
     dock.set_layers([source])
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, model(colours))
 
@@ -191,12 +182,12 @@ def test_channels_from_layers_with_a_condition(viewer, dock, qtbot, two_channels
     dock.set_model(models().remember(two_channels, "m"))
     dock.set_layers(layers, by_channel=True)
     dock.condition = "b"
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, said
     assert names(viewer) == ["a", "a + b [m, b]", "b"]
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="b"))
     dock.condition = "a"  # another translation is another layer
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4
 
 
@@ -205,7 +196,7 @@ def test_channels_from_an_axis(viewer, dock, qtbot, two_channels):
     source = viewer.add_image(image, name="both")
     dock.set_layers([source])
     dock.set_model(models().remember(two_channels, "m"))
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="a"))
     assert viewer.layers[1].data.shape == (40, 40)
 
@@ -217,12 +208,12 @@ def test_current_frame_then_all(viewer, dock, qtbot, inverter):
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     dock.current_frame = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     expected = np.zeros((3, 40, 40), np.uint16)
     expected[1] = inverter(stack[1])
     np.testing.assert_array_equal(viewer.layers[1].data, expected)
     viewer.dims.set_current_step(0, 2)
-    run(dock, qtbot)  # what was there stays
+    apply_and_wait(dock, qtbot)  # what was there stays
     expected[2] = inverter(stack[2])
     np.testing.assert_array_equal(viewer.layers[1].data, expected)
 
@@ -235,7 +226,7 @@ def test_region_in_view(viewer, dock, qtbot, inverter, monkeypatch):
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     dock.visible_only = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     data = viewer.layers[1].data
     np.testing.assert_array_equal(data[30:50, :20], inverter(image)[30:50, :20])
     assert not data[60:].any()
@@ -250,7 +241,7 @@ def test_replacing_data_of_the_same_kind(viewer, dock, qtbot, inverter):
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     dock.replaces = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain"]
     np.testing.assert_array_equal(source.data, inverter(image))
     assert source.metadata["mine"] == 1
@@ -267,7 +258,7 @@ def test_replacing_another_kind_keeps_the_source_aside(viewer, dock, qtbot, labe
     dock.set_model(models().remember(labeller, "m"))
     dock.set_layers([source])
     dock.replaces = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain", "stain (before)", "other"]
     assert isinstance(viewer.layers[0], Labels)
     assert not source.visible
@@ -297,7 +288,7 @@ def stop_at_first_tile(dock, qtbot, how) -> tuple[str, bool]:
             how()
 
     dock._run.progressed.connect(once)
-    return run(dock, qtbot)
+    return apply_and_wait(dock, qtbot)
 
 
 @pytest.mark.usefixtures("in_step")
@@ -313,7 +304,7 @@ def test_cancel_keeps_what_is_done_and_marks_it(viewer, dock, qtbot, inverter):
     assert 0 < done.sum() < done.size
     np.testing.assert_array_equal(result.data[done], inverter(source.data)[done])
     dock.options = PredictOptions()
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["big", "big [m]"]
 
 
@@ -354,7 +345,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers([source])
     monkeypatch.setattr(Predictor, "predict", fail)
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert is_error
     assert words in said
     assert names(viewer) == ["s"]
@@ -470,7 +461,7 @@ def test_file_is_shown_and_loaded_when_it_is_used(viewer, dock, qtbot, inverter,
     dock.set_layers([source])
     dock.set_model(path)
     assert dock.card.summary == inverter.info.summary
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["s", "s [dapi]"]
     np.testing.assert_array_equal(viewer.layers[1].data, inverter(source.data))
     assert models().last().path == path
@@ -511,11 +502,11 @@ def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inv
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert is_error
     assert "nowhere" in said
     dock.options = PredictOptions(device="cpu")
-    said, is_error = run(dock, qtbot)
+    said, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, said
 
 
@@ -545,11 +536,11 @@ def test_two_viewers_share_models_alone(make_napari_viewer_proxy, qtbot, inverte
     for dock, source in zip(docks, sources, strict=True):
         dock.set_layers([source])
     docks[0].current_frame = True
-    run(docks[0], qtbot)
+    apply_and_wait(docks[0], qtbot)
     assert [names(viewer) for viewer in viewers] == [["s", "s [m]"], ["s"]]
     assert not docks[1].current_frame
     docks[1].undo()
-    run(docks[1], qtbot)
+    apply_and_wait(docks[1], qtbot)
     docks[0].undo()
     assert [names(viewer) for viewer in viewers] == [["s"], ["s", "s [m]"]]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -12,13 +13,9 @@ from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "steps": 2, "validation": 0.0, "discriminator_layers": 1, "adversarial_start": 0.0,
 }  # fmt: skip
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

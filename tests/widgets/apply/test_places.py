@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from runpy import run_path
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 from napari.layers import Labels
 
 from napari_pix2pix import train
@@ -15,7 +15,7 @@ from napari_pix2pix.widgets.apply.dock import ApplyDock
 
 LAYERS = run_path(str(Path(__file__).parents[2] / "napari_layers" / "conftest.py"))
 CASES, values = LAYERS["CASES"], LAYERS["values"]
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 COLOURS = {"rgb", "rgba stack"}
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import dask.array
+import helpers
 import numpy as np
 import pytest
-import tiny
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QMessageBox
 
@@ -29,7 +29,7 @@ from napari_pix2pix.widgets.train._run import Autosave
 from napari_pix2pix.widgets.train._run_options import FIELDS
 from napari_pix2pix.widgets.train.dock import TrainDock
 
-TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1}
+TINY = helpers.TINY | {"depth": 3, "discriminator_layers": 1}
 
 MakeDock = Callable[..., tuple[Any, TrainDock]]
 
