@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_pix2pix.napari_layers.activity import Activity
+from napari_pix2pix.napari_layers.keep_responsive import Activity
 
 RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
 
