@@ -72,6 +72,16 @@ def apply_and_wait(dock: Any, qtbot: Any) -> tuple[str, bool]:
     return tuple(ended.args)
 
 
+def assert_same_place(result: Any, source: Any) -> None:
+    """Compare where two layers lie."""
+    for name in ("scale", "translate", "rotate", "shear"):
+        np.testing.assert_allclose(getattr(result, name), getattr(source, name), atol=1e-12)
+    np.testing.assert_allclose(result.affine.affine_matrix, source.affine.affine_matrix, atol=1e-12)
+    assert result.units == source.units
+    assert result.axis_labels == source.axis_labels
+    np.testing.assert_allclose(result.extent.world, source.extent.world, atol=1e-9)
+
+
 def as_if_trained(network: N) -> N:
     """Give batch norms running statistics that do something, and return the network."""
     from torch import nn

@@ -6,35 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tifffile
-from helpers import strict_json
 
 from napari_pix2pix.training.model_info import read_model_info
-
-
-def test_demo(tmp_path, run):
-    done = run("demo", "--max-seconds", "0.5", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert strict_json(done.stdout) == strict_json((tmp_path / "demo" / "report.json").read_text())
-    assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
-
-
-def test_demo_says_both_parts(tmp_path, monkeypatch, invoke):
-    def sides(**scores: float) -> dict[str, Any]:
-        return {"validation": {"prediction": scores, "baseline": scores}}
-
-    report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
-    monkeypatch.setattr("napari_pix2pix.cli._demo.run_demo", lambda *_, **__: report)
-    result = invoke("demo -o", tmp_path / "out")
-    assert result.exit_code == 0, result.stderr
-    words = ["Stain, ", "pearson", "0.75", "Labels of nuclei", "dice", "0.5", "f1", "0.25"]
-    places = [result.stdout.find(word) for word in [*words, "panel_labels.png"]]
-    assert min(places) >= 0
-    assert places == sorted(places)
 
 
 def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
