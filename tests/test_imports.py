@@ -172,6 +172,30 @@ def test_module_of_its_room_alone_has_an_underscore(name: str) -> None:
         assert is_face, "only its own room imports it: let its name begin with an underscore"
 
 
+TESTS = Path(__file__).parent
+# Modules with too much to test for one file.
+HALVES = {"training/test_discriminator_step.py": "training/_step.py"}
+
+
+def tested_module(test: Path) -> set[Path]:
+    """Return which module a file of tests may be about."""
+    name = test.relative_to(TESTS).as_posix()
+    if name in HALVES:
+        return {PACKAGE / HALVES[name]}
+    room, own = PACKAGE / Path(name).parent, test.name.removeprefix("test_")
+    return {room / own, room / f"_{own}"}
+
+
+@pytest.mark.parametrize(
+    "test",
+    [p for p in sorted(TESTS.rglob("*/test_*.py")) if "integration" not in p.parts],
+    ids=lambda test: test.relative_to(TESTS).as_posix(),
+)
+def test_tests_of_a_room_are_named_after_its_modules(test: Path) -> None:
+    advice = "name it after the module that it tests, or move it to a folder integration"
+    assert tested_module(test) & set(SOURCES), advice
+
+
 def declared_libraries(*extras: str) -> set[str]:
     """Return the names of the dependencies in pyproject.toml."""
     text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")

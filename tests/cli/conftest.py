@@ -30,6 +30,12 @@ def invoke(*arguments: Any) -> Result:
     return result
 
 
+def succeed(*arguments: Any) -> Result:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
 def run(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Call the script that is installed."""
     command = [Path(sys.executable).with_name("napari-pix2pix"), *map(str, arguments)]
@@ -76,10 +82,8 @@ def folder(tmp_path_factory):
     image = gray_noise(96, 80)
     write(place / "source.tif", image, "YX")
     write(place / "target.tif", 255 - image, "YX")
-    result = invoke(
-        "train", place / "source.tif", place / "target.tif", "-o", place / "gray.safetensors", TINY
-    )
-    assert result.exit_code == 0, result.stderr
+    files = place / "source.tif", place / "target.tif"
+    succeed("train", *files, "-o", place / "gray.safetensors", TINY)
     return place
 
 
@@ -117,6 +121,12 @@ def _tiny() -> str:
 def _invoke() -> Callable[..., Result]:
     """Call a command in this process; strings are split into words, paths are not."""
     return invoke
+
+
+@pytest.fixture(scope="session", name="succeed")
+def _succeed() -> Callable[..., Result]:
+    """Call a command in this process that has no reason to fail."""
+    return succeed
 
 
 @pytest.fixture(scope="session", name="run")

@@ -26,9 +26,8 @@ def sets(tmp_path, write):
     return tmp_path
 
 
-def test_folders_are_matched_by_name(sets, invoke, tiny):
-    result = invoke("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
-    assert result.exit_code == 0, result.stderr
+def test_folders_are_matched_by_name(sets, succeed, tiny):
+    result = succeed("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
     answer = json.loads(result.stdout)
     assert ", 2 pairs ->" in answer["summary"]
     unmatched = answer["notes"][:2]
@@ -38,11 +37,8 @@ def test_folders_are_matched_by_name(sets, invoke, tiny):
     assert any(note.startswith("Alignment") for note in answer["notes"])
 
 
-def test_patterns(sets, invoke, tiny):
-    result = invoke(
-        "train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny
-    )
-    assert result.exit_code == 0, result.stderr
+def test_patterns(sets, succeed, tiny):
+    succeed("train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny)
     assert ", 2 pairs ->" in read_model_info(sets / "m.st").summary
 
 
@@ -61,54 +57,49 @@ def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):
     assert re.search(r"Failed .*a2\.tif: .*can't be read", plain.stdout)
 
 
-def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, invoke):
+def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, succeed):
     (sets / "out").mkdir()
     pattern = sets / "source" / "b*.tif"
     for out in ("out", "single.tif"):
-        result = invoke("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
-        assert result.exit_code == 0, result.stderr
+        succeed("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
     assert (sets / "out" / "b1.tif").is_file()
     assert (sets / "single.tif").is_file()
 
 
-def test_zarr_in_and_out(folder, tmp_path, invoke):
+def test_zarr_in_and_out(folder, tmp_path, succeed):
     from napari_pix2pix.io.writing import write_image
 
     write_image(tmp_path / "in.zarr", gray_noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
-    result = invoke("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
-                    tmp_path / "out.zarr")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
+            tmp_path / "out.zarr")  # fmt: skip
     found = read_image(tmp_path / "out.zarr")
     assert (found.axes, found.shape, found.scale["Z"]) == ("ZYX", (3, 20, 20), 2.0)
 
 
 @pytest.mark.parametrize("pattern", ["", "a*.tif"], ids=["folder", "pattern"])
-def test_folder_of_the_output_is_made(sets, folder, invoke, pattern):
+def test_folder_of_the_output_is_made(sets, folder, succeed, pattern):
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, sets / "source" / pattern, "-o", sets / "new")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, sets / "source" / pattern, "-o", sets / "new")
     names = ["a1.tif", "a2.tif"] if pattern else ["a1.tif", "a2.tif", "b1.tif"]
     assert sorted(path.name for path in (sets / "new").iterdir()) == names
 
 
-def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, invoke, write):
+def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, succeed, write):
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.tif", gray_noise(8, 8), "YX")
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, tmp_path / "in", "-o", tmp_path / "new")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, tmp_path / "in", "-o", tmp_path / "new")
     assert (tmp_path / "new" / "a.tif").is_file()
 
 
 @pytest.mark.parametrize(
     ("words", "bar"), [("", True), ("--tile 16", True), ("--json", False)], ids=str
 )
-def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, invoke, words, bar):
+def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, succeed, words, bar):
     terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("napari_pix2pix.cli._progress.sys", terminal)
-    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
-                    tmp_path / "out.tif", words)  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    result = succeed("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+                     tmp_path / "out.tif", words)  # fmt: skip
     assert ("100%" in result.stderr) == bar
 
 
@@ -137,13 +128,12 @@ def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in", "there"]
 
 
-def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):
+def test_names_with_dots_stay_apart(folder, tmp_path, succeed, write):
     for number in (1, 2):
         write(tmp_path / f"a.{number}.tif", gray_noise(8, 8, seed=number), "YX")
     (tmp_path / "out").mkdir()
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.1.tif", "a.2.tif"]
 
 
@@ -162,7 +152,7 @@ CHOSEN = {
 }
 
 
-def test_every_option_arrives(folder, tmp_path, invoke, monkeypatch):
+def test_every_option_arrives(folder, tmp_path, succeed, monkeypatch):
     """The options of the command are the fields of `PredictOptions`."""
     assert set(CHOSEN) == set(PredictOptions.model_fields)
     arrived: list[PredictOptions] = []
@@ -175,8 +165,7 @@ def test_every_option_arrives(folder, tmp_path, invoke, monkeypatch):
     for name, value in CHOSEN.items():
         flag = f"--{name.replace('_', '-')}"
         given = [flag] if value is True else [flag, str(value)]
-        result = invoke("apply", *files, *given)
-        assert result.exit_code == 0, result.stderr
+        succeed("apply", *files, *given)
         assert arrived[-1] == PredictOptions(**{name: value})
 
 
@@ -199,10 +188,9 @@ def place(tmp_path_factory, write):
     return folder
 
 
-def test_files_are_what_python_gives(place, tmp_path, invoke):
-    result = invoke("apply", place / "m.safetensors", place / "in", "-o", tmp_path / "out",
-                    "--samples 3 --seed 5 --json")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+def test_files_are_what_python_gives(place, tmp_path, succeed):
+    result = succeed("apply", place / "m.safetensors", place / "in", "-o", tmp_path / "out",
+                     "--samples 3 --seed 5 --json")  # fmt: skip
     written = json.loads(result.stdout)["written"]
     names = [f"{name}_{number}.tif" for name in "ab" for number in (1, 2, 3)]
     assert [Path(path).name for path in written] == names
@@ -213,10 +201,9 @@ def test_files_are_what_python_gives(place, tmp_path, invoke):
 
 
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.zarr"])
-def test_each_sample_keeps_axes_and_sizes(name, place, tmp_path, invoke):
-    result = invoke("apply", place / "m.safetensors", place / "in" / "a.tif", "-o", tmp_path / name,
-                    "--samples 2")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+def test_each_sample_keeps_axes_and_sizes(name, place, tmp_path, succeed):
+    succeed("apply", place / "m.safetensors", place / "in" / "a.tif", "-o", tmp_path / name,
+            "--samples 2")  # fmt: skip
     ending = name.removeprefix("out")
     assert {path.name for path in tmp_path.iterdir()} == {f"out_{n}{ending}" for n in (1, 2)}
     image = read_image(tmp_path / f"out_2{ending}")
@@ -235,9 +222,9 @@ def test_a_format_without_floats_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize("part", ["", "--region 0:40,0:48"])
-def test_a_summary_is_that_of_the_samples(part, place, tmp_path, invoke):
+def test_a_summary_is_that_of_the_samples(part, place, tmp_path, succeed):
     """At once, and block by block."""
-    result = invoke(
+    succeed(
         "apply",
         place / "m.safetensors",
         place / "in" / "a.tif",
@@ -245,7 +232,6 @@ def test_a_summary_is_that_of_the_samples(part, place, tmp_path, invoke):
         tmp_path / "a.tif",
         f"--samples 4 --seed 2 --summary mean,q25,std {part}",
     )
-    assert result.exit_code == 0, result.stderr
     image = np.asarray(read_image(place / "in" / "a.tif").data)
     drawn = load(place / "m.safetensors")(image, samples=4, seed=2, output="float")
     wanted = {

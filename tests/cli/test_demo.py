@@ -137,14 +137,13 @@ def test_command_writes_its_report(tmp_path, run):
     assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
 
 
-def test_demo_says_both_parts(tmp_path, monkeypatch, invoke):
+def test_demo_says_both_parts(tmp_path, monkeypatch, succeed):
     def sides(**scores: float) -> dict[str, Any]:
         return {"validation": {"prediction": scores, "baseline": scores}}
 
     report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
     monkeypatch.setattr("napari_pix2pix.cli._demo.run_demo", lambda *_, **__: report)
-    result = invoke("demo -o", tmp_path / "out")
-    assert result.exit_code == 0, result.stderr
+    result = succeed("demo -o", tmp_path / "out")
     words = ["Stain, ", "pearson", "0.75", "Labels of nuclei", "dice", "0.5", "f1", "0.25"]
     places = [result.stdout.find(word) for word in [*words, "panel_labels.png"]]
     assert min(places) >= 0

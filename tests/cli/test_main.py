@@ -29,12 +29,13 @@ def test_tables_and_info(folder, invoke):
     assert "light, 2 steps in" in checkpoint
 
 
-def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_path, sentence):
+def test_a_training_starts_from_a_model_and_info_says_so(
+    folder, invoke, succeed, tmp_path, sentence
+):
     model, out = folder / "gray.safetensors", tmp_path / "next.safetensors"
     plain = ["train", folder / "source.tif", folder / "target.tif", "--start", model, "-o", out]
     assert "has width=4, got 8" in sentence(invoke(*plain, "--steps 3 --width 8"))
-    done = invoke(*plain, "--steps 3 --device cpu")
-    assert done.exit_code == 0, done.stderr
+    done = succeed(*plain, "--steps 3 --device cpu")
     assert (
         "Starts from a model of uint8 96x80 -> uint8 image; 5 patches; alignment unknown, 2 steps"
         in done.stderr
@@ -42,8 +43,7 @@ def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_pat
     said = invoke("info", out).stdout
     assert "light, 3 steps in" in said
     assert "started from: uint8 96x80 -> uint8 image; 5 patches; alignment unknown, 2 steps" in said
-    went_on = invoke(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
-    assert went_on.exit_code == 0, went_on.stderr
+    succeed(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
     assert strict_json(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
 
 

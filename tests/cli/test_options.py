@@ -68,12 +68,11 @@ def test_a_command_that_is_called_starts_no_programs(folder, tmp_path, invoke):
     assert "this program is a single one" in result.stderr
 
 
-def test_options_reach_the_file(folder, tmp_path, invoke, tiny):
-    result = invoke(
+def test_options_reach_the_file(folder, tmp_path, succeed, tiny):
+    result = succeed(
         "train", folder / "source.tif", folder / "target.tif", "-o", tmp_path / "m.st", tiny,
         "--preset paper --no-flips --zoom 1 1.1 --validation 0 --adversarial-weight 0 --slim",
     )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
     config = load(tmp_path / "m.st").config
     assert (config.preset, config.flips, config.zoom) == ("paper", False, (1.0, 1.1))
     assert config.bias is False  # the preset's
@@ -124,13 +123,12 @@ def same_model(path: Any, expected: Any) -> bool:
     )  # fmt: skip
 
 
-def test_mask_condition_and_validation_equal_python(place, images, invoke, tiny):
-    result = invoke(
+def test_mask_condition_and_validation_equal_python(place, images, invoke, succeed, tiny):
+    succeed(
         "train", place / "source" / "0.tif", place / "A" / "0.tif", "-o", place / "m.st", tiny,
         "--mask", place / "mask" / "0.tif", "--condition A",
         "--validate", place / "source" / "1.tif", place / "A" / "1.tif",
     )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
     expected = train(
         images["source"][0], images["A"][0], mask=images["mask"][0], condition="A",
         validation=[Pair(images["source"][1], images["A"][1], condition="A")], **PYTHON,
@@ -145,15 +143,14 @@ def test_mask_condition_and_validation_equal_python(place, images, invoke, tiny)
     assert fingerprints[0] != fingerprints[1]
 
 
-def test_table_equals_python(place, images, invoke, tiny):
+def test_table_equals_python(place, images, succeed, tiny):
     (place / "pairs.csv").write_text(
         "source;target;condition;mask;set\n"
         "source/0.tif;A/0.tif;A;mask/0.tif;\n"
         "source/0.tif;B/0.tif;B;;train\n"
         "source/1.tif;A/1.tif;A;;validation\n"
     )
-    result = invoke("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny, "--json")
-    assert result.exit_code == 0, result.stderr
+    result = succeed("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny, "--json")
     source, masks = images["source"], images["mask"]
     expected = train(
         [source[0], source[0]], [images["A"][0], images["B"][0]], condition=["A", "B"],
@@ -164,15 +161,11 @@ def test_table_equals_python(place, images, invoke, tiny):
     assert json.loads(result.stdout)["scores"]["prediction"]
 
     # The same table serves to evaluate: what it holds for validation, and nothing else.
-    scored = invoke("evaluate", place / "m.st", "--pairs", place / "pairs.csv", "--json")
-    assert scored.exit_code == 0, scored.stderr
+    scored = succeed("evaluate", place / "m.st", "--pairs", place / "pairs.csv", "--json")
     assert [image["name"] for image in json.loads(scored.stdout)["images"]] == [
         "1.tif (pairs.csv, line 4)"
     ]
-    applied = invoke(
-        "apply", place / "m.st", place / "source", "-o", place / "out", "--condition B"
-    )
-    assert applied.exit_code == 0, applied.stderr
+    succeed("apply", place / "m.st", place / "source", "-o", place / "out", "--condition B")
 
 
 def test_evaluate_all_of_a_table_without_sets_and_inside_masks(place, folder, invoke):
@@ -190,11 +183,10 @@ def test_evaluate_all_of_a_table_without_sets_and_inside_masks(place, folder, in
         assert (one["prediction"] == scored[0]["prediction"]) == agrees
 
 
-def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
+def test_masks_are_matched_by_name(place, write, invoke, succeed, sentence, tiny):
     files = ("train", place / "source", place / "A", "-o", place / "m.st", tiny)
     write(place / "mask" / "more.tif", gray_noise(8, 8), "YX")
-    result = invoke(*files, "--mask", place / "mask")
-    assert result.exit_code == 0, result.stderr
+    result = succeed(*files, "--mask", place / "mask")
     assert result.stderr.startswith("1 mask has no source of the same name and is left out")
     for name in ("more.tif", "0.tif"):
         (place / "mask" / name).unlink()
@@ -206,15 +198,14 @@ def test_masks_are_matched_by_name(place, write, invoke, sentence, tiny):
 
 
 @pytest.mark.parametrize(("condition", "said"), [("A", True), ("B", False)])
-def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, place, invoke, tiny):
+def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, place, succeed, tiny):
     """Under another condition a source shows another target, so it is no copy."""
     (place / "pairs.csv").write_text(
         "source,target,condition,set\n"
         "source,A,A,\nsource/1.tif,B/1.tif,B,\n"
         f"source/0.tif,{condition}/0.tif,{condition},validation\n"
     )
-    result = invoke("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny)
-    assert result.exit_code == 0, result.stderr
+    result = succeed("train --pairs", place / "pairs.csv", "-o", place / "m.st", tiny)
     sentence = (
         "1 of 1 held-out source is also trained on (0.tif (pairs.csv, line 4) = "
         "0.tif (pairs.csv, line 2)), so the scores are too good"
@@ -222,7 +213,7 @@ def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, pl
     assert (sentence in result.stderr) == said
 
 
-def test_without_a_source_equals_python(place, images, invoke, tiny):
+def test_without_a_source_equals_python(place, images, succeed, tiny):
     """Two conditions from a table, or one from an argument, and images made of them."""
     (place / "pairs.csv").write_text("target,condition\nA,GFP\nB,RFP\n")
     made: dict[str, Any] = {}
@@ -231,11 +222,9 @@ def test_without_a_source_equals_python(place, images, invoke, tiny):
         ("one", ["--no-source", place / "A", "--condition GFP"]),
     ):
         path = place / f"{name}.st"
-        result = invoke("train", *words, "-o", path, tiny)
-        assert result.exit_code == 0, result.stderr
+        result = succeed("train", *words, "-o", path, tiny)
         assert "no source 40x48" in result.stderr
-        sampled = invoke("sample", path, "-o", place / name, "--condition GFP --size 24x32 --json")
-        assert sampled.exit_code == 0, sampled.stderr
+        sampled = succeed("sample", path, "-o", place / name, "--condition GFP --size 24x32 --json")
         (written,) = json.loads(sampled.stdout)["written"]
         made[name] = tifffile.imread(written)
     expected = train(None, images["A"] + images["B"], condition=["GFP"] * 2 + ["RFP"] * 2, **PYTHON)

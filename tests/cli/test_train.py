@@ -28,7 +28,7 @@ def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_killed_run_goes_on(folder, tmp_path, invoke, sentence, tiny):
+def test_killed_run_goes_on(folder, tmp_path, invoke, succeed, sentence, tiny):
     files = folder / "source.tif", folder / "target.tif"
     out, checkpoint = tmp_path / "m.safetensors", tmp_path / "m.ckpt"
     options = tiny.replace("--steps 2", "--checkpoint-seconds 0.1")
@@ -49,15 +49,15 @@ def test_killed_run_goes_on(folder, tmp_path, invoke, sentence, tiny):
     assert done > 0
     plain = ["train", *files, "-o", out, options]
     assert "of an earlier run exists" in sentence(invoke(*plain, "--steps 3"))
-    went_on = invoke(*plain, "--resume --steps", str(done + 3))
-    assert went_on.exit_code == 0, went_on.stderr
+    succeed(*plain, "--resume --steps", str(done + 3))
     assert read_model_info(out).steps == done + 3
 
 
-def test_resume_without_a_checkpoint_starts_over_and_says_so(folder, tmp_path, invoke, tiny):
+def test_resume_without_a_checkpoint_starts_over_and_says_so(
+    folder, tmp_path, invoke, succeed, tiny
+):
     files, out = (folder / "source.tif", folder / "target.tif"), tmp_path / "m.safetensors"
-    result = invoke("train", *files, "-o", out, tiny, "--resume --json")
-    assert result.exit_code == 0, result.stderr
+    result = succeed("train", *files, "-o", out, tiny, "--resume --json")
     missing = tmp_path / "m.ckpt"
     assert result.stderr == f"There is no checkpoint at {missing}: the run starts over.\n"
     again = invoke("train", *files, "-o", out, tiny, "--resume --json")

@@ -33,13 +33,14 @@ SIZES = {"T": 30.0, "Z": 2.0, "Y": 0.5, "X": 0.25}  # as the fixture `write` sta
         (("gray", "channels"), "TYX", (3, 15, 21), "TCYX"),
     ],
 )
-def test_geometry_is_found_again(models, tmp_path, kinds, axes, shape, written, ome, invoke, write):
+def test_geometry_is_found_again(
+    models, tmp_path, kinds, axes, shape, written, ome, succeed, write
+):
     model = models(*kinds, tmp_path / "m.safetensors")
     dtype = np.uint16 if kinds[0] == "channels" else np.uint8
     suffix = ".ome.tif" if ome else ".tif"
     source = write(tmp_path / f"in{suffix}", gray_noise(*shape, dtype=dtype), axes, ome=ome)
-    result = invoke("apply", model, source, "-o", tmp_path / f"out{suffix}")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, source, "-o", tmp_path / f"out{suffix}")
     found, given = read_image(tmp_path / f"out{suffix}"), read_image(source)
     assert found.axes == written
     lengths = dict(zip(found.axes, found.shape, strict=True))
@@ -59,7 +60,7 @@ def test_output_equals_what_python_says(folder, tmp_path, invoke):
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=2e-3)
 
 
-def test_model_of_python_with_channels_last(tmp_path, invoke, write):
+def test_model_of_python_with_channels_last(tmp_path, succeed, write):
     image = gray_noise(48, 48, 2)
     model = train(
         image, image[..., 0], channel_axis=(-1, None), steps=1, width=4, depth=2, patch=32,
@@ -67,31 +68,28 @@ def test_model_of_python_with_channels_last(tmp_path, invoke, write):
     )  # fmt: skip
     model.save(tmp_path / "m.safetensors")
     write(tmp_path / "in.tif", np.moveaxis(image, -1, 0), "CYX")
-    result = invoke("apply", tmp_path / "m.safetensors", tmp_path / "in.tif", "-o",
-                    tmp_path / "out.tif")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", tmp_path / "m.safetensors", tmp_path / "in.tif", "-o",
+            tmp_path / "out.tif")  # fmt: skip
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), model(image))
 
 
-def test_gray_to_channels_is_trained_from_files(tmp_path, invoke, tiny, write):
+def test_gray_to_channels_is_trained_from_files(tmp_path, succeed, tiny, write):
     write(tmp_path / "a.tif", gray_noise(64, 64), "YX")
     write(tmp_path / "b.tif", gray_noise(3, 64, 64), "CYX")
-    result = invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
-    assert result.exit_code == 0, result.stderr
+    succeed("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
     assert load(tmp_path / "m.st")(gray_noise(9, 8)).shape == (3, 9, 8)
 
 
-def test_axes_say_what_the_file_does_not(tmp_path, invoke, sentence, tiny, write):
+def test_axes_say_what_the_file_does_not(tmp_path, invoke, succeed, sentence, tiny, write):
     tifffile.imwrite(tmp_path / "a.tif", gray_noise(5, 64, 64), photometric="minisblack")
     write(tmp_path / "b.tif", gray_noise(64, 64), "YX")
     said = sentence(
         invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
     )
     assert "--axes" in said
-    result = invoke(
+    succeed(
         "train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny, "--axes cyx"
     )
-    assert result.exit_code == 0, result.stderr
     assert load(tmp_path / "m.st").source_codec.channels == 5
 
 
@@ -150,7 +148,7 @@ def found_in_zarr(path: Path) -> tuple[str, Any, dict[str, tuple[float, str]]]:
 
 
 @pytest.fixture(scope="module", params=REAL)
-def real(request, real_data, tmp_path_factory, invoke, tiny, write):
+def real(request, real_data, tmp_path_factory, succeed, tiny, write):
     """A real stack as OME-TIFF and as ImageJ-TIFF, and a model that was trained on each."""
     axes, options = REAL[request.param]
     place = tmp_path_factory.mktemp(request.param)
@@ -158,20 +156,18 @@ def real(request, real_data, tmp_path_factory, invoke, tiny, write):
         for side in ("source", "target"):
             array = tifffile.imread(real_data / request.param / f"{side}_{axes}.tif")
             write(place / f"{side}_{name}", array, axes, ome=ome)
-        result = invoke(
+        succeed(
             "train", place / f"source_{name}", place / f"target_{name}", "-o", place / f"{name}.st",
             tiny, options,
         )  # fmt: skip
-        assert result.exit_code == 0, result.stderr
     return place, axes, array.shape
 
 
 @pytest.mark.parametrize("name", ["imagej.tif", "ome.ome.tif"])
 @pytest.mark.parametrize("out", ["out.tif", "out.ome.tif", "out.zarr"])
-def test_real_stack_keeps_its_geometry(real, name, out, tmp_path, invoke):
+def test_real_stack_keeps_its_geometry(real, name, out, tmp_path, succeed):
     place, axes, shape = real
-    result = invoke("apply", place / f"{name}.st", place / f"source_{name}", "-o", tmp_path / out)
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", place / f"{name}.st", place / f"source_{name}", "-o", tmp_path / out)
     if out.endswith(".zarr"):
         found_axes, image, found = found_in_zarr(tmp_path / out)
     else:
@@ -196,21 +192,17 @@ def test_both_formats_are_the_same_training(real):
     assert (first.config.target_kind, first.config.z_context) == (kind, context)
 
 
-def test_planes_see_their_neighbours(tmp_path, invoke, sentence, tiny, write):
+def test_planes_see_their_neighbours(tmp_path, invoke, succeed, sentence, tiny, write):
     rng = np.random.default_rng(0)
     stack = rng.integers(0, 255, (5, 40, 48)).astype(np.uint8)
     write(tmp_path / "source.tif", stack, "ZYX")
     write(tmp_path / "target.tif", 255 - stack, "ZYX")
     model = tmp_path / "m.st"
-    result = invoke("train", tmp_path / "source.tif", tmp_path / "target.tif", "-o", model, tiny,
-                    "--z-context 2")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    succeed("train", tmp_path / "source.tif", tmp_path / "target.tif", "-o", model, tiny,
+            "--z-context 2")  # fmt: skip
     for name, array in (("a", stack), ("b", np.roll(stack, 1, axis=0))):
         write(tmp_path / f"{name}.tif", array, "ZYX")
-        applied = invoke(
-            "apply", model, tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}_out.tif"
-        )
-        assert applied.exit_code == 0, applied.stderr
+        succeed("apply", model, tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}_out.tif")
     first, second = (tifffile.imread(tmp_path / f"{name}_out.tif") for name in "ab")
     np.testing.assert_array_equal(first[2], load(model)(stack)[2])
     assert (first[0] != second[1]).any()  # the same plane, but other neighbours

@@ -41,24 +41,22 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_apply_equals_python(
-    options: str, how: dict[str, Any], weights: Path, tmp_path: Path, invoke: Any, write: Any
+    options: str, how: dict[str, Any], weights: Path, tmp_path: Path, succeed: Any, write: Any
 ) -> None:
     image = integer_noise(70, 90)
     source = write(tmp_path / "a.tif", image, "YX")
-    result = invoke("apply", weights, source, "-o", tmp_path / "b.tif", options)
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", weights, source, "-o", tmp_path / "b.tif", options)
     written = tifffile.imread(tmp_path / "b.tif")
     np.testing.assert_array_equal(written, load(weights)(image, **how), strict=True)
 
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
 def test_images_of_16_bits(
-    options: str, weights: Path, tmp_path: Path, invoke: Any, write: Any
+    options: str, weights: Path, tmp_path: Path, invoke: Any, succeed: Any, write: Any
 ) -> None:
     image = integer_noise(64, 96).astype(np.uint16) * 257
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
-    result = invoke("apply", weights, source, "-o", out, options)
-    assert result.exit_code == 0, result.stderr
+    result = succeed("apply", weights, source, "-o", out, options)
     assert "Warning" not in result.stderr
     expected = load(weights, dtype="uint16")(image)[:, : 64 if options else 96]
     np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
@@ -72,20 +70,19 @@ def test_images_of_16_bits(
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
 def test_gray_images_and_a_network_of_three_channels(
-    options: str, golden: Any, tmp_path: Path, invoke: Any, write: Any
+    options: str, golden: Any, tmp_path: Path, succeed: Any, write: Any
 ) -> None:
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
     model, image = tmp_path / "latest_net_G.pth", integer_noise(64, 96)
     torch.save(golden.fill_(shapes), model)
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
-    result = invoke("apply", model, source, "-o", out, options)
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, source, "-o", out, options)
     expected = load(model)(np.stack([image] * 3, axis=-1))[:, : 64 if options else 96]
     np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
 
 
 def test_its_discriminator_is_asked(
-    weights: Path, golden: Any, tmp_path: Path, invoke: Any, write: Any
+    weights: Path, golden: Any, tmp_path: Path, invoke: Any, succeed: Any, write: Any
 ) -> None:
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     copy(weights, tmp_path / "5_net_G.pth")
@@ -96,8 +93,7 @@ def test_its_discriminator_is_asked(
         write(tmp_path / name, one, "YX") for name, one in (("s.tif", image), ("p.tif", made))
     )
     model, out = tmp_path / "5_net_G.pth", tmp_path / "v.tif"
-    result = invoke("discriminator-map", model, prediction, "--source", source, "-o", out)
-    assert result.exit_code == 0, result.stderr
+    succeed("discriminator-map", model, prediction, "--source", source, "-o", out)
     np.testing.assert_array_equal(tifffile.imread(out), load(model).discriminator_map(image, made))
     result = invoke("convert", model, tmp_path / "again_net_G.pth")
     assert "again_net_D.pth is its discriminator" in result.stdout
@@ -121,20 +117,20 @@ def test_an_unusable_file_ends_in_a_sentence(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-def test_info(weights: Path, invoke: Any) -> None:
-    said = invoke("info", weights)
-    assert said.exit_code == 0, said.stderr
+def test_info(weights: Path, invoke: Any, succeed: Any) -> None:
+    said = succeed("info", weights)
     assert said.stdout.startswith("1 channel -> 1 channel image; U-Net-64 of width 4 with batch")
     assert "steps in" not in said.stdout
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 
 
-def test_convert_there_and_back(weights: Path, tmp_path: Path, invoke: Any, sentence: Any) -> None:
+def test_convert_there_and_back(
+    weights: Path, tmp_path: Path, invoke: Any, succeed: Any, sentence: Any
+) -> None:
     ours, back = tmp_path / "m.safetensors", tmp_path / "latest_net_G.pth"
     result = invoke("convert", weights, ours, "--json")
     assert json.loads(result.stdout) == {"written": str(ours), "notes": []}
-    result = invoke("convert", ours, back)
-    assert result.exit_code == 0, result.stderr
+    result = succeed("convert", ours, back)
     assert result.stdout.startswith(f"Wrote {back}.\nThe commands there have no U-Net-64")
     one, other = (torch.load(path, weights_only=True) for path in (weights, back))
     assert list(one) == list(other)
@@ -166,10 +162,11 @@ def facades(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_side_by_side_equals_python(direction: str, facades: Path, invoke: Any, tiny: str) -> None:
+def test_side_by_side_equals_python(
+    direction: str, facades: Path, invoke: Any, succeed: Any, tiny: str
+) -> None:
     files = "--aligned", facades, f"--direction {direction}"
-    result = invoke("train", *files, "-o", facades / "m.st", tiny)
-    assert result.exit_code == 0, result.stderr
+    succeed("train", *files, "-o", facades / "m.st", tiny)
     lefts = [integer_noise(48, 40, seed=seed) for seed in range(3)]
     rights = [255 - left for left in lefts]
     sources, targets = (lefts, rights) if direction == "AtoB" else (rights, lefts)
