@@ -72,6 +72,19 @@ def apply_and_wait(dock: Any, qtbot: Any) -> tuple[str, bool]:
     return tuple(ended.args)
 
 
+def apply_without_error(dock: Any, qtbot: Any) -> None:
+    said, is_error = apply_and_wait(dock, qtbot)
+    assert not is_error, said
+
+
+def choose(dock: Any, model: Any, name: str, layer: Any) -> None:
+    """Choose a model, which gets a name, and a layer in the Apply dock."""
+    from napari_pix2pix.widgets.common.known_models import models
+
+    dock.set_model(models().remember(model, name))
+    dock.set_layers([layer])
+
+
 def assert_same_place(result: Any, source: Any) -> None:
     """Compare where two layers lie."""
     for name in ("scale", "translate", "rotate", "shear"):

@@ -221,7 +221,7 @@ def test_old_file_is_replaced_only_where_asked(tmp_path):
     assert read_image(path).shape == (8, 9)
 
 
-# --- tables ---------------------------------------------------------------------------------------
+# --- source and target side by side in one image, and tables --------------------------------------
 
 
 EVERYWHERE = slice(0, None), slice(0, None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import helpers
 import numpy as np
 import pytest
-from helpers import apply_and_wait, noise
+from helpers import apply_and_wait, apply_without_error, choose, noise
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -79,10 +79,8 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     image = noise(50, 70)
     source = viewer.add_image(image, name="stain", **PLACE)
     viewer.add_image(image, name="above")
-    dock.set_model(models().remember(inverter, "inverter"))
-    dock.set_layers([source])
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    choose(dock, inverter, "inverter", source)
+    apply_without_error(dock, qtbot)
     assert names(viewer) == ["stain", "stain [inverter]", "above"]
     result = viewer.layers[1]
     np.testing.assert_array_equal(result.data, inverter(image))
@@ -100,8 +98,7 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
 
 def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="stain")
-    dock.set_model(models().remember(inverter, "inverter"))
-    dock.set_layers([source])
+    choose(dock, inverter, "inverter", source)
     apply_and_wait(dock, qtbot)
     first = viewer.layers[1].data
     source.data = noise(40, 40, seed=1)
@@ -138,10 +135,8 @@ def test_end_is_told_after_the_beginning(viewer, dock, qtbot, inverter, monkeypa
 def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="stain")
     made = viewer.add_layer(inverter(source))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    choose(dock, inverter, "m", source)
+    apply_without_error(dock, qtbot)
     assert len(viewer.layers) == 2
     assert dock.results == [made]
 
@@ -158,8 +153,7 @@ def test_two_layers_at_once(viewer, dock, qtbot, inverter):
 
 def test_labels_come_as_labels(viewer, dock, qtbot, labeller):
     source = viewer.add_image(noise(64, 64), name="stain")
-    dock.set_model(models().remember(labeller, "objects"))
-    dock.set_layers([source])
+    choose(dock, labeller, "objects", source)
     apply_and_wait(dock, qtbot)
     assert isinstance(viewer.layers[1], Labels)
     np.testing.assert_array_equal(viewer.layers[1].data, labeller(source.data))
@@ -169,8 +163,7 @@ def test_rgb_stays_rgb(viewer, dock, qtbot):
     colours = (255 * noise(64, 64, 3)).astype(np.uint8)
     model = train(colours, 255 - colours, **TINY)
     source = viewer.add_image(colours, rgb=True, name="slide")
-    dock.set_model(models().remember(model, "m"))
-    dock.set_layers([source])
+    choose(dock, model, "m", source)
     apply_and_wait(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, model(colours))
@@ -182,8 +175,7 @@ def test_channels_from_layers_with_a_condition(viewer, dock, qtbot, two_channels
     dock.set_model(models().remember(two_channels, "m"))
     dock.set_layers(layers, by_channel=True)
     dock.condition = "b"
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    apply_without_error(dock, qtbot)
     assert names(viewer) == ["a", "a + b [m, b]", "b"]
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="b"))
     dock.condition = "a"  # another translation is another layer
@@ -205,8 +197,7 @@ def test_current_frame_then_all(viewer, dock, qtbot, inverter):
     stack = noise(3, 40, 40)
     source = viewer.add_image(stack, name="t", scale=(10, 1, 1))
     viewer.dims.set_current_step(0, 1)
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.current_frame = True
     apply_and_wait(dock, qtbot)
     expected = np.zeros((3, 40, 40), np.uint16)
@@ -223,8 +214,7 @@ def test_region_in_view(viewer, dock, qtbot, inverter, monkeypatch):
     source = viewer.add_image(image, name="s")
     view = (slice(30, 50), slice(0, 20))
     monkeypatch.setattr("napari_pix2pix.widgets.apply._request.visible_region", lambda *_: view)
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.visible_only = True
     apply_and_wait(dock, qtbot)
     data = viewer.layers[1].data
@@ -238,8 +228,7 @@ def test_region_in_view(viewer, dock, qtbot, inverter, monkeypatch):
 def test_replacing_data_of_the_same_kind(viewer, dock, qtbot, inverter):
     image = noise(40, 40)
     source = viewer.add_image(image, name="stain", metadata={"mine": 1})
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.replaces = True
     apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain"]
@@ -255,8 +244,7 @@ def test_replacing_data_of_the_same_kind(viewer, dock, qtbot, inverter):
 def test_replacing_another_kind_keeps_the_source_aside(viewer, dock, qtbot, labeller):
     source = viewer.add_image(noise(64, 64), name="stain")
     viewer.add_image(noise(64, 64), name="other")
-    dock.set_model(models().remember(labeller, "m"))
-    dock.set_layers([source])
+    choose(dock, labeller, "m", source)
     dock.replaces = True
     apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain", "stain (before)", "other"]
@@ -273,8 +261,7 @@ def test_replacing_another_kind_keeps_the_source_aside(viewer, dock, qtbot, labe
 
 def many_tiles(viewer, dock, inverter) -> Image:
     source = viewer.add_image(noise(600, 2000), name="big")
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.options = PredictOptions(tile=64, batch=1)
     return source
 
@@ -342,8 +329,7 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
         raise error
 
     source = viewer.add_image(noise(40, 40), name="s")
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     monkeypatch.setattr(Predictor, "predict", fail)
     said, is_error = apply_and_wait(dock, qtbot)
     assert is_error
@@ -389,8 +375,7 @@ class Watched(LazyArray):
 def test_what_is_read_lazily_is_not_read_where_the_viewer_would_wait(viewer, dock, inverter):
     data = Watched()
     source = viewer.add_image(data, contrast_limits=(0, 1))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     data.readers.clear()
     assert dock.check() == ""
     assert threading.main_thread() not in data.readers
@@ -398,8 +383,7 @@ def test_what_is_read_lazily_is_not_read_where_the_viewer_would_wait(viewer, doc
 
 def test_foreign_dtype_is_noted(viewer, dock, qtbot, inverter):
     source = viewer.add_image((255 * noise(40, 40)).astype(np.uint8))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     assert dock.check() == ""
     qtbot.waitUntil(lambda: "trained on float32 images, got uint8" in dock.warning)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import apply_and_wait, integer_noise, write_reference_weights
+from helpers import apply_and_wait, apply_without_error, integer_noise, write_reference_weights
 
 from napari_pix2pix import load
 from napari_pix2pix.inference.options import PredictOptions
@@ -55,8 +55,7 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     described = dock._view.picker.description
     assert "Intensities: the whole range of the layer's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    apply_without_error(dock, qtbot)
     made = viewer.layers[1]
     assert made.data.dtype == np.uint16
     assert made.contrast_limits == [0, 65535]
@@ -72,8 +71,7 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
     dock.set_layers([source])
     dock.set_model(path)
     qtbot.waitUntil(lambda: dock.card is not None)
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    apply_without_error(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
 
@@ -89,8 +87,7 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     torch.save(golden.fill_(network.build().state_dict()), weights.with_name("latest_net_D.pth"))
     dock.set_model(models().remember(load(weights), "with D", path=weights))
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    apply_without_error(dock, qtbot)
     made = viewer.layers[-1]
     with qtbot.waitSignal(dock.ended):
         dock._view.discriminator_map.click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import helpers
 import numpy as np
 import pytest
-from helpers import apply_and_wait, noise
+from helpers import apply_and_wait, apply_without_error, choose, noise
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -26,12 +26,10 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     stack = (200 * noise(2, 40, 72)).astype(np.uint8)
     source = viewer.add_image(stack, name="s", scale=(3, 2, 2))
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
+    choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, seed=5, tile=32, batch=1)
     assert dock._view.options.editors["samples"].box.text() == "3"
-    said, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, said
+    apply_without_error(dock, qtbot)
     drawn = noisy(stack, samples=3, seed=5, output="float")
     mean, deviation = dock.results
     assert [one.name for one in dock.results] == ["s [m, mean of 3]", "s [m, deviation of 3]"]
@@ -57,8 +55,7 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
     assert [one.name for one in made] == [f"s [pix2pix, sample {n} of 2]" for n in (1, 2)]
     kept = [np.array(one.data) for one in made]
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
+    choose(dock, noisy, "m", source)
     apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4
     for layer, before in zip(made, kept, strict=True):
@@ -69,8 +66,7 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
 def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
     source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
+    choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, tile=64, batch=1)
     dock._run.progressed.connect(lambda *_: dock.cancel())
     said, is_error = apply_and_wait(dock, qtbot)
