@@ -150,13 +150,15 @@ def test_next_run_takes_the_layer_away_and_the_user_can(
     assert len(viewer.layers) == 3
 
 
-def test_region_is_where_the_user_drew(viewer: Viewer, preview: LivePreview) -> None:
+def test_region_is_where_the_user_drew(viewer: Viewer, qtbot: QtBot) -> None:
     source = viewer.add_image(np.random.rand(5, 40, 30), name="a", **STACK)
     target = viewer.add_image(np.random.rand(5, 40, 30), name="b", **STACK)
     corners = np.array([[10, 5], [10, 20], [25, 20], [25, 5]])
     shapes = viewer.add_shapes(
         [corners], scale=STACK["scale"][1:], translate=STACK["translate"][1:], name="here"
     )
+    preview = LivePreview(viewer)  # which finds the shapes there
+    qtbot.addWidget(preview)
     choice, pair = begin(preview, source, target)
     assert preview.region([choice], [pair]) is None
     preview._where.choose(shapes)
