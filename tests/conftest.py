@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from helpers import CountedClock
 
 # Milliseconds to wait for what a window should come to; a busy machine may need many seconds.
 _PATIENCE = 60_000
@@ -101,7 +102,7 @@ def _no_viewer() -> bool:
 @pytest.fixture
 def counted_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let trainings count their seconds by a clock that moves 10 ms whenever it is looked at."""
-    clock = importlib.import_module("stand_ins").CountedClock()  # with torch
+    clock = CountedClock()
     for module in ("napari_pix2pix.training._schedule", "napari_pix2pix._train"):
         monkeypatch.setattr(importlib.import_module(module), "time", clock)
     return clock

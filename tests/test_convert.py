@@ -6,17 +6,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import integer_noise
 
 from napari_pix2pix import Translator, convert, load, train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.pytorch_networks import ReferenceGenerator
 
 # The PyTorch implementation has no U-Net of less than 5 halvings.
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "preset": "reference",
     "steps": 1,
     "depth": 5,
@@ -26,13 +27,11 @@ TINY = tiny.TINY | {
 }
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
 def make(source: Any = None, target: Any = None, **fields: Any) -> Translator:
-    source = noise(64, 64) if source is None else source
-    return train(source, 255 - noise(64, 64) if target is None else target, **(TINY | fields))
+    source = integer_noise(64, 64) if source is None else source
+    return train(
+        source, 255 - integer_noise(64, 64) if target is None else target, **(TINY | fields)
+    )
 
 
 def zeros(shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -44,7 +43,7 @@ def zeros(shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def model() -> Translator:
-    return make(target=noise(64, 64).astype(np.uint16) * 200, depth=7, patch=128)
+    return make(target=integer_noise(64, 64).astype(np.uint16) * 200, depth=7, patch=128)
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -187,7 +186,8 @@ LABELS = np.kron(np.arange(4).reshape(2, 2), np.ones((32, 32), np.uint8))
         ({"depth": 4}, r"a U-Net of 4 halvings \(depth\), where 5 are the least"),
         ({"condition": "DAPI"}, r"conditions \(DAPI\)"),
         ({"target": LABELS, "target_kind": "classes"}, r"labels as target \(classes\)"),
-        ({"source": np.stack([noise(64, 64)] * 3), "target": np.stack([noise(64, 64, seed=1)] * 3),
+        ({"source": np.stack([integer_noise(64, 64)] * 3),
+          "target": np.stack([integer_noise(64, 64, seed=1)] * 3),
           "z_context": 1}, r"neighbouring planes \(z_context=1\)"),
         ({"activation": "linear", "norm": "group"}, r"group norm \(norm='group'\), another last"),
     ],
@@ -201,7 +201,7 @@ def test_what_the_reference_has_not_is_refused(
 
 
 def test_without_a_source(tmp_path: Path) -> None:
-    model = train(None, noise(64, 64), noise="pixel", **TINY)
+    model = train(None, integer_noise(64, 64), noise="pixel", **TINY)
     with pytest.raises(InputError, match="which has no source, 16 noise planes"):
         convert(model, tmp_path / "G.pth")
 

@@ -172,6 +172,25 @@ def test_module_of_its_room_alone_has_an_underscore(name: str) -> None:
         assert is_face, "only its own room imports it: let its name begin with an underscore"
 
 
+TESTS = Path(__file__).parent
+# Modules with too much to test for one file.
+HALVES = {"training/test_discriminator_step.py": "training/_step.py"}
+
+
+def is_of_a_module(test: Path) -> bool:
+    name = test.relative_to(TESTS).as_posix()
+    room, own = PACKAGE / Path(name).parent, test.name.removeprefix("test_")
+    modules = {PACKAGE / HALVES[name]} if name in HALVES else {room / own, room / f"_{own}"}
+    return bool(modules & set(SOURCES))
+
+
+def test_tests_of_a_room_are_named_after_its_modules() -> None:
+    """Those of a topic lie in a folder integration."""
+    tests = [p for p in TESTS.rglob("*/test_*.py") if "integration" not in p.parts]
+    assert len(tests) > 50
+    assert [str(test) for test in tests if not is_of_a_module(test)] == []
+
+
 def declared_libraries(*extras: str) -> set[str]:
     """Return the names of the dependencies in pyproject.toml."""
     text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")

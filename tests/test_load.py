@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bombs import Bomb
+from helpers import Bomb, integer_noise, write_reference_weights
 from torch import nn
 
 from napari_pix2pix import evaluate, load, train
@@ -29,20 +29,9 @@ RESNET = ReferenceGenerator("resnet", 1, 2, 4, "instance", blocks=1)
 def save(golden: Any, tmp_path: Path) -> Any:
     """Return what writes weights as the reference does."""
 
-    def write(shapes: Any, name: str = "latest_net_G.pth") -> Path:
-        state = {
-            name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-            for name, shape in shapes.items()
-        }
-        path = tmp_path / name
-        torch.save(golden.fill_(state), path)
-        return path
-
-    return write
-
-
-def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+    return lambda shapes, name="latest_net_G.pth": write_reference_weights(
+        tmp_path / name, golden, shapes
+    )
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -67,7 +56,7 @@ def test_bytes_become_the_network_s_range(
 ) -> None:
     translator = load(save(network.shapes()))
     shape = (64, 128, 3) if network is COLOURS else (64, 128)
-    image = noise(*shape)
+    image = integer_noise(*shape)
     planes = torch.from_numpy(np.atleast_3d(image)).movedim(-1, 0)[None].float() / 127.5 - 1
     with torch.no_grad(), applying(translator.generator, norm_statistics=statistics):
         made = (translator.generator(planes)[0].movedim(0, -1).numpy() + 1) * 127.5
@@ -80,7 +69,7 @@ def test_bytes_become_the_network_s_range(
 
 def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
     path = save(UNET.shapes())
-    translator, image = load(path), noise(64, 64)
+    translator, image = load(path), integer_noise(64, 64)
     assert any("trained with dropout" in note for note in translator.info.notes)
     one, same, other = (translator(image, dropout=True, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
@@ -114,7 +103,7 @@ def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
 def test_channels_and_dtypes(save: Any) -> None:
     path = save(RESNET.shapes())
     translator = load(path, dtype="uint16")
-    image = noise(20, 24, dtype=np.uint16)
+    image = integer_noise(20, 24, dtype=np.uint16)
     translated = translator(image)
     assert (translated.shape, translated.dtype) == ((2, 20, 24), np.uint16)
     bytes_ = load(path)((image // 257).astype(np.uint8), output="float")
@@ -129,7 +118,7 @@ def test_channels_and_dtypes(save: Any) -> None:
 def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
     da = pytest.importorskip("dask.array")
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).shapes()
-    translator, image = load(save(shapes), dtype=dtype), noise(2, 40, 50)
+    translator, image = load(save(shapes), dtype=dtype), integer_noise(2, 40, 50)
     colours = np.stack([image] * 3, axis=-1)
     translated = translator(colours)
     np.testing.assert_array_equal(translator(image), translated)
@@ -144,7 +133,7 @@ def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8])
 def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
-    path, image = save(UNET.shapes()), noise(64, 64, dtype=dtype)
+    path, image = save(UNET.shapes()), integer_noise(64, 64, dtype=dtype)
     translated = load(path)(image)
     assert translated.dtype == dtype
     np.testing.assert_array_equal(translated, load(path, dtype=np.dtype(dtype).name)(image))
@@ -157,14 +146,14 @@ def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
 
 
 def test_a_mask_is_the_whole_range_and_gives_bytes(save: Any) -> None:
-    path, mask = save(UNET.shapes()), noise(64, 64) > 127
+    path, mask = save(UNET.shapes()), integer_noise(64, 64) > 127
     translated = load(path)(mask)
     assert translated.dtype == np.uint8
     np.testing.assert_array_equal(translated, load(path)(np.where(mask, 255, 0).astype(np.uint8)))
 
 
 def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
-    translator, image = load(save(UNET.shapes())), noise(64, 64)
+    translator, image = load(save(UNET.shapes())), integer_noise(64, 64)
     with pytest.warns(UserWarning, match="float32 has none: values from 0 to 255"):
         floats = translator(image.astype(np.float32))
     np.testing.assert_array_equal(floats, translator(image))
@@ -177,7 +166,7 @@ def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
 def test_dask_layers_and_verdict_take_the_dtype_too(save: Any) -> None:
     da = pytest.importorskip("dask.array")
     layers = pytest.importorskip("napari.layers")
-    translator, image = load(save(UNET.shapes())), noise(96, 96, dtype=np.uint16)
+    translator, image = load(save(UNET.shapes())), integer_noise(96, 96, dtype=np.uint16)
     whole = translator(image)
     lazy = translator(da.from_array(image, chunks=64))
     assert lazy.dtype == np.uint16
@@ -198,7 +187,7 @@ def test_the_discriminator_beside_it_is_its(
     path, beside = save(shapes), save(network.shapes(), "latest_net_D.pth")
     translator = load(path)
     assert any(f"latest_net_D.pth: a {network}" in note for note in translator.info.notes)
-    image, made = noise(64, 96, 3), noise(64, 96)
+    image, made = integer_noise(64, 96, 3), integer_noise(64, 96)
     seen = np.concatenate([image.transpose(2, 0, 1), made[None]]) if conditional else made[None]
     weights, detached_copy = torch.load(beside, weights_only=True), network.build()
     detached_copy.load_state_dict(weights, strict=norm != "none")  # where ours has biases of 0
@@ -217,7 +206,7 @@ def test_the_discriminator_beside_it_is_its(
 
 def test_a_discriminator_learns_on(save: Any) -> None:
     save(ReferenceDiscriminator(2, 2, "batch", 2).shapes(), "latest_net_D.pth")
-    path, source = save(UNET.shapes()), noise(80, 80)
+    path, source = save(UNET.shapes()), integer_noise(80, 80)
     model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
     assert not any("no discriminator" in note for note in model.info.notes)
     assert (model.config.discriminator_width, model.config.discriminator_layers) == (2, 2)
@@ -291,7 +280,7 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
         translator.config,
         translator.info.notes,
     )
-    image = noise(64, 64, dtype=np.uint16)
+    image = integer_noise(64, 64, dtype=np.uint16)
     np.testing.assert_array_equal(again(image), translator(image))
     for option in ({"dtype": "uint16"}, {"dropout": True}):
         with pytest.raises(InputError, match="for files of the PyTorch implementation"):
@@ -299,7 +288,7 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
 
 
 def test_a_training_starts_from_it(save: Any) -> None:
-    path, source = save(UNET.shapes()), noise(80, 80)
+    path, source = save(UNET.shapes()), integer_noise(80, 80)
     translator = load(path)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(source, 255 - source, start=path, steps=1, **tiny)
@@ -309,11 +298,11 @@ def test_a_training_starts_from_it(save: Any) -> None:
     first = "model.model.0.weight"
     assert (after[first] - before[first]).abs().max() < 1e-3  # one step away
     with pytest.raises(InputError, match="was trained on 1 of uint8"):
-        train(noise(80, 80, dtype=np.uint16), source, start=model, steps=1, **tiny)
+        train(integer_noise(80, 80, dtype=np.uint16), source, start=model, steps=1, **tiny)
 
 
 def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
-    source = noise(80, 80, dtype=np.uint16)
+    source = integer_noise(80, 80, dtype=np.uint16)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(
         source, (source // 257).astype(np.uint8), start=save(UNET.shapes()), steps=1, **tiny
@@ -325,13 +314,13 @@ def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
 
 
 def test_it_is_evaluated_without_training_data(save: Any) -> None:
-    source = noise(40, 40)
+    source = integer_noise(40, 40)
     scores = evaluate(load(save(UNET.shapes())), source, 255 - source)
     assert 0 < scores["prediction"]["l1"] < 255
 
 
 def test_it_is_evaluated_in_the_dtypes_of_the_pair(save: Any) -> None:
-    path, source, target = save(UNET.shapes()), noise(40, 40), noise(40, 40)[::-1]
+    path, source, target = save(UNET.shapes()), integer_noise(40, 40), integer_noise(40, 40)[::-1]
     bytes_ = evaluate(load(path), source, target)["prediction"]
     mixed = evaluate(load(path), source.astype(np.uint16) * 257, target)["prediction"]
     assert mixed["l1"] == pytest.approx(bytes_["l1"], abs=0.1)

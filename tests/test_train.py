@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import helpers
 import numpy as np
 import pytest
-import tiny
 import zarr
 from scipy.ndimage import gaussian_filter
 
@@ -21,7 +21,7 @@ from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputErro
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1, "steps": 2}
+TINY = helpers.TINY | {"depth": 3, "discriminator_layers": 1, "steps": 2}
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

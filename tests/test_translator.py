@@ -4,10 +4,11 @@ import re
 import traceback
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +21,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"dropout": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"dropout": 0.0}
 
 
 def learn(source, target, **fields) -> Translator:

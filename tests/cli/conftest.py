@@ -11,20 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-import tiny
 from click.testing import CliRunner, Result
+from helpers import TINY, gray_noise
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
 
-FIELDS = tiny.TINY | {"steps": 2, "dropout": 0}
+FIELDS = TINY | {"steps": 2, "dropout": 0}
 TINY = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FIELDS.items())
 SIZES = {"Y": 0.5, "X": 0.25, "Z": 2.0, "T": 30.0}
-
-
-def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    top = 255 if dtype == np.uint8 else 60000
-    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
 
 
 def invoke(*arguments: Any) -> Result:
@@ -32,6 +27,12 @@ def invoke(*arguments: Any) -> Result:
     result = CliRunner().invoke(main, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
+    return result
+
+
+def succeed(*arguments: Any) -> Result:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
     return result
 
 
@@ -78,13 +79,11 @@ def sentence(result: Result | subprocess.CompletedProcess[str]) -> str:
 def folder(tmp_path_factory):
     """Images, and a gray model in ``gray.safetensors``."""
     place = tmp_path_factory.mktemp("cli")
-    image = noise(96, 80)
+    image = gray_noise(96, 80)
     write(place / "source.tif", image, "YX")
     write(place / "target.tif", 255 - image, "YX")
-    result = invoke(
-        "train", place / "source.tif", place / "target.tif", "-o", place / "gray.safetensors", TINY
-    )
-    assert result.exit_code == 0, result.stderr
+    files = place / "source.tif", place / "target.tif"
+    succeed("train", *files, "-o", place / "gray.safetensors", TINY)
     return place
 
 
@@ -92,9 +91,9 @@ def folder(tmp_path_factory):
 def models():
     """A model for each kind of source and target, trained on first use."""
     images = {
-        "gray": noise(48, 48),
-        "rgb": noise(48, 48, 3),
-        "channels": noise(2, 48, 48, dtype=np.uint16),
+        "gray": gray_noise(48, 48),
+        "rgb": gray_noise(48, 48, 3),
+        "channels": gray_noise(2, 48, 48, dtype=np.uint16),
     }
     made: dict[tuple[str, str], Any] = {}
 
@@ -122,6 +121,12 @@ def _tiny() -> str:
 def _invoke() -> Callable[..., Result]:
     """Call a command in this process; strings are split into words, paths are not."""
     return invoke
+
+
+@pytest.fixture(scope="session", name="succeed")
+def _succeed() -> Callable[..., Result]:
+    """Call a command in this process that has no reason to fail."""
+    return succeed
 
 
 @pytest.fixture(scope="session", name="run")

@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import gray_noise
 
+from napari_pix2pix import Translator, load, train
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.model_info import read_model_info
-
-
-def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    top = 255 if dtype == np.uint8 else 60000
-    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
 
 
 @pytest.fixture
@@ -24,14 +21,13 @@ def sets(tmp_path, write):
     for side, names in (("source", ["a1", "a2", "b1"]), ("target", ["a1", "a2", "c1"])):
         (tmp_path / side).mkdir()
         for seed, name in enumerate(names):
-            array = noise(40, 40, seed=seed)
+            array = gray_noise(40, 40, seed=seed)
             write(tmp_path / side / f"{name}.tif", array if side == "source" else 255 - array, "YX")
     return tmp_path
 
 
-def test_folders_are_matched_by_name(sets, invoke, tiny):
-    result = invoke("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
-    assert result.exit_code == 0, result.stderr
+def test_folders_are_matched_by_name(sets, succeed, tiny):
+    result = succeed("train", sets / "source", sets / "target", "-o", sets / "m.st", tiny, "--json")
     answer = json.loads(result.stdout)
     assert ", 2 pairs of " in answer["summary"]
     unmatched = answer["notes"][:2]
@@ -41,11 +37,8 @@ def test_folders_are_matched_by_name(sets, invoke, tiny):
     assert any(note.startswith("Alignment") for note in answer["notes"])
 
 
-def test_patterns(sets, invoke, tiny):
-    result = invoke(
-        "train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny
-    )
-    assert result.exit_code == 0, result.stderr
+def test_patterns(sets, succeed, tiny):
+    succeed("train", sets / "source" / "a*.tif", sets / "target" / "a*", "-o", sets / "m.st", tiny)
     assert ", 2 pairs of " in read_model_info(sets / "m.st").summary
 
 
@@ -64,54 +57,49 @@ def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):
     assert re.search(r"Failed .*a2\.tif: .*can't be read", plain.stdout)
 
 
-def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, invoke):
+def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, succeed):
     (sets / "out").mkdir()
     pattern = sets / "source" / "b*.tif"
     for out in ("out", "single.tif"):
-        result = invoke("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
-        assert result.exit_code == 0, result.stderr
+        succeed("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
     assert (sets / "out" / "b1.tif").is_file()
     assert (sets / "single.tif").is_file()
 
 
-def test_zarr_in_and_out(folder, tmp_path, invoke):
+def test_zarr_in_and_out(folder, tmp_path, succeed):
     from napari_pix2pix.io.writing import write_image
 
-    write_image(tmp_path / "in.zarr", noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
-    result = invoke("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
-                    tmp_path / "out.zarr")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    write_image(tmp_path / "in.zarr", gray_noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
+    succeed("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
+            tmp_path / "out.zarr")  # fmt: skip
     found = read_image(tmp_path / "out.zarr")
     assert (found.axes, found.shape, found.scale["Z"]) == ("ZYX", (3, 20, 20), 2.0)
 
 
 @pytest.mark.parametrize("pattern", ["", "a*.tif"], ids=["folder", "pattern"])
-def test_folder_of_the_output_is_made(sets, folder, invoke, pattern):
+def test_folder_of_the_output_is_made(sets, folder, succeed, pattern):
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, sets / "source" / pattern, "-o", sets / "new")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, sets / "source" / pattern, "-o", sets / "new")
     names = ["a1.tif", "a2.tif"] if pattern else ["a1.tif", "a2.tif", "b1.tif"]
     assert sorted(path.name for path in (sets / "new").iterdir()) == names
 
 
-def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, invoke, write):
+def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, succeed, write):
     (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "a.tif", noise(8, 8), "YX")
+    write(tmp_path / "in" / "a.tif", gray_noise(8, 8), "YX")
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, tmp_path / "in", "-o", tmp_path / "new")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, tmp_path / "in", "-o", tmp_path / "new")
     assert (tmp_path / "new" / "a.tif").is_file()
 
 
 @pytest.mark.parametrize(
     ("words", "bar"), [("", True), ("--tile 16", True), ("--json", False)], ids=str
 )
-def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, invoke, words, bar):
+def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, succeed, words, bar):
     terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("napari_pix2pix.cli._progress.sys", terminal)
-    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
-                    tmp_path / "out.tif", words)  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    result = succeed("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+                     tmp_path / "out.tif", words)  # fmt: skip
     assert ("100%" in result.stderr) == bar
 
 
@@ -140,13 +128,12 @@ def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in", "there"]
 
 
-def test_names_with_dots_stay_apart(folder, tmp_path, invoke, write):
+def test_names_with_dots_stay_apart(folder, tmp_path, succeed, write):
     for number in (1, 2):
-        write(tmp_path / f"a.{number}.tif", noise(8, 8, seed=number), "YX")
+        write(tmp_path / f"a.{number}.tif", gray_noise(8, 8, seed=number), "YX")
     (tmp_path / "out").mkdir()
     model = folder / "gray.safetensors"
-    result = invoke("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.1.tif", "a.2.tif"]
 
 
@@ -165,7 +152,7 @@ CHOSEN = {
 }
 
 
-def test_every_option_arrives(folder, tmp_path, invoke, monkeypatch):
+def test_every_option_arrives(folder, tmp_path, succeed, monkeypatch):
     """The options of the command are the fields of `PredictOptions`."""
     assert set(CHOSEN) == set(PredictOptions.model_fields)
     arrived: list[PredictOptions] = []
@@ -178,6 +165,109 @@ def test_every_option_arrives(folder, tmp_path, invoke, monkeypatch):
     for name, value in CHOSEN.items():
         flag = f"--{name.replace('_', '-')}"
         given = [flag] if value is True else [flag, str(value)]
-        result = invoke("apply", *files, *given)
-        assert result.exit_code == 0, result.stderr
+        succeed("apply", *files, *given)
         assert arrived[-1] == PredictOptions(**{name: value})
+
+
+# --- several samples ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, write):
+    """A model with noise planes, and two stacks."""
+    folder = tmp_path_factory.mktemp("samples")
+    image = np.random.default_rng(0).integers(0, 255, (2, 40, 48), np.uint8)
+    model = train(
+        image, 255 - image, steps=2, width=4, depth=2, patch=32, batch=2, discriminator_width=4,
+        noise_channels=2, noise="pixel", device="cpu",
+    )  # fmt: skip
+    model.save(folder / "m.safetensors")
+    (folder / "in").mkdir()
+    for number, name in enumerate(("a", "b")):
+        write(folder / "in" / f"{name}.tif", image + np.uint8(number), "ZYX")
+    return folder
+
+
+def test_files_are_what_python_gives(place, tmp_path, succeed):
+    result = succeed("apply", place / "m.safetensors", place / "in", "-o", tmp_path / "out",
+                     "--samples 3 --seed 5 --json")  # fmt: skip
+    written = json.loads(result.stdout)["written"]
+    names = [f"{name}_{number}.tif" for name in "ab" for number in (1, 2, 3)]
+    assert [Path(path).name for path in written] == names
+    found = np.stack([read_image(path).data for path in written[3:]])
+    model, image = load(place / "m.safetensors"), read_image(place / "in" / "b.tif").data
+    np.testing.assert_array_equal(found, model(np.asarray(image), samples=3, seed=5))
+    assert (found[0] != found[1]).any()
+
+
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.zarr"])
+def test_each_sample_keeps_axes_and_sizes(name, place, tmp_path, succeed):
+    succeed("apply", place / "m.safetensors", place / "in" / "a.tif", "-o", tmp_path / name,
+            "--samples 2")  # fmt: skip
+    ending = name.removeprefix("out")
+    assert {path.name for path in tmp_path.iterdir()} == {f"out_{n}{ending}" for n in (1, 2)}
+    image = read_image(tmp_path / f"out_2{ending}")
+    assert (image.axes, image.shape, image.scale["Z"]) == ("ZYX", (2, 40, 48), 2.0)
+
+
+@pytest.mark.parametrize("option", ["--output float", "--samples 2 --summary std"])
+def test_a_format_without_floats_is_refused_before_the_work(
+    option, place, tmp_path, invoke, sentence, monkeypatch
+):
+    for name in ("__call__", "spread"):
+        monkeypatch.setattr(Translator, name, lambda *_, **__: pytest.fail("it was translated"))
+    source = place / "in" / "a.tif"
+    result = invoke("apply", place / "m.safetensors", source, "-o", tmp_path / "a.png", option)
+    assert "PNG can't hold float32" in sentence(result)
+
+
+@pytest.mark.parametrize("part", ["", "--region 0:40,0:48"])
+def test_a_summary_is_that_of_the_samples(part, place, tmp_path, succeed):
+    """At once, and block by block."""
+    succeed(
+        "apply",
+        place / "m.safetensors",
+        place / "in" / "a.tif",
+        "-o",
+        tmp_path / "a.tif",
+        f"--samples 4 --seed 2 --summary mean,q25,std {part}",
+    )
+    image = np.asarray(read_image(place / "in" / "a.tif").data)
+    drawn = load(place / "m.safetensors")(image, samples=4, seed=2, output="float")
+    wanted = {
+        "mean": drawn.mean(0),
+        "std": drawn.std(0, ddof=1),
+        "q25": np.quantile(drawn, 0.25, 0),
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {f"a_{name}.tif" for name in wanted}
+    for name, array in wanted.items():
+        made = read_image(tmp_path / f"a_{name}.tif")
+        assert (made.axes, np.asarray(made.data).dtype) == ("ZYX", np.float32)
+        np.testing.assert_allclose(made.data, array, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--samples 2 --summary mean,median", "each once: mean,std,q5,q95; got 'mean,median'"),
+        ("--samples 2 --summary q5,q5", "each once: mean,std,q5,q95; got 'q5,q5'"),
+        ("--summary mean", "samples of a summary must be 2 or more, got 1"),
+        ("--samples 2", "no noise planes, so all 2 samples would be the same"),
+        ("--samples 0", "samples must be 1 or more, got 0"),
+    ],
+)
+def test_refused_in_words(words, said, folder, tmp_path, invoke, sentence):
+    files = ("apply", folder / "gray.safetensors", folder / "source.tif", "-o", tmp_path / "a.tif")
+    assert said in sentence(invoke(*files, words))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_sample_replaces_its_input_or_what_is_there(place, tmp_path, write, invoke, sentence):
+    for name in ("a_2.tif", "b.tif"):
+        write(tmp_path / name, np.zeros((8, 8), np.uint8), "YX")
+    model, options = place / "m.safetensors", ("-o", tmp_path / "a.tif", "--samples 2")
+    said = sentence(invoke("apply", model, tmp_path / "a_2.tif", *options, "--overwrite"))
+    assert "a_2.tif would replace an input" in said
+    said = sentence(invoke("apply", model, tmp_path / "b.tif", *options))
+    assert "a_2.tif exists: choose another name" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_2.tif", "b.tif"]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from helpers import strict_json
 
 from napari_pix2pix import load
 from napari_pix2pix.cli import _demo
@@ -121,3 +124,27 @@ def test_refused_before_any_work(tmp_path):
     for folder in (tmp_path / "file", tmp_path / "none" / "new"):
         with pytest.raises(FileError, match="Can't make the folder"):
             _demo.run_demo(folder, max_seconds=1)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_command_writes_its_report(tmp_path, run):
+    done = run("demo", "--max-seconds", "0.5", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert strict_json(done.stdout) == strict_json((tmp_path / "demo" / "report.json").read_text())
+    assert (tmp_path / "demo" / "panel.png").stat().st_size > 10_000
+
+
+def test_demo_says_both_parts(tmp_path, monkeypatch, succeed):
+    def sides(**scores: float) -> dict[str, Any]:
+        return {"validation": {"prediction": scores, "baseline": scores}}
+
+    report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}
+    monkeypatch.setattr("napari_pix2pix.cli._demo.run_demo", lambda *_, **__: report)
+    result = succeed("demo -o", tmp_path / "out")
+    words = ["Stain, ", "pearson", "0.75", "Labels of nuclei", "dice", "0.5", "f1", "0.25"]
+    places = [result.stdout.find(word) for word in [*words, "panel_labels.png"]]
+    assert min(places) >= 0
+    assert places == sorted(places)

@@ -3,8 +3,12 @@ from __future__ import annotations
 import csv
 import json
 
+import helpers
 import numpy as np
 import pytest
+
+from napari_pix2pix import load, train
+from napari_pix2pix.io.reading import read_image
 
 
 @pytest.fixture
@@ -12,10 +16,9 @@ def given(folder):
     return ["evaluate", folder / "gray.safetensors", folder / "source.tif", folder / "target.tif"]
 
 
-def test_csv_and_report_are_written_once(given, invoke, sentence, tmp_path):
+def test_csv_and_report_are_written_once(given, invoke, succeed, sentence, tmp_path):
     table, report = tmp_path / "s.csv", tmp_path / "r.html"
-    done = invoke(*given, "--csv", table, "--report", report)
-    assert done.exit_code == 0, done.stderr
+    done = succeed(*given, "--csv", table, "--report", report)
     assert f"Wrote {table}\nWrote {report}\n" in done.stdout
     with table.open(newline="", encoding="utf-8") as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["all", "source.tif"]
@@ -26,11 +29,10 @@ def test_csv_and_report_are_written_once(given, invoke, sentence, tmp_path):
     assert invoke(*given, "--report", report, "--overwrite").exit_code == 0
 
 
-def test_segmenters_and_labels(given, invoke, sentence, write, models, tmp_path):
+def test_segmenters_and_labels(given, invoke, succeed, sentence, write, models, tmp_path):
     image = np.random.default_rng(0).integers(0, 2, (96, 80)).astype(np.uint8)
     labels = write(tmp_path / "labels.tif", image, "YX")
-    scored = invoke(*given, "--segmenter otsu --labels", labels, "--json")
-    assert scored.exit_code == 0, scored.stderr
+    scored = succeed(*given, "--segmenter otsu --labels", labels, "--json")
     assert 0 <= json.loads(scored.stdout)["prediction"]["segmented_f1"] < 1
     table = invoke(*given, "--segmenter otsu --labels", labels).stdout
     assert "truth" in table.splitlines()[0]
@@ -48,3 +50,62 @@ def test_misuse(given, folder, invoke, sentence, tmp_path):
     table.write_text(f"source,target\n{given[2]},{given[3]}\n")
     odd = ["evaluate", given[1], "--pairs", table, "--segmenter otsu --labels", given[3]]
     assert "matched by name with SOURCE" in sentence(invoke(*odd))
+
+
+# --- discriminator map ----------------------------------------------------------------------------
+
+
+TINY = helpers.TINY | {
+    "steps": 2,
+    "discriminator_layers": 1,
+    "adversarial_start": 0.0,
+    "validation": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, write):
+    folder = tmp_path_factory.mktemp("discriminator-map")
+    image = np.random.default_rng(0).integers(0, 255, (2, 40, 48), np.uint8)
+    train(image, 255 - image, **TINY).save(folder / "m.safetensors")
+    train(image, 255 - image, **TINY).save(folder / "slim.safetensors", slim=True)
+    train(None, image, **TINY).save(folder / "made.safetensors")
+    write(folder / "source.tif", image, "ZYX")
+    write(folder / "made.tif", 255 - image, "ZYX")
+    return folder
+
+
+def test_the_file_is_what_python_gives(place, tmp_path, succeed):
+    out = tmp_path / "verdict.ome.tif"
+    result = succeed("discriminator-map", place / "m.safetensors", place / "made.tif", "--source",
+                     place / "source.tif", "-o", out, "--tile 16 --json")  # fmt: skip
+    source, made = (np.asarray(read_image(place / f"{n}.tif").data) for n in ("source", "made"))
+    wanted = load(place / "m.safetensors").discriminator_map(source, made)
+    written = read_image(out)
+    np.testing.assert_allclose(written.data, wanted, atol=1e-5)
+    assert (written.axes, written.scale["Z"]) == ("ZYX", 2.0)
+    said = json.loads(result.stdout)
+    assert said["mean"] == pytest.approx(wanted.mean(), abs=1e-4)
+
+
+def test_without_a_source(place, tmp_path, succeed):
+    out = tmp_path / "v.tif"
+    result = succeed("discriminator-map", place / "made.safetensors", place / "made.tif", "-o", out)
+    assert "falsest" in result.stdout
+    assert out.exists()
+
+
+def test_refused(place, tmp_path, invoke, sentence):
+    command = (
+        "discriminator-map",
+        place / "m.safetensors",
+        place / "made.tif",
+        "-o",
+        tmp_path / "v.tif",
+    )
+    assert "give that of the prediction" in sentence(invoke(*command))
+    png = (*command[:-1], tmp_path / "v.png", "--source", place / "source.tif")
+    assert "PNG can't hold float32" in sentence(invoke(*png))
+    slim = ("discriminator-map", place / "slim.safetensors", place / "made.tif", "--source",
+            place / "source.tif", "-o", tmp_path / "v.tif")  # fmt: skip
+    assert "has no discriminator: it was saved slim" in sentence(invoke(*slim))

@@ -1,27 +1,19 @@
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 import pytest
-
-
-def strict(text: str) -> Any:
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
+from helpers import strict_json
 
 
 def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
     # The linear fit inverts these integers without any error: its PSNR is infinite.
     scored = invoke("evaluate", folder / "gray.safetensors", folder / "source.tif",
                     folder / "target.tif", "--json")  # fmt: skip
-    answer = strict(scored.stdout)
+    answer = strict_json(scored.stdout)
     assert answer["baseline"]["psnr"] is None
     assert answer["images"][0]["name"] == "source.tif"
-    assert strict(invoke("info", folder / "gray.safetensors", "--json").stdout)["steps"] == 2
+    assert strict_json(invoke("info", folder / "gray.safetensors", "--json").stdout)["steps"] == 2
 
 
 def test_tables_and_info(folder, invoke):
@@ -40,12 +32,13 @@ def test_tables_and_info(folder, invoke):
     assert "light, 2 steps in" in checkpoint
 
 
-def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_path, sentence):
+def test_a_training_starts_from_a_model_and_info_says_so(
+    folder, invoke, succeed, tmp_path, sentence
+):
     model, out = folder / "gray.safetensors", tmp_path / "next.safetensors"
     plain = ["train", folder / "source.tif", folder / "target.tif", "--start", model, "-o", out]
     assert "has width=4, got 8" in sentence(invoke(*plain, "--steps 3 --width 8"))
-    done = invoke(*plain, "--steps 3 --device cpu")
-    assert done.exit_code == 0, done.stderr
+    done = succeed(*plain, "--steps 3 --device cpu")
     trained_on = (
         "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
     )
@@ -53,9 +46,8 @@ def test_a_training_starts_from_a_model_and_info_says_so(folder, invoke, tmp_pat
     said = invoke("info", out).stdout
     assert "light, 3 steps in" in said
     assert f"started from: {trained_on}, 2 steps" in said
-    went_on = invoke(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
-    assert went_on.exit_code == 0, went_on.stderr
-    assert strict(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
+    succeed(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
+    assert strict_json(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
 
 
 @pytest.mark.parametrize(

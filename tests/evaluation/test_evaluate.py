@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import noise
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.data.pair import Pair
@@ -10,10 +11,6 @@ from napari_pix2pix.evaluation.evaluate import evaluate_pairs
 from napari_pix2pix.metrics.images import image_scores
 
 SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "spectrum"}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

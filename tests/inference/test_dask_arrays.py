@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import dask.array as da
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +22,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"dropout": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"dropout": 0.0}
 
 
 def learn(source, target, **fields) -> Translator:

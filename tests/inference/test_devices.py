@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import platform
+from typing import Any
+
+import numpy as np
+import psutil
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
-import napari_pix2pix.inference.devices as devices
+from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.errors import DeviceError
+from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.devices import (
     available_devices,
+    block_side,
     choose_device,
+    choose_tile,
+    cut_image,
+    estimate_bytes_per_pixel,
+    fit_to_memory,
+    free_at_once,
+    free_memory,
+    is_out_of_memory,
     name_device,
     out_of_memory_in_words,
 )
+from napari_pix2pix.inference.tiling import TileGrid
 
 CPU, MPS = torch.device("cpu"), torch.device("mps")
 CUDA = [torch.device("cuda", index) for index in range(2)]
@@ -97,3 +115,156 @@ def test_other_errors_pass_as_they_are() -> None:
 
 def test_the_cpu_is_on_every_machine() -> None:
     assert choose_device("cpu") == CPU
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+NETWORK = UNet(1, 1, depth=5, width=2)  # stride 32, halo 64
+
+
+def cut(size: int = 2000, **how: Any) -> TileGrid:
+    grid = TileGrid(size, size, stride=NETWORK.stride, halo=NETWORK.halo)
+    return cut_image(NETWORK, 1, grid, device="cpu", batch=1, **how)[0]
+
+
+def test_windows_as_large_as_the_image_are_the_whole() -> None:
+    chosen = cut(size=90, tile=32)
+    assert chosen.whole
+    assert chosen.tile == 0
+
+
+def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+    per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
+    for window in (640, 192):
+        monkeypatch.setattr(devices, "free_memory", lambda _, n=window: 2 * per_pixel * n**2)
+        assert cut().window == (window, window)
+        assert cut().tile == window - 128
+
+
+@pytest.mark.parametrize(
+    ("free", "side"),  # of windows that fit, and of the blocks
+    [
+        (3000, 0),  # all of the image
+        (1000, 864),
+        (200, 64),  # 128 would not fit
+        (4000, 0),
+    ],
+)
+def test_blocks_fill_the_memory(monkeypatch: pytest.MonkeyPatch, free: int, side: int) -> None:
+    per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
+    monkeypatch.setattr(devices, "free_memory", lambda _: 2 * per_pixel * free**2)
+    grid = TileGrid(2000, 2000, stride=NETWORK.stride, halo=NETWORK.halo)
+    assert block_side(NETWORK, 1, grid, device="cpu") == side
+
+
+def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_BLOCK_BYTES", 1 << 20)
+    per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
+    grid = TileGrid(9000, 9000, stride=NETWORK.stride, halo=NETWORK.halo)
+    sides = []
+    for free in (160, 224, 2000, 20000):
+        monkeypatch.setattr(devices, "free_memory", lambda _, n=free: 2 * per_pixel * n**2)
+        sides.append(block_side(NETWORK, 1, grid, device="cpu"))
+    assert sides == [32, 96, 128, 128]
+
+
+@settings(deadline=None, max_examples=100)
+@given(height=st.integers(1, 5000), width=st.integers(1, 5000), halo=st.sampled_from([0, 32, 96]),
+       free=st.floats(1e3, 1e10))  # fmt: skip
+def test_the_tile_chosen_is_the_largest_that_fits(
+    height: int, width: int, halo: int, free: float
+) -> None:
+    def needed(tile: int) -> float:
+        grid = TileGrid(height, width, stride=32, halo=halo, tile=tile)
+        return float(np.prod(grid.window)) * 500
+
+    tile = choose_tile(TileGrid(height, width, stride=32, halo=halo), bytes_per_pixel=500,
+                       free_bytes=free)  # fmt: skip
+    if tile == 0:
+        assert needed(0) <= free / 2
+        return
+    assert tile % 32 == 0
+    assert needed(0) > free / 2
+    assert tile == 32 or needed(tile) <= free / 2
+    assert needed(tile + 32) > free / 2
+
+
+def test_a_layer_needs_its_input_and_its_output() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 8, 4, stride=2, padding=1), nn.ReLU(inplace=True))
+    # 2 planes in; 8 planes of half the size out, which the ReLU changes in place.
+    assert estimate_bytes_per_pixel(network, 2, side=32) == 4 * (2 + 8 / 4)
+
+
+@pytest.mark.parametrize("network", [UNet(1, 3, depth=5, width=4), ResNet(1, 3, blocks=1, width=4)])
+def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(
+    network: UNet | ResNet,
+) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    random_state = torch.get_rng_state()
+    small, large = (estimate_bytes_per_pixel(network, 1, side=side) for side in (128, 512))
+    assert small == pytest.approx(large, rel=0.15)  # a ResNet pads inside
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert torch.equal(random_state, torch.get_rng_state())
+    assert network.training
+    assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_the_cpu_has_some_free_memory() -> None:
+    assert 2**20 < free_memory("cpu") < 2**50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
+def test_freed_buffers_are_not_kept() -> None:
+    def held() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    free_at_once()
+    for _ in range(2):  # the first would teach the library to keep them
+        before = held()
+        buffers = [np.ones(1 << 23, np.uint8) for _ in range(16)]
+        above = bytes(1 << 17)
+        assert held() - before > 100e6
+        del buffers
+        assert held() - before < 20e6 + len(above)
+
+
+def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = UNet(1, 1, depth=3, width=4)
+    grid = TileGrid(1000, 900, stride=network.stride, halo=network.halo)
+    per_pixel = estimate_bytes_per_pixel(network, 1, side=16)
+
+    def fit(free: float, **given: int) -> tuple[int, int]:
+        monkeypatch.setattr(devices, "free_memory", lambda _device: free)
+        return fit_to_memory(network, 1, grid, device="cpu", **given)
+
+    side = 128 + 2 * network.halo
+    assert fit(1e12) == (0, 8)
+    assert fit(0) == (8, 1)
+    assert fit(2 * per_pixel * side**2) == (128, 1)
+    assert fit(7 * per_pixel * side**2, tile=128) == (128, 3)
+    assert fit(1e12, tile=128) == (128, 8)
+    assert fit(0, batch=5) == (8, 5)
+    assert fit(0, tile=0) == (0, 1)
+    assert fit(0, tile=64, batch=7) == (64, 7)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("Allocation on device"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("size mismatch"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_an_estimate_and_a_tile_by_hand() -> None:
+    assert estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8) == 16
+    grid = TileGrid(5000, 5000, stride=32, halo=64)
+    assert choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9) == 864

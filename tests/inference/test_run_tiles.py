@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from helpers import as_if_trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_ins import as_if_trained
 
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.partial_forward import run_part

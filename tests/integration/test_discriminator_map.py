@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 
 from napari_pix2pix import Translator, load, train
 from napari_pix2pix.errors import InputError
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "discriminator_layers": 2,
     "dropout": 0.0,
     "validation": 0.0,
@@ -20,13 +21,9 @@ TINY = tiny.TINY | {
 }
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def gray() -> Translator:
-    image = noise(64, 64)
+    image = noise(64, 64, drawn=float)
     return train(image, 1 - image, **TINY)
 
 
@@ -40,21 +37,23 @@ def gray() -> Translator:
     ],
 )
 def test_tiles_equal_the_whole(fields: dict[str, Any]) -> None:
-    image = noise(64, 64)
+    image = noise(64, 64, drawn=float)
     model = train(image, 1 - image, **{**TINY, **fields})
-    source, prediction = noise(149, 103, seed=1), noise(149, 103, seed=2)
+    source, prediction = noise(149, 103, seed=1, drawn=float), noise(149, 103, seed=2, drawn=float)
     whole = model.discriminator_map(source, prediction, tile=0)
     assert whole.shape == source.shape
     assert whole.dtype == np.float32
     assert whole.std() > 0
     assert np.abs(model.discriminator_map(source, prediction, tile=16) - whole).max() <= 1e-5
-    sees_source = np.abs(model.discriminator_map(noise(149, 103), prediction) - whole).max() > 0
+    sees_source = (
+        np.abs(model.discriminator_map(noise(149, 103, drawn=float), prediction) - whole).max() > 0
+    )
     assert sees_source == fields.get("conditional", True)
 
 
 def test_it_tells_the_truth_from_what_is_made() -> None:
     """A discriminator that learns fast beside a generator that hardly does."""
-    image = noise(96, 96)
+    image = noise(96, 96, drawn=float)
     rates = {"learning_rate": 1e-6, "discriminator_learning_rate": 1e-2, "steps": 40, "ema": 0.0}
     model = train(image, 1 - image, **{**TINY, **rates})
     mixed = 1 - image
@@ -65,10 +64,10 @@ def test_it_tells_the_truth_from_what_is_made() -> None:
 
 
 def test_frames_and_conditions_and_channels() -> None:
-    sources = [noise(40, 40, 3, seed=k) for k in range(2)]
+    sources = [noise(40, 40, 3, seed=k, drawn=float) for k in range(2)]
     targets = [1 - image[..., 0] for image in sources]
     model = train(sources, targets, condition=["a", "b"], **TINY)
-    stack = noise(2, 30, 33, 3, seed=5)
+    stack = noise(2, 30, 33, 3, seed=5, drawn=float)
     prediction = model(stack, condition="a")
     verdicts = {name: model.discriminator_map(stack, prediction, condition=name) for name in "ab"}
     assert verdicts["a"].shape == (2, 30, 33)
@@ -83,7 +82,7 @@ def test_frames_and_conditions_and_channels() -> None:
 def test_labels(kind: str) -> None:
     labels = np.zeros((64, 64), np.uint16)
     labels[4:30, 4:30], labels[34:60, 20:60] = 1, 2
-    source = labels / 2 + 0.1 * noise(64, 64)
+    source = labels / 2 + 0.1 * noise(64, 64, drawn=float)
     model = train(source, labels, target_kind=kind, adversarial_weight=1.0, **TINY)
     whole = model.discriminator_map(source, labels, tile=0)
     assert np.abs(model.discriminator_map(source, labels, tile=16) - whole).max() <= 1e-5
@@ -91,30 +90,30 @@ def test_labels(kind: str) -> None:
 
 def test_without_a_source() -> None:
     fields = {**TINY, "noise_channels": 2}
-    model = train(None, noise(64, 64), **fields)
+    model = train(None, noise(64, 64, drawn=float), **fields)
     assert model.discriminator_map(None, model.sample(size=40)[0]).shape == (40, 40)
 
 
 def test_a_discriminator_that_measures_its_input_is_given_the_whole() -> None:
-    image = noise(64, 64)
+    image = noise(64, 64, drawn=float)
     model = train(image, 1 - image, discriminator_norm="instance", **TINY)
     whole = model.discriminator_map(image, image)
     np.testing.assert_array_equal(model.discriminator_map(image, image, tile=16), whole)
 
 
 def test_a_model_from_a_file_says_the_same(gray: Translator, tmp_path: Any) -> None:
-    image = noise(40, 40)
+    image = noise(40, 40, drawn=float)
     gray.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors").discriminator_map(image, image)
     np.testing.assert_array_equal(again, gray.discriminator_map(image, image))
 
 
 def test_refused(gray: Translator, tmp_path: Any) -> None:
-    image = noise(40, 40)
+    image = noise(40, 40, drawn=float)
     with pytest.raises(InputError, match=r"frames, height and width \(40, 40\), the prediction"):
         gray.discriminator_map(image, image[:30])
     with pytest.raises(InputError, match="makes 1 channel, the prediction has 3"):
-        gray.discriminator_map(image, noise(40, 40, 3))
+        gray.discriminator_map(image, noise(40, 40, 3, drawn=float))
     with pytest.raises(InputError, match="trained with a source: give that"):
         gray.discriminator_map(None, image)
     gray.save(tmp_path / "slim.safetensors", slim=True)
@@ -131,8 +130,12 @@ def test_refused(gray: Translator, tmp_path: Any) -> None:
 
 def test_layers_become_a_layer_where_they_lie(gray: Translator) -> None:
     layers = pytest.importorskip("napari.layers")
-    image = layers.Image(noise(40, 48), name="stain", scale=(0.5, 0.5), translate=(3, 4))
-    made = layers.Image(noise(40, 48, seed=1), name="made", scale=(0.5, 0.5), translate=(3, 4))
+    image = layers.Image(
+        noise(40, 48, drawn=float), name="stain", scale=(0.5, 0.5), translate=(3, 4)
+    )
+    made = layers.Image(
+        noise(40, 48, seed=1, drawn=float), name="made", scale=(0.5, 0.5), translate=(3, 4)
+    )
     discriminator_map = gray.discriminator_map(image, made)
     assert discriminator_map.name == "made [discriminator map]"
     assert discriminator_map.data.shape == (40, 48)

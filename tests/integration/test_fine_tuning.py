@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -20,7 +20,7 @@ from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.training.events import Event, Prepared, Step
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1, "adversarial_start": 0.0, "ema": 0.9}
+TINY = helpers.TINY | {"depth": 3, "discriminator_layers": 1, "adversarial_start": 0.0, "ema": 0.9}
 
 
 def smooth(seed: int = 0) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 
 from napari_pix2pix import evaluate, load, train
 
-TINY = tiny.TINY | {"steps": 2, "depth": 3, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "depth": 3, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import pickle
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
-from bombs import Bomb
+from helpers import Bomb, noise
 from safetensors.torch import save_file
 
 from napari_pix2pix import load, train
@@ -17,11 +17,7 @@ from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"dropout": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"dropout": 0.0}
 
 
 @pytest.fixture(scope="module")

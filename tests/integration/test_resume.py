@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -23,7 +23,7 @@ from napari_pix2pix.training import dataset
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "depth": 3,
     "discriminator_layers": 1,
     # All that a run is made of: both networks, Adam's moments, an average, noise, dropout.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +19,7 @@ from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.training.events import Event, Step
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"discriminator_layers": 1, "dropout": 0.0, "steps": 3}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"discriminator_layers": 1, "dropout": 0.0, "steps": 3}
 
 
 def gray() -> np.ndarray:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.errors import InputError
 
-TINY = tiny.TINY | {"validation": 0.0, "steps": 2}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
+TINY = helpers.TINY | {"validation": 0.0, "steps": 2}
 
 
 @pytest.fixture(scope="module")
 def noisy() -> Translator:
-    image = (200 * noise(64, 64)).astype(np.uint8)
+    image = (200 * noise(64, 64, drawn=float)).astype(np.uint8)
     fields = {"noise_channels": 2, "noise": "pixel", "dropout": 0.5, "dropout_placement": "paper"}
     return train(image, 200 - image, **fields, **TINY)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
 def test_it_is_that_of_the_samples(noisy: Translator, dropout: bool) -> None:
-    stack = (200 * noise(2, 45, 70)).astype(np.uint8)
+    stack = (200 * noise(2, 45, 70, drawn=float)).astype(np.uint8)
     drawn = noisy(stack, samples=5, seed=3, dropout=dropout, output="float")
     how: dict[str, Any] = {"seed": 3, "dropout": dropout, "quantiles": [0, 0.25, 0.5]}
     for tile in (0, 16):
@@ -41,17 +38,19 @@ def test_it_is_that_of_the_samples(noisy: Translator, dropout: bool) -> None:
 
 
 def test_channels_lie_where_the_targets_had_them() -> None:
-    source = noise(64, 64, 3)
+    source = noise(64, 64, 3, drawn=float)
     target = np.moveaxis(1 - source[..., :2], -1, 0)
     model = train(source, target, channel_axis=(None, 0), noise_channels=1, **TINY)
-    mean, std, quantiles = model.spread(noise(30, 40, 3), 2, quantiles=[0.5])
-    assert mean.shape == std.shape == model(noise(30, 40, 3)).shape
+    mean, std, quantiles = model.spread(noise(30, 40, 3, drawn=float), 2, quantiles=[0.5])
+    assert mean.shape == std.shape == model(noise(30, 40, 3, drawn=float)).shape
     assert quantiles.shape == (1, *mean.shape)
 
 
 def test_layers_become_layers(noisy: Translator) -> None:
     layers = pytest.importorskip("napari.layers")
-    image = layers.Image((200 * noise(40, 48)).astype(np.uint8), name="s", scale=(2, 2))
+    image = layers.Image(
+        (200 * noise(40, 48, drawn=float)).astype(np.uint8), name="s", scale=(2, 2)
+    )
     mean, std, quantiles = noisy.spread(image, 3, quantiles=[0.9])
     names = [one.name for one in (mean, std, *quantiles)]
     assert names == [f"s [pix2pix, {w} of 3]" for w in ("mean", "deviation", "quantile 0.9")]
@@ -72,11 +71,11 @@ def test_layers_become_layers(noisy: Translator) -> None:
 )
 def test_refused(noisy: Translator, how: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        noisy.spread((200 * noise(40, 40)).astype(np.uint8), **how)
+        noisy.spread((200 * noise(40, 40, drawn=float)).astype(np.uint8), **how)
 
 
 def test_models_whose_draws_are_alike_or_have_no_mean() -> None:
-    image = noise(64, 64)
+    image = noise(64, 64, drawn=float)
     plain = train(image, 1 - image, dropout=0.0, **TINY)
     with pytest.raises(InputError, match="all 3 samples would be the same: take one sample"):
         plain.spread(image, 3)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_pix2pix import evaluate, train
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "discriminator_layers": 1,
     "steps": 3,
     "adversarial_start": 0.0,

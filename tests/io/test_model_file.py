@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bombs import Bomb
+from helpers import Bomb
 from safetensors.torch import save_file
 
 from napari_pix2pix import __version__

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from bombs import Bomb
+from helpers import Bomb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

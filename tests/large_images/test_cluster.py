@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 from click.testing import CliRunner
+from helpers import gray_noise
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
@@ -23,16 +24,12 @@ from napari_pix2pix.large_images import _translate_file, connect, translate_file
 from napari_pix2pix.large_images import cluster as module
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
+TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 
 
 @pytest.fixture(scope="module")
 def gray() -> Translator:
-    return train(noise(48, 48), 255 - noise(48, 48), **TINY)
+    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def scheduler() -> Iterator[Any]:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"
-    write_image(path, noise(2, 70, 90), "ZYX", {"Y": 0.5, "X": 0.25}, {})
+    write_image(path, gray_noise(2, 70, 90), "ZYX", {"Y": 0.5, "X": 0.25}, {})
     return path
 
 
@@ -87,7 +84,7 @@ def test_a_worker_that_is_killed_within_a_block_loses_nothing(
                              cluster=cluster, on_tile=lambda *done: told.append(done))  # fmt: skip
     assert int(died.read_text()) in before
     assert told == [(done, 18) for done in range(1, 19)]
-    assert same(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+    assert same(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
     assert not (tmp_path / "out.zarr.part").exists()
     scheduler.sync(scheduler._wait_for_workers, 2)
 
@@ -106,7 +103,7 @@ def test_broken_off_there_and_resumed_here(gray, scheduler, source, tmp_path):
     told: list[int] = []
     translate_file(gray, source, image, out, resume=True, on_tile=lambda done, _: told.append(done))
     assert told == list(range(6, 19))
-    assert same(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+    assert same(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
 
 
 def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(gray, scheduler, source, tmp_path):
@@ -123,7 +120,7 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(gray, scheduler
 def test_a_folder_goes_through_and_a_bad_file_is_named(gray, scheduler, tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(3):
-        np.save(tmp_path / "in" / f"{number}.npy", noise(40, 50, seed=number))
+        np.save(tmp_path / "in" / f"{number}.npy", gray_noise(40, 50, seed=number))
     (tmp_path / "in" / "bad.npy").write_bytes(b"nothing")
     gray.save(tmp_path / "model.safetensors")
     words = ["apply", tmp_path / "model.safetensors", tmp_path / "in", "-o", tmp_path / "out",
@@ -133,13 +130,13 @@ def test_a_folder_goes_through_and_a_bad_file_is_named(gray, scheduler, tmp_path
     assert "bad.npy can't be read as an image" in result.stdout
     for number in range(3):
         found = read_image(tmp_path / "out" / f"{number}.tif")
-        assert same(found.data, gray(noise(40, 50, seed=number), tile=0))
+        assert same(found.data, gray(gray_noise(40, 50, seed=number), tile=0))
 
 
 def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, monkeypatch):
-    model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
+    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, "norm": "instance"})
     source = tmp_path / "in.zarr"
-    write_image(source, noise(2, 96, 96), "ZYX", {}, {})
+    write_image(source, gray_noise(2, 96, 96), "ZYX", {}, {})
     monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     with connect(scheduler.scheduler_address, model) as cluster:
         there = translate_file(

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
 import tifffile
-import tiny
 import zarr
+from helpers import gray_noise
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import FileError, InputError, Remedy
@@ -26,24 +27,20 @@ from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.large_images._job import Work
 from napari_pix2pix.translator import Translator
 
-TINY = tiny.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
+TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
 UNITS = dict.fromkeys(SCALE, "micrometer")
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def gray() -> Translator:
-    return train(noise(48, 48), 255 - noise(48, 48), **TINY)
+    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"
-    write_image(path, noise(2, 70, 90), "ZYX", SCALE, UNITS)
+    write_image(path, gray_noise(2, 70, 90), "ZYX", SCALE, UNITS)
     return path
 
 
@@ -91,13 +88,13 @@ def test_ome_zarr_is_that_of_the_whole_with_its_geometry(gray, source, tmp_path)
     out = apply(gray, source, tmp_path / "out.zarr")
     found = read_image(out)
     assert (found.axes, dict(found.scale), dict(found.units)) == ("ZYX", SCALE, UNITS)
-    assert near(found.data, gray(noise(2, 70, 90), tile=0))
+    assert near(found.data, gray(gray_noise(2, 70, 90), tile=0))
     assert not (tmp_path / "out.zarr.part").exists()
 
 
 def test_pyramid_halves_until_it_is_small(gray, tmp_path):
     source = tmp_path / "in.zarr"
-    write_image(source, noise(601, 300), "YX", SCALE, UNITS)
+    write_image(source, gray_noise(601, 300), "YX", SCALE, UNITS)
     group = zarr.open_group(apply(gray, source, tmp_path / "out.zarr"), mode="r")
     assert [group[str(level)].shape for level in range(3)] == [(601, 300), (301, 150), (151, 75)]
     np.testing.assert_array_equal(group["2"][...], group["0"][::4, ::4])
@@ -114,7 +111,7 @@ def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
         monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0)
         monkeypatch.setattr(_tiff, "_TILE", 32)
     out = apply(gray, source, tmp_path / name)
-    whole = gray(noise(2, 70, 90), tile=0)
+    whole = gray(gray_noise(2, 70, 90), tile=0)
     if name.endswith(".npy"):
         assert near(np.load(out), whole)
         return
@@ -129,7 +126,7 @@ def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
 def test_colours_and_channels(tmp_path, monkeypatch, tiled):
     monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
     monkeypatch.setattr(_tiff, "_TILE", 48)
-    two, colours = noise(2, 70, 40), noise(70, 40, 3)
+    two, colours = gray_noise(2, 70, 40), gray_noise(70, 40, 3)
     paint = train(two[:, :40], colours[:40], channel_axis=(0, None), **TINY)
     image = ImageFile(data=two, axes="CYX", channel_names=("a", "b"))
     np.save(tmp_path / "in.npy", two)
@@ -148,7 +145,7 @@ def test_colours_and_channels(tmp_path, monkeypatch, tiled):
 
 def test_a_part_is_that_of_the_whole_and_lies_in_its_place(gray, source, tmp_path):
     out = apply(gray, source, tmp_path / "out.zarr", region="5:64,33:", frames="1:2")
-    whole = gray(noise(2, 70, 90), tile=0)
+    whole = gray(gray_noise(2, 70, 90), tile=0)
     group = zarr.open_group(out, mode="r")
     assert near(group["0"][...], whole[1:2, 5:64, 33:])
     level = group.attrs["ome"]["multiscales"][0]["datasets"][0]
@@ -157,7 +154,7 @@ def test_a_part_is_that_of_the_whole_and_lies_in_its_place(gray, source, tmp_pat
 
 
 def test_neighbours_lie_beyond_the_chosen_frames(tmp_path):
-    stack = noise(4, 40, 40)
+    stack = gray_noise(4, 40, 40)
     model = train(stack, 255 - stack, z_context=1, **TINY)
     image = ImageFile(data=stack, axes="ZYX")
     np.save(tmp_path / "in.npy", stack)
@@ -166,11 +163,11 @@ def test_neighbours_lie_beyond_the_chosen_frames(tmp_path):
 
 
 def test_networks_that_measure_the_image_take_frames_whole(tmp_path, monkeypatch, source):
-    model = train(noise(48, 48), 255 - noise(48, 48), norm="instance", **TINY)
+    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), norm="instance", **TINY)
     blocks = count_blocks(monkeypatch)
     out = apply(model, source, tmp_path / "out.npy", region="0:20,0:20")
     assert len(blocks) == 2
-    assert near(np.load(out), model(noise(2, 70, 90))[:, :20, :20])
+    assert near(np.load(out), model(gray_noise(2, 70, 90))[:, :20, :20])
 
 
 # --- bounded memory ----------------------------------------------------------------------------
@@ -259,12 +256,12 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
         apply(gray, source, out, resume=True, region="0:10,0:10")
     with pytest.raises(FileError, match="started with another options"):
         apply(gray, source, out, resume=True, output="float")
-    other = train(noise(48, 48, seed=5), noise(48, 48), **TINY)
+    other = train(gray_noise(48, 48, seed=5), gray_noise(48, 48), **TINY)
     with pytest.raises(FileError, match="started with another model"):
         apply(other, source, out, resume=True)
     assert (tmp_path / "out.zarr.part" / "done.txt").read_text()
     apply(gray, source, out, overwrite=True)
-    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+    assert near(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
 
 
 def test_a_source_that_changed_is_refused(gray, source, tmp_path, monkeypatch):
@@ -304,7 +301,7 @@ def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
 
 @pytest.fixture(scope="module")
 def measuring() -> Translator:
-    return train(noise(48, 48), 255 - noise(48, 48), **{**TINY, "norm": "instance"})
+    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, "norm": "instance"})
 
 
 def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
@@ -336,8 +333,8 @@ def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkey
 @pytest.mark.parametrize("name", ["mean", "std"])
 def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, monkeypatch):
     fields = {"norm": "instance", "noise_channels": 4, "noise": "pixel"}
-    model = train(noise(48, 48), 255 - noise(48, 48), **{**TINY, **fields})
-    whole = getattr(model.spread(noise(2, 70, 90), 3, seed=1, tile=0), name)
+    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, **fields})
+    whole = getattr(model.spread(gray_noise(2, 70, 90), 3, seed=1, tile=0), name)
     monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     blocks = count_blocks(monkeypatch)
     out = apply(model, source, tmp_path / "out.zarr", summary=name, samples=3, seed=1)
@@ -371,7 +368,7 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
     apply(gray, source, out, resume=True)
     assert 0 < len(blocks) < 9
     assert {block.frame for block in blocks} == {1}
-    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+    assert near(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
 
 
 def test_a_chunk_of_nan_is_warned_of(tmp_path):
@@ -403,7 +400,7 @@ def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch)
     blocks = count_blocks(monkeypatch)
     apply(gray, source, out, resume=True)
     assert len(blocks) == 18 - 5
-    assert near(read_image(out).data, gray(noise(2, 70, 90), tile=0))
+    assert near(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
 
 
 def test_a_full_disk_at_the_end_keeps_all(gray, source, tmp_path, monkeypatch):

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
-from napari_pix2pix.metrics.summary import pool_scores, score_image
+from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, score_image
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
 FOUND = np.array([[[1, 1, 0, 2, 2, 0, 0, 0]]], np.uint16)
@@ -51,3 +52,35 @@ def test_what_a_segmenter_finds_is_counted_over_the_set():
     assert pooled["segmented_f1"] == pytest.approx(2 * 5 / (5 + 6))
     assert pooled["l1"] == 0
     assert plain.with_segmented(few).scores["segmented_f1"] == pytest.approx(0.8)
+
+
+# --- Fréchet distances ---------------------------------------------------------------------------
+
+
+def test_normal_distributions_on_a_line() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 1, (500, 1)), rng.normal(5, 3, (400, 1))
+    expected = (first.mean() - second.mean()) ** 2 + (first.std(ddof=1) - second.std(ddof=1)) ** 2
+    assert frechet_distance(first, second) == pytest.approx(expected)
+
+
+def test_it_is_0_for_the_same_and_symmetric_with_fewer_rows_than_columns() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 1, (5, 12)), rng.normal(1, 2, (7, 12))
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first))
+    assert frechet_distance(first, second) > 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (np.zeros((1, 3)), np.zeros((4, 3)), r"\(1, 3\) and \(4, 3\).*2 images"),
+        (np.zeros((4, 2)), np.zeros((4, 3)), "same number of columns"),
+        (np.zeros(4), np.zeros(4), r"\(4,\)"),
+        (np.full((4, 2), np.nan), np.zeros((4, 2)), "NaN"),
+    ],
+)
+def test_what_is_no_table_is_refused(first: np.ndarray, second: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        frechet_distance(first, second)

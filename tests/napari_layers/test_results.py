@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import assert_same_place
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
@@ -34,15 +35,6 @@ def translated(layer, layout: Layout = GRAY, channels: int = 1, dtype: str = "ui
     array = np.arange(size).astype(dtype).reshape(-1, channels, planes.height, planes.width)
     array = layout.assemble(array, planes.frame_shape)
     return output_layer(array, like, layout=layout, **{"kind": "image", "name": "out"} | how)
-
-
-def assert_same_place(output, layer):
-    for name in ("scale", "translate", "rotate", "shear"):
-        np.testing.assert_allclose(getattr(output, name), getattr(layer, name), atol=1e-12)
-    np.testing.assert_allclose(output.affine.affine_matrix, layer.affine.affine_matrix, atol=1e-12)
-    assert output.units == layer.units
-    assert output.axis_labels == layer.axis_labels
-    np.testing.assert_allclose(output.extent.world, layer.extent.world, atol=1e-9)
 
 
 def test_output_lies_where_its_source_lies(layer):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import TINY
 from lightning_fabric import Fabric
 from scipy.ndimage import gaussian_filter
-from tiny import TINY
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig

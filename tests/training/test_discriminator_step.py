@@ -17,12 +17,18 @@ from napari_pix2pix.training.state import TrainingState
 
 MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]
+MakeStep = Callable[..., DiscriminatorStep]
 
 
 def make_discriminator_step(state: TrainingState, fabric: Fabric) -> DiscriminatorStep:
     assert state.discriminator is not None
     assert state.optimizer_d is not None
     return DiscriminatorStep(state.discriminator, state.optimizer_d, fabric, state.config)
+
+
+@pytest.fixture
+def make_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> MakeStep:
+    return lambda **fields: make_discriminator_step(make_state(tiny(**fields)), fabric)
 
 
 def images(seed: int = 0) -> list[Tensor]:
@@ -41,12 +47,10 @@ def distance(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("name", ["gradient_penalty", "r1"])
-def test_a_penalty_trains_the_discriminator(
-    name: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_a_penalty_trains_the_discriminator(name: str, make_step: MakeStep) -> None:
     results = []
     for weight in (0.0, 10.0):
-        step = make_discriminator_step(make_state(tiny(**{name: weight}, norm="none")), fabric)
+        step = make_step(**{name: weight}, norm="none")
         torch.manual_seed(0)
         given, real, fake = images()
         losses = step.learn(given, real, fake, None)
@@ -59,12 +63,8 @@ def test_a_penalty_trains_the_discriminator(
     assert distance(*results) > 0
 
 
-def test_penalties_are_those_of_what_the_discriminator_sees(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(
-        make_state(tiny(gradient_penalty=10.0, r1=3.0, norm="none")), fabric
-    )
+def test_penalties_are_those_of_what_the_discriminator_sees(make_step: MakeStep) -> None:
+    step = make_step(gradient_penalty=10.0, r1=3.0, norm="none")
     given, real, fake = images()
     seen_real, seen_fake = torch.cat([given, real], 1), torch.cat([given, fake], 1)
     torch.manual_seed(3)
@@ -78,18 +78,14 @@ def test_penalties_are_those_of_what_the_discriminator_sees(
 
 
 @pytest.mark.parametrize("halve", [True, False])
-def test_the_loss_is_halved_on_demand(
-    halve: bool, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(
-        make_state(tiny(halve_discriminator_loss=halve, norm="none")), fabric
-    )
+def test_the_loss_is_halved_on_demand(halve: bool, make_step: MakeStep) -> None:
+    step = make_step(halve_discriminator_loss=halve, norm="none")
     given, real, fake = images()
     losses = step.learn(given, real, fake, None)
     bias = list(step.discriminator.parameters())[-1].grad
     assert bias is not None
     # d/db of BCE is sigmoid(logit) - label, so its mean over both maps is a loss's own slope.
-    fresh = make_discriminator_step(make_state(tiny(norm="none")), fabric)
+    fresh = make_step(norm="none")
     fake_logits, real_logits = (
         fresh.discriminator(torch.cat([given, image], 1)) for image in (fake, real)
     )
@@ -100,10 +96,8 @@ def test_the_loss_is_halved_on_demand(
     )
 
 
-def test_judging_leads_to_the_image_alone(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(make_state(tiny()), fabric)
+def test_judging_leads_to_the_image_alone(make_step: MakeStep) -> None:
+    step = make_step()
     given, _, fake = images()
     generator_loss("vanilla", step.judge(given, fake, None)).backward()
     assert fake.grad is not None
@@ -111,10 +105,8 @@ def test_judging_leads_to_the_image_alone(
     assert all(p.grad is None and p.requires_grad for p in step.discriminator.parameters())
 
 
-def test_unlabelled_pixels_of_the_image_get_no_gradient(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(make_state(tiny()), fabric)
+def test_unlabelled_pixels_of_the_image_get_no_gradient(make_step: MakeStep) -> None:
+    step = make_step()
     given, _, fake = images()
     valid = torch.rand(2, 1, 32, 32) > 0.5
     generator_loss("vanilla", step.judge(given, fake, valid)).backward()
@@ -174,12 +166,8 @@ def test_stale_gradient_has_old_activations_and_new_weights(
 
 
 @pytest.mark.parametrize("scales", [1, 2])
-def test_features_are_compared_with_the_target_s(
-    scales: int, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(
-        make_state(tiny(discriminator_scales=scales, norm="instance")), fabric
-    )
+def test_features_are_compared_with_the_target_s(scales: int, make_step: MakeStep) -> None:
+    step = make_step(discriminator_scales=scales, norm="instance")
     given, real, fake = images()
     logits, distance = step.match_features(given, real, fake, None)
     judged = step.judge(given, fake, None)
@@ -208,10 +196,8 @@ def seen_by(step: DiscriminatorStep) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["translation", "translation+cutout"])
-def test_source_and_image_are_augmented_alike(
-    kind: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(make_state(tiny(discriminator_augmentation=kind)), fabric)
+def test_source_and_image_are_augmented_alike(kind: str, make_step: MakeStep) -> None:
+    step = make_step(discriminator_augmentation=kind)
     shown = seen_by(step)
     image = images()[1]
     torch.manual_seed(0)
@@ -227,24 +213,16 @@ def test_source_and_image_are_augmented_alike(
     assert torch.equal(shown[3], shown[0])
 
 
-def test_features_are_compared_at_the_same_place(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_features_are_compared_at_the_same_place(make_step: MakeStep) -> None:
     kind = "colour+translation+cutout"
-    step = make_discriminator_step(
-        make_state(tiny(discriminator_augmentation=kind, norm="none")), fabric
-    )
+    step = make_step(discriminator_augmentation=kind, norm="none")
     given, real, fake = images()
     assert step.match_features(given, real, real.clone(), None)[1].item() == 0
     assert step.match_features(given, real, fake, None)[1].item() > 0
 
 
-def test_the_generator_learns_through_the_augmentation(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    step = make_discriminator_step(
-        make_state(tiny(discriminator_augmentation="translation+cutout")), fabric
-    )
+def test_the_generator_learns_through_the_augmentation(make_step: MakeStep) -> None:
+    step = make_step(discriminator_augmentation="translation+cutout")
     given, _, fake = images()
     generator_loss("vanilla", step.judge(given, fake, None)).backward()
     assert fake.grad is not None

@@ -405,33 +405,34 @@ def test_weights_that_are_not_finite_end_the_run_too(
     assert bool(unequal(first, loop.state.snapshot())) == (steps == 4)
 
 
-def test_checkpoints_keep_their_distance(make_loop: MakeLoop, counted_clock: Any) -> None:
-    saved: list[float] = []
-
-    def save(_: TrainingState) -> str:
-        saved.append(counted_clock.now)
-        return "here"
-
-    list(make_loop(max_seconds=1.8, checkpoint_seconds=0.4, save=save))
-    between = [later - earlier for earlier, later in pairwise(saved)]
-    assert len(saved) >= 4
-    assert between[:-1] == pytest.approx([0.45] * (len(between) - 1), abs=0.06)
-
-
-def test_slow_checkpoints_take_a_tenth_of_the_time_at_most(
-    make_loop: MakeLoop, counted_clock: Any
+@pytest.mark.parametrize(
+    ("writing", "wanted", "least", "between", "near"),
+    [
+        (0.0, 0.4, 4, 0.45, 0.06),
+        (0.05, 1e-9, 3, 0.65, 0.1),  # slow ones take a tenth of the time at most
+    ],
+    ids=["quick", "slow"],
+)
+def test_checkpoints_keep_their_distance(
+    writing: float,
+    wanted: float,
+    least: int,
+    between: float,
+    near: float,
+    make_loop: MakeLoop,
+    counted_clock: Any,
 ) -> None:
     saved: list[float] = []
 
     def save(_: TrainingState) -> str:
         saved.append(counted_clock.now)
-        counted_clock.now += 0.05
+        counted_clock.now += writing
         return "here"
 
-    list(make_loop(max_seconds=1.8, checkpoint_seconds=1e-9, save=save))
-    between = [later - earlier for earlier, later in pairwise(saved)]
-    assert len(saved) >= 3
-    assert between[:-1] == pytest.approx([0.65] * (len(between) - 1), abs=0.1)
+    list(make_loop(max_seconds=1.8, checkpoint_seconds=wanted, save=save))
+    distances = [later - earlier for earlier, later in pairwise(saved)]
+    assert len(saved) >= least
+    assert distances[:-1] == pytest.approx([between] * (len(distances) - 1), abs=near)
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop: MakeLoop) -> None:

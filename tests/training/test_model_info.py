@@ -9,9 +9,9 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from napari_pix2pix import convert, load, train
@@ -39,7 +39,7 @@ GRAY = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 COLOURS = ImageCodec("minmax", "uint8", (0.0,) * 3, (255.0,) * 3, Layout(-1, rgb=True))
 PATH = Path("m.safetensors")
 PICTURE = np.random.default_rng(0).integers(0, 256, (7, 9, 3)).astype(np.uint8)
-TINY = tiny.TINY | {"depth": 5, "dropout": 0.0, "steps": 3, "adversarial_start": 0.0}
+TINY = helpers.TINY | {"depth": 5, "dropout": 0.0, "steps": 3, "adversarial_start": 0.0}
 
 
 @pytest.fixture

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_pix2pix._train import train
+from napari_pix2pix.data.class_codec import ClassCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.dataset import prepare
+from napari_pix2pix.training.state import TrainingState, build_generator
 
 MakeState = Callable[..., TrainingState]
 Tiny = Callable[..., TrainConfig]
+MakeStep = Callable[..., tuple[TrainingState, Pix2PixStep]]
 WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
+
+
+@pytest.fixture
+def make_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> MakeStep:
+    """Return a maker of states, each with what trains it."""
+
+    def make(conditions: int = 0, **fields: Any) -> tuple[TrainingState, Pix2PixStep]:
+        state = make_state(tiny(**fields), conditions=conditions)
+        return state, Pix2PixStep(state, fabric, conditions=conditions)
+
+    return make
 
 
 def make_batch(
@@ -142,35 +163,30 @@ def test_a_term_that_is_off_costs_nothing(
     adversarial: bool,
     weight: float,
     names: set[str],
-    make_state: MakeState,
-    tiny: Tiny,
-    fabric: Fabric,
+    make_step: MakeStep,
 ) -> None:
-    state = make_state(tiny())
+    state, train_step = make_step()
     assert state.discriminator is not None
     calls: list[int] = []
     state.discriminator.register_forward_hook(lambda *_: calls.append(1))
-    train_step = Pix2PixStep(state, fabric, conditions=0)
     losses = train_step(make_batch(), adversarial=adversarial, adversarial_weight=weight, rate=1.0)
     assert set(losses) == names
     assert len(calls) == 2 * adversarial + bool(weight)
     assert not any(loss.requires_grad for loss in losses.values())
 
 
-def test_weight_zero_makes_no_discriminator(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny(adversarial_weight=0))
+def test_weight_zero_makes_no_discriminator(make_step: MakeStep) -> None:
+    state, train_step = make_step(adversarial_weight=0)
     assert state.discriminator is None
     assert state.optimizer_d is None
-    losses = Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+    losses = train_step(make_batch(), **WHOLE)
     assert set(losses) == {"G_L1"}
 
 
-def test_adversarial_term_alone_trains(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
-    state = make_state(tiny(reconstruction_weight=0))
+def test_adversarial_term_alone_trains(make_step: MakeStep) -> None:
+    state, train_step = make_step(reconstruction_weight=0)
     before = weights(state.generator)
-    losses = Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+    losses = train_step(make_batch(), **WHOLE)
     assert set(losses) == {"G_GAN", "D_fake", "D_real"}
     assert not same(before, weights(state.generator))
 
@@ -187,27 +203,24 @@ def test_weights_scale_their_terms(make_state: MakeState, tiny: Tiny, fabric: Fa
 
 
 @pytest.mark.parametrize("kind", ["l2", "charbonnier"])
-def test_other_reconstructions_have_their_name(
-    kind: str, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny(reconstruction=kind, adversarial_weight=0, reconstruction_weight=1))
+def test_other_reconstructions_have_their_name(kind: str, make_step: MakeStep) -> None:
+    state, train_step = make_step(
+        reconstruction=kind, adversarial_weight=0, reconstruction_weight=1
+    )
     batch = make_batch()
     with torch.no_grad():
         difference = state.generator.train()(batch.source) - batch.target
     expected = difference.square() if kind == "l2" else (difference.square() + 1e-6).sqrt()
-    losses = Pix2PixStep(state, fabric, conditions=0)(batch, **WHOLE)
+    losses = train_step(batch, **WHOLE)
     assert losses["G_reconstruction"].item() == pytest.approx(expected.mean().item(), rel=1e-5)
 
 
-def test_rate_zero_changes_nothing_and_rates_are_set(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny(learning_rate=0.5, discriminator_learning_rate=0.25))
+def test_rate_zero_changes_nothing_and_rates_are_set(make_step: MakeStep) -> None:
+    state, train_step = make_step(learning_rate=0.5, discriminator_learning_rate=0.25)
     assert state.discriminator is not None
     assert state.optimizer_d is not None
     networks = state.generator, state.discriminator
     before = [weights(network) for network in networks]
-    train_step = Pix2PixStep(state, fabric, conditions=0)
     train_step(make_batch(), adversarial=True, adversarial_weight=1.0, rate=0.0)
     assert all(same(old, weights(new)) for old, new in zip(before, networks, strict=True))
     train_step(make_batch(), adversarial=True, adversarial_weight=1.0, rate=0.5)
@@ -215,13 +228,10 @@ def test_rate_zero_changes_nothing_and_rates_are_set(
     assert state.optimizer_d.param_groups[0]["lr"] == 0.125
 
 
-def test_generator_steps_leave_no_trace_in_the_discriminator(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny())
+def test_generator_steps_leave_no_trace_in_the_discriminator(make_step: MakeStep) -> None:
+    state, train_step = make_step()
     assert state.discriminator is not None
     gradients: list[list[Tensor]] = []
-    train_step = Pix2PixStep(state, fabric, conditions=0)
     assert train_step.discriminator_step is not None
     judge = train_step.discriminator_step.judge
 
@@ -247,16 +257,13 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(
     ],
     ids=str,
 )
-def test_unlabelled_targets_have_no_influence(
-    fields: dict[str, Any], make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_unlabelled_targets_have_no_influence(fields: dict[str, Any], make_step: MakeStep) -> None:
     """Whatever stands where the mask is False, NaN too, every weight comes out the same."""
     valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
     valid[0, :, 5:20, 3:30] = False
     results = []
     for value in (0.0, 1e3, float("nan")):
-        state = make_state(tiny(**{"r1": 1.0, "gradient_penalty": 1.0, **fields}))
-        train_step = Pix2PixStep(state, fabric, conditions=0)
+        state, train_step = make_step(**{"r1": 1.0, "gradient_penalty": 1.0, **fields})
         for number in range(3):
             batch = make_batch(number, valid=valid)
             target = torch.where(valid, batch.target, value)
@@ -268,38 +275,32 @@ def test_unlabelled_targets_have_no_influence(
     assert same(results[0], results[2])
 
 
-def test_labelled_targets_do_have_influence(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_labelled_targets_do_have_influence(make_step: MakeStep) -> None:
     valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
     valid[0, :, 5:20, 3:30] = False
     results = []
     for offset in (0.0, 0.5):
-        state = make_state(tiny())
+        state, train_step = make_step()
         batch = make_batch(valid=valid)
         moved = TensorBatch(batch.source, batch.target + offset, valid, batch.condition)
-        Pix2PixStep(state, fabric, conditions=0)(moved, **WHOLE)
+        train_step(moved, **WHOLE)
         results.append(weights(state.generator))
     assert not same(*results)
 
 
-def test_a_wholly_unlabelled_batch_leaves_finite_weights(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny())
+def test_a_wholly_unlabelled_batch_leaves_finite_weights(make_step: MakeStep) -> None:
+    state, train_step = make_step()
     batch = make_batch(valid=torch.zeros(2, 1, 32, 32, dtype=torch.bool))
-    losses = Pix2PixStep(state, fabric, conditions=0)(batch, **WHOLE)
+    losses = train_step(batch, **WHOLE)
     assert losses["G_L1"].item() == 0
     assert state.is_finite()
 
 
-def test_a_shifted_target_is_met_within_the_tolerance(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_a_shifted_target_is_met_within_the_tolerance(make_step: MakeStep) -> None:
     """The loss is that of each target moved back; beyond the tolerance it is not."""
     losses = {}
     for tolerance in (0, 1, 2):
-        state = make_state(tiny(adversarial_weight=0, shift_tolerance=tolerance))
+        state, train_step = make_step(adversarial_weight=0, shift_tolerance=tolerance)
         batch = make_batch()
         with torch.no_grad():
             fake = state.generator.train()(batch.source)
@@ -307,18 +308,15 @@ def test_a_shifted_target_is_met_within_the_tolerance(
         valid[..., 2:-2, 2:-2] = True
         moved = torch.stack([fake[0].roll((2, -1), (-2, -1)), fake[1].roll((-2, 2), (-2, -1))])
         batch = TensorBatch(batch.source, moved + 0.01, valid, batch.condition)
-        losses[tolerance] = Pix2PixStep(state, fabric, conditions=0)(batch, **WHOLE)["G_L1"].item()
+        losses[tolerance] = train_step(batch, **WHOLE)["G_L1"].item()
     assert losses[2] == pytest.approx(100 * 0.01, rel=1e-3)
     assert losses[0] > losses[1] > 1.5 * losses[2]
 
 
-def test_feature_matching_comes_with_the_adversarial_term(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_feature_matching_comes_with_the_adversarial_term(make_step: MakeStep) -> None:
     found = []
     for feature_matching, weight in ((0.0, 1.0), (4.0, 1.0), (8.0, 0.5), (8.0, 0.0)):
-        state = make_state(tiny(feature_matching=feature_matching))
-        train_step = Pix2PixStep(state, fabric, conditions=0)
+        state, train_step = make_step(feature_matching=feature_matching)
         losses = train_step(make_batch(), adversarial=True, adversarial_weight=weight, rate=1.0)
         found.append((losses, weights(state.generator)))
     plain, once, half, silent = (losses for losses, _ in found)
@@ -329,10 +327,8 @@ def test_feature_matching_comes_with_the_adversarial_term(
     assert not same(found[0][1], found[1][1])
 
 
-def test_conditions_and_noise_reach_the_generator(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny(noise_channels=2), conditions=3)
+def test_conditions_and_noise_reach_the_generator(make_step: MakeStep) -> None:
+    state, train_step = make_step(noise_channels=2, conditions=3)
     seen: list[Tensor] = []
     judged: list[Tensor] = []
     state.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
@@ -342,7 +338,7 @@ def test_conditions_and_noise_reach_the_generator(
     noise = torch.randn(2, 2)
     torch.manual_seed(5)
     batch = make_batch(condition=1)
-    Pix2PixStep(state, fabric, conditions=3)(batch, **WHOLE)
+    train_step(batch, **WHOLE)
     assert seen[0].shape == (2, 6, 32, 32)
     assert torch.equal(seen[0][:, :1], batch.source)
     assert torch.equal(seen[0][:, 1:4, 7, 7], torch.tensor([[0.0, 1.0, 0.0]] * 2))
@@ -354,21 +350,121 @@ def test_conditions_and_noise_reach_the_generator(
     assert torch.equal(judged[1][:, :4], seen[0][:, :4])
 
 
-def test_unconditional_discriminator_sees_the_image_alone(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
-    state = make_state(tiny(conditional=False), conditions=2)
+def test_unconditional_discriminator_sees_the_image_alone(make_step: MakeStep) -> None:
+    state, train_step = make_step(conditional=False, conditions=2)
     assert state.discriminator is not None
     judged: list[Tensor] = []
     state.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0]))
     batch = make_batch()
-    Pix2PixStep(state, fabric, conditions=2)(batch, **WHOLE)
+    train_step(batch, **WHOLE)
     assert {one.shape[1] for one in judged} == {1}
     assert torch.equal(judged[1], batch.target)
 
 
-def test_gradient_clip_bounds_the_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
-    state = make_state(tiny(gradient_clip=1e-3))
-    Pix2PixStep(state, fabric, conditions=0)(make_batch(), **WHOLE)
+def test_gradient_clip_bounds_the_step(make_step: MakeStep) -> None:
+    state, train_step = make_step(gradient_clip=1e-3)
+    train_step(make_batch(), **WHOLE)
     norms = [p.grad.square().sum() for p in state.generator.parameters() if p.grad is not None]
     assert torch.stack(norms).sum().sqrt().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+# --- weights of classes ---------------------------------------------------------------------------
+
+
+OBJECTIVE = {"adversarial_weight": 0.0, "reconstruction_weight": 1.0}
+
+
+@pytest.fixture
+def labels() -> NDArray[np.uint8]:
+    """Return 98 % of class 0, and 2 % of class 7: 8 x 16 of 80 x 80 pixels."""
+    made = np.zeros((80, 80), np.uint8)
+    made[30:38, 20:36] = 7
+    return made
+
+
+def step_loss(
+    labels: NDArray[Any],
+    predicted: NDArray[Any],
+    config: TrainConfig,
+    fabric: Fabric,
+    valid: NDArray[np.bool_] | None = None,
+) -> float:
+    """Return the loss of a step whose generator predicts given labels."""
+    codec = ClassCodec.fit([labels[None]], layout=Layout())
+    weights = codec.class_weights([labels[None]])
+    target, planes = (
+        torch.from_numpy(codec.encode(one[None]))[None] for one in (labels, predicted)
+    )
+    generator = build_generator(config, planes_in=1, planes_out=2)
+    # Whatever it computes is replaced, with its graph kept.
+    generator.register_forward_hook(lambda _, __, output: 0 * output + planes)
+    step = Pix2PixStep(
+        TrainingState(config, generator, None), fabric, conditions=0, class_weights=weights
+    )
+    mask = None if valid is None else torch.from_numpy(valid)[None, None]
+    batch = TensorBatch(torch.zeros(1, 1, *labels.shape), target, mask, torch.zeros(1).long())
+    return step(batch, adversarial=False, adversarial_weight=0.0, rate=1.0)["G_L1"].item()
+
+
+def test_a_wrong_pixel_counts_by_its_class(
+    labels: NDArray[np.uint8], tiny: Tiny, fabric: Fabric
+) -> None:
+    # Weights go with 1 / sqrt(0.98) and 1 / sqrt(0.02); their mean over the pixels is 1.
+    mean = 0.98**0.5 + 0.02**0.5
+    rare, common = 0.02**-0.5 / mean, 0.98**-0.5 / mean
+    assert 0.02 * rare + 0.98 * common == pytest.approx(1)
+    config = tiny(**OBJECTIVE)
+    for (row, column), weight in (((31, 21), rare), ((0, 0), common)):
+        predicted = labels.copy()
+        predicted[row, column] = 7 - labels[row, column]
+        # Both planes are off by 2; the mean goes over 80 x 80 pixels.
+        loss = step_loss(labels, predicted, config, fabric)
+        assert loss == pytest.approx(weight * 2 / 6400, rel=1e-5)
+    assert step_loss(labels, 7 - labels, config, fabric) == pytest.approx(2, rel=1e-5)
+
+
+def test_ignored_pixels_count_for_nothing(
+    labels: NDArray[np.uint8], tiny: Tiny, fabric: Fabric
+) -> None:
+    valid = np.ones(labels.shape, bool)
+    valid[30:34] = False
+    predicted = np.where(valid, labels, 7 - labels)
+    assert step_loss(labels, predicted, tiny(**OBJECTIVE), fabric, valid) == 0
+
+
+def test_several_class_maps_are_weighed_each_by_its_own(tiny: Tiny, fabric: Fabric) -> None:
+    state = TrainingState(tiny(), build_generator(tiny(), planes_in=1, planes_out=6), None)
+    step = Pix2PixStep(state, fabric, conditions=0, class_weights=(1.0, 2.0, 5.0))
+    codec = ClassCodec("uint8", (0, 1, 4), Layout(-3), 2)
+    raw = np.array([[[0, 1], [4, 4]], [[4, 0], [0, 1]]], np.uint8)
+    weights = step._pixel_weights(torch.from_numpy(codec.encode(raw))[None])
+    assert weights is not None
+    expected = np.array([1, 2, 0, 0, 5])[raw].repeat(3, axis=0)
+    assert weights[0].tolist() == expected.tolist()
+
+
+def test_weights_change_the_training(labels: NDArray[np.uint8]) -> None:
+    image = labels + np.random.default_rng(0).normal(0, 2, labels.shape)
+
+    def planes(**fields: Any) -> NDArray[Any]:
+        translator = train(
+            image, labels, steps=2, width=4, depth=3, batch=2, patch=32, validation=0.0,
+            device="cpu", target_kind="classes", **fields,
+        )  # fmt: skip
+        return np.concatenate([p.detach().ravel() for p in translator.generator.parameters()])
+
+    assert np.array_equal(planes(), planes(class_weights=False))
+    assert not np.array_equal(planes(), planes(class_weights=True))
+
+
+@pytest.mark.parametrize("kind", ["image", "instances"])
+def test_other_targets_are_refused(kind: str, labels: NDArray[np.uint8], tiny: Tiny) -> None:
+    pair = Pair(np.random.default_rng(0).random(labels.shape), labels)
+    config = tiny(class_weights=True, target_kind=kind)
+    with pytest.raises(InputError, match=f"the target is taken for {kind}: leave class_weights"):
+        prepare([pair], config)
+    data = prepare([pair], tiny(class_weights=True, target_kind="classes", validation=0))
+    assert data.class_weights == pytest.approx((0.892, 6.245), abs=0.01)
+    masked = replace(pair, mask=np.arange(6400).reshape(80, 80) < 38 * 80)
+    data = prepare([masked], tiny(class_weights=True, target_kind="classes", validation=0))
+    assert data.class_weights == pytest.approx((0.863, 4.116), abs=0.01)

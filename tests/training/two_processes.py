@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from stand_ins import CountedClock
+from helpers import CountedClock
 
 from napari_pix2pix import Pair, TrainConfig, _train
 from napari_pix2pix._train import training_events

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 from npe2 import PluginManifest
 
 import napari_pix2pix
@@ -13,7 +13,7 @@ from napari_pix2pix.widgets.commands import apply_last_model, open_dock
 from napari_pix2pix.widgets.common.known_models import models
 
 MANIFEST = PluginManifest.from_file(Path(napari_pix2pix.__file__).parent / "napari.yaml")
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import apply_and_wait, apply_without_error, choose, noise
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -18,7 +19,7 @@ from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.settings import read_settings, remember_fields
 
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 PLACE = {
     "scale": (2.0, 3.0),
     "translate": (5.0, -7.0),
@@ -26,10 +27,6 @@ PLACE = {
     "units": ("um", "um"),
     "axis_labels": ("v", "u"),
 }
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +68,6 @@ def open_dock(viewer, qtbot) -> ApplyDock:
     return dock
 
 
-def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended) as ended:
-        dock.apply()
-    return tuple(ended.args)
-
-
 def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
 
@@ -88,10 +79,8 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     image = noise(50, 70)
     source = viewer.add_image(image, name="stain", **PLACE)
     viewer.add_image(image, name="above")
-    dock.set_model(models().remember(inverter, "inverter"))
-    dock.set_layers([source])
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    choose(dock, inverter, "inverter", source)
+    apply_without_error(dock, qtbot)
     assert names(viewer) == ["stain", "stain [inverter]", "above"]
     result = viewer.layers[1]
     np.testing.assert_array_equal(result.data, inverter(image))
@@ -109,13 +98,12 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
 
 def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="stain")
-    dock.set_model(models().remember(inverter, "inverter"))
-    dock.set_layers([source])
-    run(dock, qtbot)
+    choose(dock, inverter, "inverter", source)
+    apply_and_wait(dock, qtbot)
     first = viewer.layers[1].data
     source.data = noise(40, 40, seed=1)
     source.scale = (2, 2)
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain", "stain [inverter]"]
     np.testing.assert_array_equal(viewer.layers[1].data, inverter(source.data))
     np.testing.assert_allclose(viewer.layers[1].scale, (2, 2))
@@ -147,10 +135,8 @@ def test_end_is_told_after_the_beginning(viewer, dock, qtbot, inverter, monkeypa
 def test_layer_that_python_made_is_updated(viewer, dock, qtbot, inverter):
     source = viewer.add_image(noise(40, 40), name="stain")
     made = viewer.add_layer(inverter(source))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    choose(dock, inverter, "m", source)
+    apply_without_error(dock, qtbot)
     assert len(viewer.layers) == 2
     assert dock.results == [made]
 
@@ -159,7 +145,7 @@ def test_two_layers_at_once(viewer, dock, qtbot, inverter):
     layers = [viewer.add_image(noise(40, 40, seed=n), name=f"s{n}") for n in range(2)]
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers(layers)
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["s0", "s0 [m]", "s1", "s1 [m]"]
     for source, result in zip(viewer.layers[::2], viewer.layers[1::2], strict=True):
         np.testing.assert_array_equal(result.data, inverter(source.data))
@@ -167,9 +153,8 @@ def test_two_layers_at_once(viewer, dock, qtbot, inverter):
 
 def test_labels_come_as_labels(viewer, dock, qtbot, labeller):
     source = viewer.add_image(noise(64, 64), name="stain")
-    dock.set_model(models().remember(labeller, "objects"))
-    dock.set_layers([source])
-    run(dock, qtbot)
+    choose(dock, labeller, "objects", source)
+    apply_and_wait(dock, qtbot)
     assert isinstance(viewer.layers[1], Labels)
     np.testing.assert_array_equal(viewer.layers[1].data, labeller(source.data))
 
@@ -178,9 +163,8 @@ def test_rgb_stays_rgb(viewer, dock, qtbot):
     colours = (255 * noise(64, 64, 3)).astype(np.uint8)
     model = train(colours, 255 - colours, **TINY)
     source = viewer.add_image(colours, rgb=True, name="slide")
-    dock.set_model(models().remember(model, "m"))
-    dock.set_layers([source])
-    run(dock, qtbot)
+    choose(dock, model, "m", source)
+    apply_and_wait(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, model(colours))
 
@@ -191,12 +175,11 @@ def test_channels_from_layers_with_a_condition(viewer, dock, qtbot, two_channels
     dock.set_model(models().remember(two_channels, "m"))
     dock.set_layers(layers, by_channel=True)
     dock.condition = "b"
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     assert names(viewer) == ["a", "a + b [m, b]", "b"]
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="b"))
     dock.condition = "a"  # another translation is another layer
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4
 
 
@@ -205,7 +188,7 @@ def test_channels_from_an_axis(viewer, dock, qtbot, two_channels):
     source = viewer.add_image(image, name="both")
     dock.set_layers([source])
     dock.set_model(models().remember(two_channels, "m"))
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="a"))
     assert viewer.layers[1].data.shape == (40, 40)
 
@@ -214,15 +197,14 @@ def test_current_frame_then_all(viewer, dock, qtbot, inverter):
     stack = noise(3, 40, 40)
     source = viewer.add_image(stack, name="t", scale=(10, 1, 1))
     viewer.dims.set_current_step(0, 1)
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.current_frame = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     expected = np.zeros((3, 40, 40), np.uint16)
     expected[1] = inverter(stack[1])
     np.testing.assert_array_equal(viewer.layers[1].data, expected)
     viewer.dims.set_current_step(0, 2)
-    run(dock, qtbot)  # what was there stays
+    apply_and_wait(dock, qtbot)  # what was there stays
     expected[2] = inverter(stack[2])
     np.testing.assert_array_equal(viewer.layers[1].data, expected)
 
@@ -232,10 +214,9 @@ def test_region_in_view(viewer, dock, qtbot, inverter, monkeypatch):
     source = viewer.add_image(image, name="s")
     view = (slice(30, 50), slice(0, 20))
     monkeypatch.setattr("napari_pix2pix.widgets.apply._request.visible_region", lambda *_: view)
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.visible_only = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     data = viewer.layers[1].data
     np.testing.assert_array_equal(data[30:50, :20], inverter(image)[30:50, :20])
     assert not data[60:].any()
@@ -247,10 +228,9 @@ def test_region_in_view(viewer, dock, qtbot, inverter, monkeypatch):
 def test_replacing_data_of_the_same_kind(viewer, dock, qtbot, inverter):
     image = noise(40, 40)
     source = viewer.add_image(image, name="stain", metadata={"mine": 1})
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.replaces = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain"]
     np.testing.assert_array_equal(source.data, inverter(image))
     assert source.metadata["mine"] == 1
@@ -264,10 +244,9 @@ def test_replacing_data_of_the_same_kind(viewer, dock, qtbot, inverter):
 def test_replacing_another_kind_keeps_the_source_aside(viewer, dock, qtbot, labeller):
     source = viewer.add_image(noise(64, 64), name="stain")
     viewer.add_image(noise(64, 64), name="other")
-    dock.set_model(models().remember(labeller, "m"))
-    dock.set_layers([source])
+    choose(dock, labeller, "m", source)
     dock.replaces = True
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["stain", "stain (before)", "other"]
     assert isinstance(viewer.layers[0], Labels)
     assert not source.visible
@@ -282,8 +261,7 @@ def test_replacing_another_kind_keeps_the_source_aside(viewer, dock, qtbot, labe
 
 def many_tiles(viewer, dock, inverter) -> Image:
     source = viewer.add_image(noise(600, 2000), name="big")
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     dock.options = PredictOptions(tile=64, batch=1)
     return source
 
@@ -297,7 +275,7 @@ def stop_at_first_tile(dock, qtbot, how) -> tuple[str, bool]:
             how()
 
     dock._run.progressed.connect(once)
-    return run(dock, qtbot)
+    return apply_and_wait(dock, qtbot)
 
 
 @pytest.mark.usefixtures("in_step")
@@ -313,7 +291,7 @@ def test_cancel_keeps_what_is_done_and_marks_it(viewer, dock, qtbot, inverter):
     assert 0 < done.sum() < done.size
     np.testing.assert_array_equal(result.data[done], inverter(source.data)[done])
     dock.options = PredictOptions()
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["big", "big [m]"]
 
 
@@ -351,10 +329,9 @@ def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch,
         raise error
 
     source = viewer.add_image(noise(40, 40), name="s")
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     monkeypatch.setattr(Predictor, "predict", fail)
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert is_error
     assert words in message
     assert names(viewer) == ["s"]
@@ -398,8 +375,7 @@ class Watched(LazyArray):
 def test_what_is_read_lazily_is_not_read_where_the_viewer_would_wait(viewer, dock, inverter):
     data = Watched()
     source = viewer.add_image(data, contrast_limits=(0, 1))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     data.readers.clear()
     assert dock.check() == ""
     assert threading.main_thread() not in data.readers
@@ -407,8 +383,7 @@ def test_what_is_read_lazily_is_not_read_where_the_viewer_would_wait(viewer, doc
 
 def test_foreign_dtype_is_noted(viewer, dock, qtbot, inverter):
     source = viewer.add_image((255 * noise(40, 40)).astype(np.uint8))
-    dock.set_model(models().remember(inverter, "m"))
-    dock.set_layers([source])
+    choose(dock, inverter, "m", source)
     assert dock.check() == ""
     qtbot.waitUntil(lambda: "trained on float32 images, got uint8" in dock.warning)
 
@@ -470,7 +445,7 @@ def test_file_is_shown_and_loaded_when_it_is_used(viewer, dock, qtbot, inverter,
     dock.set_layers([source])
     dock.set_model(path)
     assert dock.card.summary == inverter.info.summary
-    run(dock, qtbot)
+    apply_and_wait(dock, qtbot)
     assert names(viewer) == ["s", "s [dapi]"]
     np.testing.assert_array_equal(viewer.layers[1].data, inverter(source.data))
     assert models().last().path == path
@@ -511,11 +486,11 @@ def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inv
     source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert is_error
     assert "nowhere" in message
     dock.options = PredictOptions(device="cpu")
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, message
 
 
@@ -545,11 +520,11 @@ def test_two_viewers_share_models_alone(make_napari_viewer_proxy, qtbot, inverte
     for dock, source in zip(docks, sources, strict=True):
         dock.set_layers([source])
     docks[0].current_frame = True
-    run(docks[0], qtbot)
+    apply_and_wait(docks[0], qtbot)
     assert [names(viewer) for viewer in viewers] == [["s", "s [m]"], ["s"]]
     assert not docks[1].current_frame
     docks[1].undo()
-    run(docks[1], qtbot)
+    apply_and_wait(docks[1], qtbot)
     docks[0].undo()
     assert [names(viewer) for viewer in viewers] == [["s"], ["s", "s [m]"]]
 

@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+from helpers import gray_noise
 from napari.layers import Labels
 from napari.utils import progress
 from qtpy.QtCore import QTimer
@@ -18,13 +19,9 @@ from napari_pix2pix.widgets.apply.dock import ApplyDock
 TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def inverter():
-    return train(noise(64, 64), 255 - noise(64, 64), callback=lambda _: None, **TINY)
+    return train(gray_noise(64, 64), 255 - gray_noise(64, 64), callback=lambda _: None, **TINY)
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def large(read: list, bad: bool = False):
         read.append(place)
         if bad and place == (32, 32):
             raise OSError("no such chunk")
-        return noise(512, 512, seed=place[0] * 64 + place[1])
+        return gray_noise(512, 512, seed=place[0] * 64 + place[1])
 
     chunks = ((512,) * 64, (512,) * 64)
     meta = np.empty((0, 0), np.uint8)
@@ -99,7 +96,7 @@ def test_only_what_is_in_view_is_translated(viewer, dock, qtbot, inverter):
 
 
 def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_path):
-    stack = noise(5, 64, 70)
+    stack = gray_noise(5, 64, 70)
     source = viewer.add_image(da.from_array(stack), name="stack", contrast_limits=(0, 255))
     apply(dock, qtbot, source, inverter)
     (layer,) = dock.followed
@@ -177,7 +174,7 @@ def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, 
 
 
 def test_classes_are_labels(viewer, dock, qtbot):
-    image = noise(64, 64)
+    image = gray_noise(64, 64)
     model = train(image, (image > 100).astype(np.uint8), target_kind="classes",
                   callback=lambda _: None, **TINY)  # fmt: skip
     source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
@@ -188,11 +185,11 @@ def test_classes_are_labels(viewer, dock, qtbot):
 
 def test_what_fits_or_lies_in_memory_is_translated_as_a_whole(viewer, dock, qtbot, inverter,
                                                               monkeypatch):  # fmt: skip
-    source = viewer.add_image(noise(64, 64))
+    source = viewer.add_image(gray_noise(64, 64))
     message, _ = apply(dock, qtbot, source, inverter)
     assert message.startswith("Done")
     monkeypatch.setattr(_view_tiles, "_SHARE", 0.25)
-    lazy = viewer.add_image(da.from_array(noise(64, 64)))
+    lazy = viewer.add_image(da.from_array(gray_noise(64, 64)))
     message, _ = apply(dock, qtbot, lazy, inverter)
     assert message.startswith("Done")
     assert dock.followed == []

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
+from helpers import TINY
 from napari.layers import Image
 
 from napari_pix2pix import train
@@ -18,7 +18,7 @@ STACK = np.random.default_rng(0).random((4, 64, 64), dtype=np.float32)
 
 @pytest.fixture(scope="module")
 def known() -> ModelEntry:
-    model = train(STACK, 1 - STACK, **tiny.TINY, steps=1, validation=0.0)
+    model = train(STACK, 1 - STACK, **TINY, steps=1, validation=0.0)
     return ModelEntry("inverter", model)
 
 
@@ -45,7 +45,7 @@ def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known: ModelEn
 
 def test_two_docks_may_apply_one_model_at_once() -> None:
     fields = {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
-    known = ModelEntry("drops", train(STACK, 1 - STACK, **tiny.TINY | fields))
+    known = ModelEntry("drops", train(STACK, 1 - STACK, **TINY | fields))
 
     def begin(**options):
         job = Job([snapshot(Image(STACK[0]))], [0])

@@ -45,12 +45,18 @@ def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
     return guard.eventFilter(window, Clicked())
 
 
-def test_closing_window_is_told(docked: tuple[QMainWindow, QWidget], qtbot: QtBot) -> None:
+@pytest.mark.parametrize("taken_out", [False, True])
+def test_end_of_a_dock_is_told(
+    docked: tuple[QMainWindow, QWidget], qtbot: QtBot, taken_out: bool
+) -> None:
     window, inner = docked
     guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
     with qtbot.waitSignal(guard.closing):
-        window.close()
+        if taken_out:
+            inner.setParent(None)
+        else:
+            window.close()
 
 
 @pytest.mark.parametrize("emptied", ["never", "before", "by the script that closes"])
@@ -84,16 +90,6 @@ def test_menu_and_shortcut_are_told_from_a_script(
     assert bool(told) is by_script
     assert bool(asked) is not by_script
     guard.deleteLater()
-
-
-def test_widget_taken_out_of_its_dock_is_told(
-    docked: tuple[QMainWindow, QWidget], qtbot: QtBot
-) -> None:
-    window, inner = docked
-    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
-    dock(window, inner)
-    with qtbot.waitSignal(guard.closing):
-        inner.setParent(None)
 
 
 def test_hiding_and_floating_close_nothing(

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import csv
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import noise
 
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.errors import InputError
@@ -12,11 +13,7 @@ from napari_pix2pix.metrics.summary import score_image
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import dask.array
+import helpers
 import numpy as np
 import pytest
-import tiny
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QMessageBox
 
@@ -29,7 +29,7 @@ from napari_pix2pix.widgets.train._run import Autosave
 from napari_pix2pix.widgets.train._run_options import FIELDS
 from napari_pix2pix.widgets.train.dock import TrainDock
 
-TINY = tiny.TINY | {"depth": 3, "discriminator_layers": 1}
+TINY = helpers.TINY | {"depth": 3, "discriminator_layers": 1}
 
 MakeDock = Callable[..., tuple[Any, TrainDock]]
 
@@ -66,6 +66,30 @@ def make_dock(make_napari_viewer_proxy: Callable[..., Any]) -> Generator[MakeDoc
 
 def wait_for(qtbot: QtBot, dock: TrainDock, *states: str) -> None:
     qtbot.waitUntil(lambda: dock.state in states)
+
+
+def run_until(qtbot: QtBot, dock: TrainDock, state: str) -> None:
+    dock.train()
+    wait_for(qtbot, dock, state)
+
+
+def stop(qtbot: QtBot, dock: TrainDock) -> None:
+    dock.stop()
+    wait_for(qtbot, dock, "stopped")
+
+
+def train_to_end(make_dock: MakeDock, qtbot: QtBot, **fields: Any) -> tuple[Any, TrainDock]:
+    viewer, dock = make_dock(**fields)
+    run_until(qtbot, dock, "done")
+    return viewer, dock
+
+
+def begin_long_run(make_dock: MakeDock, qtbot: QtBot, **fields: Any) -> tuple[Any, TrainDock]:
+    """Train until there are curves."""
+    viewer, dock = make_dock(steps=100_000, epochs=1000, **fields)
+    dock.train()
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    return viewer, dock
 
 
 def buttons(dock: TrainDock) -> tuple[bool, bool, bool]:
@@ -125,8 +149,7 @@ def test_pause_resume_and_stop(
     assert begun[-1] <= before + 1  # the one that was under way
     dock.resume()
     qtbot.waitUntil(lambda: max(dock.view.curves.points("L1")[0], default=0) > before + 1)
-    dock.stop()
-    wait_for(qtbot, dock, "stopped")
+    stop(qtbot, dock)
     assert dock.translator is not None
     qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
 
@@ -136,15 +159,13 @@ def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtB
     dock.train()
     with pytest.raises(InputError, match="A training is in progress"):
         dock.train()
-    dock.stop()
-    wait_for(qtbot, dock, "stopped")
+    stop(qtbot, dock)
 
 
 def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, dock = make_dock()
     selected = [layer.name for layer in viewer.layers.selection]
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    run_until(qtbot, dock, "done")
     layer = viewer.layers["preview [stain]"]
     assert layer.colormap.name == "magma"
     np.testing.assert_allclose(layer.scale, (2, 0.5))
@@ -179,8 +200,7 @@ def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: Qt
     seen = len(dock.view.preview.steps)
     qtbot.waitUntil(lambda: len(dock.view.preview.steps) > seen)
     assert [layer.name for layer in viewer.layers] == ["stain", "dapi"]
-    dock.stop()
-    wait_for(qtbot, dock, "stopped")
+    stop(qtbot, dock)
 
 
 def test_layers_removed_renamed_and_changed_while_training(
@@ -193,8 +213,7 @@ def test_layers_removed_renamed_and_changed_while_training(
     viewer.layers["dapi"].data = np.zeros((10, 10))
     viewer.layers.remove("other")
     qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
-    dock.stop()
-    wait_for(qtbot, dock, "stopped")
+    stop(qtbot, dock)
     assert dock.translator is not None
     assert "96 x 80" in dock.translator.info.summary
 
@@ -222,8 +241,7 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
         raise error
 
     monkeypatch.setattr(napari_pix2pix._train, "training_events", events)
-    dock.train()
-    wait_for(qtbot, dock, "failed")
+    run_until(qtbot, dock, "failed")
     assert message in dock.view.status.error.text()
     assert dock.view.status.error.isVisibleTo(dock)
     assert buttons(dock) == (True, False, False)
@@ -242,9 +260,7 @@ def test_memory_of_the_run_is_released(
         before(self, state, data, *args, **kwargs)
 
     monkeypatch.setattr(TrainingLoop, "__init__", spy)
-    _, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    train_to_end(make_dock, qtbot)
     gc.collect()
     assert [one() for one in seen] == [None] * 4
 
@@ -252,9 +268,7 @@ def test_memory_of_the_run_is_released(
 def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
     make_dock: MakeDock, qtbot: QtBot, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    viewer, dock = make_dock(steps=100_000, epochs=1000)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    viewer, _ = begin_long_run(make_dock, qtbot)
     viewer.close()
     assert "the next Train dock offers to resume it" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
@@ -271,9 +285,7 @@ def test_viewer_that_a_user_closes_asks_first(
     monkeypatch: pytest.MonkeyPatch,
     answer: str,
 ) -> None:
-    _, dock = make_dock(steps=100_000, epochs=1000)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    _, dock = begin_long_run(make_dock, qtbot)
     button = getattr(QMessageBox.StandardButton, answer)
     asked: list[str] = []
     monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
@@ -290,9 +302,7 @@ def test_viewer_that_a_user_closes_asks_first(
 def test_next_dock_offers_a_run_that_was_cut_off(
     make_dock: MakeDock, qtbot: QtBot, own_folder: Path
 ) -> None:
-    viewer, dock = make_dock(steps=100_000, epochs=1000, seed=3)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    viewer, dock = begin_long_run(make_dock, qtbot, seed=3)
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer)
     assert other.view.offer.isVisibleTo(other)
@@ -302,17 +312,14 @@ def test_next_dock_offers_a_run_that_was_cut_off(
     assert other.config.seed == 3
     qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
     assert other.view.curves.points("L1")[0][0] > 1
-    other.stop()
-    wait_for(qtbot, other, "stopped")
+    stop(qtbot, other)
     assert len(list(own_folder.iterdir())) == 2
 
 
 def test_run_is_not_resumed_without_its_layers(
     make_dock: MakeDock, qtbot: QtBot, own_folder: Path
 ) -> None:
-    _, dock = make_dock(steps=100_000, epochs=1000)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    _, dock = begin_long_run(make_dock, qtbot)
     dock.close_work()
     viewer, other = make_dock()
     viewer.layers["dapi"].name = "renamed"
@@ -337,12 +344,10 @@ def test_two_docks_share_nothing(make_dock: MakeDock, qtbot: QtBot) -> None:
     viewer, one = make_dock(steps=100_000, epochs=1000)
     _, two = make_dock(viewer, width=8)
     one.train()
-    two.train()
-    wait_for(qtbot, two, "done")
+    run_until(qtbot, two, "done")
     assert one.state in ("preparing", "training")
     assert two.translator.config.width == 8
-    one.stop()
-    wait_for(qtbot, one, "stopped")
+    stop(qtbot, one)
     assert one.translator.config.width == 4
 
 
@@ -356,9 +361,7 @@ def test_model_to_start_from_is_handed_on(
         raise InputError("Enough.")
         yield
 
-    _, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    _, dock = train_to_end(make_dock, qtbot)
     model = dock.translator
     monkeypatch.setattr(napari_pix2pix._train, "training_events", events)
     for start in (None, model, Path("model.safetensors")):
@@ -370,9 +373,7 @@ def test_model_to_start_from_is_handed_on(
 
 
 def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> None:
-    _, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    _, dock = train_to_end(make_dock, qtbot)
     model = dock.translator
     dock.view.form.reset_fields()
     dock.start_from = model
@@ -382,8 +383,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     assert dock.view.form.advanced.editor("width").value == 4  # the model's, and not the preset's
     assert "width" not in dock.view.form.fields
     dock.set_fields(steps=3)
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    run_until(qtbot, dock, "done")
     assert dock.translator is not model
     assert dock.translator.config.width == 4
     assert dock.translator.info.started_from.steps == 5
@@ -395,9 +395,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
 def test_model_that_does_not_fit_is_refused_beside_the_choice(
     make_dock: MakeDock, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    viewer, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    viewer, dock = train_to_end(make_dock, qtbot)
     dock.save(tmp_path / "model.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     start_error = dock.view.form.options.start_error
@@ -421,9 +419,7 @@ def test_model_that_does_not_fit_is_refused_beside_the_choice(
 
 
 def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
-    viewer, dock = make_dock(preset="reference")
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    viewer, dock = train_to_end(make_dock, qtbot, preset="reference")
     dock.start_from = dock.translator
     dock.set_fields(steps=100_000, epochs=1000)
     dock.train()
@@ -433,16 +429,13 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot:
     other.view.offer.resume.click()
     qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
     assert other.view.curves.points("L1")[0][0] > 1
-    other.stop()
-    wait_for(qtbot, other, "stopped")
+    stop(qtbot, other)
     assert other.translator.config.preset == "reference"
     assert other.translator.info.started_from.steps == 5
 
 
 def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot) -> None:
-    _, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    _, dock = train_to_end(make_dock, qtbot)
     dock.save(path := Path(settings.read_settings().models_folder / "model.safetensors"))
     loaded = load(path)
     dock.start_from = loaded
@@ -453,9 +446,7 @@ def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot
 def test_closed_dock_takes_its_preview_with_it(
     make_dock: MakeDock, qtbot: QtBot, kept: bool
 ) -> None:
-    viewer, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    viewer, dock = train_to_end(make_dock, qtbot)
     assert "preview [stain]" in viewer.layers
     if kept:
         dock.view.preview.keep()
@@ -511,14 +502,11 @@ def test_stop_breaks_off_the_reading_of_slow_layers(
 def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
     make_dock: MakeDock, qtbot: QtBot, own_folder: Path
 ) -> None:
-    _, dock = make_dock(steps=100_000, epochs=1000)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    _, dock = begin_long_run(make_dock, qtbot)
     dock.close_work()
     _, other = make_dock()
     other.view.offer.resume.click()
-    other.stop()
-    wait_for(qtbot, other, "stopped")
+    stop(qtbot, other)
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
     assert record.with_suffix(".safetensors").exists()
@@ -526,9 +514,7 @@ def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
 
 
 def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
-    _, dock = make_dock(steps=100_000, epochs=1000)
-    dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    _, dock = begin_long_run(make_dock, qtbot)
     dock.pause()
     dock.stop()
     dock.resume()
@@ -546,16 +532,13 @@ def test_autosave_that_fails_at_the_end_loses_no_model(
 
     _, dock = make_dock()
     monkeypatch.setattr(Autosave, "mark", refuse)
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    run_until(qtbot, dock, "done")
     assert dock.translator is not None
     assert "Can't write the autosave." in dock.view.health.text()
 
 
 def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot: QtBot) -> None:
-    viewer, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    viewer, dock = train_to_end(make_dock, qtbot)
     made = dock.translator(viewer.layers["stain"])
     viewer.add_layer(made)
     before = [layer.name for layer in viewer.layers]
@@ -601,16 +584,13 @@ def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
     viewer.layers["dapi"].data = np.zeros((50, 50))
     qtbot.wait(500)
     assert looked == []
-    dock.stop()
-    wait_for(qtbot, dock, "stopped")
+    stop(qtbot, dock)
     assert not dock.view.status.train.isEnabled()
     qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
 
 
 def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
-    _, dock = make_dock(preset="reference", z_context=0, width=6)
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    _, dock = train_to_end(make_dock, qtbot, preset="reference", z_context=0, width=6)
     viewer, _ = make_dock()
     other = TrainDock(viewer)
     assert other.config == dock.config
@@ -660,9 +640,7 @@ def test_save_without_a_model_is_refused(make_dock: MakeDock, tmp_path: Path) ->
 
 
 def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
-    viewer, dock = make_dock()
-    dock.train()
-    wait_for(qtbot, dock, "done")
+    viewer, dock = train_to_end(make_dock, qtbot)
     with qtbot.waitSignal(dock.apply_requested) as told:
         dock.view.outcome.apply.click()
     assert told.args == [dock.translator]

@@ -29,11 +29,24 @@ STACK: dict[str, Any] = {
 }
 
 Viewer = Any
+Images = tuple[Any, Any]
 
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Callable[..., Viewer]) -> Viewer:
     return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def preview(viewer: Viewer, qtbot: QtBot) -> LivePreview:
+    made = LivePreview(viewer)
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def images(viewer: Viewer) -> Images:
+    return tuple(viewer.add_image(np.random.rand(40, 30), name=name) for name in "ab")
 
 
 def begin(preview: LivePreview, source: Any, target: Any) -> Any:
@@ -51,11 +64,9 @@ def in_world(layer: Any, *position: float) -> np.ndarray:
     return np.asarray(layer.data_to_world(position))
 
 
-def test_plane_lies_in_its_place(viewer: Viewer, qtbot: QtBot) -> None:
+def test_plane_lies_in_its_place(viewer: Viewer, preview: LivePreview) -> None:
     source = viewer.add_image(np.random.rand(40, 30), name="a", **PLANE)
     target = viewer.add_image(np.random.rand(40, 30), name="b", colormap="magma")
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
     begin(preview, source, target)
     preview.add(event(np.full((1, 16, 12), 0.5)))
     layer = preview.layer
@@ -70,11 +81,9 @@ def test_plane_lies_in_its_place(viewer: Viewer, qtbot: QtBot) -> None:
         )
 
 
-def test_frame_of_a_stack_lies_at_its_time(viewer: Viewer, qtbot: QtBot) -> None:
+def test_frame_of_a_stack_lies_at_its_time(viewer: Viewer, preview: LivePreview) -> None:
     source = viewer.add_image(np.random.rand(5, 40, 30), name="a", **STACK)
     target = viewer.add_labels(np.ones((5, 40, 30), int), name="b", **STACK)
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
     begin(preview, source, target)
     preview.add(event(np.ones((1, 16, 12), np.int64), frame=3, kind="instances"))
     layer = preview.layer
@@ -85,23 +94,17 @@ def test_frame_of_a_stack_lies_at_its_time(viewer: Viewer, qtbot: QtBot) -> None
     assert viewer.dims.current_step[0] == 3
 
 
-def test_rgb_stays_rgb(viewer: Viewer, qtbot: QtBot) -> None:
+def test_rgb_stays_rgb(viewer: Viewer, preview: LivePreview) -> None:
     source = viewer.add_image(np.random.rand(40, 30), name="a")
     target = viewer.add_image(np.zeros((40, 30, 3), np.uint8), name="b", rgb=True)
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
     begin(preview, source, target)
     preview.add(event(np.zeros((3, 16, 12), np.uint8)))
     assert preview.layer.rgb
     assert preview.layer.data.shape == (16, 12, 3)
 
 
-def test_history_is_scrubbed_and_followed(viewer: Viewer, qtbot: QtBot) -> None:
-    source = viewer.add_image(np.random.rand(40, 30), name="a")
-    target = viewer.add_image(np.random.rand(40, 30), name="b")
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
-    begin(preview, source, target)
+def test_history_is_scrubbed_and_followed(preview: LivePreview, images: Images) -> None:
+    begin(preview, *images)
     for step in (10, 20, 30):
         preview.add(event(np.full((1, 16, 12), float(step)), step))
     assert preview.layer.data.max() == 30
@@ -116,14 +119,10 @@ def test_history_is_scrubbed_and_followed(viewer: Viewer, qtbot: QtBot) -> None:
 
 
 def test_history_is_bounded_and_keeps_its_ends(
-    viewer: Viewer, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    preview: LivePreview, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_live_preview, "_MEMORY", 10 * 16 * 12 * 8)
-    source = viewer.add_image(np.random.rand(40, 30), name="a")
-    target = viewer.add_image(np.random.rand(40, 30), name="b")
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
-    begin(preview, source, target)
+    begin(preview, *images)
     for step in range(100):
         preview.add(event(np.full((1, 16, 12), float(step)), step))
     assert len(preview.steps) <= 10
@@ -132,17 +131,15 @@ def test_history_is_bounded_and_keeps_its_ends(
     assert preview.layer.data.max() == 99
 
 
-def test_next_run_takes_the_layer_away_and_the_user_can(viewer: Viewer, qtbot: QtBot) -> None:
-    source = viewer.add_image(np.random.rand(40, 30), name="a")
-    target = viewer.add_image(np.random.rand(40, 30), name="b")
-    preview = LivePreview(viewer)
-    qtbot.addWidget(preview)
+def test_next_run_takes_the_layer_away_and_the_user_can(
+    viewer: Viewer, preview: LivePreview, images: Images
+) -> None:
     for _ in range(2):
-        begin(preview, source, target)
+        begin(preview, *images)
         assert [layer.name for layer in viewer.layers] == ["a", "b"]
         preview.add(event(np.zeros((1, 16, 12))))
     preview._keep.click()
-    begin(preview, source, target)
+    begin(preview, *images)
     assert [layer.name for layer in viewer.layers] == ["a", "b", "preview [a]"]
     preview.add(event(np.zeros((1, 16, 12))))
     preview._wanted.setChecked(False)
@@ -160,7 +157,7 @@ def test_region_is_where_the_user_drew(viewer: Viewer, qtbot: QtBot) -> None:
     shapes = viewer.add_shapes(
         [corners], scale=STACK["scale"][1:], translate=STACK["translate"][1:], name="here"
     )
-    preview = LivePreview(viewer)
+    preview = LivePreview(viewer)  # which finds the shapes there
     qtbot.addWidget(preview)
     choice, pair = begin(preview, source, target)
     assert preview.region([choice], [pair]) is None

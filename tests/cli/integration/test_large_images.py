@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from helpers import gray_noise
 
 from napari_pix2pix import load
 from napari_pix2pix.io.reading import read_image
@@ -19,34 +20,28 @@ from napari_pix2pix.large_images import _translate_file
 from napari_pix2pix.large_images._job import Work
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.rint(np.random.default_rng(seed).random(shape) * 255).astype(np.uint8)
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.zarr"
-    write_image(path, noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
+    write_image(path, gray_noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
     return path
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.ome.tif", "out.tif"])
-def test_a_part_of_a_zarr(folder, source, tmp_path, invoke, name):
+def test_a_part_of_a_zarr(folder, source, tmp_path, succeed, name):
     out = tmp_path / name
-    result = invoke("apply", folder / "gray.safetensors", source, "-o", out,
-                    "--region 8:40,16:70 --frames 1:")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", folder / "gray.safetensors", source, "-o", out,
+            "--region 8:40,16:70 --frames 1:")  # fmt: skip
     found = read_image(out)
-    whole = load(folder / "gray.safetensors")(noise(3, 60, 70), tile=0)
+    whole = load(folder / "gray.safetensors")(gray_noise(3, 60, 70), tile=0)
     assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.5, "micrometer")
     assert np.abs(found.data[...].astype(int) - whole[1:, 8:40, 16:]).max() <= 1
 
 
-def test_a_part_of_an_image_in_memory(folder, tmp_path, invoke):
+def test_a_part_of_an_image_in_memory(folder, tmp_path, succeed):
     out = tmp_path / "out.tif"
-    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o", out,
-                    "--region :40,16:")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", folder / "gray.safetensors", folder / "source.tif", "-o", out,
+            "--region :40,16:")  # fmt: skip
     assert read_image(out).shape == (40, 64)
 
 
@@ -59,28 +54,26 @@ def test_compile_without_a_compiler(folder, source, tmp_path, invoke, sentence, 
     assert {path.name for path in tmp_path.iterdir()} == {"in.zarr"}
 
 
-def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, sentence):
+def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, succeed, sentence):
     words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.zarr")
     assert invoke(*words).exit_code == 0
     before = (tmp_path / "out.zarr" / "zarr.json").stat().st_mtime_ns
     assert "exists: choose another name" in sentence(invoke(*words))
-    again = invoke(*words, "--resume")
-    assert again.exit_code == 0, again.stderr
+    again = succeed(*words, "--resume")
     assert "out.zarr is finished already" in again.stderr
     assert (tmp_path / "out.zarr" / "zarr.json").stat().st_mtime_ns == before
     assert invoke(*words, "--overwrite").exit_code == 0
     assert read_image(tmp_path / "out.zarr").shape == (3, 60, 70)
 
 
-def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, write):
+def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, succeed, write):
     (tmp_path / "in").mkdir()
     for seed in range(3):
-        write(tmp_path / "in" / f"{seed}.tif", noise(20, 20, seed=seed), "YX")
+        write(tmp_path / "in" / f"{seed}.tif", gray_noise(20, 20, seed=seed), "YX")
     words = ("apply", folder / "gray.safetensors", tmp_path / "in", "-o", tmp_path / "out")
     assert invoke(*words).exit_code == 0
     (tmp_path / "out" / "1.tif").unlink()
-    result = invoke(*words, "--resume")
-    assert result.exit_code == 0, result.stderr
+    result = succeed(*words, "--resume")
     assert result.stderr.count("is finished already") == 2
     assert len(list((tmp_path / "out").iterdir())) == 3
 
@@ -91,7 +84,7 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
                                                 name, kind):  # fmt: skip
     if kind == "npy":
         source = tmp_path / "in.npy"
-        np.save(source, noise(60, 70))
+        np.save(source, gray_noise(60, 70))
     out = tmp_path / name
     words = ("apply", folder / "gray.safetensors", source, "-o", out)
     assert invoke(*words).exit_code == 0
@@ -116,19 +109,17 @@ def test_resume_says_where_a_file_does_not_tell(folder, source, tmp_path, invoke
     assert "out.npy is finished already; the file does not name its model" in stderr
 
 
-def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, invoke, folder, tiny):
+def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, succeed, folder, tiny):
     model = tmp_path / "noisy.safetensors"
-    result = invoke("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,
-                    "--noise-channels 1 --noise pixel")  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    result = invoke("apply", model, source, "-o", tmp_path / "s.npy", "--samples 2 --seed 4")
-    assert result.exit_code == 0, result.stderr
-    whole = load(model)(noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
+    succeed("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,
+            "--noise-channels 1 --noise pixel")  # fmt: skip
+    succeed("apply", model, source, "-o", tmp_path / "s.npy", "--samples 2 --seed 4")
+    whole = load(model)(gray_noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
     for number in (1, 2):
         assert np.abs(np.load(tmp_path / f"s_{number}.npy") - whole[number - 1]).max() <= 1
 
 
-def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, invoke):
+def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, succeed):
     told: list[tuple[int, int]] = []
     complete = _translate_file.complete
     monkeypatch.setattr(_translate_file, "_LARGEST", 32)
@@ -137,8 +128,7 @@ def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, in
         "complete",
         lambda *a: complete(*a[:-1], lambda *pair: told.append(pair)),
     )
-    result = invoke("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
     assert told == [(done, 18) for done in range(1, 19)]
 
 

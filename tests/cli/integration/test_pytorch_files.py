@@ -9,35 +9,27 @@ from pathlib import Path
 from shutil import copy
 from typing import Any
 
+import helpers
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
-import tiny
 import torch
+from helpers import integer_noise, write_reference_weights
 
 from napari_pix2pix import Pair, load, train
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
-TINY = tiny.TINY | {"steps": 2, "dropout": 0.0}
+TINY = helpers.TINY | {"steps": 2, "dropout": 0.0}
 PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 @pytest.fixture(scope="module")
 def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a U-Net from one channel to one."""
     shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
-    state = {
-        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-        for name, shape in shapes.items()
-    }
     path = tmp_path_factory.mktemp("reference") / "latest_net_G.pth"
-    torch.save(golden.fill_(state), path)
-    return path
+    return write_reference_weights(path, golden, shapes)
 
 
 @pytest.mark.parametrize(
@@ -49,24 +41,22 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_apply_equals_python(
-    options: str, how: dict[str, Any], weights: Path, tmp_path: Path, invoke: Any, write: Any
+    options: str, how: dict[str, Any], weights: Path, tmp_path: Path, succeed: Any, write: Any
 ) -> None:
-    image = noise(70, 90)
+    image = integer_noise(70, 90)
     source = write(tmp_path / "a.tif", image, "YX")
-    result = invoke("apply", weights, source, "-o", tmp_path / "b.tif", options)
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", weights, source, "-o", tmp_path / "b.tif", options)
     written = tifffile.imread(tmp_path / "b.tif")
     np.testing.assert_array_equal(written, load(weights)(image, **how), strict=True)
 
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
 def test_images_of_16_bits(
-    options: str, weights: Path, tmp_path: Path, invoke: Any, write: Any
+    options: str, weights: Path, tmp_path: Path, invoke: Any, succeed: Any, write: Any
 ) -> None:
-    image = noise(64, 96).astype(np.uint16) * 257
+    image = integer_noise(64, 96).astype(np.uint16) * 257
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
-    result = invoke("apply", weights, source, "-o", out, options)
-    assert result.exit_code == 0, result.stderr
+    result = succeed("apply", weights, source, "-o", out, options)
     assert "Warning" not in result.stderr
     expected = load(weights, dtype="uint16")(image)[:, : 64 if options else 96]
     np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
@@ -80,36 +70,30 @@ def test_images_of_16_bits(
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
 def test_gray_images_and_a_network_of_three_channels(
-    options: str, golden: Any, tmp_path: Path, invoke: Any, write: Any
+    options: str, golden: Any, tmp_path: Path, succeed: Any, write: Any
 ) -> None:
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
-    model, image = tmp_path / "latest_net_G.pth", noise(64, 96)
+    model, image = tmp_path / "latest_net_G.pth", integer_noise(64, 96)
     torch.save(golden.fill_(shapes), model)
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
-    result = invoke("apply", model, source, "-o", out, options)
-    assert result.exit_code == 0, result.stderr
+    succeed("apply", model, source, "-o", out, options)
     expected = load(model)(np.stack([image] * 3, axis=-1))[:, : 64 if options else 96]
     np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
 
 
 def test_its_discriminator_is_asked(
-    weights: Path, golden: Any, tmp_path: Path, invoke: Any, write: Any
+    weights: Path, golden: Any, tmp_path: Path, invoke: Any, succeed: Any, write: Any
 ) -> None:
     network = ReferenceDiscriminator(2, 4, "batch", 1)
-    state = {
-        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-        for name, shape in network.shapes().items()
-    }
     copy(weights, tmp_path / "5_net_G.pth")
-    torch.save(golden.fill_(state), tmp_path / "5_net_D.pth")
+    write_reference_weights(tmp_path / "5_net_D.pth", golden, network.shapes())
     assert "Its discriminator is 5_net_D.pth" in invoke("info", tmp_path / "5_net_G.pth").stdout
-    image, made = noise(64, 64), noise(64, 64, seed=1)
+    image, made = integer_noise(64, 64), integer_noise(64, 64, seed=1)
     source, prediction = (
         write(tmp_path / name, one, "YX") for name, one in (("s.tif", image), ("p.tif", made))
     )
     model, out = tmp_path / "5_net_G.pth", tmp_path / "v.tif"
-    result = invoke("discriminator-map", model, prediction, "--source", source, "-o", out)
-    assert result.exit_code == 0, result.stderr
+    succeed("discriminator-map", model, prediction, "--source", source, "-o", out)
     np.testing.assert_array_equal(tifffile.imread(out), load(model).discriminator_map(image, made))
     result = invoke("convert", model, tmp_path / "again_net_G.pth")
     assert "again_net_D.pth is its discriminator" in result.stdout
@@ -133,9 +117,8 @@ def test_an_unusable_file_ends_in_a_sentence(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-def test_info(weights: Path, invoke: Any) -> None:
-    said = invoke("info", weights)
-    assert said.exit_code == 0, said.stderr
+def test_info(weights: Path, invoke: Any, succeed: Any) -> None:
+    said = succeed("info", weights)
     assert said.stdout.startswith(
         "images with 1 channel to images with 1 channel, U-Net-64 of width 4 with batch"
     )
@@ -143,12 +126,13 @@ def test_info(weights: Path, invoke: Any) -> None:
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 
 
-def test_convert_there_and_back(weights: Path, tmp_path: Path, invoke: Any, sentence: Any) -> None:
+def test_convert_there_and_back(
+    weights: Path, tmp_path: Path, invoke: Any, succeed: Any, sentence: Any
+) -> None:
     ours, back = tmp_path / "m.safetensors", tmp_path / "latest_net_G.pth"
     result = invoke("convert", weights, ours, "--json")
     assert json.loads(result.stdout) == {"written": str(ours), "notes": []}
-    result = invoke("convert", ours, back)
-    assert result.exit_code == 0, result.stderr
+    result = succeed("convert", ours, back)
     assert result.stdout.startswith(f"Wrote {back}.\nThe commands there have no U-Net-64")
     one, other = (torch.load(path, weights_only=True) for path in (weights, back))
     assert list(one) == list(other)
@@ -174,17 +158,18 @@ def facades(tmp_path: Path) -> Path:
     for number, name in enumerate(("train/1.png", "train/2.png", "val/3.png", "test/4.png")):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        image = noise(48, 40, seed=number)
+        image = integer_noise(48, 40, seed=number)
         iio.imwrite(path, np.concatenate([image, 255 - image], axis=1))
     return tmp_path
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_side_by_side_equals_python(direction: str, facades: Path, invoke: Any, tiny: str) -> None:
+def test_side_by_side_equals_python(
+    direction: str, facades: Path, invoke: Any, succeed: Any, tiny: str
+) -> None:
     files = "--aligned", facades, f"--direction {direction}"
-    result = invoke("train", *files, "-o", facades / "m.st", tiny)
-    assert result.exit_code == 0, result.stderr
-    lefts = [noise(48, 40, seed=seed) for seed in range(3)]
+    succeed("train", *files, "-o", facades / "m.st", tiny)
+    lefts = [integer_noise(48, 40, seed=seed) for seed in range(3)]
     rights = [255 - left for left in lefts]
     sources, targets = (lefts, rights) if direction == "AtoB" else (rights, lefts)
     held_out = [Pair(sources[2], targets[2])]

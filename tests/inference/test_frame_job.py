@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+import helpers
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import noise
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.core import UNet
@@ -19,13 +20,9 @@ from napari_pix2pix.inference._stochastic import Dropouts
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Tile
 
-TINY = tiny.TINY | {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
+TINY = helpers.TINY | {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
 HAS_COMPILER = shutil.which("g++") is not None
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import apply_and_wait, apply_without_error, choose, noise
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import KEY
-from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +22,14 @@ def noisy():
     return train(image, 200 - image, noise_channels=2, noise="pixel", dropout=0.0, **TINY)
 
 
-def run(dock: ApplyDock, qtbot) -> tuple[str, bool]:
-    with qtbot.waitSignal(dock.ended) as ended:
-        dock.apply()
-    return tuple(ended.args)
-
-
 def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy):
     stack = (200 * noise(2, 40, 72)).astype(np.uint8)
     source = viewer.add_image(stack, name="s", scale=(3, 2, 2))
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
+    choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, seed=5, tile=32, batch=1)
     assert dock._view.options.editors["samples"].box.text() == "3"
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     drawn = noisy(stack, samples=3, seed=5, output="float")
     mean, deviation = dock.results
     assert [one.name for one in dock.results] == ["s [m, mean of 3]", "s [m, deviation of 3]"]
@@ -50,10 +38,10 @@ def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy)
     for layer in (mean, deviation):
         np.testing.assert_array_equal(layer.scale, (3, 2, 2))
         assert layer.metadata[KEY]["samples"] == 3
-    run(dock, qtbot)  # updates both
+    apply_and_wait(dock, qtbot)  # updates both
     assert len(viewer.layers) == 3
     dock.options = PredictOptions()
-    run(dock, qtbot)  # a translation beside them
+    apply_and_wait(dock, qtbot)  # a translation beside them
     assert len(viewer.layers) == 4
     for _ in range(3):
         dock.undo()
@@ -67,9 +55,8 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
     assert [one.name for one in made] == [f"s [pix2pix, sample {n} of 2]" for n in (1, 2)]
     kept = [np.array(one.data) for one in made]
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
-    run(dock, qtbot)
+    choose(dock, noisy, "m", source)
+    apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4
     for layer, before in zip(made, kept, strict=True):
         np.testing.assert_array_equal(layer.data, before)
@@ -79,11 +66,10 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
 def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
     source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
     dock.reset_choices()
-    dock.set_model(models().remember(noisy, "m"))
-    dock.set_layers([source])
+    choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, tile=64, batch=1)
     dock._run.progressed.connect(lambda *_: dock.cancel())
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert message == "Cancelled."
     assert not is_error
     assert list(viewer.layers) == [source]

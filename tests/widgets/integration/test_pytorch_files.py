@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers import apply_and_wait, apply_without_error, integer_noise, write_reference_weights
 
 from napari_pix2pix import load
 from napari_pix2pix.inference.options import PredictOptions
@@ -18,28 +19,12 @@ from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 def weights(golden, tmp_path):
     """Write a U-Net from one channel to one."""
     shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
-    state = {
-        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
-        for name, shape in shapes.items()
-    }
     path = tmp_path / "facades" / "latest_net_G.pth"
-    path.parent.mkdir()
-    torch.save(golden.fill_(state), path)
-    return path
-
-
-def run(dock, qtbot):
-    with qtbot.waitSignal(dock.ended) as ended:
-        dock.apply()
-    return tuple(ended.args)
-
-
-def noise():
-    return np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    return write_reference_weights(path, golden, shapes)
 
 
 def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
-    source = viewer.add_image(noise(), name="s")
+    source = viewer.add_image(integer_noise(64, 64), name="s")
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(weights)
@@ -48,20 +33,20 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     qtbot.waitUntil(lambda: dock.card is not None)
     assert "U-Net-64 of width 4" in dock.card.summary
     assert models().recent_files() == (weights,)
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, message
     assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
 
     paper = {"norm_statistics": "per-image", "dropout": True, "seed": 5}
     dock.options = PredictOptions(**paper)
-    message, is_error = run(dock, qtbot)
+    message, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, message
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))
 
 
 def test_images_of_16_bits(viewer, dock, qtbot, weights):
-    image = noise().astype(np.uint16) * 257
+    image = integer_noise(64, 64).astype(np.uint16) * 257
     source = viewer.add_image(image, name="s")
     dock.reset_choices()
     dock.set_layers([source])
@@ -70,8 +55,7 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     described = dock._view.picker.description
     assert "Intensities: the whole range of the layer's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     made = viewer.layers[1]
     assert made.data.dtype == np.uint16
     assert made.contrast_limits == [0, 65535]
@@ -82,19 +66,18 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
     path = tmp_path / "latest_net_G.pth"
     torch.save(golden.fill_(shapes), path)
-    source = viewer.add_image(noise(), name="s")
+    source = viewer.add_image(integer_noise(64, 64), name="s")
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(path)
     qtbot.waitUntil(lambda: dock.card is not None)
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
 
 
 def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
-    source = viewer.add_image(noise(), name="s")
+    source = viewer.add_image(integer_noise(64, 64), name="s")
     dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(weights)
@@ -104,8 +87,7 @@ def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     torch.save(golden.fill_(network.build().state_dict()), weights.with_name("latest_net_D.pth"))
     dock.set_model(models().remember(load(weights), "with D", path=weights))
-    message, is_error = run(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     made = viewer.layers[-1]
     with qtbot.waitSignal(dock.ended):
         dock._view.discriminator_map.click()

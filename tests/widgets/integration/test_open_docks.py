@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from qtpy.QtWidgets import QWidget
+
+import napari_pix2pix.widgets
 
 
 @pytest.mark.parametrize("module", ["apply.dock", "evaluate.dock", "train.dock"])
@@ -55,3 +59,16 @@ def test_dock_shows_no_window_of_its_own(make_napari_viewer_proxy, monkeypatch, 
     made = dock(make_napari_viewer_proxy())
     assert shown == []
     made.close_down()
+
+
+# --- connections ---------------------------------------------------------------------------------
+
+# A lambda that holds a widget is kept by PySide6 for ever, and with it the dock and its viewer.
+SOURCES = sorted(Path(napari_pix2pix.widgets.__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_no_signal_is_connected_to_a_lambda(source: Path) -> None:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "connect":
+            assert not any(isinstance(given, ast.Lambda) for given in node.args), node.lineno

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from runpy import run_path
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import assert_same_place
 from napari.layers import Labels
 
 from napari_pix2pix import train
@@ -15,7 +16,7 @@ from napari_pix2pix.widgets.apply.dock import ApplyDock
 
 LAYERS = run_path(str(Path(__file__).parents[2] / "napari_layers" / "conftest.py"))
 CASES, values = LAYERS["CASES"], LAYERS["values"]
-TINY = tiny.TINY | {"steps": 2, "validation": 0.0}
+TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 COLOURS = {"rgb", "rgba stack"}
 
 
@@ -44,15 +45,6 @@ def applied(viewer, qtbot, source, translator):
     assert not ended.args[1], ended.args[0]
     (result,) = dock.results
     return result
-
-
-def assert_same_place(result, source):
-    for name in ("scale", "translate", "rotate", "shear"):
-        np.testing.assert_allclose(getattr(result, name), getattr(source, name), atol=1e-12)
-    np.testing.assert_allclose(result.affine.affine_matrix, source.affine.affine_matrix, atol=1e-12)
-    assert result.units == source.units
-    assert result.axis_labels == source.axis_labels
-    np.testing.assert_allclose(result.extent.world, source.extent.world, atol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:The model was trained on uint16 images")

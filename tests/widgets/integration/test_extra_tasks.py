@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
-import tiny
+from helpers import choose, noise
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -12,13 +13,9 @@ from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 
-TINY = tiny.TINY | {
+TINY = helpers.TINY | {
     "steps": 2, "validation": 0.0, "discriminator_layers": 1, "adversarial_start": 0.0,
 }  # fmt: skip
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +77,7 @@ def test_a_model_with_a_source_shows_its_layers_again(dock, maker, gray):
 def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(2, 40, 48), name="s", scale=(1, 2, 2))
     dock.reset_choices()
-    dock.set_model(models().remember(gray, "g"))
-    dock.set_layers([image])
+    choose(dock, gray, "g", image)
     end_of(dock.apply, dock, qtbot)
     (made,) = dock.results
     viewer.layers.selection.active = image
@@ -103,8 +99,7 @@ def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(40, 48), name="s")
     other = viewer.add_image(noise(40, 48, seed=3), name="other")
     dock.reset_choices()
-    dock.set_model(models().remember(gray, "g"))
-    dock.set_layers([image])
+    choose(dock, gray, "g", image)
     viewer.layers.selection.active = other
     end_of(dock.ask_discriminator_map, dock, qtbot)
     assert viewer.layers[-1].name == "other [discriminator map]"
@@ -115,8 +110,7 @@ def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
 def test_no_verdict(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(40, 48), name="s")
     dock.reset_choices()
-    dock.set_model(models().remember(gray, "g"))
-    dock.set_layers([image])
+    choose(dock, gray, "g", image)
     with pytest.raises(InputError, match="Apply the model first, or select the layer"):
         dock.ask_discriminator_map()
     viewer.add_image(noise(30, 48), name="smaller")

@@ -1,0 +1,129 @@
+"""What the tests of several rooms share; nothing here imports torch before it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+    from torch import nn
+
+N = TypeVar("N", bound="nn.Module")
+
+# Settings of networks and patches that take milliseconds a step.
+TINY: dict[str, Any] = {
+    "width": 4,
+    "depth": 2,
+    "discriminator_width": 4,
+    "patch": 32,
+    "batch": 2,
+    "device": "cpu",
+}
+
+
+def noise(*shape: int, seed: Any = 0, drawn: type = np.float32) -> np.ndarray:
+    """Return float32 in [0, 1); numbers that are drawn as another dtype are others."""
+    return np.random.default_rng(seed).random(shape, dtype=drawn).astype(np.float32)
+
+
+def gray_noise(*shape: int, seed: int = 0, dtype: DTypeLike = np.uint8) -> np.ndarray:
+    """Return rounded values from 0 to 255 as uint8, from 0 to 60000 as any other dtype."""
+    top = 255 if dtype == np.uint8 else 60000
+    return np.rint(np.random.default_rng(seed).random(shape) * top).astype(dtype)
+
+
+def integer_noise(*shape: int, seed: int = 0, dtype: DTypeLike = np.uint8) -> np.ndarray:
+    """Return integers from the whole range of a dtype."""
+    top = np.iinfo(dtype).max + 1
+    return np.random.default_rng(seed).integers(0, top, shape, dtype)
+
+
+def strict_json(text: str) -> Any:
+    """Read JSON that has no NaN and no infinite numbers."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def write_reference_weights(path: Path, golden: Any, shapes: dict[str, Any]) -> Path:
+    """Write golden weights of these shapes as the PyTorch implementation does."""
+    import torch
+
+    state = {
+        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
+        for name, shape in shapes.items()
+    }
+    path.parent.mkdir(exist_ok=True)
+    torch.save(golden.fill_(state), path)
+    return path
+
+
+def apply_and_wait(dock: Any, qtbot: Any) -> tuple[str, bool]:
+    """Let the Apply dock work; return its last words, and whether they are an error."""
+    with qtbot.waitSignal(dock.ended) as ended:
+        dock.apply()
+    return tuple(ended.args)
+
+
+def apply_without_error(dock: Any, qtbot: Any) -> None:
+    said, is_error = apply_and_wait(dock, qtbot)
+    assert not is_error, said
+
+
+def choose(dock: Any, model: Any, name: str, layer: Any) -> None:
+    """Choose a model, which gets a name, and a layer in the Apply dock."""
+    from napari_pix2pix.widgets.common.known_models import models
+
+    dock.set_model(models().remember(model, name))
+    dock.set_layers([layer])
+
+
+def assert_same_place(result: Any, source: Any) -> None:
+    """Compare where two layers lie."""
+    for name in ("scale", "translate", "rotate", "shear"):
+        np.testing.assert_allclose(getattr(result, name), getattr(source, name), atol=1e-12)
+    np.testing.assert_allclose(result.affine.affine_matrix, source.affine.affine_matrix, atol=1e-12)
+    assert result.units == source.units
+    assert result.axis_labels == source.axis_labels
+    np.testing.assert_allclose(result.extent.world, source.extent.world, atol=1e-9)
+
+
+def as_if_trained(network: N) -> N:
+    """Give batch norms running statistics that do something, and return the network."""
+    from torch import nn
+
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+    return network
+
+
+class CountedClock:
+    """Stands for the module ``time``: only looking at it takes time, the same on every machine."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+class Bomb:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
