@@ -1,4 +1,4 @@
-"""The command ``apply``: image files through a model."""
+"""The commands that make images: ``apply`` from image files, ``sample`` from noise."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ import click
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
+    condition_option,
+    device_option,
     json_option,
     overwrite_option,
+    parse_condition,
     predict_options,
     predict_options_of,
 )
@@ -30,12 +33,13 @@ from napari_pix2pix.cli._output import (
 )
 from napari_pix2pix.errors import Pix2PixError
 
-# Other modules are imported by the command: --help does not wait for torch.
 if TYPE_CHECKING:
     from napari_pix2pix.inference.options import PredictOptions
     from napari_pix2pix.io.image_file import ImageFile
     from napari_pix2pix.large_images import Cluster
     from napari_pix2pix.translator import Translator
+
+# Other modules are imported by the command: --help does not wait for torch.
 
 
 @click.command()
@@ -270,3 +274,67 @@ class _Work:
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""
         return (0, tag) if self.summarises else (int(tag) - 1, None)
+
+
+class _Size(click.ParamType):
+    """``256``, or height and width as ``256x320``."""
+
+    name = "size"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        sides = str(value).split("x")
+        if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+            self.fail(
+                f"{value!r} is not a size: give 256, or height and width as 256x320", param, ctx
+            )
+        return int(sides[0]), int(sides[-1])
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it does not exist.")
+@condition_option
+@click.option("--n", "-n", "count", type=int, default=1, show_default=True, help="How many.")
+@click.option("--size", type=_Size(), help="Pixels: 256, or 256x320.  [the training's patch]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@device_option
+@overwrite_option
+@json_option
+def sample(
+    model: Path,
+    out: Path,
+    condition: str | None,
+    count: int,
+    size: tuple[int, int] | None,
+    seed: int,
+    device: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Generate images with a MODEL that needs no source.
+
+    They go into the folder OUT as sample_000.tif, sample_001.tif and so on. The same seed gives the
+    same images, however many there are.
+
+    \b
+    napari-pix2pix sample cells.safetensors -o cells/ --condition GFP --n 4 --size 256 --seed 1
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix._load import load
+    from napari_pix2pix.io.paths import make_folder
+    from napari_pix2pix.io.writing import write_generated
+
+    translator = load(model)
+    paths = [out / f"sample_{number:03d}.tif" for number in range(count)]
+    make_folder(out)
+    for path in paths:
+        check_output(path, overwrite=overwrite)
+    images = translator.sample(
+        parse_condition(translator, condition), count, size, seed=seed, device=device
+    )
+    for path, image in zip(paths, images, strict=True):
+        write_generated(path, image, layout=translator.target_codec.layout, overwrite=overwrite)
+    written = [str(path) for path in paths]
+    text = "\n".join(f"Wrote {path}" for path in written)
+    print_result({"written": written}, text, as_json=as_json)
