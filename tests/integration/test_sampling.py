@@ -141,7 +141,7 @@ def test_refused(maker: Translator, how: dict[str, Any], words: str) -> None:
 def test_what_needs_a_source(maker: Translator) -> None:
     with pytest.raises(InputError, match="without a source and takes no image: use sample"):
         maker(noise(8, 8), condition="dark")
-    with pytest.raises(InputError, match="without a source: none of its images"):
+    with pytest.raises(InputError, match="without a source: its images need not be like a target"):
         evaluate(maker, None, gray(), condition="dark")
 
 
