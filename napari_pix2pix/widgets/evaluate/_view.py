@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,6 +100,7 @@ class EvaluateView(ModelView):
             "Write a web page with the scores and the best, the median and the worst image",
         )
         self._fill_form()
+        self._scores: list[Mapping[str, Any]] = []  # of all images, then of each
         self.image.hide()
         self.lay_out(
             parent,
@@ -135,9 +137,10 @@ class EvaluateView(ModelView):
         images = result.scores["images"]
         self.image.blockSignals(True)
         self.image.clear()
-        self.image.addItem("all images", result.scores.to_dict())
-        for image in images:
-            self.image.addItem(image["name"], image)
+        # Not as data of the combo box: Qt would sort the scores by name.
+        self._scores = [result.scores.to_dict(), *images]
+        self.image.addItem("all images")
+        self.image.addItems([image["name"] for image in images])
         self.image.blockSignals(False)
         self.image.setVisible(len(images) > 1)
         self.show_scores()
@@ -145,9 +148,8 @@ class EvaluateView(ModelView):
 
     def show_scores(self) -> None:
         """Show the scores of the chosen image."""
-        scores = self.image.currentData()
-        if scores:
-            self.table.show_scores(scores)
+        if self._scores:
+            self.table.show_scores(self._scores[self.image.currentIndex()])
 
     def _fill_form(self) -> None:
         rows = {

@@ -52,7 +52,10 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
         assert one["prediction"] == pytest.approx(other["prediction"], nan_ok=True)
     np.testing.assert_allclose(dock.difference.data, model(stack) - (1 - stack), atol=1e-6)
     np.testing.assert_allclose(dock.difference.scale, (3, 2, 2))
-    assert dock._view.table.item(0, 1) is not None  # the baseline's column
+    table = dock._view.table
+    assert table.item(0, 1) is not None  # the baseline's column
+    titles = [table.verticalHeaderItem(row).text() for row in range(table.rowCount())]
+    assert titles[:5] == ["L1", "PSNR (dB)", "SSIM", "Pearson", "NRMSE"]
 
 
 def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
