@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ from napari_pix2pix.inference.options import (
     PredictOptions,
     check_integer,
 )
-from napari_pix2pix.inference.predictor import OnTile, Predictor, warn_of_invalid
-from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile
+from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
+from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
-from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer
+from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer, result_record
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
 
@@ -33,6 +34,15 @@ class ImagePredictor(Predictor):
     """What a `Translator` does with images; it adds what the model is."""
 
     info: ModelInfo
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the weights that are applied, 16 hexadecimal digits: the same in every file."""
+        whole = hashlib.sha256()
+        for name, tensor in sorted(self.generator.state_dict().items()):
+            whole.update(name.encode())
+            whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return whole.hexdigest()[:16]
 
     def __call__(
         self,
@@ -249,7 +259,16 @@ class ImagePredictor(Predictor):
         self, sources: Sequence[Snapshot], options: PredictOptions, shown: str
     ) -> dict[str, Any]:
         """Return what a result layer says of how it was made."""
-        raise NotImplementedError
+        return result_record(
+            sources,
+            model="pix2pix",
+            digest=self.digest,
+            condition=options.condition,
+            trained_on=self.info.summary,
+            scores=self.info.scores_by_side,
+            samples=options.samples,
+            shown=shown,
+        )
 
     def _check_takes_images(self) -> None:
         if not self.source_codec.channels:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +24,8 @@ from napari_pix2pix.inference.options import PredictOptions, check_integer, chec
 from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.napari_layers import (
-    Snapshot,
     discriminator_layer,
     image_of,
-    result_record,
 )
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.config import TrainConfig
@@ -119,15 +116,6 @@ class Translator(ImagePredictor):
         assert network is not None
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()
-
-    @cached_property
-    def digest(self) -> str:
-        """Hash of the weights that are applied, 16 hexadecimal digits: the same in every file."""
-        whole = hashlib.sha256()
-        for name, tensor in sorted(self.generator.state_dict().items()):
-            whole.update(name.encode())
-            whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return whole.hexdigest()[:16]
 
     def sample(
         self,
@@ -319,17 +307,3 @@ class Translator(ImagePredictor):
 
     def _named(self, generator: Weights) -> Weights:
         return {f"{self._applied}.{name}": value for name, value in generator.items()}
-
-    def _record(
-        self, sources: Sequence[Snapshot], options: PredictOptions, shown: str
-    ) -> dict[str, Any]:
-        return result_record(
-            sources,
-            model="pix2pix",
-            digest=self.digest,
-            condition=options.condition,
-            trained_on=self.info.summary,
-            scores=self.info.scores_by_side,
-            samples=options.samples,
-            shown=shown,
-        )

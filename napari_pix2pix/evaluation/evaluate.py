@@ -21,12 +21,12 @@ from napari_pix2pix.evaluation.scoring import (
     Features,
     Measures,
     OnPart,
-    OnTile,
     fit_baseline_to_scored,
     sample_frames,
     score_images,
 )
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -71,17 +72,21 @@ class EvaluationResult(Mapping[str, Any]):
         ]
         return {**self.pooled, "images": images}
 
+    @cached_property
+    def _by_name(self) -> dict[str, Any]:
+        return self.to_dict()
+
     def __getitem__(self, key: str) -> Any:
-        return self.to_dict()[key]
+        return self._by_name[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.to_dict())
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(self.to_dict())
+        return len(self._by_name)
 
     def __repr__(self) -> str:
-        return repr(self.to_dict())
+        return repr(self._by_name)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table: a line for all images together and one for each image.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
@@ -19,7 +20,6 @@ from napari_pix2pix.metrics.summary import Kind, ScoredImage, score_image
 
 Array: TypeAlias = NDArray[Any]
 OnPart: TypeAlias = Callable[[float], None]  # called with the part that is done, from 0 to 1
-OnTile: TypeAlias = Callable[[int, int], None]  # called with the numbers of pixels done and of all
 # A list of images, laid out as targets are, to a table (N, D): a row for each.
 Features: TypeAlias = Callable[[list[Array]], Any]
 

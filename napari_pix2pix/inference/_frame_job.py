@@ -71,7 +71,6 @@ class FrameJob:
         self._generator, self._codec, self._options = generator, codec, options
         self._image, self._frame = image, frame
         self._condition, self._conditions = condition, conditions
-        self._planes_in = codec.planes + conditions + noise_channels
         self._seed = options.seed or 0
         self._noise = noise_reader(noise, noise_channels, self._seed) if noise_channels else None
         self._norms = norms_that_measure(generator, options.norm_statistics)
@@ -123,7 +122,7 @@ class FrameJob:
         device = next(own.parameters()).device
         # What is measured is run exactly, and is another network for each image.
         options = self._options.model_copy(update={"precision": "32-true", "compile": False})
-        fit = partial(fit_to_memory, self._generator, self._planes_in, device=device)
+        fit = partial(fit_to_memory, self._generator, self._generator.in_channels, device=device)
         windows: TileGrid | None = sample_windows(grid)
         with applying(own, norm_statistics=options.norm_statistics):
             while self._norms and windows is not None:
@@ -155,18 +154,18 @@ class FrameJob:
 
     def _cut(self) -> tuple[TileGrid, int]:
         size = self._image.height, self._image.width
-        return choose_grid(self._generator, self._planes_in, *size, self._options)
+        return choose_grid(self._generator, *size, self._options)
 
 
 def choose_grid(
-    generator: UNet | ResNet, planes_in: int, height: int, width: int, options: PredictOptions
+    generator: UNet | ResNet, height: int, width: int, options: PredictOptions
 ) -> tuple[TileGrid, int]:
     """Choose tile and batch by the memory of the device, to which the generator is moved."""
     device = choose_device(options.device or "auto")
     generator.to(device)
     grid = TileGrid.of_network(generator, height, width)
     tile, batch = options.tile, options.batch
-    return cut_image(generator, planes_in, grid, device=device, tile=tile, batch=batch)
+    return cut_image(generator, generator.in_channels, grid, device=device, tile=tile, batch=batch)
 
 
 # Root mean square, where the network's range is 2: a PSNR of 46 dB.

@@ -15,7 +15,7 @@ import psutil
 import torch
 from torch import nn
 
-from napari_pix2pix.errors import DeviceError
+from napari_pix2pix.errors import DeviceError, plural
 from napari_pix2pix.inference.tiling import TileGrid
 
 _MOST_WINDOWS = 8  # at once: more would only make progress coarser
@@ -193,8 +193,7 @@ def name_device(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)} ({device})"
     if device.type == "mps":
         return "Apple GPU (mps)"
-    threads = torch.get_num_threads()
-    return f"CPU ({threads} thread{'s' if threads > 1 else ''})"
+    return f"CPU ({plural(torch.get_num_threads(), 'thread')})"
 
 
 @contextmanager

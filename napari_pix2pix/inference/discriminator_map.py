@@ -22,8 +22,8 @@ from napari_pix2pix.inference._run_tiles import (
 )
 from napari_pix2pix.inference.devices import cut_image
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
-from napari_pix2pix.inference.predictor import OnTile, condition_index
-from napari_pix2pix.inference.tiling import Tile, TileGrid, put_together
+from napari_pix2pix.inference.predictor import condition_index
+from napari_pix2pix.inference.tiling import OnTile, Tile, TileGrid, put_together
 
 
 @dataclass(frozen=True)

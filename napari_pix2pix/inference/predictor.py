@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from functools import partial
 from typing import Any, Self
@@ -27,9 +27,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
-from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile, mosaic
-
-OnTile = Callable[[int, int], None]  # pixels done, and pixels of the frame
+from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile, mosaic
 
 
 class Predictor:
@@ -174,22 +172,17 @@ class Predictor:
 
     def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
         """Return which parts of a frame `measure_frame` reads, if memory does not run out."""
-        grid = choose_grid(self.generator, self.planes_in, height, width, options)[0]
+        grid = choose_grid(self.generator, height, width, options)[0]
         return [grid.shown(tile.window) for tile in sample_tiles(sample_windows(grid))]
 
     def fits(self, height: int, width: int, options: PredictOptions) -> bool:
         """Whether a frame of this size is given to the network whole."""
-        return choose_grid(self.generator, self.planes_in, height, width, options)[0].whole
+        return choose_grid(self.generator, height, width, options)[0].whole
 
     def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether frames come out right only in one piece."""
         measures = bool(norms_that_measure(self.generator, norm_statistics))
         return measures or self.target_codec.kind == "instances"
-
-    @property
-    def planes_in(self) -> int:
-        """How many planes the network is given: source, condition and noise."""
-        return self.source_codec.planes + len(self.conditions) + self.noise_channels
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 
+OnTile = Callable[[int, int], None]  # is told what is done, and of how much
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
 
 

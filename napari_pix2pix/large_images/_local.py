@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from napari_pix2pix.errors import FileError, Remedy, plural
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
+from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.io.resumable import ResumableImage, part_folder
 from napari_pix2pix.large_images._job import Block, Work, block_checksum, reason_of
 
@@ -78,7 +79,7 @@ def complete(
     work: Work,
     image: ResumableImage,
     worker: BlockWorker,
-    on_tile: Callable[[int, int], None] | None,
+    on_tile: OnTile | None,
 ) -> None:
     """Make the blocks that are left; `FileError` names one that can't be read, others are kept."""
     blocks = work.job.plan.blocks()

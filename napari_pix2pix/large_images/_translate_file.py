@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_o
 from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
@@ -66,7 +66,7 @@ def translate_file(
     resume: bool = False,
     overwrite: bool = False,
     cluster: Cluster | None = None,
-    on_tile: Callable[[int, int], None] | None = None,
+    on_tile: OnTile | None = None,
 ) -> Path:
     """Translate an image file block by block into `out`; while it grows, it lies in ``OUT.part``.
 
@@ -204,7 +204,7 @@ def _side(
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
     chosen = choose_device(device or "auto")
-    side = block_side(generator, translator.planes_in, grid, device=chosen)
+    side = block_side(generator, generator.in_channels, grid, device=chosen)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
     chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)

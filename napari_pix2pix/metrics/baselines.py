@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 from napari_pix2pix.metrics.segmentation import Array, Block, OtsuBaseline
 
@@ -218,7 +218,7 @@ def _check_channels(source: Array, channels: int) -> None:
     if source.ndim != 3 or len(source) != channels:
         raise InputError(
             f"The source has shape {source.shape}; give (channels, height, width). This baseline "
-            f"was fitted to {channels} channel{'s' if channels != 1 else ''}."
+            f"was fitted to {plural(channels, 'channel')}."
         )
 
 

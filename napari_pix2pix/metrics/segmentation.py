@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_scores
 
 Array: TypeAlias = NDArray[Any]
@@ -79,7 +79,7 @@ class OtsuBaseline:
         if source.ndim != 3 or len(source) < needed:
             raise InputError(
                 f"The source has shape {source.shape}; give (channels, height, width). This "
-                f"baseline needs {needed} channel{'s' if needed > 1 else ''}."
+                f"baseline needs {plural(needed, 'channel')}."
             )
         inside = self._foreground(source)
         if self.kind == "classes":
@@ -143,8 +143,8 @@ def _two_values(blocks: Sequence[Block]) -> tuple[int, int]:
     values = np.unique(np.concatenate([np.unique(target) for _, target, _ in blocks]))
     if len(values) != 2:
         raise InputError(
-            f"Otsu's threshold separates 2 classes, and the labels hold {len(values)} "
-            f"class{'es' if len(values) != 1 else ''}: fit a DiscriminantBaseline."
+            f"Otsu's threshold separates 2 classes, and the labels hold "
+            f"{plural(len(values), 'class')}: fit a DiscriminantBaseline."
         )
     return int(values[0]), int(values[1])
 

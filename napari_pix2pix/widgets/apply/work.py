@@ -151,7 +151,9 @@ def try_speed(known: ModelEntry, device: str | None) -> Speed:
         *_, last = own.predict(image, options)
         best = max(best, last.done / (time.perf_counter() - began))
     least = max(2 * network.stride, network.least_size)
-    return Speed(translator, best, estimate_bytes_per_pixel(network, own.planes_in, side=least))
+    return Speed(
+        translator, best, estimate_bytes_per_pixel(network, network.in_channels, side=least)
+    )
 
 
 def tile_side(predictor: Predictor) -> int:
