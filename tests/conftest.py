@@ -10,9 +10,8 @@ import importlib.util
 import json
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Path:
+def real_data():
     """Folder of the real image pairs; tests that need it are skipped where it is not given."""
     named = os.environ.get("NAPARI_PIX2PIX_DATA")
     if not named:
@@ -69,7 +68,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def qtbot(qtbot, monkeypatch):
     """Return pytest-qt's, which gives up after 5 s, with more patience."""
     for name in ("waitUntil", "waitSignal"):
         monkeypatch.setattr(qtbot, name, functools.partial(getattr(qtbot, name), timeout=_PATIENCE))
@@ -77,7 +76,7 @@ def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def make_napari_viewer_proxy(make_napari_viewer_proxy: Any, qtbot: Any) -> Iterator[Any]:
+def make_napari_viewer_proxy(make_napari_viewer_proxy, qtbot):
     """Return napari's maker of viewers, and give them time to go before it looks for leaks."""
     made: list[Any] = []
 
@@ -100,7 +99,7 @@ def _no_viewer() -> bool:
 
 
 @pytest.fixture
-def counted_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+def counted_clock(monkeypatch):
     """Let trainings count their seconds by a clock that moves 10 ms whenever it is looked at."""
     clock = CountedClock()
     for module in ("napari_pix2pix.training._schedule", "napari_pix2pix._train"):
@@ -109,7 +108,7 @@ def counted_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def interruptible() -> Iterator[Any]:
+def interruptible():
     """Return the handler of Ctrl+C: Python's own, also where tests run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield signal.default_int_handler
@@ -117,7 +116,7 @@ def interruptible() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def golden() -> ModuleType:
+def golden():
     """Return the module that makes the golden weights, inputs and probes."""
     spec = importlib.util.spec_from_file_location("golden", _REFERENCE / "golden.py")
     assert spec is not None
@@ -128,7 +127,7 @@ def golden() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def golden_values() -> dict[str, Any]:
+def golden_values():
     """Return what the PyTorch reference implementation gives for them."""
     values: dict[str, Any] = json.loads((_REFERENCE / "golden.json").read_text())
     return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import helpers
@@ -42,14 +41,12 @@ def zeros(shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model() -> Translator:
+def model():
     return make(target=integer_noise(64, 64).astype(np.uint16) * 200, depth=7, patch=128)
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_round_trip_is_bit_identical(
-    index: int, golden: Any, golden_values: dict[str, Any], tmp_path: Path
-) -> None:
+def test_round_trip_is_bit_identical(index, golden, golden_values, tmp_path):
     shapes = golden_values["generators"][index]["state_dict"]
     weights = golden.fill_(zeros(shapes))
     first, ours, last = (tmp_path / name for name in ("a.pth", "m.safetensors", "b.pth"))
@@ -65,9 +62,7 @@ def test_round_trip_is_bit_identical(
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_a_discriminator_s_round_trip_is_bit_identical(
-    index: int, golden: Any, golden_values: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_discriminator_s_round_trip_is_bit_identical(index, golden, golden_values, tmp_path):
     entry = golden_values["discriminators"][index]
     generator = ReferenceGenerator("unet", 3, 3, 2, entry["norm"], depth=5).shapes()
     files = {"latest_net_G.pth": generator, "latest_net_D.pth": entry["state_dict"]}
@@ -95,9 +90,7 @@ def test_a_discriminator_s_round_trip_is_bit_identical(
         ({"discriminator_norm": "instance"}, "one --norm for both networks, and these differ"),
     ],
 )  # fmt: skip
-def test_a_trained_discriminator_comes_back(
-    fields: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+def test_a_trained_discriminator_comes_back(fields, words, tmp_path):
     model = make(**fields)
     (note,) = (one for one in convert(model, tmp_path / "5_net_G.pth") if "5_net_D.pth" in one)
     assert re.search(words, note), note
@@ -122,9 +115,7 @@ def test_a_trained_discriminator_comes_back(
         ({}, "mine.pth", "only with a name like latest_net_G.pth"),
     ],
 )
-def test_a_discriminator_that_is_not_written_is_said_to_be_so(
-    fields: dict[str, Any], name: str, words: str, tmp_path: Path
-) -> None:
+def test_a_discriminator_that_is_not_written_is_said_to_be_so(fields, name, words, tmp_path):
     other = tmp_path / "G_net_D.pth"
     other.write_text("of another model")
     notes = convert(make(**fields), tmp_path / name)
@@ -133,7 +124,7 @@ def test_a_discriminator_that_is_not_written_is_said_to_be_so(
     assert other.read_text() == "of another model"
 
 
-def test_a_trained_model_comes_back(model: Translator, tmp_path: Path) -> None:
+def test_a_trained_model_comes_back(model, tmp_path):
     notes = convert(model, tmp_path / "latest_net_G.pth")
     again = load(tmp_path / "latest_net_G.pth")
     assert again.digest == model.digest
@@ -155,9 +146,7 @@ def test_a_trained_model_comes_back(model: Translator, tmp_path: Path) -> None:
         ({"preset": "light", "activation": "tanh", "width": 2}, "no U-Net-32"),
     ],
 )
-def test_what_differs_is_said_and_the_weights_mean_the_same(
-    fields: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+def test_what_differs_is_said_and_the_weights_mean_the_same(fields, words, tmp_path):
     model = make(**fields)
     notes = convert(model, tmp_path / "G.pth")
     assert any(words in note for note in notes), notes
@@ -192,21 +181,19 @@ LABELS = np.kron(np.arange(4).reshape(2, 2), np.ones((32, 32), np.uint8))
         ({"activation": "linear", "norm": "group"}, r"group norm \(norm='group'\), another last"),
     ],
 )  # fmt: skip
-def test_what_the_reference_has_not_is_refused(
-    fields: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+def test_what_the_reference_has_not_is_refused(fields, words, tmp_path):
     with pytest.raises(InputError, match=f"can't hold this model, which has .*{words}"):
         convert(make(**fields), tmp_path / "G.pth")
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_source(tmp_path: Path) -> None:
+def test_without_a_source(tmp_path):
     model = train(None, integer_noise(64, 64), noise="pixel", **TINY)
     with pytest.raises(InputError, match="which has no source, 16 noise planes"):
         convert(model, tmp_path / "G.pth")
 
 
-def test_an_old_file_is_kept(model: Translator, tmp_path: Path) -> None:
+def test_an_old_file_is_kept(model, tmp_path):
     path = tmp_path / "G.pth"
     path.write_text("mine")
     with pytest.raises(FileError, match="exists: choose another name, or overwrite it"):

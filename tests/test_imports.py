@@ -125,7 +125,7 @@ def room_of_file(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_module_keeps_the_contract(path: Path) -> None:
+def test_module_keeps_the_contract(path):
     room = room_of_file(path)
     assert room in LEVEL_OF, f"{room} is no room: give it a place in LEVELS"
     assert find_faults(room, path.read_text(encoding="utf-8")) == []
@@ -150,7 +150,7 @@ def own_imports(path: Path) -> set[str]:
 IMPORTS = {name: own_imports(path) for name, path in MODULES.items()}
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_circle():
     graph = {name: found for name, found in IMPORTS.items() if name != "napari_pix2pix"}
     list(TopologicalSorter(graph).static_order())  # raises a CycleError that names them
 
@@ -161,7 +161,7 @@ def importers(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n.count(".") > 1])
-def test_module_of_its_room_alone_has_an_underscore(name: str) -> None:
+def test_module_of_its_room_alone_has_an_underscore(name):
     room, _, own = name.rpartition(".")
     users = importers(name)
     outside = {user for user in users if user != room and user.rpartition(".")[0] != room}
@@ -184,7 +184,7 @@ def is_of_a_module(test: Path) -> bool:
     return bool(modules & set(SOURCES))
 
 
-def test_tests_of_a_room_are_named_after_its_modules() -> None:
+def test_tests_of_a_room_are_named_after_its_modules():
     """Those of a topic lie in a folder integration."""
     tests = [p for p in TESTS.rglob("*/test_*.py") if "integration" not in p.parts]
     assert len(tests) > 50
@@ -209,11 +209,11 @@ def imported_libraries() -> set[str]:
     return {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
-def test_imported_libraries_are_dependencies() -> None:
+def test_imported_libraries_are_dependencies():
     assert imported_libraries() <= declared_libraries("distributed")  # imported in functions
 
 
-def test_dependencies_are_imported() -> None:
+def test_dependencies_are_imported():
     assert declared_libraries("distributed") - imported_libraries() == set(NOT_IMPORTED)
 
 
@@ -238,7 +238,7 @@ def test_dependencies_are_imported() -> None:
         ("evaluation", "import matplotlib.pyplot as plt"),
     ],
 )
-def test_fault_is_seen(room: str, source: str) -> None:
+def test_fault_is_seen(room, source):
     assert len(find_faults(room, source)) == 1
 
 
@@ -254,7 +254,7 @@ def test_fault_is_seen(room: str, source: str) -> None:
         ("widgets", "from qtpy.QtWidgets import QWidget\nfrom napari_pix2pix import train"),
     ],
 )
-def test_permitted_import_is_no_fault(room: str, source: str) -> None:
+def test_permitted_import_is_no_fault(room, source):
     assert find_faults(room, source) == []
 
 
@@ -270,14 +270,14 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_import_loads_nothing_heavy() -> None:
+def test_import_loads_nothing_heavy():
     loaded = modules_after("import napari_pix2pix")
     assert "napari_pix2pix" in loaded
     heavy = {"torch", "numpy", "lightning_fabric", "pydantic", "dask", "skimage"}
     assert not loaded & (DESKTOP | heavy)
 
 
-def test_core_loads_no_other_room() -> None:
+def test_core_loads_no_other_room():
     loaded = modules_after("import napari_pix2pix.core")
     assert "torch" in loaded
     rooms = {room_of(name) for name in loaded if name.startswith("napari_pix2pix")}
@@ -285,23 +285,23 @@ def test_core_loads_no_other_room() -> None:
     assert not loaded & (DESKTOP | {"lightning_fabric", "pydantic", "skimage"})
 
 
-def test_sample_data_needs_neither_torch_nor_qt() -> None:
+def test_sample_data_needs_neither_torch_nor_qt():
     loaded = modules_after("import napari_pix2pix.napari_layers.samples")
     assert not loaded & (DESKTOP | {"torch", "lightning_fabric"})
 
 
 @pytest.mark.parametrize("name", napari_pix2pix.__all__)
-def test_public_name_is_there(name: str) -> None:
+def test_public_name_is_there(name):
     value = getattr(napari_pix2pix, name)
     assert getattr(value, "__name__", name) == name
 
 
-def test_public_names_are_few_and_listed() -> None:
+def test_public_names_are_few_and_listed():
     names = napari_pix2pix.__all__
     assert len(names) <= 10
     assert dir(napari_pix2pix) == sorted(names)
 
 
-def test_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         napari_pix2pix.trian  # noqa: B018

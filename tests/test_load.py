@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ RESNET = ReferenceGenerator("resnet", 1, 2, 4, "instance", blocks=1)
 
 
 @pytest.fixture
-def save(golden: Any, tmp_path: Path) -> Any:
+def save(golden, tmp_path):
     """Return what writes weights as the reference does."""
 
     return lambda shapes, name="latest_net_G.pth": write_reference_weights(
@@ -35,7 +34,7 @@ def save(golden: Any, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_golden_outputs(index: int, golden: Any, golden_values: dict[str, Any], save: Any) -> None:
+def test_golden_outputs(index, golden, golden_values, save):
     entry = golden_values["generators"][index]
     generator = load(save(entry["state_dict"])).generator
     assert sum(p.numel() for p in generator.parameters()) == entry["parameters"]
@@ -51,9 +50,7 @@ def test_golden_outputs(index: int, golden: Any, golden_values: dict[str, Any], 
 
 @pytest.mark.parametrize("statistics", ["running", "per-image"])
 @pytest.mark.parametrize("network", [UNET, COLOURS])
-def test_bytes_become_the_network_s_range(
-    network: ReferenceGenerator, statistics: Any, save: Any
-) -> None:
+def test_bytes_become_the_network_s_range(network, statistics, save):
     translator = load(save(network.shapes()))
     shape = (64, 128, 3) if network is COLOURS else (64, 128)
     image = integer_noise(*shape)
@@ -67,7 +64,7 @@ def test_bytes_become_the_network_s_range(
     np.testing.assert_allclose(exact, made.reshape(shape), atol=1e-2)
 
 
-def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
+def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save):
     path = save(UNET.shapes())
     translator, image = load(path), integer_noise(64, 64)
     assert any("trained with dropout" in note for note in translator.info.notes)
@@ -83,7 +80,7 @@ def test_dropout_is_assumed_and_drops_where_it_is_asked_for(save: Any) -> None:
         without(image, dropout=True)
 
 
-def test_a_resnet_s_dropout_is_in_its_names(save: Any) -> None:
+def test_a_resnet_s_dropout_is_in_its_names(save):
     path = save(RESNET.shapes())
     assert load(path).config.dropout == 0
     assert load(path, dropout=False).config.dropout == 0
@@ -91,7 +88,7 @@ def test_a_resnet_s_dropout_is_in_its_names(save: Any) -> None:
         load(path, dropout=True)
 
 
-def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
+def test_a_shallow_u_net_has_no_dropout(save):
     path = save(COLOURS.shapes())
     translator = load(path)
     assert translator.config.dropout == 0
@@ -100,7 +97,7 @@ def test_a_shallow_u_net_has_no_dropout(save: Any) -> None:
         load(path, dropout=True)
 
 
-def test_channels_and_dtypes(save: Any) -> None:
+def test_channels_and_dtypes(save):
     path = save(RESNET.shapes())
     translator = load(path, dtype="uint16")
     image = integer_noise(20, 24, dtype=np.uint16)
@@ -115,7 +112,7 @@ def test_channels_and_dtypes(save: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [None, "uint8"])
-def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
+def test_a_gray_image_is_taken_for_rgb(dtype, save):
     da = pytest.importorskip("dask.array")
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).shapes()
     translator, image = load(save(shapes), dtype=dtype), integer_noise(2, 40, 50)
@@ -132,7 +129,7 @@ def test_a_gray_image_is_taken_for_rgb(dtype: Any, save: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8])
-def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
+def test_the_image_s_dtype_is_the_range(dtype, save):
     path, image = save(UNET.shapes()), integer_noise(64, 64, dtype=dtype)
     translated = load(path)(image)
     assert translated.dtype == dtype
@@ -145,14 +142,14 @@ def test_the_image_s_dtype_is_the_range(dtype: Any, save: Any) -> None:
     assert np.abs(same - stated).max() < one_level / 100
 
 
-def test_a_mask_is_the_whole_range_and_gives_bytes(save: Any) -> None:
+def test_a_mask_is_the_whole_range_and_gives_bytes(save):
     path, mask = save(UNET.shapes()), integer_noise(64, 64) > 127
     translated = load(path)(mask)
     assert translated.dtype == np.uint8
     np.testing.assert_array_equal(translated, load(path)(np.where(mask, 255, 0).astype(np.uint8)))
 
 
-def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
+def test_what_has_no_range_or_little_of_it_is_said(save):
     translator, image = load(save(UNET.shapes())), integer_noise(64, 64)
     with pytest.warns(UserWarning, match="float32 has none: values from 0 to 255"):
         floats = translator(image.astype(np.float32))
@@ -163,7 +160,7 @@ def test_what_has_no_range_or_little_of_it_is_said(save: Any) -> None:
         translator(image.astype(np.uint16) * 16)
 
 
-def test_dask_layers_and_verdict_take_the_dtype_too(save: Any) -> None:
+def test_dask_layers_and_verdict_take_the_dtype_too(save):
     da = pytest.importorskip("dask.array")
     layers = pytest.importorskip("napari.layers")
     translator, image = load(save(UNET.shapes())), integer_noise(96, 96, dtype=np.uint16)
@@ -179,9 +176,7 @@ def test_dask_layers_and_verdict_take_the_dtype_too(save: Any) -> None:
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("conditional", [True, False])
 @pytest.mark.parametrize("layers", [0, 2])
-def test_the_discriminator_beside_it_is_its(
-    layers: int, norm: Any, save: Any, *, conditional: bool
-) -> None:
+def test_the_discriminator_beside_it_is_its(layers, norm, save, *, conditional):
     network = ReferenceDiscriminator(1 + 3 * conditional, 2, norm, layers)
     shapes = ReferenceGenerator("unet", 3, 1, 2, "batch", depth=5).shapes()
     path, beside = save(shapes), save(network.shapes(), "latest_net_D.pth")
@@ -204,7 +199,7 @@ def test_the_discriminator_beside_it_is_its(
     np.testing.assert_allclose(translator.discriminator_map(image, made), logits, atol=1e-5)
 
 
-def test_a_discriminator_learns_on(save: Any) -> None:
+def test_a_discriminator_learns_on(save):
     save(ReferenceDiscriminator(2, 2, "batch", 2).shapes(), "latest_net_D.pth")
     path, source = save(UNET.shapes()), integer_noise(80, 80)
     model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
@@ -227,7 +222,7 @@ def test_a_discriminator_learns_on(save: Any) -> None:
         (None, "is not a PyTorch file of weights"),
     ],
 )
-def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, save: Any) -> None:
+def test_another_discriminator_is_left_out_in_words(weights, words, save):
     path = save(UNET.shapes())
     if weights is None:
         path.with_name("latest_net_D.pth").touch()
@@ -242,7 +237,7 @@ def test_another_discriminator_is_left_out_in_words(weights: Any, words: str, sa
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
-def test_no_pickle_beside_it_is_run(protocol: int, save: Any, tmp_path: Path) -> None:
+def test_no_pickle_beside_it_is_run(protocol, save, tmp_path):
     path = save(UNET.shapes())
     bomb = pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol)
     path.with_name("latest_net_D.pth").write_bytes(bomb)
@@ -252,12 +247,12 @@ def test_no_pickle_beside_it_is_run(protocol: int, save: Any, tmp_path: Path) ->
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_discriminator_s_file_is_no_model(save: Any) -> None:
+def test_a_discriminator_s_file_is_no_model(save):
     with pytest.raises(FileError, match=r"holds a discriminator.*such as latest_net_G\.pth"):
         load(save(ReferenceDiscriminator(2, 2, "batch").shapes(), "latest_net_D.pth"))
 
 
-def test_it_says_what_it_is(save: Any) -> None:
+def test_it_says_what_it_is(save):
     path = save(COLOURS.shapes())
     translator = load(path)
     assert repr(translator).startswith("<Translator RGB images to RGB images, U-Net-32")
@@ -271,7 +266,7 @@ def test_it_says_what_it_is(save: Any) -> None:
     assert translator.discriminator is None
 
 
-def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
+def test_saved_it_is_a_model_like_any(save, tmp_path):
     translator = load(save(UNET.shapes()))
     translator.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
@@ -287,7 +282,7 @@ def test_saved_it_is_a_model_like_any(save: Any, tmp_path: Path) -> None:
             load(tmp_path / "m.safetensors", **option)
 
 
-def test_a_training_starts_from_it(save: Any) -> None:
+def test_a_training_starts_from_it(save):
     path, source = save(UNET.shapes()), integer_noise(80, 80)
     translator = load(path)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
@@ -301,7 +296,7 @@ def test_a_training_starts_from_it(save: Any) -> None:
         train(integer_noise(80, 80, dtype=np.uint16), source, start=model, steps=1, **tiny)
 
 
-def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
+def test_a_training_that_starts_from_it_settles_the_dtypes(save):
     source = integer_noise(80, 80, dtype=np.uint16)
     tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(
@@ -313,13 +308,13 @@ def test_a_training_that_starts_from_it_settles_the_dtypes(save: Any) -> None:
         model((source // 257).astype(np.uint8))
 
 
-def test_it_is_evaluated_without_training_data(save: Any) -> None:
+def test_it_is_evaluated_without_training_data(save):
     source = integer_noise(40, 40)
     scores = evaluate(load(save(UNET.shapes())), source, 255 - source)
     assert 0 < scores["prediction"]["l1"] < 255
 
 
-def test_it_is_evaluated_in_the_dtypes_of_the_pair(save: Any) -> None:
+def test_it_is_evaluated_in_the_dtypes_of_the_pair(save):
     path, source, target = save(UNET.shapes()), integer_noise(40, 40), integer_noise(40, 40)[::-1]
     bytes_ = evaluate(load(path), source, target)["prediction"]
     mixed = evaluate(load(path), source.astype(np.uint16) * 257, target)["prediction"]
@@ -327,7 +322,7 @@ def test_it_is_evaluated_in_the_dtypes_of_the_pair(save: Any) -> None:
     assert mixed["psnr"] == pytest.approx(bytes_["psnr"], abs=0.1)
 
 
-def test_an_unusable_file_is_said_to_be_so(tmp_path: Path) -> None:
+def test_an_unusable_file_is_said_to_be_so(tmp_path):
     path = tmp_path / "latest_net_G.pth"
     path.touch()
     with pytest.raises(FileError, match="is empty"):

@@ -8,7 +8,6 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def run(*arguments: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def built(tmp_path_factory):
     """The sdist, a wheel built from the sdist, and a wheel built from the checkout."""
     out = tmp_path_factory.mktemp("dist")
     build = ("-m", "build", "--no-isolation", "--outdir")
@@ -71,7 +70,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def installed(tmp_path):
     """Install without dependencies into an empty folder, and look at it as napari does."""
 
     def install(*what: str | Path) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def assert_complete(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", LINKED)
-def test_links_lead_to_the_root(name: str) -> None:
+def test_links_lead_to_the_root(name):
     linked = ROOT / "napari_pix2pix" / name
     assert linked.is_dir() == (ROOT / name).is_dir(), (
         f"{linked} is no link to ../{name}; on Windows check out with core.symlinks=true"
@@ -115,9 +114,7 @@ def test_links_lead_to_the_root(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["wheel", "wheel from sdist", "sdist"])
-def test_installed(
-    name: str, built: dict[str, Path], installed: Callable[..., dict[str, Any]]
-) -> None:
+def test_installed(name, built, installed):
     found = installed(built[name])
     assert_complete(found)
     assert Path(found["package"]) == found["site_packages"] / "napari_pix2pix"
@@ -125,13 +122,13 @@ def test_installed(
     assert tops == {"napari_pix2pix"}
 
 
-def test_editable(installed: Callable[..., dict[str, Any]]) -> None:
+def test_editable(installed):
     found = installed("--editable", ROOT)
     assert_complete(found)
     assert Path(found["package"]) == (ROOT / "napari_pix2pix").resolve()
 
 
-def test_both_wheels_hold_the_same(built: dict[str, Path]) -> None:
+def test_both_wheels_hold_the_same(built):
     names = []
     for key in ("wheel", "wheel from sdist"):
         with zipfile.ZipFile(built[key]) as wheel:
@@ -142,7 +139,7 @@ def test_both_wheels_hold_the_same(built: dict[str, Path]) -> None:
     assert not [name for name in names[0] if name.startswith(("tests/", "sample_data/"))]
 
 
-def test_sdist_links_stay_within_it(built: dict[str, Path]) -> None:
+def test_sdist_links_stay_within_it(built):
     with tarfile.open(built["sdist"]) as sdist:
         members = {m.name.partition("/")[2]: m for m in sdist.getmembers()}
     links = {name: m.linkname for name, m in members.items() if m.issym() or m.islnk()}
@@ -150,13 +147,13 @@ def test_sdist_links_stay_within_it(built: dict[str, Path]) -> None:
     assert {"LICENSE", "README.md", "napari.yaml", "tests/test_packaging.py"} <= set(members)
 
 
-def test_dependencies_leave_the_qt_binding_to_the_user() -> None:
+def test_dependencies_leave_the_qt_binding_to_the_user():
     required = [d.lower() for d in METADATA["project"]["dependencies"]]
     assert not [d for d in required if d.startswith(("pyqt5", "pyqt6", "pyside")) or "[all]" in d]
     assert METADATA["project"]["optional-dependencies"]["all"] == ["napari[all]"]
 
 
-def test_constraints_pin_versions_and_name_no_address() -> None:
+def test_constraints_pin_versions_and_name_no_address():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert not [p for p in pins if p.count("==") != 1 or {"/", "@", ":"} & set(p)]
@@ -164,5 +161,5 @@ def test_constraints_pin_versions_and_name_no_address() -> None:
     assert {"torch", "napari", "pyqt6", "pyside6", "pip", "hatchling"} <= names
 
 
-def test_manifest_commands_exist() -> None:
+def test_manifest_commands_exist():
     run("-m", "npe2.cli", "validate", "--imports", ROOT / "napari.yaml", cwd=ROOT)

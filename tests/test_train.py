@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -17,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_pix2pix._train import train
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputError, Pix2PixError
+from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputError
 from napari_pix2pix.training.events import Done, Event, Health, Prepared, Step
 from napari_pix2pix.translator import Translator
 
@@ -47,7 +45,7 @@ def gray(dtype: str, shape: tuple[int, ...] = (72, 64), seed: int = 0) -> np.nda
 
 @pytest.mark.parametrize("target_dtype", ["bool", "uint8", "uint16", "int32", "float32", "float64"])
 @pytest.mark.parametrize("source_dtype", ["bool", "uint16", "float32"])
-def test_dtypes(source_dtype: str, target_dtype: str) -> None:
+def test_dtypes(source_dtype, target_dtype):
     source, target = gray(source_dtype), gray(target_dtype, seed=1)
     translator = tiny_train(source, target, source_kind="image", target_kind="image")
     result = translator(source)
@@ -56,7 +54,7 @@ def test_dtypes(source_dtype: str, target_dtype: str) -> None:
     assert np.isfinite(result).all()
 
 
-def test_rgb_to_gray_and_back() -> None:
+def test_rgb_to_gray_and_back():
     rgb = (np.moveaxis(smooth((3, 72, 64)), 0, -1) * 255).astype(np.uint8)
     plane = gray("uint16", seed=1)
     forth = tiny_train(rgb, plane)(rgb)
@@ -65,7 +63,7 @@ def test_rgb_to_gray_and_back() -> None:
     assert (back.shape, back.dtype) == ((72, 64, 3), np.uint8)
 
 
-def test_channel_axis_is_used_where_there_are_channels() -> None:
+def test_channel_axis_is_used_where_there_are_channels():
     source = smooth((3, 72, 64)).astype(np.float32)
     result = tiny_train(source, source[0], channel_axis=0)(source)
     assert result.shape == (72, 64)
@@ -73,7 +71,7 @@ def test_channel_axis_is_used_where_there_are_channels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dask", "zarr"])
-def test_lazy_arrays_train_to_the_same_weights(kind: str, tmp_path: Path) -> None:
+def test_lazy_arrays_train_to_the_same_weights(kind, tmp_path):
     source, target = gray("uint16"), gray("float32", seed=1)
 
     def lazy(array: np.ndarray, name: str) -> Any:
@@ -90,7 +88,7 @@ def test_lazy_arrays_train_to_the_same_weights(kind: str, tmp_path: Path) -> Non
     assert np.array_equal(eager(source), other(source))
 
 
-def test_stacks_and_lists() -> None:
+def test_stacks_and_lists():
     stack = smooth((3, 72, 64)).astype(np.float32)
     assert tiny_train(stack, 1 - stack)(stack).shape == stack.shape
     images = [gray("float32", (72, 64)), gray("float32", (48, 96), seed=1)]
@@ -99,7 +97,7 @@ def test_stacks_and_lists() -> None:
     assert translator(images[1]).shape == (48, 96)
 
 
-def test_conditions_choose_what_is_translated_to() -> None:
+def test_conditions_choose_what_is_translated_to():
     image = gray("float32")
     translator = tiny_train([image, image], [image, 1 - image], condition=["same", "negative"])
     assert translator.conditions == ("same", "negative")
@@ -107,7 +105,7 @@ def test_conditions_choose_what_is_translated_to() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_a_mask_leaves_the_rest_out() -> None:
+def test_a_mask_leaves_the_rest_out():
     """What lies outside the mask changes nothing, whatever it is."""
     source, target = gray("float32"), gray("float32", seed=1)
     mask = np.zeros((72, 64), bool)
@@ -119,7 +117,7 @@ def test_a_mask_leaves_the_rest_out() -> None:
     assert np.array_equal(one, other)
 
 
-def test_nan_pixels_count_as_unlabelled() -> None:
+def test_nan_pixels_count_as_unlabelled():
     source, target = gray("float32"), gray("float32", seed=1)
     target[10:20, 10:20] = np.nan
     seen: list[Event] = []
@@ -129,7 +127,7 @@ def test_nan_pixels_count_as_unlabelled() -> None:
     assert np.isfinite(translator(source)).all()
 
 
-def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it() -> None:
+def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it():
     target = 1 - OK
     target[10:20, 10:20] = np.nan
     with pytest.warns(UserWarning, match="% of the target's values are NaN"):
@@ -139,7 +137,7 @@ def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it() -> None:
         tiny_train(OK, (OK > 0.5).astype(np.float32))
 
 
-def test_images_smaller_than_a_patch_are_trained_on() -> None:
+def test_images_smaller_than_a_patch_are_trained_on():
     source = gray("float32", (20, 27))
     seen: list[Event] = []
     translator = tiny_train(source, 1 - source, callback=seen.append)
@@ -149,7 +147,7 @@ def test_images_smaller_than_a_patch_are_trained_on() -> None:
     assert any("No validation" in note for note in notes)
 
 
-def test_validation_may_be_turned_off_or_given() -> None:
+def test_validation_may_be_turned_off_or_given():
     source = gray("float32")
     off = tiny_train(source, 1 - source, validation=0)
     assert off.scores is None
@@ -162,7 +160,7 @@ def test_validation_may_be_turned_off_or_given() -> None:
     assert np.array_equal(given(source), off(source))
 
 
-def test_callback_true_stops_and_keeps_the_model() -> None:
+def test_callback_true_stops_and_keeps_the_model():
     image, seen = gray("float32"), []
 
     def callback(event: Event) -> bool:
@@ -175,7 +173,7 @@ def test_callback_true_stops_and_keeps_the_model() -> None:
     assert translator(image).shape == image.shape
 
 
-def test_interrupt_stops_and_keeps_the_model(interruptible: Any) -> None:
+def test_interrupt_stops_and_keeps_the_model(interruptible):
     image, seen = gray("float32"), []
 
     def callback(event: Event) -> None:
@@ -189,7 +187,7 @@ def test_interrupt_stops_and_keeps_the_model(interruptible: Any) -> None:
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
-def test_an_error_in_the_callback_arrives() -> None:
+def test_an_error_in_the_callback_arrives():
     def callback(event: Event) -> None:
         raise KeyError("mine")
 
@@ -198,7 +196,7 @@ def test_an_error_in_the_callback_arrives() -> None:
         tiny_train(image, 1 - image, callback=callback)
 
 
-def test_seconds_end_the_call_and_count_from_its_beginning(counted_clock) -> None:
+def test_seconds_end_the_call_and_count_from_its_beginning(counted_clock):
     image, seen = gray("float32"), []
     began = counted_clock.now
     tiny_train(image, 1 - image, steps=None, max_seconds=1, callback=seen.append)
@@ -207,7 +205,7 @@ def test_seconds_end_the_call_and_count_from_its_beginning(counted_clock) -> Non
     assert 0.8 < seen[-1].seconds <= counted_clock.now - began
 
 
-def test_same_seed_same_model_other_seed_another() -> None:
+def test_same_seed_same_model_other_seed_another():
     image = gray("float32")
     one, same, other = (tiny_train(image, 1 - image, seed=seed)(image) for seed in (0, 0, 1))
     assert np.array_equal(one, same)
@@ -240,7 +238,7 @@ NAN, INF = np.full((72, 64), np.nan), np.full((72, 64), np.inf)
         (np.stack([OK, OK]), OK, r"has 2 frames, the target 1"),
     ],
 )
-def test_bad_images_are_refused_in_a_sentence(source: Any, target: Any, sentence: str) -> None:
+def test_bad_images_are_refused_in_a_sentence(source, target, sentence):
     with pytest.raises(InputError, match=sentence) as caught:
         tiny_train(source, target)
     assert str(caught.value).endswith(".")
@@ -269,24 +267,20 @@ def test_bad_images_are_refused_in_a_sentence(source: Any, target: Any, sentence
         ({"resume": "missing.ckpt"}, FileError, "There is no file missing.ckpt"),
     ],
 )
-def test_bad_choices_are_refused_in_a_sentence(
-    fields: dict[str, Any], kind: type[Pix2PixError], sentence: str
-) -> None:
+def test_bad_choices_are_refused_in_a_sentence(fields, kind, sentence):
     with pytest.raises(kind, match=sentence) as caught:
         tiny_train(OK, 1 - OK, **fields)
     assert str(caught.value).endswith((".", "?"))
 
 
-def test_no_permission_for_checkpoints_is_said_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_permission_for_checkpoints_is_said_before_any_work(tmp_path, monkeypatch):
     # The system's own refusal can't be had as root, as containers run.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(FileError, match="no permission to write the checkpoint"):
         tiny_train(OK, 1 - OK, checkpoint=tmp_path / "model.ckpt")
 
 
-def test_one_odd_image_among_several_is_named() -> None:
+def test_one_odd_image_among_several_is_named():
     flat = np.zeros((72, 64), np.float32)
     seen: list[Event] = []
     tiny_train([OK, flat], [OK, OK], callback=seen.append, validation=0)
@@ -294,7 +288,7 @@ def test_one_odd_image_among_several_is_named() -> None:
     assert any("The source of pair 2 is empty" in note for note in notes)
 
 
-def test_a_few_infinite_pixels_are_noted() -> None:
+def test_a_few_infinite_pixels_are_noted():
     target = 1 - OK
     target[3, 3] = np.inf
     seen: list[Event] = []
@@ -326,9 +320,7 @@ def test_a_few_infinite_pixels_are_noted() -> None:
     ],
     ids=str,
 )
-def test_every_choice_trains_and_comes_back_from_a_file(
-    fields: dict[str, Any], tmp_path: Path, load: Callable[[Path], Translator]
-) -> None:
+def test_every_choice_trains_and_comes_back_from_a_file(fields, tmp_path, load):
     whole = {"adversarial_start": 0.0, "adversarial_full": 0.0}
     image = np.stack([OK, OK.T[::-1].T]) if "z_context" in fields else OK
     translator = tiny_train(image, 1 - image, **{**whole, **fields})
@@ -342,13 +334,13 @@ def test_every_choice_trains_and_comes_back_from_a_file(
 
 
 @pytest.fixture
-def load() -> Callable[[Path], Translator]:
+def load():
     from napari_pix2pix._load import load
 
     return load
 
 
-def test_what_goes_wrong_while_training_is_said_where_nobody_listens() -> None:
+def test_what_goes_wrong_while_training_is_said_where_nobody_listens():
     source = gray("float32")
     blind = {"learning_rate": 1e30, "gradient_clip": None, "steps": 6}
     with pytest.warns(UserWarning, match=r"not finite|The loss .* is (nan|inf)|no longer finite"):

@@ -29,7 +29,7 @@ def learn(source, target, **fields) -> Translator:
 
 
 @pytest.fixture(scope="module")
-def translator() -> Translator:
+def translator():
     """Gray float32 to gray uint16, with a discriminator, an average and a validation."""
     source = noise(96, 96)
     target = (source * 60000).astype(np.uint16)
@@ -37,7 +37,7 @@ def translator() -> Translator:
 
 
 @pytest.fixture(scope="module")
-def colours() -> Translator:
+def colours():
     """RGB to two channels in front, with dropout."""
     source = np.rint(noise(48, 48, 3) * 255).astype(np.uint8)
     target = np.moveaxis(source[..., :2], -1, 0)
@@ -205,7 +205,7 @@ def test_models_that_know_no_intensities_are_as_good(translator, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stains() -> Translator:
+def stains():
     source = noise(48, 48)
     return learn(
         [source, source],
@@ -356,7 +356,7 @@ def test_digest_is_that_of_the_applied_weights(translator, tmp_path):
 
 
 @pytest.mark.parametrize("how", [{"norm": "instance"}, {"norm": "group"}])
-def test_region_of_a_network_that_measures_equals_the_whole(how: dict[str, str]) -> None:
+def test_region_of_a_network_that_measures_equals_the_whole(how):
     image = np.random.default_rng(5).random((150, 180)).astype(np.float32)
     translator = train(image, 1 - image, steps=1, validation=0, **TINY | how)
     planes = LazyImage(image, channel_axis=None, rgb=False, what="image")

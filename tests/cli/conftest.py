@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,33 +111,33 @@ def models():
 
 
 @pytest.fixture(scope="session", name="tiny")
-def _tiny() -> str:
+def _tiny():
     """Options of a training that takes no time."""
     return TINY
 
 
 @pytest.fixture(scope="session", name="invoke")
-def _invoke() -> Callable[..., Result]:
+def _invoke():
     """Call a command in this process; strings are split into words, paths are not."""
     return invoke
 
 
 @pytest.fixture(scope="session", name="succeed")
-def _succeed() -> Callable[..., Result]:
+def _succeed():
     """Call a command in this process that has no reason to fail."""
     return succeed
 
 
 @pytest.fixture(scope="session", name="run")
-def _run() -> Callable[..., subprocess.CompletedProcess[str]]:
+def _run():
     return run
 
 
 @pytest.fixture(scope="session", name="write")
-def _write() -> Callable[..., Path]:
+def _write():
     return write
 
 
 @pytest.fixture(scope="session", name="sentence")
-def _sentence() -> Callable[..., str]:
+def _sentence():
     return sentence

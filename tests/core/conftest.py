@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from torch import nn
 
 
 @pytest.fixture
-def check_golden(golden: ModuleType) -> Any:
+def check_golden(golden):
     """Return a check of a network against one entry of the golden values."""
 
     def check(network: nn.Module, entry: dict[str, Any]) -> None:

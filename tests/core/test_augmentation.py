@@ -30,19 +30,19 @@ def draws(count: int = 2, seed: int = 0, **fixed: float) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_numbers_give_the_same(kind: Any) -> None:
+def test_the_same_numbers_give_the_same(kind):
     one, same, other = (augment(kind, planes(), draws(seed=seed), 3) for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert torch.equal(one, other) == (kind == "none")
     assert one.shape == (2, 5, 16, 24)
 
 
-def test_none_changes_nothing() -> None:
+def test_none_changes_nothing():
     assert torch.equal(augment("none", planes(), draws(), 3), planes())
 
 
 @pytest.mark.parametrize(("number", "offset"), [(0.0, -2), (0.5, 0), (0.999, 2)])
-def test_all_planes_move_together_by_an_eighth_at_most(number: float, offset: int) -> None:
+def test_all_planes_move_together_by_an_eighth_at_most(number, offset):
     image = planes()
     got = augment("translation", image, draws(rows=number, columns=0.5), 3)
     expected = torch.zeros_like(image)
@@ -52,7 +52,7 @@ def test_all_planes_move_together_by_an_eighth_at_most(number: float, offset: in
     assert torch.equal(got, expected)
 
 
-def test_a_square_of_half_the_size_is_cut_out_of_all_planes() -> None:
+def test_a_square_of_half_the_size_is_cut_out_of_all_planes():
     numbers = draws(rows=0.5, columns=0.5, top=0.5, left=0.5)
     got = augment("translation+cutout", planes(), numbers, 3)
     expected = planes()
@@ -62,7 +62,7 @@ def test_a_square_of_half_the_size_is_cut_out_of_all_planes() -> None:
     assert (corner == 0).sum() == 2 * 5 * 4 * 6
 
 
-def test_colour_changes_the_image_alone() -> None:
+def test_colour_changes_the_image_alone():
     still = {"rows": 0.5, "columns": 0.5, "top": 0.0, "left": 0.0}
     plain = {"brightness": 0.5, "saturation": 0.5, "contrast": 0.5}
     image = planes()
@@ -83,19 +83,19 @@ def test_colour_changes_the_image_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_goes_through(kind: Any) -> None:
+def test_the_gradient_goes_through(kind):
     """By finite differences, in double precision."""
     numbers = draws(1)
     image = planes(1)[:, :, :8, :8].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda seen: augment(kind, seen, numbers, 3), (image,))
 
 
-def test_colour_of_an_image_of_no_source() -> None:
+def test_colour_of_an_image_of_no_source():
     image = planes()[:, :1]
     got = augment(WHOLE, image, draws(saturation=0.0), 1)
     assert torch.allclose(got, augment(WHOLE, image, draws(saturation=0.9), 1), atol=1e-6)
 
 
-def test_unknown_kinds_are_refused_in_words() -> None:
+def test_unknown_kinds_are_refused_in_words():
     with pytest.raises(ValueError, match="augmentation 'cutout' is not known; choose one of"):
         augment("cutout", planes(), draws(), 3)  # type: ignore[arg-type]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,7 @@ from napari_pix2pix.core.discriminators import (
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_golden(index: int, golden_values: dict[str, Any], check_golden: Any) -> None:
+def test_golden(index, golden_values, check_golden):
     entry = golden_values["discriminators"][index]
     layers = 0 if entry["net"] == "pixel" else entry["n_layers"]
     network = make_discriminator(
@@ -27,7 +25,7 @@ def test_golden(index: int, golden_values: dict[str, Any], check_golden: Any) ->
     check_golden(network, entry)
 
 
-def test_all_golden_discriminators_are_checked(golden_values: dict[str, Any]) -> None:
+def test_all_golden_discriminators_are_checked(golden_values):
     assert len(golden_values["discriminators"]) == 4
 
 
@@ -42,7 +40,7 @@ def test_all_golden_discriminators_are_checked(golden_values: dict[str, Any]) ->
         (5, 286, 6, 11_159_361),
     ],
 )
-def test_published_sizes(layers: int, field: int, side: int, count: int) -> None:
+def test_published_sizes(layers, field, side, count):
     with torch.device("meta"):
         network = make_discriminator(6, layers=layers)
         assert network(torch.zeros(1, 6, 256, 256)).shape == (1, 1, side, side)
@@ -57,7 +55,7 @@ def test_published_sizes(layers: int, field: int, side: int, count: int) -> None
         *((0, 2, 2), (1, 2, 32), (2, 2, 68), (3, 2, 140)),
     ],
 )
-def test_receptive_field_is_what_a_logit_sees(layers: int, scales: int, field: int) -> None:
+def test_receptive_field_is_what_a_logit_sees(layers, scales, field):
     network = make_discriminator(1, layers=layers, width=1, norm="none", scales=scales)
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.1)
@@ -75,7 +73,7 @@ def test_receptive_field_is_what_a_logit_sees(layers: int, scales: int, field: i
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
 @pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
-def test_bias_follows_the_norm(layers: int, norm: Any) -> None:
+def test_bias_follows_the_norm(layers, norm):
     network = make_discriminator(2, layers=layers, width=4, norm=norm)
     biases = [m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d)]
     inner = norm in ("instance", "none")
@@ -85,13 +83,13 @@ def test_bias_follows_the_norm(layers: int, norm: Any) -> None:
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_no_bias_at_all(layers: int) -> None:
+def test_no_bias_at_all(layers):
     network = make_discriminator(2, layers=layers, width=4, norm="instance", bias=False)
     assert all(m.bias is None for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_spectral_norm_bounds_every_weight(layers: int) -> None:
+def test_spectral_norm_bounds_every_weight(layers):
     torch.manual_seed(0)
     network = make_discriminator(2, layers=layers, width=4, spectral_norm=True)
     image = torch.randn(1, 2, 32, 32)
@@ -104,7 +102,7 @@ def test_spectral_norm_bounds_every_weight(layers: int) -> None:
 
 
 @pytest.mark.parametrize(("layers", "scales"), [(0, 1), (2, 1), (1, 2)])
-def test_features_are_the_way_to_the_logits(layers: int, scales: int) -> None:
+def test_features_are_the_way_to_the_logits(layers, scales):
     network = make_discriminator(2, layers=layers, width=3, norm="instance", scales=scales)
     image = torch.randn(2, 2, 32, 32)
     logits = network(image)
@@ -119,7 +117,7 @@ def test_features_are_the_way_to_the_logits(layers: int, scales: int) -> None:
     assert torch.allclose(features[0][0], nn.functional.leaky_relu(first(image), 0.2))
 
 
-def test_features_of_other_sizes_are_refused_in_words() -> None:
+def test_features_of_other_sizes_are_refused_in_words():
     for scales in (1, 2):
         network = make_discriminator(2, layers=2, width=2, scales=scales)
         with pytest.raises(ValueError, match="takes images of at least"):
@@ -128,7 +126,7 @@ def test_features_of_other_sizes_are_refused_in_words() -> None:
         make_discriminator(2, layers=0).features(torch.zeros(1, 3, 8, 8))
 
 
-def test_each_scale_sees_the_pooled_image() -> None:
+def test_each_scale_sees_the_pooled_image():
     network = make_discriminator(2, layers=1, width=2, norm="none", scales=3)
     assert isinstance(network, MultiScaleDiscriminator)
     image = torch.randn(2, 2, 64, 48)
@@ -143,7 +141,7 @@ def test_each_scale_sees_the_pooled_image() -> None:
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
 @pytest.mark.parametrize("scales", [1, 2])
-def test_least_size_gives_one_logit_and_less_is_refused(layers: int, scales: int) -> None:
+def test_least_size_gives_one_logit_and_less_is_refused(layers, scales):
     network = make_discriminator(1, layers=layers, width=2, scales=scales)
     least = network.least_size
     logits = network(torch.randn(2, 1, least, least))
@@ -154,7 +152,7 @@ def test_least_size_gives_one_logit_and_less_is_refused(layers: int, scales: int
 
 
 @pytest.mark.parametrize("make", [PatchDiscriminator, PixelDiscriminator])
-def test_other_channels_are_refused_in_words(make: Any) -> None:
+def test_other_channels_are_refused_in_words(make):
     with pytest.raises(ValueError, match="takes 6 channels, not 3"):
         make(6, width=2)(torch.zeros(1, 3, 64, 64))
 
@@ -168,7 +166,7 @@ def test_other_channels_are_refused_in_words(make: Any) -> None:
         ({"norm": "layer"}, "norm 'layer' is not known"),
     ],
 )
-def test_unusable_arguments_are_refused_in_words(arguments: dict[str, Any], words: str) -> None:
+def test_unusable_arguments_are_refused_in_words(arguments, words):
     with pytest.raises(ValueError, match=words):
         make_discriminator(2, **arguments)
 
@@ -187,7 +185,7 @@ def pixels_seen(network: DiscriminatorMap, row: int, column: int, size: int) -> 
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
-def test_a_pixel_shows_the_patch_that_it_is_in_the_middle_of(layers: int) -> None:
+def test_a_pixel_shows_the_patch_that_it_is_in_the_middle_of(layers):
     network = make_map(layers=layers)
     stride, field = network.stride, network.discriminator.receptive_field
     assert stride == 2**layers
@@ -203,7 +201,7 @@ def test_a_pixel_shows_the_patch_that_it_is_in_the_middle_of(layers: int) -> Non
 
 
 @pytest.mark.parametrize(("layers", "scales"), [(0, 1), (1, 1), (3, 1), (1, 3)])
-def test_the_border_shows_its_neighbour(layers: int, scales: int) -> None:
+def test_the_border_shows_its_neighbour(layers, scales):
     network = make_map(layers=layers, scales=scales)
     size = max(network.least_size, 2 * network.stride)
     out = network(torch.rand(2, 1, size, size + network.stride, dtype=torch.double))
@@ -214,7 +212,7 @@ def test_the_border_shows_its_neighbour(layers: int, scales: int) -> None:
         assert torch.equal(out[..., -step:], out[..., -2 * step : -step])
 
 
-def test_of_several_scales_it_is_the_mean() -> None:
+def test_of_several_scales_it_is_the_mean():
     network = make_map(layers=1, scales=2)
     x = torch.rand(1, 1, 32, 32, dtype=torch.double)
     full, half = network.discriminator(x)

@@ -41,7 +41,7 @@ def worst_of_window(network: Any, halo: int, image: torch.Tensor, first: int, la
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_golden(index: int, golden_values: dict[str, Any], check_golden: Any) -> None:
+def test_golden(index, golden_values, check_golden):
     entry = golden_values["generators"][index]
     size = {"unet_256": {"depth": 8}, "unet_128": {"depth": 7}}.get(entry["net"])
     if size is None:
@@ -59,7 +59,7 @@ def test_golden(index: int, golden_values: dict[str, Any], check_golden: Any) ->
     check_golden(network, entry)
 
 
-def test_all_golden_generators_are_checked(golden_values: dict[str, Any]) -> None:
+def test_all_golden_generators_are_checked(golden_values):
     assert len(golden_values["generators"]) == 4
 
 
@@ -74,12 +74,12 @@ def test_all_golden_generators_are_checked(golden_values: dict[str, Any]) -> Non
         ("resnet", {"blocks": 6, "norm": "batch"}, 7_841_411),
     ],
 )
-def test_published_parameter_counts(kind: Any, arguments: dict[str, Any], count: int) -> None:
+def test_published_parameter_counts(kind, arguments, count):
     with torch.device("meta"):
         assert parameter_count(make_generator(kind, 3, 3, **arguments)) == count
 
 
-def test_resnet_names_without_dropout() -> None:
+def test_resnet_names_without_dropout():
     names = ResNet(1, 1, blocks=1, width=2, norm="batch").state_dict()
     layers = {name.split(".")[3] for name in names if "conv_block" in name}
     assert layers == {"1", "2", "5", "6"}
@@ -98,12 +98,12 @@ def test_resnet_names_without_dropout() -> None:
         (2, "paper", 1),
     ],
 )
-def test_dropout_count(depth: int, placement: Any, count: int) -> None:
+def test_dropout_count(depth, placement, count):
     network = UNet(1, 1, depth=depth, width=1, dropout=0.5, dropout_placement=placement)
     assert sum(isinstance(module, nn.Dropout) for module in network.modules()) == count
 
 
-def test_dropout_levels() -> None:
+def test_dropout_levels():
     def levels(placement: Any) -> set[int]:
         network = UNet(1, 1, depth=8, width=1, dropout=0.5, dropout_placement=placement)
         names = (n for n, module in network.named_modules() if isinstance(module, nn.Dropout))
@@ -115,7 +115,7 @@ def test_dropout_levels() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
 @pytest.mark.parametrize("kind", ["unet", "encoder_decoder", "resnet"])
-def test_bias_follows_the_norm(kind: Any, norm: Any) -> None:
+def test_bias_follows_the_norm(kind, norm):
     network = make_generator(kind, 1, 1, depth=3, blocks=1, width=4, norm=norm)
     convolutions = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
     last = network.model.model[3] if isinstance(network, UNet) else network.model[-2]
@@ -126,14 +126,14 @@ def test_bias_follows_the_norm(kind: Any, norm: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["unet", "resnet"])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_no_bias_at_all(kind: Any, norm: Any) -> None:
+def test_no_bias_at_all(kind, norm):
     network = make_generator(kind, 1, 1, depth=3, blocks=1, width=4, norm=norm, bias=False)
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             assert module.bias is None
 
 
-def test_encoder_decoder_has_no_way_around() -> None:
+def test_encoder_decoder_has_no_way_around():
     # All decoders but the innermost see half the channels, and a dead bottleneck kills the image.
     network = made_exact(make_generator("encoder_decoder", 1, 1, depth=3, width=4))
     assert network.model.model[3].weight.shape[0] == 4
@@ -144,7 +144,7 @@ def test_encoder_decoder_has_no_way_around() -> None:
     assert torch.equal(one, other)
 
 
-def test_skip_goes_first() -> None:
+def test_skip_goes_first():
     network = made_exact(UNet(1, 1, depth=2, width=3))
     decoder = network.model.model[3].weight  # transposed: (in, out, 4, 4)
     image = torch.randn(1, 1, 8, 8, dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_skip_goes_first() -> None:
         assert torch.allclose(network(image), last.tanh(), atol=1e-12)
 
 
-def test_linear_is_what_tanh_is_given() -> None:
+def test_linear_is_what_tanh_is_given():
     bounded, unbounded = (UNet(1, 2, depth=2, width=2, activation=a) for a in ("tanh", "linear"))
     unbounded.load_state_dict(bounded.state_dict())
     image = 5 * torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -165,7 +165,7 @@ def test_linear_is_what_tanh_is_given() -> None:
 
 
 @pytest.mark.parametrize("kind", ["unet", "resnet"])
-def test_resize_leaves_no_checkerboard(kind: Any) -> None:
+def test_resize_leaves_no_checkerboard(kind):
     # Constant weights on a constant image: transposed 3x3 convolutions reach pixels unevenly.
     def spread(upsampling: Any) -> float:
         network = make_generator(
@@ -183,7 +183,7 @@ def test_resize_leaves_no_checkerboard(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unet", "resnet"])
-def test_resize_keeps_the_names(kind: Any) -> None:
+def test_resize_keeps_the_names(kind):
     one, other = (
         make_generator(kind, 1, 1, depth=3, blocks=1, width=2, upsampling=upsampling)
         for upsampling in ("transpose", "resize")
@@ -192,14 +192,14 @@ def test_resize_keeps_the_names(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5, 8])
-def test_unet_halo_is_two_strides(depth: int) -> None:
+def test_unet_halo_is_two_strides(depth):
     network = UNet(1, 1, depth=depth, width=1)
     assert (network.stride, network.halo) == (2**depth, 2 * 2**depth)
 
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize("blocks", [1, 6, 9])
-def test_resnet_halo_is_a_multiple_of_its_stride(blocks: int, upsampling: Any) -> None:
+def test_resnet_halo_is_a_multiple_of_its_stride(blocks, upsampling):
     network = ResNet(1, 1, blocks=blocks, width=1, upsampling=upsampling)
     assert network.stride == 4
     assert network.halo % 4 == 0
@@ -208,7 +208,7 @@ def test_resnet_halo_is_a_multiple_of_its_stride(blocks: int, upsampling: Any) -
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize(("kind", "blocks"), [("unet", 0), ("encoder_decoder", 0), ("resnet", 2)])
-def test_window_with_halo_is_exact(kind: Any, blocks: int, upsampling: Any) -> None:
+def test_window_with_halo_is_exact(kind, blocks, upsampling):
     network: Any = made_exact(
         make_generator(kind, 2, 1, depth=3, blocks=blocks or 1, width=3, upsampling=upsampling)
     )
@@ -225,7 +225,7 @@ def test_window_with_halo_is_exact(kind: Any, blocks: int, upsampling: Any) -> N
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize("kind", ["unet", "encoder_decoder", "resnet"])
-def test_halo_is_the_least_multiple_of_the_stride(kind: Any, upsampling: Any) -> None:
+def test_halo_is_the_least_multiple_of_the_stride(kind, upsampling):
     # Positive weights can't cancel, so the gradient shows all that a cell depends on.
     size: dict[str, Any] = {"depth": 3, "blocks": 2, "width": 1}
     network = make_generator(
@@ -241,7 +241,7 @@ def test_halo_is_the_least_multiple_of_the_stride(kind: Any, upsampling: Any) ->
     assert network.halo - network.stride < reach <= network.halo
 
 
-def test_window_is_exact_along_both_axes() -> None:
+def test_window_is_exact_along_both_axes():
     network: Any = made_exact(UNet(1, 1, depth=2, width=4))
     image = torch.randn(1, 1, 48, 48, dtype=torch.float64)
     with torch.no_grad():
@@ -249,7 +249,7 @@ def test_window_is_exact_along_both_axes() -> None:
     assert torch.allclose(whole[..., 20:28, 16:24], window[..., 8:16, 8:16], rtol=0, atol=1e-9)
 
 
-def test_window_off_the_grid_is_not_exact() -> None:
+def test_window_off_the_grid_is_not_exact():
     network: Any = made_exact(UNet(1, 1, depth=2, width=4))
     image = torch.randn(1, 1, 8, 64, dtype=torch.float64)
     with torch.no_grad():
@@ -268,8 +268,8 @@ def test_window_off_the_grid_is_not_exact() -> None:
     channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
 def test_any_network_keeps_height_and_width_and_has_gradients(
-    kind: Any, upsampling: Any, norm: Any, depth: int, rows: int, columns: int, channels: Any
-) -> None:
+    kind, upsampling, norm, depth, rows, columns, channels
+):
     network = make_generator(
         kind, *channels, depth=depth, blocks=1, width=2, norm=norm, upsampling=upsampling
     )
@@ -288,12 +288,12 @@ def test_any_network_keeps_height_and_width_and_has_gradients(
         ((2, 16, 16), r"not of 3 axes"),
     ],
 )
-def test_unusable_input_is_refused_in_words(shape: Any, words: str) -> None:
+def test_unusable_input_is_refused_in_words(shape, words):
     with pytest.raises(ValueError, match=words):
         UNet(2, 1, depth=3, width=2)(torch.zeros(shape))
 
 
-def test_resnet_refuses_what_it_cannot_reflect() -> None:
+def test_resnet_refuses_what_it_cannot_reflect():
     with pytest.raises(ValueError, match="at least 8 x 8 pixels, not 4 x 16"):
         ResNet(1, 1, blocks=1, width=2)(torch.zeros(1, 1, 4, 16))
 
@@ -313,7 +313,7 @@ def test_resnet_refuses_what_it_cannot_reflect() -> None:
         ({"in_channels": 0}, "in_channels is 0"),
     ],
 )
-def test_unusable_arguments_are_refused_in_words(arguments: dict[str, Any], words: str) -> None:
+def test_unusable_arguments_are_refused_in_words(arguments, words):
     usable: dict[str, Any] = {"kind": "unet", "in_channels": 1, "out_channels": 1, "width": 2}
     with pytest.raises(ValueError, match=words):
         make_generator(**(usable | arguments))

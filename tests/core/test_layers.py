@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +12,6 @@ from napari_pix2pix.core.discriminators import make_discriminator
 from napari_pix2pix.core.generators import make_generator
 from napari_pix2pix.core.layers import (
     FixedNorm,
-    NormName,
     ResizeConvolution,
     initialise_,
     input_span,
@@ -37,7 +34,7 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 @settings(deadline=None, max_examples=25)
 @given(first=st.integers(12, 20), length=st.integers(0, 5))
-def test_span_is_where_the_gradient_is(name: str, first: int, length: int) -> None:
+def test_span_is_where_the_gradient_is(name, first, length):
     layer = LAYERS[name]()
     for parameter in layer.parameters():
         nn.init.ones_(parameter)
@@ -48,12 +45,12 @@ def test_span_is_where_the_gradient_is(name: str, first: int, length: int) -> No
     assert input_span(layer, (first, last)) == (seen[0].item(), seen[-1].item())
 
 
-def test_reflection_shifts_the_span() -> None:
+def test_reflection_shifts_the_span():
     chain = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(1, 1, 3))
     assert input_span(chain, (5, 6)) == (4, 7)
 
 
-def test_resize_repeats_then_convolves() -> None:
+def test_resize_repeats_then_convolves():
     torch.manual_seed(0)
     layer = ResizeConvolution(2, 3)
     image = torch.randn(2, 2, 4, 5)
@@ -71,7 +68,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize("std", [0.02, 0.1])
 @pytest.mark.parametrize("norm", ["batch", "group"])
-def test_distributions(std: float, norm: Any) -> None:
+def test_distributions(std, norm):
     network = make_generator("unet", 3, 3, depth=5, width=32, norm=norm)
     assert initialise_(network, std=std, rng=seeded()) is network
     of_norms = []
@@ -90,7 +87,7 @@ def test_distributions(std: float, norm: Any) -> None:
     assert weights.std().item() == pytest.approx(std, rel=0.2)
 
 
-def test_seed_decides_and_the_global_state_stays() -> None:
+def test_seed_decides_and_the_global_state_stays():
     before = torch.get_rng_state()
     with torch.device("meta"):
         empty = make_discriminator(2, width=4, spectral_norm=True)
@@ -107,7 +104,7 @@ def test_seed_decides_and_the_global_state_stays() -> None:
     assert not torch.equal(other[weight], drawn)
 
 
-def test_without_a_generator_the_global_seed_decides() -> None:
+def test_without_a_generator_the_global_seed_decides():
     first, second = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3)
     for network in (first, second):
         torch.manual_seed(5)
@@ -115,7 +112,7 @@ def test_without_a_generator_the_global_seed_decides() -> None:
     assert torch.equal(first.weight, second.weight)
 
 
-def test_spectral_norm_is_settled_for_the_new_weights() -> None:
+def test_spectral_norm_is_settled_for_the_new_weights():
     network = make_discriminator(2, layers=2, width=8, spectral_norm=True).eval()
     initialise_(network, rng=seeded())
     assert not any(module.training for module in network.modules())
@@ -128,7 +125,7 @@ def test_spectral_norm_is_settled_for_the_new_weights() -> None:
 # --- normalisation layers by name -----------------------------------------------------------------
 
 
-def test_names() -> None:
+def test_names():
     batch, instance = norm_layer("batch", 4), norm_layer("instance", 4)
     assert isinstance(batch, nn.BatchNorm2d)
     assert set(batch.state_dict()) >= {"weight", "bias", "running_mean", "running_var"}
@@ -138,21 +135,21 @@ def test_names() -> None:
 
 
 @given(st.integers(1, 600))
-def test_groups_divide_the_channels(channels: int) -> None:
+def test_groups_divide_the_channels(channels):
     groups = norm_layer("group", channels).num_groups
     assert channels % groups == 0
     assert 1 <= groups <= 32
     assert groups < channels or channels == 1
 
 
-def test_group_norm_normalises_each_group() -> None:
+def test_group_norm_normalises_each_group():
     images = 3 + 5 * torch.randn(2, 64, 8, 8, generator=torch.Generator().manual_seed(0))
     grouped = norm_layer("group", 64)(images).reshape(2, 32, -1)
     assert torch.allclose(grouped.mean(2), torch.zeros(2, 32), atol=1e-5)
     assert torch.allclose(grouped.std(2, correction=0), torch.ones(2, 32), atol=1e-3)
 
 
-def test_bias_stands_where_the_norm_brings_none() -> None:
+def test_bias_stands_where_the_norm_brings_none():
     assert [needs_bias(name) for name in ("batch", "instance", "group", "none")] == [
         False,
         True,
@@ -161,13 +158,13 @@ def test_bias_stands_where_the_norm_brings_none() -> None:
     ]
 
 
-def test_unknown_name_is_refused_in_words() -> None:
+def test_unknown_name_is_refused_in_words():
     with pytest.raises(ValueError, match="norm 'layer' is not known; choose one of 'batch', 'inst"):
         norm_layer("layer", 4)
 
 
 @pytest.mark.parametrize("name", ["batch", "instance", "group"])
-def test_fixed_norm_is_the_norm_with_the_statistics_of_an_image(name: NormName) -> None:
+def test_fixed_norm_is_the_norm_with_the_statistics_of_an_image(name):
     image = 3 + 5 * torch.randn(1, 12, 9, 7, generator=torch.Generator().manual_seed(0))
     image *= torch.arange(1, 13).reshape(1, 12, 1, 1)  # channels of a group differ
     norm = norm_layer(name, 12)

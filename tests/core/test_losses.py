@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,9 +27,7 @@ KINDS: list[Any] = ["vanilla", "lsgan", "hinge", "wgan"]
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
-def test_five_steps_equal_the_reference(
-    kind: Any, golden: ModuleType, golden_values: dict[str, Any]
-) -> None:
+def test_five_steps_equal_the_reference(kind, golden, golden_values):
     generator = UNet(1, 1, depth=7, width=8)
     discriminator = PatchDiscriminator(2, width=8)
     for network in (generator, discriminator):
@@ -64,7 +61,7 @@ def test_five_steps_equal_the_reference(
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_vanilla_is_cross_entropy(real: bool) -> None:
+def test_vanilla_is_cross_entropy(real):
     logits = torch.linspace(-30, 30, 31).reshape(1, 1, 1, 31)
     expected = nn.functional.binary_cross_entropy_with_logits(
         logits, torch.full_like(logits, float(real))
@@ -80,9 +77,7 @@ def test_vanilla_is_cross_entropy(real: bool) -> None:
         ("wgan", [1.0, -1.5], [-1.0, 1.5], [1.0, -1.5]),
     ],
 )
-def test_formulas(
-    kind: Any, of_real: list[float], of_fake: list[float], of_generator: list[float]
-) -> None:
+def test_formulas(kind, of_real, of_fake, of_generator):
     logits = torch.tensor([-1.0, 1.5]).reshape(1, 1, 1, 2)
     mean = pytest.approx
     assert discriminator_loss(kind, logits, True).item() == mean(sum(of_real) / 2)
@@ -91,7 +86,7 @@ def test_formulas(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scales_are_averaged_whatever_their_size(kind: Any) -> None:
+def test_scales_are_averaged_whatever_their_size(kind):
     rng = torch.Generator().manual_seed(0)
     scales = tuple(torch.randn(2, 1, n, n, generator=rng) for n in (8, 4))
     for loss in (
@@ -104,14 +99,14 @@ def test_scales_are_averaged_whatever_their_size(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("real", [True, False])
-def test_a_better_verdict_costs_less(kind: Any, real: bool) -> None:
+def test_a_better_verdict_costs_less(kind, real):
     logits = torch.full((1, 1, 2, 2), 0.1, requires_grad=True)
     discriminator_loss(kind, logits, real).backward()
     assert torch.all(logits.grad < 0 if real else logits.grad > 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_logits_give_a_full_precision_loss(kind: Any) -> None:
+def test_half_precision_logits_give_a_full_precision_loss(kind):
     logits = torch.linspace(-1, 1, 4096).reshape(1, 1, 64, 64)
     loss = discriminator_loss(kind, logits.bfloat16(), True)
     assert loss.dtype == torch.float32
@@ -134,7 +129,7 @@ def images(count: int, seed: int = 0, channels: int = 2, size: int = 6) -> Tenso
     return torch.randn(count, channels, size, size, generator=rng, dtype=torch.float64)
 
 
-def test_penalties_of_a_linear_critic() -> None:
+def test_penalties_of_a_linear_critic():
     critic = Linear(images(1, 5)[0])
     norm = critic.weight.detach().norm()
     alpha = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64).reshape(3, 1, 1, 1)
@@ -151,7 +146,7 @@ def test_penalties_of_a_linear_critic() -> None:
     assert torch.allclose(critic.weight.grad, 2 * critic.weight.detach())
 
 
-def test_gradient_penalty_is_taken_at_the_mixture() -> None:
+def test_gradient_penalty_is_taken_at_the_mixture():
     real, fake = images(2, 1), images(2, 2)
     alpha = torch.tensor([0.25, 1.0], dtype=torch.float64).reshape(2, 1, 1, 1)
     mixture = alpha * real + (1 - alpha) * fake
@@ -164,7 +159,7 @@ def test_gradient_penalty_is_taken_at_the_mixture() -> None:
     assert torch.allclose(r1_penalty(parabola, real), real.square().sum((1, 2, 3)).mean())
 
 
-def test_penalties_of_scales_are_averaged() -> None:
+def test_penalties_of_scales_are_averaged():
     one, other = Linear(images(1, 5)[0]), Linear(images(1, 6)[0])
     real, alpha = images(2, 1), torch.ones(2, 1, 1, 1, dtype=torch.float64)
 
@@ -179,7 +174,7 @@ def test_penalties_of_scales_are_averaged() -> None:
 
 @pytest.mark.parametrize("norm", ["instance", "group", "none"])
 @pytest.mark.parametrize("which", ["gradient", "r1"])
-def test_penalty_reaches_the_weights(norm: Any, which: str) -> None:
+def test_penalty_reaches_the_weights(norm, which):
     torch.manual_seed(0)
     network = PatchDiscriminator(2, layers=1, width=3, norm=norm).double()
     real, fake = images(2, 1, size=12), images(2, 2, size=12)
@@ -205,7 +200,7 @@ def test_penalty_reaches_the_weights(norm: Any, which: str) -> None:
         assert weight.grad[place].item() == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
-def test_penalties_leave_images_and_generator_alone() -> None:
+def test_penalties_leave_images_and_generator_alone():
     fake = images(1, 2).requires_grad_()
     critic = Linear(images(1, 5)[0])
     gradient_penalty(critic, images(1, 1), fake, torch.rand(1, 1, 1, 1).double()).backward()
@@ -215,7 +210,7 @@ def test_penalties_leave_images_and_generator_alone() -> None:
     assert not real.requires_grad
 
 
-def test_flat_critic_has_finite_gradients() -> None:
+def test_flat_critic_has_finite_gradients():
     critic = Linear(torch.zeros(2, 6, 6, dtype=torch.float64))
     penalty = gradient_penalty(critic, images(1), images(1, 1), torch.rand(1, 1, 1, 1).double())
     assert penalty.item() == 1
@@ -223,7 +218,7 @@ def test_flat_critic_has_finite_gradients() -> None:
     assert torch.isfinite(critic.weight.grad).all()
 
 
-def test_features_are_matched_layer_by_layer() -> None:
+def test_features_are_matched_layer_by_layer():
     one = [[torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 2, 2), torch.zeros(2, 1, 2, 2)]]
     other = [
         [torch.full((2, 3, 4, 4), 2.0), torch.full((2, 5, 2, 2), -4.0), torch.ones(2, 1, 2, 2)]
@@ -236,7 +231,7 @@ def test_features_are_matched_layer_by_layer() -> None:
         feature_matching_loss(one, [[layer[..., :1] for layer in one[0]]])
 
 
-def test_features_move_the_generated_image_alone() -> None:
+def test_features_move_the_generated_image_alone():
     network = PatchDiscriminator(1, layers=1, width=2, norm="none").double()
     real, fake = images(1, 1, 1, 12).requires_grad_(), images(1, 2, 1, 12).requires_grad_()
     feature_matching_loss(network.features(fake), network.features(real)).backward()
@@ -244,7 +239,7 @@ def test_features_move_the_generated_image_alone() -> None:
     assert fake.grad.abs().sum() > 0
 
 
-def test_l1_is_exactly_the_mean_difference() -> None:
+def test_l1_is_exactly_the_mean_difference():
     prediction, target = images(2, 1).float(), images(2, 2).float()
     loss = reconstruction_loss("l1", prediction, target)
     assert torch.equal(loss, torch.mean(torch.abs(prediction - target)))
@@ -254,7 +249,7 @@ def test_l1_is_exactly_the_mean_difference() -> None:
     ("kind", "expected"),
     [("l1", 1.0), ("l2", 2.0), ("charbonnier", (1e-3 + math.sqrt(4 + 1e-6)) / 2)],
 )
-def test_reconstruction_formulas(kind: Any, expected: float) -> None:
+def test_reconstruction_formulas(kind, expected):
     target = torch.tensor([0.0, 2.0], dtype=torch.float64).reshape(1, 1, 1, 2)
     loss = reconstruction_loss(kind, torch.zeros_like(target), target)
     assert loss.item() == pytest.approx(expected)
@@ -263,7 +258,7 @@ def test_reconstruction_formulas(kind: Any, expected: float) -> None:
 @pytest.mark.parametrize("kind", ["l1", "l2", "charbonnier"])
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())
-def test_valid_counts_valid_elements_only(kind: Any, data: st.DataObject) -> None:
+def test_valid_counts_valid_elements_only(kind, data):
     seed = data.draw(st.integers(0, 1000))
     channels = data.draw(st.sampled_from([1, 3]))
     rng = torch.Generator().manual_seed(seed)
@@ -280,7 +275,7 @@ def test_valid_counts_valid_elements_only(kind: Any, data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize("kind", ["l1", "l2", "charbonnier"])
-def test_nothing_valid_is_zero_with_a_gradient(kind: Any) -> None:
+def test_nothing_valid_is_zero_with_a_gradient(kind):
     prediction = torch.randn(1, 2, 4, 4, requires_grad=True)
     target = torch.full((1, 2, 4, 4), float("nan"))
     loss = reconstruction_loss(kind, prediction, target, torch.zeros(1, 1, 4, 4, dtype=torch.bool))
@@ -289,14 +284,14 @@ def test_nothing_valid_is_zero_with_a_gradient(kind: Any) -> None:
     assert torch.equal(prediction.grad, torch.zeros_like(prediction))
 
 
-def test_weights_weigh() -> None:
+def test_weights_weigh():
     target = torch.tensor([1.0, 3.0]).reshape(1, 1, 1, 2)
     weights = torch.tensor([0.75, 0.25]).reshape(1, 1, 1, 2)
     loss = reconstruction_loss("l1", torch.zeros_like(target), target, weights)
     assert loss.item() == pytest.approx(1.5)
 
 
-def test_a_factor_counts_the_same_whatever_else_is_in_the_batch() -> None:
+def test_a_factor_counts_the_same_whatever_else_is_in_the_batch():
     target = torch.tensor([1.0, 3.0, float("nan")]).reshape(1, 1, 1, 3)
     weight = torch.tensor([5.0, 0.5, 7.0]).reshape(1, 1, 1, 3)
     valid = torch.tensor([True, True, False]).reshape(1, 1, 1, 3)
@@ -307,7 +302,7 @@ def test_a_factor_counts_the_same_whatever_else_is_in_the_batch() -> None:
     assert reconstruction_loss("l2", 3 * one, one, None, four).item() == 16
 
 
-def test_memory_format_changes_nothing() -> None:
+def test_memory_format_changes_nothing():
     prediction, target = images(2, 1), images(2, 2)
     last = torch.channels_last
     for kind in ("l1", "l2", "charbonnier"):
@@ -318,7 +313,7 @@ def test_memory_format_changes_nothing() -> None:
         assert torch.allclose(one, other)
 
 
-def test_unusable_arguments_are_refused_in_words() -> None:
+def test_unusable_arguments_are_refused_in_words():
     logits = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match="adversarial loss 'wgangp' is not known; choose one of"):
         discriminator_loss("wgangp", logits, True)

@@ -41,9 +41,7 @@ def noise(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", GENERATORS)
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), cells=st.tuples(st.integers(1, 5), st.integers(1, 5)))
-def test_a_part_is_that_part_of_the_whole(
-    name: str, data: st.DataObject, cells: tuple[int, int]
-) -> None:
+def test_a_part_is_that_part_of_the_whole(name, data, cells):
     network = generator(name)
     sizes = [16 * n for n in cells]
     starts = [data.draw(st.integers(0, n - 1)) for n in sizes]
@@ -58,7 +56,7 @@ def test_a_part_is_that_part_of_the_whole(
     torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
 
 
-def test_weights_and_input_stay_as_they_were() -> None:
+def test_weights_and_input_stay_as_they_were():
     network, x = generator("unet"), noise(1, 2, 64, 64)
     before, given = {k: v.clone() for k, v in network.state_dict().items()}, x.clone()
     with torch.inference_mode():
@@ -84,7 +82,7 @@ def pixels_computed(network: UNet | ResNet, size: int, kept: slice) -> dict[str,
     return counted
 
 
-def test_a_decoder_computes_a_little_more_than_is_wanted() -> None:
+def test_a_decoder_computes_a_little_more_than_is_wanted():
     network = generator("unet")
     part = pixels_computed(network, 128, slice(32, 96))
     # Sides from the innermost level on: at each end at most two pixels more than are wanted.
@@ -116,7 +114,7 @@ def shaken(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("upsampling", ["transpose", "resize"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kind", ["unet", "encoder_decoder", "resnet"])
-def test_same_output_with_fewer_norms(kind: str, upsampling: str, bias: bool) -> None:
+def test_same_output_with_fewer_norms(kind, upsampling, bias):
     more = {"width": 8, "upsampling": upsampling, "bias": bias}
     network = (
         ResNet(2, 3, blocks=2, norm="batch", **more)
@@ -133,7 +131,7 @@ def test_same_output_with_fewer_norms(kind: str, upsampling: str, bias: bool) ->
         torch.testing.assert_close(quick(x), network(x), atol=2e-6, rtol=0)
 
 
-def test_the_copy_is_kept_until_the_weights_change() -> None:
+def test_the_copy_is_kept_until_the_weights_change():
     network = shaken(UNet(1, 1, depth=2, width=8))
     first = folded(network)
     assert folded(network) is first
@@ -146,12 +144,12 @@ def test_the_copy_is_kept_until_the_weights_change() -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "instance", "group"])
-def test_nothing_to_fold_is_no_copy(norm: str) -> None:
+def test_nothing_to_fold_is_no_copy(norm):
     network = UNet(1, 1, depth=2, width=8, norm=norm)  # type: ignore[arg-type]
     assert folded(network) is network
 
 
-def test_a_network_made_in_inference_mode() -> None:
+def test_a_network_made_in_inference_mode():
     with torch.inference_mode():
         network = shaken(UNet(1, 1, depth=2, width=8))
         x = torch.randn(1, 1, 8, 8)

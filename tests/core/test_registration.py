@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,7 +23,7 @@ def moved(image: Tensor, dy: int, dx: int) -> Tensor:
 
 @settings(deadline=None, max_examples=20)
 @given(dy=st.integers(-3, 3), dx=st.integers(-3, 3))
-def test_each_image_moves_by_its_own_offset(dy: int, dx: int) -> None:
+def test_each_image_moves_by_its_own_offset(dy, dx):
     image = images()
     got, inside = shift_planes(image, torch.tensor([[dy, dx], [0, 0]]))
     assert inside.sum().item() == (12 - abs(dy)) * (12 - abs(dx)) + 144
@@ -34,7 +32,7 @@ def test_each_image_moves_by_its_own_offset(dy: int, dx: int) -> None:
     assert torch.equal(got[1], image[1])
 
 
-def test_gradient_goes_back_to_where_it_came_from() -> None:
+def test_gradient_goes_back_to_where_it_came_from():
     image = images(1).requires_grad_()
     got, inside = shift_planes(image, torch.tensor([[2, -3]]))
     (got * inside).sum().backward()
@@ -44,7 +42,7 @@ def test_gradient_goes_back_to_where_it_came_from() -> None:
 
 
 @pytest.mark.parametrize("kind", ["l1", "l2", "charbonnier"])
-def test_a_shifted_target_costs_nothing(kind: Any) -> None:
+def test_a_shifted_target_costs_nothing(kind):
     """One shift for each image, as far as the reach goes and no farther."""
     prediction = images(3)
     shifts = [(2, -1), (0, 0), (-1, 2)]
@@ -62,7 +60,7 @@ def test_a_shifted_target_costs_nothing(kind: Any) -> None:
     assert reconstruction_loss(kind, prediction, aligned, counted).item() > 0.1
 
 
-def test_the_smallest_of_all_shifts_is_taken() -> None:
+def test_the_smallest_of_all_shifts_is_taken():
     prediction, target = images(2, 1), images(2, 2)
     aligned, counted = align_target("l1", prediction, target, None, 1)
     for item in range(2):
@@ -78,7 +76,7 @@ def test_the_smallest_of_all_shifts_is_taken() -> None:
         assert got.item() == pytest.approx(min(losses))
 
 
-def test_what_fits_best_in_place_stays() -> None:
+def test_what_fits_best_in_place_stays():
     prediction = images()
     target = prediction + 0.01 * images(seed=5)
     valid = torch.rand(2, 2, 12, 12) < 0.8
@@ -91,14 +89,14 @@ def test_what_fits_best_in_place_stays() -> None:
     )
 
 
-def test_a_reach_of_nothing_is_the_ordinary_loss() -> None:
+def test_a_reach_of_nothing_is_the_ordinary_loss():
     prediction, target = images(2, 1), images(2, 2)
     aligned, counted = align_target("l2", prediction, target, None, 0)
     assert torch.equal(aligned, target)
     assert counted.all()
 
 
-def test_ignored_pixels_choose_no_shift() -> None:
+def test_ignored_pixels_choose_no_shift():
     prediction = images(2, 1)
     valid = torch.ones(2, 1, 12, 12, dtype=torch.bool)
     valid[:, :, 3:8, 2:9] = False
@@ -112,7 +110,7 @@ def test_ignored_pixels_choose_no_shift() -> None:
         assert torch.equal(counted, results[0][1])
 
 
-def test_few_pixels_that_are_left_do_not_count_as_a_fit() -> None:
+def test_few_pixels_that_are_left_do_not_count_as_a_fit():
     """One row of the target is known: a shift that loses it would cost nothing."""
     valid = torch.zeros(1, 1, 12, 12, dtype=torch.bool)
     valid[..., :1, :] = True
@@ -121,7 +119,7 @@ def test_few_pixels_that_are_left_do_not_count_as_a_fit() -> None:
     assert counted.sum() == 12
 
 
-def test_nothing_known_is_no_trouble() -> None:
+def test_nothing_known_is_no_trouble():
     prediction = images().requires_grad_()
     target = torch.full((2, 2, 12, 12), float("nan"))
     valid = torch.zeros(2, 1, 12, 12, dtype=torch.bool)
@@ -131,7 +129,7 @@ def test_nothing_known_is_no_trouble() -> None:
     assert (prediction.grad == 0).all()
 
 
-def test_unusable_arguments_are_refused_in_words() -> None:
+def test_unusable_arguments_are_refused_in_words():
     image = images()
     with pytest.raises(ValueError, match="reach is -1; give an integer of at least 0"):
         align_target("l1", image, image, None, -1)

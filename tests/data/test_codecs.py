@@ -242,7 +242,7 @@ def test_an_unknown_method_is_refused():
 RAMP = np.linspace(0, 1, 12, dtype=np.float32).reshape(1, 3, 4)
 
 
-def test_one_channel_is_gray_from_black_to_white() -> None:
+def test_one_channel_is_gray_from_black_to_white():
     codec = ImageCodec.fit([RAMP], layout=Layout(), method="minmax")
     shown = picture(codec.encode(RAMP), codec)
     assert shown.shape == (3, 4, 3)
@@ -252,14 +252,14 @@ def test_one_channel_is_gray_from_black_to_white() -> None:
     np.testing.assert_array_equal(shown[..., 0], shown[..., 2])
 
 
-def test_colours_stay_colours() -> None:
+def test_colours_stay_colours():
     image = np.concatenate([RAMP, 1 - RAMP, RAMP**2])
     codec = ImageCodec.fit([image], layout=Layout(channel_axis=-1, rgb=True), method="minmax")
     shown = picture(codec.encode(image), codec)
     np.testing.assert_allclose(shown / 255, image.transpose(1, 2, 0), atol=0.01)
 
 
-def test_labels_have_colours_and_background_is_black() -> None:
+def test_labels_have_colours_and_background_is_black():
     labels = np.array([[[0, 1, 2], [0, 2, 2]]], np.uint8)
     codec = ClassCodec.fit([labels], layout=Layout())
     shown = picture(codec.encode(labels), codec)

@@ -201,7 +201,7 @@ def test_impossible_corrections_are_refused(offset):
         correct_shift(Pair(IMAGE, IMAGE), offset)
 
 
-def test_reading_ends_when_it_is_asked_to_and_only_within() -> None:
+def test_reading_ends_when_it_is_asked_to_and_only_within():
     pair = open_pair(Pair(np.zeros((8, 9)), np.ones((8, 9))))
     window = 0, slice(0, 4), slice(0, 4)
     asked: list[bool] = []

@@ -64,20 +64,20 @@ def evaluated(*cases: EvaluationCase, measures: Measures | None = None) -> Evalu
 
 
 @pytest.fixture(name="texture")
-def _texture() -> Callable[..., np.ndarray]:
+def _texture():
     return texture
 
 
 @pytest.fixture(name="case_of_images")
-def _case_of_images() -> Callable[..., EvaluationCase]:
+def _case_of_images():
     return case_of_images
 
 
 @pytest.fixture(name="case_of_labels")
-def _case_of_labels() -> Callable[..., EvaluationCase]:
+def _case_of_labels():
     return case_of_labels
 
 
 @pytest.fixture(name="evaluated")
-def _evaluated() -> Callable[..., EvaluationResult]:
+def _evaluated():
     return evaluated

@@ -42,12 +42,12 @@ def check(how: dict[str, Any], **fields: Any) -> None:
         ({"condition": "GFP"}, "no conditions, got 'GFP': leave condition out"),
     ],
 )
-def test_refused(how: dict[str, Any], words: str) -> None:
+def test_refused(how, words):
     with pytest.raises(InputError, match=re.escape(words)):
         check(how)
 
 
-def test_samples_need_something_that_is_drawn() -> None:
+def test_samples_need_something_that_is_drawn():
     with pytest.raises(InputError, match="all 3 samples would be the same: turn dropout on"):
         check({"samples": 3}, dropout=0.5)
     check({"samples": 3, "dropout": True}, dropout=0.5)
@@ -55,13 +55,13 @@ def test_samples_need_something_that_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("norm", ["instance", "group", "none"])
-def test_image_statistics_need_batch_norm(norm: str) -> None:
+def test_image_statistics_need_batch_norm(norm):
     with pytest.raises(InputError, match="no batch norm"):
         check({"norm_statistics": "per-image"}, norm=norm)
 
 
 @pytest.mark.parametrize("norm", ["instance", "group", "batch"])
-def test_norms_that_measure_an_image_are_given_tiles(norm: str) -> None:
+def test_norms_that_measure_an_image_are_given_tiles(norm):
     check({"tile": 32, "norm_statistics": "per-image" if norm == "batch" else "running"}, norm=norm)
 
 
@@ -74,9 +74,7 @@ def test_norms_that_measure_an_image_are_given_tiles(norm: str) -> None:
         ({}, {"norm": "instance"}),
     ],
 )
-def test_tiles_and_the_whole_are_fine(
-    tile: int | None, how: dict[str, Any], fields: dict[str, Any]
-) -> None:
+def test_tiles_and_the_whole_are_fine(tile, how, fields):
     check({"tile": tile, **how}, **fields)
 
 
@@ -93,7 +91,7 @@ def test_tiles_and_the_whole_are_fine(
         ("uint8", "bool", True),
     ],
 )
-def test_other_dtypes_are_warned_of(trained: str, given: str, warned: bool) -> None:
+def test_other_dtypes_are_warned_of(trained, given, warned):
     codec = ImageCodec("minmax", trained, (0.0,), (1.0,), Layout())
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -103,7 +101,7 @@ def test_other_dtypes_are_warned_of(trained: str, given: str, warned: bool) -> N
     assert all(f"trained on {trained} images, got {given}" in sentence for sentence in said)
 
 
-def test_labels_mean_the_same_in_any_dtype() -> None:
+def test_labels_mean_the_same_in_any_dtype():
     warn_of_dtype(ClassCodec("uint8", (0, 1), Layout(), 1), np.dtype("int64"))
 
 
@@ -130,14 +128,14 @@ def said_of(
     return [str(one.message) for one in seen]
 
 
-def test_images_like_the_sources_pass_in_silence() -> None:
+def test_images_like_the_sources_pass_in_silence():
     assert said_of(noise(0, 1000, seed=1)) == []
     assert said_of(noise(200, 700)) == []
     assert said_of(noise(0, 1080)) == []
     assert said_of(np.zeros((1, 8, 8), np.uint16)) == []
 
 
-def test_a_target_in_place_of_a_source_is_said() -> None:
+def test_a_target_in_place_of_a_source_is_said():
     (said,) = said_of(noise(5000, 6000, seed=1))
     assert re.match(r"The image looks like the training targets \(median 5\d+, targets", said)
     assert "source and target were not swapped" in said
@@ -146,7 +144,7 @@ def test_a_target_in_place_of_a_source_is_said() -> None:
     assert said_of(noise(0, 800, seed=1), targets=(0, 800)) == []
 
 
-def test_what_lies_outside_the_sources_is_said_with_numbers() -> None:
+def test_what_lies_outside_the_sources_is_said_with_numbers():
     (said,) = said_of(noise(0, 2000))
     assert re.match(
         r"The image is brighter than the training images \(median \d+, training \d+\)", said
@@ -160,7 +158,7 @@ def test_what_lies_outside_the_sources_is_said_with_numbers() -> None:
     assert re.search(r"is far brighter .* and it reaches 59\d{3}", said)
 
 
-def test_labels_in_place_of_a_source_are_said() -> None:
+def test_labels_in_place_of_a_source_are_said():
     labels = np.kron(np.arange(36, dtype=np.uint16).reshape(1, 6, 6), np.ones((16, 16), np.uint16))
     (said,) = said_of(labels, target=LABELS)
     assert said.startswith("The image looks like labels, as the training targets were")
@@ -168,6 +166,6 @@ def test_labels_in_place_of_a_source_are_said() -> None:
     assert said_of(noise(0, 1000), target=LABELS) == []
 
 
-def test_sources_that_are_labels_or_booleans_have_no_range() -> None:
+def test_sources_that_are_labels_or_booleans_have_no_range():
     assert said_of(noise(5000, 6000), source=LABELS) == []
     assert said_of(noise(0, 2).astype(bool), sources=(50, 90)) == []

@@ -31,12 +31,12 @@ def learn(source, target, **fields) -> Translator:
 
 
 @pytest.fixture(scope="module")
-def gray() -> Translator:
+def gray():
     return learn(noise(64, 64), noise(64, 64, seed=1) * 3)
 
 
 @pytest.fixture(scope="module")
-def stack() -> Translator:
+def stack():
     """With two neighbours and noise that belongs to pixels."""
     source = noise(4, 48, 48)
     return learn(source, 1 - source, z_context=1, noise_channels=1, noise="pixel")

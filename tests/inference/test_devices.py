@@ -37,7 +37,7 @@ CUDA = [torch.device("cuda", index) for index in range(2)]
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+def found(monkeypatch):
     """Stand in for the devices of a machine; the list may be changed."""
     machine = [CPU]
     monkeypatch.setattr(devices, "available_devices", lambda: machine)
@@ -58,34 +58,32 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
         ([*CUDA, CPU], "cpu", CPU),
     ],
 )
-def test_choice(
-    machine: list[torch.device], wanted: str, expected: torch.device, found: list[torch.device]
-) -> None:
+def test_choice(machine, wanted, expected, found):
     found[:] = machine
     assert choose_device(wanted) == expected
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "cuda:2", "mps", "tpu", "", "gpu", "meta"])
-def test_what_is_not_there_is_refused_with_what_is(wanted: str, found: list[torch.device]) -> None:
+def test_what_is_not_there_is_refused_with_what_is(wanted, found):
     found[:] = [CPU]
     with pytest.raises(DeviceError, match=f"There is no device '{wanted}' here: .* one of cpu"):
         choose_device(wanted)
 
 
-def test_every_machine_has_a_cpu_last() -> None:
+def test_every_machine_has_a_cpu_last():
     found = available_devices()
     assert found[-1] == CPU
     assert found.count(CPU) == 1
     assert sum(device.type == "cuda" for device in found) == torch.cuda.device_count()
 
 
-def test_the_fastest_kind_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_kind_comes_first(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert available_devices() == [*CUDA, MPS, CPU]
 
 
-def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     assert name_device(CUDA[1]) == "NVIDIA H100 (cuda:1)"
     assert name_device(MPS) == "Apple GPU (mps)"
@@ -97,7 +95,7 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("x"), RuntimeError("CUDA out of memory")]
 )
-def test_running_out_of_memory_is_said_with_advice(error: Exception) -> None:
+def test_running_out_of_memory_is_said_with_advice(error):
     with (
         pytest.raises(
             DeviceError, match=r"Memory ran out while training\. Lower batch\."
@@ -108,12 +106,12 @@ def test_running_out_of_memory_is_said_with_advice(error: Exception) -> None:
     assert caught.value.__cause__ is error
 
 
-def test_other_errors_pass_as_they_are() -> None:
+def test_other_errors_pass_as_they_are():
     with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words("x", "y"):
         raise RuntimeError("shapes do not fit")
 
 
-def test_the_cpu_is_on_every_machine() -> None:
+def test_the_cpu_is_on_every_machine():
     assert choose_device("cpu") == CPU
 
 
@@ -128,13 +126,13 @@ def cut(size: int = 2000, **how: Any) -> TileGrid:
     return cut_image(NETWORK, 1, grid, device="cpu", batch=1, **how)[0]
 
 
-def test_windows_as_large_as_the_image_are_the_whole() -> None:
+def test_windows_as_large_as_the_image_are_the_whole():
     chosen = cut(size=90, tile=32)
     assert chosen.whole
     assert chosen.tile == 0
 
 
-def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch):
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     for window in (640, 192):
         monkeypatch.setattr(devices, "free_memory", lambda _, n=window: 2 * per_pixel * n**2)
@@ -151,14 +149,14 @@ def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch: pytest.Monk
         (4000, 0),
     ],
 )
-def test_blocks_fill_the_memory(monkeypatch: pytest.MonkeyPatch, free: int, side: int) -> None:
+def test_blocks_fill_the_memory(monkeypatch, free, side):
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     monkeypatch.setattr(devices, "free_memory", lambda _: 2 * per_pixel * free**2)
     grid = TileGrid(2000, 2000, stride=NETWORK.stride, halo=NETWORK.halo)
     assert block_side(NETWORK, 1, grid, device="cpu") == side
 
 
-def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch):
     monkeypatch.setattr(devices, "_BLOCK_BYTES", 1 << 20)
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     grid = TileGrid(9000, 9000, stride=NETWORK.stride, halo=NETWORK.halo)
@@ -172,9 +170,7 @@ def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch: pytest.MonkeyPatch
 @settings(deadline=None, max_examples=100)
 @given(height=st.integers(1, 5000), width=st.integers(1, 5000), halo=st.sampled_from([0, 32, 96]),
        free=st.floats(1e3, 1e10))  # fmt: skip
-def test_the_tile_chosen_is_the_largest_that_fits(
-    height: int, width: int, halo: int, free: float
-) -> None:
+def test_the_tile_chosen_is_the_largest_that_fits(height, width, halo, free):
     def needed(tile: int) -> float:
         grid = TileGrid(height, width, stride=32, halo=halo, tile=tile)
         return float(np.prod(grid.window)) * 500
@@ -190,7 +186,7 @@ def test_the_tile_chosen_is_the_largest_that_fits(
     assert needed(tile + 32) > free / 2
 
 
-def test_a_layer_needs_its_input_and_its_output() -> None:
+def test_a_layer_needs_its_input_and_its_output():
     network = nn.Sequential(nn.Conv2d(2, 8, 4, stride=2, padding=1), nn.ReLU(inplace=True))
     # 2 planes in; 8 planes of half the size out, which the ReLU changes in place.
     assert estimate_bytes_per_pixel(network, 2, side=32) == 4 * (2 + 8 / 4)
@@ -198,8 +194,8 @@ def test_a_layer_needs_its_input_and_its_output() -> None:
 
 @pytest.mark.parametrize("network", [UNet(1, 3, depth=5, width=4), ResNet(1, 3, blocks=1, width=4)])
 def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(
-    network: UNet | ResNet,
-) -> None:
+    network,
+):
     before = {name: value.clone() for name, value in network.state_dict().items()}
     random_state = torch.get_rng_state()
     small, large = (estimate_bytes_per_pixel(network, 1, side=side) for side in (128, 512))
@@ -210,12 +206,12 @@ def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
-def test_the_cpu_has_some_free_memory() -> None:
+def test_the_cpu_has_some_free_memory():
     assert 2**20 < free_memory("cpu") < 2**50
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
-def test_freed_buffers_are_not_kept() -> None:
+def test_freed_buffers_are_not_kept():
     def held() -> int:
         return int(psutil.Process().memory_info().rss)
 
@@ -229,7 +225,7 @@ def test_freed_buffers_are_not_kept() -> None:
         assert held() - before < 20e6 + len(above)
 
 
-def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_open_is_filled_in(monkeypatch):
     network = UNet(1, 1, depth=3, width=4)
     grid = TileGrid(1000, 900, stride=network.stride, halo=network.halo)
     per_pixel = estimate_bytes_per_pixel(network, 1, side=16)
@@ -260,11 +256,11 @@ def test_what_was_left_open_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> Non
         (ValueError("out of memory"), False),
     ],
 )
-def test_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
+def test_out_of_memory_is_recognised(error, expected):
     assert is_out_of_memory(error) is expected
 
 
-def test_an_estimate_and_a_tile_by_hand() -> None:
+def test_an_estimate_and_a_tile_by_hand():
     assert estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8) == 16
     grid = TileGrid(5000, 5000, stride=32, halo=64)
     assert choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9) == 864

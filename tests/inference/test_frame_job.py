@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import noise
 
-from napari_pix2pix import Translator, train
+from napari_pix2pix import train
 from napari_pix2pix.core import UNet
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import DeviceError, InputError
@@ -26,11 +26,11 @@ HAS_COMPILER = shutil.which("g++") is not None
 
 
 @pytest.fixture(scope="module")
-def gray() -> Translator:
+def gray():
     return train(noise(64, 64), 1 - noise(64, 64), **TINY)
 
 
-def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch) -> None:
+def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch):
     graphs = []
 
     def backend(graph, _):
@@ -50,13 +50,13 @@ def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch) -> None:
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")
-def test_it_is_really_compiled(gray) -> None:
+def test_it_is_really_compiled(gray):
     how = {"device": "cpu", "output": "float"}
     made = gray(noise(50, 70), compile=True, tile=0, **how)
     np.testing.assert_allclose(made, gray(noise(50, 70), tile=0, **how), atol=1e-5)
 
 
-def test_refused_where_nothing_compiles(gray, monkeypatch) -> None:
+def test_refused_where_nothing_compiles(gray, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(DeviceError, match="needs a C\\+\\+ compiler, and there is no no-such-comp"):
         gray(noise(50, 70), compile=True, device="cpu")
@@ -68,7 +68,7 @@ def test_refused_where_nothing_compiles(gray, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("how", [{"dropout": True}, {"norm_statistics": "per-image"}])
-def test_refused_where_each_image_is_another(gray, how) -> None:
+def test_refused_where_each_image_is_another(gray, how):
     words = "Only networks that do the same with every image can be compiled"
     with pytest.raises(InputError, match=words):
         gray(noise(50, 70), compile=True, **how)
@@ -78,7 +78,7 @@ def test_refused_where_each_image_is_another(gray, how) -> None:
 
 
 @pytest.fixture
-def network() -> UNet:
+def network():
     torch.manual_seed(0)
     return UNet(1, 1, depth=3, width=8).eval()
 
@@ -93,7 +93,7 @@ def ran(network: UNet, planes: torch.Tensor, how: str) -> np.ndarray:
     return made
 
 
-def test_half_is_near_and_tried_once(network: UNet) -> None:
+def test_half_is_near_and_tried_once(network):
     planes = torch.rand(2, 1, 32, 32) * 2 - 1
     full, half = ran(network, planes, "32-true"), ran(network, planes, "bf16-mixed")
     apart = np.sqrt(np.square(half - full).mean())
@@ -106,9 +106,7 @@ def test_half_is_near_and_tried_once(network: UNet) -> None:
     assert len(calls) == 2
 
 
-def test_what_is_too_far_stays_in_full_precision(
-    network: UNet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_too_far_stays_in_full_precision(network, monkeypatch):
     monkeypatch.setattr(acceleration, "BOUND", 1e-9)
     planes = torch.rand(1, 1, 32, 32)
     with pytest.warns(UserWarning, match="In half precision this model is off by .* full precis"):
@@ -117,7 +115,7 @@ def test_what_is_too_far_stays_in_full_precision(
     np.testing.assert_array_equal(ran(network, planes, "bf16-mixed"), first)
 
 
-def test_a_single_column_at_the_bottom_is_computed_in_full_precision(network: UNet) -> None:
+def test_a_single_column_at_the_bottom_is_computed_in_full_precision(network):
     ran(network, torch.rand(1, 1, 32, 32), "bf16-mixed")  # near enough
     planes = torch.rand(1, 1, 80, 8) * 2 - 1  # what the innermost level makes a column of ten
     full, half = ran(network, planes, "32-true"), ran(network, planes, "bf16-mixed")

@@ -29,7 +29,7 @@ IMAGE = 3 + 5 * torch.randn(1, 8, 70, 90, generator=torch.Generator().manual_see
 
 @settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6), seed=st.integers(0, 99))
-def test_joined_moments_are_those_of_all_pixels(sizes: list[int], seed: int) -> None:
+def test_joined_moments_are_those_of_all_pixels(sizes, seed):
     rng = torch.Generator().manual_seed(seed)
     pieces = [100 * torch.rand(3, 1, generator=rng) + torch.randn(3, n, generator=rng)
               for n in sizes]  # fmt: skip
@@ -44,9 +44,7 @@ def test_joined_moments_are_those_of_all_pixels(sizes: list[int], seed: int) -> 
 
 @pytest.mark.parametrize("name", ["batch", "instance", "group"])
 @pytest.mark.parametrize("batch", [1, 5, 12])
-def test_tiles_of_one_norm_measure_what_the_whole_does(
-    name: Any, batch: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_of_one_norm_measure_what_the_whole_does(name, batch, monkeypatch):
     monkeypatch.setattr(norm_statistics, "_SIDE", 24)
     network = nn.Sequential(norm_layer(name, 8)).eval()
     norms = norms_that_measure(network, "per-image")
@@ -70,7 +68,7 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(
     torch.testing.assert_close(fixed, native, rtol=1e-4, atol=1e-5)
 
 
-def test_a_large_image_is_sampled_and_always_in_the_same_way() -> None:
+def test_a_large_image_is_sampled_and_always_in_the_same_way():
     grid = TileGrid(100_000, 80_000, stride=16, halo=32, tile=512)
     tiles = sample_tiles(sample_windows(grid))
     assert len(tiles) == len(set(tiles)) < 100
@@ -80,7 +78,7 @@ def test_a_large_image_is_sampled_and_always_in_the_same_way() -> None:
     assert covered[:, 0].max() > 80_000
 
 
-def test_running_out_of_memory_is_told() -> None:
+def test_running_out_of_memory_is_told():
     network = nn.Sequential(norm_layer("instance", 8))
     norms = norms_that_measure(network)
     tiles = TileGrid(70, 90, stride=1, halo=0).tiles()

@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +16,14 @@ from napari_pix2pix.inference.options import PredictOptions, check_size, sample_
 from napari_pix2pix.translator import Translator
 
 
-def test_declaration_is_that_of_the_call() -> None:
+def test_declaration_is_that_of_the_call():
     arguments = dict(inspect.signature(Translator.__call__).parameters)
     for name in ("self", "image", "on_tile"):
         del arguments[name]
     assert {name: one.default for name, one in arguments.items()} == PredictOptions().model_dump()
 
 
-def test_a_spread_takes_the_same_but_what_it_chooses() -> None:
+def test_a_spread_takes_the_same_but_what_it_chooses():
     arguments = dict(inspect.signature(Translator.spread).parameters)
     for name in ("self", "image", "n", "quantiles", "on_tile"):
         del arguments[name]
@@ -32,7 +31,7 @@ def test_a_spread_takes_the_same_but_what_it_chooses() -> None:
     assert {name: one.default for name, one in arguments.items()} == fields
 
 
-def test_torch_is_not_needed_to_choose() -> None:
+def test_torch_is_not_needed_to_choose():
     code = "import sys, napari_pix2pix.inference.options; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -58,29 +57,29 @@ def test_torch_is_not_needed_to_choose() -> None:
         ({"statistics": "image"}, "There is no option statistics: choose from condition, output"),
     ],
 )
-def test_refused(how: dict[str, Any], words: str) -> None:
+def test_refused(how, words):
     with pytest.raises(InputError, match=re.escape(words)):
         PredictOptions(**how)
 
 
-def test_integers_of_any_make_are_fine() -> None:
+def test_integers_of_any_make_are_fine():
     options = PredictOptions(tile=np.int64(32), batch=np.uint8(2), seed=2**70)
     assert (options.tile, options.batch, options.seed) == (32, 2, 2**70)
 
 
-def test_the_options_of_a_sample_have_its_seed() -> None:
+def test_the_options_of_a_sample_have_its_seed():
     options = PredictOptions(samples=3, tile=64)
     assert options.of_sample(0) == PredictOptions(seed=0, tile=64)
     assert options.of_sample(2) == PredictOptions(seed=sample_seed(0, 2), tile=64)
 
 
-def test_they_can_be_sent_and_compared() -> None:
+def test_they_can_be_sent_and_compared():
     options = PredictOptions(condition=("RFP", 2), seed=4)
     assert pickle.loads(pickle.dumps(options)) == options
     assert hash(options) == hash(PredictOptions(condition=("RFP", 2), seed=4))
 
 
-def test_what_decides_the_result_is_json() -> None:
+def test_what_decides_the_result_is_json():
     options = PredictOptions(condition=("RFP", 2), tile=64, device="cpu", compile=True)
     assert options.deciding() == {
         "condition": ["RFP", 2],
@@ -93,7 +92,7 @@ def test_what_decides_the_result_is_json() -> None:
 
 
 @pytest.mark.parametrize("size", [7, (7, 7), [7, np.int64(7)], np.array([7, 7])])
-def test_sizes(size: Any) -> None:
+def test_sizes(size):
     assert check_size(size) == (7, 7)
 
 
@@ -107,6 +106,6 @@ def test_sizes(size: Any) -> None:
         ((8, None), "width must be an integer, got None"),
     ],
 )
-def test_sizes_that_are_none(size: Any, words: str) -> None:
+def test_sizes_that_are_none(size, words):
     with pytest.raises(InputError, match=re.escape(words)):
         check_size(size)

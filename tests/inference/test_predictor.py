@@ -20,7 +20,7 @@ from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import DeviceError, InputError
 from napari_pix2pix.inference import norm_statistics
 from napari_pix2pix.inference._frame_job import FrameJob, applying
-from napari_pix2pix.inference._stochastic import NoiseKind, noise_reader
+from napari_pix2pix.inference._stochastic import noise_reader
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
@@ -100,13 +100,13 @@ def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("kind", ["image", "pixel"])
 @pytest.mark.parametrize(("tile", "batch"), [(32, 1), (64, 3), (None, None)])
 def test_tiles_equal_the_whole(
-    conditions: int,
-    noise: int,
-    make: Callable[[int], Any],
-    tile: int | None,
-    batch: int | None,
-    kind: NoiseKind,
-) -> None:
+    conditions,
+    noise,
+    make,
+    tile,
+    batch,
+    kind,
+):
     model = Predictor(
         make(1 + conditions + noise),
         CODEC,
@@ -124,7 +124,7 @@ def test_tiles_equal_the_whole(
     assert np.abs(tiles - whole).max() <= 1e-5
 
 
-def test_conditions_and_noise_are_what_the_training_gave() -> None:
+def test_conditions_and_noise_are_what_the_training_gave():
     """Planes in the order of the training: source, condition, noise."""
     seen: list[torch.Tensor] = []
     generator = unet(1 + 3 + 2)
@@ -142,7 +142,7 @@ def test_conditions_and_noise_are_what_the_training_gave() -> None:
     np.testing.assert_array_equal(planes[0, 4:, 9:10, 9:10], noise)
 
 
-def test_noise_and_condition_change_the_result() -> None:
+def test_noise_and_condition_change_the_result():
     model = Predictor(unet(1 + 2 + 1), CODEC, CODEC, conditions=(0, 1), noise_channels=1)
     first = translate(model, condition=0)
     assert np.array_equal(first, translate(model, condition=0))
@@ -150,7 +150,7 @@ def test_noise_and_condition_change_the_result() -> None:
     assert not np.allclose(first, translate(model, condition=1))
 
 
-def test_tiles_equal_the_whole_without_a_source() -> None:
+def test_tiles_equal_the_whole_without_a_source():
     """Of noise per pixel, at a size that is no multiple of the stride nor of the noise's blocks."""
     fields: dict[str, Any] = {"conditions": (0, 1), "noise_channels": 3, "noise": "pixel"}
     model = Predictor(unet(2 + 3), NO_SOURCE, CODEC, **fields)
@@ -168,7 +168,7 @@ def test_tiles_equal_the_whole_without_a_source() -> None:
     assert np.abs(sample(3, 0, (200, 117))[:, inside] - whole[:, inside]).max() <= 1e-5
 
 
-def test_image_statistics_are_those_of_training_mode() -> None:
+def test_image_statistics_are_those_of_training_mode():
     """Batch norm as in the training, on this image alone; its running statistics stay."""
     generator = unet()
     rows, columns = 144, 112  # multiples of the stride: no padding to measure along
@@ -184,7 +184,7 @@ def test_image_statistics_are_those_of_training_mode() -> None:
     assert np.abs(got - stored).max() > 0.01
 
 
-def test_dropout_drops_by_its_seed() -> None:
+def test_dropout_drops_by_its_seed():
     generator = unet(dropout=0.5, dropout_placement="paper")
     model = Predictor(generator, CODEC, CODEC)
     off = translate(model, seed=0)
@@ -215,9 +215,7 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("make", "statistics"), MEASURING)
 @pytest.mark.parametrize("tile", [None, 0])
-def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
-    make: Callable[[], Any], statistics: Any, tile: int | None
-) -> None:
+def test_networks_that_measure_their_input_get_the_whole_where_it_fits(make, statistics, tile):
     generator = make()
     seen: list[tuple[int, ...]] = []
     first_layer(generator).register_forward_hook(
@@ -228,9 +226,7 @@ def test_networks_that_measure_their_input_get_the_whole_where_it_fits(
 
 
 @pytest.mark.parametrize(("make", "statistics"), MEASURING)
-def test_their_tiles_nearly_equal_the_whole(
-    make: Callable[[], Any], statistics: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_their_tiles_nearly_equal_the_whole(make, statistics, monkeypatch):
     monkeypatch.setattr(norm_statistics, "_SIDE", 64)
     model = Predictor(make(), CODEC, CODEC)
     before = state_of(model.generator)
@@ -243,7 +239,7 @@ def test_their_tiles_nearly_equal_the_whole(
     assert psnr(alone, whole[:, :64, :64]) < 45
 
 
-def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_serves_all_regions(monkeypatch):
     monkeypatch.setattr(norm_statistics, "_SIDE", 64)
     model = Predictor(unet(norm="instance"), CODEC, CODEC)
     whole = translate(model, tile=32)
@@ -258,7 +254,7 @@ def test_what_was_measured_serves_all_regions(monkeypatch: pytest.MonkeyPatch) -
             assert np.abs(tile.pixels - same).max() <= 1e-5
 
 
-def test_nothing_is_measured_where_statistics_are_fixed() -> None:
+def test_nothing_is_measured_where_statistics_are_fixed():
     assert Predictor(unet(), CODEC, CODEC).measure_frame(opened(IMAGE), 0, options()) == {}
 
 
@@ -271,7 +267,7 @@ DROPPING = [
 
 @pytest.mark.parametrize("make", DROPPING)
 @pytest.mark.parametrize("batch", [1, 3])
-def test_tiles_drop_what_the_whole_drops(make: Callable[[], Any], batch: int) -> None:
+def test_tiles_drop_what_the_whole_drops(make, batch):
     model = Predictor(make(), CODEC, CODEC)
     whole = translate(model, tile=0, dropout=True, seed=3)
     tiles = translate(model, tile=32, batch=batch, dropout=True, seed=3)
@@ -279,7 +275,7 @@ def test_tiles_drop_what_the_whole_drops(make: Callable[[], Any], batch: int) ->
     assert np.abs(whole - translate(model, tile=0)).max() > 0.01
 
 
-def test_a_region_drops_what_the_whole_drops() -> None:
+def test_a_region_drops_what_the_whole_drops():
     model = Predictor(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
     whole = translate(model, dropout=True)
     region = Box(64, 100, 24, 117)
@@ -287,7 +283,7 @@ def test_a_region_drops_what_the_whole_drops() -> None:
         assert np.abs(tile.pixels - whole[:, tile.box.rows, tile.box.columns]).max() <= 1e-5
 
 
-def test_dropout_beside_the_statistics_of_each_image() -> None:
+def test_dropout_beside_the_statistics_of_each_image():
     """What is measured is what is left after dropping."""
     model = Predictor(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
     how: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 1}
@@ -302,7 +298,7 @@ def run_out_above(pixels: int) -> Callable[..., None]:
     return hook
 
 
-def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> None:
+def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out():
     generator = unet(norm="instance")
     model = Predictor(generator, CODEC, CODEC)
     whole = translate(model)
@@ -315,7 +311,7 @@ def test_networks_that_measure_their_input_are_tiled_when_memory_runs_out() -> N
         translate(model, tile=0)
 
 
-def test_which_norms_measure() -> None:
+def test_which_norms_measure():
     assert not norms_that_measure(unet(norm="batch"))
     assert not norms_that_measure(unet(norm="none"), "per-image")
     assert len(norms_that_measure(unet(norm="batch"), "per-image")) == 3
@@ -323,7 +319,7 @@ def test_which_norms_measure() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("statistics", ["running", "per-image"])
-def test_applying_sets_modes_and_puts_them_back(training: bool, statistics: Any) -> None:
+def test_applying_sets_modes_and_puts_them_back(training, statistics):
     generator = unet(dropout=0.5, dropout_placement="paper").train(training)
     dropouts = [m for m in generator.modules() if isinstance(m, nn.Dropout)]
     norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -336,7 +332,7 @@ def test_applying_sets_modes_and_puts_them_back(training: bool, statistics: Any)
     assert same_state(before, state_of(generator))
 
 
-def test_applying_puts_modes_back_after_an_error() -> None:
+def test_applying_puts_modes_back_after_an_error():
     generator = unet().train()
     before = state_of(generator)
     with pytest.raises(KeyError), applying(generator, norm_statistics="per-image"):
@@ -346,9 +342,7 @@ def test_applying_puts_modes_back_after_an_error() -> None:
 
 @pytest.mark.parametrize("how", [{"tile": 0}, {"tile": 64}, {"tile": 64, "dropout": True}])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_copy_that_another_thread_makes_meanwhile_is_whole(
-    norm: str, how: dict[str, Any]
-) -> None:
+def test_a_copy_that_another_thread_makes_meanwhile_is_whole(norm, how):
     model = Predictor(unet(norm=norm, dropout=0.5), CODEC, CODEC)
     before = state_of(model.generator)
     copies: list[nn.Module] = []
@@ -366,7 +360,7 @@ def test_a_copy_that_another_thread_makes_meanwhile_is_whole(
         assert str(copy) == str(model.generator)
 
 
-def test_progress_counts_all_pixels() -> None:
+def test_progress_counts_all_pixels():
     seen: list[tuple[int, int]] = []
     translate(
         Predictor(unet(), CODEC, CODEC), tile=64, batch=1, on_tile=lambda *pair: seen.append(pair)
@@ -378,7 +372,7 @@ def test_progress_counts_all_pixels() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (8, 8), (33, 17)])
-def test_any_height_and_width(size: tuple[int, int]) -> None:
+def test_any_height_and_width(size):
     height, width = size
     model = Predictor(unet(), CODEC, CODEC)
     result = translate(model, IMAGE[:, :height, :width])
@@ -386,7 +380,7 @@ def test_any_height_and_width(size: tuple[int, int]) -> None:
     assert np.isfinite(result).all()
 
 
-def test_conditions_by_name() -> None:
+def test_conditions_by_name():
     assert condition_index((), None) == 0
     assert condition_index(("GFP", ("RFP", 2)), ("RFP", 2)) == 1
     with pytest.raises(InputError, match="no conditions, got 'GFP'"):

@@ -114,26 +114,26 @@ def whole(network: UNet | ResNet, image: np.ndarray) -> np.ndarray:
 @settings(deadline=None, max_examples=15)
 @given(height=st.integers(1, 150), width=st.integers(1, 150), tile=st.integers(0, 70),
        batch=st.integers(1, 5))  # fmt: skip
-def test_tiles_equal_the_whole(name: str, height: int, width: int, tile: int, batch: int) -> None:
+def test_tiles_equal_the_whole(name, height, width, tile, batch):
     network, image = generator(name), image_of(height, width)
     result = run(network, image, tile=tile, batch=batch)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, whole(network, image), rtol=0, atol=1e-5)
 
 
-def test_less_than_the_halo_is_not_exact() -> None:
+def test_less_than_the_halo_is_not_exact():
     network, image = generator("unet"), image_of(128, 128)
     cut = run(network, image, tile=32, halo=0)
     assert np.abs(cut - whole(network, image)).max() > 1e-3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (33, 1)])
-def test_images_smaller_than_the_stride_keep_their_size(size: tuple[int, int]) -> None:
+def test_images_smaller_than_the_stride_keep_their_size(size):
     network, image = UNet(1, 1, depth=4, width=2).eval(), image_of(*size, channels=1)
     np.testing.assert_allclose(run(network, image), whole(network, image), atol=1e-5)
 
 
-def test_windows_come_in_batches_of_equal_shape_in_inference_mode() -> None:
+def test_windows_come_in_batches_of_equal_shape_in_inference_mode():
     seen = []
 
     def network(x: torch.Tensor) -> torch.Tensor:
@@ -148,7 +148,7 @@ def test_windows_come_in_batches_of_equal_shape_in_inference_mode() -> None:
     np.testing.assert_array_equal(result, image)
 
 
-def test_parts_arrive_one_by_one_and_progress_counts_pixels() -> None:
+def test_parts_arrive_one_by_one_and_progress_counts_pixels():
     image = image_of(30, 50)
     options = {"height": 30, "width": 50, "stride": 2, "halo": 2, "tile": 20}
     reads = 0
@@ -174,7 +174,7 @@ def test_parts_arrive_one_by_one_and_progress_counts_pixels() -> None:
     assert progress[-1] == (1500, 1500)
 
 
-def test_the_next_windows_are_read_while_the_network_runs() -> None:
+def test_the_next_windows_are_read_while_the_network_runs():
     image, begun = image_of(30, 50), [threading.Event() for _ in range(6)]
     reads = iter(begun)
 
@@ -193,7 +193,7 @@ def test_the_next_windows_are_read_while_the_network_runs() -> None:
     np.testing.assert_array_equal(translate(network, read, **options), image)
 
 
-def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
+def test_a_window_that_cannot_be_read_says_so_after_those_before_it():
     def read(rows: slice, columns: slice) -> np.ndarray:
         if rows.start:
             raise OSError("the disk is gone")
@@ -206,7 +206,7 @@ def test_a_window_that_cannot_be_read_says_so_after_those_before_it() -> None:
         next(parts)
 
 
-def test_a_part_does_not_hold_its_window_in_memory() -> None:
+def test_a_part_does_not_hold_its_window_in_memory():
     image = image_of(64, 64)
     parts = tiles_of(lambda x: x, Reader(image), height=64, width=64, stride=2, halo=8, tile=16)
     for _, planes in parts:
@@ -236,9 +236,7 @@ def limited(pixels: int, error: Callable[[], Exception]) -> Callable[[torch.Tens
     ],
 )
 @pytest.mark.parametrize(("tile", "batch"), [(32, 8), (96, 2), (0, 1)])
-def test_out_of_memory_goes_on_smaller_with_one_warning(
-    tile: int, batch: int, error: Callable[[], Exception]
-) -> None:
+def test_out_of_memory_goes_on_smaller_with_one_warning(tile, batch, error):
     network, image = generator("unet"), image_of(150, 130)
     options = {"height": 150, "width": 130, "stride": network.stride, "halo": network.halo}
     with pytest.warns(UserWarning, match="ran out of memory") as caught:
@@ -248,7 +246,7 @@ def test_out_of_memory_goes_on_smaller_with_one_warning(
     np.testing.assert_allclose(result, whole(network, image), atol=1e-5)
 
 
-def test_out_of_memory_in_the_middle_does_nothing_twice() -> None:
+def test_out_of_memory_in_the_middle_does_nothing_twice():
     image = image_of(64, 64)
     calls = 0
 
@@ -270,7 +268,7 @@ def test_out_of_memory_in_the_middle_does_nothing_twice() -> None:
     assert len(parts) == 2 + 2 * 4
 
 
-def test_an_allocation_that_really_fails_is_understood() -> None:
+def test_an_allocation_that_really_fails_is_understood():
     def network(x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] > 16:
             torch.empty(2**50)  # more than any address space has
@@ -282,7 +280,7 @@ def test_an_allocation_that_really_fails_is_understood() -> None:
     np.testing.assert_array_equal(result, image)
 
 
-def test_the_smallest_tile_too_large_is_said_in_words() -> None:
+def test_the_smallest_tile_too_large_is_said_in_words():
     network, image = generator("unet"), image_of(150, 130)
     options = {"height": 150, "width": 130, "stride": network.stride, "halo": network.halo}
     with (
@@ -292,7 +290,7 @@ def test_the_smallest_tile_too_large_is_said_in_words() -> None:
         translate(limited(100, MemoryError), Reader(image), **options, batch=3, tile=64)
 
 
-def test_what_may_not_be_cut_is_run_whole_or_refused() -> None:
+def test_what_may_not_be_cut_is_run_whole_or_refused():
     image = image_of(40, 40)
     options = {"height": 40, "width": 40, "stride": 8, "halo": 8, "whole": True}
     measured = translate(lambda x: x - x.mean(), Reader(image), **options)
@@ -303,7 +301,7 @@ def test_what_may_not_be_cut_is_run_whole_or_refused() -> None:
         translate(lambda x: x, Reader(image), **options, tile=16)
 
 
-def test_no_room_for_the_result_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_the_result_is_said_in_words(monkeypatch):
     def refuse(*_args: object, **_options: object) -> None:
         raise MemoryError
 
@@ -313,7 +311,7 @@ def test_no_room_for_the_result_is_said_in_words(monkeypatch: pytest.MonkeyPatch
         translate(lambda x: x, read, height=9, width=9, stride=1, halo=0)
 
 
-def test_other_errors_are_left_alone() -> None:
+def test_other_errors_are_left_alone():
     def network(x: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -321,7 +319,7 @@ def test_other_errors_are_left_alone() -> None:
         translate(network, Reader(image_of(9, 9)), height=9, width=9, stride=1, halo=0)
 
 
-def test_bad_sizes_are_refused_in_words() -> None:
+def test_bad_sizes_are_refused_in_words():
     options = {"height": 9, "width": 9, "stride": 1, "halo": 0}
     read = Reader(image_of(9, 9))
     with pytest.raises(ConfigError, match="batch is 0"):

@@ -31,9 +31,7 @@ KINDS: list[NoiseKind] = ["image", "pixel"]
     top=st.integers(0, 150), left=st.integers(0, 150), height=st.integers(1, 140),
     width=st.integers(1, 140), seed=st.integers(0, 2**64),
 )  # fmt: skip
-def test_a_window_is_cut_out_of_the_same_noise(
-    kind: NoiseKind, top: int, left: int, height: int, width: int, seed: int
-) -> None:
+def test_a_window_is_cut_out_of_the_same_noise(kind, top, left, height, width, seed):
     read = noise_reader(kind, 2, seed)
     whole = read(slice(0, 290), slice(0, 290))
     window = read(slice(top, top + height), slice(left, left + width))
@@ -41,7 +39,7 @@ def test_a_window_is_cut_out_of_the_same_noise(
     np.testing.assert_array_equal(window, whole[:, top : top + height, left : left + width])
 
 
-def test_an_image_has_one_number_a_plane_or_one_a_pixel() -> None:
+def test_an_image_has_one_number_a_plane_or_one_a_pixel():
     area = slice(0, 200), slice(0, 150)
     image = noise_reader("image", 64, 1)(*area)
     assert np.ptp(image, axis=(1, 2)).max() == 0
@@ -53,14 +51,14 @@ def test_an_image_has_one_number_a_plane_or_one_a_pixel() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_seeds_give_other_noise(kind: NoiseKind) -> None:
+def test_seeds_give_other_noise(kind):
     area = slice(0, 5), slice(0, 5)
     first, again, other = (noise_reader(kind, 2, seed)(*area) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.intersect1d(first, other).size
 
 
-def test_samples_have_seeds_of_their_own() -> None:
+def test_samples_have_seeds_of_their_own():
     seeds = [sample_seed(seed, number) for seed in range(20) for number in range(20)]
     assert len(set(seeds)) == len(seeds)
     assert [sample_seed(seed, 0) for seed in range(20)] == list(range(20))
@@ -78,16 +76,14 @@ def drop(box: Box, *, smaller: int = 4, seed: int = 0, probability: float = 0.25
     top=st.integers(0, 30), left=st.integers(0, 30), height=st.integers(1, 30),
     width=st.integers(1, 30), smaller=st.sampled_from([1, 2, 8]),
 )  # fmt: skip
-def test_a_window_is_dropped_as_the_whole(
-    top: int, left: int, height: int, width: int, smaller: int
-) -> None:
+def test_a_window_is_dropped_as_the_whole(top, left, height, width, smaller):
     whole = drop(Box(0, 60 * smaller, 0, 60 * smaller), smaller=smaller)
     box = Box(top * smaller, (top + height) * smaller, left * smaller, (left + width) * smaller)
     cut = whole[:, top : top + height, left : left + width]
     assert torch.equal(drop(box, smaller=smaller), cut)
 
 
-def test_the_mean_stays_and_a_share_is_dropped() -> None:
+def test_the_mean_stays_and_a_share_is_dropped():
     dropped = drop(Box(0, 800, 0, 800))
     assert dropped.mean().item() == pytest.approx(1, abs=0.02)
     assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
@@ -95,7 +91,7 @@ def test_the_mean_stays_and_a_share_is_dropped() -> None:
     assert not torch.equal(dropped, drop(Box(0, 800, 0, 800), seed=1))
 
 
-def test_layers_are_put_back_and_differ() -> None:
+def test_layers_are_put_back_and_differ():
     network = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5)).eval()
     before = list(network)
     x, box = torch.ones(1, 2, 64, 64), Box(0, 64, 0, 64)
@@ -109,7 +105,7 @@ def test_layers_are_put_back_and_differ() -> None:
         assert torch.equal(network(x), x)
 
 
-def test_a_window_has_the_noise_of_the_whole() -> None:
+def test_a_window_has_the_noise_of_the_whole():
     read = noise_reader("pixel", 2, seed=0)
     whole = read(slice(0, 100), slice(0, 90))
     assert (read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all()

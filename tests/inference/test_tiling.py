@@ -48,7 +48,7 @@ def assert_exact(grid: TileGrid, tiles: list[Tile]) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(grid=grids())
-def test_kept_parts_cover_each_pixel_once_and_see_their_halo(grid: TileGrid) -> None:
+def test_kept_parts_cover_each_pixel_once_and_see_their_halo(grid):
     tiles = grid.tiles()
     assert (count_kept(grid, tiles) == 1).all()
     assert_exact(grid, tiles)
@@ -59,7 +59,7 @@ def test_kept_parts_cover_each_pixel_once_and_see_their_halo(grid: TileGrid) -> 
 
 @settings(deadline=None, max_examples=100)
 @given(grid=grids(), data=st.data())
-def test_a_tile_left_over_is_covered_by_smaller_ones(grid: TileGrid, data: st.DataObject) -> None:
+def test_a_tile_left_over_is_covered_by_smaller_ones(grid, data):
     left = data.draw(st.sampled_from(grid.tiles()))
     smaller = grid.smaller()
     if smaller is None:
@@ -77,7 +77,7 @@ def test_a_tile_left_over_is_covered_by_smaller_ones(grid: TileGrid, data: st.Da
 
 @settings(deadline=None, max_examples=150)
 @given(grid=grids(), data=st.data())
-def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid: TileGrid, data: st.DataObject) -> None:
+def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid, data):
     top = data.draw(st.integers(0, grid.height - 1))
     left = data.draw(st.integers(0, grid.width - 1))
     bottom = data.draw(st.integers(top + 1, grid.height))
@@ -98,29 +98,29 @@ def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid: TileGrid, data: st.
     assert seen.top == 0 or seen.top >= region.top - grid.halo - grid.stride - grid.least
 
 
-def test_a_crop_is_the_kept_part_within_its_window() -> None:
+def test_a_crop_is_the_kept_part_within_its_window():
     tile = Tile(window=Box(32, 96, 0, 64), kept=Box(48, 80, 0, 40))
     assert tile.crop == Box(16, 48, 0, 40)
 
 
-def test_tile_zero_is_one_window_of_the_padded_image() -> None:
+def test_tile_zero_is_one_window_of_the_padded_image():
     (tile,) = TileGrid(33, 100, stride=16, halo=32, tile=0).tiles()
     assert tile == Tile(window=Box(0, 48, 0, 112), kept=Box(0, 33, 0, 100))
 
 
-def test_halo_and_tile_are_rounded_up_to_the_stride() -> None:
+def test_halo_and_tile_are_rounded_up_to_the_stride():
     grid = TileGrid(100, 100, stride=8, halo=3, tile=17)
     assert grid.window == (24 + 2 * 8, 24 + 2 * 8)
 
 
-def test_bad_sizes_are_refused_in_words() -> None:
+def test_bad_sizes_are_refused_in_words():
     with pytest.raises(InputError, match="0 pixels high and 5 wide"):
         TileGrid(0, 5, stride=4, halo=4)
     with pytest.raises(ConfigError, match="tile is -1"):
         TileGrid(5, 5, stride=4, halo=4, tile=-1)
 
 
-def test_distance_between_boxes() -> None:
+def test_distance_between_boxes():
     box = Box(0, 10, 0, 10)
     assert box.distance(Box(5, 20, 5, 20))[0] == 0
     assert box.distance(Box(13, 20, 14, 20)) == (5, pytest.approx(np.hypot(11.5, 12)))
@@ -132,7 +132,7 @@ def test_distance_between_boxes() -> None:
         st.integers(-5, 49), st.integers(1, 60), st.integers(-5, 39), st.integers(1, 60)
     )
 )
-def test_rounded_region_holds_the_region_and_can_be_cut(region) -> None:
+def test_rounded_region_holds_the_region_and_can_be_cut(region):
     top, height, left, width = region
     asked = Box(top, top + height, left, left + width)
     grid = TileGrid(50, 40, stride=8, halo=8, tile=16)
@@ -146,7 +146,7 @@ def test_rounded_region_holds_the_region_and_can_be_cut(region) -> None:
     ).all()
 
 
-def test_an_image_is_padded_and_cut_on_the_stride() -> None:
+def test_an_image_is_padded_and_cut_on_the_stride():
     grid = TileGrid(100, 70, stride=16, halo=16, tile=64)
     assert (grid.padded, grid.window) == ((112, 80), (96, 80))
     rows = [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ SLIM = {"width": 4, "steps": 1, "batch": 1, "validation": 0.0, "adversarial_weig
 
 
 @pytest.fixture(scope="module", params=get_args(Preset))
-def model(request: pytest.FixtureRequest) -> Translator:
+def model(request):
     """A preset's network at its full depth, with weights that let all of its levels count."""
     stack = noise(3, 256, 256, seed=(3, 256, 256))
     made = train(stack, 1 - stack, preset=request.param, z_context=1, device="cpu", **SLIM)
@@ -44,7 +44,7 @@ def cut(model: Translator, stack: np.ndarray, box: Box, frame: int) -> np.ndarra
 
 @settings(deadline=None, max_examples=3)
 @given(data=st.data(), frames=st.integers(1, 2))
-def test_however_a_stack_is_cut_the_answer_is_the_same(model: Translator, data: Any, frames: int):
+def test_however_a_stack_is_cut_the_answer_is_the_same(model, data, frames):
     import dask.array as da
 
     stride, halo = model.generator.stride, model.generator.halo

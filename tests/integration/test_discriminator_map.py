@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import helpers
 import numpy as np
 import pytest
 from helpers import noise
 
-from napari_pix2pix import Translator, load, train
+from napari_pix2pix import load, train
 from napari_pix2pix.errors import InputError
 
 TINY = helpers.TINY | {
@@ -22,7 +20,7 @@ TINY = helpers.TINY | {
 
 
 @pytest.fixture(scope="module")
-def gray() -> Translator:
+def gray():
     image = noise(64, 64, drawn=float)
     return train(image, 1 - image, **TINY)
 
@@ -36,7 +34,7 @@ def gray() -> Translator:
         {"discriminator_layers": 1, "discriminator_scales": 2},
     ],
 )
-def test_tiles_equal_the_whole(fields: dict[str, Any]) -> None:
+def test_tiles_equal_the_whole(fields):
     image = noise(64, 64, drawn=float)
     model = train(image, 1 - image, **{**TINY, **fields})
     source, prediction = noise(149, 103, seed=1, drawn=float), noise(149, 103, seed=2, drawn=float)
@@ -51,7 +49,7 @@ def test_tiles_equal_the_whole(fields: dict[str, Any]) -> None:
     assert sees_source == fields.get("conditional", True)
 
 
-def test_it_tells_the_truth_from_what_is_made() -> None:
+def test_it_tells_the_truth_from_what_is_made():
     """A discriminator that learns fast beside a generator that hardly does."""
     image = noise(96, 96, drawn=float)
     rates = {"learning_rate": 1e-6, "discriminator_learning_rate": 1e-2, "steps": 40, "ema": 0.0}
@@ -63,7 +61,7 @@ def test_it_tells_the_truth_from_what_is_made() -> None:
     assert discriminator_map[:, 64:].mean() < -0.5
 
 
-def test_frames_and_conditions_and_channels() -> None:
+def test_frames_and_conditions_and_channels():
     sources = [noise(40, 40, 3, seed=k, drawn=float) for k in range(2)]
     targets = [1 - image[..., 0] for image in sources]
     model = train(sources, targets, condition=["a", "b"], **TINY)
@@ -79,7 +77,7 @@ def test_frames_and_conditions_and_channels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["classes", "instances"])
-def test_labels(kind: str) -> None:
+def test_labels(kind):
     labels = np.zeros((64, 64), np.uint16)
     labels[4:30, 4:30], labels[34:60, 20:60] = 1, 2
     source = labels / 2 + 0.1 * noise(64, 64, drawn=float)
@@ -88,27 +86,27 @@ def test_labels(kind: str) -> None:
     assert np.abs(model.discriminator_map(source, labels, tile=16) - whole).max() <= 1e-5
 
 
-def test_without_a_source() -> None:
+def test_without_a_source():
     fields = {**TINY, "noise_channels": 2}
     model = train(None, noise(64, 64, drawn=float), **fields)
     assert model.discriminator_map(None, model.sample(size=40)[0]).shape == (40, 40)
 
 
-def test_a_discriminator_that_measures_its_input_is_given_the_whole() -> None:
+def test_a_discriminator_that_measures_its_input_is_given_the_whole():
     image = noise(64, 64, drawn=float)
     model = train(image, 1 - image, discriminator_norm="instance", **TINY)
     whole = model.discriminator_map(image, image)
     np.testing.assert_array_equal(model.discriminator_map(image, image, tile=16), whole)
 
 
-def test_a_model_from_a_file_says_the_same(gray: Translator, tmp_path: Any) -> None:
+def test_a_model_from_a_file_says_the_same(gray, tmp_path):
     image = noise(40, 40, drawn=float)
     gray.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors").discriminator_map(image, image)
     np.testing.assert_array_equal(again, gray.discriminator_map(image, image))
 
 
-def test_refused(gray: Translator, tmp_path: Any) -> None:
+def test_refused(gray, tmp_path):
     image = noise(40, 40, drawn=float)
     with pytest.raises(InputError, match=r"frames, height and width \(40, 40\), the prediction"):
         gray.discriminator_map(image, image[:30])
@@ -128,7 +126,7 @@ def test_refused(gray: Translator, tmp_path: Any) -> None:
         late.discriminator_map(image, image)
 
 
-def test_layers_become_a_layer_where_they_lie(gray: Translator) -> None:
+def test_layers_become_a_layer_where_they_lie(gray):
     layers = pytest.importorskip("napari.layers")
     image = layers.Image(
         noise(40, 48, drawn=float), name="stain", scale=(0.5, 0.5), translate=(3, 4)

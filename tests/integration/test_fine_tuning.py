@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import helpers
@@ -51,7 +50,7 @@ def trainable(network: torch.nn.Module) -> list[torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model() -> Translator:
+def model():
     """A model after 40 steps, whose average is not its generator."""
     return learn(steps=40, learning_rate=5e-3)
 
@@ -60,14 +59,14 @@ STILL = {"steps": 1, "learning_rate": 1e-9, "discriminator_learning_rate": 1e-9,
 
 
 @pytest.mark.parametrize("ema", [0.9, 0.999, 0.0])
-def test_a_tiny_step_from_a_model_is_nearly_the_model(model: Translator, ema: float) -> None:
+def test_a_tiny_step_from_a_model_is_nearly_the_model(model, ema):
     other = smooth(3)
     on = learn(other, other**2, start=model, ema=ema, **STILL)
     before, anew = model(SOURCE), learn(seed=7, steps=1, learning_rate=1e-9)(SOURCE)
     assert np.abs(on(SOURCE) - before).mean() < 0.1 * np.abs(anew - before).mean()
 
 
-def test_all_weights_are_taken_over(model: Translator) -> None:
+def test_all_weights_are_taken_over(model):
     on, old = learn(start=model, **STILL).tensors, model.tensors
     names = [name for name in old if name.endswith((".weight", ".bias"))]
     assert {name.split(".")[0] for name in names} >= {"generator", "averaged", "discriminator"}
@@ -82,14 +81,14 @@ def test_all_weights_are_taken_over(model: Translator) -> None:
             torch.testing.assert_close(on[name], expected, rtol=0, atol=1e-6, msg=name)
 
 
-def test_the_best_weights_are_begun_from_where_they_are_applied() -> None:
+def test_the_best_weights_are_begun_from_where_they_are_applied():
     model = learn(keep="best", steps=30, learning_rate=0.02)
     on = learn(start=model, **STILL)
     for one, other in zip(trainable(on.generator), trainable(model.generator), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-def test_intensities_are_the_models_and_the_rest_is_new(model: Translator) -> None:
+def test_intensities_are_the_models_and_the_rest_is_new(model):
     source = smooth(3)
     on, events = watched(start=model)
     assert on.config.model_dump() == model.config.model_dump() | {"steps": 4}
@@ -110,15 +109,13 @@ def test_intensities_are_the_models_and_the_rest_is_new(model: Translator) -> No
     )
 
 
-def test_fields_that_are_given_count(model: Translator) -> None:
+def test_fields_that_are_given_count(model):
     on = learn(start=model, batch=1, reconstruction="l2", width=4, preset="light")
     assert (on.config.batch, on.config.reconstruction) == (1, "l2")
     assert on.config.learning_rate == 5e-3
 
 
-def test_a_file_will_do_and_slim_warms_a_new_discriminator_up(
-    model: Translator, tmp_path: Path
-) -> None:
+def test_a_file_will_do_and_slim_warms_a_new_discriminator_up(model, tmp_path):
     model.save(tmp_path / "slim.safetensors", slim=True)
     slim = tmp_path / "slim.safetensors"
     whole_weight = {"adversarial_start": 0.0, "adversarial_full": 0.0}
@@ -134,9 +131,7 @@ def test_a_file_will_do_and_slim_warms_a_new_discriminator_up(
     assert not any("new one learns" in note for note in events[0].notes)
 
 
-def test_a_warm_up_without_reconstruction_leaves_the_generator_alone(
-    model: Translator, tmp_path: Path
-) -> None:
+def test_a_warm_up_without_reconstruction_leaves_the_generator_alone(model, tmp_path):
     model.save(tmp_path / "slim.safetensors", slim=True)
     slim = load(tmp_path / "slim.safetensors")
     on, events = watched(start=slim, steps=25, reconstruction_weight=0.0)
@@ -145,7 +140,7 @@ def test_a_warm_up_without_reconstruction_leaves_the_generator_alone(
     assert on.info.steps == 25
 
 
-def test_without_an_adversarial_term_there_is_none_afterwards() -> None:
+def test_without_an_adversarial_term_there_is_none_afterwards():
     model = learn(adversarial_weight=0.0)
     on = learn(start=model)
     assert on.config.adversarial_weight == 0
@@ -166,14 +161,12 @@ def test_without_an_adversarial_term_there_is_none_afterwards() -> None:
         ({"discriminator_layers": 2}, r"has discriminator_layers=1, got 2"),
     ],
 )
-def test_fields_that_contradict_the_model_are_refused(
-    fields: dict[str, Any], says: str, model: Translator
-) -> None:
+def test_fields_that_contradict_the_model_are_refused(fields, says, model):
     with pytest.raises(ConfigError, match=says):
         learn(start=model, **fields)
 
 
-def test_pairs_that_do_not_fit_are_refused(model: Translator) -> None:
+def test_pairs_that_do_not_fit_are_refused(model):
     labels = np.zeros(SOURCE.shape, np.uint8)
     labels[10:40, 10:40], labels[44:70, 20:60] = 1, 2
     for images, fields, says in (
@@ -193,7 +186,7 @@ def test_pairs_that_do_not_fit_are_refused(model: Translator) -> None:
         learn(SOURCE, noise, start=classes)
 
 
-def test_conditions_are_the_models() -> None:
+def test_conditions_are_the_models():
     model = learn([SOURCE, SOURCE], [TARGET, -TARGET], condition=["a", "b"])
     on = learn(SOURCE, 2 * TARGET, condition="b", start=model)
     assert on.conditions == ("a", "b")
@@ -205,7 +198,7 @@ def test_conditions_are_the_models() -> None:
         learn(SOURCE, TARGET, start=model)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(FileError, match="There is no file"):
         learn(start=tmp_path / "missing.safetensors")
     with pytest.raises(InputError, match="path"):
@@ -218,7 +211,7 @@ def stop_at(step: int) -> Callable[[Event], bool]:
 
 @pytest.mark.parametrize("slim", [False, True])
 @pytest.mark.parametrize("again", [False, True])
-def test_a_started_run_goes_on(again: bool, slim: bool, model: Translator, tmp_path: Path) -> None:
+def test_a_started_run_goes_on(again, slim, model, tmp_path):
     """To the same weights, whether the start is named again or not."""
     start, path = tmp_path / "model.safetensors", tmp_path / "run.ckpt"
     model.save(start, slim=slim)
@@ -233,7 +226,7 @@ def test_a_started_run_goes_on(again: bool, slim: bool, model: Translator, tmp_p
     assert header["started_from"]["steps"] == 40
 
 
-def test_a_run_that_began_elsewhere_does_not_go_on(model: Translator, tmp_path: Path) -> None:
+def test_a_run_that_began_elsewhere_does_not_go_on(model, tmp_path):
     path = tmp_path / "run.ckpt"
     learn(start=model, checkpoint=path)
     learn(checkpoint=tmp_path / "plain.ckpt")
@@ -243,7 +236,7 @@ def test_a_run_that_began_elsewhere_does_not_go_on(model: Translator, tmp_path: 
         learn(start=model, checkpoint=tmp_path / "plain.ckpt", resume=True)
 
 
-def test_a_resnet_keeps_its_dropout() -> None:
+def test_a_resnet_keeps_its_dropout():
     fields = {"generator": "resnet", "blocks": 1, "steps": 1}
     model = learn(dropout=0.0, **fields)
     with pytest.raises(ConfigError, match=re.escape("has dropout=0.0, got 0.5")):

@@ -12,7 +12,7 @@ TINY = helpers.TINY | {"steps": 2, "depth": 3, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")
-def nuclei() -> tuple[np.ndarray, np.ndarray]:
+def nuclei():
     """A field of discs: intensities (uint8) and instances (uint16)."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:96, :96]

@@ -21,7 +21,7 @@ TINY = helpers.TINY | {"dropout": 0.0}
 
 
 @pytest.fixture(scope="module")
-def translator() -> Translator:
+def translator():
     """Gray float32 to gray uint16, with a discriminator, an average and a validation."""
     source = noise(96, 96)
     target = (source * 60000).astype(np.uint16)

@@ -67,13 +67,13 @@ train(*images, steps=10, checkpoint=sys.argv[2], checkpoint_seconds=0.5, callbac
 
 
 @pytest.fixture
-def images() -> np.ndarray:
+def images():
     source = gaussian_filter(np.random.default_rng(0).normal(size=(80, 72)), 2)
     return np.stack([source, source**2]).astype(np.float32)
 
 
 @pytest.fixture
-def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_epochs(monkeypatch):
     monkeypatch.setattr(patches, "_FEWEST_STEPS", 3)
 
 
@@ -118,7 +118,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.usefixtures("short_epochs")
 @pytest.mark.parametrize("at", [4, 6], ids=["within an epoch", "at the end of an epoch"])
-def test_killed_and_resumed_is_bit_identical(at: int, images: np.ndarray, tmp_path: Path) -> None:
+def test_killed_and_resumed_is_bit_identical(at, images, tmp_path):
     whole, killed = tmp_path / "whole.ckpt", tmp_path / "killed.ckpt"
     np.save(tmp_path / "images.npy", images)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "images.npy"), str(killed), str(at)]
@@ -136,7 +136,7 @@ def test_killed_and_resumed_is_bit_identical(at: int, images: np.ndarray, tmp_pa
 
 
 @pytest.mark.usefixtures("short_epochs")
-def test_stopped_and_resumed_has_the_same_weights(images: np.ndarray, tmp_path: Path) -> None:
+def test_stopped_and_resumed_has_the_same_weights(images, tmp_path):
     path = tmp_path / "run.ckpt"
     straight, _ = run(images, steps=10)
     run(images, steps=10, checkpoint=path, callback=stop_at(4))
@@ -147,7 +147,7 @@ def test_stopped_and_resumed_has_the_same_weights(images: np.ndarray, tmp_path: 
     assert read_container(path)[1]["counters"]["step"] == 10
 
 
-def test_more_steps_go_on_from_a_finished_run(images: np.ndarray, tmp_path: Path) -> None:
+def test_more_steps_go_on_from_a_finished_run(images, tmp_path):
     """With a constant schedule, 3 and then 3 more are 6."""
     path = tmp_path / "run.ckpt"
     constant = {"decay": "constant", "validation": 0}
@@ -158,7 +158,7 @@ def test_more_steps_go_on_from_a_finished_run(images: np.ndarray, tmp_path: Path
     assert np.array_equal(resumed(images[0]), straight(images[0]))
 
 
-def test_a_finished_run_returns_at_once(images: np.ndarray, tmp_path: Path) -> None:
+def test_a_finished_run_returns_at_once(images, tmp_path):
     path = tmp_path / "run.ckpt"
     first, _ = run(images, steps=3, checkpoint=path)
     again, events = run(images, steps=3, checkpoint=path, resume=True)
@@ -169,9 +169,7 @@ def test_a_finished_run_returns_at_once(images: np.ndarray, tmp_path: Path) -> N
     assert again.scores == first.scores
 
 
-def test_seconds_go_on_with_those_left(
-    images: np.ndarray, tmp_path: Path, counted_clock: Any
-) -> None:
+def test_seconds_go_on_with_those_left(images, tmp_path, counted_clock):
     path = tmp_path / "run.ckpt"
 
     def stop(event: Event) -> bool:
@@ -187,7 +185,7 @@ def test_seconds_go_on_with_those_left(
     assert 2.2 <= done.seconds <= 2.8
 
 
-def test_a_checkpoint_is_a_model_too(images: np.ndarray, tmp_path: Path) -> None:
+def test_a_checkpoint_is_a_model_too(images, tmp_path):
     path = tmp_path / "run.ckpt"
     model, events = run(images, steps=3, checkpoint=path)
     assert [event.path for event in events if isinstance(event, Checkpoint)] == [str(path)]
@@ -195,15 +193,13 @@ def test_a_checkpoint_is_a_model_too(images: np.ndarray, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def checkpoint(images: np.ndarray, tmp_path: Path) -> Path:
+def checkpoint(images, tmp_path):
     path = tmp_path / "run.ckpt"
     run(images, steps=2, checkpoint=path)
     return path
 
 
-def test_an_old_checkpoint_is_not_written_over_unasked(
-    images: np.ndarray, checkpoint: Path
-) -> None:
+def test_an_old_checkpoint_is_not_written_over_unasked(images, checkpoint):
     before = checkpoint.read_bytes()
     with pytest.raises(FileError, match="of an earlier run exists: resume it, or overwrite it"):
         run(images, steps=3, checkpoint=checkpoint)
@@ -214,18 +210,18 @@ def test_an_old_checkpoint_is_not_written_over_unasked(
     assert checkpoint.read_bytes() == before
 
 
-def test_resume_false_begins_anew(images: np.ndarray, checkpoint: Path) -> None:
+def test_resume_false_begins_anew(images, checkpoint):
     _, events = run(images, steps=3, checkpoint=checkpoint, resume=False)
     assert steps_of(events) == [1, 2, 3]
     assert read_container(checkpoint)[1]["counters"]["step"] == 3
 
 
-def test_resume_true_begins_where_there_is_none(images: np.ndarray, tmp_path: Path) -> None:
+def test_resume_true_begins_where_there_is_none(images, tmp_path):
     _, events = run(images, steps=2, checkpoint=tmp_path / "new.ckpt", resume=True)
     assert steps_of(events) == [1, 2]
 
 
-def test_resume_from_one_file_into_another(images: np.ndarray, checkpoint: Path) -> None:
+def test_resume_from_one_file_into_another(images, checkpoint):
     before, other = checkpoint.read_bytes(), checkpoint.with_name("other.ckpt")
     _, events = run(images, steps=4, checkpoint=other, resume=checkpoint)
     assert steps_of(events) == [3, 4]
@@ -233,7 +229,7 @@ def test_resume_from_one_file_into_another(images: np.ndarray, checkpoint: Path)
     assert read_container(other)[1]["counters"]["step"] == 4
 
 
-def test_other_pairs_are_refused(images: np.ndarray, checkpoint: Path) -> None:
+def test_other_pairs_are_refused(images, checkpoint):
     changed = images.copy()
     changed[1, 40, 36] += 1
     with pytest.raises(InputError, match="was made on other pairs or another split"):
@@ -244,9 +240,7 @@ def test_other_pairs_are_refused(images: np.ndarray, checkpoint: Path) -> None:
     ("name", "value"),
     [("width", 6), ("learning_rate", 0.5), ("ema", 0.5), ("flips", False), ("preset", "paper")],
 )
-def test_other_fields_are_refused(
-    name: str, value: Any, images: np.ndarray, checkpoint: Path
-) -> None:
+def test_other_fields_are_refused(name, value, images, checkpoint):
     fields: dict[str, Any] = {name: value}
     if name == "preset":
         fields["stale_discriminator"] = False
@@ -254,7 +248,7 @@ def test_other_fields_are_refused(
         run(images, steps=4, checkpoint=checkpoint, resume=True, **fields)
 
 
-def test_fields_that_do_not_matter_may_change(images: np.ndarray, checkpoint: Path) -> None:
+def test_fields_that_do_not_matter_may_change(images, checkpoint):
     _, events = run(
         images,
         epochs=1,
@@ -267,7 +261,7 @@ def test_fields_that_do_not_matter_may_change(images: np.ndarray, checkpoint: Pa
     assert steps_of(events) == [3, 4]
 
 
-def test_what_is_no_checkpoint_is_refused(images: np.ndarray, tmp_path: Path) -> None:
+def test_what_is_no_checkpoint_is_refused(images, tmp_path):
     model, _ = run(images, steps=2)
     model.save(tmp_path / "model.safetensors")
     with pytest.raises(FileError, match="is a model and not a checkpoint"):
@@ -279,22 +273,20 @@ def test_what_is_no_checkpoint_is_refused(images: np.ndarray, tmp_path: Path) ->
         run(images, steps=4, resume=tmp_path / "text.ckpt")
 
 
-def test_a_truncated_checkpoint_is_refused(images: np.ndarray, checkpoint: Path) -> None:
+def test_a_truncated_checkpoint_is_refused(images, checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(FileError, match=r"run\.ckpt"):
         run(images, steps=4, checkpoint=checkpoint, resume=True)
 
 
-def test_without_a_budget_the_old_one_counts(images: np.ndarray, tmp_path: Path) -> None:
+def test_without_a_budget_the_old_one_counts(images, tmp_path):
     run(images, checkpoint=tmp_path / "run.ckpt", steps=6, callback=stop_at(2))
     translator, events = run(images, checkpoint=tmp_path / "run.ckpt", resume=True)
     assert translator.config.steps == 6
     assert steps_of(events) == [3, 4, 5, 6]
 
 
-def test_what_was_read_in_time_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_read_in_time_is_read_again(tmp_path, monkeypatch):
     """Ranges and fingerprint follow from blocks, whose number followed from the time there was."""
     image = np.random.default_rng(0).random((128, 96), dtype=np.float32)
     fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}

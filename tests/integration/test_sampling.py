@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import helpers
@@ -33,24 +32,24 @@ def make(kind: str, **fields: Any) -> Translator:
 
 
 @pytest.fixture(scope="module", params=["image", "pixel"])
-def maker(request: pytest.FixtureRequest) -> Translator:
+def maker(request):
     return make(request.param)
 
 
 @settings(deadline=None, max_examples=10)
 @given(height=st.integers(1, 70), width=st.integers(1, 70))
-def test_any_size(maker: Translator, height: int, width: int) -> None:
+def test_any_size(maker, height, width):
     images = maker.sample("dark", 2, (height, width))
     assert (images.shape, images.dtype) == ((2, height, width), np.uint8)
     assert np.isfinite(maker.sample("dark", 1, (height, width), output="float")).all()
 
 
-def test_without_a_size_that_of_a_patch(maker: Translator) -> None:
+def test_without_a_size_that_of_a_patch(maker):
     assert maker.sample("dark").shape == (1, 32, 32)
     assert maker.sample("dark", size=40).shape == (1, 40, 40)
 
 
-def test_same_seed_same_images(maker: Translator) -> None:
+def test_same_seed_same_images(maker):
     three, two, other = (
         maker.sample("dark", n, 40, seed, output="float") for n, seed in ((3, 1), (2, 1), (3, 2))
     )
@@ -59,7 +58,7 @@ def test_same_seed_same_images(maker: Translator) -> None:
     assert all(not np.allclose(images[i], images[j]) for i in range(len(images)) for j in range(i))
 
 
-def test_noise_of_the_image_repeats_where_the_note_says_it_does(maker: Translator) -> None:
+def test_noise_of_the_image_repeats_where_the_note_says_it_does(maker):
     """And that of pixels does not: why images larger than a patch need it."""
     image = maker.sample("dark", 1, 160, output="float")[0]
     stride, inside = maker.generator.stride, slice(maker.generator.halo, -maker.generator.halo)
@@ -67,14 +66,14 @@ def test_noise_of_the_image_repeats_where_the_note_says_it_does(maker: Translato
     assert (shift[:, stride:].max() < 1e-2) == (maker.config.noise == "image")
 
 
-def test_conditions_give_other_images(maker: Translator) -> None:
+def test_conditions_give_other_images(maker):
     dark, light = (
         maker.sample(condition, 1, 40, output="float") for condition in ("dark", ("light", 2))
     )
     assert not np.allclose(dark, light)
 
 
-def test_a_file_keeps_it(maker: Translator, tmp_path: Path) -> None:
+def test_a_file_keeps_it(maker, tmp_path):
     maker.save(tmp_path / "m.safetensors", slim=True)
     again = load(tmp_path / "m.safetensors")
     assert again.info.baselines.maps == ()
@@ -83,7 +82,7 @@ def test_a_file_keeps_it(maker: Translator, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.sample("dark", 2, 33), maker.sample("dark", 2, 33))
 
 
-def test_channels_stay_where_they_were() -> None:
+def test_channels_stay_where_they_were():
     rgb = np.rint(noise(48, 48, 3) * 255).astype(np.uint8)
     assert train(None, rgb, **TINY).sample(n=2, size=(20, 24)).shape == (2, 20, 24, 3)
     stack = noise(2, 3, 48, 48)  # channels, then planes
@@ -91,7 +90,7 @@ def test_channels_stay_where_they_were() -> None:
     assert model.sample(n=2, size=(20, 24)).shape == (2, 2, 20, 24)
 
 
-def test_labels_out_of_noise() -> None:
+def test_labels_out_of_noise():
     mask = np.zeros((48, 48), bool)
     mask[10:30, 12:40] = True
     images = train(None, mask, **TINY).sample(n=2, size=40)
@@ -100,9 +99,7 @@ def test_labels_out_of_noise() -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "pixel"])
-def test_resumed_has_the_same_weights(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_has_the_same_weights(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(patches, "_FEWEST_STEPS", 2)
     path = tmp_path / "run.ckpt"
 
@@ -133,12 +130,12 @@ def test_resumed_has_the_same_weights(
         ({"output": "flaot"}, "output must be 'target' or 'float', got 'flaot'"),
     ],
 )
-def test_refused(maker: Translator, how: dict[str, Any], words: str) -> None:
+def test_refused(maker, how, words):
     with pytest.raises(InputError, match=words):
         maker.sample(**{"condition": "dark", "size": 8, **how})
 
 
-def test_what_needs_a_source(maker: Translator) -> None:
+def test_what_needs_a_source(maker):
     with pytest.raises(InputError, match="without a source and takes no image: use sample"):
         maker(noise(8, 8), condition="dark")
     with pytest.raises(InputError, match="without a source: its images need not be like a target"):
@@ -161,7 +158,7 @@ def learn(**fields: Any) -> Translator:
         ({"dropout": 0.5, "dropout_placement": "paper"}, {"dropout": True}),
     ],
 )
-def test_several_samples_of_an_image(fields: dict[str, Any], how: dict[str, Any]) -> None:
+def test_several_samples_of_an_image(fields, how):
     model = learn(**fields)
     stack = noise(2, 20, 24, seed=1)
     three = model(stack, samples=3, seed=4, **how)
@@ -172,7 +169,7 @@ def test_several_samples_of_an_image(fields: dict[str, Any], how: dict[str, Any]
     assert not np.allclose(three[1], three[2])
 
 
-def test_a_model_with_a_source_is_called() -> None:
+def test_a_model_with_a_source_is_called():
     model = learn()
     with pytest.raises(InputError, match="trained with a source: apply it to an image"):
         model.sample()
@@ -180,12 +177,12 @@ def test_a_model_with_a_source_is_called() -> None:
         model(noise(8, 8), samples=2)
 
 
-def test_a_pair_without_a_source_for_a_model_with_one() -> None:
+def test_a_pair_without_a_source_for_a_model_with_one():
     with pytest.raises(InputError, match="trained on images of 1 channel, got 0"):
         evaluate(learn(), None, noise(40, 40))
 
 
-def test_condition_alone_tells_two_targets_of_one_source_apart() -> None:
+def test_condition_alone_tells_two_targets_of_one_source_apart():
     """Both are learnt: each condition's output is much nearer to its own target."""
     image = noise(64, 64)
     targets = {"same": image, "inverted": 1 - image}

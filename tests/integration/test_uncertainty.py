@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from helpers import noise
 
-from napari_pix2pix import Translator, train
+from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 
 TINY = helpers.TINY | {"validation": 0.0, "steps": 2}
 
 
 @pytest.fixture(scope="module")
-def noisy() -> Translator:
+def noisy():
     image = (200 * noise(64, 64, drawn=float)).astype(np.uint8)
     fields = {"noise_channels": 2, "noise": "pixel", "dropout": 0.5, "dropout_placement": "paper"}
     return train(image, 200 - image, **fields, **TINY)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-def test_it_is_that_of_the_samples(noisy: Translator, dropout: bool) -> None:
+def test_it_is_that_of_the_samples(noisy, dropout):
     stack = (200 * noise(2, 45, 70, drawn=float)).astype(np.uint8)
     drawn = noisy(stack, samples=5, seed=3, dropout=dropout, output="float")
     how: dict[str, Any] = {"seed": 3, "dropout": dropout, "quantiles": [0, 0.25, 0.5]}
@@ -37,7 +37,7 @@ def test_it_is_that_of_the_samples(noisy: Translator, dropout: bool) -> None:
     assert noisy.spread(stack, 2, dropout=dropout).quantiles.shape == (0, *stack.shape)
 
 
-def test_channels_lie_where_the_targets_had_them() -> None:
+def test_channels_lie_where_the_targets_had_them():
     source = noise(64, 64, 3, drawn=float)
     target = np.moveaxis(1 - source[..., :2], -1, 0)
     model = train(source, target, channel_axis=(None, 0), noise_channels=1, **TINY)
@@ -46,7 +46,7 @@ def test_channels_lie_where_the_targets_had_them() -> None:
     assert quantiles.shape == (1, *mean.shape)
 
 
-def test_layers_become_layers(noisy: Translator) -> None:
+def test_layers_become_layers(noisy):
     layers = pytest.importorskip("napari.layers")
     image = layers.Image(
         (200 * noise(40, 48, drawn=float)).astype(np.uint8), name="s", scale=(2, 2)
@@ -69,12 +69,12 @@ def test_layers_become_layers(noisy: Translator) -> None:
         ({"quantiles": 0.5}, "quantiles must be numbers from 0 to 1, got 0.5"),
     ],
 )
-def test_refused(noisy: Translator, how: dict[str, Any], words: str) -> None:
+def test_refused(noisy, how, words):
     with pytest.raises(InputError, match=words):
         noisy.spread((200 * noise(40, 40, drawn=float)).astype(np.uint8), **how)
 
 
-def test_models_whose_draws_are_alike_or_have_no_mean() -> None:
+def test_models_whose_draws_are_alike_or_have_no_mean():
     image = noise(64, 64, drawn=float)
     plain = train(image, 1 - image, dropout=0.0, **TINY)
     with pytest.raises(InputError, match="all 3 samples would be the same: take one sample"):

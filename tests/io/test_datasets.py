@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
@@ -228,7 +227,7 @@ EVERYWHERE = slice(0, None), slice(0, None)
 
 
 @pytest.fixture
-def facades(tmp_path: Path) -> Path:
+def facades(tmp_path):
     """Two colour images to train on, one to validate on, one to test on."""
     for number, name in enumerate(("train/1.png", "train/2.png", "val/3.png", "test/4.png")):
         path = tmp_path / name
@@ -243,7 +242,7 @@ def halves(pair: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_halves_are_source_and_target(facades: Path, direction: Any) -> None:
+def test_halves_are_source_and_target(facades, direction):
     sets = read_aligned(facades, direction)
     assert [pair.name for pair in sets.train] == ["1.png", "2.png"]
     assert [pair.name for pair in sets.validation] == ["3.png"]
@@ -255,7 +254,7 @@ def test_halves_are_source_and_target(facades: Path, direction: Any) -> None:
             np.testing.assert_array_equal(got, wanted)
 
 
-def test_what_is_tested_on(facades: Path) -> None:
+def test_what_is_tested_on(facades):
     sets = read_aligned(facades, test=True)
     assert ([pair.name for pair in sets.validation], sets.train) == (["4.png"], [])
     (facades / "test" / "4.png").unlink()
@@ -264,12 +263,12 @@ def test_what_is_tested_on(facades: Path) -> None:
 
 
 @pytest.mark.parametrize("test", [False, True])
-def test_a_folder_of_images_alone(facades: Path, *, test: bool) -> None:
+def test_a_folder_of_images_alone(facades, *, test):
     sets = read_aligned(facades / "train", test=test)
     assert ([pair.name for pair in sets.train], sets.validation) == (["1.png", "2.png"], [])
 
 
-def test_frames_and_channels_are_kept(tmp_path: Path) -> None:
+def test_frames_and_channels_are_kept(tmp_path):
     image = np.arange(5 * 2 * 4 * 12, dtype=np.uint16).reshape(5, 2, 4, 12)
     tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, metadata={"axes": "TCYX"})
     (pair,) = read_aligned(tmp_path).train
@@ -278,7 +277,7 @@ def test_frames_and_channels_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened.read(3, *EVERYWHERE)[1], image[3, :, :, 6:])
 
 
-def test_large_files_stay_on_the_disk(tmp_path: Path) -> None:
+def test_large_files_stay_on_the_disk(tmp_path):
     image = integer_noise(8, 16)
     zarr.save_array(tmp_path / "a.zarr", image)
     (pair,) = read_aligned(tmp_path, axes="YX").train
@@ -286,7 +285,7 @@ def test_large_files_stay_on_the_disk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(halves(pair)[0][..., 0], image[:, :8])
 
 
-def test_unusable_folders(facades: Path) -> None:
+def test_unusable_folders(facades):
     with pytest.raises(InputError, match="direction must be 'AtoB' or 'BtoA', got 'AtoA'"):
         read_aligned(facades, "AtoA")  # type: ignore[arg-type]
     iio.imwrite(facades / "val" / "odd.png", integer_noise(6, 15))

@@ -7,7 +7,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ HEADER = {"epoch": 3, "scores": {"psnr": 0.1 + 0.2}}
 
 
 @pytest.fixture
-def old_file(tmp_path: Path) -> Path:
+def old_file(tmp_path):
     path = tmp_path / "model.safetensors"
     write_container(path, {"weight": torch.arange(1000.0)}, HEADER)
     return path
@@ -54,7 +54,7 @@ def assert_old_file_intact(path: Path) -> None:
     ],
     ids=lambda tensor: f"{tensor.dtype}{list(tensor.shape)}",
 )
-def test_tensors_come_back_to_the_bit(tmp_path: Path, tensor: torch.Tensor) -> None:
+def test_tensors_come_back_to_the_bit(tmp_path, tensor):
     write_container(tmp_path / "a", {"x": tensor}, {})
     back = read_container(tmp_path / "a")[0]["x"]
     assert (back.dtype, back.shape, back.device) == (
@@ -69,7 +69,7 @@ def test_tensors_come_back_to_the_bit(tmp_path: Path, tensor: torch.Tensor) -> N
     )
 
 
-def test_every_memory_layout_is_written(tmp_path: Path) -> None:
+def test_every_memory_layout_is_written(tmp_path):
     base = torch.arange(120.0).reshape(1, 2, 6, 10)
     tensors = {
         "channels_last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
@@ -91,7 +91,7 @@ def test_every_memory_layout_is_written(tmp_path: Path) -> None:
     assert torch.equal(back["whole"], base)
 
 
-def test_contiguous_tensors_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contiguous_tensors_are_not_copied(tmp_path, monkeypatch):
     tensors = {"a": torch.ones(3), "b": torch.ones(4)}
     written: dict[str, torch.Tensor] = {}
 
@@ -104,7 +104,7 @@ def test_contiguous_tensors_are_not_copied(tmp_path: Path, monkeypatch: pytest.M
     assert all(written[name].data_ptr() == tensors[name].data_ptr() for name in tensors)
 
 
-def test_the_header_comes_back_exactly(tmp_path: Path) -> None:
+def test_the_header_comes_back_exactly(tmp_path):
     header = {
         "floats": [0.1, 1e-300, 2 / 3, math.inf, -math.inf],
         "text": "Färbung \u2028 \0 😀",
@@ -118,12 +118,12 @@ def test_the_header_comes_back_exactly(tmp_path: Path) -> None:
         assert back == header
 
 
-def test_changing_what_was_read_does_not_change_the_file(old_file: Path) -> None:
+def test_changing_what_was_read_does_not_change_the_file(old_file):
     read_container(old_file)[0]["weight"].zero_()
     assert_old_file_intact(old_file)
 
 
-def test_a_file_can_be_replaced_while_it_is_in_use(old_file: Path) -> None:
+def test_a_file_can_be_replaced_while_it_is_in_use(old_file):
     in_use = read_container(old_file)[0]["weight"]
     write_container(old_file, {"weight": torch.zeros(5)}, {})
     assert torch.equal(in_use, torch.arange(1000.0))
@@ -131,7 +131,7 @@ def test_a_file_can_be_replaced_while_it_is_in_use(old_file: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
-def test_others_may_read_what_the_mask_allows_and_links_are_followed(tmp_path: Path) -> None:
+def test_others_may_read_what_the_mask_allows_and_links_are_followed(tmp_path):
     (tmp_path / "there").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "there" / "model")
@@ -155,7 +155,7 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_write_that_fails_in_the_middle_leaves_the_old_file(old_file: Path) -> None:
+def test_a_write_that_fails_in_the_middle_leaves_the_old_file(old_file):
     with file_size_limit(2000), pytest.raises(FileError, match="nothing was changed"):
         write_container(old_file, {"weight": torch.zeros(1000)}, {})
     assert_old_file_intact(old_file)
@@ -176,12 +176,12 @@ def interrupt(_tensors: object, path: Path, _metadata: object) -> None:
     [(fill_disk, FileError, "No space left on device"), (interrupt, KeyboardInterrupt, None)],
 )
 def test_full_disk_and_interrupt_leave_the_old_file(
-    old_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    save: Callable[..., None],
-    error: type[BaseException],
-    sentence: str | None,
-) -> None:
+    old_file,
+    monkeypatch,
+    save,
+    error,
+    sentence,
+):
     monkeypatch.setattr(model_file, "save_file", save)
     with pytest.raises(error, match=sentence):
         write_container(old_file, {"weight": torch.zeros(3)}, {})
@@ -189,9 +189,7 @@ def test_full_disk_and_interrupt_leave_the_old_file(
     assert_old_file_intact(old_file)
 
 
-def test_data_reach_the_disk_before_the_name_does(
-    old_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_reach_the_disk_before_the_name_does(old_file, monkeypatch):
     order: list[str] = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (order.append("fsync"), sync(file)))
@@ -200,13 +198,13 @@ def test_data_reach_the_disk_before_the_name_does(
     assert order == ["fsync", "replace"]
 
 
-def test_a_header_that_is_no_json_is_found_before_anything_is_written(old_file: Path) -> None:
+def test_a_header_that_is_no_json_is_found_before_anything_is_written(old_file):
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_container(old_file, {}, {"tensor": torch.ones(1)})
     assert_old_file_intact(old_file)
 
 
-def test_places_that_can_not_be_written_are_said(tmp_path: Path) -> None:
+def test_places_that_can_not_be_written_are_said(tmp_path):
     with pytest.raises(FileError, match=r"no folder .*none; create it"):
         write_container(tmp_path / "none" / "model", {}, {})
     (tmp_path / "folder").mkdir()
@@ -215,7 +213,7 @@ def test_places_that_can_not_be_written_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do all")
-def test_no_permission_is_said(old_file: Path) -> None:
+def test_no_permission_is_said(old_file):
     old_file.parent.chmod(0o500)
     try:
         with pytest.raises(FileError, match="Permission denied"):
@@ -227,7 +225,7 @@ def test_no_permission_is_said(old_file: Path) -> None:
         read_container(old_file)
 
 
-def test_missing_folder_and_empty_are_said(tmp_path: Path) -> None:
+def test_missing_folder_and_empty_are_said(tmp_path):
     with pytest.raises(FileError, match=r"There is no file .*none"):
         read_container(tmp_path / "none")
     with pytest.raises(FileError, match="it is a folder"):
@@ -237,7 +235,7 @@ def test_missing_folder_and_empty_are_said(tmp_path: Path) -> None:
         read_container(tmp_path / "empty")
 
 
-def test_an_unreadable_file_is_said(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_said(old_file, monkeypatch):
     def refuse(*_args: object, **_options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -247,7 +245,7 @@ def test_an_unreadable_file_is_said(old_file: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 100, 1000, -1])
-def test_a_truncated_file_is_refused(old_file: Path, length: int) -> None:
+def test_a_truncated_file_is_refused(old_file, length):
     old_file.write_bytes(old_file.read_bytes()[:length])
     with pytest.raises(FileError, match="cut short or damaged"):
         read_container(old_file)
@@ -256,7 +254,7 @@ def test_a_truncated_file_is_refused(old_file: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"II*\0" + bytes(100), b"hello, world", b"\0" * 64])
-def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_another_kind_of_file_is_refused(tmp_path, content):
     path = tmp_path / "a"
     path.write_bytes(content)
     with pytest.raises(FileError, match="not a napari-pix2pix model"):
@@ -264,14 +262,14 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_safetensors_of_others_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+def test_safetensors_of_others_are_refused(tmp_path, metadata):
     save_file({"a": torch.ones(1)}, tmp_path / "a", metadata)
     with pytest.raises(FileError, match=r"not a napari-pix2pix model.*another program"):
         read_container(tmp_path / "a")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_pytorch_checkpoints_are_refused_unexecuted(tmp_path: Path, zipped: bool) -> None:
+def test_pytorch_checkpoints_are_refused_unexecuted(tmp_path, zipped):
     path, trap = tmp_path / "net_G.pth", tmp_path / "trap"
     torch.save({"a": Bomb(trap)}, path, _use_new_zipfile_serialization=zipped)
     for read in (read_container, read_header):
@@ -280,7 +278,7 @@ def test_pytorch_checkpoints_are_refused_unexecuted(tmp_path: Path, zipped: bool
     assert not trap.exists()
 
 
-def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path: Path) -> None:
+def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path):
     lengths = set()
     for padding in range(400, 657, 8):
         write_container(tmp_path / "a", {}, {"padding": " " * padding})
@@ -294,7 +292,7 @@ def write_content(path: Path, content: object) -> None:
     save_file({"a": torch.ones(1)}, path, {FORMAT_NAME: text})
 
 
-def test_a_later_version_is_refused_and_named(tmp_path: Path) -> None:
+def test_a_later_version_is_refused_and_named(tmp_path):
     # Only the version is looked at: a later one may well be arranged in another way.
     write_content(tmp_path / "a", {"version": FORMAT_VERSION + 1, "written_by": "9.8.7"})
     with pytest.raises(FileError, match=r"9\.8\.7, in version 3 .*update") as caught:
@@ -302,7 +300,7 @@ def test_a_later_version_is_refused_and_named(tmp_path: Path) -> None:
     assert __version__ in str(caught.value)
 
 
-def test_an_earlier_version_is_refused_and_named(tmp_path: Path) -> None:
+def test_an_earlier_version_is_refused_and_named(tmp_path):
     content = {"version": FORMAT_VERSION - 1, "written_by": "0.1.0", "header": {}}
     write_content(tmp_path / "a", content)
     with pytest.raises(FileError, match=r"0\.1\.0, in version 1 .*train the model again"):
@@ -322,7 +320,7 @@ def test_an_earlier_version_is_refused_and_named(tmp_path: Path) -> None:
         {"version": FORMAT_VERSION, "header": 3},
     ],
 )
-def test_a_damaged_header_is_refused(tmp_path: Path, content: object) -> None:
+def test_a_damaged_header_is_refused(tmp_path, content):
     write_content(tmp_path / "a", content)
     with pytest.raises(FileError, match="its header is damaged"):
         read_container(tmp_path / "a")
@@ -342,7 +340,7 @@ model_file.write_container(sys.argv[1], {"weight": torch.zeros(3)}, {})
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_a_process_killed_while_writing_leaves_the_old_file(old_file: Path) -> None:
+def test_a_process_killed_while_writing_leaves_the_old_file(old_file):
     killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(old_file)])
     assert killed.returncode == -9
     tensors, header = read_container(old_file)

@@ -59,9 +59,7 @@ def networks(draw: Any) -> ReferenceGenerator:
 
 @settings(deadline=None, max_examples=25)
 @given(network=networks())
-def test_network_follows_from_names_and_shapes(
-    network: ReferenceGenerator, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_network_follows_from_names_and_shapes(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     given_, path = weights_of(network), folder / "latest_net_G.pth"
     torch.save(OrderedDict(given_), path)
@@ -74,7 +72,7 @@ def test_network_follows_from_names_and_shapes(
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_names_and_order_are_the_golden_ones(index: int, golden_values: dict[str, Any]) -> None:
+def test_names_and_order_are_the_golden_ones(index, golden_values):
     entry = golden_values["generators"][index]
     kind, _, size = entry["net"].partition("_")
     network = ReferenceGenerator(
@@ -118,9 +116,7 @@ def changed(weights: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
-def test_older_files(
-    network: ReferenceGenerator, how: str, tmp_path: Path, *, zipped: bool
-) -> None:
+def test_older_files(network, how, tmp_path, *, zipped):
     weights, path = weights_of(network), tmp_path / "200_net_G.pth"
     old = changed(weights, how)
     assert set(old) != set(weights)
@@ -183,7 +179,7 @@ def save_bad(what: str, path: Path) -> None:
         ("nothing", r"no weights but nothing"),
     ],
 )
-def test_what_it_is_not_is_said(what: str, words: str, tmp_path: Path) -> None:
+def test_what_it_is_not_is_said(what, words, tmp_path):
     path = tmp_path / "latest_net_G.pth"
     save_bad(what, path)
     with pytest.raises(FileError, match=words) as caught:
@@ -194,9 +190,7 @@ def test_what_it_is_not_is_said(what: str, words: str, tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
-def test_any_other_weights_are_refused_in_words(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_other_weights_are_refused_in_words(data, tmp_path_factory):
     weights = weights_of(data.draw(networks()))
     for name in data.draw(st.lists(st.sampled_from(sorted(weights)), min_size=1, max_size=5)):
         changes = [torch.zeros(shape) for shape in [(), (0,), (0, 1, 4, 4), (3, 3, 4, 4)]]
@@ -216,7 +210,7 @@ def test_any_other_weights_are_refused_in_words(
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_no_pickle_is_run(protocol: int, tmp_path: Path) -> None:
+def test_no_pickle_is_run(protocol, tmp_path):
     path = tmp_path / "latest_net_G.pth"
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "mark"), protocol=protocol))
     with pytest.raises(FileError, match=r"refused and not run|nothing in it was run"):
@@ -228,7 +222,7 @@ def test_no_pickle_is_run(protocol: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
-def test_damaged_file(share: float, tmp_path: Path, *, zipped: bool) -> None:
+def test_damaged_file(share, tmp_path, *, zipped):
     path = tmp_path / "latest_net_G.pth"
     torch.save(weights_of(RESNET), path, _use_new_zipfile_serialization=zipped)
     content = path.read_bytes()
@@ -237,7 +231,7 @@ def test_damaged_file(share: float, tmp_path: Path, *, zipped: bool) -> None:
         read_generator(path)
 
 
-def test_biases_without_a_norm_are_refused(tmp_path: Path) -> None:
+def test_biases_without_a_norm_are_refused(tmp_path):
     network = ReferenceGenerator("unet", 1, 1, 2, "none", depth=5)
     weights = network.build().state_dict()
     with pytest.raises(
@@ -261,9 +255,7 @@ discriminators = st.builds(
 
 @settings(deadline=None, max_examples=25)
 @given(network=discriminators)
-def test_discriminator_follows_from_names_and_shapes(
-    network: ReferenceDiscriminator, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_discriminator_follows_from_names_and_shapes(network, tmp_path_factory):
     folder, made = tmp_path_factory.mktemp("discriminator"), weights_of(network)
     torch.save(OrderedDict(made), folder / "latest_net_D.pth")
     found, weights = read_discriminator(folder / "latest_net_D.pth")
@@ -276,9 +268,7 @@ def test_discriminator_follows_from_names_and_shapes(
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_discriminator_names_and_order_are_the_golden_ones(
-    index: int, golden_values: dict[str, Any]
-) -> None:
+def test_discriminator_names_and_order_are_the_golden_ones(index, golden_values):
     entry = golden_values["discriminators"][index]
     layers = 0 if entry["net"] == "pixel" else entry["n_layers"]
     network = ReferenceDiscriminator(entry["in"], entry["width"], entry["norm"], layers)
@@ -286,7 +276,7 @@ def test_discriminator_names_and_order_are_the_golden_ones(
     assert list(network.shapes().items()) == expected
 
 
-def test_discriminator_with_old_instance_norm_on_several_gpus(tmp_path: Path) -> None:
+def test_discriminator_with_old_instance_norm_on_several_gpus(tmp_path):
     network = ReferenceDiscriminator(2, 2, "instance", 2)
     weights = weights_of(network)
     old = {**weights, "model.3.running_mean": torch.zeros(4), "model.3.running_var": torch.ones(4)}
@@ -313,9 +303,7 @@ def test_discriminator_with_old_instance_norm_on_several_gpus(tmp_path: Path) ->
         ),
     ],
 )
-def test_what_is_no_discriminator_is_refused(
-    weights: dict[str, Tensor], words: str, tmp_path: Path
-) -> None:
+def test_what_is_no_discriminator_is_refused(weights, words, tmp_path):
     torch.save(weights, tmp_path / "latest_net_D.pth")
     with pytest.raises(FileError, match=words):
         read_discriminator(tmp_path / "latest_net_D.pth")
@@ -330,8 +318,6 @@ def test_what_is_no_discriminator_is_refused(
         ("mine.pth", None),
     ],
 )
-def test_discriminator_has_its_name_from_the_generator(
-    generator: str, discriminator: str | None
-) -> None:
+def test_discriminator_has_its_name_from_the_generator(generator, discriminator):
     found = discriminator_path(Path("facades") / generator)
     assert found == (None if discriminator is None else Path("facades") / discriminator)

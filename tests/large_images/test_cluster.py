@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import helpers
@@ -22,18 +20,17 @@ from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import _translate_file, connect, translate_file
 from napari_pix2pix.large_images import cluster as module
-from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 
 
 @pytest.fixture(scope="module")
-def gray() -> Translator:
+def gray():
     return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
 
 
 @pytest.fixture(scope="module")
-def scheduler() -> Iterator[Any]:
+def scheduler():
     from distributed import LocalCluster
 
     with LocalCluster(
@@ -43,7 +40,7 @@ def scheduler() -> Iterator[Any]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path):
     path = tmp_path / "in.zarr"
     write_image(path, gray_noise(2, 70, 90), "ZYX", {"Y": 0.5, "X": 0.25}, {})
     return path

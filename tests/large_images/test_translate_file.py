@@ -33,12 +33,12 @@ UNITS = dict.fromkeys(SCALE, "micrometer")
 
 
 @pytest.fixture(scope="module")
-def gray() -> Translator:
+def gray():
     return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path):
     path = tmp_path / "in.zarr"
     write_image(path, gray_noise(2, 70, 90), "ZYX", SCALE, UNITS)
     return path
@@ -300,7 +300,7 @@ def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def measuring() -> Translator:
+def measuring():
     return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, "norm": "instance"})
 
 

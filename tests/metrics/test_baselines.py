@@ -77,7 +77,7 @@ def random_pair(channels: int, targets: int, seed: int = 0) -> tuple[np.ndarray,
 
 @settings(deadline=None, max_examples=30)
 @given(channels=st.integers(0, 5), targets=st.integers(1, 3), seed=st.integers(0, 999))
-def test_it_is_the_least_squares_fit(channels: int, targets: int, seed: int) -> None:
+def test_it_is_the_least_squares_fit(channels, targets, seed):
     source, target = random_pair(channels, targets, seed)
     valid = np.random.default_rng(seed).random(target.shape) < 0.7
     fitted = LinearBaseline.fit([(source, target, valid)])
@@ -85,7 +85,7 @@ def test_it_is_the_least_squares_fit(channels: int, targets: int, seed: int) -> 
                                atol=1e-9)  # fmt: skip
 
 
-def test_pairs_and_chunks_add_up_to_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_and_chunks_add_up_to_one_fit(monkeypatch):
     source, target = random_pair(3, 2)
     whole = LinearBaseline.fit([(source, target, None)])
     monkeypatch.setattr(baselines, "_CHUNK", 17)
@@ -96,7 +96,7 @@ def test_pairs_and_chunks_add_up_to_one_fit(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 30000.0])
-def test_a_constant_source_channel_is_no_harm(constant: float) -> None:
+def test_a_constant_source_channel_is_no_harm(constant):
     source, target = random_pair(2, 1)
     source[1] = constant
     everywhere = np.ones(target.shape, bool)
@@ -106,7 +106,7 @@ def test_a_constant_source_channel_is_no_harm(constant: float) -> None:
     assert fitted.weights[0][1] == 0  # else an image with another constant would be shifted
 
 
-def test_collinear_source_channels_share_the_weight() -> None:
+def test_collinear_source_channels_share_the_weight():
     source, _ = random_pair(1, 1)
     twins = np.concatenate([source, source, 3 * source + 1])
     fitted = LinearBaseline.fit([(twins, 2 * source + 7, None)])
@@ -114,7 +114,7 @@ def test_collinear_source_channels_share_the_weight() -> None:
     assert np.abs(fitted.weights).max() < 2.1
 
 
-def test_a_small_signal_on_a_large_offset_is_found() -> None:
+def test_a_small_signal_on_a_large_offset_is_found():
     rng = np.random.default_rng(0)
     source = (60000 + rng.integers(0, 5, (1, 64, 64))).astype(np.uint16)
     target = (source.astype(np.float32) - 60000) * 1e-4
@@ -122,7 +122,7 @@ def test_a_small_signal_on_a_large_offset_is_found() -> None:
     np.testing.assert_allclose(fitted.weights, [[1e-4]], rtol=1e-6)
 
 
-def test_units_of_a_channel_do_not_matter() -> None:
+def test_units_of_a_channel_do_not_matter():
     source, target = random_pair(2, 1)
     scaled = source * np.array([1e-9, 1e9])[:, None, None]
     np.testing.assert_allclose(
@@ -132,7 +132,7 @@ def test_units_of_a_channel_do_not_matter() -> None:
     )
 
 
-def test_pixels_that_are_not_finite_never_count() -> None:
+def test_pixels_that_are_not_finite_never_count():
     source, target = random_pair(2, 2)
     clean = LinearBaseline.fit([(source[:, 2:], target[:, 2:], None)])
     source[0, 0], target[:, 1] = np.nan, np.inf
@@ -140,14 +140,14 @@ def test_pixels_that_are_not_finite_never_count() -> None:
     np.testing.assert_allclose(spoilt.weights, clean.weights, rtol=1e-9)
 
 
-def test_without_a_source_it_is_the_mean() -> None:
+def test_without_a_source_it_is_the_mean():
     _, target = random_pair(1, 2)
     fitted = LinearBaseline.fit([(np.empty((0, 12, 15)), target, None)])
     np.testing.assert_allclose(fitted.offsets, target.mean(axis=(1, 2)))
     assert fitted.predict(np.empty((0, 4, 4))).shape == (2, 4, 4)
 
 
-def test_it_goes_through_json_unchanged() -> None:
+def test_it_goes_through_json_unchanged():
     source, target = random_pair(3, 2)
     fitted = LinearBaseline.fit([(source, target, None)])
     assert LinearBaseline.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
@@ -167,12 +167,12 @@ def test_it_goes_through_json_unchanged() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_can_not_be_fitted_is_refused(pairs: list, sentence: str) -> None:
+def test_what_can_not_be_fitted_is_refused(pairs, sentence):
     with pytest.raises(InputError, match=sentence):
         LinearBaseline.fit(pairs)
 
 
-def test_another_number_of_channels_is_refused() -> None:
+def test_another_number_of_channels_is_refused():
     fitted = LinearBaseline(weights=((1.0, 2.0),), offsets=(0.0,))
     with pytest.raises(InputError, match="fitted to 2 channels"):
         fitted.predict(np.zeros((3, 4, 4)))

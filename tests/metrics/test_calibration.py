@@ -9,7 +9,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.calibration import calibrate
 
 
-def test_calibrated_samples_lie_on_the_diagonal() -> None:
+def test_calibrated_samples_lie_on_the_diagonal():
     rng = np.random.default_rng(0)
     spread = rng.uniform(0.5, 5, 40_000)
     found = calibrate(spread, rng.normal(0, spread), samples=8)
@@ -33,33 +33,33 @@ def test_calibrated_samples_lie_on_the_diagonal() -> None:
         (lambda spread, rng: np.full(999, 2.0), "nothing for the spread to tell"),
     ],
 )
-def test_the_conclusion_is_a_sentence(error, words) -> None:
+def test_the_conclusion_is_a_sentence(error, words):
     rng = np.random.default_rng(1)
     spread = rng.uniform(0.2, 3, 999)
     assert words in calibrate(spread, error(spread, rng), samples=4).conclusion
 
 
-def test_samples_that_are_alike_tell_nothing() -> None:
+def test_samples_that_are_alike_tell_nothing():
     found = calibrate(np.zeros(50), np.arange(50.0), samples=4)
     assert math.isnan(found.correlation)
     assert math.isinf(found.ratio)
     assert "All samples are alike" in found.conclusion
 
 
-def test_an_even_spread_cannot_tell() -> None:
+def test_an_even_spread_cannot_tell():
     rng = np.random.default_rng(0)
     spread = rng.uniform(1, 1.05, 5000)
     conclusion = calibrate(spread, rng.normal(0, spread), samples=4).conclusion
     assert "nearly the same everywhere" in conclusion
 
 
-def test_few_pixels_make_few_bins() -> None:
+def test_few_pixels_make_few_bins():
     assert len(calibrate(np.arange(3.0), np.arange(3.0), samples=2).spreads) == 3
     with pytest.raises(InputError, match="number of spreads is 0"):
         calibrate(np.empty(0), np.empty(0), samples=2)
 
 
-def test_an_error_as_large_as_the_spread_is_told() -> None:
+def test_an_error_as_large_as_the_spread_is_told():
     spread = np.linspace(1, 2, 1000)
     error = spread * np.random.default_rng(0).choice([-1, 1], 1000)
     conclusion = calibrate(spread, error, samples=8).conclusion

@@ -31,7 +31,7 @@ def noisy_pair(*shape: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return truth + rng.normal(0, 0.1, shape), truth
 
 
-def test_unmasked_scores_are_the_libraries_own() -> None:
+def test_unmasked_scores_are_the_libraries_own():
     prediction, truth = noisy_pair(20, 31)
     scores = image_scores(prediction, truth, data_range=1.0)
     expected = {
@@ -45,7 +45,7 @@ def test_unmasked_scores_are_the_libraries_own() -> None:
     assert scores == pytest.approx(expected, rel=1e-10)
 
 
-def test_full_scores_are_the_quick_ones_and_more() -> None:
+def test_full_scores_are_the_quick_ones_and_more():
     prediction, truth = noisy_pair(2, 180, 190)
     scores = image_scores(prediction, truth, data_range=1.0, full=True)
     assert list(scores) == [*KEYS, "ms_ssim", "spectrum"]
@@ -57,14 +57,14 @@ def test_full_scores_are_the_quick_ones_and_more() -> None:
     assert set(image_scores(spoilt, truth, data_range=1.0, full=True)) == set(scores)
 
 
-def test_identical_images_score_perfectly() -> None:
+def test_identical_images_score_perfectly():
     _, truth = noisy_pair(2, 12, 12)
     scores = image_scores(truth, truth, data_range=1.0)
     perfect = {"l1": 0.0, "psnr": math.inf, "ssim": 1.0, "pearson": 1.0, "nrmse": 0.0}
     assert scores == pytest.approx(perfect)
 
 
-def test_image_scores_are_means_over_channels_with_their_own_ranges() -> None:
+def test_image_scores_are_means_over_channels_with_their_own_ranges():
     prediction, truth = noisy_pair(3, 16, 16)
     both = channel_scores(prediction, truth, data_range=[1.0, 2.0, 4.0])
     alone = [
@@ -75,7 +75,7 @@ def test_image_scores_are_means_over_channels_with_their_own_ranges() -> None:
     assert means == pytest.approx({key: np.mean([s[key] for s in alone]) for key in KEYS})
 
 
-def test_integers_do_not_wrap_around() -> None:
+def test_integers_do_not_wrap_around():
     truth = np.zeros((8, 8), np.uint8)
     truth[::2] = 255
     scores = image_scores(255 - truth, truth, data_range=255)
@@ -84,12 +84,12 @@ def test_integers_do_not_wrap_around() -> None:
     assert scores["pearson"] == pytest.approx(-1)
 
 
-def test_bool_images_are_numbers() -> None:
+def test_bool_images_are_numbers():
     truth = np.eye(9, dtype=bool)
     assert image_scores(truth, truth, data_range=1)["ssim"] == pytest.approx(1)
 
 
-def test_masked_pixels_and_nan_truth_do_not_count_whatever_they_hold() -> None:
+def test_masked_pixels_and_nan_truth_do_not_count_whatever_they_hold():
     prediction, truth = noisy_pair(24, 40)
     valid = np.zeros((24, 40), bool)
     valid[:, 5:30] = True
@@ -103,7 +103,7 @@ def test_masked_pixels_and_nan_truth_do_not_count_whatever_they_hold() -> None:
     assert masked == pytest.approx(cropped, rel=1e-9)
 
 
-def test_a_mask_of_one_plane_serves_all_channels() -> None:
+def test_a_mask_of_one_plane_serves_all_channels():
     prediction, truth = noisy_pair(2, 10, 10)
     valid = np.zeros((1, 10, 10), bool)
     valid[..., :8] = True
@@ -112,7 +112,7 @@ def test_a_mask_of_one_plane_serves_all_channels() -> None:
     assert scores == pytest.approx(expected, rel=1e-9)
 
 
-def test_scattered_pixels_have_no_ssim_but_all_else() -> None:
+def test_scattered_pixels_have_no_ssim_but_all_else():
     prediction, truth = noisy_pair(16, 16)
     valid = np.indices((16, 16)).sum(axis=0) % 2 == 0
     scores = image_scores(prediction, truth, data_range=1.0, valid=valid)
@@ -121,7 +121,7 @@ def test_scattered_pixels_have_no_ssim_but_all_else() -> None:
 
 @pytest.mark.parametrize(("constant", "lacking"), [("truth", ["pearson", "nrmse"]),
                                                    ("prediction", ["pearson"])])  # fmt: skip
-def test_constant_images_have_no_correlation(constant: str, lacking: list[str]) -> None:
+def test_constant_images_have_no_correlation(constant, lacking):
     _, varied = noisy_pair(10, 10)
     flat = np.full((10, 10), 0.1)
     pair = (varied, flat) if constant == "truth" else (flat, varied)
@@ -129,14 +129,14 @@ def test_constant_images_have_no_correlation(constant: str, lacking: list[str]) 
     assert [key for key in KEYS if math.isnan(scores[key])] == lacking
 
 
-def test_a_channel_without_a_correlation_is_left_out_of_the_mean() -> None:
+def test_a_channel_without_a_correlation_is_left_out_of_the_mean():
     prediction, truth = noisy_pair(2, 10, 10)
     truth[0] = 0.5
     scores = image_scores(prediction, truth, data_range=1.0)
     assert scores["pearson"] == channel_scores(prediction, truth, data_range=1.0)[1]["pearson"]
 
 
-def test_a_prediction_that_is_not_finite_has_no_scores() -> None:
+def test_a_prediction_that_is_not_finite_has_no_scores():
     prediction, truth = noisy_pair(10, 10)
     prediction[3, 3] = np.inf
     assert all(map(math.isnan, image_scores(prediction, truth, data_range=1.0).values()))
@@ -144,7 +144,7 @@ def test_a_prediction_that_is_not_finite_has_no_scores() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(height=st.integers(1, 16), width=st.integers(1, 16), seed=st.integers(0, 99))
-def test_every_size_has_scores_without_a_warning(height: int, width: int, seed: int) -> None:
+def test_every_size_has_scores_without_a_warning(height, width, seed):
     prediction, truth = noisy_pair(height, width, seed=seed)
     scores = image_scores(prediction, truth, data_range=1.0)
     assert math.isnan(scores["ssim"]) == (min(height, width) < 3)
@@ -153,7 +153,7 @@ def test_every_size_has_scores_without_a_warning(height: int, width: int, seed: 
     assert -1 <= np.nan_to_num(scores["ssim"]) <= 1
 
 
-def test_mean_scores_weights_and_skips_nan() -> None:
+def test_mean_scores_weights_and_skips_nan():
     scores = [{"l1": 1.0, "ssim": 0.2}, {"l1": 4.0, "ssim": math.nan}, {"l1": 10.0, "ssim": 0.6}]
     pooled = mean_scores(scores, weights=[1, 2, 1])
     assert pooled == pytest.approx({"l1": (1 + 8 + 10) / 4, "ssim": 0.4})
@@ -161,7 +161,7 @@ def test_mean_scores_weights_and_skips_nan() -> None:
     assert mean_scores([{"psnr": math.inf}, {"psnr": 3.0}], weights=[0, 1]) == {"psnr": 3.0}
 
 
-def test_pooling_by_pixels_equals_scoring_at_once() -> None:
+def test_pooling_by_pixels_equals_scoring_at_once():
     prediction, truth = noisy_pair(10, 30)
     parts = [(np.s_[:, :9]), (np.s_[:, 9:])]
     sets = [image_scores(prediction[p], truth[p], data_range=1.0) for p in parts]
@@ -185,17 +185,13 @@ def test_pooling_by_pixels_equals_scoring_at_once() -> None:
         (np.zeros((4, 5)), np.zeros((4, 5)), {"data_range": [1, 1]}, "data range"),
     ],
 )
-def test_bad_input_is_refused_in_words(
-    prediction: np.ndarray, truth: np.ndarray, keywords: dict[str, object], sentence: str
-) -> None:
+def test_bad_input_is_refused_in_words(prediction, truth, keywords, sentence):
     with pytest.raises(InputError, match=sentence):
         image_scores(prediction, truth, **{"data_range": 1.0, **keywords})
 
 
 @pytest.mark.parametrize(("scores", "weights"), [([], None), ([{"l1": 1.0}], [1, 2])])
-def test_pooling_needs_scores_and_their_weights(
-    scores: list[dict[str, float]], weights: list[float] | None
-) -> None:
+def test_pooling_needs_scores_and_their_weights(scores, weights):
     with pytest.raises(InputError, match=r"one weight|at least one"):
         mean_scores(scores, weights)
 
@@ -245,7 +241,7 @@ def plain(x: np.ndarray, y: np.ndarray, data_range: float) -> float:
     return product
 
 
-def test_ms_ssim_is_the_papers_formula() -> None:
+def test_ms_ssim_is_the_papers_formula():
     truth = 14000 + textured()
     prediction = truth + np.random.default_rng(1).normal(0, 0.02, truth.shape)
     found = ms_ssim(prediction, truth, everywhere(truth), 0.5)
@@ -253,13 +249,13 @@ def test_ms_ssim_is_the_papers_formula() -> None:
     assert found == pytest.approx(plain(prediction, truth, 0.5), rel=1e-6)
 
 
-def test_ms_ssim_of_itself_is_1_and_of_its_negative_0() -> None:
+def test_ms_ssim_of_itself_is_1_and_of_its_negative_0():
     truth = textured() - 0.5
     assert ms_ssim(truth, truth, everywhere(truth), 1.0) == pytest.approx(1)
     assert ms_ssim(-truth, truth, everywhere(truth), 0.01) == 0
 
 
-def test_blur_lowers_ms_ssim() -> None:
+def test_blur_lowers_ms_ssim():
     truth = textured()
     blurred = [ndimage.gaussian_filter(truth, sigma) for sigma in (1, 2, 4)]
     scores = [ms_ssim(one, truth, everywhere(truth), 0.5) for one in blurred]
@@ -270,13 +266,13 @@ def test_blur_lowers_ms_ssim() -> None:
 @pytest.mark.parametrize(
     ("side", "has_one"), [(SMALLEST_MS_SSIM_SIDE, True), (SMALLEST_MS_SSIM_SIDE - 1, False)]
 )
-def test_smallest_image_with_an_ms_ssim(side: int, has_one: bool) -> None:
+def test_smallest_image_with_an_ms_ssim(side, has_one):
     truth = textured(side, 200)
     found = ms_ssim(truth, truth, everywhere(truth), 1.0)
     assert math.isnan(found) != has_one
 
 
-def test_invalid_pixels_do_not_change_ms_ssim() -> None:
+def test_invalid_pixels_do_not_change_ms_ssim():
     truth = textured(208, 400)
     prediction = truth + 0.01 * textured(208, 400, seed=1)
     valid = everywhere(truth)
@@ -287,7 +283,7 @@ def test_invalid_pixels_do_not_change_ms_ssim() -> None:
     assert math.isnan(ms_ssim(prediction, truth, valid & (truth < 0), 0.5))
 
 
-def test_constant_images_are_alike_where_they_are_equal() -> None:
+def test_constant_images_are_alike_where_they_are_equal():
     flat = np.full((176, 176), 3.0)
     assert ms_ssim(flat, flat, everywhere(flat), 1.0) == pytest.approx(1)
     assert ms_ssim(flat + 1, flat, everywhere(flat), 1.0) < 1
@@ -297,7 +293,7 @@ def noise(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, (height, width))
 
 
-def test_white_noise_has_its_variance_at_every_frequency() -> None:
+def test_white_noise_has_its_variance_at_every_frequency():
     image = 3 * noise(256, 256) + 100
     frequencies, powers = radial_spectrum(image, everywhere(image))
     assert len(frequencies) == 128
@@ -306,13 +302,13 @@ def test_white_noise_has_its_variance_at_every_frequency() -> None:
     assert powers.mean() == pytest.approx(9, rel=0.05)
 
 
-def test_twice_the_amplitude_is_6_decibel() -> None:
+def test_twice_the_amplitude_is_6_decibel():
     image = noise()
     found = spectrum(2 * image + 7, image, everywhere(image))
     assert found == pytest.approx(20 * np.log10(2))
 
 
-def test_blur_shows_and_a_shift_does_not() -> None:
+def test_blur_shows_and_a_shift_does_not():
     image = ndimage.gaussian_filter(noise(128, 128), 1)
     blurred = [ndimage.gaussian_filter(image, sigma) for sigma in (0.5, 1, 2)]
     apart = [spectrum(one, image, everywhere(image)) for one in blurred]
@@ -324,20 +320,20 @@ def test_blur_shows_and_a_shift_does_not() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 9))
-def test_every_size_has_a_distance_or_none(height: int, width: int, seed: int) -> None:
+def test_every_size_has_a_distance_or_none(height, width, seed):
     image = noise(height, width, seed)
     found = spectrum(image, image, everywhere(image))
     assert found == 0 or (math.isnan(found) and min(height, width) < 8)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_constant_images_have_no_spectrum(which: int) -> None:
+def test_constant_images_have_no_spectrum(which):
     planes = [noise(), noise(seed=1)]
     planes[which][:] = 5
     assert math.isnan(spectrum(*planes, everywhere(planes[0])))
 
 
-def test_invalid_pixels_do_not_change_the_spectrum() -> None:
+def test_invalid_pixels_do_not_change_the_spectrum():
     prediction, truth = noise(), noise(seed=1)
     valid = everywhere(truth)
     valid[:, 70:] = False
@@ -346,7 +342,7 @@ def test_invalid_pixels_do_not_change_the_spectrum() -> None:
     assert spectrum(prediction, truth, valid) == expected
 
 
-def test_scores_by_hand() -> None:
+def test_scores_by_hand():
     truth = np.arange(64.0).reshape(8, 8)
     scores = image_scores(truth + 1, truth, data_range=63)
     assert (scores["l1"], round(scores["psnr"], 2), round(scores["pearson"], 6)) == (1, 35.99, 1)
@@ -354,7 +350,7 @@ def test_scores_by_hand() -> None:
     assert mean_scores(sets, [2, 1]) == {"l1": 2.0, "ssim": 0.5}
 
 
-def test_waves_of_four_pixels_have_a_frequency_of_a_quarter() -> None:
+def test_waves_of_four_pixels_have_a_frequency_of_a_quarter():
     waves = np.sin(2 * np.pi * np.arange(32) / 4) * np.ones((32, 1))
     frequencies, powers = radial_spectrum(waves, np.ones((32, 32), bool))
     assert frequencies[powers.argmax()] == 0.25

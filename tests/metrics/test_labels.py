@@ -161,7 +161,7 @@ def test_sets_are_of_one_kind():
             pool_label_scores(wrong)
 
 
-def test_full_scores_have_f1_at_each_threshold() -> None:
+def test_full_scores_have_f1_at_each_threshold():
     scores = label_scores(prediction(), TRUTH, kind="instances", full=True)
     each = [scores["f1"], *(scores[f"f1_{share}"] for share in range(55, 100, 5))]
     assert each == sorted(each, reverse=True)
@@ -171,7 +171,7 @@ def test_full_scores_have_f1_at_each_threshold() -> None:
     assert len(scores) == len(quick) + 8
 
 
-def test_an_object_that_one_image_lacks_counts_once() -> None:
+def test_an_object_that_one_image_lacks_counts_once():
     truth = np.array([[1, 1, 0, 2, 2, 0, 3, 3]])
     predictions = truth, np.where(truth == 3, 0, truth)
     counts = [label_counts(image, truth, kind="instances") for image in predictions]

@@ -146,13 +146,13 @@ def two_disks() -> np.ndarray:
     return (np.hypot(y - 24, x - 20) < 10) * 1 + (np.hypot(y - 24, x - 37) < 10) * 1.0
 
 
-def test_touching_disks_are_two_objects() -> None:
+def test_touching_disks_are_two_objects():
     labels = segment_otsu(100 * (two_disks() > 0) + 20)
     assert len(np.unique(labels)) == 3
     assert labels[24, 20] != labels[24, 37]
 
 
-def test_constant_and_empty_images_have_no_object() -> None:
+def test_constant_and_empty_images_have_no_object():
     assert not segment_otsu(np.full((20, 20), 7, np.uint8)).any()
     assert not segment_otsu(np.full((20, 20), np.nan)).any()
 
@@ -166,19 +166,19 @@ def test_constant_and_empty_images_have_no_object() -> None:
         (None, "object"),
     ],
 )
-def test_a_segmenter_that_returns_no_labels_is_refused(returned, words) -> None:
+def test_a_segmenter_that_returns_no_labels_is_refused(returned, words):
     with pytest.raises(InputError, match=words):
         run_segmenter(lambda _: returned, np.zeros((8, 8)), (8, 8))
 
 
-def test_channels_need_a_segmenter_of_ones_own() -> None:
+def test_channels_need_a_segmenter_of_ones_own():
     with pytest.raises(InputError, match=r"one channel, got shape \(3, 8, 8\)"):
         segment_otsu(np.zeros((3, 8, 8)))
     labels = run_segmenter(lambda image: image[0] > 0, np.ones((3, 8, 8)), (8, 8))
     assert labels.shape == (1, 8, 8)
 
 
-def test_a_bright_square_is_found() -> None:
+def test_a_bright_square_is_found():
     source = np.zeros((1, 8, 8))
     source[0, 2:6, 2:6] = 5
     otsu = OtsuBaseline.fit([(source, (source > 0).astype(int), None)], kind="classes")

@@ -57,14 +57,14 @@ def test_what_a_segmenter_finds_is_counted_over_the_set():
 # --- Fréchet distances ---------------------------------------------------------------------------
 
 
-def test_normal_distributions_on_a_line() -> None:
+def test_normal_distributions_on_a_line():
     rng = np.random.default_rng(0)
     first, second = rng.normal(0, 1, (500, 1)), rng.normal(5, 3, (400, 1))
     expected = (first.mean() - second.mean()) ** 2 + (first.std(ddof=1) - second.std(ddof=1)) ** 2
     assert frechet_distance(first, second) == pytest.approx(expected)
 
 
-def test_it_is_0_for_the_same_and_symmetric_with_fewer_rows_than_columns() -> None:
+def test_it_is_0_for_the_same_and_symmetric_with_fewer_rows_than_columns():
     rng = np.random.default_rng(0)
     first, second = rng.normal(0, 1, (5, 12)), rng.normal(1, 2, (7, 12))
     assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
@@ -81,6 +81,6 @@ def test_it_is_0_for_the_same_and_symmetric_with_fewer_rows_than_columns() -> No
         (np.full((4, 2), np.nan), np.zeros((4, 2)), "NaN"),
     ],
 )
-def test_what_is_no_table_is_refused(first: np.ndarray, second: np.ndarray, words: str) -> None:
+def test_what_is_no_table_is_refused(first, second, words):
     with pytest.raises(InputError, match=words):
         frechet_distance(first, second)

@@ -80,5 +80,5 @@ CASES: dict[str, Callable[[], Layer]] = {
 
 
 @pytest.fixture(params=CASES)
-def layer(request: pytest.FixtureRequest) -> Layer:
+def layer(request):
     return CASES[request.param]()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -35,21 +34,21 @@ def beside() -> None:
 
 
 @pytest.fixture
-def taken() -> Iterator[list[threading.Thread]]:
+def taken():
     gc.collect()
     yield []
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
 
 
-def test_python_collects_in_any_thread(taken: list[threading.Thread]) -> None:
+def test_python_collects_in_any_thread(taken):
     Cycle(taken)
     beside()
     assert taken
     assert taken[0] is not threading.main_thread()
 
 
-def test_held_garbage_is_collected_where_it_is_asked_for(taken: list[threading.Thread]) -> None:
+def test_held_garbage_is_collected_where_it_is_asked_for(taken):
     gc_guard.hold()
     Cycle(taken)
     beside()
@@ -59,7 +58,7 @@ def test_held_garbage_is_collected_where_it_is_asked_for(taken: list[threading.T
     assert taken == [threading.main_thread()]
 
 
-def test_nothing_is_collected_before_it_is_due(taken: list[threading.Thread]) -> None:
+def test_nothing_is_collected_before_it_is_due(taken):
     gc_guard.hold()
     gc.collect()
     Cycle(taken)
@@ -68,7 +67,7 @@ def test_nothing_is_collected_before_it_is_due(taken: list[threading.Thread]) ->
     assert not taken
 
 
-def test_the_last_to_release_lets_python_collect_again(taken: list[threading.Thread]) -> None:
+def test_the_last_to_release_lets_python_collect_again(taken):
     gc_guard.hold()
     gc_guard.hold()
     gc_guard.freeze()
@@ -78,7 +77,7 @@ def test_the_last_to_release_lets_python_collect_again(taken: list[threading.Thr
     gc_guard.release()
 
 
-def test_what_is_settled_is_collected_after_the_release(taken: list[threading.Thread]) -> None:
+def test_what_is_settled_is_collected_after_the_release(taken):
     gc_guard.hold()
     cycle = Cycle(taken)
     gc_guard.freeze()
@@ -90,7 +89,7 @@ def test_what_is_settled_is_collected_after_the_release(taken: list[threading.Th
     assert taken
 
 
-def test_what_others_have_held_stays_so(taken: list[threading.Thread]) -> None:
+def test_what_others_have_held_stays_so(taken):
     gc.disable()
     gc_guard.hold()
     gc_guard.release()
@@ -98,7 +97,7 @@ def test_what_others_have_held_stays_so(taken: list[threading.Thread]) -> None:
     gc.enable()
 
 
-def test_what_others_have_frozen_stays_so(taken: list[threading.Thread]) -> None:
+def test_what_others_have_frozen_stays_so(taken):
     gc.freeze()
     gc_guard.hold()
     gc_guard.release()

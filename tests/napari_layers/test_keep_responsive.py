@@ -14,7 +14,6 @@ from napari.layers import Image, Labels
 
 pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
 
-from collections.abc import Generator
 
 import napari.utils
 import pytest
@@ -395,7 +394,7 @@ def test_a_foreign_layer_is_refused_before_work(viewer, pair):
 
 
 @pytest.fixture
-def bars() -> Generator[list[tuple[str, int]]]:
+def bars():
     """Collect the bars that come and go, as an activity dock does."""
     seen: list[tuple[str, int]] = []
 
@@ -408,7 +407,7 @@ def bars() -> Generator[list[tuple[str, int]]]:
     progress._all_instances.events.changed.disconnect(listen)
 
 
-def test_bar_comes_moves_and_goes(bars: list[tuple[str, int]]) -> None:
+def test_bar_comes_moves_and_goes(bars):
     activity = Activity()
     activity.begin("Preparing")
     activity.show(0.25, "Epoch 1")
@@ -437,9 +436,7 @@ class Broken:
 
 @pytest.mark.parametrize("words", ["at once", "later"])
 @pytest.mark.parametrize("cancelable", [False, True])
-def test_work_goes_on_where_no_bar_can_be_shown(
-    monkeypatch: pytest.MonkeyPatch, words: str, cancelable: bool
-) -> None:
+def test_work_goes_on_where_no_bar_can_be_shown(monkeypatch, words, cancelable):
     for name in ("progress", "cancelable_progress"):
         monkeypatch.setattr(napari.utils, name, Broken)
     activity = Activity(cancelable=cancelable)
@@ -450,7 +447,7 @@ def test_work_goes_on_where_no_bar_can_be_shown(
     activity.end()
 
 
-def test_bar_can_be_cancelled(bars: list[tuple[str, int]]) -> None:
+def test_bar_can_be_cancelled(bars):
     activity = Activity(cancelable=True)
     assert not activity.canceled
     activity.begin("Work")

@@ -180,7 +180,7 @@ def record_of(*layers: Image, **given: Any) -> dict[str, Any]:
     return result_record([snapshot(one) for one in layers], **{**known, **given})
 
 
-def test_a_result_is_known_by_source_condition_and_answer() -> None:
+def test_a_result_is_known_by_source_condition_and_answer():
     stain = Image(np.zeros((4, 5)), name="stain")
     other = Image(np.zeros((4, 5)), name="stain")
     record = record_of(stain, condition="a", samples=3, shown="mean")
@@ -191,7 +191,7 @@ def test_a_result_is_known_by_source_condition_and_answer() -> None:
     assert result_key(record) == ("abc", "mean")
 
 
-def test_names_say_what_differs() -> None:
+def test_names_say_what_differs():
     one, two = (Image(np.zeros((4, 5)), name=name) for name in "xy")
     assert result_name(record_of(one)) == "x [m]"
     assert result_name(record_of(one, two, condition="a")) == "x + y [m, a]"

@@ -3,9 +3,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -26,7 +24,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
+def script():
     spec = importlib.util.spec_from_file_location("sample_script", FOLDER / "draw.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["sample_script"] = module
@@ -35,7 +33,7 @@ def script() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def drawn(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(script, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
     script.main(folder)
     return folder
@@ -108,7 +106,7 @@ def test_fluorescence_is_no_function_of_the_phase_value():
         (phase_fluorescence, ["image"] * 4),
     ],
 )
-def test_layers(sample: Callable[[], list], kinds: list[str]):
+def test_layers(sample, kinds):
     from napari.layers import Layer
 
     layers = [Layer.create(*layer) for layer in sample()]

@@ -36,24 +36,24 @@ PLAIN: dict[str, Any] = TINY | {
 
 
 @pytest.fixture(scope="session")
-def golden_steps(golden_values: dict[str, Any]) -> dict[str, Any]:
+def golden_steps(golden_values):
     steps: dict[str, Any] = golden_values["training_steps"]
     return steps
 
 
 @pytest.fixture(scope="session")
-def fabric() -> Fabric:
+def fabric():
     return Fabric(accelerator="cpu", devices=1)
 
 
 @pytest.fixture
-def tiny() -> Callable[..., TrainConfig]:
+def tiny():
     """Return a maker of configs of tiny networks."""
     return lambda **fields: TrainConfig(**{**PLAIN, **fields})
 
 
 @pytest.fixture
-def make_pair() -> Callable[..., Pair]:
+def make_pair():
     """Return a maker of pairs: smooth noise, and its square with an offset."""
 
     def make(seed: int = 0, shape: tuple[int, int] = (96, 80), **fields: Any) -> Pair:
@@ -65,7 +65,7 @@ def make_pair() -> Callable[..., Pair]:
 
 
 @pytest.fixture
-def make_state() -> Callable[..., TrainingState]:
+def make_state():
     """Return a maker of states of networks that take ``planes`` and give one."""
 
     def make(config: TrainConfig, *, planes: int = 1, conditions: int = 0) -> TrainingState:
@@ -80,9 +80,7 @@ def make_state() -> Callable[..., TrainingState]:
 
 
 @pytest.fixture
-def make_loop(
-    tiny: Callable[..., TrainConfig], make_pair: Callable[..., Pair], fabric: Fabric
-) -> Callable[..., TrainingLoop]:
+def make_loop(tiny, make_pair, fabric):
     """Return a maker of loops over one pair."""
 
     def make(

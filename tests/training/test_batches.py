@@ -30,7 +30,7 @@ class Sampler:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_batches_come_laid_out_for_their_step(memory_format: torch.memory_format) -> None:
+def test_batches_come_laid_out_for_their_step(memory_format):
     with BatchFeed(Sampler(), torch.device("cpu"), memory_format) as feed:  # type: ignore[arg-type]
         for step in (0, 1, 7):
             batch = feed.batch(step)
@@ -42,14 +42,14 @@ def test_batches_come_laid_out_for_their_step(memory_format: torch.memory_format
             assert batch.condition.tolist() == [step, step]
 
 
-def test_a_cpu_draws_in_line() -> None:
+def test_a_cpu_draws_in_line():
     sampler = Sampler()
     with BatchFeed(sampler, torch.device("cpu"), torch.contiguous_format) as feed:  # type: ignore[arg-type]
         feed.batch(0)
     assert sampler.threads == [threading.current_thread().name]
 
 
-def test_an_accelerator_has_the_next_batch_drawn_meanwhile() -> None:
+def test_an_accelerator_has_the_next_batch_drawn_meanwhile():
     # The meta device stands for one: it takes tensors and is not the CPU.
     before = set(threading.enumerate())
     sampler = Sampler()
@@ -61,7 +61,7 @@ def test_an_accelerator_has_the_next_batch_drawn_meanwhile() -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace() -> None:
+def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace():
     torch.manual_seed(0)
     expected = torch.rand(2)
     torch.manual_seed(0)
@@ -74,7 +74,7 @@ def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace() -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_seeded_touches_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeded_touches_no_other_device(monkeypatch):
     def refuse(*_: Any) -> None:
         raise AssertionError("a GPU's generator was used")
 
@@ -85,7 +85,7 @@ def test_seeded_touches_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None
         torch.rand(1)
 
 
-def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch):
     used: list[Any] = []
     gpu = torch.device("cuda:1")
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: used.append(("get", device)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -57,7 +57,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("preset", ["reference", "paper"])
-def test_presets_are_the_published_recipes(preset: str) -> None:
+def test_presets_are_the_published_recipes(preset):
     config = TrainConfig(preset=preset)
     assert {name: getattr(config, name) for name in SHARED} == SHARED
     place = ("reference", "paper").index(preset)
@@ -65,7 +65,7 @@ def test_presets_are_the_published_recipes(preset: str) -> None:
         assert getattr(config, name) == values[place], name
 
 
-def test_the_two_recipes_differ_in_nothing_else() -> None:
+def test_the_two_recipes_differ_in_nothing_else():
     reference, paper = (TrainConfig(preset=name).model_dump() for name in ("reference", "paper"))
     different = {name for name in reference if reference[name] != paper[name]}
     # `decay_start` is read by decays only, and the paper's rate is constant.
@@ -73,7 +73,7 @@ def test_the_two_recipes_differ_in_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("preset", ["reference", "paper"])
-def test_the_recipes_have_none_of_what_came_later(preset: str) -> None:
+def test_the_recipes_have_none_of_what_came_later(preset):
     config = TrainConfig(preset=preset)
     assert config.discriminator_augmentation == "none"
     assert config.discriminator_scales == 1
@@ -82,12 +82,12 @@ def test_the_recipes_have_none_of_what_came_later(preset: str) -> None:
     assert config.noise_channels == 0
 
 
-def test_reference_decays_after_half_of_the_epochs() -> None:
+def test_reference_decays_after_half_of_the_epochs():
     assert TrainConfig(preset="reference").decay_start == 0.5
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_given_field_wins_over_the_preset(preset: str) -> None:
+def test_a_given_field_wins_over_the_preset(preset):
     config = TrainConfig(preset=preset, batch=3, learning_rate=0.5)
     assert (config.preset, config.batch, config.learning_rate) == (preset, 3, 0.5)
 
@@ -138,7 +138,7 @@ def test_a_given_field_wins_over_the_preset(preset: str) -> None:
         ),
     ],
 )
-def test_refusals_are_sentences(fields: dict[str, Any], sentence: str) -> None:
+def test_refusals_are_sentences(fields, sentence):
     with pytest.raises(ConfigError, match=sentence) as caught:
         TrainConfig(**fields)
     said = str(caught.value)
@@ -156,26 +156,26 @@ def test_refusals_are_sentences(fields: dict[str, Any], sentence: str) -> None:
         {"patch": 16, "depth": 4, "discriminator_layers": 0},
     ],
 )
-def test_what_can_be_built_is_not_refused(fields: dict[str, Any]) -> None:
+def test_what_can_be_built_is_not_refused(fields):
     config = TrainConfig(**fields)
     assert {name: getattr(config, name) for name in fields} == fields
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_json_brings_a_config_back(preset: str) -> None:
+def test_json_brings_a_config_back(preset):
     config = TrainConfig(preset=preset, seed=2**62, max_seconds=1.5, zoom=(0.9, 1.1), depth=4)
     assert TrainConfig(**config.model_dump(mode="json")) == config
     assert TrainConfig.model_validate_json(config.model_dump_json()) == config
 
 
-def test_it_is_frozen() -> None:
+def test_it_is_frozen():
     config = TrainConfig()
     with pytest.raises(ValidationError, match="frozen"):
         config.width = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", TrainConfig.model_fields)
-def test_every_field_is_described_once(name: str) -> None:
+def test_every_field_is_described_once(name):
     description = TrainConfig.model_fields[name].description
     assert description
     assert description.endswith(".")
@@ -198,30 +198,30 @@ def test_every_field_is_described_once(name: str) -> None:
         ("discriminator_augmentation", Augmentation),
     ],
 )
-def test_choices_are_those_of_the_networks_and_losses(name: str, choices: Any) -> None:
+def test_choices_are_those_of_the_networks_and_losses(name, choices):
     assert get_args(TrainConfig.model_fields[name].annotation) == get_args(choices)
 
 
-def test_every_preset_is_made_of_fields() -> None:
+def test_every_preset_is_made_of_fields():
     for preset in PRESETS.values():
         assert set(preset) <= set(TrainConfig.model_fields)
 
 
-def test_the_default_budget_is_the_presets() -> None:
+def test_the_default_budget_is_the_presets():
     assert with_default_budget(TrainConfig(default_epochs=7)).epochs == 7
     for given in ({"epochs": 2}, {"steps": 2}, {"max_seconds": 2.0}):
         config = TrainConfig(**given)
         assert with_default_budget(config) == config
 
 
-def test_wgan_needs_a_bounded_discriminator() -> None:
+def test_wgan_needs_a_bounded_discriminator():
     with pytest.raises(ConfigError, match="gradient_penalty=10"):
         TrainConfig(adversarial="wgan")
     assert TrainConfig(adversarial="wgan", gradient_penalty=10).gradient_penalty == 10
     assert TrainConfig(adversarial="wgan", spectral_norm=True).spectral_norm
 
 
-def test_the_budget_of_a_run_that_is_resumed_is_kept() -> None:
+def test_the_budget_of_a_run_that_is_resumed_is_kept():
     before = TrainConfig(max_seconds=7)
     assert with_default_budget(TrainConfig(), before).max_seconds == 7
     assert with_default_budget(TrainConfig(), before).epochs is None

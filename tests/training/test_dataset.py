@@ -23,7 +23,7 @@ MakePair = Callable[..., Pair]
 Tiny = Callable[..., TrainConfig]
 
 
-def test_what_is_held_out_is_never_trained_on(make_pair: MakePair, tiny: Tiny) -> None:
+def test_what_is_held_out_is_never_trained_on(make_pair, tiny):
     """Held-out pixels are marked by a value of their own, which no patch shows."""
     pair = make_pair(shape=(96, 80))
     data = prepare([pair], tiny())
@@ -38,7 +38,7 @@ def test_what_is_held_out_is_never_trained_on(make_pair: MakePair, tiny: Tiny) -
     assert max(again.sampler.batch(step).target.max() for step in range(50)) < 10
 
 
-def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, tiny: Tiny) -> None:
+def test_pairs_given_for_validation_are_used_for_it_alone(make_pair, tiny):
     held_out = [make_pair(seed=3), make_pair(seed=4)]
     data = prepare([make_pair()], tiny(), held_out=held_out)
     assert data.validation is not None
@@ -55,19 +55,19 @@ def test_pairs_given_for_validation_are_used_for_it_alone(make_pair: MakePair, t
     assert "1 pair of 96 x 80 pixels" in data.summary
 
 
-def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair: MakePair, tiny: Tiny) -> None:
+def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair, tiny):
     data = prepare([make_pair()], tiny(validation=0))
     assert data.validation is None
     assert any("as asked" in note for note in data.notes)
 
 
-def test_too_small_to_split_is_said(make_pair: MakePair, tiny: Tiny) -> None:
+def test_too_small_to_split_is_said(make_pair, tiny):
     data = prepare([make_pair(shape=(24, 24))], tiny())
     assert data.validation is None
     assert any(note.startswith("No validation: the images are too small") for note in data.notes)
 
 
-def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> None:
+def test_summary_says_what_was_understood(make_pair, tiny):
     data = prepare([make_pair(), make_pair(seed=1)], tiny())
     assert data.summary == (
         "32-bit floating point images to 32-bit floating point images, 2 pairs of 96 x 80 pixels, "
@@ -75,14 +75,14 @@ def test_summary_says_what_was_understood(make_pair: MakePair, tiny: Tiny) -> No
     )
 
 
-def test_missing_pixels_are_noted(make_pair: MakePair, tiny: Tiny) -> None:
+def test_missing_pixels_are_noted(make_pair, tiny):
     pair = make_pair()
     pair.target[3:5, 3:5] = np.nan
     data = prepare([pair], tiny(validation=0))
     assert any("NaN" in note and "unlabelled" in note for note in data.notes)
 
 
-def test_conditions_are_planes_in_the_order_met(make_pair: MakePair, tiny: Tiny) -> None:
+def test_conditions_are_planes_in_the_order_met(make_pair, tiny):
     pairs = [make_pair(seed, condition=name) for seed, name in enumerate(["b", "a", "b"])]
     data = prepare(pairs, tiny())
     assert data.conditions == ("b", "a")
@@ -93,9 +93,7 @@ def test_conditions_are_planes_in_the_order_met(make_pair: MakePair, tiny: Tiny)
     assert set(seen.tolist()) == {0, 1}
 
 
-def test_numpy_scalars_become_conditions_that_a_file_can_keep(
-    make_pair: MakePair, tiny: Tiny
-) -> None:
+def test_numpy_scalars_become_conditions_that_a_file_can_keep(make_pair, tiny):
     pairs = [make_pair(seed, condition=np.int64(seed)) for seed in range(2)]
     conditions = prepare(pairs, tiny()).conditions
     assert conditions == (0, 1)
@@ -103,21 +101,17 @@ def test_numpy_scalars_become_conditions_that_a_file_can_keep(
 
 
 @pytest.mark.parametrize("condition", [b"bytes", {"a": 1}, frozenset([1])])
-def test_conditions_that_no_file_can_keep_are_refused(
-    condition: object, make_pair: MakePair, tiny: Tiny
-) -> None:
+def test_conditions_that_no_file_can_keep_are_refused(condition, make_pair, tiny):
     with pytest.raises(InputError, match="A condition must be text, a number"):
         prepare([make_pair(condition=condition)], tiny())
 
 
-def test_nan_is_no_condition(make_pair: MakePair, tiny: Tiny) -> None:
+def test_nan_is_no_condition(make_pair, tiny):
     with pytest.raises(InputError, match="A condition is NaN"):
         prepare([make_pair(condition=float("nan"))], tiny())
 
 
-def test_the_sampler_does_what_the_config_says(
-    make_pair: MakePair, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sampler_does_what_the_config_says(make_pair, tiny, monkeypatch):
     given: dict[str, Any] = {}
 
     def remember(*_: object, **options: Any) -> None:
@@ -139,14 +133,14 @@ def test_the_sampler_does_what_the_config_says(
     assert {name: given[name] for name in wanted} == wanted
 
 
-def test_some_conditions_missing(make_pair: MakePair, tiny: Tiny) -> None:
+def test_some_conditions_missing(make_pair, tiny):
     pairs = [make_pair(condition="a"), make_pair(seed=1)]
     with pytest.raises(InputError, match="Some pairs have a condition and some have none"):
         prepare(pairs, tiny())
 
 
 @pytest.mark.parametrize("what", ["source", "target"])
-def test_labels_are_found_and_said(what: str, make_pair: MakePair, tiny: Tiny) -> None:
+def test_labels_are_found_and_said(what, make_pair, tiny):
     labels = np.zeros((96, 80), np.uint16)
     for number, (y, x) in enumerate([(4, 4), (30, 40), (60, 8), (64, 50), (10, 55)], start=1):
         labels[y : y + 18, x : x + 18] = number
@@ -159,9 +153,7 @@ def test_labels_are_found_and_said(what: str, make_pair: MakePair, tiny: Tiny) -
     assert getattr(taken, f"{what}_codec").kind == "image"
 
 
-def test_label_targets_turn_the_adversarial_term_off_unless_asked(
-    make_pair: MakePair, tiny: Tiny
-) -> None:
+def test_label_targets_turn_the_adversarial_term_off_unless_asked(make_pair, tiny):
     mask = np.zeros((96, 80), bool)
     mask[20:60, 10:70] = True
     pair = replace(make_pair(), target=mask)
@@ -172,16 +164,14 @@ def test_label_targets_turn_the_adversarial_term_off_unless_asked(
     assert prepare([make_pair()], unset).config.adversarial_weight == 1
 
 
-def test_labels_of_one_value_are_refused_in_words(make_pair: MakePair, tiny: Tiny) -> None:
+def test_labels_of_one_value_are_refused_in_words(make_pair, tiny):
     pair = replace(make_pair(), target=np.ones((96, 80), np.uint16))
     with pytest.raises(InputError, match="constant"):
         prepare([pair], tiny(target_kind="classes"))
 
 
 @pytest.mark.parametrize("what", ["source", "target"])
-def test_pairs_of_other_channels_or_dtypes_are_refused(
-    what: str, make_pair: MakePair, tiny: Tiny
-) -> None:
+def test_pairs_of_other_channels_or_dtypes_are_refused(what, make_pair, tiny):
     first, second = make_pair(), make_pair(seed=1)
     array = getattr(second, what)
     other_dtype = replace(second, **{what: array.astype(np.float64)})
@@ -192,7 +182,7 @@ def test_pairs_of_other_channels_or_dtypes_are_refused(
         prepare([first, other_channels], tiny())
 
 
-def test_fingerprint_knows_the_pairs(make_pair: MakePair, tiny: Tiny) -> None:
+def test_fingerprint_knows_the_pairs(make_pair, tiny):
     def fingerprint(pair: Pair, **fields: object) -> str:
         return prepare([pair], tiny(**fields)).fingerprint
 
@@ -212,7 +202,7 @@ def test_fingerprint_knows_the_pairs(make_pair: MakePair, tiny: Tiny) -> None:
     assert len({first, *prints}) == len(prints) + 1
 
 
-def test_a_rare_condition_has_a_baseline_of_its_own(make_pair: MakePair, tiny: Tiny) -> None:
+def test_a_rare_condition_has_a_baseline_of_its_own(make_pair, tiny):
     pairs = [make_pair(0, (32, 16 * 300), condition="common")]
     pairs.append(replace(make_pair(1, (16, 16)), condition="rare"))
     pairs[1] = replace(pairs[1], target=7 - 2 * pairs[1].source)
@@ -222,7 +212,7 @@ def test_a_rare_condition_has_a_baseline_of_its_own(make_pair: MakePair, tiny: T
     np.testing.assert_allclose(rare[0], pairs[1].target, atol=1e-4)
 
 
-def test_a_copy_that_is_held_out_is_said(make_pair: MakePair, tiny: Tiny) -> None:
+def test_a_copy_that_is_held_out_is_said(make_pair, tiny):
     pairs = [make_pair(seed, name=f"p{seed}") for seed in range(4)]
     assert not any("also trained on" in note for note in prepare(pairs, tiny()).notes)
     given = prepare(pairs[:2], tiny(), held_out=[replace(pairs[1], name="copy"), pairs[3]])
@@ -230,9 +220,7 @@ def test_a_copy_that_is_held_out_is_said(make_pair: MakePair, tiny: Tiny) -> Non
 
 
 @pytest.mark.parametrize("what", ["source", "target"])
-def test_saturation_is_said_of_intensities_alone(
-    what: str, make_pair: MakePair, tiny: Tiny
-) -> None:
+def test_saturation_is_said_of_intensities_alone(what, make_pair, tiny):
     pair = make_pair()
     clipped = np.minimum(getattr(pair, what), np.quantile(getattr(pair, what), 0.8))
     data = prepare([replace(pair, **{what: clipped})], tiny())
@@ -243,9 +231,7 @@ def test_saturation_is_said_of_intensities_alone(
     assert not any("saturated" in note for note in taken.notes)
 
 
-def test_a_run_that_goes_on_reads_as_much_as_before(
-    make_pair: MakePair, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_goes_on_reads_as_much_as_before(make_pair, tiny, monkeypatch):
     """What could be read in time must not change what a run is resumed on."""
     pair, config = make_pair(shape=(400, 300)), tiny(max_seconds=50, patch=16)
 
@@ -298,7 +284,7 @@ class Chunks:
         )
 
 
-def test_images_larger_than_memory_are_read_by_patches(tiny: Tiny) -> None:
+def test_images_larger_than_memory_are_read_by_patches(tiny):
     source, target = Chunks(0), Chunks(1)
     assert source.array.nbytes == 50e9
     data = prepare([Pair(source.array, target.array)], tiny(), sampled=(12, 2))
@@ -332,9 +318,7 @@ class Windows:
         )
 
 
-def test_all_that_is_looked_at_before_training_is_bounded(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_is_looked_at_before_training_is_bounded(tiny, monkeypatch):
     monkeypatch.setattr(dataset, "_VALIDATION_SIZE", 64)  # scores take a while
     source, target = Windows(0), Windows(1)
     data = prepare([Pair(source, target)], tiny())
@@ -346,5 +330,5 @@ def test_all_that_is_looked_at_before_training_is_bounded(
     assert source.read == target.read == [32 * 32] * 2
 
 
-def test_an_epoch_has_a_hundred_steps_at_least(make_pair: MakePair, tiny: Tiny) -> None:
+def test_an_epoch_has_a_hundred_steps_at_least(make_pair, tiny):
     assert prepare([make_pair()], tiny()).steps_per_epoch == 100

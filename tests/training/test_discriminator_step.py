@@ -27,7 +27,7 @@ def make_discriminator_step(state: TrainingState, fabric: Fabric) -> Discriminat
 
 
 @pytest.fixture
-def make_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> MakeStep:
+def make_step(make_state, tiny, fabric):
     return lambda **fields: make_discriminator_step(make_state(tiny(**fields)), fabric)
 
 
@@ -47,7 +47,7 @@ def distance(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("name", ["gradient_penalty", "r1"])
-def test_a_penalty_trains_the_discriminator(name: str, make_step: MakeStep) -> None:
+def test_a_penalty_trains_the_discriminator(name, make_step):
     results = []
     for weight in (0.0, 10.0):
         step = make_step(**{name: weight}, norm="none")
@@ -63,7 +63,7 @@ def test_a_penalty_trains_the_discriminator(name: str, make_step: MakeStep) -> N
     assert distance(*results) > 0
 
 
-def test_penalties_are_those_of_what_the_discriminator_sees(make_step: MakeStep) -> None:
+def test_penalties_are_those_of_what_the_discriminator_sees(make_step):
     step = make_step(gradient_penalty=10.0, r1=3.0, norm="none")
     given, real, fake = images()
     seen_real, seen_fake = torch.cat([given, real], 1), torch.cat([given, fake], 1)
@@ -78,7 +78,7 @@ def test_penalties_are_those_of_what_the_discriminator_sees(make_step: MakeStep)
 
 
 @pytest.mark.parametrize("halve", [True, False])
-def test_the_loss_is_halved_on_demand(halve: bool, make_step: MakeStep) -> None:
+def test_the_loss_is_halved_on_demand(halve, make_step):
     step = make_step(halve_discriminator_loss=halve, norm="none")
     given, real, fake = images()
     losses = step.learn(given, real, fake, None)
@@ -96,7 +96,7 @@ def test_the_loss_is_halved_on_demand(halve: bool, make_step: MakeStep) -> None:
     )
 
 
-def test_judging_leads_to_the_image_alone(make_step: MakeStep) -> None:
+def test_judging_leads_to_the_image_alone(make_step):
     step = make_step()
     given, _, fake = images()
     generator_loss("vanilla", step.judge(given, fake, None)).backward()
@@ -105,7 +105,7 @@ def test_judging_leads_to_the_image_alone(make_step: MakeStep) -> None:
     assert all(p.grad is None and p.requires_grad for p in step.discriminator.parameters())
 
 
-def test_unlabelled_pixels_of_the_image_get_no_gradient(make_step: MakeStep) -> None:
+def test_unlabelled_pixels_of_the_image_get_no_gradient(make_step):
     step = make_step()
     given, _, fake = images()
     valid = torch.rand(2, 1, 32, 32) > 0.5
@@ -117,9 +117,7 @@ def test_unlabelled_pixels_of_the_image_get_no_gradient(make_step: MakeStep) -> 
 
 @pytest.mark.parametrize("scales", [1, 2])
 @pytest.mark.parametrize("spectral_norm", [False, True])
-def test_stale_and_ordinary_updates_are_the_same(
-    scales: int, spectral_norm: bool, make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_stale_and_ordinary_updates_are_the_same(scales, spectral_norm, make_state, tiny, fabric):
     """Only what the generator is told differs, not how the discriminator learns."""
     fields: dict[str, Any] = {"discriminator_scales": scales, "spectral_norm": spectral_norm}
     state = make_state(tiny(norm="none", **fields))
@@ -142,9 +140,7 @@ def test_stale_and_ordinary_updates_are_the_same(
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
 
 
-def test_stale_gradient_has_old_activations_and_new_weights(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_stale_gradient_has_old_activations_and_new_weights(make_state, tiny, fabric):
     fields: dict[str, Any] = {"discriminator_layers": 0, "norm": "none"}
     rate = {"discriminator_learning_rate": 0.05}  # so that old and new weights are far apart
     state = make_state(tiny(stale_discriminator=True, **fields, **rate))
@@ -166,7 +162,7 @@ def test_stale_gradient_has_old_activations_and_new_weights(
 
 
 @pytest.mark.parametrize("scales", [1, 2])
-def test_features_are_compared_with_the_target_s(scales: int, make_step: MakeStep) -> None:
+def test_features_are_compared_with_the_target_s(scales, make_step):
     step = make_step(discriminator_scales=scales, norm="instance")
     given, real, fake = images()
     logits, distance = step.match_features(given, real, fake, None)
@@ -196,7 +192,7 @@ def seen_by(step: DiscriminatorStep) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["translation", "translation+cutout"])
-def test_source_and_image_are_augmented_alike(kind: str, make_step: MakeStep) -> None:
+def test_source_and_image_are_augmented_alike(kind, make_step):
     step = make_step(discriminator_augmentation=kind)
     shown = seen_by(step)
     image = images()[1]
@@ -213,7 +209,7 @@ def test_source_and_image_are_augmented_alike(kind: str, make_step: MakeStep) ->
     assert torch.equal(shown[3], shown[0])
 
 
-def test_features_are_compared_at_the_same_place(make_step: MakeStep) -> None:
+def test_features_are_compared_at_the_same_place(make_step):
     kind = "colour+translation+cutout"
     step = make_step(discriminator_augmentation=kind, norm="none")
     given, real, fake = images()
@@ -221,7 +217,7 @@ def test_features_are_compared_at_the_same_place(make_step: MakeStep) -> None:
     assert step.match_features(given, real, fake, None)[1].item() > 0
 
 
-def test_the_generator_learns_through_the_augmentation(make_step: MakeStep) -> None:
+def test_the_generator_learns_through_the_augmentation(make_step):
     step = make_step(discriminator_augmentation="translation+cutout")
     given, _, fake = images()
     generator_loss("vanilla", step.judge(given, fake, None)).backward()
@@ -263,9 +259,7 @@ def by_hand(image: Tensor, *, activations: list[Layer], weights: list[Layer]) ->
     return gradient
 
 
-def test_a_stale_step_trains_both_networks(
-    make_state: MakeState, tiny: Tiny, fabric: Fabric
-) -> None:
+def test_a_stale_step_trains_both_networks(make_state, tiny, fabric):
     rng = torch.Generator().manual_seed(0)
     source, target = torch.randn(2, 2, 1, 32, 32, generator=rng).unbind()
     results = []

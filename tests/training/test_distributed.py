@@ -10,7 +10,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ Found = tuple[dict[str, Any], dict[str, Any]]  # by the two processes
 
 
 @pytest.fixture(scope="module")
-def worker() -> ModuleType:
+def worker():
     spec = importlib.util.spec_from_file_location("two_processes", WORKER)
     assert spec is not None
     assert spec.loader is not None
@@ -41,12 +40,12 @@ def worker() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("two_processes")
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Found:
+def found(folder):
     """Run the worker, which starts a second one; return what each found, and what was said."""
     if sys.platform == "win32":
         pytest.skip("several processes are not tried on Windows")
@@ -75,9 +74,7 @@ def found(folder: Path) -> Found:
 
 
 @pytest.mark.parametrize("norm", ["group", "instance", "none"])
-def test_two_processes_match_one_with_twice_the_batch(
-    norm: str, found: Found, folder: Path, worker: ModuleType
-) -> None:
+def test_two_processes_match_one_with_twice_the_batch(norm, found, folder, worker):
     translator, events = worker.run(batch=4, **worker.ALIKE[norm])
     ours = worker.losses(events)
     for theirs in (process[norm]["losses"] for process in found):
@@ -92,13 +89,13 @@ def test_two_processes_match_one_with_twice_the_batch(
 @pytest.mark.parametrize(
     "name", ["group", "instance", "none", "batch", "seconds", "stopped", "whole", "not finite"]
 )
-def test_both_end_with_the_same_model_and_scores(name: str, found: Found) -> None:
+def test_both_end_with_the_same_model_and_scores(name, found):
     first, second = (process[name] for process in found)
     for known in ("step", "reason", "digest", "losses", "scores", "health"):
         assert first[known] == second[known]
 
 
-def test_the_first_decides_when_all_end(found: Found) -> None:
+def test_the_first_decides_when_all_end(found):
     for process in found:
         assert (process["stopped"]["step"], process["stopped"]["reason"]) == (3, "stopped")
         assert process["seconds"]["reason"] == "budget"
@@ -106,7 +103,7 @@ def test_the_first_decides_when_all_end(found: Found) -> None:
         assert process["not finite"]["reason"] == "not finite"
 
 
-def test_the_first_alone_writes_and_a_run_goes_on(found: Found) -> None:
+def test_the_first_alone_writes_and_a_run_goes_on(found):
     first, second = found
     assert (first["half"]["checkpoints"], second["half"]["checkpoints"]) == (1, 0)
     assert first["half"]["step"] == 3
@@ -114,38 +111,34 @@ def test_the_first_alone_writes_and_a_run_goes_on(found: Found) -> None:
     assert first["whole"]["weights"] == first["batch"]["weights"]
 
 
-def test_devices_are_named(found: Found) -> None:
+def test_devices_are_named(found):
     assert found[0]["group"]["device"].startswith("2 × CPU")
 
 
-def test_other_pairs_and_lost_processes_are_said(found: Found) -> None:
+def test_other_pairs_and_lost_processes_are_said(found):
     first, second = found
     assert "Process 1 was given other pairs than the first" in second["error"]
     assert "Another process of this training has ended" in first["error"]
 
 
-def test_another_number_of_processes_does_not_go_on(
-    found: Found, folder: Path, worker: ModuleType
-) -> None:
+def test_another_number_of_processes_does_not_go_on(found, folder, worker):
     with pytest.raises(InputError, match=r"made by 2 processes, got 1"):
         worker.run(batch=2, norm="batch", dropout=0.5, files={"resume": folder / "run.ckpt"})
 
 
-def test_the_command_starts_its_processes(found: Found, folder: Path) -> None:
+def test_the_command_starts_its_processes(found, folder):
     model = folder / "model.safetensors"
     assert json.loads(found[0]["said"])["model"] == str(model)  # once
     assert (load(model).info.steps, load(model).config.processes) == (2, 2)
 
 
-def test_a_program_alone_is_sent_to_the_shell(worker: ModuleType) -> None:
+def test_a_program_alone_is_sent_to_the_shell(worker):
     with pytest.raises(ConfigError, match=r"devices=2 .* a single one: train in a shell"):
         worker.run(devices=2, batch=1)
 
 
 @pytest.mark.parametrize(("devices", "started"), [(1, 2), (2, 3)])
-def test_other_processes_than_take_part_are_refused(
-    devices: int, started: int, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_processes_than_take_part_are_refused(devices, started, worker, monkeypatch):
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.setenv(name, "0")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
@@ -154,7 +147,7 @@ def test_other_processes_than_take_part_are_refused(
         worker.run(devices=devices, batch=1)
 
 
-def test_slurm_without_srun_is_refused(worker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_without_srun_is_refused(worker, monkeypatch):
     variables = {
         "NTASKS": "2",
         "NTASKS_PER_NODE": "2",
@@ -168,7 +161,7 @@ def test_slurm_without_srun_is_refused(worker: ModuleType, monkeypatch: pytest.M
         worker.run(devices=2, batch=1)
 
 
-def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_devices_than_there_are_are_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: False)
     with pytest.raises(DeviceError, match=r"devices=2, but this process sees 1"):

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ import napari_pix2pix.training.events as control_module
 from napari_pix2pix.training.events import Control, interrupt_stops
 
 
-def test_a_fresh_control_lets_run() -> None:
+def test_a_fresh_control_lets_run():
     control = Control()
     assert (control.paused, control.stopped) == (False, False)
     assert control.wait() == 0.0
@@ -34,7 +33,7 @@ def when_held(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     monkeypatch.setattr(control_module, "time", SimpleNamespace(perf_counter=begin))
 
 
-def test_wait_lasts_until_resumed_and_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_lasts_until_resumed_and_says_how_long(monkeypatch):
     control = Control()
     control.pause()
     assert control.paused
@@ -46,7 +45,7 @@ def test_wait_lasts_until_resumed_and_says_how_long(monkeypatch: pytest.MonkeyPa
     assert not control.stopped
 
 
-def test_stop_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_ends_a_pause(monkeypatch):
     control = Control()
     control.pause()
     when_held(monkeypatch, control.stop)
@@ -54,7 +53,7 @@ def test_stop_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     assert control.stopped
 
 
-def test_first_interrupt_stops_and_the_second_breaks_off(interruptible: Any) -> None:
+def test_first_interrupt_stops_and_the_second_breaks_off(interruptible):
     control = Control()
     with interrupt_stops(control):
         signal.raise_signal(signal.SIGINT)
@@ -64,13 +63,13 @@ def test_first_interrupt_stops_and_the_second_breaks_off(interruptible: Any) -> 
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
-def test_handler_is_put_back_after_an_error(interruptible: Any) -> None:
+def test_handler_is_put_back_after_an_error(interruptible):
     with pytest.raises(ValueError, match="x"), interrupt_stops(Control()):
         raise ValueError("x")
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
-def test_an_ignored_interrupt_stays_ignored(interruptible: Any) -> None:
+def test_an_ignored_interrupt_stays_ignored(interruptible):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = Control()
     with interrupt_stops(control):
@@ -78,7 +77,7 @@ def test_an_ignored_interrupt_stays_ignored(interruptible: Any) -> None:
     assert not control.stopped
 
 
-def test_other_threads_leave_signals_alone(interruptible: Any) -> None:
+def test_other_threads_leave_signals_alone(interruptible):
     seen: list[object] = []
 
     def work() -> None:
@@ -91,7 +90,7 @@ def test_other_threads_leave_signals_alone(interruptible: Any) -> None:
     assert seen == [interruptible]
 
 
-def test_a_stopped_loop_is_not_held() -> None:
+def test_a_stopped_loop_is_not_held():
     control = Control()
     control.stop()
     control.pause()

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
-from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.inference.devices import available_devices
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
@@ -17,7 +14,7 @@ from napari_pix2pix.training.hardware import (
 )
 
 
-def test_devices_have_names_and_memory() -> None:
+def test_devices_have_names_and_memory():
     found = find_devices()
     assert [device.key for device in found] == [str(device) for device in available_devices()]
     assert all("GB free" in device.name and device.free > 0 for device in found)
@@ -34,17 +31,13 @@ def test_devices_have_names_and_memory() -> None:
         ("cpu", 1, "reference", {}),
     ],
 )
-def test_suggestions_fit_the_memory_and_the_config(
-    key: str, gigabytes: int, preset: str, fields: dict[str, int]
-) -> None:
+def test_suggestions_fit_the_memory_and_the_config(key, gigabytes, preset, fields):
     suggested = suggest_fields(Device(key, "", gigabytes * 2**30), preset)
     assert suggested == fields
     TrainConfig(preset=preset, **suggested)  # type: ignore[arg-type]
 
 
-def test_memory_grows_as_what_it_is_needed_for(
-    make_pair: Callable[..., Pair], tiny: Callable[..., TrainConfig]
-) -> None:
+def test_memory_grows_as_what_it_is_needed_for(make_pair, tiny):
     def needed(**fields: object) -> int:
         return training_memory(prepare([make_pair()], tiny(**fields)))
 
@@ -57,9 +50,7 @@ def test_memory_grows_as_what_it_is_needed_for(
     assert needed(generator="resnet", blocks=2, patch=32) > 0
 
 
-def test_estimate_allocates_nothing(
-    make_pair: Callable[..., Pair], tiny: Callable[..., TrainConfig]
-) -> None:
+def test_estimate_allocates_nothing(make_pair, tiny):
     data = prepare([make_pair()], tiny(width=64, depth=5))
     state = torch.get_rng_state()
     assert training_memory(data) > 100e6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -45,9 +44,7 @@ def alignment_note(data: TrainingData) -> str:
 
 
 @pytest.mark.parametrize("offset", [(5, 0), (-3, 4), (0, -6)])
-def test_source_and_target_lie_on_each_other_afterwards(
-    offset: tuple[int, int], tiny: Tiny
-) -> None:
+def test_source_and_target_lie_on_each_other_afterwards(offset, tiny):
     data = prepare([shifted(*offset)], tiny(correct_shift=True))
     for step in range(5):
         batch = data.sampler.batch(step)
@@ -63,7 +60,7 @@ def test_source_and_target_lie_on_each_other_afterwards(
     assert data.origin == (max(-offset[0], 0), max(-offset[1], 0))
 
 
-def test_one_offset_is_taken_out_of_all_pairs_and_their_masks(tiny: Tiny) -> None:
+def test_one_offset_is_taken_out_of_all_pairs_and_their_masks(tiny):
     mask = np.ones((236, 236), bool)
     mask[:40] = False
     pairs = [shifted(4, -3, seed, mask=mask) for seed in range(2)]
@@ -77,7 +74,7 @@ def test_one_offset_is_taken_out_of_all_pairs_and_their_masks(tiny: Tiny) -> Non
     assert any(one is not None and not one.all() for one in valid)
 
 
-def test_without_being_asked_it_is_offered(tiny: Tiny) -> None:
+def test_without_being_asked_it_is_offered(tiny):
     pair = shifted(5, 0)
     data = prepare([pair], tiny())
     note = alignment_note(data)
@@ -88,7 +85,7 @@ def test_without_being_asked_it_is_offered(tiny: Tiny) -> None:
     assert data.fingerprint != prepare([pair], tiny(correct_shift=True)).fingerprint
 
 
-def test_what_is_aligned_or_unknown_is_left_alone(tiny: Tiny) -> None:
+def test_what_is_aligned_or_unknown_is_left_alone(tiny):
     for pair, says in (
         (shifted(0, 0), "Alignment: within 0.1 px. Nothing was shifted."),
         (Pair(field(0), field(1)), "share too little structure. Nothing was shifted."),
@@ -99,7 +96,7 @@ def test_what_is_aligned_or_unknown_is_left_alone(tiny: Tiny) -> None:
         assert asked.summary == plain.summary
 
 
-def test_pairs_stay_lazy(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_stay_lazy(tiny, monkeypatch):
     pair = shifted(5, 0)
     eager = prepare([pair], tiny(correct_shift=True))
     lazy = replace(
@@ -119,15 +116,15 @@ def test_pairs_stay_lazy(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(read) == {(32, 32)}
 
 
-def test_a_pair_smaller_than_the_shift_is_refused(tiny: Tiny) -> None:
+def test_a_pair_smaller_than_the_shift_is_refused(tiny):
     small = Pair(np.ones((4, 40), np.float32), np.ones((4, 40), np.float32), name="small")
     with pytest.raises(InputError, match=r"\(5, 0\) pixels leaves nothing of small"):
         prepare([shifted(5, 0), shifted(5, 0, 1), small], tiny(correct_shift=True))
 
 
 def test_a_resumed_run_has_the_same_correction_and_previews_lie_in_the_source(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     pair = shifted(-6, -4)
     tiny = {"width": 4, "depth": 3, "batch": 2, "patch": 32, "adversarial_weight": 0.0}
     tiny |= {"checkpoint": tmp_path / "run.ckpt", "device": "cpu", "correct_shift": True}
@@ -144,7 +141,7 @@ def test_a_resumed_run_has_the_same_correction_and_previews_lie_in_the_source(
     assert (height == 230) == (preview.top == 6)
 
 
-def test_phase_and_fluorescence(real_data: Path, tiny: Tiny) -> None:
+def test_phase_and_fluorescence(real_data, tiny):
     folder = real_data / "phase_to_fluorescence"
     phase = tifffile.imread(folder / "source_phase_ZYX.tif")[6]
     target = tifffile.imread(folder / "target_DAPI_MAP2_NFH_CYX.tif")[1]

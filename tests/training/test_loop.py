@@ -16,9 +16,7 @@ from torch import Tensor
 import napari_pix2pix.training._schedule as schedule_module
 import napari_pix2pix.training._step as step_module
 import napari_pix2pix.training.loop as loop_module
-from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.events import (
     Checkpoint,
@@ -41,9 +39,7 @@ WHOLE: dict[str, Any] = {"adversarial_start": 0.0, "adversarial_full": 0.0}
 
 
 @pytest.fixture
-def short_epochs(
-    make_pair: Callable[..., Pair], tiny: Callable[..., TrainConfig]
-) -> Callable[..., TrainingData]:
+def short_epochs(make_pair, tiny):
     """Return a maker of data whose epochs have three steps."""
 
     def make(**fields: Any) -> TrainingData:
@@ -65,9 +61,7 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     return [name for name in one if not torch.equal(one[name], other[name])]
 
 
-def test_events_come_in_order(
-    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
-) -> None:
+def test_events_come_in_order(make_loop, short_epochs):
     data, slow = short_epochs(), 600.0  # seconds in which no machine is too slow
     loop = make_loop(data=data, epochs=2, checkpoint_seconds=slow, **WHOLE, save=lambda _: "here")
     events = list(loop)
@@ -96,9 +90,7 @@ def test_events_come_in_order(
     assert [record["step"] for record in loop.state.history] == [3, 6]
 
 
-def test_history_has_the_means_of_each_epoch(
-    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
-) -> None:
+def test_history_has_the_means_of_each_epoch(make_loop, short_epochs):
     loop = make_loop(data=short_epochs(), steps=5, **WHOLE)
     steps = of(Step, list(loop))
     for record, part in zip(loop.state.history, (steps[:3], steps[3:]), strict=True):
@@ -108,9 +100,7 @@ def test_history_has_the_means_of_each_epoch(
     assert [record["epoch"] for record in loop.state.history] == [1, 2]
 
 
-def test_validation_keeps_the_best(
-    make_loop: MakeLoop, short_epochs: Callable[..., TrainingData]
-) -> None:
+def test_validation_keeps_the_best(make_loop, short_epochs):
     loop = make_loop(data=short_epochs(), epochs=4)
     validated = of(Validated, list(loop))
     scores = [v.prediction["pearson"] for v in validated]
@@ -122,7 +112,7 @@ def test_validation_keeps_the_best(
     assert all(one.baseline == loop.data.validation.baseline for one in validated)
 
 
-def test_preview_lies_where_it_says(make_loop: MakeLoop) -> None:
+def test_preview_lies_where_it_says(make_loop):
     loop = make_loop(steps=1)
     (preview,) = of(Preview, list(loop))
     assert loop.data.validation is not None
@@ -135,7 +125,7 @@ def test_preview_lies_where_it_says(make_loop: MakeLoop) -> None:
     assert preview.image.shape == block.target.shape
 
 
-def test_first_preview_comes_before_the_first_step(make_loop: MakeLoop) -> None:
+def test_first_preview_comes_before_the_first_step(make_loop):
     loop = make_loop(steps=1)
     assert loop.data.validation is not None
     expected = loop.data.validation.predict(loop.model(), 0)
@@ -148,7 +138,7 @@ def test_first_preview_comes_before_the_first_step(make_loop: MakeLoop) -> None:
     assert [event.step for event in of(Preview, others)] == [1]
 
 
-def test_without_validation_there_is_history_all_the_same(make_loop: MakeLoop) -> None:
+def test_without_validation_there_is_history_all_the_same(make_loop):
     loop = make_loop(steps=2, validation=0.0)
     events = list(loop)
     assert not of(Validated, events)
@@ -161,16 +151,16 @@ def test_without_validation_there_is_history_all_the_same(make_loop: MakeLoop) -
     ("budget", "steps"), [({"steps": 4}, 4), ({"epochs": 1}, 3), ({"epochs": 2, "steps": 5}, 5)]
 )
 def test_budgets_in_steps_and_epochs(
-    budget: dict[str, int],
-    steps: int,
-    make_loop: MakeLoop,
-    short_epochs: Callable[..., TrainingData],
-) -> None:
+    budget,
+    steps,
+    make_loop,
+    short_epochs,
+):
     loop = make_loop(data=short_epochs(), **budget)
     assert len(of(Step, list(loop))) == steps == loop.state.step
 
 
-def test_budget_in_seconds_holds(make_loop: MakeLoop, counted_clock: Any) -> None:
+def test_budget_in_seconds_holds(make_loop, counted_clock):
     loop = make_loop(max_seconds=2.0, seconds_before=0.5)
     began = counted_clock.now
     events = list(loop)
@@ -190,14 +180,14 @@ def test_budget_in_seconds_holds(make_loop: MakeLoop, counted_clock: Any) -> Non
     ids=["slow reads", "slow first step"],
 )
 def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
-    reading: float,
-    first: float,
-    fields: dict[str, Any],
-    make_loop: MakeLoop,
-    make_pair: Callable[..., Pair],
-    tiny: Callable[..., TrainConfig],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    reading,
+    first,
+    fields,
+    make_loop,
+    make_pair,
+    tiny,
+    monkeypatch,
+):
     """What is held out is in memory, and by this clock nothing but reads and steps takes time."""
     data = prepare([make_pair(shape=(256, 256))], tiny(**fields))
     now, draw, learn = [0.0], data.sampler.batch, loop_module.Pix2PixStep.__call__
@@ -219,7 +209,7 @@ def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
     assert done.seconds >= 0.9 * fields["max_seconds"]
 
 
-def test_rates_follow_the_schedule(make_loop: MakeLoop) -> None:
+def test_rates_follow_the_schedule(make_loop):
     loop = make_loop(
         steps=4, learning_rate=0.1, discriminator_learning_rate=0.2, decay="linear", decay_start=0
     )
@@ -229,7 +219,7 @@ def test_rates_follow_the_schedule(make_loop: MakeLoop) -> None:
     assert loop.state.optimizer_g.param_groups[0]["lr"] == pytest.approx(0.025)
 
 
-def test_adversarial_losses_appear_when_the_term_sets_in(make_loop: MakeLoop) -> None:
+def test_adversarial_losses_appear_when_the_term_sets_in(make_loop):
     steps = of(Step, list(make_loop(steps=4, adversarial_start=0.5, adversarial_full=0.5)))
     assert [("G_GAN" in step.losses, "D_real" in step.losses) for step in steps] == [
         (False, False),
@@ -239,7 +229,7 @@ def test_adversarial_losses_appear_when_the_term_sets_in(make_loop: MakeLoop) ->
     ]
 
 
-def test_stop_keeps_the_model_so_far(make_loop: MakeLoop) -> None:
+def test_stop_keeps_the_model_so_far(make_loop):
     control = Control()
     loop = make_loop(steps=50, control=control, save=lambda _: "here")
     events = []
@@ -253,7 +243,7 @@ def test_stop_keeps_the_model_so_far(make_loop: MakeLoop) -> None:
     assert [type(event) for event in events[-4:]] == [Validated, Preview, Checkpoint, Done]
 
 
-def test_stop_before_the_first_step(make_loop: MakeLoop) -> None:
+def test_stop_before_the_first_step(make_loop):
     control = Control()
     control.stop()
     events = list(make_loop(steps=5, control=control))
@@ -261,9 +251,7 @@ def test_stop_before_the_first_step(make_loop: MakeLoop) -> None:
     assert of(Done, events)[0].reason == "stopped"
 
 
-def test_pause_costs_no_budget(
-    make_loop: MakeLoop, counted_clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pause_costs_no_budget(make_loop, counted_clock, monkeypatch):
     control = Control()
     loop = make_loop(max_seconds=1.0, control=control)
 
@@ -281,7 +269,7 @@ def test_pause_costs_no_budget(
     assert 0.8 <= done.seconds <= 1.2
 
 
-def test_same_seed_same_weights(make_loop: MakeLoop) -> None:
+def test_same_seed_same_weights(make_loop):
     """Whatever was drawn from torch's own generator in between."""
     fields = {"steps": 4, "noise_channels": 1, "intensity_jitter": 0.1, "gradient_penalty": 1.0}
     results = []
@@ -302,7 +290,7 @@ def test_same_seed_same_weights(make_loop: MakeLoop) -> None:
     }
 
 
-def test_training_leaves_torchs_random_state_alone(make_loop: MakeLoop) -> None:
+def test_training_leaves_torchs_random_state_alone(make_loop):
     loop = make_loop(steps=2, noise_channels=1)
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -311,7 +299,7 @@ def test_training_leaves_torchs_random_state_alone(make_loop: MakeLoop) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_an_error_while_reading_arrives(make_loop: MakeLoop) -> None:
+def test_an_error_while_reading_arrives(make_loop):
     loop = make_loop(steps=5)
 
     def broken(step: int, part: int) -> Any:
@@ -335,11 +323,11 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 @pytest.mark.parametrize("gradient_clip", [None, 1.0])
 def test_a_loss_that_is_not_finite_ends_the_run(
-    gradient_clip: float | None,
-    make_loop: MakeLoop,
-    short_epochs: Callable[..., TrainingData],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    gradient_clip,
+    make_loop,
+    short_epochs,
+    monkeypatch,
+):
     fields: dict[str, Any] = {
         "gradient_clip": gradient_clip,
         "decay": "constant",
@@ -381,11 +369,11 @@ def test_a_loss_that_is_not_finite_ends_the_run(
 
 @pytest.mark.parametrize("steps", [4, 3], ids=["mid-epoch", "at the end of an epoch"])
 def test_weights_that_are_not_finite_end_the_run_too(
-    steps: int,
-    make_loop: MakeLoop,
-    short_epochs: Callable[..., TrainingData],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    steps,
+    make_loop,
+    short_epochs,
+    monkeypatch,
+):
     """A finite loss can have a gradient that is not; such weights are never kept."""
     loop = make_loop(data=short_epochs(), steps=steps, save=lambda _: "here")
     first = loop.state.snapshot()
@@ -414,14 +402,14 @@ def test_weights_that_are_not_finite_end_the_run_too(
     ids=["quick", "slow"],
 )
 def test_checkpoints_keep_their_distance(
-    writing: float,
-    wanted: float,
-    least: int,
-    between: float,
-    near: float,
-    make_loop: MakeLoop,
-    counted_clock: Any,
-) -> None:
+    writing,
+    wanted,
+    least,
+    between,
+    near,
+    make_loop,
+    counted_clock,
+):
     saved: list[float] = []
 
     def save(_: TrainingState) -> str:
@@ -435,7 +423,7 @@ def test_checkpoints_keep_their_distance(
     assert distances[:-1] == pytest.approx([between] * (len(distances) - 1), abs=near)
 
 
-def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop: MakeLoop) -> None:
+def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop):
     def save(_: TrainingState) -> str:
         raise FileError("Can't write x: No space left on device; nothing was changed.")
 
@@ -446,16 +434,14 @@ def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop: 
     assert of(Done, events)[0].reason == "budget"
 
 
-def test_the_tiny_network_learns(make_loop: MakeLoop) -> None:
+def test_the_tiny_network_learns(make_loop):
     """Sixty steps of a tiny U-Net halve the loss: the whole really is wired up."""
     steps = of(Step, list(make_loop(steps=60, learning_rate=5e-3, adversarial_weight=0)))
     first, last = (np.mean([s.losses["G_L1"] for s in part]) for part in (steps[:5], steps[-5:]))
     assert last < 0.6 * first
 
 
-def test_preview_of_a_region_is_what_the_model_makes_of_it(
-    make_loop: Callable[..., TrainingLoop], make_pair: Callable[..., Pair]
-) -> None:
+def test_preview_of_a_region_is_what_the_model_makes_of_it(make_loop, make_pair):
     region = Region(pair=0, frame=0, rows=slice(16, 64), columns=slice(8, 40))
     loop = make_loop(steps=2, validation=0.0)
     loop.preview = region

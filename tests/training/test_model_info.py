@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
-from typing import Any
 
 import helpers
 import numpy as np
@@ -43,7 +42,7 @@ TINY = helpers.TINY | {"depth": 5, "dropout": 0.0, "steps": 3, "adversarial_star
 
 
 @pytest.fixture
-def info() -> ModelInfo:
+def info():
     """Fill in every field."""
     known = Intensities("uint8", (tuple(float(i) for i in range(len(LEVELS))), ()), 0.1 + 0.2)
     return ModelInfo(
@@ -71,7 +70,7 @@ def info() -> ModelInfo:
     )
 
 
-def test_every_field_survives_a_header(info: ModelInfo) -> None:
+def test_every_field_survives_a_header(info):
     header = json.loads(json.dumps(info.to_header()))
     again = ModelInfo.from_header(header, PATH)
     assert set(header) == set(vars(info))
@@ -84,12 +83,12 @@ def test_every_field_survives_a_header(info: ModelInfo) -> None:
     assert json.dumps(again.to_header()) == json.dumps(header)
 
 
-def test_config_remembers_that_all_its_fields_were_given(info: ModelInfo) -> None:
+def test_config_remembers_that_all_its_fields_were_given(info):
     again = ModelInfo.from_header(info.to_header(), PATH).config
     assert again.model_fields_set == set(TrainConfig.model_fields)
 
 
-def test_it_is_frozen(info: ModelInfo) -> None:
+def test_it_is_frozen(info):
     with pytest.raises(FrozenInstanceError):
         info.steps = 7  # type: ignore[misc]
 
@@ -105,7 +104,7 @@ def test_it_is_frozen(info: ModelInfo) -> None:
         ({"source_codec": None}, "AttributeError"),
     ],
 )
-def test_damage_is_said(damage: dict[str, Any], words: str, info: ModelInfo) -> None:
+def test_damage_is_said(damage, words, info):
     with pytest.raises(
         FileError,
         match=rf"Can't use m\.safetensors: its header is incomplete or damaged \(.*{words}",
@@ -114,7 +113,7 @@ def test_damage_is_said(damage: dict[str, Any], words: str, info: ModelInfo) -> 
 
 
 @pytest.mark.parametrize("name", ["config", "has_discriminator", "scores", "versions"])
-def test_a_field_that_is_missing_is_named(name: str, info: ModelInfo) -> None:
+def test_a_field_that_is_missing_is_named(name, info):
     header = info.to_header()
     del header[name]
     with pytest.raises(FileError, match=rf"{name}: Field required"):
@@ -124,32 +123,32 @@ def test_a_field_that_is_missing_is_named(name: str, info: ModelInfo) -> None:
 @pytest.mark.parametrize(
     "damage", [{"height": 8}, {"height": 10**6}, {"width": 0}, {"rgb": "AAAA"}, {"rgb": 3}]
 )
-def test_damaged_picture_is_said(damage: dict[str, Any]) -> None:
+def test_damaged_picture_is_said(damage):
     parts = encode_picture(PICTURE)
     assert parts is not None
     with pytest.raises(FileError, match="picture in the file is damaged"):
         decode_picture({**parts, **damage})
 
 
-def test_a_picture_goes_through_a_header() -> None:
+def test_a_picture_goes_through_a_header():
     parts = json.loads(json.dumps(encode_picture(PICTURE)))
     np.testing.assert_array_equal(decode_picture(parts), PICTURE)
 
 
-def test_no_picture_is_no_picture() -> None:
+def test_no_picture_is_no_picture():
     assert encode_picture(None) is None
     assert decode_picture(None) is None
 
 
 @pytest.mark.parametrize(("conditional", "discriminator"), [(True, 3 + 2 + 1), (False, 1)])
-def test_planes_are_source_conditions_and_noise(conditional: bool, discriminator: int) -> None:
+def test_planes_are_source_conditions_and_noise(conditional, discriminator):
     config = TrainConfig(conditional=conditional, noise_channels=4)
     planes = count_planes(config, COLOURS, GRAY, 2)
     assert (planes.generator_in, planes.generator_out) == (3 + 2 + 4, 1)
     assert planes.discriminator_in == discriminator
 
 
-def test_networks_take_the_planes_that_are_counted() -> None:
+def test_networks_take_the_planes_that_are_counted():
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     fields = {**TINY, "noise_channels": 2}
     model = train([image] * 2, [1 - image] * 2, condition=["a", "b"], **fields)
@@ -158,7 +157,7 @@ def test_networks_take_the_planes_that_are_counted() -> None:
     assert model.discriminator.in_channels == model.info.planes.discriminator_in == 1 + 2 + 1
 
 
-def test_neighbouring_planes_are_no_channels(info: ModelInfo) -> None:
+def test_neighbouring_planes_are_no_channels(info):
     assert (info.channels, info.takes_layers) == (3, False)
     stack = replace(info, config=TrainConfig(z_context=1))
     assert (stack.channels, stack.takes_layers) == (1, False)
@@ -166,7 +165,7 @@ def test_neighbouring_planes_are_no_channels(info: ModelInfo) -> None:
     assert several.takes_layers
 
 
-def test_summary_and_score_in_one_line(info: ModelInfo) -> None:
+def test_summary_and_score_in_one_line(info):
     known = replace(info, scores=HeldOutScores({"pearson": 0.75}, {"pearson": 0.5}))
     assert repr(known) == (
         "<ModelInfo 8-bit RGB images to 8-bit images, light, held-out Pearson 0.750>"
@@ -174,7 +173,7 @@ def test_summary_and_score_in_one_line(info: ModelInfo) -> None:
     assert str(replace(info, scores=None)) == "8-bit RGB images to 8-bit images, light"
 
 
-def test_applied_weights(info: ModelInfo) -> None:
+def test_applied_weights(info):
     names = "generator.a", "averaged.a", "best.a", "discriminator.a"
     assert info.applied_weights(names) == "averaged"
     assert info.applied_weights(names[:1]) == "generator"
@@ -185,7 +184,7 @@ def test_applied_weights(info: ModelInfo) -> None:
         info.applied_weights(names[3:])
 
 
-def test_a_file_is_described_without_pytorch(tmp_path: Path) -> None:
+def test_a_file_is_described_without_pytorch(tmp_path):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     train(image, 1 - image, **TINY).save(tmp_path / "m.safetensors")
     code = (
@@ -226,14 +225,12 @@ def has_discriminator(path: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trained() -> Translator:
+def trained():
     image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     return train(image, 255 - image, **TINY, preset="reference", validation=0)
 
 
-def test_our_files_say_whether_they_have_a_discriminator(
-    trained: Translator, tmp_path: Path
-) -> None:
+def test_our_files_say_whether_they_have_a_discriminator(trained, tmp_path):
     whole, slim = tmp_path / "whole.safetensors", tmp_path / "slim.safetensors"
     trained.save(whole)
     trained.save(slim, slim=True)
@@ -244,19 +241,19 @@ def test_our_files_say_whether_they_have_a_discriminator(
     assert trained.info.has_discriminator  # saving slim changes nothing in memory
 
 
-def test_without_an_adversarial_term_there_is_none(tmp_path: Path) -> None:
+def test_without_an_adversarial_term_there_is_none(tmp_path):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0}).save(tmp_path / "m.safetensors")
     assert not has_discriminator(tmp_path / "m.safetensors")
 
 
-def test_a_checkpoint_has_one_as_a_model_has(tmp_path: Path) -> None:
+def test_a_checkpoint_has_one_as_a_model_has(tmp_path):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     train(image, 1 - image, **TINY, checkpoint=tmp_path / "run.safetensors")
     assert has_discriminator(tmp_path / "run.safetensors")
 
 
-def test_pytorch_files_have_one_where_it_lies_beside(trained: Translator, tmp_path: Path) -> None:
+def test_pytorch_files_have_one_where_it_lies_beside(trained, tmp_path):
     path = tmp_path / "latest_net_G.pth"
     convert(trained, path)
     assert has_discriminator(path)
@@ -267,13 +264,13 @@ def test_pytorch_files_have_one_where_it_lies_beside(trained: Translator, tmp_pa
     assert not has_discriminator(path)  # of another generator
 
 
-def test_a_converted_pytorch_file_says_what_it_holds(tmp_path: Path) -> None:
+def test_a_converted_pytorch_file_says_what_it_holds(tmp_path):
     network = ReferenceGenerator("unet", 1, 1, 2, "batch", depth=5)
     torch.save(network.build().state_dict(), tmp_path / "latest_net_G.pth")
     convert(tmp_path / "latest_net_G.pth", tmp_path / "m.safetensors")
     assert not has_discriminator(tmp_path / "m.safetensors")
 
 
-def test_a_header_that_contradicts_the_weights_is_refused(trained: Translator) -> None:
+def test_a_header_that_contradicts_the_weights_is_refused(trained):
     with pytest.raises(ValueError, match="has_discriminator is False"):
         Translator(trained.tensors, replace(trained.info, has_discriminator=False))

@@ -17,7 +17,7 @@ MakePair = Callable[..., Pair]
 
 
 @pytest.fixture
-def target(make_pair: MakePair) -> Pair:
+def target(make_pair):
     return Pair(None, make_pair().target)
 
 
@@ -25,7 +25,7 @@ def config(**fields: Any) -> TrainConfig:
     return TrainConfig(**{"depth": 3, "patch": 32, "batch": 2, **fields})
 
 
-def test_what_is_not_set_is_that_of_a_gan(target: Pair) -> None:
+def test_what_is_not_set_is_that_of_a_gan(target):
     found = prepare([target], config()).config
     assert (found.reconstruction_weight, found.adversarial_weight) == (0, 1)
     assert (found.adversarial_start, found.adversarial_full) == (0, 0)
@@ -41,7 +41,7 @@ def test_what_is_not_set_is_that_of_a_gan(target: Pair) -> None:
     assert found.adversarial_full == 0.25
 
 
-def test_labels_are_learnt_from_the_discriminator_too() -> None:
+def test_labels_are_learnt_from_the_discriminator_too():
     mask = np.zeros((96, 80), bool)
     mask[20:60, 10:70] = True
     data = prepare([Pair(None, mask)], config())
@@ -49,7 +49,7 @@ def test_labels_are_learnt_from_the_discriminator_too() -> None:
     assert data.config.adversarial_weight == 1
 
 
-def test_there_is_no_validation_and_no_baseline(target: Pair) -> None:
+def test_there_is_no_validation_and_no_baseline(target):
     data = prepare([target, target], config(validation=0.5))
     assert data.validation is None
     assert data.baseline.maps == ()
@@ -66,7 +66,7 @@ def test_there_is_no_validation_and_no_baseline(target: Pair) -> None:
     assert batch.target.shape == (2, 1, 32, 32)
 
 
-def test_a_source_is_another_run(target: Pair, make_pair: MakePair) -> None:
+def test_a_source_is_another_run(target, make_pair):
     prints = [prepare([pair], config(validation=0)).fingerprint for pair in (target, make_pair())]
     assert prints[0] != prints[1]
 
@@ -87,32 +87,32 @@ def test_a_source_is_another_run(target: Pair, make_pair: MakePair) -> None:
         ({"source_kind": "classes"}, "source_kind='classes' needs a source"),
     ],
 )
-def test_refused(fields: dict[str, Any], words: str, target: Pair) -> None:
+def test_refused(fields, words, target):
     with pytest.raises(ConfigError, match=words):
         prepare([target], config(**fields))
 
 
 @pytest.mark.parametrize("fields", [{"norm": "instance"}, {"batch": 1}, {"norm": "group"}])
-def test_noise_that_norms_leave(fields: dict[str, Any], target: Pair) -> None:
+def test_noise_that_norms_leave(fields, target):
     noise = "image" if fields.get("norm") == "group" else "pixel"
     assert prepare([target], config(noise=noise, **fields)).config.noise == noise
 
 
-def test_some_pairs_with_a_source(target: Pair, make_pair: MakePair) -> None:
+def test_some_pairs_with_a_source(target, make_pair):
     pairs = [make_pair(name="a"), Pair(None, target.target, name="b")]
     for order in (pairs, pairs[::-1]):
         with pytest.raises(InputError, match="There is a source in a and none in b"):
             prepare(order, config())
 
 
-def test_pairs_to_validate_on(target: Pair, make_pair: MakePair) -> None:
+def test_pairs_to_validate_on(target, make_pair):
     with pytest.raises(InputError, match="Pairs for validation need a source"):
         prepare([target], config(), held_out=[target])
     with pytest.raises(InputError, match="There is a source in"):
         prepare([target], config(), held_out=[make_pair()])
 
 
-def test_noise_per_pixel_needs_planes(make_pair: MakePair) -> None:
+def test_noise_per_pixel_needs_planes(make_pair):
     with pytest.raises(ConfigError, match="noise='pixel' needs noise planes: set noise_channels"):
         prepare([make_pair()], config(noise="pixel"))
     assert prepare([make_pair()], config(noise="pixel", noise_channels=1)).baseline.maps

@@ -10,7 +10,7 @@ from napari_pix2pix.training._schedule import Schedule
 from napari_pix2pix.training.config import TrainConfig
 
 
-def test_reference_decay_is_the_published_one() -> None:
+def test_reference_decay_is_the_published_one():
     """100 epochs at constant rate, then 100 with ``1 - max(0, epoch - 100) / 101``."""
     schedule = Schedule(TrainConfig(preset="reference", epochs=200), steps_per_epoch=7)
     for epoch, factor in [
@@ -25,7 +25,7 @@ def test_reference_decay_is_the_published_one() -> None:
             assert rate == pytest.approx(factor, abs=1e-12)
 
 
-def test_linear_decay_without_epochs_is_a_straight_line() -> None:
+def test_linear_decay_without_epochs_is_a_straight_line():
     schedule = Schedule(TrainConfig(steps=100, decay="linear", decay_start=0.5), steps_per_epoch=10)
     for progress, factor in [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)]:
         assert schedule.rate_factor(0, progress) == pytest.approx(factor)
@@ -35,13 +35,13 @@ def test_linear_decay_without_epochs_is_a_straight_line() -> None:
     ("start", "values"),
     [(0.0, [(0, 1), (0.5, 0.5), (1, 0)]), (0.5, [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)])],
 )
-def test_cosine_falls_from_its_start(start: float, values: list[tuple[float, float]]) -> None:
+def test_cosine_falls_from_its_start(start, values):
     schedule = Schedule(TrainConfig(steps=1, decay="cosine", decay_start=start), steps_per_epoch=1)
     for progress, factor in values:
         assert schedule.rate_factor(0, progress) == pytest.approx(factor)
 
 
-def test_paper_keeps_its_rate() -> None:
+def test_paper_keeps_its_rate():
     schedule = Schedule(TrainConfig(preset="paper", epochs=200), steps_per_epoch=2)
     assert {schedule.rate_factor(step, step / 400) for step in range(400)} == {1.0}
 
@@ -56,11 +56,11 @@ def test_paper_keeps_its_rate() -> None:
         ({"max_seconds": 9.0}, None),
     ],
 )
-def test_total_steps(budget: dict[str, float], total: int | None) -> None:
+def test_total_steps(budget, total):
     assert Schedule(TrainConfig(**budget), steps_per_epoch=10).total_steps == total
 
 
-def test_the_budget_that_is_used_up_first_counts() -> None:
+def test_the_budget_that_is_used_up_first_counts():
     schedule = Schedule(TrainConfig(steps=10, max_seconds=100.0), steps_per_epoch=5)
     assert schedule.progress(5, 10.0) == 0.5
     assert schedule.progress(1, 80.0) == 0.8
@@ -76,9 +76,7 @@ def test_the_budget_that_is_used_up_first_counts() -> None:
     decay=st.sampled_from(["constant", "linear", "cosine"]),
     decay_start=st.floats(0, 1),
 )
-def test_rates_never_rise_nor_leave_their_range(
-    steps: int, per_epoch: int, seconds: float, decay: str, decay_start: float
-) -> None:
+def test_rates_never_rise_nor_leave_their_range(steps, per_epoch, seconds, decay, decay_start):
     config = TrainConfig(steps=steps, max_seconds=seconds, decay=decay, decay_start=decay_start)
     schedule = Schedule(config, per_epoch)
     used = [schedule.progress(step, seconds * step / steps) for step in range(steps)]
@@ -88,12 +86,12 @@ def test_rates_never_rise_nor_leave_their_range(
     assert all(0 <= rate <= 1 for rate in rates)
 
 
-def test_epochs_count_from_one() -> None:
+def test_epochs_count_from_one():
     schedule = Schedule(TrainConfig(epochs=3), steps_per_epoch=10)
     assert [schedule.epoch(step) for step in (0, 9, 10, 29)] == [1, 1, 2, 3]
 
 
-def test_adversarial_term_eases_in() -> None:
+def test_adversarial_term_eases_in():
     config = TrainConfig(
         steps=1, adversarial_weight=2.0, adversarial_start=0.5, adversarial_full=0.75
     )
@@ -108,19 +106,19 @@ def test_adversarial_term_eases_in() -> None:
         assert schedule.adversarial_weight(progress) == pytest.approx(weight)
 
 
-def test_adversarial_term_may_be_whole_from_the_start() -> None:
+def test_adversarial_term_may_be_whole_from_the_start():
     schedule = Schedule(TrainConfig(preset="reference", epochs=1), steps_per_epoch=1)
     assert schedule.discriminator_learns(0.0)
     assert schedule.adversarial_weight(0.0) == 1.0
 
 
-def test_adversarial_weight_of_zero_turns_the_discriminator_off() -> None:
+def test_adversarial_weight_of_zero_turns_the_discriminator_off():
     schedule = Schedule(TrainConfig(steps=1, adversarial_weight=0), steps_per_epoch=1)
     assert not schedule.discriminator_learns(1.0)
     assert schedule.adversarial_weight(1.0) == 0.0
 
 
-def test_without_reconstruction_the_adversarial_term_does_not_wait() -> None:
+def test_without_reconstruction_the_adversarial_term_does_not_wait():
     config = TrainConfig(
         steps=1, reconstruction_weight=0, adversarial_start=0.5, adversarial_full=1.0
     )
@@ -129,7 +127,7 @@ def test_without_reconstruction_the_adversarial_term_does_not_wait() -> None:
     assert schedule.adversarial_weight(0.0) == 1.0
 
 
-def test_a_new_discriminator_warms_up_first() -> None:
+def test_a_new_discriminator_warms_up_first():
     whole = TrainConfig(preset="reference", epochs=1)
     schedule = Schedule(whole, steps_per_epoch=1, warm_up=0.05)
     assert schedule.discriminator_learns(0.0)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -40,7 +38,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 @pytest.fixture
-def trained(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> TrainingState:
+def trained(make_state, tiny, fabric):
     state = make_state(tiny(ema=0.9))
     for network in state.networks().values():
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -49,9 +47,7 @@ def trained(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> TrainingState:
     return state
 
 
-def test_a_file_brings_all_of_it_back(
-    trained: TrainingState, make_state: MakeState, fabric: Fabric, tmp_path: Path
-) -> None:
+def test_a_file_brings_all_of_it_back(trained, make_state, fabric, tmp_path):
     trained.history.append({"step": 3, "validation": {"pearson": 0.1 + 0.2}})
     trained.seconds = 1 / 3
     counters = json.loads(json.dumps(trained.counters()))
@@ -78,9 +74,7 @@ def test_a_file_brings_all_of_it_back(
     assert_same(loaded.tensors(), trained.tensors())
 
 
-def test_loaded_moments_lie_in_memory_as_the_weights_do(
-    trained: TrainingState, make_state: MakeState
-) -> None:
+def test_loaded_moments_lie_in_memory_as_the_weights_do(trained, make_state):
     """The fused Adam walks raw memory: another layout would pair wrong numbers."""
     loaded = make_state(trained.config)
     for network in loaded.networks().values():
@@ -98,14 +92,14 @@ def test_loaded_moments_lie_in_memory_as_the_weights_do(
     assert layouts > 0  # else this would prove nothing
 
 
-def test_a_run_whose_discriminator_waits_comes_back(make_state: MakeState, tiny: Tiny) -> None:
+def test_a_run_whose_discriminator_waits_comes_back(make_state, tiny):
     fresh = make_state(tiny())
     loaded = make_state(tiny(seed=5))
     loaded.load(fresh.tensors(), fresh.counters())
     assert_same(loaded.tensors(), fresh.tensors())
 
 
-def test_average_follows_its_formula(make_state: MakeState, tiny: Tiny) -> None:
+def test_average_follows_its_formula(make_state, tiny):
     """``min(ema, (1 + step) / (10 + step))`` of the old and the rest of the new."""
     state = make_state(tiny(ema=0.6))
     assert state.averaged is not None
@@ -121,7 +115,7 @@ def test_average_follows_its_formula(make_state: MakeState, tiny: Tiny) -> None:
     assert not any(p.requires_grad for p in state.averaged.parameters())
 
 
-def test_average_takes_running_statistics_along(trained: TrainingState) -> None:
+def test_average_takes_running_statistics_along(trained):
     assert trained.averaged is not None
     averaged, current = trained.averaged.state_dict(), trained.generator.state_dict()
     for name in averaged:
@@ -131,7 +125,7 @@ def test_average_takes_running_statistics_along(trained: TrainingState) -> None:
             assert not torch.equal(averaged[name], torch.zeros_like(averaged[name]))
 
 
-def test_without_ema_the_generator_itself_is_applied(make_state: MakeState, tiny: Tiny) -> None:
+def test_without_ema_the_generator_itself_is_applied(make_state, tiny):
     state = make_state(tiny(ema=0.0))
     assert state.averaged is None
     assert state.applied is state.generator
@@ -141,7 +135,7 @@ def test_without_ema_the_generator_itself_is_applied(make_state: MakeState, tiny
     assert averaging.applied is averaging.averaged
 
 
-def test_best_weights_are_those_of_the_best_score(make_state: MakeState, tiny: Tiny) -> None:
+def test_best_weights_are_those_of_the_best_score(make_state, tiny):
     state = make_state(tiny())
     parameter = next(iter(state.applied.parameters()))
     name = next(iter(dict(state.applied.named_parameters())))
@@ -156,9 +150,7 @@ def test_best_weights_are_those_of_the_best_score(make_state: MakeState, tiny: T
     assert (state.model_tensors()[f"best.{name}"] == 2).all()
 
 
-def test_restore_undoes_what_came_after_the_snapshot(
-    trained: TrainingState, fabric: Fabric
-) -> None:
+def test_restore_undoes_what_came_after_the_snapshot(trained, fabric):
     snapshot = trained.snapshot()
     before = {name: tensor.clone() for name, tensor in snapshot.items()}
     run(trained, fabric, range(3, 4))
@@ -167,7 +159,7 @@ def test_restore_undoes_what_came_after_the_snapshot(
     assert_same(trained.snapshot(), before)
 
 
-def test_mean_losses_are_reset(make_state: MakeState, tiny: Tiny) -> None:
+def test_mean_losses_are_reset(make_state, tiny):
     state = make_state(tiny())
     assert state.take_mean_losses() == {}
     state.add_losses({"G_L1": 1.0})
@@ -178,9 +170,7 @@ def test_mean_losses_are_reset(make_state: MakeState, tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("network", ["generator", "averaged", "discriminator"])
-def test_weights_that_are_not_finite_are_found(
-    value: float, network: str, make_state: MakeState, tiny: Tiny
-) -> None:
+def test_weights_that_are_not_finite_are_found(value, network, make_state, tiny):
     state = make_state(tiny())
     assert state.is_finite()
     list(state.networks()[network].parameters())[-1].data.view(-1)[0] = value
@@ -192,14 +182,14 @@ def count(network: nn.Module | None) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_reference_networks_have_the_published_sizes() -> None:
+def test_reference_networks_have_the_published_sizes():
     config = TrainConfig(preset="reference")
     assert count(build_generator(config, planes_in=3, planes_out=3)) == 54_413_955
     discriminator = build_discriminator(config, planes_in=6)
     assert count(discriminator) == 2_768_705
 
 
-def test_paper_networks_have_no_convolution_bias(tiny: Tiny) -> None:
+def test_paper_networks_have_no_convolution_bias(tiny):
     config = tiny(preset="paper", depth=3)
     networks = (
         build_generator(config, planes_in=1, planes_out=1),
@@ -215,7 +205,7 @@ def test_paper_networks_have_no_convolution_bias(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("placement", ["paper", "reference"])
-def test_dropout_reaches_the_generator(placement: str, tiny: Tiny) -> None:
+def test_dropout_reaches_the_generator(placement, tiny):
     config = tiny(depth=7, patch=128, width=1, dropout=0.3, dropout_placement=placement)
     network = build_generator(config, planes_in=1, planes_out=1)
     rates = [m.p for m in network.modules() if isinstance(m, nn.Dropout)]
@@ -230,13 +220,13 @@ def test_dropout_reaches_the_generator(placement: str, tiny: Tiny) -> None:
         ({"generator": "encoder_decoder"}, UNet),
     ],
 )
-def test_generators_take_their_planes(fields: dict[str, Any], kind: type, tiny: Tiny) -> None:
+def test_generators_take_their_planes(fields, kind, tiny):
     network = build_generator(tiny(**fields), planes_in=5, planes_out=2)
     assert isinstance(network, kind)
     assert network(torch.zeros(1, 5, 32, 32)).shape == (1, 2, 32, 32)
 
 
-def test_encoder_decoder_has_no_skips(tiny: Tiny) -> None:
+def test_encoder_decoder_has_no_skips(tiny):
     sizes = [
         count(build_generator(tiny(generator=kind), planes_in=1, planes_out=1))
         for kind in ("encoder_decoder", "unet")
@@ -244,13 +234,13 @@ def test_encoder_decoder_has_no_skips(tiny: Tiny) -> None:
     assert sizes[0] < sizes[1]
 
 
-def test_discriminator_takes_its_planes(tiny: Tiny) -> None:
+def test_discriminator_takes_its_planes(tiny):
     network = build_discriminator(tiny(), planes_in=6)
     assert network is not None
     assert network(torch.zeros(1, 6, 32, 32)).shape[:2] == (1, 1)
 
 
-def test_discriminators_of_other_kinds(tiny: Tiny) -> None:
+def test_discriminators_of_other_kinds(tiny):
     pixel = build_discriminator(tiny(discriminator_layers=0), planes_in=2)
     assert isinstance(pixel, PixelDiscriminator)
     several = build_discriminator(tiny(discriminator_scales=2), planes_in=2)
@@ -261,12 +251,12 @@ def test_discriminators_of_other_kinds(tiny: Tiny) -> None:
     assert any("parametrizations" in name for name, _ in spectral.named_parameters())
 
 
-def test_no_adversarial_term_no_discriminator(tiny: Tiny) -> None:
+def test_no_adversarial_term_no_discriminator(tiny):
     config = tiny(adversarial_weight=0)
     assert build_discriminator(config, planes_in=2) is None
 
 
-def test_weights_derive_from_the_seed_alone(tiny: Tiny) -> None:
+def test_weights_derive_from_the_seed_alone(tiny):
     def first(seed: int, noise: int) -> torch.Tensor:
         torch.manual_seed(noise)
         network = build_generator(tiny(seed=seed), planes_in=1, planes_out=1)
@@ -276,7 +266,7 @@ def test_weights_derive_from_the_seed_alone(tiny: Tiny) -> None:
     assert not torch.equal(first(3, 0), first(4, 0))
 
 
-def test_building_leaves_torchs_random_state_alone_for_the_discriminator(tiny: Tiny) -> None:
+def test_building_leaves_torchs_random_state_alone_for_the_discriminator(tiny):
     """The generator's depth does not change the discriminator's weights."""
     shallow, deep = (build_discriminator(tiny(depth=depth), planes_in=2) for depth in (2, 4))
     assert shallow is not None

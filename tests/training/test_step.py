@@ -31,7 +31,7 @@ WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate":
 
 
 @pytest.fixture
-def make_step(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> MakeStep:
+def make_step(make_state, tiny, fabric):
     """Return a maker of states, each with what trains it."""
 
     def make(conditions: int = 0, **fields: Any) -> tuple[TrainingState, Pix2PixStep]:
@@ -58,9 +58,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
-def test_golden_steps(
-    kind: str, golden: Any, golden_steps: dict[str, Any], make_state: MakeState, fabric: Fabric
-) -> None:
+def test_golden_steps(kind, golden, golden_steps, make_state, fabric):
     config = TrainConfig(
         preset="reference",
         adversarial=kind,
@@ -91,9 +89,7 @@ def test_golden_steps(
 
 
 @pytest.mark.parametrize(("bits", "steps", "near"), [(64, 20, 1e-6), (32, 5, 1e-3)])
-def test_steps_of_the_reference_equal_a_plain_loop(
-    bits: int, steps: int, near: float, golden: Any, make_state: MakeState
-) -> None:
+def test_steps_of_the_reference_equal_a_plain_loop(bits, steps, near, golden, make_state):
     """From the golden weights; in float32 rounding decides after some steps."""
     config = TrainConfig(
         preset="reference", depth=5, width=8, discriminator_width=8, dropout=0.0, patch=64, batch=2
@@ -160,11 +156,11 @@ class PlainLoop:
     ],
 )
 def test_a_term_that_is_off_costs_nothing(
-    adversarial: bool,
-    weight: float,
-    names: set[str],
-    make_step: MakeStep,
-) -> None:
+    adversarial,
+    weight,
+    names,
+    make_step,
+):
     state, train_step = make_step()
     assert state.discriminator is not None
     calls: list[int] = []
@@ -175,7 +171,7 @@ def test_a_term_that_is_off_costs_nothing(
     assert not any(loss.requires_grad for loss in losses.values())
 
 
-def test_weight_zero_makes_no_discriminator(make_step: MakeStep) -> None:
+def test_weight_zero_makes_no_discriminator(make_step):
     state, train_step = make_step(adversarial_weight=0)
     assert state.discriminator is None
     assert state.optimizer_d is None
@@ -183,7 +179,7 @@ def test_weight_zero_makes_no_discriminator(make_step: MakeStep) -> None:
     assert set(losses) == {"G_L1"}
 
 
-def test_adversarial_term_alone_trains(make_step: MakeStep) -> None:
+def test_adversarial_term_alone_trains(make_step):
     state, train_step = make_step(reconstruction_weight=0)
     before = weights(state.generator)
     losses = train_step(make_batch(), **WHOLE)
@@ -191,7 +187,7 @@ def test_adversarial_term_alone_trains(make_step: MakeStep) -> None:
     assert not same(before, weights(state.generator))
 
 
-def test_weights_scale_their_terms(make_state: MakeState, tiny: Tiny, fabric: Fabric) -> None:
+def test_weights_scale_their_terms(make_state, tiny, fabric):
     one, other = (
         Pix2PixStep(make_state(tiny(reconstruction_weight=w)), fabric, conditions=0)(
             make_batch(), adversarial=True, adversarial_weight=a, rate=1.0
@@ -203,7 +199,7 @@ def test_weights_scale_their_terms(make_state: MakeState, tiny: Tiny, fabric: Fa
 
 
 @pytest.mark.parametrize("kind", ["l2", "charbonnier"])
-def test_other_reconstructions_have_their_name(kind: str, make_step: MakeStep) -> None:
+def test_other_reconstructions_have_their_name(kind, make_step):
     state, train_step = make_step(
         reconstruction=kind, adversarial_weight=0, reconstruction_weight=1
     )
@@ -215,7 +211,7 @@ def test_other_reconstructions_have_their_name(kind: str, make_step: MakeStep) -
     assert losses["G_reconstruction"].item() == pytest.approx(expected.mean().item(), rel=1e-5)
 
 
-def test_rate_zero_changes_nothing_and_rates_are_set(make_step: MakeStep) -> None:
+def test_rate_zero_changes_nothing_and_rates_are_set(make_step):
     state, train_step = make_step(learning_rate=0.5, discriminator_learning_rate=0.25)
     assert state.discriminator is not None
     assert state.optimizer_d is not None
@@ -228,7 +224,7 @@ def test_rate_zero_changes_nothing_and_rates_are_set(make_step: MakeStep) -> Non
     assert state.optimizer_d.param_groups[0]["lr"] == 0.125
 
 
-def test_generator_steps_leave_no_trace_in_the_discriminator(make_step: MakeStep) -> None:
+def test_generator_steps_leave_no_trace_in_the_discriminator(make_step):
     state, train_step = make_step()
     assert state.discriminator is not None
     gradients: list[list[Tensor]] = []
@@ -257,7 +253,7 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(make_step: MakeStep
     ],
     ids=str,
 )
-def test_unlabelled_targets_have_no_influence(fields: dict[str, Any], make_step: MakeStep) -> None:
+def test_unlabelled_targets_have_no_influence(fields, make_step):
     """Whatever stands where the mask is False, NaN too, every weight comes out the same."""
     valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
     valid[0, :, 5:20, 3:30] = False
@@ -275,7 +271,7 @@ def test_unlabelled_targets_have_no_influence(fields: dict[str, Any], make_step:
     assert same(results[0], results[2])
 
 
-def test_labelled_targets_do_have_influence(make_step: MakeStep) -> None:
+def test_labelled_targets_do_have_influence(make_step):
     valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
     valid[0, :, 5:20, 3:30] = False
     results = []
@@ -288,7 +284,7 @@ def test_labelled_targets_do_have_influence(make_step: MakeStep) -> None:
     assert not same(*results)
 
 
-def test_a_wholly_unlabelled_batch_leaves_finite_weights(make_step: MakeStep) -> None:
+def test_a_wholly_unlabelled_batch_leaves_finite_weights(make_step):
     state, train_step = make_step()
     batch = make_batch(valid=torch.zeros(2, 1, 32, 32, dtype=torch.bool))
     losses = train_step(batch, **WHOLE)
@@ -296,7 +292,7 @@ def test_a_wholly_unlabelled_batch_leaves_finite_weights(make_step: MakeStep) ->
     assert state.is_finite()
 
 
-def test_a_shifted_target_is_met_within_the_tolerance(make_step: MakeStep) -> None:
+def test_a_shifted_target_is_met_within_the_tolerance(make_step):
     """The loss is that of each target moved back; beyond the tolerance it is not."""
     losses = {}
     for tolerance in (0, 1, 2):
@@ -313,7 +309,7 @@ def test_a_shifted_target_is_met_within_the_tolerance(make_step: MakeStep) -> No
     assert losses[0] > losses[1] > 1.5 * losses[2]
 
 
-def test_feature_matching_comes_with_the_adversarial_term(make_step: MakeStep) -> None:
+def test_feature_matching_comes_with_the_adversarial_term(make_step):
     found = []
     for feature_matching, weight in ((0.0, 1.0), (4.0, 1.0), (8.0, 0.5), (8.0, 0.0)):
         state, train_step = make_step(feature_matching=feature_matching)
@@ -327,7 +323,7 @@ def test_feature_matching_comes_with_the_adversarial_term(make_step: MakeStep) -
     assert not same(found[0][1], found[1][1])
 
 
-def test_conditions_and_noise_reach_the_generator(make_step: MakeStep) -> None:
+def test_conditions_and_noise_reach_the_generator(make_step):
     state, train_step = make_step(noise_channels=2, conditions=3)
     seen: list[Tensor] = []
     judged: list[Tensor] = []
@@ -350,7 +346,7 @@ def test_conditions_and_noise_reach_the_generator(make_step: MakeStep) -> None:
     assert torch.equal(judged[1][:, :4], seen[0][:, :4])
 
 
-def test_unconditional_discriminator_sees_the_image_alone(make_step: MakeStep) -> None:
+def test_unconditional_discriminator_sees_the_image_alone(make_step):
     state, train_step = make_step(conditional=False, conditions=2)
     assert state.discriminator is not None
     judged: list[Tensor] = []
@@ -361,7 +357,7 @@ def test_unconditional_discriminator_sees_the_image_alone(make_step: MakeStep) -
     assert torch.equal(judged[1], batch.target)
 
 
-def test_gradient_clip_bounds_the_step(make_step: MakeStep) -> None:
+def test_gradient_clip_bounds_the_step(make_step):
     state, train_step = make_step(gradient_clip=1e-3)
     train_step(make_batch(), **WHOLE)
     norms = [p.grad.square().sum() for p in state.generator.parameters() if p.grad is not None]
@@ -375,7 +371,7 @@ OBJECTIVE = {"adversarial_weight": 0.0, "reconstruction_weight": 1.0}
 
 
 @pytest.fixture
-def labels() -> NDArray[np.uint8]:
+def labels():
     """Return 98 % of class 0, and 2 % of class 7: 8 x 16 of 80 x 80 pixels."""
     made = np.zeros((80, 80), np.uint8)
     made[30:38, 20:36] = 7
@@ -406,9 +402,7 @@ def step_loss(
     return step(batch, adversarial=False, adversarial_weight=0.0, rate=1.0)["G_L1"].item()
 
 
-def test_a_wrong_pixel_counts_by_its_class(
-    labels: NDArray[np.uint8], tiny: Tiny, fabric: Fabric
-) -> None:
+def test_a_wrong_pixel_counts_by_its_class(labels, tiny, fabric):
     # Weights go with 1 / sqrt(0.98) and 1 / sqrt(0.02); their mean over the pixels is 1.
     mean = 0.98**0.5 + 0.02**0.5
     rare, common = 0.02**-0.5 / mean, 0.98**-0.5 / mean
@@ -423,16 +417,14 @@ def test_a_wrong_pixel_counts_by_its_class(
     assert step_loss(labels, 7 - labels, config, fabric) == pytest.approx(2, rel=1e-5)
 
 
-def test_ignored_pixels_count_for_nothing(
-    labels: NDArray[np.uint8], tiny: Tiny, fabric: Fabric
-) -> None:
+def test_ignored_pixels_count_for_nothing(labels, tiny, fabric):
     valid = np.ones(labels.shape, bool)
     valid[30:34] = False
     predicted = np.where(valid, labels, 7 - labels)
     assert step_loss(labels, predicted, tiny(**OBJECTIVE), fabric, valid) == 0
 
 
-def test_several_class_maps_are_weighed_each_by_its_own(tiny: Tiny, fabric: Fabric) -> None:
+def test_several_class_maps_are_weighed_each_by_its_own(tiny, fabric):
     state = TrainingState(tiny(), build_generator(tiny(), planes_in=1, planes_out=6), None)
     step = Pix2PixStep(state, fabric, conditions=0, class_weights=(1.0, 2.0, 5.0))
     codec = ClassCodec("uint8", (0, 1, 4), Layout(-3), 2)
@@ -443,7 +435,7 @@ def test_several_class_maps_are_weighed_each_by_its_own(tiny: Tiny, fabric: Fabr
     assert weights[0].tolist() == expected.tolist()
 
 
-def test_weights_change_the_training(labels: NDArray[np.uint8]) -> None:
+def test_weights_change_the_training(labels):
     image = labels + np.random.default_rng(0).normal(0, 2, labels.shape)
 
     def planes(**fields: Any) -> NDArray[Any]:
@@ -458,7 +450,7 @@ def test_weights_change_the_training(labels: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "instances"])
-def test_other_targets_are_refused(kind: str, labels: NDArray[np.uint8], tiny: Tiny) -> None:
+def test_other_targets_are_refused(kind, labels, tiny):
     pair = Pair(np.random.default_rng(0).random(labels.shape), labels)
     config = tiny(class_weights=True, target_kind=kind)
     with pytest.raises(InputError, match=f"the target is taken for {kind}: leave class_weights"):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from napari_pix2pix.data.codecs import ImageCodec, picture
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.training.dataset import prepare
-from napari_pix2pix.training.loop import TrainingLoop
 from napari_pix2pix.training.validation import (
     HealthWatch,
     _liveliest,
@@ -30,7 +26,7 @@ VARIED = np.arange(4.0).reshape(1, 2, 2)
 
 
 @pytest.fixture
-def blocks() -> tuple[SampleBlock, SampleBlock]:
+def blocks():
     rng = np.random.default_rng(0)
     made = []
     for number, size in enumerate((40, 20)):
@@ -46,14 +42,14 @@ def codec_of(block: SampleBlock, method: str = "minmax") -> ImageCodec:
     return ImageCodec.fit([block.target], method=method, layout=Layout(None, False))
 
 
-def test_blocks_weigh_by_their_labelled_pixels(blocks: tuple[SampleBlock, SampleBlock]) -> None:
+def test_blocks_weigh_by_their_labelled_pixels(blocks):
     codec = codec_of(blocks[0])
     predictions = [block.target + shift for block, shift in zip(blocks, (1.0, 3.0), strict=True)]
     scores = score_blocks(predictions, blocks, codec)
     assert scores["l1"] == pytest.approx((1600 * 1.0 + 200 * 3.0) / 1800, rel=1e-5)
 
 
-def test_unlabelled_pixels_are_not_scored(blocks: tuple[SampleBlock, SampleBlock]) -> None:
+def test_unlabelled_pixels_are_not_scored(blocks):
     codec = codec_of(blocks[0])
     predictions = [block.target + 0.1 for block in blocks]
     spoilt = [np.where(block.valid, p, 99.0) for block, p in zip(blocks, predictions, strict=True)]
@@ -62,14 +58,14 @@ def test_unlabelled_pixels_are_not_scored(blocks: tuple[SampleBlock, SampleBlock
         assert one == pytest.approx(other)
 
 
-def test_the_baseline_solves_a_linear_task(blocks: tuple[SampleBlock, SampleBlock]) -> None:
+def test_the_baseline_solves_a_linear_task(blocks):
     linear = LinearBaseline.fit((block.source, block.target, block.valid) for block in blocks)
     scores = baseline_scores(Baselines((linear,)), blocks, [0, 0], codec_of(blocks[0]))
     assert scores["pearson"] == pytest.approx(1, abs=1e-6)
     assert scores["l1"] < 1e-3
 
 
-def test_the_baseline_is_rounded_as_a_model_is() -> None:
+def test_the_baseline_is_rounded_as_a_model_is():
     """Both answer in the target's dtype; an unrounded fit would have an edge."""
     rng = np.random.default_rng(0)
     source = rng.random((1, 32, 32)).astype(np.float32)
@@ -85,7 +81,7 @@ def test_the_baseline_is_rounded_as_a_model_is() -> None:
     )
 
 
-def test_predictions_are_the_models(make_loop: Callable[..., TrainingLoop]) -> None:
+def test_predictions_are_the_models(make_loop):
     loop = make_loop(steps=1)
     validation = loop.data.validation
     assert validation is not None
@@ -98,9 +94,7 @@ def test_predictions_are_the_models(make_loop: Callable[..., TrainingLoop]) -> N
     assert set(scores) == set(validation.baseline) == {"l1", "psnr", "ssim", "pearson", "nrmse"}
 
 
-def test_each_block_is_translated_under_its_condition(
-    make_pair: Callable[..., Pair], make_loop: Callable[..., TrainingLoop], tiny: Callable
-) -> None:
+def test_each_block_is_translated_under_its_condition(make_pair, make_loop, tiny):
     pairs = [make_pair(seed, condition=name) for seed, name in enumerate("ab")]
     data = prepare(pairs, tiny(steps=1))
     loop = make_loop(data=data, steps=1)
@@ -118,7 +112,7 @@ def test_each_block_is_translated_under_its_condition(
     assert not np.array_equal(got, data.target_codec.decode(other))
 
 
-def test_a_discriminator_that_wins_is_said_once() -> None:
+def test_a_discriminator_that_wins_is_said_once():
     watch = HealthWatch()
     assert watch.after_step(EVEN) is None
     said = [watch.after_step(WINNING) for _ in range(2, 600)]
@@ -128,26 +122,26 @@ def test_a_discriminator_that_wins_is_said_once() -> None:
     assert sentences[0][0] > 50  # one good step is no verdict
 
 
-def test_it_is_said_again_after_it_was_over() -> None:
+def test_it_is_said_again_after_it_was_over():
     watch = HealthWatch()
     assert watch.after_step(WINNING)
     assert not any(watch.after_step(EVEN) for _ in range(2, 50))
     assert sum(bool(watch.after_step(WINNING)) for _ in range(50, 700)) == 1
 
 
-def test_one_loss_that_is_not_small_is_no_win() -> None:
+def test_one_loss_that_is_not_small_is_no_win():
     watch = HealthWatch()
     losses = {"D_real": 1e-3, "D_fake": 0.5}
     assert not any(watch.after_step(losses) for _ in range(300))
 
 
-def test_without_a_discriminator_there_is_nothing_to_say() -> None:
+def test_without_a_discriminator_there_is_nothing_to_say():
     watch = HealthWatch()
     assert not any(watch.after_step({"G_L1": 1e-4}) for _ in range(300))
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
-def test_a_constant_output_is_said(dtype: type) -> None:
+def test_a_constant_output_is_said(dtype):
     watch, baseline = HealthWatch(), {"pearson": 0.5}
     constant, varied = np.ones((1, 2, 2), dtype), VARIED.astype(dtype)
     assert watch.after_validation(varied, varied, {"pearson": 0.9}, baseline, 1.0) == []
@@ -156,18 +150,18 @@ def test_a_constant_output_is_said(dtype: type) -> None:
 
 
 @pytest.mark.parametrize("truth", [np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan)])
-def test_a_truth_without_content_asks_for_a_constant_output(truth: np.ndarray) -> None:
+def test_a_truth_without_content_asks_for_a_constant_output(truth):
     constant = np.zeros((1, 2, 2))
     assert HealthWatch().after_validation(constant, truth, {"pearson": 0.9}, {}, 0.4) == []
 
 
-def test_missing_pixels_do_not_hide_the_content_of_a_truth() -> None:
+def test_missing_pixels_do_not_hide_the_content_of_a_truth():
     truth = np.array([[[0.0, 1.0], [np.nan, 1.0]]])
     assert HealthWatch().after_validation(np.zeros((1, 2, 2)), truth, {"pearson": 0.0}, {}, 0.4)
 
 
 @pytest.mark.parametrize(("progress", "score", "said"), [(0.4, 0.1, 0), (0.5, 0.1, 1), (1, 0.6, 0)])
-def test_below_the_baseline_counts_from_half_time(progress: float, score: float, said: int) -> None:
+def test_below_the_baseline_counts_from_half_time(progress, score, said):
     watch = HealthWatch()
     validation = (VARIED, VARIED, {"pearson": score}, {"pearson": 0.5}, progress)
     sentences = watch.after_validation(*validation)
@@ -178,17 +172,17 @@ def test_below_the_baseline_counts_from_half_time(progress: float, score: float,
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_the_loss_that_is_not_finite_is_named(value: float) -> None:
+def test_the_loss_that_is_not_finite_is_named(value):
     sentence = not_finite({"G_L1": 1.0, "D_real": value})
     assert sentence is not None
     assert f"D_real is {value}" in sentence
 
 
-def test_finite_losses_are_fine() -> None:
+def test_finite_losses_are_fine():
     assert not_finite({"G_L1": 1e30, "D_real": 0.0}) is None
 
 
-def test_source_stands_beside_what_was_made_of_it(make_loop: Callable[..., TrainingLoop]) -> None:
+def test_source_stands_beside_what_was_made_of_it(make_loop):
     loop = make_loop(steps=1)
     validation = loop.data.validation
     assert validation is not None
@@ -204,7 +198,7 @@ def test_source_stands_beside_what_was_made_of_it(make_loop: Callable[..., Train
     assert make_thumbnail(loop.model(), None, 0) is None
 
 
-def test_it_is_taken_where_there_is_something_to_see() -> None:
+def test_it_is_taken_where_there_is_something_to_see():
     target = np.zeros((1, 300, 260), np.uint16)
     target[0, 150:170, 200:230] = 1000
     rows, columns = _liveliest(target)

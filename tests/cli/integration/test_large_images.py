@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from napari_pix2pix.large_images._job import Work
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path):
     path = tmp_path / "in.zarr"
     write_image(path, gray_noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
     return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from pathlib import Path
 from shutil import copy
 from typing import Any
 
@@ -25,7 +24,7 @@ PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed"
 
 
 @pytest.fixture(scope="module")
-def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(golden, tmp_path_factory):
     """Return the file of a U-Net from one channel to one."""
     shapes = ReferenceGenerator("unet", 1, 1, 4, "batch", depth=6).shapes()
     path = tmp_path_factory.mktemp("reference") / "latest_net_G.pth"
@@ -40,9 +39,7 @@ def weights(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--norm-statistics per-image --dropout --seed 3", PAPER),
     ],
 )
-def test_apply_equals_python(
-    options: str, how: dict[str, Any], weights: Path, tmp_path: Path, succeed: Any, write: Any
-) -> None:
+def test_apply_equals_python(options, how, weights, tmp_path, succeed, write):
     image = integer_noise(70, 90)
     source = write(tmp_path / "a.tif", image, "YX")
     succeed("apply", weights, source, "-o", tmp_path / "b.tif", options)
@@ -51,9 +48,7 @@ def test_apply_equals_python(
 
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
-def test_images_of_16_bits(
-    options: str, weights: Path, tmp_path: Path, invoke: Any, succeed: Any, write: Any
-) -> None:
+def test_images_of_16_bits(options, weights, tmp_path, invoke, succeed, write):
     image = integer_noise(64, 96).astype(np.uint16) * 257
     source, out = write(tmp_path / "a.tif", image, "YX"), tmp_path / "b.tif"
     result = succeed("apply", weights, source, "-o", out, options)
@@ -69,9 +64,7 @@ def test_images_of_16_bits(
 
 
 @pytest.mark.parametrize("options", ["", "--region :,:64"])
-def test_gray_images_and_a_network_of_three_channels(
-    options: str, golden: Any, tmp_path: Path, succeed: Any, write: Any
-) -> None:
+def test_gray_images_and_a_network_of_three_channels(options, golden, tmp_path, succeed, write):
     shapes = ReferenceGenerator("unet", 3, 3, 2, "batch", depth=5).build().state_dict()
     model, image = tmp_path / "latest_net_G.pth", integer_noise(64, 96)
     torch.save(golden.fill_(shapes), model)
@@ -81,9 +74,7 @@ def test_gray_images_and_a_network_of_three_channels(
     np.testing.assert_allclose(tifffile.imread(out).astype(int), expected, atol=1)
 
 
-def test_its_discriminator_is_asked(
-    weights: Path, golden: Any, tmp_path: Path, invoke: Any, succeed: Any, write: Any
-) -> None:
+def test_its_discriminator_is_asked(weights, golden, tmp_path, invoke, succeed, write):
     network = ReferenceDiscriminator(2, 4, "batch", 1)
     copy(weights, tmp_path / "5_net_G.pth")
     write_reference_weights(tmp_path / "5_net_D.pth", golden, network.shapes())
@@ -107,9 +98,7 @@ def test_its_discriminator_is_asked(
     ("content", "said"),
     [(b"", "is empty"), (b"PK\x03\x04cut", "cut short or damaged; nothing in it was run")],
 )
-def test_an_unusable_file_ends_in_a_sentence(
-    content: bytes, said: str, tmp_path: Path, invoke: Any, sentence: Any
-) -> None:
+def test_an_unusable_file_ends_in_a_sentence(content, said, tmp_path, invoke, sentence):
     path = tmp_path / "latest_net_G.pth"
     path.write_bytes(content)
     for words in (["info", path], ["convert", path, tmp_path / "m.safetensors"]):
@@ -117,7 +106,7 @@ def test_an_unusable_file_ends_in_a_sentence(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-def test_info(weights: Path, invoke: Any, succeed: Any) -> None:
+def test_info(weights, invoke, succeed):
     said = succeed("info", weights)
     assert said.stdout.startswith(
         "images with 1 channel to images with 1 channel, U-Net-64 of width 4 with batch"
@@ -126,9 +115,7 @@ def test_info(weights: Path, invoke: Any, succeed: Any) -> None:
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 
 
-def test_convert_there_and_back(
-    weights: Path, tmp_path: Path, invoke: Any, succeed: Any, sentence: Any
-) -> None:
+def test_convert_there_and_back(weights, tmp_path, invoke, succeed, sentence):
     ours, back = tmp_path / "m.safetensors", tmp_path / "latest_net_G.pth"
     result = invoke("convert", weights, ours, "--json")
     assert json.loads(result.stdout) == {"written": str(ours), "notes": []}
@@ -144,16 +131,14 @@ def test_convert_there_and_back(
     assert "for files of the PyTorch implementation" in said
 
 
-def test_convert_refuses_before_it_writes(
-    folder: Path, tmp_path: Path, invoke: Any, sentence: Any
-) -> None:
+def test_convert_refuses_before_it_writes(folder, tmp_path, invoke, sentence):
     said = sentence(invoke("convert", folder / "gray.safetensors", tmp_path / "G.pth"))
     assert "a U-Net of 2 halvings (depth), where 5 are the least, another last layer" in said
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
-def facades(tmp_path: Path) -> Path:
+def facades(tmp_path):
     """Images whose right half is the inverse of the left one."""
     for number, name in enumerate(("train/1.png", "train/2.png", "val/3.png", "test/4.png")):
         path = tmp_path / name
@@ -164,9 +149,7 @@ def facades(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_side_by_side_equals_python(
-    direction: str, facades: Path, invoke: Any, succeed: Any, tiny: str
-) -> None:
+def test_side_by_side_equals_python(direction, facades, invoke, succeed, tiny):
     files = "--aligned", facades, f"--direction {direction}"
     succeed("train", *files, "-o", facades / "m.st", tiny)
     lefts = [integer_noise(48, 40, seed=seed) for seed in range(3)]
@@ -193,9 +176,7 @@ def test_side_by_side_equals_python(
         ("--aligned . --validation 0.5", "--validation 0.5 would hold out"),
     ],
 )
-def test_misuse(
-    words: str, said: str, facades: Path, monkeypatch: Any, invoke: Any, sentence: Any, tiny: str
-) -> None:
+def test_misuse(words, said, facades, monkeypatch, invoke, sentence, tiny):
     monkeypatch.chdir(facades)
     assert said in sentence(invoke("train -o m.st", tiny, words))
     assert not list(facades.glob("m.*"))

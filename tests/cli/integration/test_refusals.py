@@ -56,9 +56,7 @@ def test_unusable_image(tmp_path, name, invoke, sentence, tiny, write):
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_a_format_that_can_not_hold_the_output(
-    tmp_path, invoke, sentence, monkeypatch, write
-) -> None:
+def test_a_format_that_can_not_hold_the_output(tmp_path, invoke, sentence, monkeypatch, write):
     """It is refused before the work: OME-TIFF has no 64-bit integers."""
     source = gray_noise(48, 48)
     labels = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16), np.int64))

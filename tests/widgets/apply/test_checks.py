@@ -37,14 +37,12 @@ def estimated(size: int, *, depth: int, tile: int | None = None, **known: Any) -
         (4096, 8, 2048, "8 min", "944 MB"),
     ],
 )
-def test_tiles_cost_the_halo_that_they_have(
-    size: int, depth: int, tile: int | None, time: str, memory: str
-) -> None:
+def test_tiles_cost_the_halo_that_they_have(size, depth, tile, time, memory):
     text = estimated(size, depth=depth, tile=tile)
     assert f", about {time}; results" in text
     assert f"network about {memory}." in text
 
 
-def test_what_was_measured_counts_more_than_a_trial() -> None:
+def test_what_was_measured_counts_more_than_a_trial():
     assert "about 2.0 s" in estimated(1024, depth=4, measured=2**19)
     assert estimated(1024, depth=4, measured=None, trial=None) == "1 Mpx; results 1.0 MB."

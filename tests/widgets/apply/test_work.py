@@ -17,7 +17,7 @@ STACK = np.random.default_rng(0).random((4, 64, 64), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
-def known() -> ModelEntry:
+def known():
     model = train(STACK, 1 - STACK, **TINY, steps=1, validation=0.0)
     return ModelEntry("inverter", model)
 
@@ -28,13 +28,13 @@ def part_of_each_frame(known: ModelEntry, control: Control):
     return apply_model(control, known, [job], options=PredictOptions(device="cpu"))
 
 
-def test_progress_counts_what_the_tiles_of_a_part_cover(known: ModelEntry) -> None:
+def test_progress_counts_what_the_tiles_of_a_part_cover(known):
     events = [*part_of_each_frame(known, Control())]
     parts = [one.done / one.total for one in events if isinstance(one, Progress)]
     assert parts == [0.25, 0.5, 0.75, 1.0]
 
 
-def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known: ModelEntry) -> None:
+def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known):
     control, seen = Control(), []
     for event in part_of_each_frame(known, control):
         seen.append(event)
@@ -43,7 +43,7 @@ def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known: ModelEn
     assert seen[-1] == JobDone(0, False, False)
 
 
-def test_two_docks_may_apply_one_model_at_once() -> None:
+def test_two_docks_may_apply_one_model_at_once():
     fields = {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
     known = ModelEntry("drops", train(STACK, 1 - STACK, **TINY | fields))
 

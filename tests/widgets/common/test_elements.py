@@ -36,7 +36,7 @@ class Column:
 
 
 @pytest.fixture
-def column(qtbot: QtBot) -> Column:
+def column(qtbot):
     made = Column()
     qtbot.addWidget(made.scroll)
     with qtbot.waitExposed(made.scroll):
@@ -50,12 +50,12 @@ def show_wanted(column: Column, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: column.is_shown)
 
 
-def test_what_is_wanted_comes_into_view(column: Column, qtbot: QtBot) -> None:
+def test_what_is_wanted_comes_into_view(column, qtbot):
     assert not column.is_shown
     show_wanted(column, qtbot)
 
 
-def test_what_comes_later_pushes_nothing_out_of_view(column: Column, qtbot: QtBot) -> None:
+def test_what_comes_later_pushes_nothing_out_of_view(column, qtbot):
     show_wanted(column, qtbot)
     qtbot.wait(100)  # the layout is done by now
     column.late.show()
@@ -66,7 +66,7 @@ def test_what_comes_later_pushes_nothing_out_of_view(column: Column, qtbot: QtBo
 
 
 @pytest.mark.parametrize("does", ["click", "scroll", "type"])
-def test_what_the_user_does_ends_it(column: Column, qtbot: QtBot, does: str) -> None:
+def test_what_the_user_does_ends_it(column, qtbot, does):
     show_wanted(column, qtbot)
     bar = column.scroll.verticalScrollBar()
     if does == "click":
@@ -82,7 +82,7 @@ def test_what_the_user_does_ends_it(column: Column, qtbot: QtBot, does: str) -> 
     assert bar.value() == 0
 
 
-def test_sentences_take_the_lines_that_they_need(qtbot: QtBot) -> None:
+def test_sentences_take_the_lines_that_they_need(qtbot):
     inside, sentence, below = QWidget(), Sentence(), QLabel("below")
     layout = QVBoxLayout(inside)
     for widget in (sentence, below):
@@ -118,7 +118,7 @@ class Shown:
 
 
 @pytest.fixture
-def shown(qtbot: QtBot) -> Shown:
+def shown(qtbot):
     made = Shown()
     qtbot.addWidget(made.window)
     with qtbot.waitExposed(made.window):
@@ -126,7 +126,7 @@ def shown(qtbot: QtBot) -> Shown:
     return made
 
 
-def test_section_opens_and_closes_by_its_heading(shown: Shown, qtbot: QtBot) -> None:
+def test_section_opens_and_closes_by_its_heading(shown, qtbot):
     heading = shown.section.toggleButton()
     assert heading.toolTip() == "Show or hide: Advanced"
     for is_open in (False, True, False):
@@ -135,7 +135,7 @@ def test_section_opens_and_closes_by_its_heading(shown: Shown, qtbot: QtBot) -> 
         qtbot.mouseClick(heading, Qt.MouseButton.LeftButton)
 
 
-def test_open_section_grows_with_what_is_in_it(shown: Shown, qtbot: QtBot) -> None:
+def test_open_section_grows_with_what_is_in_it(shown, qtbot):
     shown.section.expand(animate=False)
     qtbot.wait(50)
     height = shown.field.height()
@@ -145,7 +145,7 @@ def test_open_section_grows_with_what_is_in_it(shown: Shown, qtbot: QtBot) -> No
     assert shown.field.height() == height
 
 
-def test_arrow_has_the_colour_of_the_text(shown: Shown, qtbot: QtBot) -> None:
+def test_arrow_has_the_colour_of_the_text(shown, qtbot):
     for colour in ("#ff0000", "#00ff00"):
         shown.window.setStyleSheet(f"QWidget {{ color: {colour} }}")
         qtbot.wait(50)

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field
-from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel
 
 from napari_pix2pix.widgets.common.forms import NumberBox, NumberEdit, OptionsForm, make_editor
@@ -19,7 +18,7 @@ class Options(BaseModel):
 
 
 @pytest.fixture
-def form(qtbot: QtBot) -> OptionsForm:
+def form(qtbot):
     fields = Options.model_fields
     made = OptionsForm(make_editor(name, field, none_text="any") for name, field in fields.items())
     qtbot.addWidget(made)
@@ -41,14 +40,14 @@ def label_of(form: OptionsForm, name: str) -> QLabel:
         {"count": None, "rate": 2e-5, "kind": None, "zoom": (1.0, 1.0), "long_name": False},
     ],
 )
-def test_form_gives_the_values_that_it_shows(form: OptionsForm, values: dict[str, Any]) -> None:
+def test_form_gives_the_values_that_it_shows(form, values):
     form.set_values(values)
     assert form.values() == values
     assert Options(**form.values()) == Options(**values)
     assert type(form.values()["rate"]) is float
 
 
-def test_limits_are_those_of_the_declaration(form: OptionsForm) -> None:
+def test_limits_are_those_of_the_declaration(form):
     count, rate = (form.editors[name] for name in ("count", "rate"))
     assert isinstance(count, NumberEdit)
     assert isinstance(rate, NumberEdit)
@@ -58,12 +57,12 @@ def test_limits_are_those_of_the_declaration(form: OptionsForm) -> None:
     assert count.value == 9
 
 
-def test_none_has_a_text(form: OptionsForm) -> None:
+def test_none_has_a_text(form):
     assert form.editors["count"].box.text() == "any"
     assert form.editors["kind"].native.currentText() == "any"
 
 
-def test_labels_are_names_or_titles_and_explain(form: OptionsForm) -> None:
+def test_labels_are_names_or_titles_and_explain(form):
     assert [label_of(form, name).text() for name in form.editors] == [
         "count",
         "Learning rate",
@@ -79,9 +78,7 @@ def test_labels_are_names_or_titles_and_explain(form: OptionsForm) -> None:
     ("name", "value"),
     [("count", 2), ("kind", "a"), ("zoom", (2.0, 2.0)), ("long_name", True)],
 )
-def test_each_change_is_told_also_back_to_none(
-    form: OptionsForm, qtbot: QtBot, name: str, value: Any
-) -> None:
+def test_each_change_is_told_also_back_to_none(form, qtbot, name, value):
     before = form.values()[name]
     for wanted in (value, before):
         with qtbot.waitSignal(form.changed):
@@ -89,12 +86,12 @@ def test_each_change_is_told_also_back_to_none(
         assert form.values()[name] == wanted
 
 
-def test_disabled_options_are_left_out(form: OptionsForm) -> None:
+def test_disabled_options_are_left_out(form):
     form.editors["count"].enabled = False
     assert "count" not in form.values()
 
 
-def test_value_that_was_not_offered_is_added_and_stays(qtbot: QtBot) -> None:
+def test_value_that_was_not_offered_is_added_and_stays(qtbot):
     field = Options.model_fields["count"]
     choices = [("one", 1), ("two", 2)]
     form = OptionsForm([make_editor("count", field, none_text="all", choices=choices)])
@@ -110,7 +107,7 @@ def test_value_that_was_not_offered_is_added_and_stays(qtbot: QtBot) -> None:
     assert [box.itemText(i) for i in range(box.count())] == ["all", "one", "two", "7"]
 
 
-def test_check_box_without_a_label_has_its_own_text(qtbot: QtBot) -> None:
+def test_check_box_without_a_label_has_its_own_text(qtbot):
     box = make_editor("tick", Options.model_fields["long_name"]).native
     qtbot.addWidget(box)
     assert isinstance(box, QCheckBox)
@@ -120,7 +117,7 @@ def test_check_box_without_a_label_has_its_own_text(qtbot: QtBot) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("2e-4", 2e-4), ("0.00025", 0.00025), ("12", 12.0), ("1e-9", 1e-9)]
 )
-def test_number_reads_and_writes_small_floats(qtbot: QtBot, text: str, value: float) -> None:
+def test_number_reads_and_writes_small_floats(qtbot, text, value):
     spin = NumberBox()
     qtbot.addWidget(spin)
     spin.lineEdit().setText(text)
@@ -129,7 +126,7 @@ def test_number_reads_and_writes_small_floats(qtbot: QtBot, text: str, value: fl
     assert float(spin.text()) == value
 
 
-def test_number_takes_no_words(qtbot: QtBot) -> None:
+def test_number_takes_no_words(qtbot):
     spin = NumberBox()
     qtbot.addWidget(spin)
     spin.setValue(3)

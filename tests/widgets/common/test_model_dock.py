@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
@@ -15,7 +14,7 @@ from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 
 
 @pytest.fixture
-def docked(qtbot: QtBot) -> tuple[QMainWindow, QWidget]:
+def docked(qtbot):
     """Return a window and a widget that is docked in it, after the guard may have come."""
     window, inner = QMainWindow(), QWidget()
     qtbot.addWidget(window)
@@ -46,9 +45,7 @@ def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
 
 
 @pytest.mark.parametrize("taken_out", [False, True])
-def test_end_of_a_dock_is_told(
-    docked: tuple[QMainWindow, QWidget], qtbot: QtBot, taken_out: bool
-) -> None:
+def test_end_of_a_dock_is_told(docked, qtbot, taken_out):
     window, inner = docked
     guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
@@ -61,11 +58,11 @@ def test_end_of_a_dock_is_told(
 
 @pytest.mark.parametrize("emptied", ["never", "before", "by the script that closes"])
 def test_menu_and_shortcut_are_told_from_a_script(
-    docked: tuple[QMainWindow, QWidget],
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
-    emptied: str,
-) -> None:
+    docked,
+    qtbot,
+    monkeypatch,
+    emptied,
+):
     window, inner = docked
     viewer = ViewerModel()
     viewer.add_image(np.zeros((4, 4)))
@@ -92,9 +89,7 @@ def test_menu_and_shortcut_are_told_from_a_script(
     guard.deleteLater()
 
 
-def test_hiding_and_floating_close_nothing(
-    docked: tuple[QMainWindow, QWidget], qtbot: QtBot
-) -> None:
+def test_hiding_and_floating_close_nothing(docked, qtbot):
     window, inner = docked
     guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     made = dock(window, inner)
@@ -118,12 +113,12 @@ def test_hiding_and_floating_close_nothing(
     ],
 )
 def test_user_is_asked_while_there_is_something_to_ask(
-    docked: tuple[QMainWindow, QWidget],
-    monkeypatch: pytest.MonkeyPatch,
-    question: str,
-    answer: Any,
-    refused: bool,
-) -> None:
+    docked,
+    monkeypatch,
+    question,
+    answer,
+    refused,
+):
     window, inner = docked
     asked: list[str] = []
 
@@ -141,7 +136,7 @@ def test_user_is_asked_while_there_is_something_to_ask(
     assert bool(told) is not refused
 
 
-def test_other_events_pass(docked: tuple[QMainWindow, QWidget]) -> None:
+def test_other_events_pass(docked):
     window, inner = docked
     guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)

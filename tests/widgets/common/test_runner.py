@@ -9,7 +9,6 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QObject, QTimer
 
 from napari_pix2pix.errors import InputError
@@ -40,7 +39,7 @@ class Listener:
 
 
 @pytest.fixture
-def runner(qtbot: QtBot) -> Generator[Runner]:
+def runner(qtbot):
     made = Runner()
     yield made
     made.close()
@@ -55,7 +54,7 @@ def endless(control: Control) -> Generator[Step, None, int]:
     return number
 
 
-def test_result_and_every_event_arrive_in_order(runner: Runner, qtbot: QtBot) -> None:
+def test_result_and_every_event_arrive_in_order(runner, qtbot):
     heard = Listener(runner)
 
     def work(control: Control) -> Generator[Health, None, str]:
@@ -70,7 +69,7 @@ def test_result_and_every_event_arrive_in_order(runner: Runner, qtbot: QtBot) ->
     assert not runner.running
 
 
-def test_steps_are_coalesced_and_the_newest_arrives(runner: Runner, qtbot: QtBot) -> None:
+def test_steps_are_coalesced_and_the_newest_arrives(runner, qtbot):
     heard = Listener(runner)
 
     def work(control: Control) -> Generator[Step | Health, None, None]:
@@ -85,7 +84,7 @@ def test_steps_are_coalesced_and_the_newest_arrives(runner: Runner, qtbot: QtBot
     assert heard.events[-2].step == 999
 
 
-def test_plain_function_will_do(runner: Runner, qtbot: QtBot) -> None:
+def test_plain_function_will_do(runner, qtbot):
     heard = Listener(runner)
     runner.start(lambda control: 7)
     qtbot.waitUntil(lambda: heard.ends == 1)
@@ -103,9 +102,7 @@ def test_plain_function_will_do(runner: Runner, qtbot: QtBot) -> None:
         (SystemExit(1), "SystemExit: 1"),
     ],
 )
-def test_every_error_is_a_sentence(
-    runner: Runner, qtbot: QtBot, error: BaseException, message: str
-) -> None:
+def test_every_error_is_a_sentence(runner, qtbot, error, message):
     heard = Listener(runner)
 
     def work(control: Control) -> Generator[Step, None, None]:
@@ -120,9 +117,7 @@ def test_every_error_is_a_sentence(
     assert not runner.running
 
 
-def test_unexpected_error_is_logged_whole(
-    runner: Runner, qtbot: QtBot, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unexpected_error_is_logged_whole(runner, qtbot, caplog):
     heard = Listener(runner)
     with caplog.at_level(logging.ERROR, "napari_pix2pix"):
         runner.start(lambda control: 1 // 0)
@@ -130,7 +125,7 @@ def test_unexpected_error_is_logged_whole(
     assert "Traceback" in caplog.text
 
 
-def test_pause_resume_and_stop(runner: Runner, qtbot: QtBot) -> None:
+def test_pause_resume_and_stop(runner, qtbot):
     heard, begun = Listener(runner), [0]
 
     def work(control: Control) -> Generator[Step, None, int]:
@@ -154,7 +149,7 @@ def test_pause_resume_and_stop(runner: Runner, qtbot: QtBot) -> None:
     assert heard.results[0] >= before
 
 
-def test_paused_work_can_be_stopped(runner: Runner, qtbot: QtBot) -> None:
+def test_paused_work_can_be_stopped(runner, qtbot):
     heard = Listener(runner)
     runner.start(endless)
     runner.pause()
@@ -163,13 +158,13 @@ def test_paused_work_can_be_stopped(runner: Runner, qtbot: QtBot) -> None:
     assert heard.sentences == []
 
 
-def test_second_work_is_refused_while_one_runs(runner: Runner) -> None:
+def test_second_work_is_refused_while_one_runs(runner):
     runner.start(endless)
     with pytest.raises(ValueError, match="Work is running"):
         runner.start(endless)
 
 
-def test_closed_runner_says_nothing_more(runner: Runner, qtbot: QtBot) -> None:
+def test_closed_runner_says_nothing_more(runner, qtbot):
     heard = Listener(runner)
     runner.start(endless)
     assert runner.close()
@@ -179,14 +174,14 @@ def test_closed_runner_says_nothing_more(runner: Runner, qtbot: QtBot) -> None:
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
 
 
-def test_closing_does_not_wait_for_ever(runner: Runner) -> None:
+def test_closing_does_not_wait_for_ever(runner):
     held = threading.Event()
     runner.start(lambda control: held.wait(20))
     assert not runner.close(patience=0.01)
     held.set()
 
 
-def test_listener_may_close_the_runner(runner: Runner, qtbot: QtBot) -> None:
+def test_listener_may_close_the_runner(runner, qtbot):
     heard = Listener(runner)
     runner.reported.connect(lambda event: runner.close())
     runner.start(endless)
@@ -201,7 +196,7 @@ class _Big:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_nothing_of_the_work_is_kept(runner: Runner, qtbot: QtBot, fails: bool) -> None:
+def test_nothing_of_the_work_is_kept(runner, qtbot, fails):
     seen: list[weakref.ref[_Big]] = []
     heard = Listener(runner)
 
@@ -220,9 +215,7 @@ def test_nothing_of_the_work_is_kept(runner: Runner, qtbot: QtBot, fails: bool) 
 
 
 @pytest.mark.parametrize("how", ["end", "close"])
-def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
-    runner: Runner, qtbot: QtBot, how: str
-) -> None:
+def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(runner, qtbot, how):
     deleted: list[threading.Thread] = []
 
     def work(control: Control) -> None:
@@ -250,9 +243,7 @@ def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, goes_on: bool
-) -> None:
+def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(qtbot, monkeypatch, goes_on):
     monkeypatch.setattr(gc_guard, "collect_due", gc.collect)
     gc.enable()  # as outside these tests, to see that it is given back
     stopped = threading.Event()

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QWidget
@@ -59,7 +58,7 @@ def other_value(name: str) -> Any:
 
 
 @pytest.fixture
-def form(qtbot: QtBot) -> ConfigForm:
+def form(qtbot):
     made = ConfigForm(FIELDS)
     qtbot.addWidget(made)
     return made
@@ -81,7 +80,7 @@ def wheel(widget: QWidget) -> QWheelEvent:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_shows_and_gives_its_value(form: ConfigForm, name: str) -> None:
+def test_every_field_shows_and_gives_its_value(form, name):
     assert form.values() == {}
     assert form.editor(name).value == TrainConfig.model_fields[name].default
     form.set_value(name, other_value(name))
@@ -92,7 +91,7 @@ def test_every_field_shows_and_gives_its_value(form: ConfigForm, name: str) -> N
     assert form.editor(name).value == TrainConfig.model_fields[name].default
 
 
-def test_editors_end_where_the_form_ends_unless_there_is_a_button(qtbot: QtBot) -> None:
+def test_editors_end_where_the_form_ends_unless_there_is_a_button(qtbot):
     form = ConfigForm(["patch", "batch"], headings=False)
     qtbot.addWidget(form)
     form.resize(300, 80)
@@ -104,12 +103,12 @@ def test_editors_end_where_the_form_ends_unless_there_is_a_button(qtbot: QtBot) 
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_says_what_it_is(form: ConfigForm, name: str) -> None:
+def test_every_field_says_what_it_is(form, name):
     assert form.editor(name).tooltip == TrainConfig.model_fields[name].description
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_preset_changes_what_is_shown_and_sets_nothing(form: ConfigForm, preset: str) -> None:
+def test_preset_changes_what_is_shown_and_sets_nothing(form, preset):
     form.set_preset(preset)
     wanted = TrainConfig(preset=preset)  # type: ignore[arg-type]
     shown = {name: form.editor(name).value for name in FIELDS if name != "preset"}
@@ -117,19 +116,19 @@ def test_preset_changes_what_is_shown_and_sets_nothing(form: ConfigForm, preset:
     assert set(form.values()) <= {"preset"}
 
 
-def test_what_was_set_survives_another_preset(form: ConfigForm) -> None:
+def test_what_was_set_survives_another_preset(form):
     form.set_value("width", 48)
     form.set_preset("paper")
     assert form.values() == {"width": 48}
 
 
-def test_value_that_another_preset_has_anyway_is_no_longer_set(form: ConfigForm) -> None:
+def test_value_that_another_preset_has_anyway_is_no_longer_set(form):
     form.set_value("batch", 1)
     form.set_preset("reference")
     assert form.values() == {}
 
 
-def test_editing_and_editing_back(form: ConfigForm, qtbot: QtBot) -> None:
+def test_editing_and_editing_back(form, qtbot):
     width = form.editor("width").box
     with qtbot.waitSignal(form.changed):
         width.setValue(12)
@@ -138,7 +137,7 @@ def test_editing_and_editing_back(form: ConfigForm, qtbot: QtBot) -> None:
     assert form.values() == {}
 
 
-def test_what_the_pairs_tell_is_a_default_and_can_be_overruled(form: ConfigForm) -> None:
+def test_what_the_pairs_tell_is_a_default_and_can_be_overruled(form):
     form.set_inferred({"adversarial_weight": 0.0, "unknown": 1})
     assert form.editor("adversarial_weight").value == 0.0
     assert form.values() == {}
@@ -155,7 +154,7 @@ def test_what_the_pairs_tell_is_a_default_and_can_be_overruled(form: ConfigForm)
         ({"adversarial": "wgan"}, "adversarial"),
     ],
 )
-def test_error_stands_below_its_field(form: ConfigForm, fields: dict[str, Any], named: str) -> None:
+def test_error_stands_below_its_field(form, fields, named):
     with pytest.raises(ConfigError) as caught:
         TrainConfig(**fields)
     assert form.show_error(str(caught.value))
@@ -165,12 +164,12 @@ def test_error_stands_below_its_field(form: ConfigForm, fields: dict[str, Any], 
     assert row.error.text() == ""
 
 
-def test_error_of_no_field_is_refused(form: ConfigForm) -> None:
+def test_error_of_no_field_is_refused(form):
     assert not form.show_error("Memory ran out.")
 
 
 @pytest.mark.parametrize("name", ["width", "norm", "zoom"])
-def test_wheel_changes_nothing(form: ConfigForm, name: str) -> None:
+def test_wheel_changes_nothing(form, name):
     editor = form.editor(name)
     before = editor.value
     kinds = (NumberBox, QComboBox)
@@ -182,7 +181,7 @@ def test_wheel_changes_nothing(form: ConfigForm, name: str) -> None:
     assert editor.value == before
 
 
-def test_every_field_of_a_part_is_known_and_parts_leave_out_only_the_basics() -> None:
+def test_every_field_of_a_part_is_known_and_parts_leave_out_only_the_basics():
     covered: list[str] = []
     for first, last in _PARTS.values():
         covered += FIELDS[FIELDS.index(first) : FIELDS.index(last) + 1]

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_pix2pix.training.events import Step, Validated
@@ -16,7 +12,7 @@ def step(number: int, **losses: float) -> Step:
 
 
 @pytest.fixture
-def curves(make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot) -> tuple[Any, Curves]:
+def curves(make_napari_viewer_proxy, qtbot):
     viewer = make_napari_viewer_proxy()
     made = Curves(viewer)
     qtbot.addWidget(made)
@@ -25,7 +21,7 @@ def curves(make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot) -> tuple[
     return viewer, made
 
 
-def test_losses_and_scores_are_drawn(curves: tuple[Any, Curves], qtbot: QtBot) -> None:
+def test_losses_and_scores_are_drawn(curves, qtbot):
     _, made = curves
     made.add(step(1, G_GAN=2.0, G_L1=30.0, D_real=0.5, D_fake=0.7))
     made.add(step(2, G_L1=20.0))
@@ -45,9 +41,7 @@ def test_losses_and_scores_are_drawn(curves: tuple[Any, Curves], qtbot: QtBot) -
     assert made._lines["L1"] is before
 
 
-def test_names_of_axes_lie_in_the_plot_and_in_the_middle(
-    curves: tuple[Any, Curves], qtbot: QtBot
-) -> None:
+def test_names_of_axes_lie_in_the_plot_and_in_the_middle(curves, qtbot):
     _, made = curves
     made.add(step(1, G_L1=30.0))
     made.draw()
@@ -63,9 +57,7 @@ def test_names_of_axes_lie_in_the_plot_and_in_the_middle(
     assert losses.getAxis("left").mapToScene(0, 0).y() >= 7  # half a number
 
 
-def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(
-    curves: tuple[Any, Curves], qtbot: QtBot
-) -> None:
+def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(curves, qtbot):
     _, made = curves
     made.hide()
     made.add(step(1, G_L1=1.0))
@@ -75,9 +67,7 @@ def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(
     qtbot.waitUntil(lambda: made._lines["L1"].getData()[0] is not None)
 
 
-def test_long_runs_are_thinned_out(
-    curves: tuple[Any, Curves], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_runs_are_thinned_out(curves, monkeypatch):
     monkeypatch.setattr("napari_pix2pix.widgets.train._curves._MOST_POINTS", 50)
     _, made = curves
     for number in range(1, 1001):
@@ -88,14 +78,14 @@ def test_long_runs_are_thinned_out(
     assert steps == sorted(steps)
 
 
-def test_new_run_begins_with_empty_curves(curves: tuple[Any, Curves]) -> None:
+def test_new_run_begins_with_empty_curves(curves):
     _, made = curves
     made.add(step(1, G_L1=1.0))
     made.clear()
     assert made.points("L1") == ([], [])
 
 
-def test_loss_of_wgan_below_zero_is_left_out(curves: tuple[Any, Curves], qtbot: QtBot) -> None:
+def test_loss_of_wgan_below_zero_is_left_out(curves, qtbot):
     _, made = curves
     made.add(step(1, G_GAN=-2.0, G_L1=1.0))
     made.add(step(2, G_GAN=3.0, G_L1=1.0))
@@ -104,7 +94,7 @@ def test_loss_of_wgan_below_zero_is_left_out(curves: tuple[Any, Curves], qtbot: 
     made.draw()
 
 
-def test_colours_follow_the_theme(curves: tuple[Any, Curves], qtbot: QtBot) -> None:
+def test_colours_follow_the_theme(curves, qtbot):
     viewer, made = curves
     made.add(step(1, G_L1=1.0))
     made.draw()

@@ -35,14 +35,14 @@ MakeDock = Callable[..., tuple[Any, TrainDock]]
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(tmp_path, monkeypatch):
     """Let autosaves go to a folder of the test's own."""
     monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
     return tmp_path / "data" / "autosave"
 
 
 @pytest.fixture
-def make_dock(make_napari_viewer_proxy: Callable[..., Any]) -> Generator[MakeDock]:
+def make_dock(make_napari_viewer_proxy):
     """Return a maker of docks in a viewer with two layers."""
     made: list[TrainDock] = []
 
@@ -101,7 +101,7 @@ def wait_until_ready(qtbot: QtBot, dock: TrainDock) -> None:
     qtbot.waitUntil(lambda: dock.view.status.train.isEnabled())
 
 
-def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Path) -> None:
+def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     _, dock = make_dock()
     states: list[str] = []
     dock.state_changed.connect(states.append)
@@ -126,9 +126,7 @@ def test_five_steps_and_a_model(make_dock: MakeDock, qtbot: QtBot, tmp_path: Pat
     assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
 
 
-def test_pause_resume_and_stop(
-    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pause_resume_and_stop(make_dock, qtbot, monkeypatch):
     wait, begun = Control.wait, [0]
 
     def count(control: Control) -> float:
@@ -154,7 +152,7 @@ def test_pause_resume_and_stop(
     qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
 
 
-def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_second_run_is_refused_while_one_goes_on(make_dock, qtbot):
     _, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
     with pytest.raises(InputError, match="A training is in progress"):
@@ -162,7 +160,7 @@ def test_second_run_is_refused_while_one_goes_on(make_dock: MakeDock, qtbot: QtB
     stop(qtbot, dock)
 
 
-def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_preview_lies_in_the_source(make_dock, qtbot):
     viewer, dock = make_dock()
     selected = [layer.name for layer in viewer.layers.selection]
     run_until(qtbot, dock, "done")
@@ -178,7 +176,7 @@ def test_preview_lies_in_the_source(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert [layer.name for layer in viewer.layers.selection] == selected
 
 
-def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBot) -> None:
+def test_next_run_has_a_preview_again(make_napari_viewer_proxy, qtbot):
     viewer = make_napari_viewer_proxy()
     image = np.random.default_rng(0).random((96, 80)).astype(np.float32)
     viewer.add_image(image, name="stain")
@@ -192,7 +190,7 @@ def test_next_run_has_a_preview_again(make_napari_viewer_proxy: Any, qtbot: QtBo
     dock.close_work()
 
 
-def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_preview_that_the_user_removes_stays_away(make_dock, qtbot):
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
     qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
@@ -203,9 +201,7 @@ def test_preview_that_the_user_removes_stays_away(make_dock: MakeDock, qtbot: Qt
     stop(qtbot, dock)
 
 
-def test_layers_removed_renamed_and_changed_while_training(
-    make_dock: MakeDock, qtbot: QtBot
-) -> None:
+def test_layers_removed_renamed_and_changed_while_training(make_dock, qtbot):
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
     wait_for(qtbot, dock, "training")
@@ -227,12 +223,12 @@ def test_layers_removed_renamed_and_changed_while_training(
     ],
 )
 def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
-    make_dock: MakeDock,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
-    message: str,
-) -> None:
+    make_dock,
+    qtbot,
+    monkeypatch,
+    error,
+    message,
+):
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
 
@@ -247,9 +243,7 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
     assert buttons(dock) == (True, False, False)
 
 
-def test_memory_of_the_run_is_released(
-    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_of_the_run_is_released(make_dock, qtbot, monkeypatch):
     from napari_pix2pix.training.loop import TrainingLoop
 
     seen: list[weakref.ref[Any]] = []
@@ -266,8 +260,8 @@ def test_memory_of_the_run_is_released(
 
 
 def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+    make_dock, qtbot, own_folder, caplog
+):
     viewer, _ = begin_long_run(make_dock, qtbot)
     viewer.close()
     assert "the next Train dock offers to resume it" in caplog.text
@@ -279,12 +273,12 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
 
 @pytest.mark.parametrize("answer", ["No", "Yes"])
 def test_viewer_that_a_user_closes_asks_first(
-    make_dock: MakeDock,
-    qtbot: QtBot,
-    own_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: str,
-) -> None:
+    make_dock,
+    qtbot,
+    own_folder,
+    monkeypatch,
+    answer,
+):
     _, dock = begin_long_run(make_dock, qtbot)
     button = getattr(QMessageBox.StandardButton, answer)
     asked: list[str] = []
@@ -299,9 +293,7 @@ def test_viewer_that_a_user_closes_asks_first(
     assert json.loads(record.read_text())["state"] == ("running" if answer == "No" else "closed")
 
 
-def test_next_dock_offers_a_run_that_was_cut_off(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
-) -> None:
+def test_next_dock_offers_a_run_that_was_cut_off(make_dock, qtbot, own_folder):
     viewer, dock = begin_long_run(make_dock, qtbot, seed=3)
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer)
@@ -316,9 +308,7 @@ def test_next_dock_offers_a_run_that_was_cut_off(
     assert len(list(own_folder.iterdir())) == 2
 
 
-def test_run_is_not_resumed_without_its_layers(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
-) -> None:
+def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder):
     _, dock = begin_long_run(make_dock, qtbot)
     dock.close_work()
     viewer, other = make_dock()
@@ -331,7 +321,7 @@ def test_run_is_not_resumed_without_its_layers(
     assert list(own_folder.iterdir()) == []
 
 
-def test_removed_dock_stops(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_removed_dock_stops(make_dock, qtbot):
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     dock.train()
     wait_for(qtbot, dock, "training")
@@ -340,7 +330,7 @@ def test_removed_dock_stops(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
 
 
-def test_two_docks_share_nothing(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_two_docks_share_nothing(make_dock, qtbot):
     viewer, one = make_dock(steps=100_000, epochs=1000)
     _, two = make_dock(viewer, width=8)
     one.train()
@@ -351,9 +341,7 @@ def test_two_docks_share_nothing(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert one.translator.config.width == 4
 
 
-def test_model_to_start_from_is_handed_on(
-    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_model_to_start_from_is_handed_on(make_dock, qtbot, monkeypatch):
     given: list[dict[str, Any]] = []
 
     def events(*args: Any, **kwargs: Any) -> Generator[Any]:
@@ -372,7 +360,7 @@ def test_model_to_start_from_is_handed_on(
     assert given[0]["start"] is None
 
 
-def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_run_starts_from_the_last_model(make_dock, qtbot):
     _, dock = train_to_end(make_dock, qtbot)
     model = dock.translator
     dock.view.form.reset_fields()
@@ -392,9 +380,7 @@ def test_run_starts_from_the_last_model(make_dock: MakeDock, qtbot: QtBot) -> No
     assert dock.view.form.advanced.editor("width").value == TrainConfig().width
 
 
-def test_model_that_does_not_fit_is_refused_beside_the_choice(
-    make_dock: MakeDock, qtbot: QtBot, tmp_path: Path
-) -> None:
+def test_model_that_does_not_fit_is_refused_beside_the_choice(make_dock, qtbot, tmp_path):
     viewer, dock = train_to_end(make_dock, qtbot)
     dock.save(tmp_path / "model.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
@@ -418,7 +404,7 @@ def test_model_that_does_not_fit_is_refused_beside_the_choice(
     assert "was trained on 1 of float32" in dock.view.status.error.text()
 
 
-def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_cut_off_run_that_began_from_a_model_goes_on(make_dock, qtbot):
     viewer, dock = train_to_end(make_dock, qtbot, preset="reference")
     dock.start_from = dock.translator
     dock.set_fields(steps=100_000, epochs=1000)
@@ -434,7 +420,7 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock: MakeDock, qtbot:
     assert other.translator.info.started_from.steps == 5
 
 
-def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_model_of_a_script_can_be_started_from(make_dock, qtbot):
     _, dock = train_to_end(make_dock, qtbot)
     dock.save(path := Path(settings.read_settings().models_folder / "model.safetensors"))
     loaded = load(path)
@@ -443,9 +429,7 @@ def test_model_of_a_script_can_be_started_from(make_dock: MakeDock, qtbot: QtBot
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_closed_dock_takes_its_preview_with_it(
-    make_dock: MakeDock, qtbot: QtBot, kept: bool
-) -> None:
+def test_closed_dock_takes_its_preview_with_it(make_dock, qtbot, kept):
     viewer, dock = train_to_end(make_dock, qtbot)
     assert "preview [stain]" in viewer.layers
     if kept:
@@ -454,7 +438,7 @@ def test_closed_dock_takes_its_preview_with_it(
     assert ("preview [stain]" in viewer.layers) is kept
 
 
-def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folder: Path) -> None:
+def test_stop_before_the_first_step(make_dock, qtbot, own_folder):
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
     dock.train()
@@ -469,9 +453,7 @@ def test_stop_before_the_first_step(make_dock: MakeDock, qtbot: QtBot, own_folde
     qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
 
 
-def test_stop_breaks_off_the_reading_of_slow_layers(
-    make_dock: MakeDock, make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot
-) -> None:
+def test_stop_breaks_off_the_reading_of_slow_layers(make_dock, make_napari_viewer_proxy, qtbot):
     read: list[int] = []
     training, go_on = threading.Event(), threading.Event()
 
@@ -499,9 +481,7 @@ def test_stop_breaks_off_the_reading_of_slow_layers(
     assert dock.translator is None
 
 
-def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
-    make_dock: MakeDock, qtbot: QtBot, own_folder: Path
-) -> None:
+def test_stop_while_reading_leaves_a_run_that_was_to_go_on(make_dock, qtbot, own_folder):
     _, dock = begin_long_run(make_dock, qtbot)
     dock.close_work()
     _, other = make_dock()
@@ -513,7 +493,7 @@ def test_stop_while_reading_leaves_a_run_that_was_to_go_on(
     assert other.view.offer.isVisibleTo(other)
 
 
-def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_stop_while_paused_is_final(make_dock, qtbot):
     _, dock = begin_long_run(make_dock, qtbot)
     dock.pause()
     dock.stop()
@@ -524,9 +504,7 @@ def test_stop_while_paused_is_final(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert dock.translator is not None
 
 
-def test_autosave_that_fails_at_the_end_loses_no_model(
-    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_autosave_that_fails_at_the_end_loses_no_model(make_dock, qtbot, monkeypatch):
     def refuse(self: Autosave, state: str) -> None:
         raise FileError("Can't write the autosave.")
 
@@ -537,7 +515,7 @@ def test_autosave_that_fails_at_the_end_loses_no_model(
     assert "Can't write the autosave." in dock.view.health.text()
 
 
-def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_console_result_is_updated_by_the_apply_dock(make_dock, qtbot):
     viewer, dock = train_to_end(make_dock, qtbot)
     made = dock.translator(viewer.layers["stain"])
     viewer.add_layer(made)
@@ -551,7 +529,7 @@ def test_console_result_is_updated_by_the_apply_dock(make_dock: MakeDock, qtbot:
     assert made.data.any()
 
 
-def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_train_is_off_until_all_is_right(make_dock, qtbot):
     viewer, dock = make_dock()
     assert not dock.view.status.train.isEnabled()
     wait_until_ready(qtbot, dock)
@@ -572,9 +550,7 @@ def test_train_is_off_until_all_is_right(make_dock: MakeDock, qtbot: QtBot) -> N
     assert not dock.view.form.pairs.has_error()
 
 
-def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
-    make_dock: MakeDock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_are_not_looked_at_while_a_run_needs_the_processor(make_dock, qtbot, monkeypatch):
     viewer, dock = make_dock(steps=100_000, epochs=1000)
     wait_until_ready(qtbot, dock)
     dock.train()
@@ -589,7 +565,7 @@ def test_layers_are_not_looked_at_while_a_run_needs_the_processor(
     qtbot.waitUntil(lambda: dock.view.form.pairs.has_error())
 
 
-def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_fields_of_the_last_run_are_remembered(make_dock, qtbot):
     _, dock = train_to_end(make_dock, qtbot, preset="reference", z_context=0, width=6)
     viewer, _ = make_dock()
     other = TrainDock(viewer)
@@ -598,7 +574,7 @@ def test_fields_of_the_last_run_are_remembered(make_dock: MakeDock, qtbot: QtBot
     other.deleteLater()
 
 
-def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
+def test_wrong_fields_change_nothing(make_dock):
     _, dock = make_dock()
     before = dock.config
     with pytest.raises(ConfigError, match="did you mean width"):
@@ -614,9 +590,7 @@ def test_wrong_fields_change_nothing(make_dock: MakeDock) -> None:
         ({"default_epochs": 7}, "The dock has no field default_epochs"),
     ],
 )
-def test_fields_that_the_form_can_not_hold_are_refused(
-    make_dock: MakeDock, fields: dict[str, Any], words: str
-) -> None:
+def test_fields_that_the_form_can_not_hold_are_refused(make_dock, fields, words):
     _, dock = make_dock()
     before = dock.config
     with pytest.raises(ConfigError, match=words):
@@ -626,20 +600,20 @@ def test_fields_that_the_form_can_not_hold_are_refused(
     assert dock.config.epochs == 3
 
 
-def test_form_covers_every_field(make_dock: MakeDock) -> None:
+def test_form_covers_every_field(make_dock):
     _, dock = make_dock()
     shown = {*FIELDS, *dock.view.form.basics.names, *dock.view.form.advanced.names}
     # Several processes begin in a shell.
     assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
 
 
-def test_save_without_a_model_is_refused(make_dock: MakeDock, tmp_path: Path) -> None:
+def test_save_without_a_model_is_refused(make_dock, tmp_path):
     _, dock = make_dock()
     with pytest.raises(InputError, match="no model yet"):
         dock.save(tmp_path / "model.safetensors")
 
 
-def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
+def test_apply_is_one_click_away(make_dock, qtbot):
     viewer, dock = train_to_end(make_dock, qtbot)
     with qtbot.waitSignal(dock.apply_requested) as told:
         dock.view.outcome.apply.click()
@@ -647,7 +621,7 @@ def test_apply_is_one_click_away(make_dock: MakeDock, qtbot: QtBot) -> None:
     assert open_dock(viewer, "Apply").model.translator is dock.translator
 
 
-def test_half_a_pair_is_refused_in_words(make_dock: MakeDock) -> None:
+def test_half_a_pair_is_refused_in_words(make_dock):
     viewer, dock = make_dock()
     for names, side in (((["stain"], []), "target"), (([], ["dapi"]), "source")):
         dock.clear_pairs()

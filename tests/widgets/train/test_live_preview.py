@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.events import Preview
@@ -33,19 +31,19 @@ Images = tuple[Any, Any]
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy: Callable[..., Viewer]) -> Viewer:
+def viewer(make_napari_viewer_proxy):
     return make_napari_viewer_proxy()
 
 
 @pytest.fixture
-def preview(viewer: Viewer, qtbot: QtBot) -> LivePreview:
+def preview(viewer, qtbot):
     made = LivePreview(viewer)
     qtbot.addWidget(made)
     return made
 
 
 @pytest.fixture
-def images(viewer: Viewer) -> Images:
+def images(viewer):
     return tuple(viewer.add_image(np.random.rand(40, 30), name=name) for name in "ab")
 
 
@@ -64,7 +62,7 @@ def in_world(layer: Any, *position: float) -> np.ndarray:
     return np.asarray(layer.data_to_world(position))
 
 
-def test_plane_lies_in_its_place(viewer: Viewer, preview: LivePreview) -> None:
+def test_plane_lies_in_its_place(viewer, preview):
     source = viewer.add_image(np.random.rand(40, 30), name="a", **PLANE)
     target = viewer.add_image(np.random.rand(40, 30), name="b", colormap="magma")
     begin(preview, source, target)
@@ -81,7 +79,7 @@ def test_plane_lies_in_its_place(viewer: Viewer, preview: LivePreview) -> None:
         )
 
 
-def test_frame_of_a_stack_lies_at_its_time(viewer: Viewer, preview: LivePreview) -> None:
+def test_frame_of_a_stack_lies_at_its_time(viewer, preview):
     source = viewer.add_image(np.random.rand(5, 40, 30), name="a", **STACK)
     target = viewer.add_labels(np.ones((5, 40, 30), int), name="b", **STACK)
     begin(preview, source, target)
@@ -94,7 +92,7 @@ def test_frame_of_a_stack_lies_at_its_time(viewer: Viewer, preview: LivePreview)
     assert viewer.dims.current_step[0] == 3
 
 
-def test_rgb_stays_rgb(viewer: Viewer, preview: LivePreview) -> None:
+def test_rgb_stays_rgb(viewer, preview):
     source = viewer.add_image(np.random.rand(40, 30), name="a")
     target = viewer.add_image(np.zeros((40, 30, 3), np.uint8), name="b", rgb=True)
     begin(preview, source, target)
@@ -103,7 +101,7 @@ def test_rgb_stays_rgb(viewer: Viewer, preview: LivePreview) -> None:
     assert preview.layer.data.shape == (16, 12, 3)
 
 
-def test_history_is_scrubbed_and_followed(preview: LivePreview, images: Images) -> None:
+def test_history_is_scrubbed_and_followed(preview, images):
     begin(preview, *images)
     for step in (10, 20, 30):
         preview.add(event(np.full((1, 16, 12), float(step)), step))
@@ -118,9 +116,7 @@ def test_history_is_scrubbed_and_followed(preview: LivePreview, images: Images) 
     assert preview.steps == [10, 20, 30, 40, 50]
 
 
-def test_history_is_bounded_and_keeps_its_ends(
-    preview: LivePreview, images: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_history_is_bounded_and_keeps_its_ends(preview, images, monkeypatch):
     monkeypatch.setattr(_live_preview, "_MEMORY", 10 * 16 * 12 * 8)
     begin(preview, *images)
     for step in range(100):
@@ -131,9 +127,7 @@ def test_history_is_bounded_and_keeps_its_ends(
     assert preview.layer.data.max() == 99
 
 
-def test_next_run_takes_the_layer_away_and_the_user_can(
-    viewer: Viewer, preview: LivePreview, images: Images
-) -> None:
+def test_next_run_takes_the_layer_away_and_the_user_can(viewer, preview, images):
     for _ in range(2):
         begin(preview, *images)
         assert [layer.name for layer in viewer.layers] == ["a", "b"]
@@ -150,7 +144,7 @@ def test_next_run_takes_the_layer_away_and_the_user_can(
     assert len(viewer.layers) == 3
 
 
-def test_region_is_where_the_user_drew(viewer: Viewer, qtbot: QtBot) -> None:
+def test_region_is_where_the_user_drew(viewer, qtbot):
     source = viewer.add_image(np.random.rand(5, 40, 30), name="a", **STACK)
     target = viewer.add_image(np.random.rand(5, 40, 30), name="b", **STACK)
     corners = np.array([[10, 5], [10, 20], [25, 20], [25, 5]])

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QComboBox
 
@@ -16,12 +14,12 @@ Viewer = Any
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy: Callable[..., Viewer]) -> Viewer:
+def viewer(make_napari_viewer_proxy):
     return make_napari_viewer_proxy()
 
 
 @pytest.fixture
-def rows(viewer: Viewer, qtbot: QtBot) -> PairRows:
+def rows(viewer, qtbot):
     """Return rows that follow the viewer as napari lets a dock's."""
     made = PairRows(viewer)
     viewer.window.add_dock_widget(made, name="rows")
@@ -47,14 +45,14 @@ def entries(combo: QComboBox) -> list[str]:
     return [combo.itemText(index) for index in range(combo.count())]
 
 
-def test_first_row_takes_the_only_two_layers(viewer: Viewer, rows: PairRows) -> None:
+def test_first_row_takes_the_only_two_layers(viewer, rows):
     assert names(rows) == [([], [])]
     labels(viewer, "nuclei")
     image(viewer, "stain")
     assert names(rows) == [(["stain"], ["nuclei"])]
 
 
-def test_row_is_added_from_the_two_selected_layers(viewer: Viewer, rows: PairRows) -> None:
+def test_row_is_added_from_the_two_selected_layers(viewer, rows):
     a, b, c, d = (image(viewer, name) for name in "abcd")
     rows.clear()
     viewer.layers.selection = {b, d}
@@ -66,7 +64,7 @@ def test_row_is_added_from_the_two_selected_layers(viewer: Viewer, rows: PairRow
     assert names(rows)[-1] == (["a"], ["c"])
 
 
-def test_combos_follow_the_layers(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
+def test_combos_follow_the_layers(viewer, rows, qtbot):
     a, b = image(viewer, "a"), labels(viewer, "b")
     row = rows._rows[0]
     assert entries(row.source) == ["a", "b"]
@@ -87,13 +85,13 @@ def test_combos_follow_the_layers(viewer: Viewer, rows: PairRows, qtbot: QtBot) 
     assert (b in viewer.layers, c in viewer.layers) == (True, True)
 
 
-def test_masks_are_labels_or_shapes(viewer: Viewer, rows: PairRows) -> None:
+def test_masks_are_labels_or_shapes(viewer, rows):
     image(viewer, "a"), image(viewer, "b"), labels(viewer, "inside")
     viewer.add_shapes(name="drawn")
     assert entries(rows._rows[0].mask_choice) == ["none", "inside", "drawn"]
 
 
-def test_several_layers_become_channels(viewer: Viewer, rows: PairRows, qtbot: QtBot) -> None:
+def test_several_layers_become_channels(viewer, rows, qtbot):
     a, b, c = (image(viewer, name) for name in "abc")
     rows.clear()
     rows.add([a, b], [c], None, "stain 1")
@@ -108,9 +106,7 @@ def test_several_layers_become_channels(viewer: Viewer, rows: PairRows, qtbot: Q
     assert names(rows) == [(["b", "a"], ["c"])]
 
 
-def test_click_on_a_box_ticks_it_and_a_click_on_a_name_takes_it_alone(
-    viewer: Viewer, rows: PairRows, qtbot: QtBot
-) -> None:
+def test_click_on_a_box_ticks_it_and_a_click_on_a_name_takes_it_alone(viewer, rows, qtbot):
     a, _b, _c = (image(viewer, name) for name in "abc")
     rows.clear()
     combo = rows._rows[0].source
@@ -127,15 +123,13 @@ def test_click_on_a_box_ticks_it_and_a_click_on_a_name_takes_it_alone(
     rows.window().hide()
 
 
-def test_layers_themselves_are_kept(viewer: Viewer, rows: PairRows) -> None:
+def test_layers_themselves_are_kept(viewer, rows):
     a, _b = image(viewer, "a"), image(viewer, "b")
     a.name = "x"
     assert rows.choices()[0].sources[0] is a.__wrapped__
 
 
-def test_other_pixels_and_removed_rows_are_told(
-    viewer: Viewer, rows: PairRows, qtbot: QtBot
-) -> None:
+def test_other_pixels_and_removed_rows_are_told(viewer, rows, qtbot):
     a, b = image(viewer, "a"), labels(viewer, "b")
     with qtbot.waitSignal(rows.changed):
         a.data = np.ones((20, 30))
@@ -151,7 +145,7 @@ def test_other_pixels_and_removed_rows_are_told(
         a.data = np.zeros((20, 30))
 
 
-def test_mask_and_condition_show_when_they_are_set(viewer: Viewer, rows: PairRows) -> None:
+def test_mask_and_condition_show_when_they_are_set(viewer, rows):
     a, b, m = image(viewer, "a"), image(viewer, "b"), labels(viewer, "m")
     rows.clear()
     rows.add([a], [b], m)
@@ -162,7 +156,7 @@ def test_mask_and_condition_show_when_they_are_set(viewer: Viewer, rows: PairRow
     assert rows.choices()[0].mask is None
 
 
-def test_error_stands_below_its_row(viewer: Viewer, rows: PairRows) -> None:
+def test_error_stands_below_its_row(viewer, rows):
     rows.add_default()
     rows.show_error(1, "Give other layers.")
     assert rows.has_error()

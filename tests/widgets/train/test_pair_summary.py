@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QLabel
 
 from napari_pix2pix.data.pair import Pair
@@ -19,7 +18,7 @@ SOURCE = RNG.random((96, 72)).astype(np.float32)
 LABELS = np.kron(np.arange(12).reshape(4, 3), np.ones((24, 24), int))
 
 
-def test_summary_describes_a_training_on_the_pairs() -> None:
+def test_summary_describes_a_training_on_the_pairs():
     summary = summarise_pairs(Control(), [Pair(SOURCE, LABELS % 3)], CONFIG)
     assert summary.text.startswith(
         "32-bit floating point images to 3 classes, 1 pair of 96 x 72 pixels, "
@@ -47,13 +46,13 @@ def test_summary_describes_a_training_on_the_pairs() -> None:
     ],
     ids=["gray", "labels", "rgb"],
 )
-def test_summary_says_what_the_images_are(pairs: list[Pair], text: str) -> None:
+def test_summary_says_what_the_images_are(pairs, text):
     assert (
         summarise_pairs(Control(), pairs, CONFIG).text.partition(" pixels,")[0] + " pixels" == text
     )
 
 
-def test_pairs_that_do_not_fit_are_refused() -> None:
+def test_pairs_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="a -> b"):
         summarise_pairs(Control(), [Pair(SOURCE, SOURCE[:50], name="a -> b")], CONFIG)
 
@@ -68,7 +67,7 @@ def test_pairs_that_do_not_fit_are_refused() -> None:
     ],
     ids=["gray", "rgb", "instances", "classes"],
 )
-def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
+def test_patches_are_shown(qtbot, target):
     dialog = PatchPreview([Pair(SOURCE, target)], CONFIG)
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.patches is not None)
@@ -84,7 +83,7 @@ def test_patches_are_shown(qtbot: QtBot, target: np.ndarray) -> None:
     dialog.close()
 
 
-def test_what_is_wrong_is_message(qtbot: QtBot) -> None:
+def test_what_is_wrong_is_message(qtbot):
     dialog = PatchPreview([Pair(np.zeros((96, 72)), np.zeros((96, 72)))], CONFIG)
     qtbot.addWidget(dialog)
     qtbot.waitUntil(dialog._other.isEnabled)

@@ -19,14 +19,14 @@ def begin(folder: Path, *, checkpoint: bool = True) -> Autosave:
     return run
 
 
-def test_run_of_this_process_is_alive(tmp_path: Path) -> None:
+def test_run_of_this_process_is_alive(tmp_path):
     run = begin(tmp_path / "new")
     assert not run.is_interrupted
     assert interrupted_runs(tmp_path / "new") == []
     assert run.title == "a + b → c"
 
 
-def test_run_of_a_process_that_is_gone_is_dead(tmp_path: Path) -> None:
+def test_run_of_a_process_that_is_gone_is_dead(tmp_path):
     run = begin(tmp_path)
     run.record.process_began -= 100  # the number was given to another process since
     run.mark("running")
@@ -37,19 +37,19 @@ def test_run_of_a_process_that_is_gone_is_dead(tmp_path: Path) -> None:
     assert run.is_interrupted
 
 
-def test_closed_run_is_offered_and_ended_is_not(tmp_path: Path) -> None:
+def test_closed_run_is_offered_and_ended_is_not(tmp_path):
     one, two = begin(tmp_path), begin(tmp_path)
     one.mark("closed")
     two.mark("ended")
     assert [run.path for run in interrupted_runs(tmp_path)] == [one.path]
 
 
-def test_run_without_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+def test_run_without_checkpoint_leaves_nothing(tmp_path):
     begin(tmp_path, checkpoint=False).mark("closed")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_latest_is_offered_first_and_few_that_ended_are_kept(tmp_path: Path) -> None:
+def test_latest_is_offered_first_and_few_that_ended_are_kept(tmp_path):
     runs = [begin(tmp_path) for _ in range(6)]
     for run in runs[:5]:
         run.mark("ended")
@@ -59,7 +59,7 @@ def test_latest_is_offered_first_and_few_that_ended_are_kept(tmp_path: Path) -> 
     assert [run.path for run in interrupted_runs(tmp_path)] == [runs[5].path, runs[4].path]
 
 
-def test_broken_records_are_passed_over(tmp_path: Path) -> None:
+def test_broken_records_are_passed_over(tmp_path):
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text("[]")
     (tmp_path / "c.json").write_text('{"rows": []}')
@@ -68,7 +68,7 @@ def test_broken_records_are_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file in the way is another error there")
-def test_folder_that_can_not_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_folder_that_can_not_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="choose another folder"):
         begin(tmp_path / "file")

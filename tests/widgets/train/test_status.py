@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from PIL import Image
-from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel
 
@@ -15,7 +12,7 @@ from napari_pix2pix.widgets.train._status import RunStatus, State
 
 
 @pytest.fixture
-def status(qtbot: QtBot) -> RunStatus:
+def status(qtbot):
     made = RunStatus()
     qtbot.addWidget(made)
     made._later.setInterval(50)
@@ -26,7 +23,7 @@ def step(number: int) -> Step:
     return Step(number, 2, {}, {}, number / 100, 42.0)
 
 
-def test_the_last_of_many_steps_is_shown_once(status: RunStatus, qtbot: QtBot) -> None:
+def test_the_last_of_many_steps_is_shown_once(status, qtbot):
     shown: list[int] = []
     status.shown.connect(lambda: shown.append(1))
     status.enter(State.TRAINING)
@@ -40,7 +37,7 @@ def test_the_last_of_many_steps_is_shown_once(status: RunStatus, qtbot: QtBot) -
     assert status.bar.value() == 0.3 * status.bar.maximum()
 
 
-def test_a_run_that_has_ended_shows_no_step_any_more(status: RunStatus, qtbot: QtBot) -> None:
+def test_a_run_that_has_ended_shows_no_step_any_more(status, qtbot):
     status.enter(State.TRAINING)
     status.show_step(step(99), None)
     status.enter(State.DONE)
@@ -49,7 +46,7 @@ def test_a_run_that_has_ended_shows_no_step_any_more(status: RunStatus, qtbot: Q
     assert status.bar.format() == "%p%"
 
 
-def test_spinners_stand_still_during_a_run(status: RunStatus, qtbot: QtBot, tmp_path: Path) -> None:
+def test_spinners_stand_still_during_a_run(status, qtbot, tmp_path):
     pictures = [Image.new("L", (4, 4), value) for value in (0, 200)]
     file = tmp_path / "spinner.gif"
     pictures[0].save(file, save_all=True, append_images=pictures[1:], duration=50, loop=0)
