@@ -1,7 +1,5 @@
 """What all tests share; nothing here imports torch, napari or Qt."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gc
@@ -119,8 +117,6 @@ def interruptible():
 def golden():
     """Return the module that makes the golden weights, inputs and probes."""
     spec = importlib.util.spec_from_file_location("golden", _REFERENCE / "golden.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,7 +1,5 @@
 """Generators of the PyTorch reference implementation as translators."""
 
-from __future__ import annotations
-
 import pickle
 import re
 from typing import Any
@@ -205,7 +203,6 @@ def test_a_discriminator_learns_on(save):
     model = train(source, 255 - source, start=path, steps=1, patch=64, batch=1, validation=0.0)
     assert not any("no discriminator" in note for note in model.info.notes)
     assert (model.config.discriminator_width, model.config.discriminator_layers) == (2, 2)
-    assert model.discriminator is not None
     learnt, weights = model.discriminator.state_dict(), load(path).discriminator.state_dict()
     for name in ("model.0.weight", "model.8.weight"):
         assert 0 < (learnt[name] - weights[name]).abs().max() < 1e-3  # one step away

@@ -1,7 +1,5 @@
 """Wheel, sdist and editable install carry manifest and sample data; no network is used."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

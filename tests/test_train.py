@@ -1,7 +1,5 @@
 """`train`: what it takes, what it refuses in words, and how it is ended."""
 
-from __future__ import annotations
-
 import os
 import signal
 from typing import Any
@@ -153,7 +151,6 @@ def test_validation_may_be_turned_off_or_given():
     assert off.scores is None
     other = gray("float32", seed=2)
     given = tiny_train(source, 1 - source, validation=[Pair(other, 1 - other)])
-    assert given.scores is not None
     assert set(given.info.scores_by_side) == {"prediction", "baseline"}
     assert given.scores.baseline["pearson"] == pytest.approx(1, abs=1e-6)
     # All of the image was trained on, as without validation.

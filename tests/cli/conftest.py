@@ -1,7 +1,5 @@
 """A small model in files, and how to call the command on it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How to compare with the golden values of the PyTorch reference implementation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What a discriminator sees, augmented: seeded, the same for all planes, with a gradient."""
 
-from __future__ import annotations
-
 from typing import Any, get_args
 
 import pytest

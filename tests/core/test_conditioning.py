@@ -1,7 +1,5 @@
 """Planes beside the source."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given

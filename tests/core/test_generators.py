@@ -1,7 +1,5 @@
 """Generators: equal to the reference, and exact in windows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

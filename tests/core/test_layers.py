@@ -1,7 +1,5 @@
 """Input spans of layers, against what gradients say; first weights."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

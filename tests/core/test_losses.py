@@ -1,7 +1,5 @@
 """Losses against their formulas, and five training steps against the reference's."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

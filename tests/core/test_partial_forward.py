@@ -1,7 +1,5 @@
 """Parts of a generator's output equal those of all of it, and no layer does more than it must."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 
@@ -102,8 +100,6 @@ def shaken(network: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
             norm.running_mean.uniform_(-0.5, 0.5)
             norm.running_var.uniform_(0.5, 2)
             nn.init.uniform_(norm.weight, 0.5, 1.5)

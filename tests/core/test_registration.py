@@ -1,7 +1,5 @@
 """Moving images, and finding the shift at which a target fits its prediction."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from napari_pix2pix.data.box import Box, middle, overlap
 
 

@@ -1,7 +1,5 @@
 """Pairs that are predicted without any network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a call may not ask for, and what it warns of; in words, before any work."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from typing import Any

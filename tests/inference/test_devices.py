@@ -1,7 +1,5 @@
 """Which device is taken, what it is called, and its errors in words."""
 
-from __future__ import annotations
-
 import platform
 from typing import Any
 
@@ -193,9 +191,7 @@ def test_a_layer_needs_its_input_and_its_output():
 
 
 @pytest.mark.parametrize("network", [UNet(1, 3, depth=5, width=4), ResNet(1, 3, blocks=1, width=4)])
-def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(
-    network,
-):
+def test_the_estimate_does_not_depend_on_the_side_and_leaves_the_network_alone(network):
     before = {name: value.clone() for name, value in network.state_dict().items()}
     random_state = torch.get_rng_state()
     small, large = (estimate_bytes_per_pixel(network, 1, side=side) for side in (128, 512))

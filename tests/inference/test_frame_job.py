@@ -1,7 +1,5 @@
 """Compiled networks: the same result, compiled once, and refused where it can't be done."""
 
-from __future__ import annotations
-
 import shutil
 
 import helpers

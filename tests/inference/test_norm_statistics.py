@@ -1,7 +1,5 @@
 """Statistics of an image, measured in windows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -58,7 +56,6 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(name, batch, monkeypatch)
     tiles = sample_tiles(sample_windows(grid))
     assert len(tiles) == 12
     measured = measure(network, norms, run, tiles, batch)
-    assert measured is not None
     assert measured["0"].count == 70 * 90
     with replaced(network, fixed_norms(norms, measured)), torch.no_grad():
         fixed = network(IMAGE)

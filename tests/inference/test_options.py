@@ -1,7 +1,5 @@
 """One declaration of how a model is applied: its checks, in words, and its copies."""
 
-from __future__ import annotations
-
 import inspect
 import pickle
 import re

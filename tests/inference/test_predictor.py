@@ -1,7 +1,5 @@
 """A generator with its codecs: tiles equal the whole, and nothing is left changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -99,14 +97,7 @@ def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
 )
 @pytest.mark.parametrize("kind", ["image", "pixel"])
 @pytest.mark.parametrize(("tile", "batch"), [(32, 1), (64, 3), (None, None)])
-def test_tiles_equal_the_whole(
-    conditions,
-    noise,
-    make,
-    tile,
-    batch,
-    kind,
-):
+def test_tiles_equal_the_whole(conditions, noise, make, tile, batch, kind):
     model = Predictor(
         make(1 + conditions + noise),
         CODEC,

@@ -3,8 +3,6 @@
 Dropout by place: a window drops what the whole drops there.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -13,12 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.inference._stochastic import (
-    NoiseKind,
-    PlacedDropout,
-    dropping,
-    noise_reader,
-)
+from napari_pix2pix.inference._stochastic import NoiseKind, PlacedDropout, dropping, noise_reader
 from napari_pix2pix.inference.options import sample_seed
 from napari_pix2pix.inference.tiling import Tile
 

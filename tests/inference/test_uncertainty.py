@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise

@@ -1,7 +1,5 @@
 """Whole, tiles, chunks and blocks agree for each preset's network, with neighbours in a stack."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where a prediction looks false: in Python, by tiles, of frames and of layers."""
 
-from __future__ import annotations
-
 import helpers
 import numpy as np
 import pytest

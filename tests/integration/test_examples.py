@@ -1,7 +1,5 @@
 """The scripts of examples/ do what they say, in little time."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from types import ModuleType

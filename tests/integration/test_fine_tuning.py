@@ -1,7 +1,5 @@
 """A training that begins from a model keeps what is the model's and begins the rest anew."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any
@@ -39,10 +37,6 @@ def learn(*images: Any, **fields: Any) -> Translator:
 def watched(**fields: Any) -> tuple[Translator, list[Any]]:
     seen: list[Event] = []
     return learn(**fields, callback=seen.append), seen
-
-
-def part(model: Translator, prefix: str) -> dict[str, torch.Tensor]:
-    return {name: t for name, t in model.tensors.items() if name.startswith(prefix)}
 
 
 def trainable(network: torch.nn.Module) -> list[torch.Tensor]:
@@ -98,7 +92,6 @@ def test_intensities_are_the_models_and_the_rest_is_new(model):
     assert brighter.info.baselines != model.info.baselines
     assert [record.step for record in on.history] == [4]
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
-    assert on.info.started_from is not None
     assert on.info.started_from.summary == model.info.summary
     assert on.info.started_from.steps == 40
     assert model.info.started_from is None

@@ -1,7 +1,5 @@
 """Label targets and sources from end to end."""
 
-from __future__ import annotations
-
 import helpers
 import numpy as np
 import pytest

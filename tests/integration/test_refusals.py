@@ -1,7 +1,5 @@
 """What can't be learned from is refused in a sentence, before any work starts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A run that ended, however it ended, goes on as if nothing had happened."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

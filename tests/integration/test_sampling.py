@@ -1,7 +1,5 @@
 """Images of noise and a condition, and several translations of one image."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import helpers

@@ -1,7 +1,5 @@
 """Mean, deviation and quantiles of several draws, by one call."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import helpers

@@ -1,7 +1,5 @@
 """What is unlabelled enters no loss and no score: pixels, channels, labels."""
 
-from __future__ import annotations
-
 import helpers
 import numpy as np
 import pytest

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -324,10 +322,7 @@ def test_pairs_of_a_table(place):
     )
     (first,), (second,) = sets.train, sets.validation
     assert (first.condition, second.condition) == ("DAPI", "GFP, fixed")
-    assert (first.name, second.name) == (
-        "a1.tif (pairs.csv, line 2)",
-        "a2.tif (pairs.csv, line 5)",
-    )
+    assert (first.name, second.name) == ("a1.tif (pairs.csv, line 2)", "a2.tif (pairs.csv, line 5)")
     window = slice(0, 8), slice(0, 9)
     np.testing.assert_array_equal(first.mask.read(0, *window)[0], tifffile.imread(place / "m1.tif"))
     assert second.mask is None

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import errno
 import json
 import math
@@ -175,13 +173,7 @@ def interrupt(_tensors: object, path: Path, _metadata: object) -> None:
     ("save", "error", "sentence"),
     [(fill_disk, FileError, "No space left on device"), (interrupt, KeyboardInterrupt, None)],
 )
-def test_full_disk_and_interrupt_leave_the_old_file(
-    old_file,
-    monkeypatch,
-    save,
-    error,
-    sentence,
-):
+def test_full_disk_and_interrupt_leave_the_old_file(old_file, monkeypatch, save, error, sentence):
     monkeypatch.setattr(model_file, "save_file", save)
     with pytest.raises(error, match=sentence):
         write_container(old_file, {"weight": torch.zeros(3)}, {})

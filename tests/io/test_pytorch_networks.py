@@ -1,7 +1,5 @@
 """Files of the PyTorch reference implementation: which network they hold, if any."""
 
-from __future__ import annotations
-
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -235,8 +233,7 @@ def test_biases_without_a_norm_are_refused(tmp_path):
     network = ReferenceGenerator("unet", 1, 1, 2, "none", depth=5)
     weights = network.build().state_dict()
     with pytest.raises(
-        InputError,
-        match=r"the PyTorch implementation has no biases.*model\.model\.0\.bias",
+        InputError, match=r"the PyTorch implementation has no biases.*model\.model\.0\.bias"
     ):
         write_network(tmp_path / "G.pth", network, weights)
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,5 @@
 """Files of blocks so small that a small image has many."""
 
-from __future__ import annotations
-
 import pytest
 
 from napari_pix2pix.large_images import _translate_file

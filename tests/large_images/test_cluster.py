@@ -1,7 +1,5 @@
 """The same blocks on workers of a real cluster of two processes."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -92,10 +90,7 @@ def test_broken_off_there_and_resumed_here(gray, scheduler, source, tmp_path):
             raise KeyboardInterrupt
 
     image, out = read_image(source), tmp_path / "out.zarr"
-    with (
-        pytest.raises(KeyboardInterrupt),
-        connect(scheduler.scheduler_address, gray) as cluster,
-    ):
+    with pytest.raises(KeyboardInterrupt), connect(scheduler.scheduler_address, gray) as cluster:
         translate_file(gray, source, image, out, cluster=cluster, on_tile=on_tile)
     told: list[int] = []
     translate_file(gray, source, image, out, resume=True, on_tile=lambda done, _: told.append(done))

@@ -1,7 +1,5 @@
 """Layers with everything that an output has to keep, one by one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import dask.array

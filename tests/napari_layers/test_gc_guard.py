@@ -1,7 +1,5 @@
 """Garbage is collected by the thread that asks for it, and by no other while it is held."""
 
-from __future__ import annotations
-
 import gc
 import threading
 

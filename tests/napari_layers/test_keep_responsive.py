@@ -1,7 +1,5 @@
 """Work in a viewer that stays alive; train, translate and evaluate on its layers."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time
@@ -356,11 +354,7 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
     assert result.name == "stain + nuclei [pix2pix]"
     with pytest.warns(UserWarning, match="also trained on"):
         listed = train(
-            [stain, stain],
-            [nuclei, nuclei],
-            validation=[Pair(stain, nuclei)],
-            steps=1,
-            **TINY,
+            [stain, stain], [nuclei, nuclei], validation=[Pair(stain, nuclei)], steps=1, **TINY
         )
     assert "2 pairs" in listed.info.summary or listed.scores
 

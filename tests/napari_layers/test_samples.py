@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys
@@ -101,10 +99,7 @@ def test_fluorescence_is_no_function_of_the_phase_value():
 
 @pytest.mark.parametrize(
     ("sample", "kinds"),
-    [
-        (stain_nuclei, ["image", "labels"] * 2),
-        (phase_fluorescence, ["image"] * 4),
-    ],
+    [(stain_nuclei, ["image", "labels"] * 2), (phase_fluorescence, ["image"] * 4)],
 )
 def test_layers(sample, kinds):
     from napari.layers import Layer

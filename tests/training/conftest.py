@@ -1,7 +1,5 @@
 """Tiny pairs, configs and runs for the tests of the training room."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

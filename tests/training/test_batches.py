@@ -3,8 +3,6 @@
 Draws that depend on given numbers alone.
 """
 
-from __future__ import annotations
-
 import threading
 from contextlib import nullcontext
 from typing import Any
@@ -37,7 +35,6 @@ def test_batches_come_laid_out_for_their_step(memory_format):
             assert batch.source.is_contiguous(memory_format=memory_format)
             assert batch.source.shape == (2, 3, 4, 4)
             assert (batch.source == step).all()
-            assert batch.valid is not None
             assert batch.valid.dtype == torch.bool
             assert batch.condition.tolist() == [step, step]
 

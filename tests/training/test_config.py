@@ -1,7 +1,5 @@
 """The one declaration: presets, refusals in words, and its way through JSON."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest

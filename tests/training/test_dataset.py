@@ -1,9 +1,6 @@
 """From pairs to what the loop needs, and refusals."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,20 +16,15 @@ from napari_pix2pix.training import dataset as data_module
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
 
-MakePair = Callable[..., Pair]
-Tiny = Callable[..., TrainConfig]
-
 
 def test_what_is_held_out_is_never_trained_on(make_pair, tiny):
     """Held-out pixels are marked by a value of their own, which no patch shows."""
     pair = make_pair(shape=(96, 80))
     data = prepare([pair], tiny())
-    assert data.validation is not None
     marked = pair.target.copy()
     for block in data.validation.blocks:
         marked[block.rows, block.columns] = 1e6
     again = prepare([replace(pair, target=marked)], tiny())
-    assert again.validation is not None
     assert again.target_codec == data.target_codec
     assert all((block.target == 1e6).all() for block in again.validation.blocks)
     assert max(again.sampler.batch(step).target.max() for step in range(50)) < 10
@@ -41,7 +33,6 @@ def test_what_is_held_out_is_never_trained_on(make_pair, tiny):
 def test_pairs_given_for_validation_are_used_for_it_alone(make_pair, tiny):
     held_out = [make_pair(seed=3), make_pair(seed=4)]
     data = prepare([make_pair()], tiny(), held_out=held_out)
-    assert data.validation is not None
     assert {block.pair for block in data.validation.blocks} == {1, 2}
     assert np.array_equal(
         np.concatenate([b.target[0] for b in data.validation.blocks if b.pair == 1]),
@@ -86,7 +77,6 @@ def test_conditions_are_planes_in_the_order_met(make_pair, tiny):
     pairs = [make_pair(seed, condition=name) for seed, name in enumerate(["b", "a", "b"])]
     data = prepare(pairs, tiny())
     assert data.conditions == ("b", "a")
-    assert data.validation is not None
     for block, index in zip(data.validation.blocks, data.validation.conditions, strict=True):
         assert data.conditions[index] == pairs[block.pair].condition
     seen = np.concatenate([data.sampler.batch(step).condition for step in range(20)])

@@ -1,7 +1,5 @@
 """Two processes on the CPU train as one, and end together."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -10,7 +8,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,14 +23,10 @@ SHARED = WORKER.parents[1]  # what tests share by name
 TRAIN = "train --steps 2 --device cpu --batch 1 --patch 32 --depth 3 --width 4 --devices 2 --json"
 LIMIT = 600  # seconds, after which processes that wait for each other are ended
 
-Found = tuple[dict[str, Any], dict[str, Any]]  # by the two processes
-
 
 @pytest.fixture(scope="module")
 def worker():
     spec = importlib.util.spec_from_file_location("two_processes", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,7 +1,5 @@
 """Pausing, stopping and Ctrl+C."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time

@@ -1,17 +1,10 @@
-from __future__ import annotations
-
 import pytest
 import torch
 
 from napari_pix2pix.inference.devices import available_devices
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
-from napari_pix2pix.training.hardware import (
-    Device,
-    find_devices,
-    suggest_fields,
-    training_memory,
-)
+from napari_pix2pix.training.hardware import Device, find_devices, suggest_fields, training_memory
 
 
 def test_devices_have_names_and_memory():

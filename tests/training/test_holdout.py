@@ -1,8 +1,5 @@
 """A shift is taken out when that is asked for, and offered when it is not."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +15,8 @@ from napari_pix2pix.data.alignment import check_alignment
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.data.split import whole_areas
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.events import Event, Preview
-
-Tiny = Callable[..., TrainConfig]
 
 
 def field(seed: int = 0, size: int = 260) -> NDArray[np.float32]:
@@ -50,7 +44,6 @@ def test_source_and_target_lie_on_each_other_afterwards(offset, tiny):
         batch = data.sampler.batch(step)
         decoded = data.target_codec.decode(batch.target), data.source_codec.decode(batch.source)
         np.testing.assert_allclose(*decoded, atol=1e-4)
-    assert data.validation is not None
     for block in data.validation.blocks:
         np.testing.assert_array_equal(block.source, block.target)
     note = alignment_note(data)
@@ -66,7 +59,6 @@ def test_one_offset_is_taken_out_of_all_pairs_and_their_masks(tiny):
     pairs = [shifted(4, -3, seed, mask=mask) for seed in range(2)]
     held_out = [shifted(4, -3, 2)]
     data = prepare(pairs, tiny(correct_shift=True), held_out=held_out)
-    assert data.validation is not None
     (block,) = data.validation.blocks
     np.testing.assert_array_equal(block.source, block.target)
     np.testing.assert_array_equal(block.target[0], held_out[0].target[4:, :-3])
@@ -122,9 +114,7 @@ def test_a_pair_smaller_than_the_shift_is_refused(tiny):
         prepare([shifted(5, 0), shifted(5, 0, 1), small], tiny(correct_shift=True))
 
 
-def test_a_resumed_run_has_the_same_correction_and_previews_lie_in_the_source(
-    tmp_path,
-):
+def test_a_resumed_run_has_the_same_correction_and_previews_lie_in_the_source(tmp_path):
     pair = shifted(-6, -4)
     tiny = {"width": 4, "depth": 3, "batch": 2, "patch": 32, "adversarial_weight": 0.0}
     tiny |= {"checkpoint": tmp_path / "run.ckpt", "device": "cpu", "correct_shift": True}

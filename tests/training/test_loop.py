@@ -1,8 +1,5 @@
 """The loop: what it says, when it ends, and that it repeats itself exactly."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -33,7 +30,6 @@ from napari_pix2pix.training.events import (
 from napari_pix2pix.training.loop import TrainingLoop
 from napari_pix2pix.training.state import TrainingState
 
-MakeLoop = Callable[..., TrainingLoop]
 # The discriminator in all steps, so that what is compared is all there is.
 WHOLE: dict[str, Any] = {"adversarial_start": 0.0, "adversarial_full": 0.0}
 
@@ -115,7 +111,6 @@ def test_validation_keeps_the_best(make_loop, short_epochs):
 def test_preview_lies_where_it_says(make_loop):
     loop = make_loop(steps=1)
     (preview,) = of(Preview, list(loop))
-    assert loop.data.validation is not None
     block = loop.data.validation.blocks[0]
     assert (preview.pair, preview.top, preview.left) == (
         block.pair,
@@ -127,12 +122,10 @@ def test_preview_lies_where_it_says(make_loop):
 
 def test_first_preview_comes_before_the_first_step(make_loop):
     loop = make_loop(steps=1)
-    assert loop.data.validation is not None
     expected = loop.data.validation.predict(loop.model(), 0)
     loop.preview_first = True
     prepared, *others = list(loop)
     assert isinstance(prepared, Prepared)
-    assert prepared.preview is not None
     assert prepared.preview.step == 0
     np.testing.assert_array_equal(prepared.preview.image, expected)
     assert [event.step for event in of(Preview, others)] == [1]
@@ -150,12 +143,7 @@ def test_without_validation_there_is_history_all_the_same(make_loop):
 @pytest.mark.parametrize(
     ("budget", "steps"), [({"steps": 4}, 4), ({"epochs": 1}, 3), ({"epochs": 2, "steps": 5}, 5)]
 )
-def test_budgets_in_steps_and_epochs(
-    budget,
-    steps,
-    make_loop,
-    short_epochs,
-):
+def test_budgets_in_steps_and_epochs(budget, steps, make_loop, short_epochs):
     loop = make_loop(data=short_epochs(), **budget)
     assert len(of(Step, list(loop))) == steps == loop.state.step
 
@@ -180,13 +168,7 @@ def test_budget_in_seconds_holds(make_loop, counted_clock):
     ids=["slow reads", "slow first step"],
 )
 def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
-    reading,
-    first,
-    fields,
-    make_loop,
-    make_pair,
-    tiny,
-    monkeypatch,
+    reading, first, fields, make_loop, make_pair, tiny, monkeypatch
 ):
     """What is held out is in memory, and by this clock nothing but reads and steps takes time."""
     data = prepare([make_pair(shape=(256, 256))], tiny(**fields))
@@ -323,10 +305,7 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 @pytest.mark.parametrize("gradient_clip", [None, 1.0])
 def test_a_loss_that_is_not_finite_ends_the_run(
-    gradient_clip,
-    make_loop,
-    short_epochs,
-    monkeypatch,
+    gradient_clip, make_loop, short_epochs, monkeypatch
 ):
     fields: dict[str, Any] = {
         "gradient_clip": gradient_clip,
@@ -344,13 +323,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
         saved.append(state.step)
         return "here"
 
-    loop = make_loop(
-        data=short_epochs(),
-        epochs=3,
-        save=save,
-        checkpoint_seconds=1e-9,
-        **fields,
-    )
+    loop = make_loop(data=short_epochs(), epochs=3, save=save, checkpoint_seconds=1e-9, **fields)
     events = list(loop)
     assert [step.step for step in of(Step, events)] == [1, 2, 3, 4]
     assert any("The loss G_L1 is nan" in health.message for health in of(Health, events))
@@ -368,12 +341,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
 
 
 @pytest.mark.parametrize("steps", [4, 3], ids=["mid-epoch", "at the end of an epoch"])
-def test_weights_that_are_not_finite_end_the_run_too(
-    steps,
-    make_loop,
-    short_epochs,
-    monkeypatch,
-):
+def test_weights_that_are_not_finite_end_the_run_too(steps, make_loop, short_epochs, monkeypatch):
     """A finite loss can have a gradient that is not; such weights are never kept."""
     loop = make_loop(data=short_epochs(), steps=steps, save=lambda _: "here")
     first = loop.state.snapshot()
@@ -402,13 +370,7 @@ def test_weights_that_are_not_finite_end_the_run_too(
     ids=["quick", "slow"],
 )
 def test_checkpoints_keep_their_distance(
-    writing,
-    wanted,
-    least,
-    between,
-    near,
-    make_loop,
-    counted_clock,
+    writing, wanted, least, between, near, make_loop, counted_clock
 ):
     saved: list[float] = []
 

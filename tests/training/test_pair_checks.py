@@ -1,8 +1,5 @@
 """Training without a source: what is assumed, and what is refused in words."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +9,6 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
-
-MakePair = Callable[..., Pair]
 
 
 @pytest.fixture

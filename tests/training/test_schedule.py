@@ -1,7 +1,5 @@
 """Budgets, learning rates and the adversarial term over a run."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

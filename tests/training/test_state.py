@@ -1,9 +1,6 @@
 """Networks of a config; a run's state as tensors and back, its average, its best weights."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,9 +12,6 @@ from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
-
-MakeState = Callable[..., TrainingState]
-Tiny = Callable[..., TrainConfig]
 
 
 def run(state: TrainingState, fabric: Fabric, numbers: range) -> None:
@@ -83,7 +77,6 @@ def test_loaded_moments_lie_in_memory_as_the_weights_do(trained, make_state):
     loaded.load(contiguous, trained.counters())
     layouts = 0
     for optimizer in (loaded.optimizer_g, loaded.optimizer_d):
-        assert optimizer is not None
         for parameter, moments in optimizer.state.items():
             assert set(moments) == {"step", "exp_avg", "exp_avg_sq"}
             assert moments["exp_avg"].stride() == parameter.stride()
@@ -102,7 +95,6 @@ def test_a_run_whose_discriminator_waits_comes_back(make_state, tiny):
 def test_average_follows_its_formula(make_state, tiny):
     """``min(ema, (1 + step) / (10 + step))`` of the old and the rest of the new."""
     state = make_state(tiny(ema=0.6))
-    assert state.averaged is not None
     name, parameter = next(iter(state.generator.named_parameters()))
     expected = parameter.detach().clone()
     for step, decay in [(1, 2 / 11), (2, 3 / 12), (98, 0.6)]:
@@ -116,7 +108,6 @@ def test_average_follows_its_formula(make_state, tiny):
 
 
 def test_average_takes_running_statistics_along(trained):
-    assert trained.averaged is not None
     averaged, current = trained.averaged.state_dict(), trained.generator.state_dict()
     for name in averaged:
         if name.endswith("num_batches_tracked"):
@@ -144,7 +135,6 @@ def test_best_weights_are_those_of_the_best_score(make_state, tiny):
         parameter.data.fill_(value)
         kept.append(state.keep_best(score))
     assert kept == [False, True, True, False, False, False]
-    assert state.best is not None
     assert (state.best[name] == 2).all()
     assert state.best_score == 0.5
     assert (state.model_tensors()[f"best.{name}"] == 2).all()
@@ -178,7 +168,6 @@ def test_weights_that_are_not_finite_are_found(value, network, make_state, tiny)
 
 
 def count(network: nn.Module | None) -> int:
-    assert network is not None
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -196,7 +185,6 @@ def test_paper_networks_have_no_convolution_bias(tiny):
         build_discriminator(config, planes_in=2),
     )
     for network in networks:
-        assert network is not None
         convolutions = [
             m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
         ]
@@ -236,7 +224,6 @@ def test_encoder_decoder_has_no_skips(tiny):
 
 def test_discriminator_takes_its_planes(tiny):
     network = build_discriminator(tiny(), planes_in=6)
-    assert network is not None
     assert network(torch.zeros(1, 6, 32, 32)).shape[:2] == (1, 1)
 
 
@@ -247,7 +234,6 @@ def test_discriminators_of_other_kinds(tiny):
     assert isinstance(several, MultiScaleDiscriminator)
     assert len(several(torch.zeros(1, 2, 32, 32))) == 2
     spectral = build_discriminator(tiny(spectral_norm=True), planes_in=2)
-    assert spectral is not None
     assert any("parametrizations" in name for name, _ in spectral.named_parameters())
 
 
@@ -269,6 +255,4 @@ def test_weights_derive_from_the_seed_alone(tiny):
 def test_building_leaves_torchs_random_state_alone_for_the_discriminator(tiny):
     """The generator's depth does not change the discriminator's weights."""
     shallow, deep = (build_discriminator(tiny(depth=depth), planes_in=2) for depth in (2, 4))
-    assert shallow is not None
-    assert deep is not None
     assert torch.equal(next(shallow.parameters()), next(deep.parameters()))

@@ -1,8 +1,5 @@
 """One optimisation step: the published numbers, and what each choice changes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,9 +21,6 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.state import TrainingState, build_generator
 
-MakeState = Callable[..., TrainingState]
-Tiny = Callable[..., TrainConfig]
-MakeStep = Callable[..., tuple[TrainingState, Pix2PixStep]]
 WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
 
 
@@ -117,7 +111,6 @@ class PlainLoop:
     """The reference's step, written from specification.md alone."""
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
-        assert discriminator is not None
         self.networks = generator, discriminator
         self.optimizers = [
             torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), foreach=False)
@@ -155,14 +148,8 @@ class PlainLoop:
         (True, 0.5, {"G_L1", "G_GAN", "D_fake", "D_real"}),
     ],
 )
-def test_a_term_that_is_off_costs_nothing(
-    adversarial,
-    weight,
-    names,
-    make_step,
-):
+def test_a_term_that_is_off_costs_nothing(adversarial, weight, names, make_step):
     state, train_step = make_step()
-    assert state.discriminator is not None
     calls: list[int] = []
     state.discriminator.register_forward_hook(lambda *_: calls.append(1))
     losses = train_step(make_batch(), adversarial=adversarial, adversarial_weight=weight, rate=1.0)
@@ -213,8 +200,6 @@ def test_other_reconstructions_have_their_name(kind, make_step):
 
 def test_rate_zero_changes_nothing_and_rates_are_set(make_step):
     state, train_step = make_step(learning_rate=0.5, discriminator_learning_rate=0.25)
-    assert state.discriminator is not None
-    assert state.optimizer_d is not None
     networks = state.generator, state.discriminator
     before = [weights(network) for network in networks]
     train_step(make_batch(), adversarial=True, adversarial_weight=1.0, rate=0.0)
@@ -226,13 +211,10 @@ def test_rate_zero_changes_nothing_and_rates_are_set(make_step):
 
 def test_generator_steps_leave_no_trace_in_the_discriminator(make_step):
     state, train_step = make_step()
-    assert state.discriminator is not None
     gradients: list[list[Tensor]] = []
-    assert train_step.discriminator_step is not None
     judge = train_step.discriminator_step.judge
 
     def spy(*seen: Any) -> Any:
-        assert state.discriminator is not None
         gradients.append([p.grad.clone() for p in state.discriminator.parameters()])
         return judge(*seen)
 
@@ -328,7 +310,6 @@ def test_conditions_and_noise_reach_the_generator(make_step):
     seen: list[Tensor] = []
     judged: list[Tensor] = []
     state.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
-    assert state.discriminator is not None
     state.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0]))
     torch.manual_seed(5)
     noise = torch.randn(2, 2)
@@ -348,7 +329,6 @@ def test_conditions_and_noise_reach_the_generator(make_step):
 
 def test_unconditional_discriminator_sees_the_image_alone(make_step):
     state, train_step = make_step(conditional=False, conditions=2)
-    assert state.discriminator is not None
     judged: list[Tensor] = []
     state.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0]))
     batch = make_batch()
@@ -430,7 +410,6 @@ def test_several_class_maps_are_weighed_each_by_its_own(tiny, fabric):
     codec = ClassCodec("uint8", (0, 1, 4), Layout(-3), 2)
     raw = np.array([[[0, 1], [4, 4]], [[4, 0], [0, 1]]], np.uint8)
     weights = step._pixel_weights(torch.from_numpy(codec.encode(raw))[None])
-    assert weights is not None
     expected = np.array([1, 2, 0, 0, 5])[raw].repeat(3, axis=0)
     assert weights[0].tolist() == expected.tolist()
 

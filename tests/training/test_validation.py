@@ -1,7 +1,5 @@
 """Scores on held-out blocks beside those of the baseline, health messages, thumbnail."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -84,7 +82,6 @@ def test_the_baseline_is_rounded_as_a_model_is():
 def test_predictions_are_the_models(make_loop):
     loop = make_loop(steps=1)
     validation = loop.data.validation
-    assert validation is not None
     scores, preview = validation.scores(loop.model())
     block = validation.blocks[0]
     assert preview.shape == block.target.shape
@@ -99,7 +96,6 @@ def test_each_block_is_translated_under_its_condition(make_pair, make_loop, tiny
     data = prepare(pairs, tiny(steps=1))
     loop = make_loop(data=data, steps=1)
     validation = data.validation
-    assert validation is not None
     assert set(validation.conditions) == {0, 1}
     position = validation.conditions.index(1)
     block = validation.blocks[position]
@@ -185,9 +181,7 @@ def test_finite_losses_are_fine():
 def test_source_stands_beside_what_was_made_of_it(make_loop):
     loop = make_loop(steps=1)
     validation = loop.data.validation
-    assert validation is not None
     made = make_thumbnail(loop.model(), validation, 0)
-    assert made is not None
     height, width, _ = made.shape
     block = validation.blocks[0]
     assert (height, width // 2) == tuple(min(n, 96) for n in block.source.shape[1:])

@@ -3,8 +3,6 @@
 That starts the second process, which runs this program too. Both go on with what tests ask about.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Docks in tests remember nothing of the user's and leave nothing behind."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 

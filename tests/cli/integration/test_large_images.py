@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -123,9 +121,7 @@ def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, su
     complete = _translate_file.complete
     monkeypatch.setattr(_translate_file, "_LARGEST", 32)
     monkeypatch.setattr(
-        _translate_file,
-        "complete",
-        lambda *a: complete(*a[:-1], lambda *pair: told.append(pair)),
+        _translate_file, "complete", lambda *a: complete(*a[:-1], lambda *pair: told.append(pair))
     )
     succeed("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
     assert told == [(done, 18) for done in range(1, 19)]

@@ -1,7 +1,5 @@
 """What people who come from the PyTorch implementation have: its files and its folders."""
 
-from __future__ import annotations
-
 import json
 import re
 import warnings

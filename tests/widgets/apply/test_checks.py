@@ -1,7 +1,5 @@
 """What a run is estimated to cost."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

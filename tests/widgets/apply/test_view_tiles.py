@@ -1,7 +1,5 @@
 """Layers that are too large to be translated as a whole."""
 
-from __future__ import annotations
-
 import dask.array as da
 import numpy as np
 import pytest

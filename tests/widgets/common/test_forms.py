@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import pytest
@@ -75,8 +73,7 @@ def test_labels_are_names_or_titles_and_explain(form):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("count", 2), ("kind", "a"), ("zoom", (2.0, 2.0)), ("long_name", True)],
+    ("name", "value"), [("count", 2), ("kind", "a"), ("zoom", (2.0, 2.0)), ("long_name", True)]
 )
 def test_each_change_is_told_also_back_to_none(form, qtbot, name, value):
     before = form.values()[name]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models

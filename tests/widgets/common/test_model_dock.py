@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -57,12 +55,7 @@ def test_end_of_a_dock_is_told(docked, qtbot, taken_out):
 
 
 @pytest.mark.parametrize("emptied", ["never", "before", "by the script that closes"])
-def test_menu_and_shortcut_are_told_from_a_script(
-    docked,
-    qtbot,
-    monkeypatch,
-    emptied,
-):
+def test_menu_and_shortcut_are_told_from_a_script(docked, qtbot, monkeypatch, emptied):
     window, inner = docked
     viewer = ViewerModel()
     viewer.add_image(np.zeros((4, 4)))
@@ -113,11 +106,7 @@ def test_hiding_and_floating_close_nothing(docked, qtbot):
     ],
 )
 def test_user_is_asked_while_there_is_something_to_ask(
-    docked,
-    monkeypatch,
-    question,
-    answer,
-    refused,
+    docked, monkeypatch, question, answer, refused
 ):
     window, inner = docked
     asked: list[str] = []

@@ -1,7 +1,5 @@
 """Opening a dock is quick: nothing heavy is imported for it."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Files of the PyTorch implementation in the docks: they are read in a thread."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

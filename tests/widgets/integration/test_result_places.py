@@ -1,7 +1,5 @@
 """Results of the Apply dock lie where their sources do, whatever the source is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from runpy import run_path
 

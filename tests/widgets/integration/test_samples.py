@@ -1,7 +1,5 @@
 """Several samples of a model in the Apply dock: their mean and their standard deviation."""
 
-from __future__ import annotations
-
 import helpers
 import numpy as np
 import pytest

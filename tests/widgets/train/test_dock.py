@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import gc
 import json
 import threading
@@ -210,7 +208,6 @@ def test_layers_removed_renamed_and_changed_while_training(make_dock, qtbot):
     viewer.layers.remove("other")
     qtbot.waitUntil(lambda: max(dock.view.preview.steps, default=0) > 0)
     stop(qtbot, dock)
-    assert dock.translator is not None
     assert "96 x 80" in dock.translator.info.summary
 
 
@@ -223,11 +220,7 @@ def test_layers_removed_renamed_and_changed_while_training(make_dock, qtbot):
     ],
 )
 def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
-    make_dock,
-    qtbot,
-    monkeypatch,
-    error,
-    message,
+    make_dock, qtbot, monkeypatch, error, message
 ):
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
@@ -272,13 +265,7 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
 
 
 @pytest.mark.parametrize("answer", ["No", "Yes"])
-def test_viewer_that_a_user_closes_asks_first(
-    make_dock,
-    qtbot,
-    own_folder,
-    monkeypatch,
-    answer,
-):
+def test_viewer_that_a_user_closes_asks_first(make_dock, qtbot, own_folder, monkeypatch, answer):
     _, dock = begin_long_run(make_dock, qtbot)
     button = getattr(QMessageBox.StandardButton, answer)
     asked: list[str] = []

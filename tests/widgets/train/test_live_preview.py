@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -25,9 +23,6 @@ STACK: dict[str, Any] = {
     "units": ("s", "um", "um"),
     "axis_labels": ("t", "y", "x"),
 }
-
-Viewer = Any
-Images = tuple[Any, Any]
 
 
 @pytest.fixture

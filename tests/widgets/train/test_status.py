@@ -1,7 +1,5 @@
 """How far a run is, drawn seldom: drawing takes from the training."""
 
-from __future__ import annotations
-
 import pytest
 from PIL import Image
 from qtpy.QtGui import QMovie
