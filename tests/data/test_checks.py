@@ -45,10 +45,9 @@ def test_an_image_that_its_mask_leaves_nothing_of_is_named():
 
 def test_an_image_of_nothing_but_nan_is_refused():
     bad = Pair(image(), np.full((32, 32), np.nan, np.float32), name="b")
-    with pytest.raises(InputError, match="target of b holds no finite pixel"):
-        check(Pair(image(), image()), bad)
-    with pytest.raises(InputError, match="target of b holds no finite pixel"):
-        check(bad)
+    for pairs in ([Pair(image(), image()), bad], [bad]):
+        with pytest.raises(InputError, match="target of b holds no finite pixel"):
+            check(*pairs)
 
 
 def test_a_few_empty_blocks_of_a_large_image_prove_nothing():
@@ -142,12 +141,7 @@ def note_of(pairs, held_out):
 
 
 def test_a_copy_that_is_held_out_is_named():
-    pairs = [
-        numbered_pair(0),
-        numbered_pair(1),
-        numbered_pair(2),
-        replace(numbered_pair(1), name="copy"),
-    ]
+    pairs = [*map(numbered_pair, range(3)), replace(numbered_pair(1), name="copy")]
     assert note_of(pairs, {3}) == (
         "1 of 1 held-out source is also trained on (copy = p1), so the scores are too good: "
         "leave copies out."
@@ -173,10 +167,8 @@ def test_what_differs_somewhere_is_no_copy():
 
 def test_constant_images_prove_nothing():
     dark = np.zeros((48, 40), np.uint8)
-    assert (
-        note_of([Pair(dark, numbered_pair(0).target), Pair(dark, numbered_pair(1).target)], {1})
-        == ""
-    )
+    pairs = [replace(numbered_pair(seed), source=dark) for seed in (0, 1)]
+    assert note_of(pairs, {1}) == ""
 
 
 def test_slow_images_are_not_all_compared():

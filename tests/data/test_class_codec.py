@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from napari_pix2pix.data.class_codec import ClassCodec, leave_out_unknown
 from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.errors import FileError, InputError
 
 DTYPES = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 
@@ -128,16 +126,6 @@ def test_other_channels_are_refused():
     codec = ClassCodec("uint8", (0, 1), Layout())
     with pytest.raises(InputError, match="2 channels"):
         codec.encode(np.zeros((2, 3, 6), np.uint8))
-
-
-def test_labels_have_no_float_form():
-    with pytest.raises(ConfigError, match="output='float'"):
-        ClassCodec("uint8", (0, 1), Layout()).decode(np.zeros((2, 1, 1)), "float")
-
-
-def test_a_codec_survives_json():
-    codec = ClassCodec("int16", (0, 3), Layout(-3), channels=2)
-    assert codec_from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
 
 
 @pytest.mark.parametrize(

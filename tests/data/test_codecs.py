@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_pix2pix.data._instance_codec import InstanceCodec
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import ImageCodec, codec_from_dict, picture
 from napari_pix2pix.data.intensities import METHODS
@@ -125,11 +126,29 @@ def test_encode_wants_the_channels_of_the_training():
         codec.encode(np.zeros((1, 4, 4), np.uint8))
 
 
-@pytest.mark.parametrize("layout", [Layout(), Layout(-3), Layout(-1, rgb=True)])
-def test_a_codec_survives_json_exactly(layout):
-    low, high = (0.1, 1 / 3, -1e300), (np.pi, 2 / 3, 1e300)
-    codec = ImageCodec("percentile", "float64", low, high, layout)
+LOW, HIGH = (0.1, 1 / 3, -1e300), (np.pi, 2 / 3, 1e300)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        ImageCodec("percentile", "float64", LOW, HIGH, Layout()),
+        ImageCodec("percentile", "float64", LOW, HIGH, Layout(-3)),
+        ImageCodec("percentile", "float64", LOW, HIGH, Layout(-1, rgb=True)),
+        ClassCodec("int16", (0, 3), Layout(-3), channels=2),
+        InstanceCodec("int32", 7, Layout(-3), channels=2, reach=4),
+    ],
+)
+def test_a_codec_survives_json_exactly(codec):
     assert codec_from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+
+
+@pytest.mark.parametrize(
+    "codec", [ClassCodec("uint8", (0, 1), Layout()), InstanceCodec("uint8", 1, Layout())]
+)
+def test_labels_have_no_float_form(codec):
+    with pytest.raises(ConfigError, match="output='float'"):
+        codec.decode(np.zeros((codec.planes, 1, 1)), "float")
 
 
 @pytest.mark.parametrize(
@@ -161,38 +180,31 @@ def fit_codec(*blocks, valid=None, method="percentile", layout=Layout(-3), **opt
     return ImageCodec.fit(blocks, valid, method=method, layout=layout, **options)
 
 
-def test_percentiles_leave_hot_pixels_out():
-    raw = np.tile(np.arange(1000, dtype=np.uint16), 10).reshape(1, 100, 100)
-    raw[0, 0, :5] = 60000
-    codec = fit_codec(raw)
-    assert codec.low[0] == pytest.approx(1, abs=1)
-    assert codec.high[0] == pytest.approx(999, abs=1)
+HOT_PIXELS = np.tile(np.arange(1000, dtype=np.uint16), 10).reshape(1, 100, 100)
+HOT_PIXELS[0, 0, :5] = 60000
+BRIGHT_SPOT = np.full((1, 100, 100), 7, np.uint16)
+BRIGHT_SPOT[0, 3, 3] = 900
+NORMAL = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
+CHANNELS = np.array([[[0, 5]], [[10, 20]]]), np.array([[[9, 3]], [[15, 40]]])
+SHORTS, FRACTIONS = np.array([[[3, 4]]], np.int16), np.array([[[0.25, 4.0]]])
 
 
-def test_bright_spots_on_a_constant_ground_get_their_minimum_and_maximum():
-    raw = np.full((1, 100, 100), 7, np.uint16)
-    raw[0, 3, 3] = 900
-    assert (fit_codec(raw).low, fit_codec(raw).high) == ((7.0,), (900.0,))
-
-
-def test_minmax_is_measured_over_all_blocks_and_each_channel():
-    blocks = [np.array([[[0, 5]], [[10, 20]]]), np.array([[[9, 3]], [[15, 40]]])]
-    codec = fit_codec(*blocks, method="minmax")
-    assert (codec.low, codec.high) == ((0.0, 10.0), (9.0, 40.0))
-
-
-def test_meanstd_reaches_three_deviations():
-    raw = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
-    codec = fit_codec(raw, method="meanstd")
-    assert codec.low[0] == pytest.approx(85, abs=0.5)
-    assert codec.high[0] == pytest.approx(115, abs=0.5)
-
-
-def test_dtype_is_the_whole_range_of_integers_and_minmax_of_floats():
-    codec = fit_codec(np.array([[[3, 4]]], np.int16), method="dtype")
-    assert (codec.low, codec.high) == ((-32768.0,), (32767.0,))
-    codec = fit_codec(np.array([[[0.25, 4.0]]]), method="dtype")
-    assert (codec.low, codec.high) == ((0.25,), (4.0,))
+@pytest.mark.parametrize(
+    ("method", "blocks", "low", "high", "near"),
+    [
+        pytest.param("percentile", [HOT_PIXELS], 1, 999, 1, id="hot pixels are left out"),
+        pytest.param("percentile", [BRIGHT_SPOT], 7, 900, 0, id="a spot on a constant ground"),
+        pytest.param("minmax", CHANNELS, (0, 10), (9, 40), 0, id="of all blocks, by channel"),
+        pytest.param("minmax", [np.ones((1, 4, 4)), np.eye(4)[None]], 0, 1, 0, id="one constant"),
+        pytest.param("meanstd", [NORMAL], 85, 115, 0.5, id="three deviations"),
+        pytest.param("dtype", [SHORTS], -32768, 32767, 0, id="the whole range of integers"),
+        pytest.param("dtype", [FRACTIONS], 0.25, 4, 0, id="the minimum and maximum of floats"),
+    ],
+)
+def test_ranges_are_those_of_the_method(method, blocks, low, high, near):
+    codec = fit_codec(*blocks, method=method)
+    np.testing.assert_allclose(codec.low, low, rtol=0, atol=near)
+    np.testing.assert_allclose(codec.high, high, rtol=0, atol=near)
 
 
 def test_only_what_is_finite_and_valid_counts():
@@ -226,10 +238,6 @@ def test_blocks_may_differ_in_size_and_byte_order():
 def test_ranges_are_refused(blocks, sentence):
     with pytest.raises(InputError, match=sentence):
         fit_codec(*blocks)
-
-
-def test_one_constant_image_among_others_is_no_reason():
-    assert fit_codec(np.ones((1, 4, 4)), np.eye(4)[None], method="minmax").low == (0.0,)
 
 
 def test_an_unknown_method_is_refused():

@@ -19,8 +19,9 @@ for _number, (_y, _x) in enumerate([(2, 2), (2, 26), (26, 2), (26, 26)], start=1
 VALID = [np.ones((1, 48, 48), bool)]
 
 
-def fit(window, kind="auto"):
-    return infer_codec([window], VALID, kind=kind, method="minmax", layout=Layout(), what="target")
+def fit(window, kind="auto", *, valid=VALID, layout=Layout(), **more):  # noqa: B008
+    options = {"kind": kind, "method": "minmax", "layout": layout, "what": "target"}
+    return infer_codec([window], valid, **options, **more)
 
 
 def test_values_tell_their_kind():
@@ -40,36 +41,21 @@ def test_a_kind_that_is_given_wins():
 
 
 def test_more_classes_may_be_stated_than_were_met():
-    codec, words = infer_codec(
-        [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", classes=7
-    )
+    codec, words = fit(LABELS, classes=7)
     assert codec.kind == "classes"  # stating them says what they are
     assert (codec.values, words) == (tuple(range(7)), "target uint16 -> 7 classes")
 
 
 def test_specks_are_of_instances():
-    codec, _ = infer_codec(
-        [LABELS], VALID, kind="auto", method="minmax", layout=Layout(), what="target", smallest=99
-    )
-    assert codec.smallest == 99
+    assert fit(LABELS, smallest=99)[0].smallest == 99
     with pytest.raises(InputError, match=r"smallest=99 is about objects, .* taken for classes"):
-        infer_codec(
-            [LABELS], VALID, kind="classes", method="minmax", layout=Layout(), what="target",
-            smallest=99,
-        )  # fmt: skip
+        fit(LABELS, "classes", smallest=99)
 
 
 def test_floats_that_look_like_labels_are_an_image_with_a_word():
     labels = LABELS.astype(np.float32)
     labels[0, 0, 0] = np.nan
-    codec, words = infer_codec(
-        [labels],
-        [np.isfinite(labels)],
-        kind="auto",
-        method="minmax",
-        layout=Layout(),
-        what="target",
-    )
+    codec, words = fit(labels, valid=[np.isfinite(labels)])
     assert codec.kind == "image"
     assert words.startswith("The target holds float32 values that look like labels")
     assert fit(LABELS.astype(np.float32), "image")[1] == ""  # said, so not doubted
@@ -78,15 +64,8 @@ def test_floats_that_look_like_labels_are_an_image_with_a_word():
 
 
 def test_several_channels_of_labels_are_an_image_with_a_word():
-    def words(windows, layout=Layout(-3), kind="auto"):  # noqa: B008
-        return infer_codec(
-            [windows],
-            [np.ones((1, *windows.shape[1:]), bool)],
-            kind=kind,
-            method="minmax",
-            layout=layout,
-            what="target",
-        )[1]
+    def words(window, layout=Layout(-3), kind="auto"):  # noqa: B008
+        return fit(window, kind, layout=layout)[1]
 
     two = np.concatenate([LABELS, LABELS[:, ::-1]])
     assert words(two).startswith("Each of the 2 channels of the target looks like labels")
@@ -106,10 +85,7 @@ def test_labels_with_their_neighbours_are_labels():
     """Planes of a z-context have no channel axis; those of channels do."""
     stack = np.concatenate([LABELS, LABELS, LABELS])
     assert fit(stack)[0].kind == "instances"
-    channels = infer_codec(
-        [stack], VALID, kind="auto", method="minmax", layout=Layout(channel_axis=-3), what="source"
-    )
-    assert channels[0].kind == "image"
+    assert fit(stack, layout=Layout(channel_axis=-3))[0].kind == "image"
 
 
 DTYPES = ["bool", "uint8", "int16", "uint16", "int32", "int64"]

@@ -65,12 +65,14 @@ def test_rgb_is_recognised(dtype):
     )
 
 
-def test_alpha_is_left_out_and_said():
+def test_alpha_is_left_out_and_said_but_not_where_an_axis_holds_channels():
     image = numbers(8, 9, 4, dtype=np.uint8)
     planes = LazyImage(image, what="target")
     assert planes.channels == 3
     assert planes.note == "The alpha channel of the target is left out."
     np.testing.assert_array_equal(planes.read(0, ALL, ALL), image[..., :3].transpose(2, 0, 1))
+    planes = LazyImage(image, channel_axis=-1)
+    assert (planes.channels, planes.layout) == (4, Layout(channel_axis=-1))
 
 
 @pytest.mark.parametrize(
@@ -78,12 +80,6 @@ def test_alpha_is_left_out_and_said():
 )
 def test_what_is_not_rgb_is_a_stack(shape, dtype):
     assert LazyImage(np.zeros(shape, dtype)).frames == 8
-
-
-def test_a_channel_axis_of_four_keeps_the_fourth():
-    planes = LazyImage(np.zeros((8, 9, 4), np.uint8), channel_axis=-1)
-    assert planes.channels == 4
-    assert planes.layout == Layout(channel_axis=-1)
 
 
 def test_read_takes_windows_strides_and_foreign_byte_order():
@@ -102,11 +98,8 @@ def test_a_tuple_holds_channels_of_one_image():
     window = planes.read(1, ALL, slice(0, 2))
     np.testing.assert_array_equal(window[0], gray[1, :, :2])
     np.testing.assert_array_equal(window[3], colour[1, :, :2, 2])
-
-
-def test_a_plane_joins_arrays_with_a_channel_axis():
-    planes = LazyImage((np.zeros((2, 8, 9)), np.ones((8, 9))), channel_axis=0)
-    assert planes.channels == 3
+    joined = LazyImage((np.zeros((2, 8, 9)), np.ones((8, 9))), channel_axis=0)
+    assert joined.channels == 3
 
 
 def counting(values, chunks, counts):

@@ -21,6 +21,8 @@ ALL = slice(None)
 def test_an_open_pair_knows_its_size():
     opened = open_pair(Pair(np.zeros((4, 20, 30)), np.zeros((4, 20, 30), np.uint8), name="a"))
     assert (opened.height, opened.width, opened.frames, opened.name) == (20, 30, 4, "a")
+    # A single frame needs no axis of frames.
+    assert open_pair(Pair(np.zeros((1, 20, 30)), np.zeros((20, 30)))).frames == 1
 
 
 @pytest.mark.parametrize(
@@ -44,10 +46,6 @@ def test_the_channel_axis_is_used_where_it_fits(source, target, axis, channels):
 def test_z_context_gives_the_source_its_neighbours():
     opened = open_pair(Pair(np.zeros((4, 20, 30)), np.zeros((4, 20, 30))), z_context=2)
     assert (opened.source.channels, opened.target.channels) == (5, 1)
-
-
-def test_single_frames_need_no_frame_axis():
-    assert open_pair(Pair(np.zeros((1, 20, 30)), np.zeros((20, 30)))).frames == 1
 
 
 def test_integers_without_a_mask_are_valid_everywhere():

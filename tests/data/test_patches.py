@@ -47,27 +47,18 @@ def sampler(pairs, areas=None, *, channels=1, **options):
 )
 def test_no_patch_holds_a_pixel_that_is_held_out(shapes, patch, zoom, content, seed):
     images = [np.zeros(shape, np.float32) for shape in shapes]
-    pairs = [open_pair(Pair(image, image)) for image in images]
-    parts = split(pairs, fraction=0.2, patch=patch, seed=seed)
+    pairs = [Pair(image, image) for image in images]
+    opened = [open_pair(pair) for pair in pairs]
+    parts = split(opened, fraction=0.2, patch=patch, seed=seed)
     # All that may not be drawn is marked: what is held out, and the gap.
     for image in images:
         image[:] = 1
     for area in parts.train:
         window = images[area.pair][:, area.box.rows, area.box.columns]
         window[:] = np.random.default_rng(0).uniform(-1, 0, window.shape)
-    blocks, _ = sample_blocks(pairs, parts.train, size=patch, seed=seed, most=20)
-    drawn = PatchSampler(
-        pairs,
-        parts.train,
-        identity(),
-        identity(),
-        patch=patch,
-        batch=6,
-        seed=seed,
-        content=content,
-        content_blocks=blocks,
-        zoom=zoom,
-    )
+    blocks, _ = sample_blocks(opened, parts.train, size=patch, seed=seed, most=20)
+    options = {"patch": patch, "batch": 6, "seed": seed, "content": content, "zoom": zoom}
+    drawn = sampler(pairs, parts.train, content_blocks=blocks, **options)
     for step in range(3):
         batch = drawn.batch(step)
         assert batch.source.shape == batch.target.shape == (6, 1, patch, patch)
@@ -189,22 +180,12 @@ def test_validity_is_none_where_all_counts_and_one_plane_otherwise():
 def test_content_draws_where_the_target_varies():
     target = np.zeros((128, 128), np.float32)
     target[96:, 96:] = np.random.default_rng(0).random((32, 32))
-    pairs = [open_pair(Pair(np.zeros_like(target), target))]
-    areas = whole_areas(pairs)
-    blocks, _ = sample_blocks(pairs, areas, size=32, seed=0)
+    pair = Pair(np.zeros_like(target), target)
+    opened = [open_pair(pair)]
+    blocks, _ = sample_blocks(opened, whole_areas(opened), size=32, seed=0)
     shares = []
     for content in (0.0, 0.5, 1.0):
-        drawn = PatchSampler(
-            pairs,
-            areas,
-            identity(),
-            identity(),
-            patch=32,
-            batch=200,
-            seed=0,
-            content=content,
-            content_blocks=blocks,
-        )
+        drawn = sampler([pair], patch=32, batch=200, content=content, content_blocks=blocks)
         shares.append(drawn.batch(0).target.any(axis=(1, 2, 3)).mean())
     assert shares[0] < 0.4 < shares[1] < 0.8 < shares[2] == 1
 
@@ -284,21 +265,10 @@ def test_steps_of_an_epoch(shape, patch, batch, steps):
 def test_vertical_flips_can_be_left_out():
     """A gradient from top to bottom is never turned over."""
     image = np.repeat(np.arange(64, dtype=np.float32)[:, None], 64, axis=1)
-    pair = open_pair(Pair(image, image))
-    codec = ImageCodec.fit([image[None]], method="minmax", layout=Layout())
 
     def directions(**flips):
-        sampler = PatchSampler(
-            [pair],
-            whole_areas([pair]),
-            codec,
-            codec,
-            patch=16,
-            batch=32,
-            seed=0,
-            **{"quarter_turns": False, "content": 0.0} | flips,
-        )
-        patches = sampler.batch(0).source[:, 0]
+        options = {"quarter_turns": False, "content": 0.0} | flips
+        patches = sampler([Pair(image, image)], batch=32, **options).batch(0).source[:, 0]
         return set(np.sign(patches[:, -1, 0] - patches[:, 0, 0]))
 
     assert directions(vertical_flips=False) == {1.0}

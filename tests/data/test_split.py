@@ -158,17 +158,9 @@ def test_no_patch_shows_what_is_held_out(shapes, conditions, z_context, patch, z
     pairs = [open_pair(Pair(one, one, condition=name), z_context) for one, name in named]
     assert {conditions[area.pair] for area in parts.train} == set(conditions[: len(shapes)])
     codec = ImageCodec("minmax", "float32", (-1.0,) * 3, (1.0,) * 3, Layout())
-    drawn = PatchSampler(
-        pairs,
-        parts.train,
-        codec if z_context else ONE,
-        ONE,
-        patch=patch,
-        batch=8,
-        seed=seed,
-        zoom=zoom,
-        conditions="ab",
-    ).batch(0)
+    codecs = codec if z_context else ONE, ONE
+    options = {"patch": patch, "batch": 8, "seed": seed, "zoom": zoom, "conditions": "ab"}
+    drawn = PatchSampler(pairs, parts.train, *codecs, **options).batch(0)
     assert not drawn.source.any()
     assert not drawn.target.any()
     for area in parts.validation:
