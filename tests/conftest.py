@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import CountedClock
@@ -76,9 +75,9 @@ def qtbot(qtbot, monkeypatch):
 @pytest.fixture
 def make_napari_viewer_proxy(make_napari_viewer_proxy, qtbot):
     """Return napari's maker of viewers, and give them time to go before it looks for leaks."""
-    made: list[Any] = []
+    made = []
 
-    def make(*arguments: Any, **options: Any) -> Any:
+    def make(*arguments, **options):
         made.append(make_napari_viewer_proxy(*arguments, **options))
         return made[-1]
 
@@ -125,5 +124,5 @@ def golden():
 @pytest.fixture(scope="session")
 def golden_values():
     """Return what the PyTorch reference implementation gives for them."""
-    values: dict[str, Any] = json.loads((_REFERENCE / "golden.json").read_text())
+    values = json.loads((_REFERENCE / "golden.json").read_text())
     return values

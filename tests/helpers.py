@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 N = TypeVar("N", bound="nn.Module")
 
 # Settings of networks and patches that take milliseconds a step.
-TINY: dict[str, Any] = {
+TINY = {
     "width": 4,
     "depth": 2,
     "discriminator_width": 4,
@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def noise(*shape: int, seed: Any = 0, drawn: type = np.float32) -> np.ndarray:
+def noise(*shape: int, seed=0, drawn: type = np.float32) -> np.ndarray:
     """Return float32 in [0, 1); numbers that are drawn as another dtype are others."""
     return np.random.default_rng(seed).random(shape, dtype=drawn).astype(np.float32)
 
@@ -43,16 +43,16 @@ def integer_noise(*shape: int, seed: int = 0, dtype: DTypeLike = np.uint8) -> np
     return np.random.default_rng(seed).integers(0, top, shape, dtype)
 
 
-def strict_json(text: str) -> Any:
+def strict_json(text: str):
     """Read JSON that has no NaN and no infinite numbers."""
 
-    def refuse(word: str) -> None:
+    def refuse(word):
         raise AssertionError(f"{word} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
 
 
-def write_reference_weights(path: Path, golden: Any, shapes: dict[str, Any]) -> Path:
+def write_reference_weights(path: Path, golden, shapes) -> Path:
     """Write golden weights of these shapes as the PyTorch implementation does."""
     import torch
 
@@ -65,19 +65,19 @@ def write_reference_weights(path: Path, golden: Any, shapes: dict[str, Any]) -> 
     return path
 
 
-def apply_and_wait(dock: Any, qtbot: Any) -> tuple[str, bool]:
+def apply_and_wait(dock, qtbot) -> tuple[str, bool]:
     """Let the Apply dock work; return its last words, and whether they are an error."""
     with qtbot.waitSignal(dock.ended) as ended:
         dock.apply()
     return tuple(ended.args)
 
 
-def apply_without_error(dock: Any, qtbot: Any) -> None:
+def apply_without_error(dock, qtbot) -> None:
     said, is_error = apply_and_wait(dock, qtbot)
     assert not is_error, said
 
 
-def choose(dock: Any, model: Any, name: str, layer: Any) -> None:
+def choose(dock, model, name: str, layer) -> None:
     """Choose a model, which gets a name, and a layer in the Apply dock."""
     from napari_pix2pix.widgets.common.known_models import models
 
@@ -85,7 +85,7 @@ def choose(dock: Any, model: Any, name: str, layer: Any) -> None:
     dock.set_layers([layer])
 
 
-def assert_same_place(result: Any, source: Any) -> None:
+def assert_same_place(result, source) -> None:
     """Compare where two layers lie."""
     for name in ("scale", "translate", "rotate", "shear"):
         np.testing.assert_allclose(getattr(result, name), getattr(source, name), atol=1e-12)
@@ -123,5 +123,5 @@ class Bomb:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return os.mkdir, (str(self.mark),)

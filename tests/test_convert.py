@@ -1,7 +1,6 @@
 """Models of ours as files that the PyTorch reference implementation loads, and back."""
 
 import re
-from typing import Any
 
 import helpers
 import numpy as np
@@ -24,14 +23,14 @@ TINY = helpers.TINY | {
 }
 
 
-def make(source: Any = None, target: Any = None, **fields: Any) -> Translator:
+def make(source=None, target=None, **fields) -> Translator:
     source = integer_noise(64, 64) if source is None else source
     return train(
         source, 255 - integer_noise(64, 64) if target is None else target, **(TINY | fields)
     )
 
 
-def zeros(shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
+def zeros(shapes) -> dict[str, torch.Tensor]:
     return {
         name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else None)
         for name, shape in shapes.items()

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -282,7 +281,7 @@ def test_saved_it_is_a_model_like_any(save, tmp_path):
 def test_a_training_starts_from_it(save):
     path, source = save(UNET.shapes()), integer_noise(80, 80)
     translator = load(path)
-    tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
+    tiny = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(source, 255 - source, start=path, steps=1, **tiny)
     assert model.source_codec == load(path, dtype="uint8").source_codec
     assert (model.config.depth, model.config.activation) == (6, "tanh")
@@ -295,7 +294,7 @@ def test_a_training_starts_from_it(save):
 
 def test_a_training_that_starts_from_it_settles_the_dtypes(save):
     source = integer_noise(80, 80, dtype=np.uint16)
-    tiny: dict[str, Any] = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
+    tiny = {"patch": 64, "batch": 1, "discriminator_width": 2, "validation": 0.0}
     model = train(
         source, (source // 257).astype(np.uint8), start=save(UNET.shapes()), steps=1, **tiny
     )

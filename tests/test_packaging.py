@@ -7,7 +7,6 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -71,7 +70,7 @@ def built(tmp_path_factory):
 def installed(tmp_path):
     """Install without dependencies into an empty folder, and look at it as napari does."""
 
-    def install(*what: str | Path) -> dict[str, Any]:
+    def install(*what):
         quiet = (
             "--quiet",
             "--no-index",
@@ -89,7 +88,7 @@ def installed(tmp_path):
     return install
 
 
-def assert_complete(found: dict[str, Any]) -> None:
+def assert_complete(found) -> None:
     assert found["version"] == napari_pix2pix.__version__
     assert found["licence"] == "BSD-3-Clause"
     assert found["scripts"] == ["napari_pix2pix.cli:main"]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from typing import Any
 
 import dask.array as da
 import helpers
@@ -28,7 +27,7 @@ def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return (noise - low) / (high - low)
 
 
-def tiny_train(source: Any, target: Any, **fields: Any) -> Translator:
+def tiny_train(source, target, **fields) -> Translator:
     return train(source, target, **{**TINY, **fields})
 
 
@@ -72,7 +71,7 @@ def test_channel_axis_is_used_where_there_are_channels():
 def test_lazy_arrays_train_to_the_same_weights(kind, tmp_path):
     source, target = gray("uint16"), gray("float32", seed=1)
 
-    def lazy(array: np.ndarray, name: str) -> Any:
+    def lazy(array, name):
         if kind == "dask":
             return da.from_array(array, chunks=(20, 30))
         made = zarr.create_array(
@@ -160,7 +159,7 @@ def test_validation_may_be_turned_off_or_given():
 def test_callback_true_stops_and_keeps_the_model():
     image, seen = gray("float32"), []
 
-    def callback(event: Event) -> bool:
+    def callback(event):
         seen.append(event)
         return isinstance(event, Step) and event.step == 3
 
@@ -173,7 +172,7 @@ def test_callback_true_stops_and_keeps_the_model():
 def test_interrupt_stops_and_keeps_the_model(interruptible):
     image, seen = gray("float32"), []
 
-    def callback(event: Event) -> None:
+    def callback(event):
         seen.append(event)
         if isinstance(event, Step) and event.step == 2:
             signal.raise_signal(signal.SIGINT)
@@ -185,7 +184,7 @@ def test_interrupt_stops_and_keeps_the_model(interruptible):
 
 
 def test_an_error_in_the_callback_arrives():
-    def callback(event: Event) -> None:
+    def callback(event):
         raise KeyError("mine")
 
     image = gray("float32")
@@ -344,7 +343,7 @@ def test_what_goes_wrong_while_training_is_said_where_nobody_listens():
         tiny_train(source, 1 - source, **blind)
     heard: list[str] = []
 
-    def listen(event: Event) -> None:
+    def listen(event):
         if isinstance(event, Health):
             heard.append(event.message)
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ TINY = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FIELDS.
 SIZES = {"Y": 0.5, "X": 0.25, "Z": 2.0, "T": 30.0}
 
 
-def invoke(*arguments: Any) -> Result:
+def invoke(*arguments) -> Result:
     words = [word for one in arguments for word in (one.split() if isinstance(one, str) else [one])]
     result = CliRunner().invoke(main, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -27,13 +26,13 @@ def invoke(*arguments: Any) -> Result:
     return result
 
 
-def succeed(*arguments: Any) -> Result:
+def succeed(*arguments) -> Result:
     result = invoke(*arguments)
     assert result.exit_code == 0, result.stderr
     return result
 
 
-def run(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Call the script that is installed."""
     command = [Path(sys.executable).with_name("napari-pix2pix"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
@@ -92,9 +91,9 @@ def models():
         "rgb": gray_noise(48, 48, 3),
         "channels": gray_noise(2, 48, 48, dtype=np.uint16),
     }
-    made: dict[tuple[str, str], Any] = {}
+    made = {}
 
-    def model(source: str, target: str, path: Path) -> Path:
+    def model(source, target, path):
         if (source, target) not in made:
             made[source, target] = train(
                 images[source], images[target].max() - images[target],

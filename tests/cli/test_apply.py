@@ -2,7 +2,6 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -155,7 +154,7 @@ def test_every_option_arrives(folder, tmp_path, succeed, monkeypatch):
     assert set(CHOSEN) == set(PredictOptions.model_fields)
     arrived: list[PredictOptions] = []
 
-    def record(self: Any, source: Path, outs: list[Path], *, with_bar: bool) -> None:
+    def record(self, source, outs, *, with_bar):
         arrived.append(self.options)
 
     monkeypatch.setattr("napari_pix2pix.cli._apply._Work.apply", record)

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from helpers import strict_json
@@ -136,7 +134,7 @@ def test_command_writes_its_report(tmp_path, run):
 
 
 def test_demo_says_both_parts(tmp_path, monkeypatch, succeed):
-    def sides(**scores: float) -> dict[str, Any]:
+    def sides(**scores):
         return {"validation": {"prediction": scores, "baseline": scores}}
 
     report = sides(pearson=0.75) | {"labels": sides(dice=0.5, f1=0.25)}

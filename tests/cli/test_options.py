@@ -1,6 +1,6 @@
 import json
 import re
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from napari_pix2pix.training.model_info import read_model_info
 CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
 
 
-def another_value(name: str, field: Any) -> Any:
+def another_value(name: str, field):
     """Return a value for a field that is not its default."""
     if name in CHOSEN:
         return CHOSEN[name]
@@ -33,7 +33,7 @@ def another_value(name: str, field: Any) -> Any:
     return field.default / 2 if field.default else 0.25
 
 
-def as_option(name: str, value: Any) -> list[str]:
+def as_option(name: str, value) -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
@@ -44,7 +44,7 @@ def test_every_field_is_an_option_that_arrives(folder, tmp_path, monkeypatch, in
     given = {name: another_value(name, f) for name, f in TrainConfig.model_fields.items()}
     arrived = {}
 
-    def record(pairs: Any, config: Any, **_: Any) -> Any:
+    def record(pairs, config, **_):
         arrived.update(config.model_dump())
         raise KeyboardInterrupt
         yield
@@ -108,7 +108,7 @@ def place(tmp_path, images, write):
 PYTHON = TINY | {"steps": 2, "dropout": 0.0}
 
 
-def same_model(path: Any, expected: Any) -> bool:
+def same_model(path, expected) -> bool:
     """Whether a file holds the very model, and the config, that Python made."""
     found = load(path)
     image = gray_noise(24, 32, seed=9)
@@ -214,7 +214,7 @@ def test_what_a_table_lists_to_train_and_to_validate_is_said(condition, said, pl
 def test_without_a_source_equals_python(place, images, succeed, tiny):
     """Two conditions from a table, or one from an argument, and images made of them."""
     (place / "pairs.csv").write_text("target,condition\nA,GFP\nB,RFP\n")
-    made: dict[str, Any] = {}
+    made = {}
     for name, words in (
         ("two", ["--pairs", place / "pairs.csv"]),
         ("one", ["--no-source", place / "A", "--condition GFP"]),

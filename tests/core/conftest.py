@@ -1,7 +1,5 @@
 """How to compare with the golden values of the PyTorch reference implementation."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,7 @@ from torch import nn
 def check_golden(golden):
     """Return a check of a network against one entry of the golden values."""
 
-    def check(network: nn.Module, entry: dict[str, Any]) -> None:
+    def check(network, entry):
         state = network.state_dict()
         shapes = {name: list(tensor.shape) for name, tensor in state.items()}
         assert list(shapes.items()) == list(entry["state_dict"].items())

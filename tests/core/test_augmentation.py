@@ -1,6 +1,6 @@
 """What a discriminator sees, augmented: seeded, the same for all planes, with a gradient."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from napari_pix2pix.core.augmentation import AUGMENTATION_DRAWS, Augmentation, augment
 
-KINDS: list[Any] = list(get_args(Augmentation))
-WHOLE: Any = "colour+translation+cutout"
+KINDS = list(get_args(Augmentation))
+WHOLE = "colour+translation+cutout"
 
 
 def planes(count: int = 2, seed: int = 0) -> Tensor:

@@ -166,7 +166,7 @@ def test_unusable_arguments_are_refused_in_words(arguments, words):
         make_discriminator(2, **arguments)
 
 
-def make_map(**fields: object) -> DiscriminatorMap:
+def make_map(**fields) -> DiscriminatorMap:
     torch.manual_seed(0)
     return DiscriminatorMap(make_discriminator(1, width=2, norm="none", **fields)).eval().double()
 

@@ -1,7 +1,5 @@
 """Generators: equal to the reference, and exact in windows."""
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,7 +27,7 @@ def made_exact(network: nn.Module, seed: int = 0) -> nn.Module:
     return network
 
 
-def worst_of_window(network: Any, halo: int, image: torch.Tensor, first: int, last: int) -> float:
+def worst_of_window(network, halo: int, image: torch.Tensor, first: int, last: int) -> float:
     """Largest difference between a window's columns first..last and the whole image's."""
     with torch.no_grad():
         whole = network(image)[..., first:last]
@@ -99,7 +97,7 @@ def test_dropout_count(depth, placement, count):
 
 
 def test_dropout_levels():
-    def levels(placement: Any) -> set[int]:
+    def levels(placement):
         network = UNet(1, 1, depth=8, width=1, dropout=0.5, dropout_placement=placement)
         names = (n for n, module in network.named_modules() if isinstance(module, nn.Dropout))
         return {name.count("model.") - 2 for name in names}  # the outermost is level 0
@@ -162,7 +160,7 @@ def test_linear_is_what_tanh_is_given():
 @pytest.mark.parametrize("kind", ["unet", "resnet"])
 def test_resize_leaves_no_checkerboard(kind):
     # Constant weights on a constant image: transposed 3x3 convolutions reach pixels unevenly.
-    def spread(upsampling: Any) -> float:
+    def spread(upsampling):
         network = make_generator(
             kind, 1, 1, depth=2, blocks=1, width=2, norm="none", upsampling=upsampling
         )
@@ -204,7 +202,7 @@ def test_resnet_halo_is_a_multiple_of_its_stride(blocks, upsampling):
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize(("kind", "blocks"), [("unet", 0), ("encoder_decoder", 0), ("resnet", 2)])
 def test_window_with_halo_is_exact(kind, blocks, upsampling):
-    network: Any = made_exact(
+    network = made_exact(
         make_generator(kind, 2, 1, depth=3, blocks=blocks or 1, width=3, upsampling=upsampling)
     )
     stride, halo = network.stride, network.halo
@@ -222,7 +220,7 @@ def test_window_with_halo_is_exact(kind, blocks, upsampling):
 @pytest.mark.parametrize("kind", ["unet", "encoder_decoder", "resnet"])
 def test_halo_is_the_least_multiple_of_the_stride(kind, upsampling):
     # Positive weights can't cancel, so the gradient shows all that a cell depends on.
-    size: dict[str, Any] = {"depth": 3, "blocks": 2, "width": 1}
+    size = {"depth": 3, "blocks": 2, "width": 1}
     network = make_generator(
         kind, 1, 1, **size, norm="none", upsampling=upsampling, activation="linear"
     ).double()
@@ -237,7 +235,7 @@ def test_halo_is_the_least_multiple_of_the_stride(kind, upsampling):
 
 
 def test_window_is_exact_along_both_axes():
-    network: Any = made_exact(UNet(1, 1, depth=2, width=4))
+    network = made_exact(UNet(1, 1, depth=2, width=4))
     image = torch.randn(1, 1, 48, 48, dtype=torch.float64)
     with torch.no_grad():
         whole, window = network(image), network(image[..., 12:36, 8:32])
@@ -245,7 +243,7 @@ def test_window_is_exact_along_both_axes():
 
 
 def test_window_off_the_grid_is_not_exact():
-    network: Any = made_exact(UNet(1, 1, depth=2, width=4))
+    network = made_exact(UNet(1, 1, depth=2, width=4))
     image = torch.randn(1, 1, 8, 64, dtype=torch.float64)
     with torch.no_grad():
         whole, window = network(image), network(image[..., 17:49])
@@ -305,6 +303,6 @@ def test_unusable_input_is_refused_in_words(network, shape, words):
     ],
 )
 def test_unusable_arguments_are_refused_in_words(arguments, words):
-    usable: dict[str, Any] = {"kind": "unet", "in_channels": 1, "out_channels": 1, "width": 2}
+    usable = {"kind": "unet", "in_channels": 1, "out_channels": 1, "width": 2}
     with pytest.raises(ValueError, match=words):
         make_generator(**(usable | arguments))

@@ -1,7 +1,6 @@
 """Losses against their formulas, and five training steps against the reference's."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ from napari_pix2pix.core.losses import (
     reconstruction_loss,
 )
 
-KINDS: list[Any] = ["vanilla", "lsgan", "hinge", "wgan"]
+KINDS = ["vanilla", "lsgan", "hinge", "wgan"]
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
@@ -149,7 +148,7 @@ def test_gradient_penalty_is_taken_at_the_mixture():
     alpha = torch.tensor([0.25, 1.0], dtype=torch.float64).reshape(2, 1, 1, 1)
     mixture = alpha * real + (1 - alpha) * fake
 
-    def parabola(x: Tensor) -> Tensor:  # its slope is x itself
+    def parabola(x):  # its slope is x itself
         return x.square().sum((1, 2, 3)) / 2
 
     expected = (mixture.flatten(1).norm(dim=1) - 1).square().mean()
@@ -161,10 +160,10 @@ def test_penalties_of_scales_are_averaged():
     one, other = Linear(images(1, 5)[0]), Linear(images(1, 6)[0])
     real, alpha = images(2, 1), torch.ones(2, 1, 1, 1, dtype=torch.float64)
 
-    def both(x: Tensor) -> tuple[Tensor, ...]:
+    def both(x):
         return one(x), other(x)
 
-    def penalty(critic: Any) -> Tensor:
+    def penalty(critic):
         return torch.stack([gradient_penalty(critic, real, real, alpha), r1_penalty(critic, real)])
 
     assert torch.allclose(penalty(both), (penalty(one) + penalty(other)) / 2)
@@ -178,7 +177,7 @@ def test_penalty_reaches_the_weights(norm, which):
     real, fake = images(2, 1, size=12), images(2, 2, size=12)
     alpha = torch.full((2, 1, 1, 1), 0.4, dtype=torch.float64)
 
-    def penalty() -> Tensor:
+    def penalty():
         if which == "r1":
             return r1_penalty(network, real)
         return gradient_penalty(network, real, fake, alpha)

@@ -1,7 +1,6 @@
 """Pairs that are predicted without any network."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,19 +26,19 @@ def case_of_images(
     *,
     name: str = "field",
     noise: float = 0,
-    mask: Any = None,
+    mask=None,
 ) -> EvaluationCase:
     """A case whose model adds noise, where it draws, to what ``predict`` makes of the truth."""
     opened = open_pair(Pair(truth, truth, mask=mask))
     block = truth[:1] if truth.ndim == 3 else truth[np.newaxis]
 
-    def translate(frame: int, on_tile: Any = None) -> np.ndarray:
+    def translate(frame, on_tile=None):
         if on_tile is not None:
             on_tile(1, 1)
         planes = opened.target.read(frame, slice(0, opened.height), slice(0, opened.width))
         return predict(planes)
 
-    def draw(frame: int, number: int) -> np.ndarray:
+    def draw(frame, number):
         made = translate(frame)
         return made + noise * np.random.default_rng(number).normal(0, 1, made.shape)
 

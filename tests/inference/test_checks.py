@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ IMAGES = ImageCodec("minmax", "uint16", (0.0,), (1000.0,), Layout())
 LABELS = InstanceCodec("uint16", 1, Layout())
 
 
-def check(how: dict[str, Any], **fields: Any) -> None:
+def check(how, **fields) -> None:
     fields = {"depth": 2, "width": 4, "dropout_placement": "paper", **fields}
     how = {**how}
     noise_channels = how.pop("noise_channels", 0)
@@ -113,8 +112,8 @@ def said_of(
     *,
     sources: tuple[float, float] = (0, 1000),
     targets: tuple[float, float] = (5000, 6000),
-    source: Any = IMAGES,
-    target: Any = IMAGES,
+    source=IMAGES,
+    target=IMAGES,
 ) -> list[str]:
     known = (
         Intensities.measure([noise(*sources, len(image))]),

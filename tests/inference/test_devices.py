@@ -1,7 +1,6 @@
 """Which device is taken, what it is called, and its errors in words."""
 
 import platform
-from typing import Any
 
 import numpy as np
 import psutil
@@ -119,7 +118,7 @@ def test_the_cpu_is_on_every_machine():
 NETWORK = UNet(1, 1, depth=5, width=2)  # stride 32, halo 64
 
 
-def cut(size: int = 2000, **how: Any) -> TileGrid:
+def cut(size: int = 2000, **how) -> TileGrid:
     grid = TileGrid(size, size, stride=NETWORK.stride, halo=NETWORK.halo)
     return cut_image(NETWORK, 1, grid, device="cpu", batch=1, **how)[0]
 
@@ -169,7 +168,7 @@ def test_a_large_halo_takes_more_than_a_gigabyte(monkeypatch):
 @given(height=st.integers(1, 5000), width=st.integers(1, 5000), halo=st.sampled_from([0, 32, 96]),
        free=st.floats(1e3, 1e10))  # fmt: skip
 def test_the_tile_chosen_is_the_largest_that_fits(height, width, halo, free):
-    def needed(tile: int) -> float:
+    def needed(tile):
         grid = TileGrid(height, width, stride=32, halo=halo, tile=tile)
         return float(np.prod(grid.window)) * 500
 
@@ -208,7 +207,7 @@ def test_the_cpu_has_some_free_memory():
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
 def test_freed_buffers_are_not_kept():
-    def held() -> int:
+    def held():
         return int(psutil.Process().memory_info().rss)
 
     free_at_once()
@@ -226,7 +225,7 @@ def test_what_was_left_open_is_filled_in(monkeypatch):
     grid = TileGrid(1000, 900, stride=network.stride, halo=network.halo)
     per_pixel = estimate_bytes_per_pixel(network, 1, side=16)
 
-    def fit(free: float, **given: int) -> tuple[int, int]:
+    def fit(free, **given):
         monkeypatch.setattr(devices, "free_memory", lambda _device: free)
         return fit_to_memory(network, 1, grid, device="cpu", **given)
 

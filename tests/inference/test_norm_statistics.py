@@ -1,7 +1,5 @@
 """Statistics of an image, measured in windows."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -49,7 +47,7 @@ def test_tiles_of_one_norm_measure_what_the_whole_does(name, batch, monkeypatch)
     assert list(norms) == ["0"]
     grid = TileGrid(70, 90, stride=1, halo=0)
 
-    def run(tiles: Any) -> bool:
+    def run(tiles):
         network(torch.cat([IMAGE[:, :, one.window.rows, one.window.columns] for one in tiles]))
         return True
 

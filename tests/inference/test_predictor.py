@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
 IMAGE = np.random.default_rng(0).random((1, 150, 117)).astype(np.float32)
 
 
-def as_if_trained(network: Any, seed: int = 0) -> Any:
+def as_if_trained(network, seed: int = 0):
     """Give a network weights and running statistics that are not those of a fresh one."""
     rng = torch.Generator().manual_seed(seed)
     for name, tensor in network.state_dict().items():
@@ -42,23 +41,20 @@ def as_if_trained(network: Any, seed: int = 0) -> Any:
     return network.eval()
 
 
-def unet(planes: int = 1, **fields: Any) -> UNet:
+def unet(planes: int = 1, **fields) -> UNet:
     return as_if_trained(UNet(planes, 1, **{"depth": 3, "width": 4, **fields}))
 
 
-def opened(image: Any) -> LazyImage:
+def opened(image) -> LazyImage:
     return image if isinstance(image, LazyImage) else LazyImage(image, channel_axis=0)
 
 
-def options(**fields: Any) -> PredictOptions:
+def options(**fields) -> PredictOptions:
     return PredictOptions(**{"device": "cpu", **fields})
 
 
 def translate(
-    model: Predictor,
-    image: Any = IMAGE,
-    on_tile: Callable[[int, int], None] | None = None,
-    **fields: Any,
+    model: Predictor, image=IMAGE, on_tile: Callable[[int, int], None] | None = None, **fields
 ) -> np.ndarray:
     """Return planes in the network's range."""
     source, parts = opened(image), []
@@ -69,12 +65,12 @@ def translate(
     return put_together(parts, Box.of_size(source.height, source.width))
 
 
-def state_of(network: nn.Module) -> dict[str, Any]:
+def state_of(network: nn.Module):
     modes = {f"mode {name}": module.training for name, module in network.named_modules()}
     return modes | {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def same_state(one, other) -> bool:
     assert set(one) == set(other)
     return all(
         torch.equal(one[name], other[name])
@@ -143,11 +139,11 @@ def test_noise_and_condition_change_the_result():
 
 def test_tiles_equal_the_whole_without_a_source():
     """Of noise per pixel, at a size that is no multiple of the stride nor of the noise's blocks."""
-    fields: dict[str, Any] = {"conditions": (0, 1), "noise_channels": 3, "noise": "pixel"}
+    fields = {"conditions": (0, 1), "noise_channels": 3, "noise": "pixel"}
     model = Predictor(unet(2 + 3), NO_SOURCE, CODEC, **fields)
     size = (150, 117)
 
-    def sample(seed: int, tile: int, shape: tuple[int, int] = size) -> np.ndarray:
+    def sample(seed, tile, shape=size):
         return translate(model, EmptyImage(*shape), condition=1, seed=seed, tile=tile)
 
     whole = sample(3, 0)
@@ -277,12 +273,12 @@ def test_a_region_drops_what_the_whole_drops():
 def test_dropout_beside_the_statistics_of_each_image():
     """What is measured is what is left after dropping."""
     model = Predictor(unet(dropout=0.5, dropout_placement="paper"), CODEC, CODEC)
-    how: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 1}
+    how = {"norm_statistics": "per-image", "dropout": True, "seed": 1}
     assert psnr(translate(model, tile=32, **how), translate(model, tile=0, **how)) > 50
 
 
 def run_out_above(pixels: int) -> Callable[..., None]:
-    def hook(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+    def hook(_, inputs):
         if inputs[0].shape[2] * inputs[0].shape[3] > pixels:
             raise torch.OutOfMemoryError("out of memory")
 
@@ -339,7 +335,7 @@ def test_a_copy_that_another_thread_makes_meanwhile_is_whole(norm, how):
     copies: list[nn.Module] = []
 
     class Copying(LazyArray):
-        def read_window(self, window: tuple[slice, ...]) -> np.ndarray:
+        def read_window(self, window):
             copies.append(deepcopy(model.generator))
             return IMAGE[window]
 

@@ -91,7 +91,7 @@ def translate(network, read, *, height: int, width: int, **how) -> np.ndarray:
     return put_together(pieces, Box.of_size(height, width))
 
 
-def run(network: UNet | ResNet, image: np.ndarray, **options: object) -> np.ndarray:
+def run(network: UNet | ResNet, image: np.ndarray, **options) -> np.ndarray:
     shape = {"height": image.shape[1], "width": image.shape[2], "least": network.least_size}
     grid = {"stride": network.stride, "halo": network.halo}
     return translate(network, Reader(image), **{**shape, **grid, **options})
@@ -134,7 +134,7 @@ def test_images_smaller_than_the_stride_keep_their_size(size):
 def test_windows_come_in_batches_of_equal_shape_in_inference_mode():
     seen = []
 
-    def network(x: torch.Tensor) -> torch.Tensor:
+    def network(x):
         assert torch.is_inference_mode_enabled()
         seen.append((tuple(x.shape), x.is_contiguous(memory_format=torch.channels_last)))
         return x
@@ -151,7 +151,7 @@ def test_parts_arrive_one_by_one_and_progress_counts_pixels():
     options = {"height": 30, "width": 50, "stride": 2, "halo": 2, "tile": 20}
     reads = 0
 
-    def read(rows: slice, columns: slice) -> np.ndarray:
+    def read(rows, columns):
         nonlocal reads
         reads += 1
         return image[:, rows, columns]
@@ -176,13 +176,13 @@ def test_the_next_windows_are_read_while_the_network_runs():
     image, begun = image_of(30, 50), [threading.Event() for _ in range(6)]
     reads = iter(begun)
 
-    def read(rows: slice, columns: slice) -> np.ndarray:
+    def read(rows, columns):
         next(reads).set()
         return image[:, rows, columns]
 
     runs = iter(begun[1:])
 
-    def network(x: torch.Tensor) -> torch.Tensor:
+    def network(x):
         following = next(runs, None)
         assert following is None or following.wait(60)
         return x
@@ -192,7 +192,7 @@ def test_the_next_windows_are_read_while_the_network_runs():
 
 
 def test_a_window_that_cannot_be_read_says_so_after_those_before_it():
-    def read(rows: slice, columns: slice) -> np.ndarray:
+    def read(rows, columns):
         if rows.start:
             raise OSError("the disk is gone")
         return np.zeros((1, rows.stop - rows.start, columns.stop - columns.start))
@@ -216,7 +216,7 @@ def limited(pixels: int, error: Callable[[], Exception]) -> Callable[[torch.Tens
     """Make a network that runs out of memory above a number of pixels."""
     network = generator("unet")
 
-    def forward(x: torch.Tensor) -> torch.Tensor:
+    def forward(x):
         if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
             raise error()
         return network(x)
@@ -248,7 +248,7 @@ def test_out_of_memory_in_the_middle_does_nothing_twice():
     image = image_of(64, 64)
     calls = 0
 
-    def network(x: torch.Tensor) -> torch.Tensor:
+    def network(x):
         nonlocal calls
         calls += 1
         if calls >= 3 and x.shape[2] > 20:
@@ -267,7 +267,7 @@ def test_out_of_memory_in_the_middle_does_nothing_twice():
 
 
 def test_an_allocation_that_really_fails_is_understood():
-    def network(x: torch.Tensor) -> torch.Tensor:
+    def network(x):
         if x.shape[2] > 16:
             torch.empty(2**50)  # more than any address space has
         return x
@@ -300,7 +300,7 @@ def test_what_may_not_be_cut_is_run_whole_or_refused():
 
 
 def test_no_room_for_the_result_is_said_in_words(monkeypatch):
-    def refuse(*_args: object, **_options: object) -> None:
+    def refuse(*_args, **_options):
         raise MemoryError
 
     read = Reader(image_of(9, 9))
@@ -310,7 +310,7 @@ def test_no_room_for_the_result_is_said_in_words(monkeypatch):
 
 
 def test_other_errors_are_left_alone():
-    def network(x: torch.Tensor) -> torch.Tensor:
+    def network(x):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import helpers
 import numpy as np
@@ -28,13 +27,13 @@ def smooth(seed: int = 0) -> np.ndarray:
 SOURCE, TARGET = smooth(), smooth() ** 2
 
 
-def learn(*images: Any, **fields: Any) -> Translator:
+def learn(*images, **fields) -> Translator:
     """Train on the CPU; a start brings its own fields."""
     base = {} if "start" in fields else TINY
     return train(*(images or (SOURCE, TARGET)), **{**base, "device": "cpu", "steps": 4, **fields})
 
 
-def watched(**fields: Any) -> tuple[Translator, list[Any]]:
+def watched(**fields):
     seen: list[Event] = []
     return learn(**fields, callback=seen.append), seen
 

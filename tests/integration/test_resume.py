@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import helpers
 import numpy as np
@@ -19,7 +18,6 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.training import dataset
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
-from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {
     "depth": 3,
@@ -75,22 +73,22 @@ def short_epochs(monkeypatch):
     monkeypatch.setattr(patches, "_FEWEST_STEPS", 3)
 
 
-def run(images: np.ndarray, **fields: Any) -> tuple[Translator, list[Any]]:
+def run(images: np.ndarray, **fields):
     seen: list[Event] = []
     callback = fields.pop("callback", None)
 
-    def watch(event: Event) -> bool | None:
+    def watch(event):
         seen.append(event)
         return callback and callback(event)
 
     return train(*images, **{**TINY, "callback": watch, **fields}), seen
 
 
-def stop_at(step: int) -> Any:
+def stop_at(step: int):
     return lambda event: isinstance(event, Step) and event.step == step
 
 
-def steps_of(events: list[Any]) -> list[int]:
+def steps_of(events) -> list[int]:
     return [event.step for event in events if isinstance(event, Step)]
 
 
@@ -170,7 +168,7 @@ def test_a_finished_run_returns_at_once(images, tmp_path):
 def test_seconds_go_on_with_those_left(images, tmp_path, counted_clock):
     path = tmp_path / "run.ckpt"
 
-    def stop(event: Event) -> bool:
+    def stop(event):
         return isinstance(event, Step) and event.progress > 0.6
 
     run(images, max_seconds=2.5, checkpoint=path, callback=stop)
@@ -239,7 +237,7 @@ def test_other_pairs_are_refused(images, checkpoint):
     [("width", 6), ("learning_rate", 0.5), ("ema", 0.5), ("flips", False), ("preset", "paper")],
 )
 def test_other_fields_are_refused(name, value, images, checkpoint):
-    fields: dict[str, Any] = {name: value}
+    fields = {name: value}
     if name == "preset":
         fields["stale_discriminator"] = False
     with pytest.raises(InputError, match=r"The checkpoint .* was made with .*=.*, got .*: give"):
@@ -287,7 +285,7 @@ def test_without_a_budget_the_old_one_counts(images, tmp_path):
 def test_what_was_read_in_time_is_read_again(tmp_path, monkeypatch):
     """Ranges and fingerprint follow from blocks, whose number followed from the time there was."""
     image = np.random.default_rng(0).random((128, 96), dtype=np.float32)
-    fields: dict[str, Any] = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
+    fields = TINY | {"patch": 16, "depth": 2, "max_seconds": 500.0}
     path = tmp_path / "run.ckpt"
     with monkeypatch.context() as slow:
         slow.setattr(dataset, "_STATISTICS_SHARE", 0.0)

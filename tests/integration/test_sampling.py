@@ -1,7 +1,5 @@
 """Images of noise and a condition, and several translations of one image."""
 
-from typing import Any
-
 import helpers
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ import napari_pix2pix.data.patches as patches
 from napari_pix2pix import evaluate, load, train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io.model_file import read_container
-from napari_pix2pix.training.events import Event, Step
+from napari_pix2pix.training.events import Step
 from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"discriminator_layers": 1, "dropout": 0.0, "steps": 3}
@@ -23,7 +21,7 @@ def gray() -> np.ndarray:
     return np.rint(noise(48, 48) * 200).astype(np.uint8)
 
 
-def make(kind: str, **fields: Any) -> Translator:
+def make(kind: str, **fields) -> Translator:
     """Train on two gray targets without a source, told apart by their condition."""
     targets = [gray(), 255 - gray() // 4]
     return train(None, targets, condition=["dark", ("light", 2)], noise=kind, **{**TINY, **fields})
@@ -101,7 +99,7 @@ def test_resumed_has_the_same_weights(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(patches, "_FEWEST_STEPS", 2)
     path = tmp_path / "run.ckpt"
 
-    def stop(event: Event) -> bool:
+    def stop(event):
         return isinstance(event, Step) and event.step == 3
 
     straight = make(kind, steps=6)
@@ -143,7 +141,7 @@ def test_what_needs_a_source(maker):
 # --- with a source -----------------------------------------------------------------------------
 
 
-def learn(**fields: Any) -> Translator:
+def learn(**fields) -> Translator:
     image = noise(48, 48)
     return train(image, 1 - image, validation=0.0, **{**TINY, **fields})
 

@@ -1,7 +1,5 @@
 """Mean, deviation and quantiles of several draws, by one call."""
 
-from typing import Any
-
 import helpers
 import numpy as np
 import pytest
@@ -24,7 +22,7 @@ def noisy():
 def test_it_is_that_of_the_samples(noisy, dropout):
     stack = (200 * noise(2, 45, 70, drawn=float)).astype(np.uint8)
     drawn = noisy(stack, samples=5, seed=3, dropout=dropout, output="float")
-    how: dict[str, Any] = {"seed": 3, "dropout": dropout, "quantiles": [0, 0.25, 0.5]}
+    how = {"seed": 3, "dropout": dropout, "quantiles": [0, 0.25, 0.5]}
     for tile in (0, 16):
         mean, std, quantiles = noisy.spread(stack, 5, tile=tile, **how)
         assert {one.dtype for one in (mean, std, quantiles)} == {np.dtype(np.float32)}

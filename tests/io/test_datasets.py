@@ -1,5 +1,4 @@
 import re
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -234,7 +233,7 @@ def facades(tmp_path):
     return tmp_path
 
 
-def halves(pair: Any) -> tuple[np.ndarray, np.ndarray]:
+def halves(pair) -> tuple[np.ndarray, np.ndarray]:
     source, target, _ = open_pair(pair).read(0, *EVERYWHERE)
     return np.moveaxis(source, 0, -1), np.moveaxis(target, 0, -1)
 

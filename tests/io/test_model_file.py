@@ -93,7 +93,7 @@ def test_contiguous_tensors_are_not_copied(tmp_path, monkeypatch):
     tensors = {"a": torch.ones(3), "b": torch.ones(4)}
     written: dict[str, torch.Tensor] = {}
 
-    def save(given: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    def save(given, path, metadata):
         written.update(given)
         save_file(given, path, metadata)
 
@@ -159,12 +159,12 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file(old_file):
     assert_old_file_intact(old_file)
 
 
-def fill_disk(_tensors: object, path: Path, _metadata: object) -> None:
+def fill_disk(_tensors, path: Path, _metadata) -> None:
     path.write_bytes(b"half")
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def interrupt(_tensors: object, path: Path, _metadata: object) -> None:
+def interrupt(_tensors, path: Path, _metadata) -> None:
     path.write_bytes(b"half")
     raise KeyboardInterrupt
 
@@ -228,7 +228,7 @@ def test_missing_folder_and_empty_are_said(tmp_path):
 
 
 def test_an_unreadable_file_is_said(old_file, monkeypatch):
-    def refuse(*_args: object, **_options: object) -> None:
+    def refuse(*_args, **_options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
@@ -279,7 +279,7 @@ def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path):
     assert 0x80 in lengths  # the first byte of a pickle
 
 
-def write_content(path: Path, content: object) -> None:
+def write_content(path: Path, content) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
     save_file({"a": torch.ones(1)}, path, {FORMAT_NAME: text})
 

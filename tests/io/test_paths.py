@@ -95,7 +95,7 @@ def test_failure_changes_nothing(tmp_path, error):
     path.write_text("old")
     expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
 
-    def write_half() -> None:
+    def write_half():
         with replacing(path) as fresh:
             fresh.write_text("ne")
             raise error

@@ -3,7 +3,6 @@
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -45,7 +44,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @st.composite
-def networks(draw: Any) -> ReferenceGenerator:
+def networks(draw) -> ReferenceGenerator:
     kind = draw(st.sampled_from(["unet", "resnet"]))
     size = {"depth": draw(st.integers(2, 6))} if kind == "unet" else {}
     if kind == "resnet":
@@ -127,7 +126,7 @@ def test_older_files(network, how, tmp_path, *, zipped):
 
 
 def save_bad(what: str, path: Path) -> None:
-    weights: dict[str, Any] = weights_of(UNET)
+    weights = weights_of(UNET)
     if what == "code":
         weights["model.model.0.weight"] = Bomb(path.with_name("mark"))
     elif what == "nested":

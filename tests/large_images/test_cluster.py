@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from typing import Any
 
 import helpers
 import numpy as np
@@ -44,14 +43,14 @@ def source(tmp_path):
     return path
 
 
-def pids(scheduler: Any) -> list[int]:
+def pids(scheduler) -> list[int]:
     from distributed import Client
 
     with Client(scheduler.scheduler_address, set_as_default=False) as client:
         return list(client.run(os.getpid).values())
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one, other) -> bool:
     """Equal but for rounding between two gray levels."""
     return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max()) <= 1
 
@@ -62,7 +61,7 @@ def test_a_worker_that_is_killed_within_a_block_loses_nothing(
 ):
     died = tmp_path / "died"
 
-    def deadly(block: Any, measured: Any, *, name: str, job: Any) -> Any:
+    def deadly(block, measured, *, name, job):
         """Make a block in a worker; the first one that is given the sixth dies with it."""
         from napari_pix2pix.large_images import cluster
 
@@ -85,7 +84,7 @@ def test_a_worker_that_is_killed_within_a_block_loses_nothing(
 
 
 def test_broken_off_there_and_resumed_here(gray, scheduler, source, tmp_path):
-    def on_tile(done: int, _: int) -> None:
+    def on_tile(done, _):
         if done == 5:
             raise KeyboardInterrupt
 
@@ -171,7 +170,7 @@ def test_a_scheduler_that_goes_is_told_and_what_is_finished_kept(gray, source, t
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
     )
 
-    def on_tile(done: int, _: int) -> None:
+    def on_tile(done, _):
         if done == 2:
             passing.close()
 

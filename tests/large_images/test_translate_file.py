@@ -3,7 +3,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import helpers
 import numpy as np
@@ -42,18 +41,18 @@ def source(tmp_path):
     return path
 
 
-def apply(translator: Translator, source: Path, out: Path, **how: Any) -> Path:
+def apply(translator: Translator, source: Path, out: Path, **how) -> Path:
     fields = {name: how.pop(name) for name in PredictOptions.model_fields if name in how}
     options = PredictOptions(**fields)
     return translate_file(translator, source, read_image(source), out, options, **how)
 
 
-def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def count_blocks(monkeypatch: pytest.MonkeyPatch):
     """Collect the blocks that are computed from now on."""
-    computed: list[Any] = []
+    computed = []
     translate = Work.translate
 
-    def counted(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
+    def counted(self, read, block, *measured):
         computed.append(block)
         return translate(self, read, block, *measured)
 
@@ -65,7 +64,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Break off as a kill would, when so many blocks have been computed."""
     translate, seen = Work.translate, []
 
-    def broken(self: Any, read: Any, block: Any, *measured: Any) -> np.ndarray:
+    def broken(self, read, block, *measured):
         seen.append(block)
         if len(seen) > count:
             raise KeyboardInterrupt
@@ -74,7 +73,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(Work, "translate", broken)
 
 
-def near(one: Any, other: Any) -> bool:
+def near(one, other) -> bool:
     """Equal but for rounding between two gray levels."""
     return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max()) <= 1
 
@@ -382,9 +381,9 @@ def test_a_chunk_of_nan_is_warned_of(tmp_path):
 
 def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch):
     out, write = tmp_path / "out.zarr", zarr.Array.__setitem__
-    written: list[Any] = []
+    written = []
 
-    def full(self: Any, window: Any, pixels: Any) -> None:
+    def full(self, window, pixels):
         if len(written) == 5:
             raise OSError(errno.ENOSPC, "No space left on device")
         if self.shape == (2, 70, 90):  # and not a trial of the format
@@ -402,7 +401,7 @@ def test_a_full_disk_keeps_what_is_finished(gray, source, tmp_path, monkeypatch)
 
 
 def test_a_full_disk_at_the_end_keeps_all(gray, source, tmp_path, monkeypatch):
-    def full(*_: Any) -> None:
+    def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -220,7 +220,7 @@ def plain(x: np.ndarray, y: np.ndarray, data_range: float) -> float:
     product = 1.0
     for scale, weight in enumerate(WEIGHTS):
 
-        def smooth(image: np.ndarray) -> np.ndarray:
+        def smooth(image):
             return ndimage.gaussian_filter(image, 1.5, radius=5)[5:-5, 5:-5]
 
         c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2

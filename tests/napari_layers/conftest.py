@@ -15,11 +15,11 @@ def values(*shape: int, dtype: str = "uint16") -> np.ndarray:
     return np.random.default_rng(0).integers(0, 200, shape or SHAPE).astype(dtype)
 
 
-def plain(**keywords: object) -> Layer:
+def plain(**keywords) -> Layer:
     return Image(values(), rgb=False, name="source", **keywords)
 
 
-def stack(*frames: int, **keywords: object) -> Layer:
+def stack(*frames: int, **keywords) -> Layer:
     return Image(values(*frames, *SHAPE), rgb=False, name="source", **keywords)
 
 

@@ -392,7 +392,7 @@ def bars():
     """Collect the bars that come and go, as an activity dock does."""
     seen: list[tuple[str, int]] = []
 
-    def listen(event: object) -> None:
+    def listen(event):
         added, removed = event.added, event.removed  # type: ignore[attr-defined]
         seen.extend((word, bar.n) for word, bars in (("+", added), ("-", removed)) for bar in bars)
 

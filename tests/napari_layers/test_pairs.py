@@ -18,7 +18,7 @@ from napari_pix2pix.napari_layers.snapshots import transform_of
 ALL = slice(None)
 
 
-def image(*shape: int, name: str = "image", **keywords: object) -> Image:
+def image(*shape: int, name: str = "image", **keywords) -> Image:
     data = np.random.default_rng(0).integers(0, 200, shape or (20, 30)).astype("uint16")
     return Image(data, rgb=False, name=name, **keywords)
 

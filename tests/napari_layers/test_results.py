@@ -1,7 +1,5 @@
 """ """
 
-from typing import Any
-
 import numpy as np
 import pytest
 from helpers import assert_same_place
@@ -173,7 +171,7 @@ def test_visible_region_in_a_real_viewer(make_napari_viewer_proxy):
     assert 0 < columns.start < 300 < columns.stop < 600
 
 
-def record_of(*layers: Image, **given: Any) -> dict[str, Any]:
+def record_of(*layers: Image, **given):
     known = {"model": "m", "digest": "abc", "condition": None, "trained_on": "", "scores": {}}
     return result_record([snapshot(one) for one in layers], **{**known, **given})
 

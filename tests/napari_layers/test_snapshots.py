@@ -23,7 +23,7 @@ from napari_pix2pix.napari_layers.snapshots import is_layer, transform_of
 ALL = slice(None)
 
 
-def image(*shape: int, **keywords: object) -> Image:
+def image(*shape: int, **keywords) -> Image:
     data = np.arange(np.prod(shape)).reshape(shape).astype("uint16")
     return Image(data, **{"rgb": False, "name": "image"} | keywords)
 

@@ -1,8 +1,5 @@
 """Tiny pairs, configs and runs for the tests of the training room."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -12,13 +9,13 @@ from scipy.ndimage import gaussian_filter
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.dataset import TrainingData, prepare
+from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
 
 # Nothing random but what a test asks for, and nothing that follows the defaults of ``light``.
-PLAIN: dict[str, Any] = TINY | {
+PLAIN = TINY | {
     "depth": 3,
     "discriminator_layers": 1,
     "dropout": 0.0,
@@ -35,7 +32,7 @@ PLAIN: dict[str, Any] = TINY | {
 
 @pytest.fixture(scope="session")
 def golden_steps(golden_values):
-    steps: dict[str, Any] = golden_values["training_steps"]
+    steps = golden_values["training_steps"]
     return steps
 
 
@@ -54,7 +51,7 @@ def tiny():
 def make_pair():
     """Return a maker of pairs: smooth noise, and its square with an offset."""
 
-    def make(seed: int = 0, shape: tuple[int, int] = (96, 80), **fields: Any) -> Pair:
+    def make(seed=0, shape=(96, 80), **fields):
         source = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2)
         source = (source / source.std()).astype(np.float32)
         return Pair(source, source**2 + 3, **fields)
@@ -66,7 +63,7 @@ def make_pair():
 def make_state():
     """Return a maker of states of networks that take ``planes`` and give one."""
 
-    def make(config: TrainConfig, *, planes: int = 1, conditions: int = 0) -> TrainingState:
+    def make(config, *, planes=1, conditions=0):
         generator = build_generator(
             config, planes_in=planes + conditions + config.noise_channels, planes_out=1
         )
@@ -81,14 +78,7 @@ def make_state():
 def make_loop(tiny, make_pair, fabric):
     """Return a maker of loops over one pair."""
 
-    def make(
-        *,
-        data: TrainingData | None = None,
-        control: Control | None = None,
-        save: Callable[[TrainingState], str] | None = None,
-        seconds_before: float = 0.0,
-        **fields: Any,
-    ) -> TrainingLoop:
+    def make(*, data=None, control=None, save=None, seconds_before=0.0, **fields):
         config = tiny(**fields)
         data = data or prepare([make_pair()], config)
         state = build_state(config, data, torch.device("cpu"))

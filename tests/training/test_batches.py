@@ -5,7 +5,6 @@ Draws that depend on given numbers alone.
 
 import threading
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +71,7 @@ def test_seeded_draws_depend_on_all_of_its_entropy_and_leave_no_trace():
 
 
 def test_seeded_touches_no_other_device(monkeypatch):
-    def refuse(*_: Any) -> None:
+    def refuse(*_):
         raise AssertionError("a GPU's generator was used")
 
     for name in ("get_rng_state", "set_rng_state", "manual_seed", "manual_seed_all"):
@@ -83,7 +82,7 @@ def test_seeded_touches_no_other_device(monkeypatch):
 
 
 def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch):
-    used: list[Any] = []
+    used = []
     gpu = torch.device("cuda:1")
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: used.append(("get", device)))
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _, device: used.append(("set", device)))

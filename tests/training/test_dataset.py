@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from typing import Any
 
 import dask.array
 import numpy as np
@@ -102,9 +101,9 @@ def test_nan_is_no_condition(make_pair, tiny):
 
 
 def test_the_sampler_does_what_the_config_says(make_pair, tiny, monkeypatch):
-    given: dict[str, Any] = {}
+    given = {}
 
-    def remember(*_: object, **options: Any) -> None:
+    def remember(*_, **options):
         given.update(options)
 
     monkeypatch.setattr(data_module, "PatchSampler", remember)
@@ -173,7 +172,7 @@ def test_pairs_of_other_channels_or_dtypes_are_refused(what, make_pair, tiny):
 
 
 def test_fingerprint_knows_the_pairs(make_pair, tiny):
-    def fingerprint(pair: Pair, **fields: object) -> str:
+    def fingerprint(pair, **fields):
         return prepare([pair], tiny(**fields)).fingerprint
 
     first = fingerprint(make_pair())
@@ -228,7 +227,7 @@ def test_a_run_that_goes_on_reads_as_much_as_before(make_pair, tiny, monkeypatch
     class Clock:
         now = 0.0
 
-        def perf_counter(self) -> float:
+        def perf_counter(self):
             self.now += 0.5
             return self.now
 
@@ -260,7 +259,7 @@ class Chunks:
     def __init__(self, seed: int, side: int = 2000) -> None:
         self.computed: list[int] = []
 
-        def block(block_info: Any) -> np.ndarray:
+        def block(block_info):
             place = block_info[None]["array-location"]
             rows, columns = (np.arange(*span).astype(np.uint16) for span in place)
             self.computed.append(len(rows) * len(columns))

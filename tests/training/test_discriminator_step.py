@@ -1,7 +1,5 @@
 """The discriminator's half of a step: penalties, and the Torch original's stale activations."""
 
-from typing import Any
-
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -106,7 +104,7 @@ def test_unlabelled_pixels_of_the_image_get_no_gradient(make_step):
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_stale_and_ordinary_updates_are_the_same(scales, spectral_norm, make_state, tiny, fabric):
     """Only what the generator is told differs, not how the discriminator learns."""
-    fields: dict[str, Any] = {"discriminator_scales": scales, "spectral_norm": spectral_norm}
+    fields = {"discriminator_scales": scales, "spectral_norm": spectral_norm}
     state = make_state(tiny(norm="none", **fields))
     # Spectral norm moves on with each pass, and the two orders pass real and fake in turn.
     state.discriminator.eval()
@@ -126,7 +124,7 @@ def test_stale_and_ordinary_updates_are_the_same(scales, spectral_norm, make_sta
 
 
 def test_stale_gradient_has_old_activations_and_new_weights(make_state, tiny, fabric):
-    fields: dict[str, Any] = {"discriminator_layers": 0, "norm": "none"}
+    fields = {"discriminator_layers": 0, "norm": "none"}
     rate = {"discriminator_learning_rate": 0.05}  # so that old and new weights are far apart
     state = make_state(tiny(stale_discriminator=True, **fields, **rate))
     step = make_discriminator_step(state, fabric)

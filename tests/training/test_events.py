@@ -22,7 +22,7 @@ def when_held(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Let another thread act once this one looks at the clock to wait."""
     look = time.perf_counter
 
-    def begin() -> float:
+    def begin():
         monkeypatch.undo()
         now = look()
         threading.Thread(target=act).start()
@@ -78,7 +78,7 @@ def test_an_ignored_interrupt_stays_ignored(interruptible):
 def test_other_threads_leave_signals_alone(interruptible):
     seen: list[object] = []
 
-    def work() -> None:
+    def work():
         with interrupt_stops(Control()):
             seen.append(signal.getsignal(signal.SIGINT))
 

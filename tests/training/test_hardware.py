@@ -31,7 +31,7 @@ def test_suggestions_fit_the_memory_and_the_config(key, gigabytes, preset, field
 
 
 def test_memory_grows_as_what_it_is_needed_for(make_pair, tiny):
-    def needed(**fields: object) -> int:
+    def needed(**fields):
         return training_memory(prepare([make_pair()], tiny(**fields)))
 
     base = needed()

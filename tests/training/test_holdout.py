@@ -1,7 +1,6 @@
 """A shift is taken out when that is asked for, and offered when it is not."""
 
 from dataclasses import replace
-from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -25,7 +24,7 @@ def field(seed: int = 0, size: int = 260) -> NDArray[np.float32]:
     return (made / made.std()).astype(np.float32)
 
 
-def shifted(down: int, right: int, seed: int = 0, **fields: Any) -> Pair:
+def shifted(down: int, right: int, seed: int = 0, **fields) -> Pair:
     """A pair of one image, the target lying ``(down, right)`` of the source."""
     whole, m = field(seed), 12
     target = whole[m - down : 260 - m - down, m - right : 260 - m - right]
@@ -99,7 +98,7 @@ def test_pairs_stay_lazy(tiny, monkeypatch):
     read: list[tuple[int, ...]] = []
     compute = da.Array.__array__
 
-    def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def spy(self, *args, **kwargs):
         read.append(self.shape)
         return compute(self, *args, **kwargs)
 

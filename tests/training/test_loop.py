@@ -3,7 +3,6 @@
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import napari_pix2pix.training._schedule as schedule_module
 import napari_pix2pix.training._step as step_module
 import napari_pix2pix.training.loop as loop_module
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.training.dataset import TrainingData, prepare
+from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.events import (
     Checkpoint,
     Control,
@@ -28,23 +27,22 @@ from napari_pix2pix.training.events import (
     Validated,
 )
 from napari_pix2pix.training.loop import TrainingLoop
-from napari_pix2pix.training.state import TrainingState
 
 # The discriminator in all steps, so that what is compared is all there is.
-WHOLE: dict[str, Any] = {"adversarial_start": 0.0, "adversarial_full": 0.0}
+WHOLE = {"adversarial_start": 0.0, "adversarial_full": 0.0}
 
 
 @pytest.fixture
 def short_epochs(make_pair, tiny):
     """Return a maker of data whose epochs have three steps."""
 
-    def make(**fields: Any) -> TrainingData:
+    def make(**fields):
         return replace(prepare([make_pair()], tiny(**fields)), steps_per_epoch=3)
 
     return make
 
 
-def of(kind: type, events: list[Event]) -> list[Any]:
+def of(kind: type, events: list[Event]):
     return [event for event in events if isinstance(event, kind)]
 
 
@@ -174,11 +172,11 @@ def test_time_reserved_for_validation_ignores_reads_and_the_first_step(
     data = prepare([make_pair(shape=(256, 256))], tiny(**fields))
     now, draw, learn = [0.0], data.sampler.batch, loop_module.Pix2PixStep.__call__
 
-    def slow_draw(step: int, part: int) -> Any:
+    def slow_draw(step, part):
         now[0] += reading
         return draw(step, part)
 
-    def slow_learn(self: Any, *arguments: Any, **rates: Any) -> Any:
+    def slow_learn(self, *arguments, **rates):
         now[0] += 0.001 if loop.state.step else first
         return learn(self, *arguments, **rates)
 
@@ -237,7 +235,7 @@ def test_pause_costs_no_budget(make_loop, counted_clock, monkeypatch):
     control = Control()
     loop = make_loop(max_seconds=1.0, control=control)
 
-    def wait() -> float:
+    def wait():
         pause = 7.0 if loop.state.step == 2 else 0.0
         counted_clock.now += pause
         return pause
@@ -284,7 +282,7 @@ def test_training_leaves_torchs_random_state_alone(make_loop):
 def test_an_error_while_reading_arrives(make_loop):
     loop = make_loop(steps=5)
 
-    def broken(step: int, part: int) -> Any:
+    def broken(step, part):
         raise OSError("the disk is gone")
 
     loop.data.sampler.batch = broken  # type: ignore[method-assign]
@@ -296,7 +294,7 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Make the reconstruction loss NaN from step ``at`` on."""
     real, calls = step_module.reconstruction_loss, iter(range(1, 10_000))
 
-    def spoilt(*arguments: Any) -> Tensor:
+    def spoilt(*arguments):
         loss = real(*arguments)
         return loss * float("nan") if next(calls) >= at else loss
 
@@ -307,7 +305,7 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run(
     gradient_clip, make_loop, short_epochs, monkeypatch
 ):
-    fields: dict[str, Any] = {
+    fields = {
         "gradient_clip": gradient_clip,
         "decay": "constant",
         "adversarial_start": 1.0,
@@ -318,7 +316,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     spoil_loss(monkeypatch, at=5)
     saved: list[int] = []
 
-    def save(state: TrainingState) -> str:
+    def save(state):
         assert state.is_finite()
         saved.append(state.step)
         return "here"
@@ -347,7 +345,7 @@ def test_weights_that_are_not_finite_end_the_run_too(steps, make_loop, short_epo
     first = loop.state.snapshot()
     average = loop.state.average
 
-    def spoil() -> None:
+    def spoil():
         average()
         if loop.state.step == steps:
             next(loop.state.generator.parameters()).data.fill_(float("inf"))
@@ -374,7 +372,7 @@ def test_checkpoints_keep_their_distance(
 ):
     saved: list[float] = []
 
-    def save(_: TrainingState) -> str:
+    def save(_):
         saved.append(counted_clock.now)
         counted_clock.now += writing
         return "here"
@@ -386,7 +384,7 @@ def test_checkpoints_keep_their_distance(
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop):
-    def save(_: TrainingState) -> str:
+    def save(_):
         raise FileError("Can't write x: No space left on device; nothing was changed.")
 
     events = list(make_loop(steps=3, save=save, checkpoint_seconds=1e-9))

@@ -1,7 +1,5 @@
 """Training without a source: what is assumed, and what is refused in words."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ def target(make_pair):
     return Pair(None, make_pair().target)
 
 
-def config(**fields: Any) -> TrainConfig:
+def config(**fields) -> TrainConfig:
     return TrainConfig(**{"depth": 3, "patch": 32, "batch": 2, **fields})
 
 

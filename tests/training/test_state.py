@@ -243,7 +243,7 @@ def test_no_adversarial_term_no_discriminator(tiny):
 
 
 def test_weights_derive_from_the_seed_alone(tiny):
-    def first(seed: int, noise: int) -> torch.Tensor:
+    def first(seed, noise):
         torch.manual_seed(noise)
         network = build_generator(tiny(seed=seed), planes_in=1, planes_out=1)
         return next(network.parameters())

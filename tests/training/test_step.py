@@ -1,7 +1,6 @@
 """One optimisation step: the published numbers, and what each choice changes."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +20,14 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.state import TrainingState, build_generator
 
-WHOLE: dict[str, Any] = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
+WHOLE = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
 
 
 @pytest.fixture
 def make_step(make_state, tiny, fabric):
     """Return a maker of states, each with what trains it."""
 
-    def make(conditions: int = 0, **fields: Any) -> tuple[TrainingState, Pix2PixStep]:
+    def make(conditions=0, **fields):
         state = make_state(tiny(**fields), conditions=conditions)
         return state, Pix2PixStep(state, fabric, conditions=conditions)
 
@@ -214,7 +213,7 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(make_step):
     gradients: list[list[Tensor]] = []
     judge = train_step.discriminator_step.judge
 
-    def spy(*seen: Any) -> Any:
+    def spy(*seen):
         gradients.append([p.grad.clone() for p in state.discriminator.parameters()])
         return judge(*seen)
 
@@ -359,11 +358,7 @@ def labels():
 
 
 def step_loss(
-    labels: NDArray[Any],
-    predicted: NDArray[Any],
-    config: TrainConfig,
-    fabric: Fabric,
-    valid: NDArray[np.bool_] | None = None,
+    labels, predicted, config: TrainConfig, fabric: Fabric, valid: NDArray[np.bool_] | None = None
 ) -> float:
     """Return the loss of a step whose generator predicts given labels."""
     codec = ClassCodec.fit([labels[None]], layout=Layout())
@@ -417,7 +412,7 @@ def test_several_class_maps_are_weighed_each_by_its_own(tiny, fabric):
 def test_weights_change_the_training(labels):
     image = labels + np.random.default_rng(0).normal(0, 2, labels.shape)
 
-    def planes(**fields: Any) -> NDArray[Any]:
+    def planes(**fields):
         translator = train(
             image, labels, steps=2, width=4, depth=3, batch=2, patch=32, validation=0.0,
             device="cpu", target_kind="classes", **fields,

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -22,7 +21,7 @@ from napari_pix2pix.training import _schedule
 from napari_pix2pix.training.events import Checkpoint, Control, Done, Event, Health, Step, Validated
 from napari_pix2pix.translator import Translator
 
-TINY: dict[str, Any] = {
+TINY = {
     "width": 4,
     "discriminator_width": 4,
     "depth": 3,
@@ -35,7 +34,7 @@ TINY: dict[str, Any] = {
     "steps": 5,
 }
 # What is to match a single process: every term of the objective, noise, conditions of the norms.
-ALIKE: dict[str, dict[str, Any]] = {
+ALIKE = {
     "group": {
         "norm": "group",
         "gradient_penalty": 1.0,
@@ -67,7 +66,7 @@ def make_pair(seed: int = 0) -> Pair:
 
 
 def run(
-    pair: Pair | None = None, *, stop_at: int | None = None, files: Any = None, **fields: Any
+    pair: Pair | None = None, *, stop_at: int | None = None, files=None, **fields
 ) -> tuple[Translator, list[Event]]:
     """Train, and stop after some steps if told so; return the model and the events."""
     control, events = Control(), []
@@ -96,7 +95,7 @@ def digest(translator: Translator, *, without: tuple[str, ...] = ()) -> str:
     return found.hexdigest()
 
 
-def tell(translator: Translator, events: list[Event]) -> dict[str, Any]:
+def tell(translator: Translator, events: list[Event]):
     """Return what a process knows after a run."""
     done = next(event for event in events if isinstance(event, Done))
     return {
@@ -115,8 +114,8 @@ def tell(translator: Translator, events: list[Event]) -> dict[str, Any]:
 
 def find(folder: Path, rank: int) -> None:
     """Train in all the ways that tests ask about, and write down what came of it."""
-    two: dict[str, Any] = {"devices": 2, "batch": 2}
-    found: dict[str, Any] = {}
+    two = {"devices": 2, "batch": 2}
+    found = {}
     for name, fields in ALIKE.items():
         translator, events = run(**two, **fields)
         found[name] = tell(translator, events)
@@ -128,7 +127,7 @@ def find(folder: Path, rank: int) -> None:
     with patch.object(_schedule, "time", clock), patch.object(_train, "time", clock):
         found["seconds"] = tell(*run(**two, steps=None, max_seconds=1.0))
     found["stopped"] = tell(*run(**two, steps=1000, stop_at=3 + 2 * rank))
-    files: dict[str, Any] = {"checkpoint": folder / "run.ckpt"}
+    files = {"checkpoint": folder / "run.ckpt"}
     found["half"] = tell(*run(**batch_norm, stop_at=3, files=files))
     found["whole"] = tell(*run(**batch_norm, files=files | {"resume": True}))
     found["not finite"] = tell(*run(**two, learning_rate=1e30))

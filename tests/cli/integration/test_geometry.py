@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +122,7 @@ def found_in_ome(xml: str) -> dict[str, tuple[float, str]]:
 
 
 def found_in_imagej(tiff: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
-    metadata: Any = tiff.imagej_metadata
+    metadata = tiff.imagej_metadata
     unit = {"micron": "micrometer"}[metadata["unit"]]
     across, down = tiff.pages.first.resolution
     found = {"Y": (1 / down, unit), "X": (1 / across, unit)}
@@ -134,8 +133,8 @@ def found_in_imagej(tiff: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
     return found
 
 
-def found_in_zarr(path: Path) -> tuple[str, Any, dict[str, tuple[float, str]]]:
-    group: Any = zarr.open(path, mode="r")
+def found_in_zarr(path: Path):
+    group = zarr.open(path, mode="r")
     image = group.attrs["ome"]["multiscales"][0]
     level = image["datasets"][0]
     sizes = level["coordinateTransformations"][0]["scale"]

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +151,7 @@ main()
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path, monkeypatch,
                                                        invoke):  # fmt: skip
-    def words(name: str) -> list[Any]:
+    def words(name):
         return ["apply", folder / "gray.safetensors", source, "-o", tmp_path / name]
 
     process = subprocess.Popen(

@@ -4,7 +4,6 @@ import json
 import re
 import warnings
 from shutil import copy
-from typing import Any
 
 import helpers
 import imageio.v3 as iio
@@ -18,7 +17,7 @@ from napari_pix2pix import Pair, load, train
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 
 TINY = helpers.TINY | {"steps": 2, "dropout": 0.0}
-PAPER: dict[str, Any] = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
+PAPER = {"norm_statistics": "per-image", "dropout": True, "seed": 3}
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ def _object_npy(path: Path) -> None:
     np.save(path, np.array([[{}, 1]], object), allow_pickle=True)
 
 
-BAD_SOURCES: dict[str, tuple[Any, str]] = {
+BAD_SOURCES = {
     "other.tif": (gray_noise(40, 41), r"40 x 41 pixels, the target 40 x 40"),
     "constant.tif": (np.full((40, 40), 7, np.uint8), r"source is constant: 7 in every pixel"),
     "empty.tif": (np.zeros((40, 40), np.uint8), r"source is empty: 0 in every pixel"),
@@ -63,7 +62,7 @@ def test_a_format_that_can_not_hold_the_output(tmp_path, invoke, sentence, monke
         validation=0.0, device="cpu",
     ).save(tmp_path / "m.st")  # fmt: skip
 
-    def work(*_: Any, **__: Any) -> None:
+    def work(*_, **__):
         raise AssertionError
 
     monkeypatch.setattr(translator.Translator, "__call__", work)
@@ -132,7 +131,7 @@ def test_incomplete_command(words, said, invoke, sentence):
     assert re.search(r"; see \S+( \w+)? --help\.$", line)
 
 
-def no_training(*_: Any, **__: Any) -> None:
+def no_training(*_, **__) -> None:
     raise AssertionError("a training was started")
 
 
@@ -177,7 +176,7 @@ def test_full_disk_leaves_the_old_model(folder, tmp_path, monkeypatch, invoke, s
     model = tmp_path / "gray.safetensors"
     model.write_bytes(before := (folder / "gray.safetensors").read_bytes())
 
-    def full(*_: Any) -> None:
+    def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(model_file, "save_file", full)

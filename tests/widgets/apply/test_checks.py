@@ -1,7 +1,6 @@
 """What a run is estimated to cost."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +15,10 @@ from napari_pix2pix.widgets.apply.work import Job, Speed
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 
 
-def estimated(size: int, *, depth: int, tile: int | None = None, **known: Any) -> str:
+def estimated(size: int, *, depth: int, tile: int | None = None, **known) -> str:
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
-    translator: Any = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
-    card: Any = SimpleNamespace(output_codec=lambda _dtype: CODEC)
+    translator = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
+    card = SimpleNamespace(output_codec=lambda _dtype: CODEC)
     planes = LazyImage(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
     speed = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
     return estimate(card, [Job([], [0])], [planes], **speed)

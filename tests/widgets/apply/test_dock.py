@@ -267,7 +267,7 @@ def many_tiles(viewer, dock, inverter) -> Image:
 def stop_at_first_tile(dock, qtbot, how) -> tuple[str, bool]:
     done = []
 
-    def once(part: float, _text: str) -> None:
+    def once(part, _text):
         if not done:
             done.append(part)
             how()

@@ -112,7 +112,7 @@ def test_what_a_reader_cancels_is_said_and_closes_nothing(viewer, dock, qtbot, i
     apply(dock, qtbot, source, inverter)
     layer = dock.followed[0]
 
-    def cancel() -> None:
+    def cancel():
         bars = list(progress._all_instances)
         for one in bars:
             one.cancel()

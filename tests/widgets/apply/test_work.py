@@ -50,7 +50,7 @@ def test_two_docks_may_apply_one_model_at_once():
         options = PredictOptions(device="cpu", tile=16, **options)
         return apply_model(Control(), known, [job], options=options)
 
-    def end(events) -> np.ndarray:
+    def end(events):
         *_, progress, _ = events
         return progress.arrays[""]
 

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ def dock(window: QMainWindow, inner: QWidget) -> QDockWidget:
     return made
 
 
-def made_area() -> Any:
+def made_area():
     from qtpy.QtCore import Qt
 
     return Qt.DockWidgetArea.RightDockWidgetArea
@@ -36,7 +35,7 @@ def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
     """Let the guard see what a click on the window's button sends; return whether it refused."""
 
     class Clicked(QCloseEvent):
-        def spontaneous(self) -> bool:
+        def spontaneous(self):
             return True
 
     return guard.eventFilter(window, Clicked())
@@ -61,7 +60,7 @@ def test_menu_and_shortcut_are_told_from_a_script(docked, qtbot, monkeypatch, em
     viewer.add_image(np.zeros((4, 4)))
     asked: list[str] = []
 
-    def refuse(_parent: QWidget, _title: str, text: str) -> Any:
+    def refuse(_parent, _title, text):
         asked.append(text)
         return QMessageBox.StandardButton.No
 
@@ -111,7 +110,7 @@ def test_user_is_asked_while_there_is_something_to_ask(
     window, inner = docked
     asked: list[str] = []
 
-    def ask(parent: QWidget, title: str, text: str) -> Any:
+    def ask(parent, title, text):
         asked.append(text)
         return answer
 

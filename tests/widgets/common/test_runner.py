@@ -4,7 +4,6 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 from qtpy.QtCore import QObject, QTimer
@@ -23,8 +22,8 @@ class Listener:
     """Collects all that a runner says."""
 
     def __init__(self, runner: Runner) -> None:
-        self.events: list[Any] = []
-        self.results: list[Any] = []
+        self.events = []
+        self.results = []
         self.sentences: list[str] = []
         self.ends = 0
         runner.reported.connect(self.events.append)
@@ -55,7 +54,7 @@ def endless(control: Control) -> Generator[Step, None, int]:
 def test_result_and_every_event_arrive_in_order(runner, qtbot):
     heard = Listener(runner)
 
-    def work(control: Control) -> Generator[Health, None, str]:
+    def work(control):
         for number in range(100):
             yield Health(number, "well")
         return "result"
@@ -70,7 +69,7 @@ def test_result_and_every_event_arrive_in_order(runner, qtbot):
 def test_steps_are_coalesced_and_the_newest_arrives(runner, qtbot):
     heard = Listener(runner)
 
-    def work(control: Control) -> Generator[Step | Health, None, None]:
+    def work(control):
         for number in range(1000):
             yield step(number)
         yield Health(999, "well")
@@ -103,7 +102,7 @@ def test_plain_function_will_do(runner, qtbot):
 def test_every_error_is_a_sentence(runner, qtbot, error, message):
     heard = Listener(runner)
 
-    def work(control: Control) -> Generator[Step, None, None]:
+    def work(control):
         yield step(1)
         raise error
 
@@ -126,7 +125,7 @@ def test_unexpected_error_is_logged_whole(runner, qtbot, caplog):
 def test_pause_resume_and_stop(runner, qtbot):
     heard, begun = Listener(runner), [0]
 
-    def work(control: Control) -> Generator[Step, None, int]:
+    def work(control):
         for event in endless(control):
             begun.append(event.step)
             yield event
@@ -198,7 +197,7 @@ def test_nothing_of_the_work_is_kept(runner, qtbot, fails):
     seen: list[weakref.ref[_Big]] = []
     heard = Listener(runner)
 
-    def work(control: Control) -> Generator[Step, None, int]:
+    def work(control):
         big = _Big()
         seen.append(weakref.ref(big))
         yield step(1)
@@ -216,12 +215,12 @@ def test_nothing_of_the_work_is_kept(runner, qtbot, fails):
 def test_qt_objects_that_are_garbage_are_not_deleted_by_the_work(runner, qtbot, how):
     deleted: list[threading.Thread] = []
 
-    def work(control: Control) -> None:
+    def work(control):
         for _ in range(10 * gc.get_threshold()[0]):
-            cycle: list[Any] = []
+            cycle = []
             cycle.append(cycle)
 
-    def leave() -> None:
+    def leave():
         timer = QTimer()
         timer.itself = timer  # type: ignore[attr-defined]  # a cycle, which only a collection ends
         timer.start(1)
@@ -246,12 +245,12 @@ def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(qtbot, monk
     gc.enable()  # as outside these tests, to see that it is given back
     stopped = threading.Event()
 
-    def work(control: Control) -> None:
+    def work(control):
         while goes_on and not control.stopped:
             time.sleep(0.001)
         stopped.set()
 
-    def leave() -> None:
+    def leave():
         dock = QObject()
         dock.itself = dock  # type: ignore[attr-defined]  # a cycle, which only a collection ends
         dock.runner = Runner(dock)  # type: ignore[attr-defined]

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -13,7 +11,7 @@ from napari_pix2pix.widgets.train._config_form import _PARTS, ConfigForm
 FIELDS = list(TrainConfig.model_fields)
 
 # A value of each field that is not the default, and one that its editor can show.
-OTHER: dict[str, Any] = {
+OTHER = {
     "preset": "paper",
     "epochs": 3,
     "steps": 7,
@@ -46,7 +44,7 @@ OTHER: dict[str, Any] = {
 }
 
 
-def other_value(name: str) -> Any:
+def other_value(name: str):
     default = TrainConfig.model_fields[name].default
     if name in OTHER:
         return OTHER[name]

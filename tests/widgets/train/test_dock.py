@@ -2,7 +2,7 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def make_dock(make_napari_viewer_proxy):
     """Return a maker of docks in a viewer with two layers."""
     made: list[TrainDock] = []
 
-    def make(viewer: Any = None, **fields: Any) -> tuple[Any, TrainDock]:
+    def make(viewer=None, **fields):
         if viewer is None:
             viewer = make_napari_viewer_proxy()
             source = np.random.default_rng(0).random((96, 80)).astype(np.float32)
@@ -76,13 +76,13 @@ def stop(qtbot: QtBot, dock: TrainDock) -> None:
     wait_for(qtbot, dock, "stopped")
 
 
-def train_to_end(make_dock: MakeDock, qtbot: QtBot, **fields: Any) -> tuple[Any, TrainDock]:
+def train_to_end(make_dock: MakeDock, qtbot: QtBot, **fields):
     viewer, dock = make_dock(**fields)
     run_until(qtbot, dock, "done")
     return viewer, dock
 
 
-def begin_long_run(make_dock: MakeDock, qtbot: QtBot, **fields: Any) -> tuple[Any, TrainDock]:
+def begin_long_run(make_dock: MakeDock, qtbot: QtBot, **fields):
     """Train until there are curves."""
     viewer, dock = make_dock(steps=100_000, epochs=1000, **fields)
     dock.train()
@@ -127,7 +127,7 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
 def test_pause_resume_and_stop(make_dock, qtbot, monkeypatch):
     wait, begun = Control.wait, [0]
 
-    def count(control: Control) -> float:
+    def count(control):
         waited = wait(control)
         begun.append(begun[-1] + 1)
         return waited
@@ -225,7 +225,7 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
     _, dock = make_dock()
     wait_until_ready(qtbot, dock)
 
-    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+    def events(*args, **kwargs):
         yield from ()
         raise error
 
@@ -239,10 +239,10 @@ def test_error_in_the_worker_is_a_sentence_and_buttons_come_back(
 def test_memory_of_the_run_is_released(make_dock, qtbot, monkeypatch):
     from napari_pix2pix.training.loop import TrainingLoop
 
-    seen: list[weakref.ref[Any]] = []
+    seen = []
     before = TrainingLoop.__init__
 
-    def spy(self: Any, state: Any, data: Any, *args: Any, **kwargs: Any) -> None:
+    def spy(self, state, data, *args, **kwargs):
         seen.extend(weakref.ref(one) for one in (self, state, state.generator, data))
         before(self, state, data, *args, **kwargs)
 
@@ -329,9 +329,9 @@ def test_two_docks_share_nothing(make_dock, qtbot):
 
 
 def test_model_to_start_from_is_handed_on(make_dock, qtbot, monkeypatch):
-    given: list[dict[str, Any]] = []
+    given = []
 
-    def events(*args: Any, **kwargs: Any) -> Generator[Any]:
+    def events(*args, **kwargs):
         given.append(kwargs)
         raise InputError("Enough.")
         yield
@@ -444,7 +444,7 @@ def test_stop_breaks_off_the_reading_of_slow_layers(make_dock, make_napari_viewe
     read: list[int] = []
     training, go_on = threading.Event(), threading.Event()
 
-    def slowly(block: np.ndarray) -> np.ndarray:
+    def slowly(block):
         read.append(1)
         if training.is_set() and len(read) > 4:
             go_on.wait(60)
@@ -492,7 +492,7 @@ def test_stop_while_paused_is_final(make_dock, qtbot):
 
 
 def test_autosave_that_fails_at_the_end_loses_no_model(make_dock, qtbot, monkeypatch):
-    def refuse(self: Autosave, state: str) -> None:
+    def refuse(self, state):
         raise FileError("Can't write the autosave.")
 
     _, dock = make_dock()

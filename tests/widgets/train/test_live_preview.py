@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from napari_pix2pix.widgets.train import _live_preview
 from napari_pix2pix.widgets.train._live_preview import LivePreview
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
-PLANE: dict[str, Any] = {
+PLANE = {
     "scale": (2, 0.5),
     "translate": (30, -4),
     "rotate": 30,
@@ -17,7 +15,7 @@ PLANE: dict[str, Any] = {
     "units": ("um", "um"),
     "axis_labels": ("y", "x"),
 }
-STACK: dict[str, Any] = {
+STACK = {
     "scale": (3, 2, 0.5),
     "translate": (10, 30, -4),
     "units": ("s", "um", "um"),
@@ -42,7 +40,7 @@ def images(viewer):
     return tuple(viewer.add_image(np.random.rand(40, 30), name=name) for name in "ab")
 
 
-def begin(preview: LivePreview, source: Any, target: Any) -> Any:
+def begin(preview: LivePreview, source, target):
     choice = PairChoice((source.__wrapped__,), (target.__wrapped__,))
     pair = choice.pair(copy=False)
     preview.begin([choice], [pair])
@@ -53,7 +51,7 @@ def event(image: np.ndarray, step: int = 1, *, frame: int = 0, kind: str = "imag
     return Preview(step, image, pair=0, frame=frame, top=8, left=4, kind=kind)
 
 
-def in_world(layer: Any, *position: float) -> np.ndarray:
+def in_world(layer, *position: float) -> np.ndarray:
     return np.asarray(layer.data_to_world(position))
 
 

@@ -24,11 +24,11 @@ def rows(viewer, qtbot):
     return made
 
 
-def image(viewer: Viewer, name: str, **kwargs: Any) -> Any:
+def image(viewer: Viewer, name: str, **kwargs):
     return viewer.add_image(np.zeros((20, 30)), name=name, **kwargs)
 
 
-def labels(viewer: Viewer, name: str) -> Any:
+def labels(viewer: Viewer, name: str):
     return viewer.add_labels(np.zeros((20, 30), int), name=name)
 
 

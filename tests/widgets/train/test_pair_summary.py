@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
@@ -69,7 +67,7 @@ def test_patches_are_shown(qtbot, target):
     dialog = PatchPreview([Pair(SOURCE, target)], CONFIG)
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.patches is not None)
-    patches: Any = dialog.patches
+    patches = dialog.patches
     assert len(patches.sources) == len(patches.targets) == 6
     assert {picture.shape for picture in patches.sources + patches.targets} == {(32, 32, 3)}
     assert len({picture.tobytes() for picture in patches.sources}) == 6
