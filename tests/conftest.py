@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from helpers import CountedClock
+from helpers import CountedClock, run_script
 
 # Milliseconds to wait for what a window should come to; a busy machine may need many seconds.
 _PATIENCE = 60_000
@@ -88,6 +87,12 @@ def make_napari_viewer_proxy(make_napari_viewer_proxy, qtbot):
         qtbot.waitUntil(_no_viewer)
 
 
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """Open a viewer with a window."""
+    return make_napari_viewer_proxy()
+
+
 def _no_viewer() -> bool:
     from qtpy.QtWidgets import QApplication
 
@@ -115,14 +120,10 @@ def interruptible():
 @pytest.fixture(scope="session")
 def golden():
     """Return the module that makes the golden weights, inputs and probes."""
-    spec = importlib.util.spec_from_file_location("golden", _REFERENCE / "golden.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return run_script(_REFERENCE / "golden.py")
 
 
 @pytest.fixture(scope="session")
 def golden_values():
     """Return what the PyTorch reference implementation gives for them."""
-    values = json.loads((_REFERENCE / "golden.json").read_text())
-    return values
+    return json.loads((_REFERENCE / "golden.json").read_text())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +46,14 @@ def integer_noise(*shape: int, seed: int = 0, dtype: DTypeLike = np.uint8) -> np
     return np.random.default_rng(seed).integers(0, top, shape, dtype)
 
 
+def make_model(source, target, **fields):
+    """Train for a step, with no term and no score that takes time."""
+    from napari_pix2pix import train
+
+    quick = {"steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
+    return train(source, target, **{**TINY, **quick, **fields})
+
+
 def strict_json(text: str):
     """Read JSON that has no NaN and no infinite numbers."""
 
@@ -63,6 +74,14 @@ def write_reference_weights(path: Path, golden, shapes) -> Path:
     path.parent.mkdir(exist_ok=True)
     torch.save(golden.fill_(state), path)
     return path
+
+
+def docked(dock, viewer, qtbot):
+    """Tell a dock of layers that come and go, as napari does, and close it after the test."""
+    qtbot.addWidget(dock, before_close_func=type(dock).close_down)
+    for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        change.connect(dock.reset_choices)
+    return dock
 
 
 def apply_and_wait(dock, qtbot) -> tuple[str, bool]:
@@ -106,14 +125,31 @@ def as_if_trained(network: N) -> N:
     return network
 
 
+def run_python(code: str, *arguments) -> list[str]:
+    """Run code in a fresh Python; return the words that it prints."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def run_script(path: Path):
+    """Import a file that lies in no package, and return its module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where dataclasses look
+    spec.loader.exec_module(module)
+    return module
+
+
 class CountedClock:
     """Stands for the module ``time``: only looking at it takes time, the same on every machine."""
 
-    def __init__(self) -> None:
-        self.now = 100.0
+    def __init__(self, seconds: float = 0.01) -> None:
+        self.now, self.seconds = 100.0, seconds
 
     def perf_counter(self) -> float:
-        self.now += 0.01
+        self.now += self.seconds
         return self.now
 
 
