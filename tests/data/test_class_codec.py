@@ -112,7 +112,7 @@ def test_unusable_labels_are_refused_in_words(raw, classes, message):
         ClassCodec.fit([raw], layout=Layout(), classes=classes, what="target")
 
 
-def test_blocks_must_agree():
+def test_blocks_and_images_must_agree():
     with pytest.raises(InputError, match="no block"):
         ClassCodec.fit([], layout=Layout())
     one = np.array([[[0, 1]]], np.uint8)
@@ -120,12 +120,8 @@ def test_blocks_must_agree():
         ClassCodec.fit([one, one.astype(np.uint16)], layout=Layout())
     with pytest.raises(InputError, match="channel counts"):
         ClassCodec.fit([one, np.concatenate([one, one])], layout=Layout())
-
-
-def test_other_channels_are_refused():
-    codec = ClassCodec("uint8", (0, 1), Layout())
     with pytest.raises(InputError, match="2 channels"):
-        codec.encode(np.zeros((2, 3, 6), np.uint8))
+        ClassCodec("uint8", (0, 1), Layout()).encode(np.zeros((2, 3, 6), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -207,14 +207,11 @@ def test_ranges_are_those_of_the_method(method, blocks, low, high, near):
     np.testing.assert_allclose(codec.high, high, rtol=0, atol=near)
 
 
-def test_only_what_is_finite_and_valid_counts():
+def test_only_what_is_finite_and_valid_counts_in_each_channel():
     raw = np.array([[[1.0, 2.0, np.nan, np.inf, -50.0]]])
     valid = np.array([[[True, True, True, True, False]]])
     codec = fit_codec(raw, valid=[valid], method="minmax")
     assert (codec.low, codec.high) == ((1.0,), (2.0,))
-
-
-def test_validity_may_differ_by_channel():
     raw = np.array([[[1, 2, 9]], [[1, 2, 9]]])
     valid = np.array([[[True, True, False]], [[True, True, True]]])
     assert fit_codec(raw, valid=[valid], method="minmax").high == (2.0, 9.0)

@@ -145,9 +145,15 @@ def test_dark_dim_and_noisy_images_are_not_saturated(photons, offset, dtype, see
     assert saturation_note([image[np.newaxis]], "source") == ""
 
 
-@pytest.mark.parametrize("levels", [1, 2, 8])
-def test_few_levels_are_no_plateau(levels):
-    image = rng.integers(0, levels, (1, 64, 64)).astype(np.uint8)
+FEW_LEVELS = [rng.integers(0, levels, (1, 64, 64)).astype(np.uint8) for levels in (1, 2, 8)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [*FEW_LEVELS, np.full((1, 8, 8), np.nan), np.zeros((0, 8, 8))],
+    ids=["one level", "two levels", "eight levels", "nothing finite", "no channel"],
+)
+def test_few_levels_are_no_plateau_nor_is_nothing(image):
     assert saturation_note([image], "source") == ""
 
 
@@ -155,11 +161,6 @@ def test_a_highest_level_like_those_below_is_no_plateau():
     image = rng.integers(0, 60, (1, 64, 64)).astype(np.uint8)
     assert (image == 59).mean() > 0.01
     assert saturation_note([image], "source") == ""
-
-
-def test_nothing_finite_and_no_channel_pass():
-    assert saturation_note([np.full((1, 8, 8), np.nan)], "source") == ""
-    assert saturation_note([np.zeros((0, 8, 8))], "source") == ""
 
 
 @pytest.mark.parametrize("name", ["nuclei_fluorescence", "nuclei_histology"])

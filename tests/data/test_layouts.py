@@ -42,10 +42,8 @@ def test_frames_keep_their_axes(layout, frame_shape, shape):
     np.testing.assert_array_equal(image.reshape(planes.shape), planes)
 
 
-def test_a_layout_with_too_few_axes_puts_channels_first():
-    assert Layout(channel_axis=-4).assemble(np.zeros((1, 2, 5, 6))).shape == (2, 5, 6)
-
-
-def test_channels_need_an_axis():
+def test_channels_need_an_axis_and_come_first_where_there_are_too_few():
+    planes = np.zeros((1, 2, 5, 6))
+    assert Layout(channel_axis=-4).assemble(planes).shape == (2, 5, 6)
     with pytest.raises(InputError, match="got 2"):
-        Layout().assemble(np.zeros((1, 2, 5, 6)))
+        Layout().assemble(planes)

@@ -148,12 +148,9 @@ def test_context_repeats_the_ends_and_stays_in_its_stack():
     assert seen[4] == [4, 4, 5]
 
 
-def test_context_of_a_single_plane_repeats_it():
+def test_context_of_a_single_plane_repeats_it_and_is_not_below_zero():
     planes = ImageWithContext(LazyImage(numbers(5, 6)), 2)
     assert planes.read(0, ALL, ALL).shape == (5, 5, 6)
-
-
-def test_context_below_zero_is_refused():
     with pytest.raises(InputError, match="0 or more; got -1"):
         ImageWithContext(LazyImage(numbers(5, 6)), -1)
 
@@ -200,12 +197,8 @@ def test_images_are_read_like_those_of_a_layout(shape, like, channels):
     assert as_lazy_image(np.zeros(shape, np.uint8), like=like).channels == channels
 
 
-def test_a_tuple_is_read_like_a_tuple():
+def test_a_tuple_is_read_like_a_tuple_and_planes_stay_what_they_are():
     images = (np.zeros((3, 8, 9)), np.zeros((3, 8, 9)))
     planes = as_lazy_image(images, like=LazyImage(images).layout)
     assert (planes.frames, planes.channels) == (3, 2)
-
-
-def test_planes_stay_what_they_are():
-    planes = LazyImage(np.zeros((5, 6)))
     assert as_lazy_image(planes) is planes

@@ -19,10 +19,12 @@ ALL = slice(None)
 
 
 def test_an_open_pair_knows_its_size():
-    opened = open_pair(Pair(np.zeros((4, 20, 30)), np.zeros((4, 20, 30), np.uint8), name="a"))
+    stack = np.zeros((4, 20, 30))
+    opened = open_pair(Pair(stack, stack.astype(np.uint8), name="a"))
     assert (opened.height, opened.width, opened.frames, opened.name) == (20, 30, 4, "a")
-    # A single frame needs no axis of frames.
-    assert open_pair(Pair(np.zeros((1, 20, 30)), np.zeros((20, 30)))).frames == 1
+    assert open_pair(Pair(stack[:1], stack[0])).frames == 1  # which needs no axis of frames
+    with_neighbours = open_pair(Pair(stack, stack), z_context=2)
+    assert (with_neighbours.source.channels, with_neighbours.target.channels) == (5, 1)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +43,6 @@ def test_an_open_pair_knows_its_size():
 def test_the_channel_axis_is_used_where_it_fits(source, target, axis, channels):
     opened = open_pair(Pair(np.zeros(source), np.zeros(target), channel_axis=axis))
     assert (opened.source.channels, opened.target.channels) == channels
-
-
-def test_z_context_gives_the_source_its_neighbours():
-    opened = open_pair(Pair(np.zeros((4, 20, 30)), np.zeros((4, 20, 30))), z_context=2)
-    assert (opened.source.channels, opened.target.channels) == (5, 1)
 
 
 def test_integers_without_a_mask_are_valid_everywhere():
@@ -221,6 +218,8 @@ def test_one_image_of_each():
     assert (pair.target == SMALL + 1).all()
     assert (pair.condition, pair.channel_axis, pair.name) == ("GFP", -1, "")
     assert pair.mask.sum() == 60
+    (pair,) = make_pairs((SMALL, SMALL), SMALL)
+    assert isinstance(pair.source, tuple)
 
 
 def test_lists_are_paired_in_their_order():
@@ -237,11 +236,6 @@ def test_mask_and_condition_for_all():
     pairs = make_pairs([SMALL] * 2, [SMALL] * 2, condition=("a", 1), mask=SMALL > 3)
     assert {pair.condition for pair in pairs} == {("a", 1)}
     assert pairs[0].mask is pairs[1].mask
-
-
-def test_tuple_is_one_image():
-    (pair,) = make_pairs((SMALL, SMALL), SMALL)
-    assert isinstance(pair.source, tuple)
 
 
 @pytest.mark.parametrize(

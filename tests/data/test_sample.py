@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import CountedClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,20 +89,9 @@ def test_every_condition_has_a_block_however_rare(seed):
     assert len(both) == 2
 
 
-class Clock:
-    """Time that goes on by a second with each reading of it."""
-
-    def __init__(self):
-        self.seconds = 0
-
-    def perf_counter(self):
-        self.seconds += 1
-        return self.seconds
-
-
 def test_reading_ends_in_time_and_says_so(monkeypatch):
     pairs = [striped(3200)]
-    monkeypatch.setattr(sample, "time", Clock())
+    monkeypatch.setattr(sample, "time", CountedClock(seconds=1))
     blocks, note = sample_blocks(pairs, whole_areas(pairs), size=16, seed=3, seconds=20)
     assert len(blocks) == 20
     assert note == (
@@ -117,7 +107,7 @@ def test_reading_ends_in_time_and_says_so(monkeypatch):
 def test_as_many_blocks_as_before_are_the_same_blocks(monkeypatch):
     pairs = [striped(3200, "a"), striped(64, "b")]
     with monkeypatch.context() as slow:
-        slow.setattr(sample, "time", Clock())
+        slow.setattr(sample, "time", CountedClock(seconds=1))
         first, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=1, seconds=17)
     again, _ = sample_blocks(pairs, whole_areas(pairs), size=16, seed=1, count=len(first))
     places = [[(b.pair, b.rows, b.columns) for b in blocks] for blocks in (first, again)]
