@@ -60,21 +60,8 @@ def evaluated(*cases: EvaluationCase, measures: Measures | None = None) -> Evalu
     return EvaluationResult.of([scores for _, scores in scored], facts)
 
 
-@pytest.fixture(name="texture")
-def _texture():
-    return texture
-
-
-@pytest.fixture(name="case_of_images")
-def _case_of_images():
-    return case_of_images
-
-
-@pytest.fixture(name="case_of_labels")
-def _case_of_labels():
-    return case_of_labels
-
-
-@pytest.fixture(name="evaluated")
-def _evaluated():
-    return evaluated
+# Tests can't import a conftest, so they are given these as fixtures.
+_texture = pytest.fixture(lambda: texture, name="texture")
+_case_of_images = pytest.fixture(lambda: case_of_images, name="case_of_images")
+_case_of_labels = pytest.fixture(lambda: case_of_labels, name="case_of_labels")
+_evaluated = pytest.fixture(lambda: evaluated, name="evaluated")

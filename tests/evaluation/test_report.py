@@ -49,12 +49,10 @@ def test_report_of_images(texture, case_of_images, evaluated, tmp_path):
     assert "http" not in page  # self-contained
 
 
-def test_one_image_without_source_or_samples(case_of_labels, evaluated, tmp_path):
+def test_one_image_without_source_or_samples(case_of_labels, evaluated):
     found = disks()
     found[found == 2] = 0
-    evaluation = evaluated(case_of_labels(disks(), found))
-    write_report(evaluation, tmp_path / "r.html")
-    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    page = report_html(evaluated(case_of_labels(disks(), found)), 0)
     assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
     assert "Baseline" not in page
@@ -63,8 +61,7 @@ def test_one_image_without_source_or_samples(case_of_labels, evaluated, tmp_path
 def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, case_of_images, evaluated):
     made, flat = texture(48, 64), np.full((48, 64), 900, np.float32)
     case = replace(case_of_images(made, lambda p: p), pair=open_pair(Pair(made, flat)))
-    evaluation = evaluated(case)
-    page = report_html(evaluation, 0)
+    page = report_html(evaluated(case), 0)
     assert "<p>no Pearson over 1 image; the baseline has no Pearson. The pred" in page
     assert "<p>prediction: no Pearson; baseline: no Pearson.</p>" in page
     assert "nan" not in re.sub("src=[^>]*", "", page)
@@ -72,14 +69,11 @@ def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, case_of_im
     assert axes.get_ylim()[0] > 1e-30  # not stretched down to a power of 0
 
 
-def test_pixels_that_do_not_count_are_gray_in_the_difference(
-    texture, case_of_images, evaluated, tmp_path
-):
+def test_pixels_that_do_not_count_are_gray_in_the_difference(texture, case_of_images, evaluated):
     mask = np.ones((48, 64), bool)
     mask[:, :32] = False
     evaluation = evaluated(case_of_images(texture(48, 64), lambda planes: planes, mask=mask))
-    write_report(evaluation, tmp_path / "r.html")
-    (shown, _) = pictures((tmp_path / "r.html").read_text(encoding="utf-8")).values()
+    (shown, _) = pictures(report_html(evaluation, 0)).values()
     height, width = shown.shape[:2]
     left, right = (shown[height // 2, int(width * part), :3] for part in (0.75 + 0.06, 0.75 + 0.19))
     np.testing.assert_allclose(left, 0.85, atol=0.02)
@@ -87,12 +81,9 @@ def test_pixels_that_do_not_count_are_gray_in_the_difference(
 
 
 @pytest.mark.parametrize("shape", [(12, 3000), (3000, 12)])
-def test_long_images_are_thinned_and_fit_the_page(
-    texture, case_of_images, evaluated, tmp_path, shape
-):
+def test_long_images_are_thinned_and_fit_the_page(texture, case_of_images, evaluated, shape):
     evaluation = evaluated(case_of_images(texture(*shape), lambda planes: planes, noise=5))
-    write_report(evaluation, tmp_path / "r.html", samples=2)
-    shown = pictures((tmp_path / "r.html").read_text(encoding="utf-8"))["The image"]
+    shown = pictures(report_html(evaluation, 2))["The image"]
     assert 100 < shown.shape[0] < 1500
     assert shown.shape[1] == 1560
 
