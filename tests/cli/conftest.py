@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
-from helpers import TINY, gray_noise
+from helpers import TINY, gray_noise, make_model
 
-from napari_pix2pix import train
 from napari_pix2pix.cli import main
 
 FIELDS = TINY | {"steps": 2, "dropout": 0}
@@ -19,6 +18,7 @@ SIZES = {"Y": 0.5, "X": 0.25, "Z": 2.0, "T": 30.0}
 
 
 def invoke(*arguments) -> Result:
+    """Call a command in this process; strings are split into words, paths are not."""
     words = [word for one in arguments for word in (one.split() if isinstance(one, str) else [one])]
     result = CliRunner().invoke(main, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -27,6 +27,7 @@ def invoke(*arguments) -> Result:
 
 
 def succeed(*arguments) -> Result:
+    """Call a command in this process that has no reason to fail."""
     result = invoke(*arguments)
     assert result.exit_code == 0, result.stderr
     return result
@@ -84,6 +85,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def gray(folder):
+    return folder / "gray.safetensors"
+
+
+@pytest.fixture(scope="session")
+def files(folder):
+    """The source and the target that the gray model was trained on."""
+    return folder / "source.tif", folder / "target.tif"
+
+
+@pytest.fixture(scope="session")
 def models():
     """A model for each kind of source and target, trained on first use."""
     images = {
@@ -95,46 +107,23 @@ def models():
 
     def model(source, target, path):
         if (source, target) not in made:
-            made[source, target] = train(
-                images[source], images[target].max() - images[target],
-                steps=1, width=4, depth=2, patch=32, batch=1,
-                validation=0.0, adversarial_weight=0.0, device="cpu",
-                channel_axis=tuple(0 if kind == "channels" else None for kind in (source, target)),
-            )  # fmt: skip
+            axes = tuple(0 if kind == "channels" else None for kind in (source, target))
+            inverted = images[target].max() - images[target]
+            made[source, target] = make_model(images[source], inverted, channel_axis=axes)
         made[source, target].save(path)
         return path
 
     return model
 
 
-@pytest.fixture(scope="session", name="tiny")
-def _tiny():
-    """Options of a training that takes no time."""
-    return TINY
+def _offered(name, value):
+    """Tests can't import a conftest, so they are given its functions as fixtures."""
+    return pytest.fixture(lambda: value, scope="session", name=name)
 
 
-@pytest.fixture(scope="session", name="invoke")
-def _invoke():
-    """Call a command in this process; strings are split into words, paths are not."""
-    return invoke
-
-
-@pytest.fixture(scope="session", name="succeed")
-def _succeed():
-    """Call a command in this process that has no reason to fail."""
-    return succeed
-
-
-@pytest.fixture(scope="session", name="run")
-def _run():
-    return run
-
-
-@pytest.fixture(scope="session", name="write")
-def _write():
-    return write
-
-
-@pytest.fixture(scope="session", name="sentence")
-def _sentence():
-    return sentence
+_tiny = _offered("tiny", TINY)  # options of a training that takes no time
+_invoke = _offered("invoke", invoke)
+_succeed = _offered("succeed", succeed)
+_run = _offered("run", run)
+_write = _offered("write", write)
+_sentence = _offered("sentence", sentence)

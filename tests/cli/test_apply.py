@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import gray_noise
+from helpers import gray_noise, make_model
 
-from napari_pix2pix import Translator, load, train
+from napari_pix2pix import Translator, load
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.model_info import read_model_info
@@ -39,64 +39,59 @@ def test_patterns(sets, succeed, tiny):
     assert ", 2 pairs of " in read_model_info(sets / "m.st").summary
 
 
-def test_one_bad_file_does_not_stop_the_rest(sets, folder, invoke):
+def test_one_bad_file_does_not_stop_the_rest(sets, gray, invoke):
     (sets / "source" / "a2.tif").write_bytes(b"II*\0 cut short")
     (sets / "out").mkdir()
-    model = folder / "gray.safetensors"
-    result = invoke("apply", model, sets / "source", "-o", sets / "out", "--json")
+    result = invoke("apply", gray, sets / "source", "-o", sets / "out", "--json")
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
     assert [Path(path).name for path in answer["written"]] == ["a1.tif", "b1.tif"]
     assert [Path(path).name for path in answer["failed"]] == ["a2.tif"]
     assert sorted(path.name for path in (sets / "out").iterdir()) == ["a1.tif", "b1.tif"]
-    plain = invoke("apply", model, sets / "source", "-o", sets / "out", "--overwrite")
+    plain = invoke("apply", gray, sets / "source", "-o", sets / "out", "--overwrite")
     assert plain.exit_code == 1
     assert re.search(r"Failed .*a2\.tif: .*can't be read", plain.stdout)
 
 
-def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, folder, succeed):
+def test_pattern_with_one_match_goes_into_a_folder_that_is_there(sets, gray, succeed):
     (sets / "out").mkdir()
     pattern = sets / "source" / "b*.tif"
     for out in ("out", "single.tif"):
-        succeed("apply", folder / "gray.safetensors", pattern, "-o", sets / out)
+        succeed("apply", gray, pattern, "-o", sets / out)
     assert (sets / "out" / "b1.tif").is_file()
     assert (sets / "single.tif").is_file()
 
 
-def test_zarr_in_and_out(folder, tmp_path, succeed):
+def test_zarr_in_and_out(gray, tmp_path, succeed):
     from napari_pix2pix.io.writing import write_image
 
     write_image(tmp_path / "in.zarr", gray_noise(3, 20, 20), "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
-    succeed("apply", folder / "gray.safetensors", tmp_path / "in.zarr", "-o",
-            tmp_path / "out.zarr")  # fmt: skip
+    succeed("apply", gray, tmp_path / "in.zarr", "-o", tmp_path / "out.zarr")
     found = read_image(tmp_path / "out.zarr")
     assert (found.axes, found.shape, found.scale["Z"]) == ("ZYX", (3, 20, 20), 2.0)
 
 
-@pytest.mark.parametrize("pattern", ["", "a*.tif"], ids=["folder", "pattern"])
-def test_folder_of_the_output_is_made(sets, folder, succeed, pattern):
-    model = folder / "gray.safetensors"
-    succeed("apply", model, sets / "source" / pattern, "-o", sets / "new")
-    names = ["a1.tif", "a2.tif"] if pattern else ["a1.tif", "a2.tif", "b1.tif"]
-    assert sorted(path.name for path in (sets / "new").iterdir()) == names
-
-
-def test_folder_of_one_image_becomes_a_folder_too(folder, tmp_path, succeed, write):
-    (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "a.tif", gray_noise(8, 8), "YX")
-    model = folder / "gray.safetensors"
-    succeed("apply", model, tmp_path / "in", "-o", tmp_path / "new")
-    assert (tmp_path / "new" / "a.tif").is_file()
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [("", ["a1", "a2", "b1"]), ("a*.tif", ["a1", "a2"]), ("../one", ["a"])],
+    ids=["folder", "pattern", "folder of one image"],
+)
+def test_folder_of_the_output_is_made(sets, gray, succeed, write, inputs, names):
+    (sets / "one").mkdir()
+    write(sets / "one" / "a.tif", gray_noise(8, 8), "YX")
+    succeed("apply", gray, sets / "source" / inputs, "-o", sets / "new")
+    assert sorted(path.stem for path in (sets / "new").glob("*.tif")) == names
 
 
 @pytest.mark.parametrize(
     ("words", "bar"), [("", True), ("--tile 16", True), ("--json", False)], ids=str
 )
-def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, succeed, words, bar):
+def test_single_image_has_a_bar_in_a_terminal(
+    folder, gray, tmp_path, monkeypatch, succeed, words, bar
+):
     terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("napari_pix2pix.cli._progress.sys", terminal)
-    result = succeed("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
-                     tmp_path / "out.tif", words)  # fmt: skip
+    result = succeed("apply", gray, folder / "source.tif", "-o", tmp_path / "out.tif", words)
     assert ("100%" in result.stderr) == bar
 
 
@@ -112,25 +107,23 @@ def test_single_image_has_a_bar_in_a_terminal(folder, tmp_path, monkeypatch, suc
         (["a.tif"], "file", "names 1 file, so"),
     ],
 )
-def test_outputs_that_can_not_be_named(folder, tmp_path, names, out, words, invoke, sentence):
+def test_outputs_that_can_not_be_named(gray, tmp_path, names, out, words, invoke, sentence):
     (tmp_path / "in").mkdir()
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("mine")
     for name in names:
         (tmp_path / "in" / name).write_bytes(b"never read")
-    model = folder / "gray.safetensors"
-    said = sentence(invoke("apply", model, tmp_path / "in", "-o", tmp_path / out, "--overwrite"))
+    said = sentence(invoke("apply", gray, tmp_path / "in", "-o", tmp_path / out, "--overwrite"))
     assert re.search(words, said)
     assert not list((tmp_path / "there").iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in", "there"]
 
 
-def test_names_with_dots_stay_apart(folder, tmp_path, succeed, write):
+def test_names_with_dots_stay_apart(gray, tmp_path, succeed, write):
     for number in (1, 2):
         write(tmp_path / f"a.{number}.tif", gray_noise(8, 8, seed=number), "YX")
     (tmp_path / "out").mkdir()
-    model = folder / "gray.safetensors"
-    succeed("apply", model, tmp_path / "a.*.tif", "-o", tmp_path / "out")
+    succeed("apply", gray, tmp_path / "a.*.tif", "-o", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.1.tif", "a.2.tif"]
 
 
@@ -149,7 +142,7 @@ CHOSEN = {
 }
 
 
-def test_every_option_arrives(folder, tmp_path, succeed, monkeypatch):
+def test_every_option_arrives(folder, gray, tmp_path, succeed, monkeypatch):
     """The options of the command are the fields of `PredictOptions`."""
     assert set(CHOSEN) == set(PredictOptions.model_fields)
     arrived: list[PredictOptions] = []
@@ -158,7 +151,7 @@ def test_every_option_arrives(folder, tmp_path, succeed, monkeypatch):
         arrived.append(self.options)
 
     monkeypatch.setattr("napari_pix2pix.cli._apply._Work.apply", record)
-    files = folder / "gray.safetensors", folder / "source.tif", "-o", tmp_path / "out.tif"
+    files = gray, folder / "source.tif", "-o", tmp_path / "out.tif"
     for name, value in CHOSEN.items():
         flag = f"--{name.replace('_', '-')}"
         given = [flag] if value is True else [flag, str(value)]
@@ -174,10 +167,7 @@ def place(tmp_path_factory, write):
     """A model with noise planes, and two stacks."""
     folder = tmp_path_factory.mktemp("samples")
     image = np.random.default_rng(0).integers(0, 255, (2, 40, 48), np.uint8)
-    model = train(
-        image, 255 - image, steps=2, width=4, depth=2, patch=32, batch=2, discriminator_width=4,
-        noise_channels=2, noise="pixel", device="cpu",
-    )  # fmt: skip
+    model = make_model(image, 255 - image, steps=2, noise_channels=2, noise="pixel")
     model.save(folder / "m.safetensors")
     (folder / "in").mkdir()
     for number, name in enumerate(("a", "b")):
@@ -221,21 +211,11 @@ def test_a_format_without_floats_is_refused_before_the_work(
 @pytest.mark.parametrize("part", ["", "--region 0:40,0:48"])
 def test_a_summary_is_that_of_the_samples(part, place, tmp_path, succeed):
     """At once, and block by block."""
-    succeed(
-        "apply",
-        place / "m.safetensors",
-        place / "in" / "a.tif",
-        "-o",
-        tmp_path / "a.tif",
-        f"--samples 4 --seed 2 --summary mean,q25,std {part}",
-    )
-    image = np.asarray(read_image(place / "in" / "a.tif").data)
-    drawn = load(place / "m.safetensors")(image, samples=4, seed=2, output="float")
-    wanted = {
-        "mean": drawn.mean(0),
-        "std": drawn.std(0, ddof=1),
-        "q25": np.quantile(drawn, 0.25, 0),
-    }
+    model, source, words = place / "m.safetensors", place / "in" / "a.tif", "--samples 4 --seed 2"
+    succeed("apply", model, source, "-o", tmp_path / "a.tif", words, "--summary mean,q25,std", part)
+    drawn = load(model)(np.asarray(read_image(source).data), samples=4, seed=2, output="float")
+    wanted = {"mean": drawn.mean(0), "std": drawn.std(0, ddof=1)}
+    wanted["q25"] = np.quantile(drawn, 0.25, 0)
     assert {path.name for path in tmp_path.iterdir()} == {f"a_{name}.tif" for name in wanted}
     for name, array in wanted.items():
         made = read_image(tmp_path / f"a_{name}.tif")
@@ -253,8 +233,8 @@ def test_a_summary_is_that_of_the_samples(part, place, tmp_path, succeed):
         ("--samples 0", "samples must be 1 or more, got 0"),
     ],
 )
-def test_refused_in_words(words, said, folder, tmp_path, invoke, sentence):
-    files = ("apply", folder / "gray.safetensors", folder / "source.tif", "-o", tmp_path / "a.tif")
+def test_refused_in_words(words, said, folder, gray, tmp_path, invoke, sentence):
+    files = ("apply", gray, folder / "source.tif", "-o", tmp_path / "a.tif")
     assert said in sentence(invoke(*files, words))
     assert list(tmp_path.iterdir()) == []
 

@@ -10,8 +10,8 @@ from napari_pix2pix.io.reading import read_image
 
 
 @pytest.fixture
-def given(folder):
-    return ["evaluate", folder / "gray.safetensors", folder / "source.tif", folder / "target.tif"]
+def given(files, gray):
+    return ["evaluate", gray, *files]
 
 
 def test_csv_and_report_are_written_once(given, invoke, succeed, sentence, tmp_path):
@@ -53,20 +53,16 @@ def test_misuse(given, folder, invoke, sentence, tmp_path):
 # --- discriminator map ----------------------------------------------------------------------------
 
 
-TINY = helpers.TINY | {
-    "steps": 2,
-    "discriminator_layers": 1,
-    "adversarial_start": 0.0,
-    "validation": 0.0,
-}
+TINY = helpers.TINY | {"steps": 2, "discriminator_layers": 1, "adversarial_start": 0.0}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, write):
     folder = tmp_path_factory.mktemp("discriminator-map")
     image = np.random.default_rng(0).integers(0, 255, (2, 40, 48), np.uint8)
-    train(image, 255 - image, **TINY).save(folder / "m.safetensors")
-    train(image, 255 - image, **TINY).save(folder / "slim.safetensors", slim=True)
+    model = train(image, 255 - image, validation=0.0, **TINY)
+    model.save(folder / "m.safetensors")
+    model.save(folder / "slim.safetensors", slim=True)
     train(None, image, **TINY).save(folder / "made.safetensors")
     write(folder / "source.tif", image, "ZYX")
     write(folder / "made.tif", 255 - image, "ZYX")
@@ -94,16 +90,14 @@ def test_without_a_source(place, tmp_path, succeed):
 
 
 def test_refused(place, tmp_path, invoke, sentence):
-    command = (
-        "discriminator-map",
-        place / "m.safetensors",
-        place / "made.tif",
-        "-o",
-        tmp_path / "v.tif",
-    )
-    assert "give that of the prediction" in sentence(invoke(*command))
-    png = (*command[:-1], tmp_path / "v.png", "--source", place / "source.tif")
-    assert "PNG can't hold float32" in sentence(invoke(*png))
-    slim = ("discriminator-map", place / "slim.safetensors", place / "made.tif", "--source",
-            place / "source.tif", "-o", tmp_path / "v.tif")  # fmt: skip
-    assert "has no discriminator: it was saved slim" in sentence(invoke(*slim))
+    model, slim = place / "m.safetensors", place / "slim.safetensors"
+    given, source = ("discriminator-map", place / "made.tif"), ("--source", place / "source.tif")
+    for words, said in (
+        ((model, given[1], "-o", tmp_path / "v.tif"), "give that of the prediction"),
+        ((model, given[1], "-o", tmp_path / "v.png", *source), "PNG can't hold float32"),
+        (
+            (slim, given[1], "-o", tmp_path / "v.tif", *source),
+            "no discriminator: it was saved slim",
+        ),
+    ):
+        assert said in sentence(invoke(given[0], *words))

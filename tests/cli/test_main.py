@@ -3,27 +3,26 @@ import re
 import pytest
 from helpers import strict_json
 
+TRAINED_ON = (
+    "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
+)
 
-def test_json_is_strict_where_a_score_is_infinite(folder, tmp_path, invoke):
+
+def test_json_is_strict_where_a_score_is_infinite(files, gray, tmp_path, invoke):
     # The linear fit inverts these integers without any error: its PSNR is infinite.
-    scored = invoke("evaluate", folder / "gray.safetensors", folder / "source.tif",
-                    folder / "target.tif", "--json")  # fmt: skip
+    scored = invoke("evaluate", gray, *files, "--json")
     answer = strict_json(scored.stdout)
     assert answer["baseline"]["psnr"] is None
     assert answer["images"][0]["name"] == "source.tif"
-    assert strict_json(invoke("info", folder / "gray.safetensors", "--json").stdout)["steps"] == 2
+    assert strict_json(invoke("info", gray, "--json").stdout)["steps"] == 2
 
 
-def test_tables_and_info(folder, invoke):
-    model = folder / "gray.safetensors"
-    table = invoke("evaluate", model, folder / "source.tif", folder / "target.tif").stdout
+def test_tables_and_info(folder, files, gray, invoke):
+    table = invoke("evaluate", gray, *files).stdout
     assert re.search(r"network\s+baseline", table)
     assert re.search(r"pearson\s+\S+\s+1\n", table)
-    said = invoke("info", model).stdout
-    trained_on = (
-        "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
-    )
-    assert trained_on in said
+    said = invoke("info", gray).stdout
+    assert TRAINED_ON in said
     assert "light, 2 steps in" in said
     assert "torch" in said
     checkpoint = invoke("info", folder / "gray.ckpt").stdout
@@ -31,19 +30,16 @@ def test_tables_and_info(folder, invoke):
 
 
 def test_a_training_starts_from_a_model_and_info_says_so(
-    folder, invoke, succeed, tmp_path, sentence
+    files, gray, invoke, succeed, tmp_path, sentence
 ):
-    model, out = folder / "gray.safetensors", tmp_path / "next.safetensors"
-    plain = ["train", folder / "source.tif", folder / "target.tif", "--start", model, "-o", out]
+    model, out = gray, tmp_path / "next.safetensors"
+    plain = ["train", *files, "--start", model, "-o", out]
     assert "has width=4, got 8" in sentence(invoke(*plain, "--steps 3 --width 8"))
     done = succeed(*plain, "--steps 3 --device cpu")
-    trained_on = (
-        "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
-    )
-    assert f"Starts from a model that was trained for 2 steps ({trained_on})" in done.stderr
+    assert f"Starts from a model that was trained for 2 steps ({TRAINED_ON})" in done.stderr
     said = invoke("info", out).stdout
     assert "light, 3 steps in" in said
-    assert f"started from: {trained_on}, 2 steps" in said
+    assert f"started from: {TRAINED_ON}, 2 steps" in said
     succeed(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
     assert strict_json(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
 

@@ -11,8 +11,8 @@ import tifffile
 from napari_pix2pix.training.model_info import read_model_info
 
 
-def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
-    source, target = folder / "source.tif", folder / "target.tif"
+def test_from_files_to_scores(files, tmp_path, run, sentence, tiny):
+    source, target = files
     trained = run("train", source, target, "-o", "m.safetensors", *tiny.split(), cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "Wrote m.safetensors." in trained.stdout
@@ -26,8 +26,7 @@ def test_from_files_to_scores(folder, tmp_path, run, sentence, tiny):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_killed_run_goes_on(folder, tmp_path, invoke, succeed, sentence, tiny):
-    files = folder / "source.tif", folder / "target.tif"
+def test_killed_run_goes_on(files, tmp_path, invoke, succeed, sentence, tiny):
     out, checkpoint = tmp_path / "m.safetensors", tmp_path / "m.ckpt"
     options = tiny.replace("--steps 2", "--checkpoint-seconds 0.1")
     endless = [*map(str, files), "-o", str(out), *options.split(), "--epochs", "100000"]
@@ -52,9 +51,9 @@ def test_killed_run_goes_on(folder, tmp_path, invoke, succeed, sentence, tiny):
 
 
 def test_resume_without_a_checkpoint_starts_over_and_says_so(
-    folder, tmp_path, invoke, succeed, tiny
+    files, tmp_path, invoke, succeed, tiny
 ):
-    files, out = (folder / "source.tif", folder / "target.tif"), tmp_path / "m.safetensors"
+    out = tmp_path / "m.safetensors"
     result = succeed("train", *files, "-o", out, tiny, "--resume --json")
     missing = tmp_path / "m.ckpt"
     assert result.stderr == f"There is no checkpoint at {missing}: the run starts over.\n"
@@ -63,10 +62,9 @@ def test_resume_without_a_checkpoint_starts_over_and_says_so(
 
 
 def test_resume_without_a_checkpoint_does_not_replace_a_model(
-    folder, tmp_path, invoke, sentence, tiny
+    files, gray, tmp_path, invoke, sentence, tiny
 ):
     model = tmp_path / "m.safetensors"
-    model.write_bytes(before := (folder / "gray.safetensors").read_bytes())
-    files = folder / "source.tif", folder / "target.tif"
+    model.write_bytes(before := gray.read_bytes())
     assert "exists" in sentence(invoke("train", *files, "-o", model, tiny, "--resume"))
     assert model.read_bytes() == before

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from helpers import gray_noise
+from helpers import gray_noise, make_model
 
-from napari_pix2pix import load, train
+from napari_pix2pix import load
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.model_info import read_model_info
 
@@ -49,24 +49,20 @@ def test_geometry_is_found_again(
     assert found.units["X"] == "micrometer"
 
 
-def test_output_equals_what_python_says(folder, tmp_path, invoke):
-    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+def test_output_equals_what_python_says(folder, gray, tmp_path, invoke):
+    result = invoke("apply", gray, folder / "source.tif", "-o",
                     tmp_path / "out.npy", "--tile 16 --output float")  # fmt: skip
     assert result.exit_code == 0
-    expected = load(folder / "gray.safetensors")(gray_noise(96, 80), output="float")
+    expected = load(gray)(gray_noise(96, 80), output="float")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=2e-3)
 
 
 def test_model_of_python_with_channels_last(tmp_path, succeed, write):
     image = gray_noise(48, 48, 2)
-    model = train(
-        image, image[..., 0], channel_axis=(-1, None), steps=1, width=4, depth=2, patch=32,
-        batch=1, validation=0.0, adversarial_weight=0.0, device="cpu",
-    )  # fmt: skip
+    model = make_model(image, image[..., 0], channel_axis=(-1, None))
     model.save(tmp_path / "m.safetensors")
     write(tmp_path / "in.tif", np.moveaxis(image, -1, 0), "CYX")
-    succeed("apply", tmp_path / "m.safetensors", tmp_path / "in.tif", "-o",
-            tmp_path / "out.tif")  # fmt: skip
+    succeed("apply", tmp_path / "m.safetensors", tmp_path / "in.tif", "-o", tmp_path / "out.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), model(image))
 
 
@@ -80,13 +76,9 @@ def test_gray_to_channels_is_trained_from_files(tmp_path, succeed, tiny, write):
 def test_axes_say_what_the_file_does_not(tmp_path, invoke, succeed, sentence, tiny, write):
     tifffile.imwrite(tmp_path / "a.tif", gray_noise(5, 64, 64), photometric="minisblack")
     write(tmp_path / "b.tif", gray_noise(64, 64), "YX")
-    said = sentence(
-        invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
-    )
-    assert "--axes" in said
-    succeed(
-        "train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny, "--axes cyx"
-    )
+    words = ("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
+    assert "--axes" in sentence(invoke(*words))
+    succeed(*words, "--axes cyx")
     assert load(tmp_path / "m.st").source_codec.channels == 5
 
 

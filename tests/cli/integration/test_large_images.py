@@ -24,34 +24,34 @@ def source(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.ome.tif", "out.tif"])
-def test_a_part_of_a_zarr(folder, source, tmp_path, succeed, name):
+def test_a_part_of_a_zarr(gray, source, tmp_path, succeed, name):
     out = tmp_path / name
-    succeed("apply", folder / "gray.safetensors", source, "-o", out,
-            "--region 8:40,16:70 --frames 1:")  # fmt: skip
+    succeed("apply", gray, source, "-o", out, "--region 8:40,16:70 --frames 1:")
     found = read_image(out)
-    whole = load(folder / "gray.safetensors")(gray_noise(3, 60, 70), tile=0)
+    whole = load(gray)(gray_noise(3, 60, 70), tile=0)
     assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.5, "micrometer")
     assert np.abs(found.data[...].astype(int) - whole[1:, 8:40, 16:]).max() <= 1
 
 
-def test_a_part_of_an_image_in_memory(folder, tmp_path, succeed):
+def test_a_part_of_an_image_in_memory(folder, gray, tmp_path, succeed):
     out = tmp_path / "out.tif"
-    succeed("apply", folder / "gray.safetensors", folder / "source.tif", "-o", out,
-            "--region :40,16:")  # fmt: skip
+    succeed("apply", gray, folder / "source.tif", "-o", out, "--region :40,16:")
     assert read_image(out).shape == (40, 64)
 
 
 @pytest.mark.parametrize("part", ["", "--region :40,16:"])
-def test_compile_without_a_compiler(folder, source, tmp_path, invoke, sentence, monkeypatch, part):
+def test_compile_without_a_compiler(
+    folder, gray, source, tmp_path, invoke, sentence, monkeypatch, part
+):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    result = invoke("apply", folder / "gray.safetensors", folder / "source.tif", "-o",
+    result = invoke("apply", gray, folder / "source.tif", "-o",
                     tmp_path / "out.tif", "--device cpu --compile", part)  # fmt: skip
     assert "needs a C++ compiler, and there is no no-such-compiler here" in sentence(result)
     assert {path.name for path in tmp_path.iterdir()} == {"in.zarr"}
 
 
-def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, succeed, sentence):
-    words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.zarr")
+def test_resume_keeps_files_that_are_there(gray, source, tmp_path, invoke, succeed, sentence):
+    words = ("apply", gray, source, "-o", tmp_path / "out.zarr")
     assert invoke(*words).exit_code == 0
     before = (tmp_path / "out.zarr" / "zarr.json").stat().st_mtime_ns
     assert "exists: choose another name" in sentence(invoke(*words))
@@ -62,11 +62,11 @@ def test_resume_keeps_files_that_are_there(folder, source, tmp_path, invoke, suc
     assert read_image(tmp_path / "out.zarr").shape == (3, 60, 70)
 
 
-def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, succeed, write):
+def test_a_folder_goes_on_with_files_that_are_missing(gray, tmp_path, invoke, succeed, write):
     (tmp_path / "in").mkdir()
     for seed in range(3):
         write(tmp_path / "in" / f"{seed}.tif", gray_noise(20, 20, seed=seed), "YX")
-    words = ("apply", folder / "gray.safetensors", tmp_path / "in", "-o", tmp_path / "out")
+    words = ("apply", gray, tmp_path / "in", "-o", tmp_path / "out")
     assert invoke(*words).exit_code == 0
     (tmp_path / "out" / "1.tif").unlink()
     result = succeed(*words, "--resume")
@@ -76,13 +76,13 @@ def test_a_folder_goes_on_with_files_that_are_missing(folder, tmp_path, invoke, 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.tif", "out.ome.tif"])
 @pytest.mark.parametrize("kind", ["npy", "zarr"])  # read at once, and in blocks
-def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke, sentence, models,
+def test_resume_takes_no_file_of_another_making(gray, source, tmp_path, invoke, sentence, models,
                                                 name, kind):  # fmt: skip
     if kind == "npy":
         source = tmp_path / "in.npy"
         np.save(source, gray_noise(60, 70))
     out = tmp_path / name
-    words = ("apply", folder / "gray.safetensors", source, "-o", out)
+    words = ("apply", gray, source, "-o", out)
     assert invoke(*words).exit_code == 0
     assert "is finished already.\n" in invoke(*words, "--resume").stderr
     message = sentence(invoke(*words, "--resume", "--output float"))
@@ -98,31 +98,30 @@ def test_resume_takes_no_file_of_another_making(folder, source, tmp_path, invoke
     assert invoke(*words, "--resume", "--overwrite").exit_code == 0
 
 
-def test_resume_says_where_a_file_does_not_tell(folder, source, tmp_path, invoke):
-    words = ("apply", folder / "gray.safetensors", source, "-o", tmp_path / "out.npy")
+def test_resume_says_where_a_file_does_not_tell(gray, source, tmp_path, invoke):
+    words = ("apply", gray, source, "-o", tmp_path / "out.npy")
     assert invoke(*words).exit_code == 0
     stderr = invoke(*words, "--resume").stderr
     assert "out.npy is finished already; the file does not name its model" in stderr
 
 
-def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, succeed, folder, tiny):
+def test_samples_in_blocks_are_those_of_the_whole(tmp_path, source, succeed, files, tiny):
     model = tmp_path / "noisy.safetensors"
-    succeed("train", folder / "source.tif", folder / "target.tif", "-o", model, tiny,
-            "--noise-channels 1 --noise pixel")  # fmt: skip
+    succeed("train", *files, "-o", model, tiny, "--noise-channels 1 --noise pixel")
     succeed("apply", model, source, "-o", tmp_path / "s.npy", "--samples 2 --seed 4")
     whole = load(model)(gray_noise(3, 60, 70), samples=2, seed=4, tile=0).astype(int)
     for number in (1, 2):
         assert np.abs(np.load(tmp_path / f"s_{number}.npy") - whole[number - 1]).max() <= 1
 
 
-def test_progress_is_counted_in_blocks(folder, source, tmp_path, monkeypatch, succeed):
+def test_progress_is_counted_in_blocks(gray, source, tmp_path, monkeypatch, succeed):
     told: list[tuple[int, int]] = []
     complete = _translate_file.complete
     monkeypatch.setattr(_translate_file, "_LARGEST", 32)
     monkeypatch.setattr(
         _translate_file, "complete", lambda *a: complete(*a[:-1], lambda *pair: told.append(pair))
     )
-    succeed("apply", folder / "gray.safetensors", source, "-o", tmp_path / "o.npy")
+    succeed("apply", gray, source, "-o", tmp_path / "o.npy")
     assert told == [(done, 18) for done in range(1, 19)]
 
 
@@ -149,10 +148,9 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path, monkeypatch,
-                                                       invoke):  # fmt: skip
+def test_killed_and_resumed_is_what_it_would_have_been(gray, source, tmp_path, monkeypatch, invoke):
     def words(name):
-        return ["apply", folder / "gray.safetensors", source, "-o", tmp_path / name]
+        return ["apply", gray, source, "-o", tmp_path / name]
 
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, *map(str, words("out.zarr"))],
@@ -173,8 +171,8 @@ def test_killed_and_resumed_is_what_it_would_have_been(folder, source, tmp_path,
     monkeypatch.setattr(_translate_file, "CHUNK", 32)
     monkeypatch.setattr("napari_pix2pix.io.zarr_file.CHUNK", 32)
     monkeypatch.setattr(
-        Work, "translate", lambda *args: computed.append(args[2]) or translate(*args),
-    )  # fmt: skip
+        Work, "translate", lambda *args: computed.append(args[2]) or translate(*args)
+    )
     assert invoke(*words("out.zarr"), "--resume").exit_code == 0
     assert 3 < finished == 18 - len(computed)
     assert invoke(*words("whole.zarr")).exit_code == 0

@@ -85,9 +85,8 @@ def test_its_discriminator_is_asked(weights, golden, tmp_path, invoke, succeed, 
     np.testing.assert_array_equal(tifffile.imread(out), load(model).discriminator_map(image, made))
     result = invoke("convert", model, tmp_path / "again_net_G.pth")
     assert "again_net_D.pth is its discriminator" in result.stdout
-    one, other = (
-        torch.load(tmp_path / f"{n}_net_D.pth", weights_only=True) for n in ("5", "again")
-    )
+    names = "5_net_D.pth", "again_net_D.pth"
+    one, other = (torch.load(tmp_path / name, weights_only=True) for name in names)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -128,8 +127,8 @@ def test_convert_there_and_back(weights, tmp_path, invoke, succeed, sentence):
     assert "for files of the PyTorch implementation" in said
 
 
-def test_convert_refuses_before_it_writes(folder, tmp_path, invoke, sentence):
-    said = sentence(invoke("convert", folder / "gray.safetensors", tmp_path / "G.pth"))
+def test_convert_refuses_before_it_writes(gray, tmp_path, invoke, sentence):
+    said = sentence(invoke("convert", gray, tmp_path / "G.pth"))
     assert "a U-Net of 2 halvings (depth), where 5 are the least, another last layer" in said
     assert not list(tmp_path.iterdir())
 

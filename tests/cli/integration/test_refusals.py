@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers import gray_noise
+from helpers import gray_noise, make_model
 
-from napari_pix2pix import train, translator
+from napari_pix2pix import translator
 from napari_pix2pix.cli._output import shell_message
 from napari_pix2pix.errors import FileError, Remedy
 from napari_pix2pix.io import model_file
@@ -57,39 +57,28 @@ def test_a_format_that_can_not_hold_the_output(tmp_path, invoke, sentence, monke
     """It is refused before the work: OME-TIFF has no 64-bit integers."""
     source = gray_noise(48, 48)
     labels = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16), np.int64))
-    train(
-        source, labels, target_kind="classes", steps=1, width=4, depth=2, patch=32, batch=1,
-        validation=0.0, device="cpu",
-    ).save(tmp_path / "m.st")  # fmt: skip
-
-    def work(*_, **__):
-        raise AssertionError
-
-    monkeypatch.setattr(translator.Translator, "__call__", work)
+    make_model(source, labels, target_kind="classes").save(tmp_path / "m.st")
+    monkeypatch.setattr(translator.Translator, "__call__", no_work)
     write(tmp_path / "a.tif", source, "YX")
     said = sentence(invoke("apply", tmp_path / "m.st", tmp_path / "a.tif", "-o",
                            tmp_path / "out.ome.tif"))  # fmt: skip
     assert "OME-TIFF can't hold int64" in said
 
 
-def test_the_shell_names_its_own_options(folder, tmp_path, invoke, sentence):
+def test_the_shell_names_its_own_options(gray, tmp_path, invoke, sentence):
     np.save(tmp_path / "stack.npy", gray_noise(5, 9, 12))
-    said = sentence(invoke("apply", folder / "gray.safetensors", tmp_path / "stack.npy", "-o",
-                           tmp_path / "out.tif"))  # fmt: skip
+    said = sentence(invoke("apply", gray, tmp_path / "stack.npy", "-o", tmp_path / "out.tif"))
     assert said.endswith("name them, for example ZYX, TYX, CYX or YXS (--axes).")
     several = FileError("It is there: resume it, or overwrite it.", remedies=tuple(Remedy))
     assert shell_message(several).startswith("It is there: resume it, or overwrite it (--axes, ")
 
 
-def test_one_pixel(tmp_path, folder, invoke, sentence, tiny):
+def test_one_pixel(tmp_path, gray, invoke, sentence, tiny):
     for name in ("a", "b"):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.full((1, 1), 9, np.uint8))
-    said = sentence(
-        invoke("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
-    )
-    assert "constant: 9" in said
-    applied = invoke("apply", folder / "gray.safetensors", tmp_path / "a.tif", "-o",
-                     tmp_path / "out.tif")  # fmt: skip
+    words = ("train", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "m.st", tiny)
+    assert "constant: 9" in sentence(invoke(*words))
+    applied = invoke("apply", gray, tmp_path / "a.tif", "-o", tmp_path / "out.tif")
     assert applied.exit_code == 0  # any size can be translated
     assert tifffile.imread(tmp_path / "out.tif").shape == (1, 1)
 
@@ -107,8 +96,7 @@ def test_one_pixel(tmp_path, folder, invoke, sentence, tiny):
         ("--checkpoint none/m.ckpt", r"no folder none for the checkpoint"),
     ],
 )
-def test_unusable_option(folder, tmp_path, options, words, invoke, sentence):
-    files = folder / "source.tif", folder / "target.tif"
+def test_unusable_option(files, tmp_path, options, words, invoke, sentence):
     said = sentence(invoke("train", *files, "-o", tmp_path / "m.st", options))
     assert re.search(words, said), said
     assert not list(tmp_path.iterdir())
@@ -131,8 +119,8 @@ def test_incomplete_command(words, said, invoke, sentence):
     assert re.search(r"; see \S+( \w+)? --help\.$", line)
 
 
-def no_training(*_, **__) -> None:
-    raise AssertionError("a training was started")
+def no_work(*_, **__) -> None:
+    raise AssertionError("work was begun")
 
 
 @pytest.mark.parametrize("command", ["train", "apply"])
@@ -145,56 +133,52 @@ def no_training(*_, **__) -> None:
     ],
 )
 def test_output_is_checked_before_any_work(
-    folder, tmp_path, monkeypatch, command, out, words, invoke, sentence
+    folder, gray, tmp_path, monkeypatch, command, out, words, invoke, sentence
 ):
-    monkeypatch.setattr("napari_pix2pix._train.training_events", no_training)
-    monkeypatch.setattr("napari_pix2pix.translator.Translator.__call__", no_training)
+    monkeypatch.setattr("napari_pix2pix._train.training_events", no_work)
+    monkeypatch.setattr("napari_pix2pix.translator.Translator.__call__", no_work)
     (tmp_path / "source.tif").write_bytes((folder / "source.tif").read_bytes())
     (tmp_path / "old.tif").write_text("mine")
-    first = tmp_path / "source.tif" if command == "train" else folder / "gray.safetensors"
+    first = tmp_path / "source.tif" if command == "train" else gray
     said = sentence(invoke(command, first, tmp_path / "source.tif", "-o", tmp_path / out))
     assert re.search(words, said), said
     assert (tmp_path / "old.tif").read_text() == "mine"
 
 
-def test_no_permission(folder, tmp_path, monkeypatch, invoke, sentence, tiny):
+def test_no_permission(files, tmp_path, monkeypatch, invoke, sentence, tiny):
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
-    monkeypatch.setattr("napari_pix2pix._train.training_events", no_training)
-    files = folder / "source.tif", folder / "target.tif"
+    monkeypatch.setattr("napari_pix2pix._train.training_events", no_work)
     said = sentence(invoke("train", *files, "-o", tmp_path / "m.st", tiny))
     assert "no permission to write m.st" in said
 
 
-def test_output_that_is_a_folder(folder, tmp_path, invoke, sentence, tiny):
-    files = folder / "source.tif", folder / "target.tif"
+def test_output_that_is_a_folder(files, tmp_path, invoke, sentence, tiny):
     assert "is a folder" in sentence(invoke("train", *files, "-o", tmp_path, tiny))
     ckpt = invoke("train", *files, "-o", tmp_path / "m.ckpt", tiny)
     assert "is the checkpoint's name" in sentence(ckpt)
 
 
-def test_full_disk_leaves_the_old_model(folder, tmp_path, monkeypatch, invoke, sentence, tiny):
+def test_full_disk_leaves_the_old_model(files, gray, tmp_path, monkeypatch, invoke, sentence, tiny):
     model = tmp_path / "gray.safetensors"
-    model.write_bytes(before := (folder / "gray.safetensors").read_bytes())
+    model.write_bytes(before := gray.read_bytes())
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(model_file, "save_file", full)
-    files = folder / "source.tif", folder / "target.tif"
     result = invoke("train", *files, "-o", model, tiny, "--overwrite --json")
     assert "No space left on device" in sentence(result)
     assert model.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["gray.safetensors"]
 
 
-def test_channels_other_than_trained(folder, tmp_path, invoke, sentence, write):
+def test_channels_other_than_trained(gray, tmp_path, invoke, sentence, write):
     write(tmp_path / "rgb.tif", gray_noise(20, 20, 3), "YXS")
-    model = folder / "gray.safetensors"
-    said = sentence(invoke("apply", model, tmp_path / "rgb.tif", "-o", tmp_path / "out.tif"))
+    said = sentence(invoke("apply", gray, tmp_path / "rgb.tif", "-o", tmp_path / "out.tif"))
     assert "trained on images of 1 channel, got 3" in said
     target = write(tmp_path / "t.tif", gray_noise(20, 20), "YX")
-    assert "got 3" in sentence(invoke("evaluate", model, tmp_path / "rgb.tif", target))
-    said = sentence(invoke("evaluate", model, target, tmp_path / "rgb.tif"))
+    assert "got 3" in sentence(invoke("evaluate", gray, tmp_path / "rgb.tif", target))
+    said = sentence(invoke("evaluate", gray, target, tmp_path / "rgb.tif"))
     assert "makes 1 channel:" in said
 
 
@@ -207,20 +191,20 @@ def test_channels_other_than_trained(folder, tmp_path, invoke, sentence, write):
         (b"II*\0" + bytes(99), "not a napari-pix2pix model"),
     ],
 )
-def test_unusable_model(folder, tmp_path, command, content, words, invoke, sentence):
+def test_unusable_model(folder, files, tmp_path, command, content, words, invoke, sentence):
     model = tmp_path / "m.safetensors"
     if content is not None:
         model.write_bytes(content)
     more = {
         "apply": (folder / "source.tif", "-o", tmp_path / "out.tif"),
-        "evaluate": (folder / "source.tif", folder / "target.tif"),
+        "evaluate": files,
         "info": (),
     }
     assert words in sentence(invoke(command, model, *more[command]))
 
 
-def test_incomplete_header(folder, tmp_path, invoke, sentence):
-    tensors, header = model_file.read_container(folder / "gray.safetensors")
+def test_incomplete_header(gray, tmp_path, invoke, sentence):
+    tensors, header = model_file.read_container(gray)
     del header["versions"]
     model_file.write_container(tmp_path / "m.st", tensors, header)
     assert "is incomplete" in sentence(invoke("info", tmp_path / "m.st"))
@@ -236,18 +220,15 @@ def test_incomplete_header(folder, tmp_path, invoke, sentence):
         ("--device tpu", "no device 'tpu' here"),
     ],
 )
-def test_unusable_option_of_apply(folder, tmp_path, options, words, invoke, sentence):
-    model, source = folder / "gray.safetensors", folder / "source.tif"
+def test_unusable_option_of_apply(folder, gray, tmp_path, options, words, invoke, sentence):
+    model, source = gray, folder / "source.tif"
     assert words in sentence(invoke("apply", model, source, "-o", tmp_path / "o.tif", options))
     assert not list(tmp_path.iterdir())
 
 
 def test_conditions_that_are_no_strings(tmp_path, invoke, succeed, sentence, write):
     image = gray_noise(48, 48)
-    model = train(
-        [image, image], [image, 255 - image], condition=[1, 2], steps=1, width=4, depth=2,
-        patch=32, batch=1, validation=0.0, adversarial_weight=0.0, device="cpu",
-    )  # fmt: skip
+    model = make_model([image, image], [image, 255 - image], condition=[1, 2])
     model.save(tmp_path / "m.st")
     source = write(tmp_path / "a.tif", image, "YX")
     succeed("apply", tmp_path / "m.st", source, "-o", tmp_path / "b.tif", "--condition 2")

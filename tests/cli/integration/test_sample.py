@@ -64,8 +64,8 @@ def test_refused(options, words, model, tmp_path, invoke, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_of_the_other_kind(model, folder, tmp_path, invoke, sentence):
-    said = sentence(invoke("sample", folder / "gray.safetensors", "-o", tmp_path))
+def test_models_of_the_other_kind(model, folder, gray, tmp_path, invoke, sentence):
+    said = sentence(invoke("sample", gray, "-o", tmp_path))
     assert "trained with a source" in said
     said = sentence(invoke("apply", model, folder / "source.tif", "-o", tmp_path / "a.tif"))
     assert "without a source and takes no image: use sample" in said
