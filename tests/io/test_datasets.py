@@ -1,5 +1,6 @@
 import re
 
+import dask.array
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -41,15 +42,14 @@ class Recorder:
         return part
 
 
-def test_zarr_and_dask_stay_lazy():
-    import dask.array
-    import zarr
-
+@pytest.mark.parametrize(
+    "make", [lambda a: zarr.array(a, chunks=(1, 1, 8, 9)), dask.array.from_array]
+)
+def test_zarr_and_dask_stay_lazy(make):
     data = ramp(2, 5, 8, 9)
-    for lazy in (zarr.array(data, chunks=(1, 1, 8, 9)), dask.array.from_array(data)):
-        planes = lazy_image_of_file(ImageFile(data=lazy, axes="CZYX"))
-        window = planes.read(3, slice(1, 4), slice(2, 9))
-        np.testing.assert_array_equal(window, data[:, 3, 1:4, 2:9])
+    planes = lazy_image_of_file(ImageFile(data=make(data), axes="CZYX"))
+    window = planes.read(3, slice(1, 4), slice(2, 9))
+    np.testing.assert_array_equal(window, data[:, 3, 1:4, 2:9])
 
 
 def test_only_the_window_is_read():
@@ -105,13 +105,8 @@ def test_pair_of_files(tmp_path, source, target, channels, frames):
 )
 def test_pair_of_files_is_read_by_their_axes(tmp_path, axes, dtype, shape, frames, channels):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        ramp(*shape).astype(dtype),
-        ome=True,
-        photometric="rgb" if "S" in axes else "minisblack",
-        metadata={"axes": axes},
-    )
+    how = {"photometric": "rgb" if "S" in axes else "minisblack", "metadata": {"axes": axes}}
+    tifffile.imwrite(path, ramp(*shape).astype(dtype), ome=True, **how)
     (pair,), _ = read_pairs(path, path)
     opened = open_pair(pair)
     for planes in (opened.source, opened.target):
@@ -149,16 +144,13 @@ def test_folders_are_matched_by_name(tmp_path):
     assert [note.split(":")[1].strip() for note in notes] == ["a2.tif.", "b.tif."]
 
 
-def test_further_images_of_a_file_are_told(tmp_path):
+def test_further_images_of_a_file_and_a_missing_one_are_told(tmp_path):
     with tifffile.TiffWriter(tmp_path / "two.tif") as writer:
         writer.write(ramp(8, 9))
         writer.write(ramp(12, 9))
     _, notes = read_pairs(tmp_path / "two.tif", tmp_path / "two.tif")
     assert notes
     assert all("holds 2 images" in note for note in notes)
-
-
-def test_missing_file(tmp_path):
     with pytest.raises(FileError, match="no file or folder"):
         read_pairs(tmp_path / "a.tif", tmp_path / "b.tif")
 
@@ -309,16 +301,11 @@ def table(place, text, encoding="utf-8"):
 
 
 def test_pairs_of_a_table(place):
-    sets = read_table(
-        table(
-            place,
-            "Source,target,condition,mask,set\n"
-            "a1.tif,b1.tif,DAPI,m1.tif,\n"
-            ",,,,\n"
-            "\n"
-            f'a2.tif,{place}/b1.tif,"GFP, fixed",,Validation\n',
-        )
+    text = (
+        "Source,target,condition,mask,set\na1.tif,b1.tif,DAPI,m1.tif,\n,,,,\n\n"
+        f'a2.tif,{place}/b1.tif,"GFP, fixed",,Validation\n'
     )
+    sets = read_table(table(place, text))
     (first,), (second,) = sets.train, sets.validation
     assert (first.condition, second.condition) == ("DAPI", "GFP, fixed")
     assert (first.name, second.name) == ("a1.tif (pairs.csv, line 2)", "a2.tif (pairs.csv, line 5)")

@@ -55,16 +55,12 @@ def assert_old_file_intact(path: Path) -> None:
 def test_tensors_come_back_to_the_bit(tmp_path, tensor):
     write_container(tmp_path / "a", {"x": tensor}, {})
     back = read_container(tmp_path / "a")[0]["x"]
-    assert (back.dtype, back.shape, back.device) == (
-        tensor.dtype,
-        tensor.shape,
-        torch.device("cpu"),
-    )
-    assert (
-        back.numpy(force=True).tobytes() == tensor.numpy(force=True).tobytes()
-        if (tensor.dtype != torch.bfloat16)
-        else torch.equal(back, tensor)
-    )
+    assert (back.dtype, back.shape) == (tensor.dtype, tensor.shape)
+    assert back.device == torch.device("cpu")
+    if tensor.dtype == torch.bfloat16:  # which numpy has not
+        assert torch.equal(back, tensor)
+    else:
+        assert back.numpy(force=True).tobytes() == tensor.numpy(force=True).tobytes()
 
 
 def test_every_memory_layout_is_written(tmp_path):
@@ -159,23 +155,20 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file(old_file):
     assert_old_file_intact(old_file)
 
 
-def fill_disk(_tensors, path: Path, _metadata) -> None:
-    path.write_bytes(b"half")
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def interrupt(_tensors, path: Path, _metadata) -> None:
-    path.write_bytes(b"half")
-    raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(
-    ("save", "error", "sentence"),
-    [(fill_disk, FileError, "No space left on device"), (interrupt, KeyboardInterrupt, None)],
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), FileError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
 )
-def test_full_disk_and_interrupt_leave_the_old_file(old_file, monkeypatch, save, error, sentence):
+def test_full_disk_and_interrupt_leave_the_old_file(old_file, monkeypatch, error, raised):
+    def save(_tensors, path, _metadata):
+        path.write_bytes(b"half")
+        raise error
+
     monkeypatch.setattr(model_file, "save_file", save)
-    with pytest.raises(error, match=sentence):
+    with pytest.raises(raised, match="No space left on device" if raised is FileError else None):
         write_container(old_file, {"weight": torch.zeros(3)}, {})
     monkeypatch.undo()
     assert_old_file_intact(old_file)
@@ -279,43 +272,34 @@ def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path):
     assert 0x80 in lengths  # the first byte of a pickle
 
 
-def write_content(path: Path, content) -> None:
-    text = content if isinstance(content, str) else json.dumps(content)
-    save_file({"a": torch.ones(1)}, path, {FORMAT_NAME: text})
-
-
-def test_a_later_version_is_refused_and_named(tmp_path):
-    # Only the version is looked at: a later one may well be arranged in another way.
-    write_content(tmp_path / "a", {"version": FORMAT_VERSION + 1, "written_by": "9.8.7"})
-    with pytest.raises(FileError, match=r"9\.8\.7, in version 3 .*update") as caught:
-        read_container(tmp_path / "a")
-    assert __version__ in str(caught.value)
-
-
-def test_an_earlier_version_is_refused_and_named(tmp_path):
-    content = {"version": FORMAT_VERSION - 1, "written_by": "0.1.0", "header": {}}
-    write_content(tmp_path / "a", content)
-    with pytest.raises(FileError, match=r"0\.1\.0, in version 1 .*train the model again"):
-        read_container(tmp_path / "a")
-
-
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        "{",
-        "[]",
-        "1",
-        {},
-        {"version": FORMAT_VERSION},
-        {"version": None, "header": {}},
-        {"version": "one", "header": {}},
-        {"version": FORMAT_VERSION, "header": 3},
+        # Only the version is looked at: a later one may well be arranged in another way.
+        ({"version": FORMAT_VERSION + 1, "written_by": "9.8.7"}, r"9\.8\.7, in version 3 .*update"),
+        (
+            {"version": FORMAT_VERSION - 1, "written_by": "0.1.0", "header": {}},
+            r"0\.1\.0, in version 1 .*train the model again",
+        ),
+        *(
+            (damaged, "its header is damaged")
+            for damaged in (
+                *("{", "[]", "1", {}),
+                {"version": FORMAT_VERSION},
+                {"version": None, "header": {}},
+                {"version": "one", "header": {}},
+                {"version": FORMAT_VERSION, "header": 3},
+            )
+        ),
     ],
 )
-def test_a_damaged_header_is_refused(tmp_path, content):
-    write_content(tmp_path / "a", content)
-    with pytest.raises(FileError, match="its header is damaged"):
+def test_other_versions_and_damaged_headers_are_refused(tmp_path, content, said):
+    text = content if isinstance(content, str) else json.dumps(content)
+    save_file({"a": torch.ones(1)}, tmp_path / "a", {FORMAT_NAME: text})
+    with pytest.raises(FileError, match=said) as caught:
         read_container(tmp_path / "a")
+    if "update" in said:
+        assert __version__ in str(caught.value)
 
 
 KILLED_WHILE_WRITING = """

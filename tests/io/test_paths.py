@@ -52,40 +52,31 @@ def test_match_by_name():
         "1 source has no target of the same name and is left out: only.tif.",
         "2 targets have no source of the same name and are left out: x.tif, y.tif.",
     ]
+    one, other = Path("a.tif"), Path("b.tif")  # one of each is a pair
+    assert match_by_name([one], [other]) == ([(one, other)], [])
 
 
-def test_one_of_each_is_a_pair():
-    assert match_by_name([Path("a.tif")], [Path("b.tif")]) == ([(Path("a.tif"), Path("b.tif"))], [])
-
-
-def test_no_names_agree():
+def test_names_that_do_not_agree_or_come_twice():
     sources = [Path(f"s{i}.tif") for i in range(5)]
     with pytest.raises(InputError, match=r"s0\.tif, s1\.tif, s2\.tif, \.\.\., targets t\.tif"):
         match_by_name(sources, [Path("t.tif")])
-
-
-def test_same_name_twice():
     with pytest.raises(InputError, match=r"Two source files .*: a\.tif, a\.png"):
         match_by_name([Path("a.tif"), Path("a.png")], [Path("a.tif")])
 
 
-def test_replaces_file(tmp_path):
-    path = tmp_path / "model.bin"
+@pytest.mark.parametrize("folder", [False, True])
+def test_replaces_file_or_folder(tmp_path, folder):
+    path = tmp_path / "model.zarr"
     for content in ("old", "new"):
-        with replacing(path) as fresh:
+        with replacing(path, folder=folder) as fresh:
             assert (fresh.name, fresh.parent.parent) == (path.name, tmp_path)
-            fresh.write_text(content)
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_replaces_folder(tmp_path):
-    path = tmp_path / "a.zarr"
-    for content in ("old", "new"):
-        with replacing(path, folder=True) as fresh:
-            fresh.mkdir()
-            (fresh / content).touch()
-    assert [entry.name for entry in path.iterdir()] == ["new"]
+            if folder:
+                fresh.mkdir()
+            (fresh / content if folder else fresh).write_text(content)
+    if folder:
+        assert [entry.name for entry in path.iterdir()] == ["new"]
+    else:
+        assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -126,21 +117,20 @@ def enter(path, **kwargs):
         pytest.fail("nothing could be written there")
 
 
-def test_missing_folder_and_file_as_folder(tmp_path):
-    with pytest.raises(FileError, match="create it first"):
-        enter(tmp_path / "none" / "a.tif")
+@pytest.mark.parametrize(
+    ("name", "folder", "words"),
+    [
+        ("none/a.tif", False, "create it first"),
+        ("file/a.tif", False, "no folder"),
+        ("folder", False, "a folder has that name"),
+        ("file", True, "a file has that name"),
+    ],
+)
+def test_places_that_can_not_be_written(tmp_path, name, folder, words):
+    (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(FileError, match="no folder"):
-        enter(tmp_path / "file" / "a.tif")
-
-
-def test_name_in_the_way(tmp_path):
-    (tmp_path / "a.tif").mkdir()
-    with pytest.raises(FileError, match="a folder has that name"):
-        enter(tmp_path / "a.tif")
-    (tmp_path / "a.zarr").touch()
-    with pytest.raises(FileError, match="a file has that name"):
-        enter(tmp_path / "a.zarr", folder=True)
+    with pytest.raises(FileError, match=words):
+        enter(tmp_path / name, folder=folder)
 
 
 def test_no_permission(tmp_path, monkeypatch):

@@ -125,64 +125,67 @@ def test_older_files(network, how, tmp_path, *, zipped):
     assert not any(read[name] for name in counts if how == "counts no batches")
 
 
-def save_bad(what: str, path: Path) -> None:
-    weights = weights_of(UNET)
-    if what == "code":
-        weights["model.model.0.weight"] = Bomb(path.with_name("mark"))
-    elif what == "nested":
-        weights = {"state_dict": weights, "epoch": 3}
-    elif what == "discriminator":
-        weights = make_discriminator(2, width=2).state_dict()
-    elif what == "pixel discriminator":
-        weights = make_discriminator(2, width=2, layers=0).state_dict()
-    elif what == "3D":
-        weights = {k: v[..., None] if v.ndim == 4 else v for k, v in weights.items()}
-    elif what == "classifier":
-        weights = torch.nn.Sequential(torch.nn.Linear(1, 1)).state_dict()
-    elif what == "lacks one":
-        del weights["model.model.1.model.3.model.1.weight"]
-    elif what == "has more":
-        weights["model.model.4.weight"] = torch.zeros(1)
-    elif what == "other width":
-        weights["model.model.1.model.2.weight"] = torch.zeros(5)
-    elif what == "no skips":
-        shape = list(weights["model.model.3.weight"].shape)
-        weights["model.model.3.weight"] = torch.zeros(shape[0] // 2, *shape[1:])
-    elif what == "a tensor":
-        torch.save(torch.zeros(3), path)
-        return
-    elif what == "nothing":
-        weights = {}
-    torch.save(weights, path)
+INNER = "model.model.1.model"
+# What is made of the weights of a U-Net, and what is said of it.
+WRONG = {
+    "nested": (
+        lambda weights: {"state_dict": weights, "epoch": 3},
+        r"more than the weights of one network: found state_dict, epoch; expected",
+    ),
+    "discriminator": (
+        lambda _: make_discriminator(2, width=2).state_dict(),
+        r"holds a discriminator: found model\.0\.weight.*expected a U-Net.*net_G",
+    ),
+    "pixel discriminator": (
+        lambda _: make_discriminator(2, width=2, layers=0).state_dict(),
+        r"holds a discriminator: found net\.0\.weight",
+    ),
+    "3D": (
+        lambda weights: {k: v[..., None] if v.ndim == 4 else v for k, v in weights.items()},
+        r"3D weights: model\.model\.0\.weight has shape \(2, 1, 4, 4, 1\), expected 4 axes",
+    ),
+    "classifier": (
+        lambda _: nn.Sequential(nn.Linear(1, 1)).state_dict(),
+        r"no generator of pix2pix: found 0\.weight, 0\.bias; expected a U-Net",
+    ),
+    "lacks one": (
+        lambda weights: {k: v for k, v in weights.items() if k != f"{INNER}.3.model.1.weight"},
+        r"model\.model\.1\.model\.3\.model\.1\.weight missing\.$",
+    ),
+    "has more": (
+        lambda weights: weights | {"model.model.4.weight": torch.zeros(1)},
+        r"looks like a U-Net-32.*model\.model\.4\.weight unexpected",
+    ),
+    "other width": (
+        lambda weights: weights | {f"{INNER}.2.weight": torch.zeros(5)},
+        r"model\.2\.weight has shape \(5,\), expected \(4,\)",
+    ),
+    "no skips": (
+        lambda weights: weights | {"model.model.3.weight": torch.zeros(2, 1, 4, 4)},
+        r"model\.model\.3\.weight has shape \(2, 1, 4, 4\), expected \(4, 1, 4, 4\)",
+    ),
+    "a tensor": (lambda _: torch.zeros(3), r"no weights but a Tensor"),
+    "nothing": (lambda _: {}, r"no weights but nothing"),
+}
 
 
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("code", r"more than weights \(\w+\), which could run code; it was refused and not run"),
-        ("nested", r"more than the weights of one network: found state_dict, epoch; expected"),
-        (
-            "discriminator",
-            r"holds a discriminator: found model\.0\.weight.*expected a U-Net.*net_G",
-        ),
-        ("pixel discriminator", r"holds a discriminator: found net\.0\.weight"),
-        ("3D", r"3D weights: model\.model\.0\.weight has shape \(2, 1, 4, 4, 1\), expected 4 axes"),
-        ("classifier", r"no generator of pix2pix: found 0\.weight, 0\.bias; expected a U-Net"),
-        ("lacks one", r"model\.model\.1\.model\.3\.model\.1\.weight missing\.$"),
-        ("has more", r"looks like a U-Net-32.*model\.model\.4\.weight unexpected"),
-        ("other width", r"model\.2\.weight has shape \(5,\), expected \(4,\)"),
-        ("no skips", r"model\.model\.3\.weight has shape \(2, 1, 4, 4\), expected \(4, 1, 4, 4\)"),
-        ("a tensor", r"no weights but a Tensor"),
-        ("nothing", r"no weights but nothing"),
-    ],
-)
-def test_what_it_is_not_is_said(what, words, tmp_path):
+@pytest.mark.parametrize("what", WRONG)
+def test_what_it_is_not_is_said(what, tmp_path):
+    make, words = WRONG[what]
     path = tmp_path / "latest_net_G.pth"
-    save_bad(what, path)
+    torch.save(make(weights_of(UNET)), path)
     with pytest.raises(FileError, match=words) as caught:
         read_generator(path)
     assert str(path) in str(caught.value)
-    assert not (tmp_path / "mark").exists()
+
+
+def test_code_among_the_weights_is_not_run(tmp_path):
+    path, mark = tmp_path / "latest_net_G.pth", tmp_path / "mark"
+    torch.save(weights_of(UNET) | {"model.model.0.weight": Bomb(mark)}, path)
+    words = r"more than weights \(\w+\), which could run code; it was refused and not run"
+    with pytest.raises(FileError, match=words):
+        read_generator(path)
+    assert not mark.exists()
 
 
 @settings(deadline=None, max_examples=40)
@@ -231,22 +234,17 @@ def test_damaged_file(share, tmp_path, *, zipped):
 def test_biases_without_a_norm_are_refused(tmp_path):
     network = ReferenceGenerator("unet", 1, 1, 2, "none", depth=5)
     weights = network.build().state_dict()
-    with pytest.raises(
-        InputError, match=r"the PyTorch implementation has no biases.*model\.model\.0\.bias"
-    ):
+    words = r"the PyTorch implementation has no biases.*model\.model\.0\.bias"
+    with pytest.raises(InputError, match=words):
         write_network(tmp_path / "G.pth", network, weights)
     assert not list(tmp_path.iterdir())
 
 
 # --- discriminators ---
 
-discriminators = st.builds(
-    ReferenceDiscriminator,
-    st.integers(1, 7),
-    st.integers(1, 3),
-    st.sampled_from(["batch", "instance", "none"]),
-    st.integers(0, 6),
-)
+norms = st.sampled_from(["batch", "instance", "none"])
+sizes = st.integers(1, 7), st.integers(1, 3), norms, st.integers(0, 6)
+discriminators = st.builds(ReferenceDiscriminator, *sizes)
 
 
 @settings(deadline=None, max_examples=25)
@@ -258,9 +256,7 @@ def test_discriminator_follows_from_names_and_shapes(network, tmp_path_factory):
     assert found == network
     network.build().load_state_dict(weights)  # strict: all names, all shapes
     write_network(folder / "again.pth", found, weights)
-    again = torch.load(folder / "again.pth", weights_only=True)
-    assert list(again) == list(made)
-    assert all(torch.equal(again[name], made[name]) for name in made)
+    assert same(torch.load(folder / "again.pth", weights_only=True), made)
 
 
 @pytest.mark.parametrize("index", range(4))

@@ -1,10 +1,8 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from helpers import run_python
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io import _tiff, reading
@@ -93,16 +91,18 @@ def test_no_permission(tmp_path, monkeypatch):
         read_image(tmp_path / "a.tif")
 
 
-def test_values_that_are_no_image(tmp_path):
-    np.save(tmp_path / "object.npy", np.array([[None, 1]], dtype=object))
-    with pytest.raises(FileError, match="Object arrays"):
-        read_image(tmp_path / "object.npy")
-    np.save(tmp_path / "complex.npy", np.zeros((4, 4), complex))
-    with pytest.raises(InputError, match="complex128"):
-        read_image(tmp_path / "complex.npy")
-    np.save(tmp_path / "empty.npy", np.zeros((0, 4)))
-    with pytest.raises(InputError, match="no image"):
-        read_image(tmp_path / "empty.npy")
+@pytest.mark.parametrize(
+    ("array", "error", "words"),
+    [
+        (np.array([[None, 1]], dtype=object), FileError, "Object arrays"),
+        (np.zeros((4, 4), complex), InputError, "complex128"),
+        (np.zeros((0, 4)), InputError, "no image"),
+    ],
+)
+def test_values_that_are_no_image(tmp_path, array, error, words):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(error, match=words):
+        read_image(tmp_path / "a.npy")
 
 
 def test_points_are_no_image(tmp_path):
@@ -188,7 +188,7 @@ def test_reading_needs_neither_napari_viewer_nor_qt(tmp_path):
         f"reading.read_image({str(path)!r});"
         "assert not {'qtpy', 'PyQt6', 'PySide6', 'torch'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)
 
 
 def test_script_is_refused_and_not_run(tmp_path):

@@ -58,15 +58,9 @@ def test_imagej_has_a_unit_of_time(tmp_path):
 
 def test_ome_units_and_channel_names(tmp_path):
     path = tmp_path / "a.ome.tif"
-    metadata = {
-        "axes": "TCYX",
-        "PhysicalSizeX": 250,
-        "PhysicalSizeXUnit": "nm",
-        "PhysicalSizeY": 0.5,
-        "TimeIncrement": 2,
-        "TimeIncrementUnit": "min",
-        "Channel": {"Name": ["DAPI", "actin"]},
-    }
+    metadata = {"axes": "TCYX", "Channel": {"Name": ["DAPI", "actin"]}}
+    metadata |= {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5}
+    metadata |= {"TimeIncrement": 2, "TimeIncrementUnit": "min"}
     tifffile.imwrite(path, gray(3, 2, 9, 12), photometric="minisblack", metadata=metadata)
     image = read_image(path)
     assert (image.axes, image.channel_axis) == ("TCYX", 1)
@@ -95,9 +89,8 @@ def test_plain_resolution(tmp_path, unit, resolution, scale):
 
 @pytest.mark.parametrize("metadata", [None, {}])
 def test_pages_without_axes_ask_for_them(tmp_path, metadata):
-    tifffile.imwrite(
-        tmp_path / "a.tif", gray(5, 9, 12), photometric="minisblack", metadata=metadata
-    )
+    how = {"photometric": "minisblack", "metadata": metadata}
+    tifffile.imwrite(tmp_path / "a.tif", gray(5, 9, 12), **how)
     with pytest.raises(InputError, match=r"does not say what its axes.*name them"):
         read_image(tmp_path / "a.tif")
     assert read_image(tmp_path / "a.tif", axes="ZYX").axes == "ZYX"
@@ -126,29 +119,23 @@ def test_second_image_is_mentioned(tmp_path):
     assert image.notes == ("a.tif holds 2 images; the first was read.",)
 
 
-def test_large_files_are_read_by_window(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "options",
+    [{"imagej": True, "resolution": (2, 2)}, {"tile": (16, 16), "compression": "zlib"}],
+    ids=["mapped", "compressed"],
+)
+def test_large_files_are_read_by_window(tmp_path, monkeypatch, options):
     monkeypatch.setattr(_tiff, "_EAGER_BYTES", 100)
     array = gray(5, 40, 50, dtype="uint16")
-    tifffile.imwrite(
-        tmp_path / "a.tif", array, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX"}
-    )
+    tifffile.imwrite(tmp_path / "a.tif", array, metadata={"axes": "ZYX"}, **options)
     image = read_image(tmp_path / "a.tif")
-    assert isinstance(image.data, np.memmap)
-    assert (image.axes, image.shape, image.scale) == ("ZYX", array.shape, {"Y": 0.5, "X": 0.5})
-    np.testing.assert_array_equal(image.data[2, 3:9, 4:8], array[2, 3:9, 4:8])
-
-
-def test_large_compressed_files_are_read_by_window(tmp_path, monkeypatch):
-    monkeypatch.setattr(_tiff, "_EAGER_BYTES", 100)
-    array = gray(5, 40, 50, dtype="uint16")
-    tifffile.imwrite(
-        tmp_path / "a.tif", array, tile=(16, 16), compression="zlib", metadata={"axes": "ZYX"}
-    )
-    image = read_image(tmp_path / "a.tif")
-    assert not isinstance(image.data, np.ndarray)
+    is_mapped = "imagej" in options
+    assert isinstance(image.data, np.ndarray) == isinstance(image.data, np.memmap) == is_mapped
     assert (image.axes, image.shape) == ("ZYX", array.shape)
+    assert image.scale == ({"Y": 0.5, "X": 0.5} if is_mapped else {})
     np.testing.assert_array_equal(image.data[2, 3:9, 4:8], array[2, 3:9, 4:8])
-    image.data.store.close()
+    if not is_mapped:
+        image.data.store.close()
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,9 +13,7 @@ from napari.layers import Image, Labels
 
 pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
 
-
 import napari.utils
-import pytest
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
@@ -23,11 +22,6 @@ from napari_pix2pix import Pair, evaluate, train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.keep_responsive import Activity, ProgressReporter, run_responsive
 from napari_pix2pix.training.events import Prepared, Step
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
 
 
 @pytest.fixture
@@ -58,6 +52,18 @@ def in_loop(desk: ProgressReporter, action) -> None:
     desk.call(lambda: after(0, action))
 
 
+def work_until_asked(action=None):
+    """Work, let something happen meanwhile, and return what there is when the work was stopped."""
+    asked = threading.Event()
+
+    def work(desk):
+        if action is not None:
+            in_loop(desk, action)
+        return until(asked, desk)
+
+    return run_responsive(work, title="Work", stop=asked.set)
+
+
 class Ticks:
     """A timer of 20 ms that counts its ticks."""
 
@@ -84,15 +90,10 @@ def test_without_a_viewer_work_is_simply_done(qapp):
 
 
 def test_in_another_thread_work_is_simply_done(viewer):
-    found = []
-    thread = threading.Thread(
-        target=lambda: found.append(
-            run_responsive(lambda _: threading.current_thread(), title="Work")
-        )
-    )
-    thread.start()
-    thread.join()
-    assert found == [thread]
+    with ThreadPoolExecutor(1) as pool:
+        thread = pool.submit(threading.current_thread).result()
+        work = pool.submit(run_responsive, lambda _: threading.current_thread(), title="Work")
+        assert work.result() is thread
 
 
 def test_with_a_viewer_work_is_done_beside_and_questions_are_answered_in_the_main_thread(viewer):
@@ -143,7 +144,6 @@ def test_viewer_stays_alive_while_it_works(viewer):
 
 
 def test_cancel_in_the_activity_dock_stops_the_work(viewer):
-    asked = threading.Event()
     seen = []
 
     def cancel():
@@ -157,7 +157,7 @@ def test_cancel_in_the_activity_dock_stops_the_work(viewer):
         after(20, cancel)
 
     after(20, cancel)
-    assert run_responsive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
+    assert work_until_asked() == "so far"
     assert len(seen) == 1
 
 
@@ -166,9 +166,8 @@ def interrupt() -> None:
 
 
 def test_interrupt_stops_the_work_and_keeps_what_there_is(viewer, interruptible):
-    asked = threading.Event()
     after(100, interrupt)
-    assert run_responsive(lambda desk: until(asked, desk), title="Work", stop=asked.set) == "so far"
+    assert work_until_asked() == "so far"
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
@@ -196,7 +195,7 @@ class Console(QWidget):
 
 
 def test_interrupt_in_the_console_of_napari_stops_the_work(viewer, qtbot):
-    console, asked = Console(), threading.Event()
+    console = Console()
     qtbot.addWidget(console)
     seen = []
 
@@ -204,11 +203,7 @@ def test_interrupt_in_the_console_of_napari_stops_the_work(viewer, qtbot):
         seen.append(console.custom_interrupt)
         console.custom_interrupt_requested.emit()
 
-    def work(desk):
-        in_loop(desk, press)
-        return until(asked, desk)
-
-    assert run_responsive(work, title="Work", stop=asked.set) == "so far"
+    assert work_until_asked(press) == "so far"
     assert seen == [True]
     assert not console.custom_interrupt
 
@@ -237,15 +232,8 @@ def test_a_callback_may_do_work_of_its_own(viewer):
 
 
 def test_closing_the_viewer_stops_the_work(viewer):
-    asked = threading.Event()
-
-    def work(desk):
-        in_loop(desk, viewer.close)
-        return until(asked, desk)
-
     with pytest.warns(UserWarning, match="The viewer was closed: Work was stopped"):
-        done = run_responsive(work, title="Work", stop=asked.set)
-    assert done == "so far"
+        assert work_until_asked(viewer.close) == "so far"
 
 
 @pytest.fixture

@@ -62,11 +62,9 @@ def test_frames_of_length_one_count_for_none():
 def test_pairs_of_arrays_stay_as_they_are():
     pair = Pair(np.zeros((4, 4)), np.zeros((4, 4)), name="plain")
     read = read_pair(pair)
-    assert (read.source is pair.source, read.target is pair.target, read.name) == (
-        True,
-        True,
-        "plain",
-    )
+    assert read.source is pair.source
+    assert read.target is pair.target
+    assert read.name == "plain"
 
 
 def test_a_layer_may_be_paired_with_an_array():
@@ -119,15 +117,12 @@ def test_places_are_compared_on_the_axes_that_both_have():
     assert transforms_differ([stack, image()]) != ""
 
 
-def test_labels_mask_what_is_not_zero():
+def test_labels_mask_what_is_not_zero_and_lazy_ones_lazily():
     labels = np.zeros((20, 30), int)
     labels[3:5, 6:9] = 7
     mask = mask_of(Labels(labels), snapshot(image(4, 20, 30)))
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, labels == 7)
-
-
-def test_lazy_labels_mask_lazily():
     lazy = dask.array.ones((20, 30), dtype=np.uint8, chunks=10)
     assert mask_of(Labels(lazy), snapshot(image())) is lazy
 

@@ -1,5 +1,3 @@
-""" """
-
 import numpy as np
 import pytest
 from helpers import assert_same_place
@@ -33,22 +31,19 @@ def translated(layer, layout: Layout = GRAY, channels: int = 1, dtype: str = "ui
     return output_layer(array, like, layout=layout, **{"kind": "image", "name": "out"} | how)
 
 
-def test_output_lies_where_its_source_lies(layer):
-    output = translated(layer)
-    assert isinstance(output, Image)
-    assert not output.rgb
-    assert_same_place(output, layer)
-
-
-def test_labels_lie_where_their_source_lies(layer):
-    output = translated(layer, kind="instances", dtype="uint16")
-    assert isinstance(output, Labels)
-    assert_same_place(output, layer)
-
-
-def test_colours_lie_where_their_source_lies(layer):
-    output = translated(layer, RGB, channels=3)
-    assert output.rgb
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        (Image, {}),
+        (Labels, {"kind": "instances", "dtype": "uint16"}),
+        (Image, {"layout": RGB, "channels": 3}),
+    ],
+    ids=["image", "labels", "colours"],
+)
+def test_output_lies_where_its_source_lies(layer, kind, how):
+    output = translated(layer, **how)
+    assert isinstance(output, kind)
+    assert getattr(output, "rgb", False) == ("layout" in how)
     assert_same_place(output, layer)
 
 

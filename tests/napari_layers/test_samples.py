@@ -1,11 +1,9 @@
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from helpers import run_python, run_script
 from skimage.filters import gaussian, threshold_otsu
 from skimage.measure import label
 
@@ -23,11 +21,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("sample_script", FOLDER / "draw.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["sample_script"] = module
-    spec.loader.exec_module(module)
-    return module
+    return run_script(FOLDER / "draw.py")
 
 
 @pytest.fixture(scope="module")
@@ -123,4 +117,4 @@ def test_samples_do_not_import_napari():
         "import sys; from napari_pix2pix.napari_layers import samples; samples.stain_nuclei();"
         "assert not {'napari', 'torch', 'qtpy'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)
