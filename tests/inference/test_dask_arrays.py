@@ -67,14 +67,19 @@ def test_stacks_with_neighbours_and_noise(stack, frames, width, chunks):
     assert apart(stack, lazy, stack(image, tile=0, output="float", seed=3)) < 1e-5
 
 
-def test_nothing_is_read_before_it_is_looked_at(gray):
-    read = []
+def counted(read):
+    """An image of 16 x 16 chunks, which are listed when they are read."""
 
     def block(block_info=None):
         read.append(block_info[None]["chunk-location"])
         return np.full((64, 64), 0.5, np.float32)
 
-    image = da.map_blocks(block, chunks=((64,) * 16, (64,) * 16), dtype=np.float32)
+    return da.map_blocks(block, chunks=((64,) * 16, (64,) * 16), dtype=np.float32)
+
+
+def test_nothing_is_read_before_it_is_looked_at(gray):
+    read = []
+    image = counted(read)
     lazy = gray(image)
     assert isinstance(lazy, da.Array)
     assert (lazy.chunks, lazy.dtype) == (image.chunks, np.dtype("float32"))
@@ -154,13 +159,7 @@ def test_of_a_large_frame_only_a_sample_is_read_to_measure_it(monkeypatch):
     monkeypatch.setattr(norm_statistics, "_SIDE", 64)
     model = learn(noise(64, 64), 1 - noise(64, 64), norm="instance")
     read = []
-
-    def block(block_info=None):
-        read.append(block_info[None]["chunk-location"])
-        return np.full((64, 64), 0.5, np.float32)
-
-    image = da.map_blocks(block, chunks=((64,) * 16, (64,) * 16), dtype=np.float32)
-    model(image, tile=64)[:10, :10].compute(scheduler="sync")
+    model(counted(read), tile=64)[:10, :10].compute(scheduler="sync")
     assert 2 <= len(set(read)) == len(read) <= 4 + 2 * 9  # a chunk's surroundings, and two windows'
 
 

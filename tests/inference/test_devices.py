@@ -1,5 +1,3 @@
-"""Which device is taken, what it is called, and its errors in words."""
-
 import platform
 
 import numpy as np
@@ -71,6 +69,7 @@ def test_every_machine_has_a_cpu_last():
     found = available_devices()
     assert found[-1] == CPU
     assert found.count(CPU) == 1
+    assert choose_device("cpu") == CPU
     assert sum(device.type == "cuda" for device in found) == torch.cuda.device_count()
 
 
@@ -93,10 +92,9 @@ def test_names(monkeypatch):
     "error", [MemoryError(), torch.OutOfMemoryError("x"), RuntimeError("CUDA out of memory")]
 )
 def test_running_out_of_memory_is_said_with_advice(error):
+    said = r"Memory ran out while training\. Lower batch\."
     with (
-        pytest.raises(
-            DeviceError, match=r"Memory ran out while training\. Lower batch\."
-        ) as caught,
+        pytest.raises(DeviceError, match=said) as caught,
         out_of_memory_in_words("training", "Lower batch."),
     ):
         raise error
@@ -106,10 +104,6 @@ def test_running_out_of_memory_is_said_with_advice(error):
 def test_other_errors_pass_as_they_are():
     with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words("x", "y"):
         raise RuntimeError("shapes do not fit")
-
-
-def test_the_cpu_is_on_every_machine():
-    assert choose_device("cpu") == CPU
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -137,15 +131,8 @@ def test_windows_fill_the_memory_with_all_of_their_halo(monkeypatch):
         assert cut().tile == window - 128
 
 
-@pytest.mark.parametrize(
-    ("free", "side"),  # of windows that fit, and of the blocks
-    [
-        (3000, 0),  # all of the image
-        (1000, 864),
-        (200, 64),  # 128 would not fit
-        (4000, 0),
-    ],
-)
+# The sides of windows that fit, and of the blocks: 0 is all of the image.
+@pytest.mark.parametrize(("free", "side"), [(3000, 0), (1000, 864), (200, 64), (4000, 0)])
 def test_blocks_fill_the_memory(monkeypatch, free, side):
     per_pixel = estimate_bytes_per_pixel(NETWORK, 1, side=64)
     monkeypatch.setattr(devices, "free_memory", lambda _: 2 * per_pixel * free**2)
@@ -253,9 +240,3 @@ def test_what_was_left_open_is_filled_in(monkeypatch):
 )
 def test_out_of_memory_is_recognised(error, expected):
     assert is_out_of_memory(error) is expected
-
-
-def test_an_estimate_and_a_tile_by_hand():
-    assert estimate_bytes_per_pixel(nn.Conv2d(1, 3, 3, padding=1), 1, side=8) == 16
-    grid = TileGrid(5000, 5000, stride=32, halo=64)
-    assert choose_tile(grid, bytes_per_pixel=500, free_bytes=1e9) == 864

@@ -1,5 +1,3 @@
-"""Statistics of an image, measured in windows."""
-
 import numpy as np
 import pytest
 import torch

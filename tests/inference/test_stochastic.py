@@ -96,9 +96,3 @@ def test_layers_are_put_back_and_differ():
     with dropping(network, None) as dropouts:
         dropouts.place([Tile(box, box)])
         assert torch.equal(network(x), x)
-
-
-def test_a_window_has_the_noise_of_the_whole():
-    read = noise_reader("pixel", 2, seed=0)
-    whole = read(slice(0, 100), slice(0, 90))
-    assert (read(slice(50, 80), slice(60, 90)) == whole[:, 50:80, 60:90]).all()

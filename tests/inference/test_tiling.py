@@ -96,19 +96,11 @@ def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid, data):
     assert seen.top == 0 or seen.top >= region.top - grid.halo - grid.stride - grid.least
 
 
-def test_a_crop_is_the_kept_part_within_its_window():
-    tile = Tile(window=Box(32, 96, 0, 64), kept=Box(48, 80, 0, 40))
-    assert tile.crop == Box(16, 48, 0, 40)
-
-
 def test_tile_zero_is_one_window_of_the_padded_image():
     (tile,) = TileGrid(33, 100, stride=16, halo=32, tile=0).tiles()
     assert tile == Tile(window=Box(0, 48, 0, 112), kept=Box(0, 33, 0, 100))
-
-
-def test_halo_and_tile_are_rounded_up_to_the_stride():
-    grid = TileGrid(100, 100, stride=8, halo=3, tile=17)
-    assert grid.window == (24 + 2 * 8, 24 + 2 * 8)
+    cut = Tile(window=Box(32, 96, 0, 64), kept=Box(48, 80, 0, 40))
+    assert cut.crop == Box(16, 48, 0, 40)  # the kept part within its window
 
 
 def test_bad_sizes_are_refused_in_words():
@@ -149,3 +141,5 @@ def test_an_image_is_padded_and_cut_on_the_stride():
     assert (grid.padded, grid.window) == ((112, 80), (96, 80))
     rows = [tile.kept.rows for tile in grid.tiles() if tile.kept.left == 0]
     assert rows == [slice(0, 64), slice(64, 100)]
+    rounded = TileGrid(100, 100, stride=8, halo=3, tile=17)
+    assert rounded.window == (24 + 2 * 8, 24 + 2 * 8)
