@@ -32,8 +32,7 @@ PLAIN = TINY | {
 
 @pytest.fixture(scope="session")
 def golden_steps(golden_values):
-    steps = golden_values["training_steps"]
-    return steps
+    return golden_values["training_steps"]
 
 
 @pytest.fixture(scope="session")
@@ -82,13 +81,7 @@ def make_loop(tiny, make_pair, fabric):
         config = tiny(**fields)
         data = data or prepare([make_pair()], config)
         state = build_state(config, data, torch.device("cpu"))
-        return TrainingLoop(
-            state,
-            data,
-            fabric,
-            control=control or Control(),
-            save=save,
-            seconds_before=seconds_before,
-        )
+        how = {"control": control or Control(), "save": save, "seconds_before": seconds_before}
+        return TrainingLoop(state, data, fabric, **how)
 
     return make

@@ -1,8 +1,3 @@
-"""
-
-Draws that depend on given numbers alone.
-"""
-
 import threading
 from contextlib import nullcontext
 

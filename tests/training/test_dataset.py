@@ -1,17 +1,15 @@
-"""From pairs to what the loop needs, and refusals."""
-
 import re
 from dataclasses import replace
 
 import dask.array
 import numpy as np
 import pytest
+from helpers import CountedClock
 
 from napari_pix2pix.data import sample
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training import dataset
-from napari_pix2pix.training import dataset as data_module
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
 
@@ -45,16 +43,17 @@ def test_pairs_given_for_validation_are_used_for_it_alone(make_pair, tiny):
     assert "1 pair of 96 x 80 pixels" in data.summary
 
 
-def test_nothing_is_held_out_when_nothing_is_asked_for(make_pair, tiny):
-    data = prepare([make_pair()], tiny(validation=0))
+@pytest.mark.parametrize(
+    ("shape", "fields", "words"),
+    [
+        ((96, 80), {"validation": 0}, "as asked"),
+        ((24, 24), {}, "No validation: the images are too small"),
+    ],
+)
+def test_why_nothing_is_held_out_is_said(shape, fields, words, make_pair, tiny):
+    data = prepare([make_pair(shape=shape)], tiny(**fields))
     assert data.validation is None
-    assert any("as asked" in note for note in data.notes)
-
-
-def test_too_small_to_split_is_said(make_pair, tiny):
-    data = prepare([make_pair(shape=(24, 24))], tiny())
-    assert data.validation is None
-    assert any(note.startswith("No validation: the images are too small") for note in data.notes)
+    assert any(words in note for note in data.notes)
 
 
 def test_summary_says_what_was_understood(make_pair, tiny):
@@ -89,35 +88,25 @@ def test_numpy_scalars_become_conditions_that_a_file_can_keep(make_pair, tiny):
     assert {type(condition) for condition in conditions} == {int}
 
 
-@pytest.mark.parametrize("condition", [b"bytes", {"a": 1}, frozenset([1])])
-def test_conditions_that_no_file_can_keep_are_refused(condition, make_pair, tiny):
-    with pytest.raises(InputError, match="A condition must be text, a number"):
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (b"bytes", "must be text, a number"),
+        ({"a": 1}, "must be text, a number"),
+        (frozenset([1]), "must be text, a number"),
+        (float("nan"), "is NaN"),
+    ],
+)
+def test_conditions_that_no_file_can_keep_are_refused(condition, words, make_pair, tiny):
+    with pytest.raises(InputError, match=f"A condition {words}"):
         prepare([make_pair(condition=condition)], tiny())
-
-
-def test_nan_is_no_condition(make_pair, tiny):
-    with pytest.raises(InputError, match="A condition is NaN"):
-        prepare([make_pair(condition=float("nan"))], tiny())
 
 
 def test_the_sampler_does_what_the_config_says(make_pair, tiny, monkeypatch):
     given = {}
-
-    def remember(*_, **options):
-        given.update(options)
-
-    monkeypatch.setattr(data_module, "PatchSampler", remember)
-    wanted = {
-        "flips": False,
-        "vertical_flips": False,
-        "quarter_turns": False,
-        "zoom": (1.0, 1.5),
-        "intensity_jitter": 0.25,
-        "content": 0.75,
-        "patch": 16,
-        "batch": 3,
-        "seed": 7,
-    }
+    monkeypatch.setattr(dataset, "PatchSampler", lambda *_, **options: given.update(options))
+    wanted = {"flips": False, "vertical_flips": False, "quarter_turns": False, "content": 0.75}
+    wanted |= {"zoom": (1.0, 1.5), "intensity_jitter": 0.25, "patch": 16, "batch": 3, "seed": 7}
     prepare([make_pair()], tiny(**wanted, depth=2))
     assert {name: given[name] for name in wanted} == wanted
 
@@ -223,29 +212,15 @@ def test_saturation_is_said_of_intensities_alone(what, make_pair, tiny):
 def test_a_run_that_goes_on_reads_as_much_as_before(make_pair, tiny, monkeypatch):
     """What could be read in time must not change what a run is resumed on."""
     pair, config = make_pair(shape=(400, 300)), tiny(max_seconds=50, patch=16)
-
-    class Clock:
-        now = 0.0
-
-        def perf_counter(self):
-            self.now += 0.5
-            return self.now
-
     with monkeypatch.context() as slow:
-        slow.setattr(sample, "time", Clock())
+        slow.setattr(sample, "time", CountedClock(seconds=0.5))
         first = prepare([pair], config)
     assert first.sampled[0] == 10
     assert any("no more could be read in 5 s" in note for note in first.notes)
     assert any("not measured" in note for note in first.notes)
     again = prepare([pair], config, sampled=first.sampled)
-    for part in (
-        "fingerprint",
-        "source_codec",
-        "target_codec",
-        "baseline",
-        "intensities",
-        "sampled",
-    ):
+    codecs = ("source_codec", "target_codec")
+    for part in ("fingerprint", *codecs, "baseline", "intensities", "sampled"):
         assert getattr(again, part) == getattr(first, part), part
     assert np.array_equal(again.sampler.batch(5).source, first.sampler.batch(5).source)
     whole = prepare([pair], config)

@@ -1,6 +1,5 @@
 """Two processes on the CPU train as one, and end together."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from helpers import run_script
 
 from napari_pix2pix import TrainConfig, load
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
@@ -26,10 +26,7 @@ LIMIT = 600  # seconds, after which processes that wait for each other are ended
 
 @pytest.fixture(scope="module")
 def worker():
-    spec = importlib.util.spec_from_file_location("two_processes", WORKER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return run_script(WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +138,8 @@ def test_other_processes_than_take_part_are_refused(devices, started, worker, mo
 
 
 def test_slurm_without_srun_is_refused(worker, monkeypatch):
-    variables = {
-        "NTASKS": "2",
-        "NTASKS_PER_NODE": "2",
-        "PROCID": "0",
-        "LOCALID": "0",
-        "NODEID": "0",
-    }
+    variables = {"NTASKS": "2", "NTASKS_PER_NODE": "2"}
+    variables |= {"PROCID": "0", "LOCALID": "0", "NODEID": "0"}
     for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     with pytest.raises(ConfigError, match="write srun before the command"):

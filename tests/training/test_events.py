@@ -1,5 +1,3 @@
-"""Pausing, stopping and Ctrl+C."""
-
 import signal
 import threading
 import time
@@ -12,10 +10,14 @@ import napari_pix2pix.training.events as control_module
 from napari_pix2pix.training.events import Control, interrupt_stops
 
 
-def test_a_fresh_control_lets_run():
+def test_a_fresh_control_lets_run_and_a_stopped_one_holds_nothing():
     control = Control()
     assert (control.paused, control.stopped) == (False, False)
     assert control.wait() == 0.0
+    control.stop()
+    control.pause()
+    assert control.wait() == 0.0
+    assert not control.paused
 
 
 def when_held(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
@@ -86,11 +88,3 @@ def test_other_threads_leave_signals_alone(interruptible):
     thread.start()
     thread.join()
     assert seen == [interruptible]
-
-
-def test_a_stopped_loop_is_not_held():
-    control = Control()
-    control.stop()
-    control.pause()
-    assert control.wait() == 0.0
-    assert not control.paused

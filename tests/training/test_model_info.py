@@ -1,8 +1,6 @@
 """All that is true of a model: into a header and back, the same wherever it is asked for."""
 
 import json
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import helpers
 import numpy as np
 import pytest
 import torch
+from helpers import run_python
 
 from napari_pix2pix import convert, load, train
 from napari_pix2pix._load import read_reference_info
@@ -103,10 +102,8 @@ def test_it_is_frozen(info):
     ],
 )
 def test_damage_is_said(damage, words, info):
-    with pytest.raises(
-        FileError,
-        match=rf"Can't use m\.safetensors: its header is incomplete or damaged \(.*{words}",
-    ):
+    said = rf"Can't use m\.safetensors: its header is incomplete or damaged \(.*{words}"
+    with pytest.raises(FileError, match=said):
         ModelInfo.from_header({**info.to_header(), **damage}, PATH)
 
 
@@ -122,20 +119,15 @@ def test_a_field_that_is_missing_is_named(name, info):
     "damage", [{"height": 8}, {"height": 10**6}, {"width": 0}, {"rgb": "AAAA"}, {"rgb": 3}]
 )
 def test_damaged_picture_is_said(damage):
-    parts = encode_picture(PICTURE)
-    assert parts is not None
     with pytest.raises(FileError, match="picture in the file is damaged"):
-        decode_picture({**parts, **damage})
+        decode_picture(encode_picture(PICTURE) | damage)
 
 
-def test_a_picture_goes_through_a_header():
-    parts = json.loads(json.dumps(encode_picture(PICTURE)))
-    np.testing.assert_array_equal(decode_picture(parts), PICTURE)
-
-
-def test_no_picture_is_no_picture():
-    assert encode_picture(None) is None
-    assert decode_picture(None) is None
+@pytest.mark.parametrize("picture", [PICTURE, None])
+def test_a_picture_or_none_goes_through_a_header(picture):
+    parts = json.loads(json.dumps(encode_picture(picture)))
+    assert (parts is None) == (picture is None)
+    np.testing.assert_array_equal(decode_picture(parts), picture)
 
 
 @pytest.mark.parametrize(("conditional", "discriminator"), [(True, 3 + 2 + 1), (False, 1)])
@@ -189,13 +181,7 @@ def test_a_file_is_described_without_pytorch(tmp_path):
         "from napari_pix2pix.training.model_info import read_model_info\n"
         "print(read_model_info(Path(sys.argv[1])).steps, 'torch' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "m.safetensors"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["3", "False"]
+    assert run_python(code, tmp_path / "m.safetensors") == ["3", "False"]
 
 
 # --- one answer to whether there is a discriminator ----------------------------------------------
@@ -238,16 +224,13 @@ def test_our_files_say_whether_they_have_a_discriminator(trained, tmp_path):
     assert trained.info.has_discriminator  # saving slim changes nothing in memory
 
 
-def test_without_an_adversarial_term_there_is_none(tmp_path):
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_model_and_its_checkpoint_have_one_with_an_adversarial_term_alone(weight, tmp_path):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
-    train(image, 1 - image, **{**TINY, "adversarial_weight": 0.0}).save(tmp_path / "m.safetensors")
-    assert not has_discriminator(tmp_path / "m.safetensors")
-
-
-def test_a_checkpoint_has_one_as_a_model_has(tmp_path):
-    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
-    train(image, 1 - image, **TINY, checkpoint=tmp_path / "run.safetensors")
-    assert has_discriminator(tmp_path / "run.safetensors")
+    fields = {**TINY, "adversarial_weight": weight, "checkpoint": tmp_path / "run.safetensors"}
+    train(image, 1 - image, **fields).save(tmp_path / "m.safetensors")
+    for name in ("m.safetensors", "run.safetensors"):
+        assert has_discriminator(tmp_path / name) == bool(weight)
 
 
 def test_pytorch_files_have_one_where_it_lies_beside(trained, tmp_path):

@@ -1,5 +1,3 @@
-"""Budgets, learning rates and the adversarial term over a run."""
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,30 +9,23 @@ from napari_pix2pix.training.config import TrainConfig
 def test_reference_decay_is_the_published_one():
     """100 epochs at constant rate, then 100 with ``1 - max(0, epoch - 100) / 101``."""
     schedule = Schedule(TrainConfig(preset="reference", epochs=200), steps_per_epoch=7)
-    for epoch, factor in [
-        (1, 1),
-        (100, 1),
-        (101, 1 - 1 / 101),
-        (150, 1 - 50 / 101),
-        (200, 1 / 101),
-    ]:
+    for epoch, lost in [(1, 0), (100, 0), (101, 1), (150, 50), (200, 100)]:
         for step in (7 * (epoch - 1), 7 * epoch - 1):  # the first and the last of the epoch
             rate = schedule.rate_factor(step, schedule.progress(step, 0.0))
-            assert rate == pytest.approx(factor, abs=1e-12)
-
-
-def test_linear_decay_without_epochs_is_a_straight_line():
-    schedule = Schedule(TrainConfig(steps=100, decay="linear", decay_start=0.5), steps_per_epoch=10)
-    for progress, factor in [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)]:
-        assert schedule.rate_factor(0, progress) == pytest.approx(factor)
+            assert rate == pytest.approx(1 - lost / 101, abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("start", "values"),
-    [(0.0, [(0, 1), (0.5, 0.5), (1, 0)]), (0.5, [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)])],
+    ("decay", "start", "values"),
+    [
+        ("linear", 0.5, [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)]),
+        ("cosine", 0.0, [(0, 1), (0.5, 0.5), (1, 0)]),
+        ("cosine", 0.5, [(0, 1), (0.5, 1), (0.75, 0.5), (1, 0)]),
+    ],
 )
-def test_cosine_falls_from_its_start(start, values):
-    schedule = Schedule(TrainConfig(steps=1, decay="cosine", decay_start=start), steps_per_epoch=1)
+def test_rates_without_epochs_fall_from_the_start_of_the_decay(decay, start, values):
+    config = TrainConfig(steps=100, decay=decay, decay_start=start)
+    schedule = Schedule(config, steps_per_epoch=10)
     for progress, factor in values:
         assert schedule.rate_factor(0, progress) == pytest.approx(factor)
 
@@ -94,35 +85,27 @@ def test_adversarial_term_eases_in():
         steps=1, adversarial_weight=2.0, adversarial_start=0.5, adversarial_full=0.75
     )
     schedule = Schedule(config, steps_per_epoch=1)
-    assert [schedule.discriminator_learns(p) for p in (0, 0.49, 0.5, 1)] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    learns = [schedule.discriminator_learns(p) for p in (0, 0.49, 0.5, 1)]
+    assert learns == [False, False, True, True]
     for progress, weight in [(0, 0), (0.49, 0), (0.5, 0), (0.625, 1), (0.75, 2), (1, 2)]:
         assert schedule.adversarial_weight(progress) == pytest.approx(weight)
 
 
-def test_adversarial_term_may_be_whole_from_the_start():
-    schedule = Schedule(TrainConfig(preset="reference", epochs=1), steps_per_epoch=1)
-    assert schedule.discriminator_learns(0.0)
-    assert schedule.adversarial_weight(0.0) == 1.0
+ALONE = {"reconstruction_weight": 0, "adversarial_start": 0.5, "adversarial_full": 1.0}
 
 
-def test_adversarial_weight_of_zero_turns_the_discriminator_off():
-    schedule = Schedule(TrainConfig(steps=1, adversarial_weight=0), steps_per_epoch=1)
-    assert not schedule.discriminator_learns(1.0)
-    assert schedule.adversarial_weight(1.0) == 0.0
-
-
-def test_without_reconstruction_the_adversarial_term_does_not_wait():
-    config = TrainConfig(
-        steps=1, reconstruction_weight=0, adversarial_start=0.5, adversarial_full=1.0
-    )
-    schedule = Schedule(config, steps_per_epoch=1)
-    assert schedule.discriminator_learns(0.0)
-    assert schedule.adversarial_weight(0.0) == 1.0
+@pytest.mark.parametrize(
+    ("fields", "progress", "weight"),
+    [
+        pytest.param({"preset": "reference"}, 0.0, 1.0, id="whole from the start"),
+        pytest.param({"adversarial_weight": 0}, 1.0, 0.0, id="turned off"),
+        pytest.param(ALONE, 0.0, 1.0, id="without reconstruction it does not wait"),
+    ],
+)
+def test_adversarial_term_that_does_not_ease_in(fields, progress, weight):
+    schedule = Schedule(TrainConfig(steps=1, **fields), steps_per_epoch=1)
+    assert schedule.discriminator_learns(progress) == bool(weight)
+    assert schedule.adversarial_weight(progress) == weight
 
 
 def test_a_new_discriminator_warms_up_first():

@@ -1,5 +1,3 @@
-"""Networks of a config; a run's state as tensors and back, its average, its best weights."""
-
 import json
 
 import pytest
@@ -31,11 +29,15 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert not [name for name in one if not torch.equal(one[name], other[name])]
 
 
+def channels_last(state: TrainingState) -> TrainingState:
+    for network in state.networks().values():
+        network.to(memory_format=torch.channels_last)
+    return state
+
+
 @pytest.fixture
 def trained(make_state, tiny, fabric):
-    state = make_state(tiny(ema=0.9))
-    for network in state.networks().values():
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = channels_last(make_state(tiny(ema=0.9)))
     run(state, fabric, range(3))
     state.keep_best(0.5)
     return state
@@ -48,20 +50,12 @@ def test_a_file_brings_all_of_it_back(trained, make_state, fabric, tmp_path):
     write_container(tmp_path / "state", trained.tensors(), counters)
     before = {name: tensor.clone() for name, tensor in trained.tensors().items()}
 
-    loaded = make_state(trained.config)
-    for network in loaded.networks().values():
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loaded = channels_last(make_state(trained.config))
     loaded.load(*read_container(tmp_path / "state"))
     assert_same(loaded.tensors(), before)
     assert loaded.counters() == trained.counters()
-    assert {name.split(".")[0] for name in before} == {
-        "generator",
-        "averaged",
-        "discriminator",
-        "optimizer_g",
-        "optimizer_d",
-        "best",
-    }
+    parts = {"generator", "averaged", "discriminator", "optimizer_g", "optimizer_d", "best"}
+    assert {name.split(".")[0] for name in before} == parts
     # And they go on alike, in weights and in Adam's moments.
     for state in (trained, loaded):
         run(state, fabric, range(3, 6))
@@ -70,9 +64,7 @@ def test_a_file_brings_all_of_it_back(trained, make_state, fabric, tmp_path):
 
 def test_loaded_moments_lie_in_memory_as_the_weights_do(trained, make_state):
     """The fused Adam walks raw memory: another layout would pair wrong numbers."""
-    loaded = make_state(trained.config)
-    for network in loaded.networks().values():
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loaded = channels_last(make_state(trained.config))
     contiguous = {name: tensor.contiguous() for name, tensor in trained.tensors().items()}
     loaded.load(contiguous, trained.counters())
     layouts = 0
@@ -185,11 +177,9 @@ def test_paper_networks_have_no_convolution_bias(tiny):
         build_discriminator(config, planes_in=2),
     )
     for network in networks:
-        convolutions = [
-            m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
-        ]
-        assert convolutions
-        assert all(m.bias is None for m in convolutions)
+        layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        assert layers
+        assert all(m.bias is None for m in layers)
 
 
 @pytest.mark.parametrize("placement", ["paper", "reference"])
@@ -215,16 +205,15 @@ def test_generators_take_their_planes(fields, kind, tiny):
 
 
 def test_encoder_decoder_has_no_skips(tiny):
-    sizes = [
-        count(build_generator(tiny(generator=kind), planes_in=1, planes_out=1))
-        for kind in ("encoder_decoder", "unet")
-    ]
-    assert sizes[0] < sizes[1]
+    kinds = ("encoder_decoder", "unet")
+    one, other = (build_generator(tiny(generator=k), planes_in=1, planes_out=1) for k in kinds)
+    assert count(one) < count(other)
 
 
-def test_discriminator_takes_its_planes(tiny):
+def test_discriminator_takes_its_planes_where_there_is_one(tiny):
     network = build_discriminator(tiny(), planes_in=6)
     assert network(torch.zeros(1, 6, 32, 32)).shape[:2] == (1, 1)
+    assert build_discriminator(tiny(adversarial_weight=0), planes_in=2) is None
 
 
 def test_discriminators_of_other_kinds(tiny):
@@ -235,11 +224,6 @@ def test_discriminators_of_other_kinds(tiny):
     assert len(several(torch.zeros(1, 2, 32, 32))) == 2
     spectral = build_discriminator(tiny(spectral_norm=True), planes_in=2)
     assert any("parametrizations" in name for name, _ in spectral.named_parameters())
-
-
-def test_no_adversarial_term_no_discriminator(tiny):
-    config = tiny(adversarial_weight=0)
-    assert build_discriminator(config, planes_in=2) is None
 
 
 def test_weights_derive_from_the_seed_alone(tiny):

@@ -21,6 +21,8 @@ from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.state import TrainingState, build_generator
 
 WHOLE = {"adversarial": True, "adversarial_weight": 1.0, "rate": 1.0}
+LABELLED = torch.ones(2, 1, 32, 32, dtype=torch.bool)
+LABELLED[0, :, 5:20, 3:30] = False
 
 
 @pytest.fixture
@@ -52,18 +54,9 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
 def test_golden_steps(kind, golden, golden_steps, make_state, fabric):
-    config = TrainConfig(
-        preset="reference",
-        adversarial=kind,
-        depth=7,
-        width=8,
-        discriminator_width=8,
-        dropout=0.0,
-        patch=128,
-        batch=2,
-        precision="32-true",
-    )
-    state = make_state(config)
+    small = {"depth": 7, "width": 8, "discriminator_width": 8, "patch": 128, "batch": 2}
+    exact = {"dropout": 0.0, "precision": "32-true"}
+    state = make_state(TrainConfig(preset="reference", adversarial=kind, **small, **exact))
     golden.fill_(state.generator.state_dict())
     golden.fill_(state.discriminator.state_dict())
     train_step = Pix2PixStep(state, fabric, conditions=0)
@@ -75,10 +68,8 @@ def test_golden_steps(kind, golden, golden_steps, make_state, fabric):
             None,
             torch.zeros(2, dtype=torch.long),
         )
-        losses = train_step(batch, **WHOLE)
-        assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
-            expected, rel=1e-3
-        )
+        losses = {name: loss.item() for name, loss in train_step(batch, **WHOLE).items()}
+        assert losses == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(("bits", "steps", "near"), [(64, 20, 1e-6), (32, 5, 1e-3)])
@@ -236,16 +227,14 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(make_step):
 )
 def test_unlabelled_targets_have_no_influence(fields, make_step):
     """Whatever stands where the mask is False, NaN too, every weight comes out the same."""
-    valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
-    valid[0, :, 5:20, 3:30] = False
     results = []
     for value in (0.0, 1e3, float("nan")):
         state, train_step = make_step(**{"r1": 1.0, "gradient_penalty": 1.0, **fields})
         for number in range(3):
-            batch = make_batch(number, valid=valid)
-            target = torch.where(valid, batch.target, value)
+            batch = make_batch(number, valid=LABELLED)
+            target = torch.where(LABELLED, batch.target, value)
             torch.manual_seed(number)
-            train_step(TensorBatch(batch.source, target, valid, batch.condition), **WHOLE)
+            train_step(TensorBatch(batch.source, target, LABELLED, batch.condition), **WHOLE)
         results.append([w for network in state.networks().values() for w in weights(network)])
     assert all(w.isfinite().all() for w in results[0])
     assert same(results[0], results[1])
@@ -253,13 +242,11 @@ def test_unlabelled_targets_have_no_influence(fields, make_step):
 
 
 def test_labelled_targets_do_have_influence(make_step):
-    valid = torch.ones(2, 1, 32, 32, dtype=torch.bool)
-    valid[0, :, 5:20, 3:30] = False
     results = []
     for offset in (0.0, 0.5):
         state, train_step = make_step()
-        batch = make_batch(valid=valid)
-        moved = TensorBatch(batch.source, batch.target + offset, valid, batch.condition)
+        batch = make_batch(valid=LABELLED)
+        moved = TensorBatch(batch.source, batch.target + offset, LABELLED, batch.condition)
         train_step(moved, **WHOLE)
         results.append(weights(state.generator))
     assert not same(*results)
@@ -363,15 +350,12 @@ def step_loss(
     """Return the loss of a step whose generator predicts given labels."""
     codec = ClassCodec.fit([labels[None]], layout=Layout())
     weights = codec.class_weights([labels[None]])
-    target, planes = (
-        torch.from_numpy(codec.encode(one[None]))[None] for one in (labels, predicted)
-    )
+    target, planes = (torch.from_numpy(codec.encode(x[None]))[None] for x in (labels, predicted))
     generator = build_generator(config, planes_in=1, planes_out=2)
     # Whatever it computes is replaced, with its graph kept.
     generator.register_forward_hook(lambda _, __, output: 0 * output + planes)
-    step = Pix2PixStep(
-        TrainingState(config, generator, None), fabric, conditions=0, class_weights=weights
-    )
+    state = TrainingState(config, generator, None)
+    step = Pix2PixStep(state, fabric, conditions=0, class_weights=weights)
     mask = None if valid is None else torch.from_numpy(valid)[None, None]
     batch = TensorBatch(torch.zeros(1, 1, *labels.shape), target, mask, torch.zeros(1).long())
     return step(batch, adversarial=False, adversarial_weight=0.0, rate=1.0)["G_L1"].item()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
+import helpers
 import numpy as np
 from helpers import CountedClock
 
@@ -21,40 +22,17 @@ from napari_pix2pix.training import _schedule
 from napari_pix2pix.training.events import Checkpoint, Control, Done, Event, Health, Step, Validated
 from napari_pix2pix.translator import Translator
 
-TINY = {
-    "width": 4,
-    "discriminator_width": 4,
-    "depth": 3,
-    "discriminator_layers": 1,
-    "patch": 32,
-    "device": "cpu",
-    "dropout": 0.0,
-    "adversarial_start": 0.0,
-    "adversarial_full": 0.0,
-    "steps": 5,
-}
+TINY = helpers.TINY | {"steps": 5, "depth": 3, "discriminator_layers": 1}
+TINY |= {"dropout": 0.0, "adversarial_start": 0.0, "adversarial_full": 0.0}
 # What is to match a single process: every term of the objective, noise, conditions of the norms.
 ALIKE = {
-    "group": {
-        "norm": "group",
-        "gradient_penalty": 1.0,
-        "gradient_clip": 1.0,
-        "discriminator_augmentation": "colour+translation+cutout",
-    },
-    "instance": {
-        "norm": "instance",
-        "noise_channels": 2,
-        "noise": "pixel",
-        "r1": 0.1,
-        "feature_matching": 10.0,
-    },
-    "none": {
-        "norm": "none",
-        "stale_discriminator": True,
-        "noise_channels": 2,
-        "shift_tolerance": 2,
-    },
+    "group": {"gradient_penalty": 1.0, "gradient_clip": 1.0}
+    | {"discriminator_augmentation": "colour+translation+cutout"},
+    "instance": {"noise_channels": 2, "noise": "pixel", "r1": 0.1, "feature_matching": 10.0},
+    "none": {"stale_discriminator": True, "noise_channels": 2, "shift_tolerance": 2},
 }
+for _name, _fields in ALIKE.items():
+    _fields["norm"] = _name
 
 
 def make_pair(seed: int = 0) -> Pair:
