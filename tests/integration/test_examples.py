@@ -1,29 +1,20 @@
 """The scripts of examples/ do what they say, in little time."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers import run_script
 
 pytest.importorskip("qtpy.QtWidgets", reason="a viewer needs a Qt binding", exc_type=ImportError)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 # A second may not be enough for a step where other tests run beside.
 @pytest.mark.filterwarnings("ignore:The budget was used up before the first step:UserWarning")
-def test_console(make_napari_viewer_proxy, capsys):
-    viewer = make_napari_viewer_proxy()
-    result = script("console").translate(viewer, seconds=1)
+def test_console(viewer, capsys):
+    result = run_script(EXAMPLES / "console.py").translate(viewer, seconds=1)
     source = viewer.layers["phase unseen"]
     assert result.name in viewer.layers
     assert result.data.shape == source.data.shape
@@ -31,8 +22,7 @@ def test_console(make_napari_viewer_proxy, capsys):
     assert "prediction" in capsys.readouterr().out
 
 
-def test_docks(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy()
-    scores = script("docks").main(viewer, steps=2, width=4, patch=32, batch=2)
+def test_docks(viewer):
+    scores = run_script(EXAMPLES / "docks.py").main(viewer, steps=2, width=4, patch=32, batch=2)
     assert set(scores) == {"prediction", "baseline", "images"}
     assert "fluorescence unseen [difference]" in [layer.name for layer in viewer.layers]

@@ -96,9 +96,7 @@ def test_intensities_are_the_models_and_the_rest_is_new(model):
     assert model.info.started_from is None
     assert on.info.steps == 4
     prepared = next(event for event in events if isinstance(event, Prepared))
-    assert any(
-        note.startswith("Starts from a model that was trained for ") for note in prepared.notes
-    )
+    assert any(n.startswith("Starts from a model that was trained for ") for n in prepared.notes)
 
 
 def test_fields_that_are_given_count(model):

@@ -36,13 +36,11 @@ def test_round_trip_is_bit_identical(translator, tmp_path):
     assert again.source_codec == translator.source_codec
     assert again.target_codec == translator.target_codec
     image = noise(21, 17)
-    np.testing.assert_array_equal(
-        again(image, output="float"), translator(image, output="float"), strict=True
-    )
+    one, other = (model(image, output="float") for model in (again, translator))
+    np.testing.assert_array_equal(one, other, strict=True)
     again.save(tmp_path / "again.safetensors")
-    assert (tmp_path / "again.safetensors").read_bytes() == (
-        tmp_path / "m.safetensors"
-    ).read_bytes()
+    written = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("m", "again")]
+    assert written[0] == written[1]
 
 
 def test_slim_leaves_the_discriminator_out(translator, tmp_path):
@@ -131,48 +129,35 @@ def _parts(translator, folder):
     return read_container(folder / "whole.safetensors")
 
 
-def _write_bad_file(kind, path, translator):
-    translator.save(path)
-    content = path.read_bytes()
-    if kind == "missing":
-        path.unlink()
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "truncated":
-        path.write_bytes(content[:-100])
-    elif kind == "cut in its header":
-        path.write_bytes(content[:50])
-    elif kind == "foreign":
-        save_file({"weight": torch.zeros(2)}, path)
-    elif kind == "no model":
-        path.write_bytes(b"II*\0" + bytes(400))
-    elif kind == "pickle":
-        path.write_bytes(pickle.dumps(Bomb(path.with_name("mark"))))
-    elif kind == "pth":
-        path.unlink()
-        torch.save(Bomb(path.with_name("mark")), path)
-    elif kind == "folder":
-        path.unlink()
-        path.mkdir()
+# What a good file is made of at a path, and what is said of it.
+BAD_FILES = {
+    "missing": (lambda path: path.unlink(), "There is no file"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cut short"),
+    "cut in its header": (lambda path: path.write_bytes(path.read_bytes()[:50]), "cut short"),
+    "foreign": (lambda path: save_file({"weight": torch.zeros(2)}, path), "of another program"),
+    "no model": (
+        lambda path: path.write_bytes(b"II*\0" + bytes(99)),
+        "not a napari-pix2pix model",
+    ),
+    "pickle": (
+        lambda path: path.write_bytes(pickle.dumps(Bomb(path.with_name("mark")))),
+        "not a PyTorch file of weights.*nothing in it was run",
+    ),
+    "pth": (
+        lambda path: torch.save(Bomb(path.with_name("mark")), path),
+        "holds more than weights.*refused and not run",
+    ),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder"),
+}
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("missing", "There is no file"),
-        ("empty", "is empty"),
-        ("truncated", "cut short"),
-        ("cut in its header", "cut short"),
-        ("foreign", "of another program"),
-        ("no model", "not a napari-pix2pix model"),
-        ("pickle", "not a PyTorch file of weights.*nothing in it was run"),
-        ("pth", "holds more than weights.*refused and not run"),
-        ("folder", "is a folder"),
-    ],
-)
-def test_unusable_file(translator, tmp_path, kind, words):
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_unusable_file(translator, tmp_path, kind):
+    spoil, words = BAD_FILES[kind]
     path = tmp_path / "m.safetensors"
-    _write_bad_file(kind, path, translator)
+    translator.save(path)
+    spoil(path)
     with pytest.raises(FileError, match=words) as caught:
         load(path)
     assert "m.safetensors" in str(caught.value)
@@ -234,23 +219,18 @@ def test_nothing_in_a_model_file_is_a_pickle(translator, tmp_path):
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     assert json.loads(header["__metadata__"]["napari-pix2pix"])["header"]["summary"]
-    assert {entry["dtype"] for name, entry in header.items() if name != "__metadata__"} <= {
-        "F32",
-        "I64",
-    }
+    del header["__metadata__"]
+    assert {entry["dtype"] for entry in header.values()} <= {"F32", "I64"}
 
 
-def test_save_into_a_missing_folder(translator, tmp_path):
-    with pytest.raises(FileError, match="no folder"):
-        translator.save(tmp_path / "none" / "m.safetensors")
-
-
-def test_save_refuses_to_replace_where_asked(translator, tmp_path):
+def test_save_refuses_to_replace_where_asked_and_a_missing_folder(translator, tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_text("mine")
     with pytest.raises(FileError, match="exists: choose another name, or overwrite it"):
         translator.save(path, overwrite=False)
     assert path.read_text() == "mine"
+    with pytest.raises(FileError, match="no folder"):
+        translator.save(tmp_path / "none" / "m.safetensors")
 
 
 def test_full_disk_leaves_the_old_file(translator, tmp_path, monkeypatch):

@@ -8,13 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from napari_pix2pix import evaluate, train
 
-TINY = helpers.TINY | {
-    "discriminator_layers": 1,
-    "steps": 3,
-    "adversarial_start": 0.0,
-    "adversarial_full": 0.0,
-    "adversarial_weight": 1.0,
-}
+TINY = helpers.TINY | {"steps": 3, "discriminator_layers": 1, "adversarial_weight": 1.0}
+TINY |= {"adversarial_start": 0.0, "adversarial_full": 0.0}
 
 
 def smooth(seed, shape=(80, 64)):
