@@ -1,5 +1,3 @@
-"""Planes beside the source."""
-
 import pytest
 import torch
 from hypothesis import given

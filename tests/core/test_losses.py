@@ -52,9 +52,8 @@ def test_five_steps_equal_the_reference(kind, golden, golden_values):
         generator_adam.step()
 
         got = {"G_GAN": adversarial, "G_L1": reconstruction, "D_real": real, "D_fake": fake}
-        assert {name: loss.item() for name, loss in got.items()} == pytest.approx(
-            expected, rel=1e-3
-        )
+        losses = {name: loss.item() for name, loss in got.items()}
+        assert losses == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -302,12 +301,10 @@ def test_a_factor_counts_the_same_whatever_else_is_in_the_batch():
 def test_memory_format_changes_nothing():
     prediction, target = images(2, 1), images(2, 2)
     last = torch.channels_last
+    others = [image.to(memory_format=last) for image in (prediction, target)]
     for kind in ("l1", "l2", "charbonnier"):
         one = reconstruction_loss(kind, prediction, target)
-        other = reconstruction_loss(
-            kind, prediction.to(memory_format=last), target.to(memory_format=last)
-        )
-        assert torch.allclose(one, other)
+        assert torch.allclose(one, reconstruction_loss(kind, *others))
 
 
 def test_unusable_arguments_are_refused_in_words():

@@ -1,5 +1,3 @@
-"""Moving images, and finding the shift at which a target fits its prediction."""
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -44,9 +42,7 @@ def test_a_shifted_target_costs_nothing(kind):
     """One shift for each image, as far as the reach goes and no farther."""
     prediction = images(3)
     shifts = [(2, -1), (0, 0), (-1, 2)]
-    target = torch.stack(
-        [moved(one, *shift) for one, shift in zip(prediction, shifts, strict=True)]
-    )
+    target = torch.stack([moved(prediction[i], *shift) for i, shift in enumerate(shifts)])
     # Nothing comes round the edge.
     valid = torch.zeros(3, 1, 12, 12, dtype=torch.bool)
     valid[..., 2:-2, 2:-2] = True
