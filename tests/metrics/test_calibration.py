@@ -55,10 +55,3 @@ def test_few_pixels_make_few_bins():
     assert len(calibrate(np.arange(3.0), np.arange(3.0), samples=2).spreads) == 3
     with pytest.raises(InputError, match="number of spreads is 0"):
         calibrate(np.empty(0), np.empty(0), samples=2)
-
-
-def test_an_error_as_large_as_the_spread_is_told():
-    spread = np.linspace(1, 2, 1000)
-    error = spread * np.random.default_rng(0).choice([-1, 1], 1000)
-    conclusion = calibrate(spread, error, samples=8).conclusion
-    assert conclusion.split(" (")[0] == "The spread tells where the error is"

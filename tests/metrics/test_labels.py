@@ -167,10 +167,3 @@ def test_full_scores_have_f1_at_each_threshold():
     quick = label_scores(prediction(), TRUTH, kind="instances")
     assert {key: scores[key] for key in quick} == quick
     assert len(scores) == len(quick) + 8
-
-
-def test_an_object_that_one_image_lacks_counts_once():
-    truth = np.array([[1, 1, 0, 2, 2, 0, 3, 3]])
-    predictions = truth, np.where(truth == 3, 0, truth)
-    counts = [label_counts(image, truth, kind="instances") for image in predictions]
-    assert round(pool_label_scores(counts)["f1"], 3) == 0.909

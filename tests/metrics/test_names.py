@@ -1,8 +1,6 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from helpers import run_python
 
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
@@ -18,28 +16,20 @@ def test_primary_metric_is_that_of_the_kind():
 def test_a_threshold_a_class_and_a_segmenter_are_in_the_title():
     titles = [describe_score(key).title for key in ("f1_75", "dice_2", "segmented_f1")]
     assert titles == ["F1 at 0.75", "Dice of class 2", "F1 segmented"]
-
-
-def test_every_image_score_has_a_title_of_its_own():
-    image = np.random.default_rng(0).random((16, 16))
-    keys = image_scores(image, image, data_range=1, full=True)
-    titles = {describe_score(key).title for key in keys}
-    assert len(titles) == len(keys)
-
-
-def test_a_score_without_a_description_is_an_error():
     with pytest.raises(KeyError, match="'sharpness' has no description"):
         describe_score("sharpness")
 
 
-@pytest.mark.parametrize("kind", ["classes", "instances"])
-def test_every_label_score_has_a_title_of_its_own(kind):
-    labels = np.arange(4).reshape(2, 2)
-    keys = pool_label_scores([label_counts(labels, labels, kind=kind)], full=True)
+@pytest.mark.parametrize("kind", ["image", "classes", "instances"])
+def test_every_score_has_a_title_of_its_own(kind):
+    image, labels = np.random.default_rng(0).random((16, 16)), np.arange(4).reshape(2, 2)
+    if kind == "image":
+        keys = image_scores(image, image, data_range=1, full=True)
+    else:
+        keys = pool_label_scores([label_counts(labels, labels, kind=kind)], full=True)
     assert len({describe_score(key).title for key in keys}) == len(keys)
 
 
 def test_names_are_imported_without_numpy():
     code = "import sys, napari_pix2pix.metrics.names; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert run_python(code) == ["False"]

@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +116,8 @@ def test_otsu_survives_json():
         ("nuclei_histology", True, None, 0.60, 0.868),
     ],
 )
-def test_real_nuclei_reach_what_others_measured(name, rgb, channel, f1, dice):
-    folder = os.environ.get("NAPARI_PIX2PIX_DATA")
-    if not folder:
-        pytest.skip("NAPARI_PIX2PIX_DATA names no folder of real pairs")
-    train, test = (_pairs(Path(folder, name, part)) for part in ("train", "test"))
+def test_real_nuclei_reach_what_others_measured(real_data, name, rgb, channel, f1, dice):
+    train, test = (_pairs(real_data / name / part) for part in ("train", "test"))
     otsu = OtsuBaseline.fit(train[::2], kind="instances", rgb=rgb, channel=channel)
     scores = pool_label_scores(
         label_counts(otsu.predict(source), target, kind="instances") for source, target, _ in test
