@@ -4,13 +4,11 @@ import os
 import signal
 import sys
 
-import helpers
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import gray_noise
+from helpers import gray_noise, make_model
 
-from napari_pix2pix import train
 from napari_pix2pix.cli import main
 from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.io.reading import read_image
@@ -18,12 +16,10 @@ from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import _translate_file, connect, translate_file
 from napari_pix2pix.large_images import cluster as module
 
-TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
-
 
 @pytest.fixture(scope="module")
 def gray():
-    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
+    return make_model(gray_noise(48, 48), 255 - gray_noise(48, 48), dropout=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -125,21 +121,20 @@ def test_a_folder_goes_through_and_a_bad_file_is_named(gray, scheduler, tmp_path
 
 
 def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, monkeypatch):
-    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, "norm": "instance"})
+    model = make_model(gray_noise(48, 48), 255 - gray_noise(48, 48), norm="instance")
     source = tmp_path / "in.zarr"
     write_image(source, gray_noise(2, 96, 96), "ZYX", {}, {})
+    image = read_image(source)
     monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     with connect(scheduler.scheduler_address, model) as cluster:
-        there = translate_file(
-            model, source, read_image(source), tmp_path / "there.zarr", cluster=cluster
-        )
-    here = translate_file(model, source, read_image(source), tmp_path / "here.zarr")
+        there = translate_file(model, source, image, tmp_path / "there.zarr", cluster=cluster)
+    here = translate_file(model, source, image, tmp_path / "here.zarr")
     assert same(read_image(there).data, read_image(here).data)
 
 
 def test_warnings_of_workers_are_heard_once(scheduler, tmp_path):
     image = np.random.default_rng(0).random((70, 90), dtype=np.float32)
-    model = train(image, 1 - image, **TINY)
+    model = make_model(image, 1 - image)
     image[:40, :40] = np.nan
     write_image(tmp_path / "in.zarr", image, "YX", {}, {})
     with (
@@ -153,11 +148,10 @@ def test_warnings_of_workers_are_heard_once(scheduler, tmp_path):
 
 def test_files_that_workers_do_not_see_are_named(gray, scheduler, source, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_not_seen", lambda job: f"does not see {job.source}")
+    words = r"worker tcp://.* does not see .*in\.zarr: all workers need"
     with (
         connect(scheduler.scheduler_address, gray) as cluster,
-        pytest.raises(
-            FileError, match=r"worker tcp://.* does not see .*in\.zarr: all workers need"
-        ),
+        pytest.raises(FileError, match=words),
     ):
         translate_file(gray, source, read_image(source), tmp_path / "out.zarr", cluster=cluster)
     assert not (tmp_path / "out.zarr.part").exists()

@@ -29,9 +29,19 @@ SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
 UNITS = dict.fromkeys(SCALE, "micrometer")
 
 
+def invert(**fields) -> Translator:
+    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, **fields})
+
+
 @pytest.fixture(scope="module")
 def gray():
-    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **TINY)
+    return invert()
+
+
+@pytest.fixture(scope="module")
+def whole(gray):
+    """What the model makes of the source at once."""
+    return gray(gray_noise(2, 70, 90), tile=0)
 
 
 @pytest.fixture
@@ -60,8 +70,8 @@ def count_blocks(monkeypatch: pytest.MonkeyPatch):
     return computed
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Break off as a kill would, when so many blocks have been computed."""
+def break_off(monkeypatch, count: int, *arguments, **how) -> None:
+    """Apply, and break off as a kill would, when so many blocks have been computed."""
     translate, seen = Work.translate, []
 
     def broken(self, read, block, *measured):
@@ -70,7 +80,10 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
             raise KeyboardInterrupt
         return translate(self, read, block, *measured)
 
-    monkeypatch.setattr(Work, "translate", broken)
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "translate", broken)
+        with pytest.raises(KeyboardInterrupt):
+            apply(*arguments, **how)
 
 
 def near(one, other) -> bool:
@@ -81,11 +94,11 @@ def near(one, other) -> bool:
 # --- what comes out ----------------------------------------------------------------------------
 
 
-def test_ome_zarr_is_that_of_the_whole_with_its_geometry(gray, source, tmp_path):
+def test_ome_zarr_is_that_of_the_whole_with_its_geometry(gray, whole, source, tmp_path):
     out = apply(gray, source, tmp_path / "out.zarr")
     found = read_image(out)
     assert (found.axes, dict(found.scale), dict(found.units)) == ("ZYX", SCALE, UNITS)
-    assert near(found.data, gray(gray_noise(2, 70, 90), tile=0))
+    assert near(found.data, whole)
     assert not (tmp_path / "out.zarr.part").exists()
 
 
@@ -103,12 +116,11 @@ def test_pyramid_halves_until_it_is_small(gray, tmp_path):
 
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.tif", "out.npy"])
 @pytest.mark.parametrize("tiled", [False, True])
-def test_other_formats(gray, source, tmp_path, monkeypatch, name, tiled):
+def test_other_formats(gray, whole, source, tmp_path, monkeypatch, name, tiled):
     if tiled:
         monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0)
         monkeypatch.setattr(_tiff, "_TILE", 32)
     out = apply(gray, source, tmp_path / name)
-    whole = gray(gray_noise(2, 70, 90), tile=0)
     if name.endswith(".npy"):
         assert near(np.load(out), whole)
         return
@@ -140,9 +152,8 @@ def test_colours_and_channels(tmp_path, monkeypatch, tiled):
     assert near(found.data, np.moveaxis(back(np.stack([two] * 3), tile=0), 1, 0))
 
 
-def test_a_part_is_that_of_the_whole_and_lies_in_its_place(gray, source, tmp_path):
+def test_a_part_is_that_of_the_whole_and_lies_in_its_place(gray, whole, source, tmp_path):
     out = apply(gray, source, tmp_path / "out.zarr", region="5:64,33:", frames="1:2")
-    whole = gray(gray_noise(2, 70, 90), tile=0)
     group = zarr.open_group(out, mode="r")
     assert near(group["0"][...], whole[1:2, 5:64, 33:])
     level = group.attrs["ome"]["multiscales"][0]["datasets"][0]
@@ -160,7 +171,7 @@ def test_neighbours_lie_beyond_the_chosen_frames(tmp_path):
 
 
 def test_networks_that_measure_the_image_take_frames_whole(tmp_path, monkeypatch, source):
-    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), norm="instance", **TINY)
+    model = invert(norm="instance")
     blocks = count_blocks(monkeypatch)
     out = apply(model, source, tmp_path / "out.npy", region="0:20,0:20")
     assert len(blocks) == 2
@@ -221,10 +232,7 @@ def files_of(path: Path) -> dict[str, bytes]:
 def test_resumed_is_identical_and_does_nothing_twice(gray, source, tmp_path, monkeypatch):
     whole = apply(gray, source, tmp_path / "whole.zarr")
     out = tmp_path / "out.zarr"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 7)
-        with pytest.raises(KeyboardInterrupt):
-            apply(gray, source, out)
+    break_off(monkeypatch, 7, gray, source, out)
     assert not out.exists()
     journal = tmp_path / "out.zarr.part" / "done.txt"
     with journal.open("a") as file:
@@ -241,10 +249,7 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
     gray, source, tmp_path, monkeypatch
 ):
     out = tmp_path / "out.zarr"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)
-        with pytest.raises(KeyboardInterrupt):
-            apply(gray, source, out)
+    break_off(monkeypatch, 4, gray, source, out)
     words = r"out\.zarr\.part holds what an earlier run has finished: resume that run"
     with pytest.raises(FileError, match=words) as caught:
         apply(gray, source, out)
@@ -263,15 +268,10 @@ def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
 
 def test_a_source_that_changed_is_refused(gray, source, tmp_path, monkeypatch):
     out = tmp_path / "out.zarr"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)
-        with pytest.raises(KeyboardInterrupt):
-            apply(gray, source, out)
+    break_off(monkeypatch, 4, gray, source, out)
     level = zarr.open_array(source / "0", mode="r+")
     level[1, 69, 89] ^= 1  # where nothing is finished: what there is stays right
-    stop_after(monkeypatch, 1)
-    with pytest.raises(KeyboardInterrupt):
-        apply(gray, source, out, resume=True)
+    break_off(monkeypatch, 1, gray, source, out, resume=True)
     level[0, 3, 3] ^= 1
     with pytest.raises(FileError, match="has changed since the run that is resumed, at rows 0 to"):
         apply(gray, source, out, resume=True)
@@ -298,7 +298,7 @@ def test_begun_without_its_record_begins_anew(gray, source, tmp_path):
 
 @pytest.fixture(scope="module")
 def measuring():
-    return train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, "norm": "instance"})
+    return invert(norm="instance")
 
 
 def test_a_frame_that_is_measured_is_cut_into_blocks_that_share_it(
@@ -318,10 +318,7 @@ def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkey
     monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     whole = apply(measuring, source, tmp_path / "whole.zarr")
     out = tmp_path / "out.zarr"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)
-        with pytest.raises(KeyboardInterrupt):
-            apply(measuring, source, out)
+    break_off(monkeypatch, 4, measuring, source, out)
     monkeypatch.setattr(Work, "measure", lambda *_: pytest.fail("measured again"))
     apply(measuring, source, out, resume=True)
     assert files_of(out) == files_of(whole)
@@ -329,8 +326,7 @@ def test_a_resumed_run_measures_nothing_anew(measuring, source, tmp_path, monkey
 
 @pytest.mark.parametrize("name", ["mean", "std"])
 def test_each_draw_of_a_summary_is_measured_by_itself(name, source, tmp_path, monkeypatch):
-    fields = {"norm": "instance", "noise_channels": 4, "noise": "pixel"}
-    model = train(gray_noise(48, 48), 255 - gray_noise(48, 48), **{**TINY, **fields})
+    model = invert(norm="instance", noise_channels=4, noise="pixel")
     whole = getattr(model.spread(gray_noise(2, 70, 90), 3, seed=1, tile=0), name)
     monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
     blocks = count_blocks(monkeypatch)
@@ -432,9 +428,7 @@ def test_what_can_not_be_done_is_refused_before_work(gray, source, tmp_path, how
 
 
 def test_the_record_says_what_a_run_is_made_of(gray, source, tmp_path, monkeypatch):
-    stop_after(monkeypatch, 2)
-    with pytest.raises(KeyboardInterrupt):
-        apply(gray, source, tmp_path / "out.zarr", seed=3)
+    break_off(monkeypatch, 2, gray, source, tmp_path / "out.zarr", seed=3)
     run = json.loads((tmp_path / "out.zarr.part" / "run.json").read_text())
     assert run["model"] == gray.digest
     assert run["options"]["seed"] == 3
