@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from helpers import run_python
 
 import napari_pix2pix
 
@@ -209,11 +209,8 @@ def imported_libraries() -> set[str]:
     return {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
-def test_imported_libraries_are_dependencies():
+def test_dependencies_are_the_libraries_that_are_imported():
     assert imported_libraries() <= declared_libraries("distributed")  # imported in functions
-
-
-def test_dependencies_are_imported():
     assert declared_libraries("distributed") - imported_libraries() == set(NOT_IMPORTED)
 
 
@@ -258,22 +255,24 @@ def test_permitted_import_is_no_fault(room, source):
     assert find_faults(room, source) == []
 
 
+TORCH = {"torch", "lightning_fabric"}
+
+
 def modules_after(code: str) -> set[str]:
     """Names of all modules that a fresh Python has loaded after some code."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return set(run_python(f"import sys; {code}; print(*sys.modules)"))
 
 
-def test_import_loads_nothing_heavy():
-    loaded = modules_after("import napari_pix2pix")
-    assert "napari_pix2pix" in loaded
-    heavy = {"torch", "numpy", "lightning_fabric", "pydantic", "dask", "skimage"}
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("napari_pix2pix", TORCH | {"numpy", "pydantic", "dask", "skimage"}),
+        ("napari_pix2pix.napari_layers.samples", TORCH),
+    ],
+)
+def test_import_loads_nothing_heavy(module, heavy):
+    loaded = modules_after(f"import {module}")
+    assert module in loaded
     assert not loaded & (DESKTOP | heavy)
 
 
@@ -283,11 +282,6 @@ def test_core_loads_no_other_room():
     rooms = {room_of(name) for name in loaded if name.startswith("napari_pix2pix")}
     assert rooms == {"", "core"}
     assert not loaded & (DESKTOP | {"lightning_fabric", "pydantic", "skimage"})
-
-
-def test_sample_data_needs_neither_torch_nor_qt():
-    loaded = modules_after("import napari_pix2pix.napari_layers.samples")
-    assert not loaded & (DESKTOP | {"torch", "lightning_fabric"})
 
 
 @pytest.mark.parametrize("name", napari_pix2pix.__all__)
@@ -300,8 +294,5 @@ def test_public_names_are_few_and_listed():
     names = napari_pix2pix.__all__
     assert len(names) <= 10
     assert dir(napari_pix2pix) == sorted(names)
-
-
-def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         napari_pix2pix.trian  # noqa: B018

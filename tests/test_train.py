@@ -10,6 +10,7 @@ import pytest
 import zarr
 from scipy.ndimage import gaussian_filter
 
+from napari_pix2pix._load import load
 from napari_pix2pix._train import train
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, DeviceError, FileError, InputError
@@ -108,20 +109,24 @@ def test_a_mask_leaves_the_rest_out():
     mask = np.zeros((72, 64), bool)
     mask[:, 8:50] = True
     spoilt = np.where(mask, target, 1e6)
-    one, other = (
-        tiny_train(source, truth, mask=mask, validation=0)(source) for truth in (target, spoilt)
-    )
+    one, other = (tiny_train(source, t, mask=mask, validation=0)(source) for t in (target, spoilt))
     assert np.array_equal(one, other)
 
 
-def test_nan_pixels_count_as_unlabelled():
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite")])
+def test_pixels_that_are_not_finite_count_as_unlabelled(value, word):
     source, target = gray("float32"), gray("float32", seed=1)
-    target[10:20, 10:20] = np.nan
-    seen: list[Event] = []
-    translator = tiny_train(source, target, callback=seen.append)
-    notes = next(event.notes for event in seen if isinstance(event, Prepared))
-    assert any("NaN" in note for note in notes)
+    target[10:20, 10:20] = value
+    translator, notes = train_and_listen(source, target)
+    assert any(word in note for note in notes)
     assert np.isfinite(translator(source)).all()
+
+
+def train_and_listen(source, target, **fields):
+    """Return a translator and what was said of its pairs."""
+    seen: list[Event] = []
+    translator = tiny_train(source, target, callback=seen.append, **fields)
+    return translator, next(event.notes for event in seen if isinstance(event, Prepared))
 
 
 def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it():
@@ -136,11 +141,9 @@ def test_what_looks_wrong_is_warned_of_where_no_callback_hears_it():
 
 def test_images_smaller_than_a_patch_are_trained_on():
     source = gray("float32", (20, 27))
-    seen: list[Event] = []
-    translator = tiny_train(source, 1 - source, callback=seen.append)
+    translator, notes = train_and_listen(source, 1 - source)
     assert translator(source).shape == (20, 27)
     assert translator.scores is None
-    notes = next(event.notes for event in seen if isinstance(event, Prepared))
     assert any("No validation" in note for note in notes)
 
 
@@ -156,30 +159,21 @@ def test_validation_may_be_turned_off_or_given():
     assert np.array_equal(given(source), off(source))
 
 
-def test_callback_true_stops_and_keeps_the_model():
+@pytest.mark.parametrize("how", ["callback", "interrupt"])
+def test_what_is_stopped_keeps_the_model(how, interruptible):
     image, seen = gray("float32"), []
 
     def callback(event):
         seen.append(event)
-        return isinstance(event, Step) and event.step == 3
-
-    translator = tiny_train(image, 1 - image, steps=100, callback=callback)
-    assert seen[-1].reason == "stopped"
-    assert translator.history[-1].step == 3
-    assert translator(image).shape == image.shape
-
-
-def test_interrupt_stops_and_keeps_the_model(interruptible):
-    image, seen = gray("float32"), []
-
-    def callback(event):
-        seen.append(event)
-        if isinstance(event, Step) and event.step == 2:
+        is_due = isinstance(event, Step) and event.step == 3
+        if is_due and how == "interrupt":
             signal.raise_signal(signal.SIGINT)
+        return is_due and how == "callback"
 
     translator = tiny_train(image, 1 - image, steps=1000, callback=callback)
     assert seen[-1].reason == "stopped"
-    assert 2 <= translator.history[-1].step < 10
+    assert 3 <= translator.history[-1].step < (4 if how == "callback" else 11)
+    assert translator(image).shape == image.shape
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 
@@ -278,20 +272,8 @@ def test_no_permission_for_checkpoints_is_said_before_any_work(tmp_path, monkeyp
 
 def test_one_odd_image_among_several_is_named():
     flat = np.zeros((72, 64), np.float32)
-    seen: list[Event] = []
-    tiny_train([OK, flat], [OK, OK], callback=seen.append, validation=0)
-    notes = next(event.notes for event in seen if isinstance(event, Prepared))
+    _, notes = train_and_listen([OK, flat], [OK, OK], validation=0)
     assert any("The source of pair 2 is empty" in note for note in notes)
-
-
-def test_a_few_infinite_pixels_are_noted():
-    target = 1 - OK
-    target[3, 3] = np.inf
-    seen: list[Event] = []
-    translator = tiny_train(OK, target, callback=seen.append, validation=0)
-    notes = next(event.notes for event in seen if isinstance(event, Prepared))
-    assert any("infinite" in note for note in notes)
-    assert np.isfinite(translator(OK)).all()
 
 
 @pytest.mark.parametrize(
@@ -316,7 +298,7 @@ def test_a_few_infinite_pixels_are_noted():
     ],
     ids=str,
 )
-def test_every_choice_trains_and_comes_back_from_a_file(fields, tmp_path, load):
+def test_every_choice_trains_and_comes_back_from_a_file(fields, tmp_path):
     whole = {"adversarial_start": 0.0, "adversarial_full": 0.0}
     image = np.stack([OK, OK.T[::-1].T]) if "z_context" in fields else OK
     translator = tiny_train(image, 1 - image, **{**whole, **fields})
@@ -327,13 +309,6 @@ def test_every_choice_trains_and_comes_back_from_a_file(fields, tmp_path, load):
     assert np.array_equal(loaded(image), result)
     for name, value in fields.items():
         assert getattr(loaded.config, name) == value
-
-
-@pytest.fixture
-def load():
-    from napari_pix2pix._load import load
-
-    return load
 
 
 def test_what_goes_wrong_while_training_is_said_where_nobody_listens():
