@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.evaluation._figures import show_spectra
-from napari_pix2pix.evaluation._report import report_html, write_report
+from napari_pix2pix.evaluation._report import SAMPLES, report_html, write_report
 from napari_pix2pix.evaluation._uncertainty import check_uncertainty
 from napari_pix2pix.evaluation.scoring import difference
 
@@ -52,7 +52,7 @@ def test_report_of_images(texture, case_of_images, evaluated, tmp_path):
 def test_one_image_without_source_or_samples(case_of_labels, evaluated):
     found = disks()
     found[found == 2] = 0
-    page = report_html(evaluated(case_of_labels(disks(), found)), 0)
+    page = report_html(evaluated(case_of_labels(disks(), found)), SAMPLES)
     assert list(pictures(page)) == ["The image", "F1 over the overlap"]
     assert "F1 0.800 over 1 image." in page
     assert "Baseline" not in page
@@ -73,7 +73,7 @@ def test_pixels_that_do_not_count_are_gray_in_the_difference(texture, case_of_im
     mask = np.ones((48, 64), bool)
     mask[:, :32] = False
     evaluation = evaluated(case_of_images(texture(48, 64), lambda planes: planes, mask=mask))
-    (shown, _) = pictures(report_html(evaluation, 0)).values()
+    (shown, _) = pictures(report_html(evaluation, SAMPLES)).values()
     height, width = shown.shape[:2]
     left, right = (shown[height // 2, int(width * part), :3] for part in (0.75 + 0.06, 0.75 + 0.19))
     np.testing.assert_allclose(left, 0.85, atol=0.02)
