@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_type=ImportError)
 
+from helpers import docked
 from qtpy.QtCore import QSettings
 
 from napari_pix2pix.widgets.apply.dock import ApplyDock
@@ -43,13 +44,6 @@ def in_step(monkeypatch):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
 def dock(viewer, qtbot):
     """Open the Apply dock; modules about another dock have a fixture of their own."""
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    return dock
+    return docked(ApplyDock(viewer), viewer, qtbot)

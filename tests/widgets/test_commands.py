@@ -1,17 +1,15 @@
 from pathlib import Path
 
-import helpers
 import numpy as np
 import pytest
+from helpers import make_model
 from npe2 import PluginManifest
 
 import napari_pix2pix
-from napari_pix2pix import train
 from napari_pix2pix.widgets.commands import apply_last_model, open_dock
 from napari_pix2pix.widgets.common.known_models import models
 
 MANIFEST = PluginManifest.from_file(Path(napari_pix2pix.__file__).parent / "napari.yaml")
-TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
 
 
 @pytest.fixture
@@ -35,16 +33,14 @@ def test_menus_name_commands_where_plugins_may_contribute():
 
 
 @pytest.mark.parametrize("name", ["Train", "Apply", "Evaluate"])
-def test_dock_opens_once(plugin, make_napari_viewer_proxy, name):
-    viewer = make_napari_viewer_proxy()
+def test_dock_opens_once(plugin, viewer, name):
     widget = open_dock(viewer, name)
     assert open_dock(viewer, name) is widget
 
 
-def test_last_model_is_applied_to_the_active_layer(plugin, make_napari_viewer_proxy, qtbot):
+def test_last_model_is_applied_to_the_active_layer(plugin, viewer, qtbot):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
-    models().remember(train(image, 1 - image, **TINY), "m")
-    viewer = make_napari_viewer_proxy()
+    models().remember(make_model(image, 1 - image), "m")
     viewer.add_image(image, name="s")
     plugin.commands.execute("napari-pix2pix.apply_last")
     dock = open_dock(viewer, "Apply")

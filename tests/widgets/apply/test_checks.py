@@ -1,5 +1,3 @@
-"""What a run is estimated to cost."""
-
 from types import SimpleNamespace
 
 import numpy as np

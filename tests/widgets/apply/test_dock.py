@@ -4,7 +4,7 @@ from dataclasses import replace
 import helpers
 import numpy as np
 import pytest
-from helpers import apply_and_wait, apply_without_error, choose, noise
+from helpers import apply_and_wait, apply_without_error, assert_same_place, choose, docked, noise
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -53,17 +53,13 @@ def two_channels():
     )
 
 
-@pytest.fixture
-def dock(viewer, qtbot):
-    return open_dock(viewer, qtbot)
-
-
 def open_dock(viewer, qtbot) -> ApplyDock:
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
-        change.connect(dock.reset_choices)
-    return dock
+    return docked(ApplyDock(viewer), viewer, qtbot)
+
+
+@pytest.fixture
+def source(viewer):
+    return viewer.add_image(noise(40, 40), name="s")
 
 
 def names(viewer) -> list[str]:
@@ -82,10 +78,7 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     assert names(viewer) == ["stain", "stain [inverter]", "above"]
     result = viewer.layers[1]
     np.testing.assert_array_equal(result.data, inverter(image))
-    for name in ("scale", "translate", "rotate", "shear"):
-        np.testing.assert_allclose(getattr(result, name), getattr(source, name))
-    assert result.units == source.units
-    assert result.axis_labels == source.axis_labels
+    assert_same_place(result, source)
     codec = inverter.target_codec
     assert tuple(result.contrast_limits) == (codec.low[0], codec.high[0])
     record = result.metadata[KEY]
@@ -322,11 +315,12 @@ def test_viewer_closed_while_applying(make_napari_viewer_proxy, qtbot, inverter)
     ("error", "words"),
     [(RuntimeError("no such kernel"), "no such kernel"), (MemoryError(), "Memory ran out")],
 )
-def test_error_in_the_worker_is_said(viewer, dock, qtbot, inverter, monkeypatch, error, words):
+def test_error_in_the_worker_is_said(
+    viewer, dock, source, qtbot, inverter, monkeypatch, error, words
+):
     def fail(*_args, **_how):
         raise error
 
-    source = viewer.add_image(noise(40, 40), name="s")
     choose(dock, inverter, "m", source)
     monkeypatch.setattr(Predictor, "predict", fail)
     message, is_error = apply_and_wait(dock, qtbot)
@@ -436,10 +430,9 @@ def test_useless_options_are_disabled(viewer, dock, labeller):
 # --- models --------------------------------------------------------------------------------------
 
 
-def test_file_is_shown_and_loaded_when_it_is_used(viewer, dock, qtbot, inverter, tmp_path):
+def test_file_is_shown_and_loaded_when_it_is_used(viewer, dock, source, qtbot, inverter, tmp_path):
     path = tmp_path / "dapi.safetensors"
     inverter.save(path)
-    source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(path)
     assert dock.card.summary == inverter.info.summary
@@ -470,18 +463,16 @@ def test_dock_follows_the_last_model_until_one_is_chosen(dock, inverter, labelle
     assert dock.model.translator is inverter
 
 
-def test_trial_tells_time_and_memory(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(noise(40, 40), name="s")
+def test_trial_tells_time_and_memory(dock, source, qtbot, inverter):
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
     qtbot.waitUntil(lambda: "network about" in dock._view.estimate.text())
     assert "about" in dock._view.estimate.text().split(";")[0]
 
 
-def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inverter, monkeypatch):
+def test_preferred_device_is_taken_where_none_is_chosen(dock, source, qtbot, inverter, monkeypatch):
     preferred = replace(read_settings(), device="nowhere")
     monkeypatch.setattr("napari_pix2pix.widgets.apply.dock.read_settings", lambda: preferred)
-    source = viewer.add_image(noise(40, 40), name="s")
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
     message, is_error = apply_and_wait(dock, qtbot)
@@ -495,8 +486,7 @@ def test_preferred_device_is_taken_where_none_is_chosen(viewer, dock, qtbot, inv
 # --- keys and two docks --------------------------------------------------------------------------
 
 
-def test_keys_apply_the_last_model_and_undo(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(noise(40, 40), name="s")
+def test_keys_apply_the_last_model_and_undo(viewer, dock, source, qtbot, inverter):
     models().remember(inverter, "m")
     viewer.layers.selection.active = source
     keys = {str(key): function for key, function in viewer.keymap.items()}

@@ -4,32 +4,23 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from helpers import gray_noise
+from helpers import apply_and_wait, gray_noise, make_model
 from napari.layers import Labels
 from napari.utils import progress
 from qtpy.QtCore import QTimer
 
-from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.widgets.apply import _view_tiles
-from napari_pix2pix.widgets.apply.dock import ApplyDock
-
-TINY = {"steps": 2, "width": 4, "depth": 2, "batch": 2, "patch": 32, "validation": 0.0}
 
 
 @pytest.fixture(scope="module")
 def inverter():
-    return train(gray_noise(64, 64), 255 - gray_noise(64, 64), callback=lambda _: None, **TINY)
+    return make_model(gray_noise(64, 64), 255 - gray_noise(64, 64))
 
 
-@pytest.fixture
-def dock(viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(_view_tiles, "_SHARE", 0.0)  # all that is lazy is too large
-    dock = ApplyDock(viewer)
-    qtbot.addWidget(dock, before_close_func=ApplyDock.close_down)
-    for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
-        change.connect(dock.reset_choices)
-    return dock
+@pytest.fixture(autouse=True)
+def all_that_is_lazy_is_too_large(monkeypatch):
+    monkeypatch.setattr(_view_tiles, "_SHARE", 0.0)
 
 
 def large(read: list, bad: bool = False):
@@ -51,9 +42,16 @@ def large(read: list, bad: bool = False):
 def apply(dock, qtbot, source, model) -> tuple[str, bool]:
     dock.set_model(model)
     dock.set_layers([source])
-    with qtbot.waitSignal(dock.ended) as ended:
-        dock.apply()
-    return tuple(ended.args)
+    return apply_and_wait(dock, qtbot)
+
+
+def follow_slide(viewer, dock, qtbot, model, place=(300, 300), zoom=4.0, **how):
+    """Apply a model to a slide at a place; return the layer that follows the view."""
+    source = viewer.add_image(large([], **how), name="slide", contrast_limits=(0, 255))
+    look_at(viewer, *place, zoom)
+    apply(dock, qtbot, source, model)
+    (layer,) = dock.followed
+    return layer
 
 
 def look_at(viewer, row: int, column: int, zoom: float = 4.0) -> None:
@@ -107,10 +105,7 @@ def test_what_is_saved_is_translated_then(viewer, dock, qtbot, inverter, tmp_pat
 
 
 def test_what_a_reader_cancels_is_said_and_closes_nothing(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
-    look_at(viewer, 300, 300)
-    apply(dock, qtbot, source, inverter)
-    layer = dock.followed[0]
+    layer = follow_slide(viewer, dock, qtbot, inverter)
 
     def cancel():
         bars = list(progress._all_instances)
@@ -126,11 +121,8 @@ def test_what_a_reader_cancels_is_said_and_closes_nothing(viewer, dock, qtbot, i
 
 
 def test_the_coarsest_level_is_shown_as_it_comes(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
-    look_at(viewer, 16384, 16384, zoom=0.005)
-    apply(dock, qtbot, source, inverter)
-    (layer,) = dock.followed
     middle = (16384, 16384)
+    layer = follow_slide(viewer, dock, qtbot, inverter, middle, zoom=0.005)
     qtbot.waitUntil(lambda: bool(layer.get_value(middle)[1]))
     assert layer.get_value(middle)[0] == len(layer.data) - 1
 
@@ -148,10 +140,8 @@ def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
 
 
 def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
-    look_at(viewer, 300, 300)
-    apply(dock, qtbot, source, inverter)
-    (layer,), (follower,) = dock.followed, dock._followers.all
+    layer = follow_slide(viewer, dock, qtbot, inverter)
+    (follower,) = dock._followers.all
     viewer.layers.remove(layer)
     qtbot.waitUntil(lambda: not dock._followers.all)  # nor are its tiles kept
     assert dock.followed == []
@@ -159,10 +149,7 @@ def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
 
 
 def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, qtbot, inverter):
-    source = viewer.add_image(large([], bad=True), name="slide", contrast_limits=(0, 255))
-    look_at(viewer, 300, 300)
-    apply(dock, qtbot, source, inverter)
-    (layer,) = dock.followed
+    layer = follow_slide(viewer, dock, qtbot, inverter, bad=True)
     with qtbot.waitSignal(dock.ended) as told:
         look_at(viewer, 32.5 * 512, 32.5 * 512, zoom=1.0)
     assert told.args[1]
@@ -173,12 +160,8 @@ def test_a_chunk_that_can_not_be_read_is_told_and_the_others_come(viewer, dock, 
 
 def test_classes_are_labels(viewer, dock, qtbot):
     image = gray_noise(64, 64)
-    model = train(image, (image > 100).astype(np.uint8), target_kind="classes",
-                  callback=lambda _: None, **TINY)  # fmt: skip
-    source = viewer.add_image(large([]), name="slide", contrast_limits=(0, 255))
-    look_at(viewer, 300, 300)
-    apply(dock, qtbot, source, model)
-    assert isinstance(dock.followed[0], Labels)
+    model = make_model(image, (image > 100).astype(np.uint8), target_kind="classes")
+    assert isinstance(follow_slide(viewer, dock, qtbot, model), Labels)
 
 
 def test_what_fits_or_lies_in_memory_is_translated_as_a_whole(viewer, dock, qtbot, inverter,

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from helpers import TINY
+from helpers import make_model
 from napari.layers import Image
 
-from napari_pix2pix import train
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import snapshot
@@ -16,8 +15,7 @@ STACK = np.random.default_rng(0).random((4, 64, 64), dtype=np.float32)
 
 @pytest.fixture(scope="module")
 def known():
-    model = train(STACK, 1 - STACK, **TINY, steps=1, validation=0.0)
-    return ModelEntry("inverter", model)
+    return ModelEntry("inverter", make_model(STACK, 1 - STACK))
 
 
 def part_of_each_frame(known: ModelEntry, control: Control):
@@ -42,8 +40,8 @@ def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known):
 
 
 def test_two_docks_may_apply_one_model_at_once():
-    fields = {"dropout": 0.5, "dropout_placement": "paper", "steps": 1, "validation": 0.0}
-    known = ModelEntry("drops", train(STACK, 1 - STACK, **TINY | fields))
+    model = make_model(STACK, 1 - STACK, dropout=0.5, dropout_placement="paper")
+    known = ModelEntry("drops", model)
 
     def begin(**options):
         job = Job([snapshot(Image(STACK[0]))], [0])

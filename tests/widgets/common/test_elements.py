@@ -6,16 +6,27 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 from napari_pix2pix.widgets.common.elements import Scroll, Section, Sentence
 
 
+def column_of(*widgets: QWidget) -> QWidget:
+    inside = QWidget()
+    layout = QVBoxLayout(inside)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return inside
+
+
+def show(widget: QWidget, qtbot: QtBot) -> None:
+    qtbot.addWidget(widget)
+    with qtbot.waitExposed(widget):
+        widget.show()
+
+
 class Column:
     """A column that does not fit: a button, a late line, much else, and what is wanted."""
 
     def __init__(self) -> None:
         self.button, self.late, self.filler = QPushButton("a"), QLabel("late"), QLabel("much")
         self.wanted = QLabel("wanted")
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        for widget in (self.button, self.late, self.filler, self.wanted):
-            layout.addWidget(widget)
+        inside = column_of(self.button, self.late, self.filler, self.wanted)
         self.late.setFixedHeight(150)
         self.filler.setFixedHeight(500)
         self.wanted.setFixedHeight(100)
@@ -36,9 +47,7 @@ class Column:
 @pytest.fixture
 def column(qtbot):
     made = Column()
-    qtbot.addWidget(made.scroll)
-    with qtbot.waitExposed(made.scroll):
-        made.scroll.show()
+    show(made.scroll, qtbot)
     return made
 
 
@@ -81,21 +90,17 @@ def test_what_the_user_does_ends_it(column, qtbot, does):
 
 
 def test_sentences_take_the_lines_that_they_need(qtbot):
-    inside, sentence, below = QWidget(), Sentence(), QLabel("below")
-    layout = QVBoxLayout(inside)
-    for widget in (sentence, below):
-        layout.addWidget(widget)
+    sentence, below = Sentence(), QLabel("below")
+    inside = column_of(sentence, below)
     below.setFixedHeight(300)
     sentence.set_text("words that do not fit into a line " * 4)
     scroll = Scroll(inside)
-    qtbot.addWidget(scroll)
     scroll.resize(400, 200)
-    with qtbot.waitExposed(scroll):
-        scroll.show()
+    show(scroll, qtbot)
     needed = sentence.heightForWidth(sentence.width())
     assert needed > sentence.fontMetrics().height()
     assert sentence.height() == needed
-    assert inside.height() == layout.heightForWidth(inside.width())
+    assert inside.height() == inside.layout().heightForWidth(inside.width())
 
 
 class Shown:
@@ -103,11 +108,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.field, self.error = QLineEdit(), Sentence(is_error=True)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.addWidget(self.field)
-        layout.addWidget(self.error)
-        self.section = Section("Advanced", content)
+        self.section = Section("Advanced", column_of(self.field, self.error))
         self.window = QWidget()
         outer = QVBoxLayout(self.window)
         outer.addWidget(self.section)
@@ -118,9 +119,7 @@ class Shown:
 @pytest.fixture
 def shown(qtbot):
     made = Shown()
-    qtbot.addWidget(made.window)
-    with qtbot.waitExposed(made.window):
-        made.window.show()
+    show(made.window, qtbot)
     return made
 
 

@@ -1,9 +1,7 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
@@ -21,14 +19,8 @@ def docked(qtbot):
 def dock(window: QMainWindow, inner: QWidget) -> QDockWidget:
     made = QDockWidget()
     made.setWidget(inner)
-    window.addDockWidget(made_area(), made)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, made)
     return made
-
-
-def made_area():
-    from qtpy.QtCore import Qt
-
-    return Qt.DockWidgetArea.RightDockWidgetArea
 
 
 def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
@@ -59,12 +51,8 @@ def test_menu_and_shortcut_are_told_from_a_script(docked, qtbot, monkeypatch, em
     viewer = ViewerModel()
     viewer.add_image(np.zeros((4, 4)))
     asked: list[str] = []
-
-    def refuse(_parent, _title, text):
-        asked.append(text)
-        return QMessageBox.StandardButton.No
-
-    monkeypatch.setattr(QMessageBox, "question", refuse)
+    no = QMessageBox.StandardButton.No
+    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or no)
     guard = ClosingGuard(inner, viewer, lambda: "Close?")
     told: list[int] = []
     guard.closing.connect(lambda: told.append(1))
@@ -109,12 +97,7 @@ def test_user_is_asked_while_there_is_something_to_ask(
 ):
     window, inner = docked
     asked: list[str] = []
-
-    def ask(parent, title, text):
-        asked.append(text)
-        return answer
-
-    monkeypatch.setattr(QMessageBox, "question", ask)
+    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or answer)
     guard = ClosingGuard(inner, ViewerModel(), lambda: question)
     dock(window, inner)
     told: list[int] = []
@@ -128,5 +111,4 @@ def test_other_events_pass(docked):
     window, inner = docked
     guard = ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
-    check: Callable[..., bool] = guard.eventFilter
-    assert not check(window, QEvent(QEvent.Type.Resize))
+    assert not guard.eventFilter(window, QEvent(QEvent.Type.Resize))

@@ -42,6 +42,19 @@ def runner(qtbot):
     made.close()
 
 
+@pytest.fixture
+def run_to_end(runner, qtbot):
+    """Return a function that lets a runner do all of a work, and returns what was heard of it."""
+
+    def run(work) -> Listener:
+        heard = Listener(runner)
+        runner.start(work)
+        qtbot.waitUntil(lambda: heard.ends == 1)
+        return heard
+
+    return run
+
+
 def endless(control: Control) -> Generator[Step, None, int]:
     number = 0
     while not control.stopped:
@@ -51,41 +64,32 @@ def endless(control: Control) -> Generator[Step, None, int]:
     return number
 
 
-def test_result_and_every_event_arrive_in_order(runner, qtbot):
-    heard = Listener(runner)
-
+def test_result_and_every_event_arrive_in_order(runner, run_to_end):
     def work(control):
         for number in range(100):
             yield Health(number, "well")
         return "result"
 
-    runner.start(work)
-    qtbot.waitUntil(lambda: heard.ends == 1)
+    heard = run_to_end(work)
     assert [event.step for event in heard.events] == list(range(100))
     assert heard.results == ["result"]
     assert not runner.running
 
 
-def test_steps_are_coalesced_and_the_newest_arrives(runner, qtbot):
-    heard = Listener(runner)
-
+def test_steps_are_coalesced_and_the_newest_arrives(run_to_end):
     def work(control):
         for number in range(1000):
             yield step(number)
         yield Health(999, "well")
 
-    runner.start(work)
-    qtbot.waitUntil(lambda: heard.ends == 1)
+    heard = run_to_end(work)
     assert len(heard.events) < 100
     assert [type(event) for event in heard.events[-2:]] == [Step, Health]
     assert heard.events[-2].step == 999
 
 
-def test_plain_function_will_do(runner, qtbot):
-    heard = Listener(runner)
-    runner.start(lambda control: 7)
-    qtbot.waitUntil(lambda: heard.ends == 1)
-    assert heard.results == [7]
+def test_plain_function_will_do(run_to_end):
+    assert run_to_end(lambda control: 7).results == [7]
 
 
 @pytest.mark.parametrize(
@@ -99,26 +103,21 @@ def test_plain_function_will_do(runner, qtbot):
         (SystemExit(1), "SystemExit: 1"),
     ],
 )
-def test_every_error_is_a_sentence(runner, qtbot, error, message):
-    heard = Listener(runner)
-
+def test_every_error_is_a_sentence(runner, run_to_end, error, message):
     def work(control):
         yield step(1)
         raise error
 
-    runner.start(work)
-    qtbot.waitUntil(lambda: heard.ends == 1)
+    heard = run_to_end(work)
     assert len(heard.sentences) == 1
     assert message in heard.sentences[0]
     assert heard.results == []
     assert not runner.running
 
 
-def test_unexpected_error_is_logged_whole(runner, qtbot, caplog):
-    heard = Listener(runner)
+def test_unexpected_error_is_logged_whole(run_to_end, caplog):
     with caplog.at_level(logging.ERROR, "napari_pix2pix"):
-        runner.start(lambda control: 1 // 0)
-        qtbot.waitUntil(lambda: heard.ends == 1)
+        run_to_end(lambda control: 1 // 0)
     assert "Traceback" in caplog.text
 
 
@@ -193,9 +192,8 @@ class _Big:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_nothing_of_the_work_is_kept(runner, qtbot, fails):
+def test_nothing_of_the_work_is_kept(run_to_end, fails):
     seen: list[weakref.ref[_Big]] = []
-    heard = Listener(runner)
 
     def work(control):
         big = _Big()
@@ -205,8 +203,7 @@ def test_nothing_of_the_work_is_kept(runner, qtbot, fails):
             raise RuntimeError("odd")
         return 1
 
-    runner.start(work)
-    qtbot.waitUntil(lambda: heard.ends == 1)
+    run_to_end(work)
     gc.collect()
     assert seen[0]() is None
 

@@ -1,31 +1,19 @@
 import csv
 
-import helpers
 import numpy as np
 import pytest
-from helpers import noise
+from helpers import docked, make_model, noise
 
-from napari_pix2pix import evaluate, train
+from napari_pix2pix import evaluate
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.summary import score_image
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 
-TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
 
 @pytest.fixture
 def dock(viewer, qtbot):
-    dock = EvaluateDock(viewer)
-    qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
-    viewer.layers.events.inserted.connect(dock.reset_choices)
-    viewer.layers.events.removed.connect(dock.reset_choices)
-    return dock
+    return docked(EvaluateDock(viewer), viewer, qtbot)
 
 
 def run(dock: EvaluateDock, qtbot) -> tuple[str, bool]:
@@ -36,7 +24,7 @@ def run(dock: EvaluateDock, qtbot) -> tuple[str, bool]:
 
 def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     stack = noise(2, 64, 64)
-    model = train(stack, 1 - stack, **TINY)
+    model = make_model(stack, 1 - stack)
     source = viewer.add_image(stack, name="source")
     truth = viewer.add_image(1 - stack, name="truth", scale=(3, 2, 2))
     dock.set_model(models().remember(model, "m"), [source], truth)
@@ -58,7 +46,7 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
 
 def test_difference_of_channels_that_the_model_knows_of(viewer, dock, qtbot):
     image, truth = noise(64, 64), noise(2, 64, 64, seed=1)
-    model = train(image, truth, channel_axis=(None, 0), **TINY)
+    model = make_model(image, truth, channel_axis=(None, 0))
     source = viewer.add_image(image, name="source")
     shown = viewer.add_image(truth, name="truth", scale=(1, 2, 2))  # says nothing of channels
     dock.set_model(models().remember(model, "m"), [source], shown)
@@ -79,14 +67,8 @@ def test_two_layers_with_mask_and_source(viewer, dock, qtbot, tmp_path):
     dock.mask = viewer.add_labels(inside)
     run(dock, qtbot)
     low, high = np.percentile(truth[inside > 0], (0.1, 99.9))
-    expected = score_image(
-        guess[None],
-        truth[None],
-        kind="image",
-        valid=inside[None] > 0,
-        data_range=[high - low],
-        full=True,
-    )
+    how = {"kind": "image", "valid": inside[None] > 0, "data_range": [high - low], "full": True}
+    expected = score_image(guess[None], truth[None], **how)
     assert dock.scores["prediction"] == pytest.approx(expected.scores, rel=1e-4, nan_ok=True)
     assert dock.scores["baseline"]["pearson"] == pytest.approx(1)
     layers[0].name = "renamed since"
@@ -138,7 +120,7 @@ def test_csv_holds_all_scores(viewer, dock, qtbot, tmp_path):
 
 def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp_path):
     stack = noise(2, 64, 64)
-    model = train(stack, 1 - stack, **TINY)
+    model = make_model(stack, 1 - stack)
     layers = [viewer.add_image(one) for one in (stack, 1 - stack)]
     with pytest.raises(InputError, match="no scores yet"):
         dock.save_report(tmp_path / "r.html")

@@ -74,7 +74,6 @@ def test_a_model_with_a_source_shows_its_layers_again(dock, maker, gray):
 
 def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(2, 40, 48), name="s", scale=(1, 2, 2))
-    dock.reset_choices()
     choose(dock, gray, "g", image)
     end_of(dock.apply, dock, qtbot)
     (made,) = dock.results
@@ -86,9 +85,8 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     discriminator_map = viewer.layers[-1]
     assert discriminator_map.name == f"{made.name} [discriminator map]"
     np.testing.assert_array_equal(discriminator_map.scale, (1, 2, 2))
-    np.testing.assert_allclose(
-        discriminator_map.data, gray.discriminator_map(image.data, made.data), atol=1e-5
-    )
+    expected = gray.discriminator_map(image.data, made.data)
+    np.testing.assert_allclose(discriminator_map.data, expected, atol=1e-5)
     dock.undo()
     assert list(viewer.layers) == [image, made]
 
@@ -96,7 +94,6 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
 def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(40, 48), name="s")
     other = viewer.add_image(noise(40, 48, seed=3), name="other")
-    dock.reset_choices()
     choose(dock, gray, "g", image)
     viewer.layers.selection.active = other
     end_of(dock.ask_discriminator_map, dock, qtbot)
@@ -107,7 +104,6 @@ def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
 
 def test_no_verdict(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(40, 48), name="s")
-    dock.reset_choices()
     choose(dock, gray, "g", image)
     with pytest.raises(InputError, match="Apply the model first, or select the layer"):
         dock.ask_discriminator_map()
@@ -127,7 +123,6 @@ def test_a_file_offers_the_map_where_it_holds_a_discriminator(
 ):
     image = viewer.add_image(noise(40, 48), name="s")
     gray.save(tmp_path / "m.safetensors", slim=slim)
-    dock.reset_choices()
     dock.set_layers([image])
     dock.set_model(tmp_path / "m.safetensors")
     dock.check()

@@ -1,12 +1,11 @@
 """Opening a dock is quick: nothing heavy is imported for it."""
 
 import ast
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from helpers import run_python
 from qtpy.QtWidgets import QWidget
 
 import napari_pix2pix.widgets
@@ -20,9 +19,7 @@ def test_dock_is_there_without_the_heavy_libraries(module):
         f"import napari_pix2pix.widgets.{module}\n"
         "print(*(set(sys.modules) - before))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
+    loaded = set(run_python(code))
     assert f"napari_pix2pix.widgets.{module}" in loaded
     heavy = {"torch", "lightning_fabric", "pyqtgraph", "scipy.stats", "skimage", "matplotlib"}
     assert not loaded & heavy
@@ -38,8 +35,7 @@ def test_open_train_dock_waits_for_a_thread_to_import_pytorch():
         "print(*({'torch', 'pyqtgraph', 'lightning_fabric'} & set(sys.modules)), 'end')\n"
         "dock.close_work(); viewer.close()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["end"], done.stderr
+    assert run_python(code) == ["end"]
 
 
 @pytest.mark.parametrize("name", ["apply.dock.ApplyDock", "evaluate.dock.EvaluateDock"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import apply_and_wait, apply_without_error, integer_noise, write_reference_weights
+from helpers import apply_without_error, integer_noise, write_reference_weights
 
 from napari_pix2pix import load
 from napari_pix2pix.inference.options import PredictOptions
@@ -21,9 +21,14 @@ def weights(golden, tmp_path):
     return write_reference_weights(path, golden, shapes)
 
 
+def choose_file(dock, qtbot, path, source):
+    dock.set_layers([source])
+    dock.set_model(path)
+    qtbot.waitUntil(lambda: dock.card is not None)
+
+
 def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     source = viewer.add_image(integer_noise(64, 64), name="s")
-    dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(weights)
     assert dock.model is None
@@ -31,25 +36,19 @@ def test_chosen_read_and_applied(viewer, dock, qtbot, weights):
     qtbot.waitUntil(lambda: dock.card is not None)
     assert "U-Net-64 of width 4" in dock.card.summary
     assert models().recent_files() == (weights,)
-    message, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     assert [layer.name for layer in viewer.layers] == ["s", "s [facades latest]"]
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data))
 
     paper = {"norm_statistics": "per-image", "dropout": True, "seed": 5}
     dock.options = PredictOptions(**paper)
-    message, is_error = apply_and_wait(dock, qtbot)
-    assert not is_error, message
+    apply_without_error(dock, qtbot)
     np.testing.assert_array_equal(viewer.layers[1].data, load(weights)(source.data, **paper))
 
 
 def test_images_of_16_bits(viewer, dock, qtbot, weights):
     image = integer_noise(64, 64).astype(np.uint16) * 257
-    source = viewer.add_image(image, name="s")
-    dock.reset_choices()
-    dock.set_layers([source])
-    dock.set_model(weights)
-    qtbot.waitUntil(lambda: dock.card is not None)
+    choose_file(dock, qtbot, weights, viewer.add_image(image, name="s"))
     described = dock._view.picker.description
     assert "Intensities: the whole range of the layer's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
@@ -65,10 +64,7 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
     path = tmp_path / "latest_net_G.pth"
     torch.save(golden.fill_(shapes), path)
     source = viewer.add_image(integer_noise(64, 64), name="s")
-    dock.reset_choices()
-    dock.set_layers([source])
-    dock.set_model(path)
-    qtbot.waitUntil(lambda: dock.card is not None)
+    choose_file(dock, qtbot, path, source)
     apply_without_error(dock, qtbot)
     assert viewer.layers[1].rgb
     np.testing.assert_array_equal(viewer.layers[1].data, load(path)(source.data))
@@ -76,10 +72,7 @@ def test_gray_layers_and_a_network_of_three_channels(viewer, dock, qtbot, golden
 
 def test_its_discriminator_is_asked(viewer, dock, qtbot, weights, golden):
     source = viewer.add_image(integer_noise(64, 64), name="s")
-    dock.reset_choices()
-    dock.set_layers([source])
-    dock.set_model(weights)
-    qtbot.waitUntil(lambda: dock.card is not None)
+    choose_file(dock, qtbot, weights, source)
     dock.check()
     assert not dock._view.discriminator_map.isEnabled()
     network = ReferenceDiscriminator(2, 4, "batch", 1)

@@ -1,29 +1,24 @@
 """Several samples of a model in the Apply dock: their mean and their standard deviation."""
 
-import helpers
 import numpy as np
 import pytest
-from helpers import apply_and_wait, apply_without_error, choose, noise
+from helpers import apply_and_wait, apply_without_error, choose, make_model, noise
 
-from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.common.known_models import models
 
-TINY = helpers.TINY | {"steps": 2, "validation": 0.0}
-
 
 @pytest.fixture(scope="module")
 def noisy():
     image = (200 * noise(64, 64)).astype(np.uint8)
-    return train(image, 200 - image, noise_channels=2, noise="pixel", dropout=0.0, **TINY)
+    return make_model(image, 200 - image, noise_channels=2, noise="pixel", dropout=0.0)
 
 
 def test_mean_and_deviation_are_those_of_the_samples(viewer, dock, qtbot, noisy):
     stack = (200 * noise(2, 40, 72)).astype(np.uint8)
     source = viewer.add_image(stack, name="s", scale=(3, 2, 2))
-    dock.reset_choices()
     choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, seed=5, tile=32, batch=1)
     assert dock._view.options.editors["samples"].box.text() == "3"
@@ -52,7 +47,6 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
     made = [viewer.add_layer(one) for one in drawn]
     assert [one.name for one in made] == [f"s [pix2pix, sample {n} of 2]" for n in (1, 2)]
     kept = [np.array(one.data) for one in made]
-    dock.reset_choices()
     choose(dock, noisy, "m", source)
     apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4
@@ -63,7 +57,6 @@ def test_samples_that_python_made_are_left_alone(viewer, dock, qtbot, noisy):
 @pytest.mark.usefixtures("in_step")
 def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot, noisy):
     source = viewer.add_image((200 * noise(600, 900)).astype(np.uint8))
-    dock.reset_choices()
     choose(dock, noisy, "m", source)
     dock.options = PredictOptions(samples=3, tile=64, batch=1)
     dock._run.progressed.connect(lambda *_: dock.cancel())
@@ -75,9 +68,8 @@ def test_cancelled_before_the_last_sample_there_is_no_layer(viewer, dock, qtbot,
 
 def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     image = noise(64, 64)
-    drops = train(image, 1 - image, dropout=0.5, **TINY)
+    drops = make_model(image, 1 - image, dropout=0.5)
     source = viewer.add_image(image)
-    dock.reset_choices()
     dock.set_layers([source])
     dock.set_model(models().remember(drops, "m"))
     dock.options = PredictOptions(samples=2)
@@ -90,7 +82,7 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
         dock.apply()
     dock.options = PredictOptions()
     assert dock._view.options.editors["samples"].box.text() == "1"
-    plain = train(image, 1 - image, dropout=0.0, **TINY)
+    plain = make_model(image, 1 - image, dropout=0.0)
     dock.set_model(models().remember(plain, "plain"))
     assert not dock._view.options.editors["samples"].enabled
     assert dock.options.samples == 1

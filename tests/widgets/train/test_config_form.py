@@ -61,16 +61,9 @@ def form(qtbot):
 
 
 def wheel(widget: QWidget) -> QWheelEvent:
-    event = QWheelEvent(
-        QPointF(3, 3),
-        QPointF(widget.mapToGlobal(QPoint(3, 3))),
-        QPoint(0, 0),
-        QPoint(0, 120),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
+    nothing = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
+    place = QPointF(widget.mapToGlobal(QPoint(3, 3)))
+    event = QWheelEvent(QPointF(3, 3), place, QPoint(0, 0), QPoint(0, 120), *nothing, False)
     QApplication.sendEvent(widget, event)
     return event
 
@@ -112,16 +105,14 @@ def test_preset_changes_what_is_shown_and_sets_nothing(form, preset):
     assert set(form.values()) <= {"preset"}
 
 
-def test_what_was_set_survives_another_preset(form):
-    form.set_value("width", 48)
-    form.set_preset("paper")
-    assert form.values() == {"width": 48}
-
-
-def test_value_that_another_preset_has_anyway_is_no_longer_set(form):
-    form.set_value("batch", 1)
-    form.set_preset("reference")
-    assert form.values() == {}
+@pytest.mark.parametrize(
+    ("name", "value", "preset", "is_set"),
+    [("width", 48, "paper", True), ("batch", 1, "reference", False)],
+)
+def test_what_was_set_survives_a_preset_that_has_another(form, name, value, preset, is_set):
+    form.set_value(name, value)
+    form.set_preset(preset)
+    assert form.values() == ({name: value} if is_set else {})
 
 
 def test_editing_and_editing_back(form, qtbot):

@@ -10,8 +10,7 @@ def step(number: int, **losses: float) -> Step:
 
 
 @pytest.fixture
-def curves(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy()
+def curves(viewer, qtbot):
     made = Curves(viewer)
     qtbot.addWidget(made)
     made.clear()

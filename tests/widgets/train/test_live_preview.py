@@ -24,11 +24,6 @@ STACK = {
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
-
-
-@pytest.fixture
 def preview(viewer, qtbot):
     made = LivePreview(viewer)
     qtbot.addWidget(made)
@@ -67,9 +62,8 @@ def test_plane_lies_in_its_place(viewer, preview):
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     assert layer.axis_labels == ("y", "x")
     for corner in ((0, 0), (15, 11)):
-        np.testing.assert_allclose(
-            in_world(layer, *corner), in_world(source, corner[0] + 8, corner[1] + 4)
-        )
+        place = in_world(source, corner[0] + 8, corner[1] + 4)
+        np.testing.assert_allclose(in_world(layer, *corner), place)
 
 
 def test_frame_of_a_stack_lies_at_its_time(viewer, preview):

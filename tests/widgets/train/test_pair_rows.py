@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -7,13 +5,6 @@ from qtpy.QtWidgets import QComboBox
 
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW
 from napari_pix2pix.widgets.train._pair_rows import PairRows
-
-Viewer = Any
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
 
 
 @pytest.fixture
@@ -24,11 +15,11 @@ def rows(viewer, qtbot):
     return made
 
 
-def image(viewer: Viewer, name: str, **kwargs):
+def image(viewer, name: str, **kwargs):
     return viewer.add_image(np.zeros((20, 30)), name=name, **kwargs)
 
 
-def labels(viewer: Viewer, name: str):
+def labels(viewer, name: str):
     return viewer.add_labels(np.zeros((20, 30), int), name=name)
 
 
