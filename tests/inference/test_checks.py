@@ -1,5 +1,3 @@
-"""What a call may not ask for, and what it warns of; in words, before any work."""
-
 import re
 import warnings
 

@@ -1,5 +1,3 @@
-"""All that is true of a model: into a header and back, the same wherever it is asked for."""
-
 import json
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""One optimisation step: the published numbers, and what each choice changes."""
-
 from dataclasses import replace
 
 import numpy as np
