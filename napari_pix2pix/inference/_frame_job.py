@@ -27,6 +27,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kept_parts, to_device
 from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
+from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
@@ -194,26 +195,33 @@ class GeneratorRun:
         self._compiled = compiled(generator) if options.compile else None
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
+        self._turns = [TURNS[number] for number in options.own_turns]
         self.device = next(original.parameters()).device
 
     def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
         """Map windows (B, P, h, w) to the kept part (K, h, w) of each."""
-        self._dropouts.place(tiles)
         wanted = Box.around(tile.crop for tile in tiles)
         outputs = []
         with torch.inference_mode():
             planes = self._with_condition(to_device(windows, self.device))
+            size = planes.shape[-2], planes.shape[-1]
             for half in precisions(self._original, planes, self._precision):
                 context = (
                     torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext()
                 )
+                turns = []
                 with context:
-                    if self._compiled is None:
-                        y = run_part(self._generator, planes, wanted.rows, wanted.columns)
-                    else:
-                        # Compiled for all sizes once; parts would each be compiled anew.
-                        y = self._compiled(planes)[..., wanted.rows, wanted.columns]
-                outputs.append(y.float())
+                    # A turned window lies on the grid of the network's stride as it did before.
+                    for turn in self._turns:
+                        self._dropouts.place(tiles, turn)
+                        turned, part = turn.turn(planes), turn.turn_box(wanted, size)
+                        if self._compiled is None:
+                            y = run_part(self._generator, turned, part.rows, part.columns)
+                        else:
+                            # Compiled for all sizes once; parts would each be compiled anew.
+                            y = self._compiled(turned)[..., part.rows, part.columns]
+                        turns.append(turn.turn_back(y).float())
+                outputs.append(torch.stack(turns).mean(0))
             return kept_parts(nearer(self._original, outputs), tiles, wanted)
 
     def _with_condition(self, planes: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.data.box import Box, overlap
+from napari_pix2pix.inference._turns import Turn
 from napari_pix2pix.inference.norm_statistics import replaced
 from napari_pix2pix.inference.tiling import Tile
 
@@ -65,11 +66,13 @@ class PlacedDropout(nn.Module):
         super().__init__()
         self._probability, self._entropy = probability, list(entropy)
         self.windows: Sequence[Box] = ()  # of the next batch, on the grid of the network's stride
+        self.turn = Turn()  # in which the network sees them
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to the same."""
-        kept = np.stack([self._kept(x.shape[1], x.shape[2], window) for window in self.windows])
-        mask = torch.from_numpy(kept).to(x.device, x.dtype)
+        height = x.shape[3] if self.turn.transposed else x.shape[2]
+        kept = np.stack([self._kept(x.shape[1], height, window) for window in self.windows])
+        mask = self.turn.turn(torch.from_numpy(kept)).to(x.device, x.dtype)
         return x * mask / (1 - self._probability)
 
     def _kept(self, channels: int, height: int, window: Box) -> np.ndarray:
@@ -100,10 +103,10 @@ class Dropouts:
         for number, (name, layer) in enumerate(dropouts):
             self.layers[name] = PlacedDropout(layer.p, (seed, number))
 
-    def place(self, tiles: Sequence[Tile]) -> None:
-        """Tell the layers where the windows of the next batch lie."""
+    def place(self, tiles: Sequence[Tile], turn: Turn) -> None:
+        """Tell the layers where the windows of the next batch lie, and how they are turned."""
         for layer in self.layers.values():
-            layer.windows = [tile.window for tile in tiles]
+            layer.windows, layer.turn = [tile.window for tile in tiles], turn
 
 
 @contextmanager

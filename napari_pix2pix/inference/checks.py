@@ -29,10 +29,18 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         raise InputError("This model has no dropout layers: leave dropout off.")
     if options.norm_statistics == "per-image" and not _has(generator, nn.BatchNorm2d):
         raise InputError("This model has no batch norm: leave its norm statistics at 'running'.")
-    if options.samples > 1 and not (predictor.noise_channels or options.dropout):
+    can_turn = not norms_that_measure(generator, options.norm_statistics)
+    if options.turns > 1 and not can_turn:
         raise InputError(
-            f"This model has no noise planes, so all {options.samples} samples would be the same: "
-            f"{'turn dropout on' if can_drop else 'take one sample'}."
+            "Norms that measure each image would measure each turn of it apart, so tiles would not "
+            "fit together: take turns=1, or running norm statistics."
+        )
+    if options.samples > options.turns and not (predictor.noise_channels or options.dropout):
+        which = "some of the" if options.turns > 1 else "all"
+        remedies = ["turn dropout on"] * can_drop + ["take 8 turns and 8 samples"] * can_turn
+        raise InputError(
+            f"This model has no noise planes, so {which} {options.samples} samples would be "
+            f"the same: {' or '.join([*remedies, 'take one sample'])}."
         )
     if options.compile:
         if options.dropout or norms_that_measure(generator, options.norm_statistics):

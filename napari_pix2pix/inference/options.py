@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -22,10 +23,11 @@ from napari_pix2pix.errors import InputError
 
 NormStatistics = Literal["running", "per-image"]
 Precision = Literal["32-true", "bf16-mixed"]
+Turns = Literal[1, 8]
 
 _LEAST = {"seed": 0, "tile": 0, "batch": 1, "samples": 1}
 # Options that decide what comes out; the others decide how fast, and where.
-_DECIDING = {"condition", "seed", "dropout", "norm_statistics", "precision", "output"}
+_DECIDING = {"condition", "seed", "dropout", "turns", "norm_statistics", "precision", "output"}
 
 
 class PredictOptions(BaseModel):
@@ -86,6 +88,11 @@ class PredictOptions(BaseModel):
         description="Keep dropout on, as the paper does when it applies a model. What is dropped "
         "depends on seed and position, so tiles drop what the whole image drops.",
     )
+    turns: Turns = Field(
+        1,
+        description="8: translate the image in its eight flips and quarter turns, and take the "
+        "mean: a little better, and eight times the work.",
+    )
     precision: Precision = Field(
         "32-true",
         description="bf16-mixed computes in half precision: faster on a GPU, off by 1 % of the "
@@ -102,8 +109,10 @@ class PredictOptions(BaseModel):
     samples: Annotated[int, Field(ge=1)] = Field(
         1,
         description="How many samples to draw with noise planes and dropout; the Apply dock shows "
-        "their mean and standard deviation.",
+        "their mean and standard deviation. With 8 turns, each sample sees the image in the next "
+        "turn.",
     )
+    _turn: int | None = PrivateAttr(None)  # the one turn of a sample of several
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -127,7 +136,20 @@ class PredictOptions(BaseModel):
     def of_sample(self, number: int) -> Self:
         """Return the options of one sample, with a seed of its own."""
         seed = sample_seed(self.seed or 0, number)
-        return self.model_copy(update={"seed": seed, "samples": 1})
+        options = self.model_copy(update={"seed": seed, "samples": 1})
+        if self.turns > 1 and self.samples > 1:
+            options._turn = number % self.turns
+        return options
+
+    @property
+    def own_turns(self) -> range:
+        """The turns of the eight in which one sample sees the image; their mean is taken."""
+        return range(self.turns) if self._turn is None else range(self._turn, self._turn + 1)
+
+    @property
+    def passes(self) -> int:
+        """How many times the network sees each pixel."""
+        return self.samples if self.samples > 1 else self.turns
 
     def deciding(self) -> dict[str, Any]:
         """Return the options that decide what comes out, as JSON values."""

@@ -135,6 +135,7 @@ CHOSEN = {
     "device": "cpu",
     "norm_statistics": "per-image",
     "dropout": True,
+    "turns": 8,
     "precision": "bf16-mixed",
     "compile": True,
     "seed": 5,

@@ -31,7 +31,7 @@ def check(how, **fields) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"samples": 2}, "no noise planes, so all 2 samples would be the same: take one sample"),
+        ({"samples": 2}, "no noise planes, so all 2 samples would be the same: take"),
         ({"samples": 2, "noise_channels": 0}, "no noise planes, so all 2 samples"),
         ({"dropout": True}, "no dropout layers: leave dropout off"),
         ({"condition": "GFP"}, "no conditions, got 'GFP': leave condition out"),

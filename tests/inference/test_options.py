@@ -84,6 +84,7 @@ def test_what_decides_the_result_is_json():
         "output": "target",
         "precision": "32-true",
         "seed": 0,
+        "turns": 1,
     }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference._stochastic import NoiseKind, PlacedDropout, dropping, noise_reader
+from napari_pix2pix.inference._turns import Turn
 from napari_pix2pix.inference.options import sample_seed
 from napari_pix2pix.inference.tiling import Tile
 
@@ -89,10 +90,10 @@ def test_layers_are_put_back_and_differ():
     before = list(network)
     x, box = torch.ones(1, 2, 64, 64), Box(0, 64, 0, 64)
     with dropping(network, 0) as dropouts:
-        dropouts.place([Tile(box, box)])
+        dropouts.place([Tile(box, box)], Turn())
         both, first = network(x), network[0](x)
         assert not torch.equal(both, 2 * first)  # the second drops others than the first
     assert list(network) == before
     with dropping(network, None) as dropouts:
-        dropouts.place([Tile(box, box)])
+        dropouts.place([Tile(box, box)], Turn())
         assert torch.equal(network(x), x)

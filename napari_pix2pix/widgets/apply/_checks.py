@@ -81,10 +81,11 @@ def estimate(
     jobs: Sequence[Job],
     planes: Sequence[LazyImage],
     *,
-    measured: float | None,  # pixels per second of the last run
+    measured: float | None,  # pixels per second and pass of the last run
     trial: Speed | None,
     tile: int | None,  # its side in pixels; 0 if the network takes whole images
     samples: int = 1,
+    passes: int = 1,  # how many times the network sees each pixel
 ) -> str:
     """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
@@ -109,7 +110,7 @@ def estimate(
         work = sum(count * _cost(grid) for count, grid in zip(pixels, grids, strict=True))
         seconds = work / trial.pixels_per_second
     if seconds is not None:
-        text += f", about {in_time_units(samples * seconds)}"
+        text += f", about {in_time_units(passes * seconds)}"
     text += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(prod(grid.window) for grid in grids)

@@ -161,13 +161,15 @@ class PredictOptionsForm(OptionsForm):
         config = card.config
         self._model_measures = config.norm in ("instance", "group")
         is_image = card.target_codec.kind == "image"
-        varies = is_image and (config.noise_channels > 0 or config.dropout > 0)
+        turns = not self._model_measures
+        varies = is_image and (config.noise_channels > 0 or config.dropout > 0 or turns)
         self._allow("output", is_image, "Labels have no float form.")
         self._allow(
             "samples",
             varies,
-            "Samples have a mean where targets are images and the model has noise or dropout.",
+            "Samples have a mean where targets are images and the model can vary.",
         )
+        self._allow("turns", turns, "The model's norms measure each image, and so each turn.")
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
 

@@ -143,9 +143,11 @@ class FormState:
     def _check_samples(self, card: ModelInfo) -> None:
         if self.options.samples == 1:
             return
-        if not (self.options.dropout or card.config.noise_channels):
+        varies = self.options.dropout or card.config.noise_channels
+        if self.options.samples > self.options.turns and not varies:
             raise InputError(
-                f"All {self.options.samples} samples would be the same: tick dropout as well."
+                f"Some of the {self.options.samples} samples would be the same: tick dropout, or "
+                "take 8 turns and 8 samples."
             )
         if self.replaces:
             raise InputError(

@@ -101,7 +101,7 @@ class ApplyRun(QObject):
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
-        # Pixels per second that a model's last run measured.
+        # Pixels per second and pass that a model's last run measured.
         self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
         self.runner = Runner(self, latest=(Progress,))
         self.runner.reported.connect(self._take)
@@ -195,7 +195,9 @@ class ApplyRun(QObject):
         else:
             message = f"Done in {in_time_units(last.seconds)}."
             if last.seconds > 0 and self._translator is not None:
-                self.speeds[self._translator] = last.total / last.seconds
+                options = request.options
+                passes = last.total * options.passes / options.samples
+                self.speeds[self._translator] = passes / last.seconds
         if self._invalid and self._translator is not None:
             message += f" {unlabelled_note(self._translator.source_codec)}"
         self.ended.emit(message, False)

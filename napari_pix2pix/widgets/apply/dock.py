@@ -271,6 +271,7 @@ class ApplyDock(ApplyChoices):
                 trial=self._trial.speed(request.model),
                 tile=0 if self._view.options.whole else request.options.tile,
                 samples=request.options.samples,
+                passes=request.options.passes,
             )
         )
         self._input_check.check(request.card, planes)
