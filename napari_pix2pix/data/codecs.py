@@ -24,13 +24,17 @@ Output = Literal["target", "float"]
 # its convolutions see beyond the image's edge, so it takes no side between dark and bright grounds.
 _UNLABELLED = 0.0
 
+# A source's values farther than the width of its range beyond it become this: one hot pixel of a
+# camera would else be a hundred times as strong as all that its neighbours hold.
+_LIMIT = 3.0
+
 
 @dataclass(frozen=True)
 class ImageCodec(CodecBase):
     """Linear map of each channel's values to [-1, 1], measured over the training set."""
 
-    # Nothing is clipped on the way in. Planes are float32, so a round trip is exact to one gray
-    # level if high - low spans fewer than 2**24 levels, and else to 2**-24 of that span.
+    # Only sources are clipped on the way in, far out. Planes are float32, so a round trip is exact
+    # to one gray level if high - low spans fewer than 2**24 levels, and else to 2**-24 of that.
 
     kind: ClassVar[Kind] = "image"
 
@@ -41,6 +45,9 @@ class ImageCodec(CodecBase):
     layout: Layout
     assumed: bool = False  # the file tells no range, so it depends on the dtype of each image
     gray: bool = False  # an image of one channel is read as three equal ones
+    limited: bool = (
+        False  # of sources: planes end at -3 and 3, so that a hot pixel does little harm
+    )
 
     def __post_init__(self) -> None:
         rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))
@@ -93,7 +100,7 @@ class ImageCodec(CodecBase):
             gain, offset = (2 / scale).astype(np.float32), (-1 - 2 * low / scale)
             planes = np.multiply(raw, gain, dtype=np.float32)
             planes += offset.astype(np.float32)
-            return planes
+            return self._limit(planes)
         finite = np.isfinite(raw)
         filled = raw if finite.all() else np.where(finite, raw, 0)
         wide = filled.astype(np.float64)
@@ -102,7 +109,7 @@ class ImageCodec(CodecBase):
         wide -= 1
         if filled is not raw:
             wide[~finite] = _UNLABELLED
-        return wide.astype(np.float32)
+        return self._limit(wide.astype(np.float32))
 
     def decode(self, planes: NDArray[Any], output: Output = "target") -> NDArray[Any]:
         """Map planes (..., C, H, W) to images: in the images' dtype, or unclipped floats."""
@@ -117,6 +124,10 @@ class ImageCodec(CodecBase):
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round and clip values in the image's unit to what its dtype holds."""
         return round_to(values, np.dtype(self.dtype))
+
+    def _limit(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Clip planes, in place, where they are limited."""
+        return np.clip(planes, -_LIMIT, _LIMIT, out=planes) if self.limited else planes
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         low = np.array(self.low).reshape(-1, 1, 1)

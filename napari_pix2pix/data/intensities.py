@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.codec_base import check_alike, read_parts
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.outliers import (
+    HotPixels,
+    Masks,
+    Usual,
+    content_range,
+    find_hot,
+    finite_values,
+    leave_out_hot,
+    some_values,
+)
 from napari_pix2pix.errors import ConfigError, InputError, rounded
 
 Method = Literal["percentile", "minmax", "meanstd", "dtype"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Quantiles: TypeAlias = tuple[tuple[float, ...], ...]
-Masks: TypeAlias = Sequence[NDArray[np.bool_] | None]
 
 LEVELS = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 # The expected range goes from the first to the last level, and a tenth of it further on both sides.
@@ -24,8 +33,6 @@ _MARGIN = 0.1
 # Values that are sorted in each channel: of all images, and of each of some alone.
 _MOST_VALUES = 2**18
 _MOST_IMAGES, _FEW_VALUES = 64, 2**12
-# A percentile of a million values is known well enough; all of 256 blocks would take seconds.
-_MOST_RANGE_VALUES = 1_000_000
 # Levels that float32 planes tell apart within a range.
 _FLOAT32_LEVELS = 2**24
 # Saturation is reported for a larger share of pixels at the highest value, if that is a plateau:
@@ -38,23 +45,29 @@ _MOST_PLATEAU_VALUES = 2**20
 
 @dataclass(frozen=True)
 class Intensities:
-    """Quantiles of each channel's finite values at `LEVELS`; empty where there is no value."""
+    """Quantiles of each channel's values at `LEVELS`; empty where there is no value.
+
+    Neither what is not finite nor hot pixels are values.
+    """
 
     dtype: str
     quantiles: Quantiles
     spread: float  # the largest `distance` of one image of the sample from all
+    ranges: Quantiles = ()  # of each channel's content; empty in files of earlier versions
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
         if any(len(channel) not in (0, len(LEVELS)) for channel in self.quantiles):
             raise ValueError("the number of quantiles is wrong")
+        if any(len(ends) not in (0, 2) for ends in self.ranges):
+            raise ValueError("the number of ends of a range is wrong")
 
     @classmethod
     def measure(
         cls, images: Sequence[NDArray[Any]], valid: Sequence[NDArray[np.bool_]] | None = None
     ) -> Intensities:
         """Measure images (C, h, w), inside masks (1 or C, h, w)."""
-        masks: Masks = valid or [None] * len(images)
+        masks = leave_out_hot(images, valid or [None] * len(images))
         together = _quantiles(images, masks, _MOST_VALUES)
         step = -(-len(images) // _MOST_IMAGES)
         distances = [
@@ -62,7 +75,27 @@ class Intensities:
             for image, mask in zip(images[::step], masks[::step], strict=True)
         ]
         spread = max((distance for distance in distances if np.isfinite(distance)), default=0.0)
-        return cls(images[0].dtype.name, together, spread)
+        ranges = tuple(
+            content_range(images, masks, channel) if levels else ()
+            for channel, levels in enumerate(together)
+        )
+        return cls(images[0].dtype.name, together, spread, ranges)
+
+    def find_hot(self, image: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Mark the hot pixels of an image (C, h, w); None without any."""
+        return find_hot(image, self._usual)
+
+    def count_hot(self, image: NDArray[Any]) -> HotPixels:
+        """Describe the hot pixels of an image (C, h, w)."""
+        return HotPixels.of(image, self.find_hot(image), self._usual)
+
+    @property
+    def _usual(self) -> Usual:
+        ranges = self.ranges or tuple(levels[:1] + levels[-1:] for levels in self.quantiles)
+        return [
+            (ends[0], self.median(channel), ends[1]) if ends else ()
+            for channel, ends in enumerate(ranges)
+        ]
 
     def range(self, channel: int) -> tuple[float, float]:
         """Return the expected range of a channel, with some margin."""
@@ -85,7 +118,7 @@ class Intensities:
         """Return the largest share of a channel's values outside its range, and the channel."""
         worst = 0.0, 0
         for channel, levels in enumerate(self.quantiles):
-            values = _values(images, [None] * len(images), channel, _MOST_VALUES)
+            values = some_values(images, [None] * len(images), channel, _MOST_VALUES)
             if levels and values.size:
                 low, high = self.range(channel)
                 share = round(float(((values < low) | (values > high)).mean()), 3)
@@ -134,11 +167,15 @@ def measure_ranges(
         raise ConfigError(f"Normalisation {method!r} is unknown; choose one of {METHODS}.")
     remedy = "one normalisation can't serve both, so convert all images to one dtype and range"
     dtype = check_alike(images, what, remedy)
+    masks = leave_out_hot(images, masks)
     ranges = []
     for channel in range(len(images[0])):
-        values = _finite_values(images, masks, channel, step=1)
+        values = finite_values(images, masks, channel, step=1)
         _check_values(values, channel, what)
-        ranges.append(_measure_range(values, method, dtype, percentiles))
+        if method == "percentile" and dtype.kind != "b":
+            ranges.append(content_range(images, masks, channel, percentiles))
+        else:
+            ranges.append(_measure_range(values, method, dtype))
     return dtype, tuple(low for low, _ in ranges), tuple(high for _, high in ranges)
 
 
@@ -168,7 +205,7 @@ def _find_plateau(
     images: Sequence[NDArray[Any]], masks: Masks, channel: int
 ) -> tuple[float, float] | None:
     """Return the share of values at the highest, and that value, if it is a plateau."""
-    values = _values(images, masks, channel, _MOST_PLATEAU_VALUES)
+    values = some_values(images, masks, channel, _MOST_PLATEAU_VALUES)
     levels, counts = np.unique(values, return_counts=True)
     if len(levels) < _FEWEST_LEVELS:
         return None
@@ -179,7 +216,7 @@ def _find_plateau(
 
 
 def _quantiles(images: Sequence[NDArray[Any]], masks: Masks, most: int) -> Quantiles:
-    channels = [_values(images, masks, channel, most) for channel in range(len(images[0]))]
+    channels = [some_values(images, masks, channel, most) for channel in range(len(images[0]))]
     return tuple(
         tuple(np.quantile(values, LEVELS).tolist()) if values.size else () for values in channels
     )
@@ -189,29 +226,6 @@ def _distance(first: Quantiles, second: Quantiles) -> float:
     channels = zip(first, second, strict=True)
     distances = [np.abs(np.subtract(a, b)).mean() for a, b in channels if a and b]
     return float(np.mean(distances)) if distances else float("inf")
-
-
-def _values(
-    images: Sequence[NDArray[Any]], masks: Masks, channel: int, most: int
-) -> NDArray[np.float64]:
-    """Return about `most` of a channel's finite values, evenly picked."""
-    step = max(1, -(-sum(image[channel].size for image in images) // most))
-    return _finite_values(images, masks, channel, step).astype(np.float64)
-
-
-def _finite_values(
-    images: Sequence[NDArray[Any]], masks: Masks, channel: int, step: int
-) -> NDArray[Any]:
-    """Return every step-th value of a channel that is finite and inside the mask."""
-    parts = []
-    for image, mask in zip(images, masks, strict=True):
-        values = image[channel].ravel()[::step]
-        keep = np.isfinite(values) if values.dtype.kind == "f" else None
-        if mask is not None:
-            inside = mask[channel % len(mask)].ravel()[::step]
-            keep = inside if keep is None else keep & inside
-        parts.append(values if keep is None else values[keep])
-    return np.concatenate(parts)
 
 
 def _check_values(values: NDArray[Any], channel: int, what: str) -> None:
@@ -236,10 +250,7 @@ def _check_values(values: NDArray[Any], channel: int, what: str) -> None:
 
 
 def _measure_range(
-    values: NDArray[Any],
-    method: Method,
-    dtype: np.dtype[Any],
-    percentiles: tuple[float, float],
+    values: NDArray[Any], method: Method, dtype: np.dtype[Any]
 ) -> tuple[float, float]:
     """Return the values of one channel that become -1 and +1."""
     if dtype.kind == "b":
@@ -249,9 +260,4 @@ def _measure_range(
     if method == "meanstd":  # a tanh output then reaches nearly all values
         mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
         return mean - 3 * sd, mean + 3 * sd
-    if method == "percentile":
-        step = -(-values.size // _MOST_RANGE_VALUES)
-        low, high = np.percentile(values[::step].astype(np.float64), percentiles)
-        if low < high:
-            return float(low), float(high)
     return float(values.min()), float(values.max())

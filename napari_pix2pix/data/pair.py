@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import (
     CroppedImage,
     EmptyImage,
@@ -19,6 +20,7 @@ from napari_pix2pix.data.lazy_image import (
     LazyImage,
     as_lazy_image,
 )
+from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.errors import InputError, StoppedError, plural
 
 _should_stop: ContextVar[Callable[[], bool]] = ContextVar("should_stop", default=lambda: False)
@@ -83,6 +85,8 @@ class OpenPair:
     mask: LazyImage | None
     condition: Hashable | None
     name: str
+    # What sources and targets usually hold, to find hot pixels by; None where they aren't sought.
+    usual: tuple[Intensities | None, Intensities | None] = (None, None)
 
     @property
     def height(self) -> int:
@@ -103,7 +107,8 @@ class OpenPair:
         self, frame: int, rows: slice, columns: slice
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
         """Read a window: source (C, h, w), target (D, h, w), valid (1 or D, h, w) or None."""
-        # Valid pixels lie inside the mask, and are finite in the channel and in all of the source.
+        # Valid pixels lie inside the mask, and are finite and not hot in the channel and in all of
+        # the source.
         stop_if_asked()
         source = self.source.read(frame, rows, columns)
         target = self.target.read(frame, rows, columns)
@@ -118,12 +123,29 @@ class OpenPair:
             present = np.ones(target.shape, bool)
             present[list(self.target.absent)] = False
             parts.append(present)
-        if not parts:
-            return source, target, None
-        valid = parts[0]
-        for part in parts[1:]:
-            valid = valid & part
-        return source, target, valid
+        return source, target, self.without_hot(source, target, _intersection(parts))
+
+    def without_hot(
+        self, source: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """Return the valid pixels of a window without the hot ones of source or target."""
+        usual_source, usual_target = self.usual
+        hot_source = None if usual_source is None else usual_source.find_hot(source)
+        hot_target = None if usual_target is None else usual_target.find_hot(target)
+        parts = [] if valid is None else [valid]
+        if hot_source is not None:
+            parts.append(np.asarray(~hot_source.any(axis=0, keepdims=True)))
+        if hot_target is not None:
+            parts.append(_shared(~hot_target))
+        return _intersection(parts)
+
+    def count_hot(self, source: NDArray[Any], target: NDArray[Any]) -> tuple[HotPixels, HotPixels]:
+        """Describe the hot pixels of a window's source and target."""
+        usual_source, usual_target = self.usual
+        return (
+            HotPixels() if usual_source is None else usual_source.count_hot(source),
+            HotPixels() if usual_target is None else usual_target.count_hot(target),
+        )
 
 
 @contextmanager
@@ -298,9 +320,17 @@ def _one_each(value: Any, count: int, what: str) -> list[Any]:
     return value
 
 
-def _shared(finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _intersection(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+    """Return what is valid in all parts; None, which means every pixel, without any."""
+    valid = None
+    for part in parts:
+        valid = part if valid is None else valid & part
+    return valid
+
+
+def _shared(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return one channel (1, h, w) where all agree, the usual case."""
-    return finite[:1] if (finite == finite[:1]).all() else finite
+    return valid[:1] if (valid == valid[:1]).all() else valid
 
 
 def _describe(value: Any) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.class_codec import leave_out_unknown
 from napari_pix2pix.data.codec_base import CodecBase, list_labels
 from napari_pix2pix.data.kinds import Side
+from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
@@ -71,6 +72,25 @@ def sample_blocks(
     cut = f"; no more could be read in {seconds:.3g} s" if len(read) < len(wanted) else ""
     note = f"Statistics from {len(read)} of {total} blocks of up to {size} px (seed {seed}){cut}."
     return read, note
+
+
+def leave_out_hot_pixels(
+    pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]
+) -> list[SampleBlock]:
+    """Make hot pixels unlabelled in blocks that were read before it was known what is usual."""
+    remaining = []
+    for block in blocks:
+        valid = pairs[block.pair].without_hot(block.source, block.target, block.valid)
+        remaining.append(block if valid is None else replace(block, valid=valid))
+    return remaining
+
+
+def hot_pixel_notes(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
+    """Say how many hot pixels sources and targets have, in up to two sentences."""
+    counts = [pairs[block.pair].count_hot(block.source, block.target) for block in blocks]
+    sources, targets = zip(*counts, strict=True)
+    notes = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
+    return [note for note in notes if note]
 
 
 def leave_out_of_blocks(

@@ -8,6 +8,7 @@ from napari_pix2pix.evaluation.scoring import (
     Measures,
     difference,
     fit_baseline_to_scored,
+    know_usual,
     sample_frames,
     score_images,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "check_samples",
     "difference",
     "fit_baseline_to_scored",
+    "know_usual",
     "sample_frames",
     "score_images",
     "write_report",

@@ -183,6 +183,7 @@ def _pooled_scores(result: EvaluationResult) -> str:
         "intensities, Otsu's threshold for labels (a linear classifier for more than two classes). "
         "A score that is not defined is shown as –."
         f"{truth * ('truth' in result.pooled)}</p>"
+        + "".join(f'\n<p class="note">{escape(note)}</p>' for note in result.notes)
     )
 
 

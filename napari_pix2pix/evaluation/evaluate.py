@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.class_codec import MOST_CLASSES
-from napari_pix2pix.data.inputs import as_model_reads
+from napari_pix2pix.data.inputs import as_model_reads, check_channels
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
@@ -22,6 +22,7 @@ from napari_pix2pix.evaluation.scoring import (
     Measures,
     OnPart,
     fit_baseline_to_scored,
+    know_usual,
     sample_frames,
     score_images,
 )
@@ -162,6 +163,7 @@ def evaluate_pairs(
         )
     z_context, codec = translator.config.z_context, translator.source_codec
     opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
+    opened_pairs = check_pairs(translator, opened_pairs)
     baseline = None
     if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)
@@ -179,6 +181,15 @@ def evaluate_pairs(
     return Evaluation.of([scores for _, scores in scored], describe_model(translator, name))
 
 
+def check_pairs(translator: Translator, pairs: Sequence[OpenPair]) -> list[OpenPair]:
+    """Refuse pairs that can't be scored, and tell the others what images usually hold."""
+    codecs = translator.source_codec, translator.target_codec
+    for opened in pairs:
+        check_channels(opened.source, codecs[0].channels, translator.config.z_context)
+        _check_target(translator, opened)
+    return know_usual(pairs, (codecs[0].kind, codecs[1].kind), translator.info.intensities)
+
+
 def make_case(
     translator: Translator,
     opened: OpenPair,
@@ -189,11 +200,10 @@ def make_case(
     device: str | None = None,
     copies: bool = False,
 ) -> EvaluationCase:
-    """Let a translator predict a pair, which is opened with its z-context.
+    """Let a translator predict a pair, which is opened with its z-context and checked.
 
     `baseline` defaults to that of the training. `copies` is for a translator that others use too.
     """
-    _check_target(translator, opened)
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     model = translator.detached_copy() if copies else translator
     condition = opened.condition

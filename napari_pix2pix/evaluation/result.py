@@ -11,11 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, segmented_scores
+
+_HOT = "hot pixels left out"  # the last column of a CSV, if there are any
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +61,22 @@ class EvaluationResult(Mapping[str, Any]):
         """What is scored: the prediction, and the baseline if there is one."""
         return list(self.image_scores[0].scored)
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """Sentences on what is left out: the hot pixels, and what they would do to the scores."""
+        sources, targets = zip(*(image.hot for image in self.image_scores), strict=True)
+        found = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
+        notes = [note for note in found if note]
+        if notes:
+            scores = [image.with_hot or image.scored for image in self.image_scores]
+            values = {
+                name: primary_metric(pool_scores([image[name] for image in scores]))
+                for name in self.predictors
+            }
+            texts = [f"the {name}'s {title} {value:.3f}" for name, (title, value) in values.items()]
+            notes.append(f"With hot pixels it would be {' and '.join(texts)}.")
+        return notes
+
     @property
     def ranked(self) -> list[ImageScores]:
         """Images from best to worst by the primary metric; those without it only if all lack it."""
@@ -65,12 +84,12 @@ class EvaluationResult(Mapping[str, Any]):
         return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the pooled scores, and ``images``: the name and the scores of each image."""
+        """Return the pooled scores, ``images``: the name and the scores of each, and ``notes``."""
         images = [
             {"name": image.name} | {name: scored.scores for name, scored in image.scored.items()}
             for image in self.image_scores
         ]
-        return {**self.pooled, "images": images}
+        return {**self.pooled, "images": images, **({"notes": self.notes} if self.notes else {})}
 
     @cached_property
     def _by_name(self) -> dict[str, Any]:
@@ -106,13 +125,17 @@ class EvaluationResult(Mapping[str, Any]):
             replacing(as_path(path)) as fresh,
             fresh.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.writer(file)
             columns = [(predictor, key) for predictor in self.predictors for key in keys]
-            writer.writerow(["image", *(f"{predictor} {key}" for predictor, key in columns)])
-            writer.writerow(["all", *(self.pooled[predictor][key] for predictor, key in columns)])
+            rows: list[list[Any]] = [["image", *(" ".join(column) for column in columns)]]
+            rows.append(["all", *(self.pooled[predictor][key] for predictor, key in columns)])
             for image in self.image_scores:
                 cells = (image.scored[name].scores.get(key, "") for name, key in columns)
-                writer.writerow([image.name, *cells])
+                rows.append([image.name, *cells])
+            counts = [image.hot_count for image in self.image_scores]
+            if any(counts):
+                for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):
+                    row.append(cell)
+            csv.writer(file).writerows(rows)
 
 
 def _rank(image: ImageScores) -> tuple[float, float]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.tiling import OnTile
@@ -36,6 +38,8 @@ class Frame:
     baseline: Array | None
     valid: NDArray[np.bool_]  # (1 or D, H, W): the pixels that count
     labels: Array | None = None  # (1, H, W) int: what a segmenter should find
+    hot: tuple[HotPixels, HotPixels] = (HotPixels(), HotPixels())  # of source and truth
+    with_hot: NDArray[np.bool_] | None = None  # `valid` if hot pixels counted; None without any
 
     @property
     def predictions(self) -> dict[str, Array]:
@@ -69,19 +73,26 @@ class EvaluationCase:
     def read(self, number: int, on_tile: OnTile | None = None) -> Frame | None:
         """Read and predict one image; None if no pixel of it counts."""
         image, truth, valid = read_frame(self.pair, number)
+        source, given = None, self.pair
+        if self.translate is not None:
+            source = image
+        elif self.source is not None:
+            given = self.source
+            source, _, inside = read_frame(given, number)
+            valid = valid & inside
         if not valid.any():
             return None
-        prediction, source = image, None
-        if self.translate is not None:
-            prediction, source = self.translate(number, on_tile), image
-        elif self.source is not None:
-            source = read_frame(self.source, number)[0]
+        prediction = image if self.translate is None else self.translate(number, on_tile)
         baseline = None
         if self.baseline is not None and source is not None:
             # Through the codec, so that it is rounded and clipped as a model's output is.
             baseline = self.codec.as_target(self.baseline.predict(source))
         labels = None if self.labels is None else read_frame(self.labels, number)[1]
-        return Frame(source, truth, prediction, baseline, valid, labels)
+        hot = given.count_hot(image if source is None else source, truth)
+        with_hot = None
+        if any(side.count for side in hot):
+            with_hot = read_frame(replace(self.pair, usual=(None, None)), number)[2]
+        return Frame(source, truth, prediction, baseline, valid, labels, hot, with_hot)
 
 
 def read_frame(pair: OpenPair, number: int) -> Triple:
@@ -96,11 +107,38 @@ def sample_frames(pair: OpenPair, most: int = _MOST_FRAMES) -> Iterator[Triple]:
         yield read_frame(pair, int(number))
 
 
+def know_usual(
+    pairs: Sequence[OpenPair],
+    kinds: tuple[Kind | None, Kind],
+    known: tuple[Intensities, Intensities] | None = None,
+) -> list[OpenPair]:
+    """Tell pairs what images usually hold, to find hot pixels; it is measured if not `known`."""
+    measured = known or _measure_intensities(pairs)
+    source, target = (
+        usual if kind == "image" else None for kind, usual in zip(kinds, measured, strict=True)
+    )
+    return [replace(pair, usual=(source, target)) for pair in pairs]
+
+
+def _measure_intensities(pairs: Sequence[OpenPair]) -> tuple[Intensities, Intensities]:
+    frames = list(_sample_pairs(pairs))
+    masks = [valid for *_, valid in frames]
+    return (
+        Intensities.measure([source for source, *_ in frames]),
+        Intensities.measure([target for _, target, _ in frames], masks),
+    )
+
+
+def _sample_pairs(pairs: Sequence[OpenPair]) -> Iterator[Triple]:
+    """Read some frames of some pairs."""
+    each = max(1, _MOST_FRAMES // len(pairs))
+    for pair in pairs[:_MOST_FRAMES]:
+        yield from sample_frames(pair, each)
+
+
 def fit_baseline_to_scored(pairs: Sequence[OpenPair], kind: Kind) -> Baseline:
     """Fit the baseline to what is scored, where no training left one: it has seen the answers."""
-    each = max(1, _MOST_FRAMES // len(pairs))
-    triples = [triple for pair in pairs[:_MOST_FRAMES] for triple in sample_frames(pair, each)]
-    return fit_baseline(triples, kind=kind, rgb=pairs[0].source.layout.rgb)
+    return fit_baseline(list(_sample_pairs(pairs)), kind=kind, rgb=pairs[0].source.layout.rgb)
 
 
 def difference(prediction: Array, truth: Array, kind: Kind) -> Array:
@@ -147,6 +185,13 @@ class ImageScores:
     features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     # What a segmenter finds in the truth, if there are true labels: the best that can be expected.
     truth_counts: LabelCounts | None = None
+    hot: tuple[HotPixels, HotPixels] = (HotPixels(), HotPixels())  # of source and truth
+    with_hot: dict[str, ScoredImage] | None = None  # `scored` if hot pixels counted
+
+    @property
+    def hot_count(self) -> int:
+        """Number of hot values in source and truth."""
+        return sum(side.count for side in self.hot)
 
 
 def score_images(
@@ -168,25 +213,34 @@ def _tile_progress(on_part: OnPart, before: float, share: float) -> OnTile:
 
 
 def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measures) -> ImageScores:
-    codec = case.codec
-    scored = {
-        predictor: score_image(
-            image,
-            frame.truth,
-            kind=codec.kind,
-            valid=frame.valid,
-            data_range=codec.data_range,
-            full=True,
-        )
-        for predictor, image in frame.predictions.items()
-    }
+    scored = _score_predictions(frame, case.codec, frame.valid, full=True)
+    with_hot = None
+    if frame.with_hot is not None:
+        with_hot = _score_predictions(frame, case.codec, frame.with_hot, full=False)
     truth_counts = None
     if measures.segmenter is not None:
         counts = _count_segmented(frame, case, measures.segmenter)
         truth_counts = counts.get("truth")
         scored = {name: image.with_segmented(counts[name]) for name, image in scored.items()}
     features = {} if measures.features is None else _features(frame, case, measures.features)
-    return ImageScores(case.frame_name(index), case, index, scored, features, truth_counts)
+    name = case.frame_name(index)
+    return ImageScores(name, case, index, scored, features, truth_counts, frame.hot, with_hot)
+
+
+def _score_predictions(
+    frame: Frame, codec: Codec, valid: NDArray[np.bool_], *, full: bool
+) -> dict[str, ScoredImage]:
+    return {
+        predictor: score_image(
+            image,
+            frame.truth,
+            kind=codec.kind,
+            valid=valid,
+            data_range=codec.data_range,
+            full=full,
+        )
+        for predictor, image in frame.predictions.items()
+    }
 
 
 def _count_segmented(

@@ -180,8 +180,9 @@ def multiscale_similarity(channel: Channel) -> float:
     """Return the MS-SSIM (Wang, Simoncelli & Bovik, 2003), 1 at best; NaN below 176 pixels."""
     if min(channel.truth.shape) < SMALLEST_MS_SSIM_SIDE:
         return math.nan
-    valid = channel.valid
-    planes = [np.where(valid, plane, 0.0) for plane in (channel.truth, channel.prediction)]
+    # At the coarsest scale a window is 176 pixels wide: a single invalid pixel must not cost it.
+    valid = ndimage.grey_closing(channel.valid.astype(np.uint8), 3) > 0
+    planes = [_fill(plane, channel.valid) for plane in (channel.truth, channel.prediction)]
     product = 1.0
     for scale, weight in enumerate(_MS_SSIM_WEIGHTS, start=1):
         is_last = scale == len(_MS_SSIM_WEIGHTS)
@@ -202,6 +203,16 @@ def multiscale_similarity(channel: Channel) -> float:
             planes = [_halve(plane) for plane in planes]
             valid = _halve(valid.astype(np.float64)) == 1
     return product
+
+
+def _fill(plane: Plane, valid: Mask) -> Plane:
+    """Fill single invalid pixels with the mean of their valid neighbours, all others with 0."""
+    if valid.all():
+        return plane
+    inside = np.where(valid, plane, 0.0)
+    share = ndimage.uniform_filter(valid.astype(np.float64), 3)
+    around = ndimage.uniform_filter(inside, 3) / np.where(share > 0.01, share, np.inf)
+    return np.where(valid, plane, around)
 
 
 def _halve(plane: NDArray[Any]) -> Plane:

@@ -110,7 +110,8 @@ class ConfigFields(BaseModel):
     source_normalisation: Normalisation = Field(
         "percentile",
         description="Which range of source intensities becomes [-1, 1], measured on the training "
-        "set: percentile (0.1 to 99.9), minmax, meanstd or dtype (its whole range).",
+        "set: percentile (0.1 to 99.9, or those of sparse spots), minmax, meanstd or dtype (its "
+        "whole range).",
     )
     target_normalisation: Normalisation = Field(
         "percentile", description="The same for the target. Outputs are mapped back."

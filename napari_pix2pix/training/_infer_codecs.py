@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.checks import list_names
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, other_kinds
+from napari_pix2pix.data.outliers import (
+    PERCENTILES,
+    finite_values,
+    leave_out_hot,
+    some_values,
+)
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, rounded
 from napari_pix2pix.training.config import LIGHT_FOR_LABELS, TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 
+# Values so many widths of the target's range beyond it are visibly clipped by tanh; a linear output
+# reaches them, but late if they are far away. Fewer than this share of all are not worth a word.
+_CLIPPED, _LATE, _FEW = 0.1, 1.0, 1e-4
+_MANY = 2**20  # values that tell percentiles and means well enough
+# A target is sparse if its percentiles lie within so small a part of its range.
+_SPARSE = 0.5
+# Of each channel: the ground's value in its plane, and what a full range of distance from it adds
+# to a pixel's weight of 1.
+ContentWeights: TypeAlias = tuple[tuple[float, float], ...]
 _SIDES: tuple[Side, Side] = ("source", "target")
 
 
@@ -34,6 +49,7 @@ class InferredCodecs:
     target_codec: Codec
     config: TrainConfig  # with the kinds, and defaults that depend on them
     class_weights: tuple[float, ...] | None  # of the target's classes, if asked for
+    content_weights: ContentWeights | None  # of a sparse target's channels, in light
     notes: tuple[str, ...]  # on kinds, or on the pretrained model
     warnings: tuple[str, ...]  # on values that are saturated or look like something else
 
@@ -50,6 +66,8 @@ def infer_codecs(
     if start is None:
         described = [_fit_codec(side, opened, areas, blocks, config) for side in _SIDES]
         (source, _), (target, _) = described
+        if isinstance(source, ImageCodec) and source.channels:
+            source = replace(source, limited=True)
         notes = tuple(note for codec, note in described if codec.kind != "image")
         # What is taken for an image has a note only if it looks like something else.
         warnings += [note for codec, note in described if codec.kind == "image"]
@@ -62,13 +80,15 @@ def infer_codecs(
         start.check_values(blocks, config, held)
         source, target = start.codecs
         notes = (start.note(config),)
+    weights = _content_weights(target, blocks) if config.preset == "light" else None
     warnings += [_saturation("source", source, blocks), _saturation("target", target, blocks)]
     return InferredCodecs(
         source,
         target,
         _resolve(config, source, target),
         _class_weights(target, blocks) if config.class_weights else None,
-        notes,
+        weights,
+        notes if weights is None else (*notes, _describe_weights(weights)),
         tuple(warning for warning in warnings if warning),
     )
 
@@ -146,6 +166,67 @@ def _class_weights(codec: Codec, blocks: Sequence[SampleBlock]) -> tuple[float, 
             "leave class_weights out, or set target_kind='classes' if it holds classes."
         )
     return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
+
+
+def _content_weights(codec: Codec, blocks: Sequence[SampleBlock]) -> ContentWeights | None:
+    """Weigh the content of a sparse target by the inverse square root of its share; else None."""
+    if not isinstance(codec, ImageCodec) or codec.method != "percentile":
+        return None
+    images, valid = [block.target for block in blocks], [block.valid for block in blocks]
+    masks, weights = leave_out_hot(images, valid), []
+    for channel, (low, high) in enumerate(zip(codec.low, codec.high, strict=True)):
+        values = some_values(images, masks, channel, _MANY)
+        if not values.size:  # fine-tuning may lack a channel
+            weights.append((0.0, 0.0))
+            continue
+        first, ground, last = np.percentile(values, (PERCENTILES[0], 50, PERCENTILES[1]))
+        share = float(np.abs(values - ground).mean()) / (high - low)
+        is_sparse = last - first < _SPARSE * (high - low) and share > 0
+        weights.append((float(2 * (ground - low) / (high - low) - 1), is_sparse * share**-0.5))
+    return tuple(weights) if any(weight for _, weight in weights) else None
+
+
+def _describe_weights(weights: ContentWeights) -> str:
+    most = 1 + max(weight for _, weight in weights)
+    return (
+        "The target is sparse: its content fills little of the images, so a pixel weighs up to "
+        f"{rounded(most)} times as much as the ground, the more it differs from it."
+    )
+
+
+def clipping_note(
+    codec: Codec, blocks: Sequence[SampleBlock], activation: Literal["tanh", "linear"]
+) -> str:
+    """Say how much of a target lies beyond the codec's range, where that shows; else ""."""
+    if not isinstance(codec, ImageCodec):
+        return ""
+    images, valid = [block.target for block in blocks], [block.valid for block in blocks]
+    far, worst = _CLIPPED if activation == "tanh" else _LATE, (_FEW, "")
+    for channel, (low, high) in enumerate(zip(codec.low, codec.high, strict=True)):
+        values = finite_values(images, valid, channel, step=1)
+        where = "target" if codec.channels == 1 else f"target's channel {channel}"
+        for side, end, sign, extreme in (
+            ("above", high, 1, values.max(initial=high)),
+            ("below", low, -1, values.min(initial=low)),
+        ):
+            if sign * (extreme - end) <= far * (high - low):
+                continue
+            beyond = sign * (values.astype(np.float64) - end)
+            share = float((beyond > far * (high - low)).mean())
+            said = rounded(100 * float((beyond > 0).mean()))
+            text = (
+                f"{said} % of the {where} lies {side} the stored range ({low:.6g} to {high:.6g}), "
+                f"as far as {extreme:.6g}"
+            )
+            worst = max(worst, (share, text))
+    if not worst[1]:
+        return ""
+    if activation == "tanh":
+        return (
+            f"{worst[1]}, and will be clipped: the output's tanh ends there. A linear activation, "
+            "or the normalisation minmax, reaches it."
+        )
+    return f"{worst[1]}: it takes long to learn. The normalisation minmax gives it a range."
 
 
 def _saturation(side: Side, codec: Codec, blocks: Sequence[SampleBlock]) -> str:

@@ -59,6 +59,8 @@ class Pix2PixStep:
         *,
         conditions: int,  # how many; 0 for none
         class_weights: Sequence[float] | None = None,  # one a class of the target
+        # Of each channel of a sparse target, its ground and the weight of what differs from it.
+        content_weights: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         self.config = state.config
         self.fabric = fabric
@@ -66,6 +68,10 @@ class Pix2PixStep:
         self.class_weights = None
         if class_weights is not None:
             self.class_weights = torch.tensor(class_weights, device=fabric.device)
+        self.content_weights = None
+        if content_weights is not None:
+            columns = torch.tensor(content_weights, device=fabric.device).T
+            self.content_weights = columns.reshape(2, -1, 1, 1)
         if self.config.compile:
             state.generator.compile()
         self.generator = fabric.setup_module(state.generator)
@@ -161,7 +167,10 @@ class Pix2PixStep:
         return condition_planes(batch.condition, self.conditions, height, width)
 
     def _pixel_weights(self, target: Tensor) -> Tensor | None:
-        """Return each pixel's class weight, (B, Q, H, W); its class's plane is the positive one."""
+        """Return each pixel's weight, (B, Q, H, W); its class's plane is the positive one."""
+        if self.content_weights is not None:
+            ground, weights = self.content_weights
+            return 1 + weights * (target.clamp(-1, 1) - ground).abs() / 2
         if self.class_weights is None:
             return None
         weights = self.class_weights.view(-1, 1, 1)

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
 from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
-from napari_pix2pix.data.sample import SampleBlock, leave_out_of_blocks, sample_blocks
+from napari_pix2pix.data.sample import (
+    SampleBlock,
+    hot_pixel_notes,
+    leave_out_hot_pixels,
+    leave_out_of_blocks,
+    sample_blocks,
+)
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
-from napari_pix2pix.training._infer_codecs import InferredCodecs, infer_codecs
+from napari_pix2pix.training._infer_codecs import (
+    ContentWeights,
+    InferredCodecs,
+    clipping_note,
+    infer_codecs,
+)
 from napari_pix2pix.training._pair_checks import validate_pairs
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
@@ -48,6 +59,7 @@ class TrainingData:
     baseline: Baselines  # one for each condition; none without a source
     validation: Validation | None  # None if nothing is held out
     class_weights: tuple[float, ...] | None  # of the target's classes; None if all weigh the same
+    content_weights: ContentWeights | None  # of a sparse target; None if all pixels weigh the same
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     steps_per_epoch: int
     summary: str  # one line
@@ -88,6 +100,9 @@ def prepare(
 
     inferred = infer_codecs(opened, areas, blocks, config, start)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
+    fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
+    split = _know_usual(split, codecs, intensities)
+    opened, blocks = split.opened, leave_out_hot_pixels(split.opened, blocks)
     seconds = _seconds(config, _VALIDATION_SHARE)
     leaks = copies_note(opened, split.parts, seed=config.seed, seconds=seconds)
     warnings += [*inferred.warnings, leaks]
@@ -106,7 +121,15 @@ def prepare(
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
 
-    notes = (*inferred.notes, *alpha_notes(opened), split.parts.note, sample_note, alignment_note)
+    notes = (
+        *inferred.notes,
+        *alpha_notes(opened),
+        *hot_pixel_notes(opened, [*blocks, *windows]),
+        clipping_note(codecs[1], blocks, config.activation),
+        split.parts.note,
+        sample_note,
+        alignment_note,
+    )
     return TrainingData(
         opened=opened,
         sampler=_make_sampler(split, blocks, inferred, conditions),
@@ -117,6 +140,7 @@ def prepare(
         baseline=baseline,
         validation=validation,
         class_weights=inferred.class_weights,
+        content_weights=inferred.content_weights,
         origin=split.origin,
         steps_per_epoch=epoch_steps(
             opened, areas, patch=config.patch, batch=config.batch * config.processes
@@ -129,8 +153,8 @@ def prepare(
         ),
         notes=tuple(note for note in dict.fromkeys((*notes, *warnings)) if note),
         warnings=tuple(warning for warning in warnings if warning),
-        fingerprint=_fingerprint(split, blocks),
-        intensities=_measure_intensities(blocks),
+        fingerprint=fingerprint,
+        intensities=intensities,
         sampled=(len(blocks), len(validation_blocks)),
         start=start,
     )
@@ -167,6 +191,18 @@ def _measure_intensities(blocks: Sequence[SampleBlock]) -> tuple[Intensities, In
     sources, targets = [block.source for block in blocks], [block.target for block in blocks]
     valid = [block.valid for block in blocks]
     return Intensities.measure(sources), Intensities.measure(targets, valid)
+
+
+def _know_usual(
+    split: SplitPairs, codecs: Sequence[Codec], intensities: tuple[Intensities, Intensities]
+) -> SplitPairs:
+    """Tell the pairs what images usually hold, so that their hot pixels count as unlabelled."""
+    source, target = (
+        known if codec.kind == "image" else None
+        for codec, known in zip(codecs, intensities, strict=True)
+    )
+    opened = tuple(replace(pair, usual=(source, target)) for pair in split.opened)
+    return replace(split, opened=opened)
 
 
 def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:

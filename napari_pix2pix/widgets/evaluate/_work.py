@@ -214,15 +214,21 @@ def _make_case(
     request: EvaluationRequest, device: str | None
 ) -> tuple[EvaluationCase, dict[str, str]]:
     """Return the case to score, and the facts about it for the report."""
-    from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, sample_frames
+    from napari_pix2pix.evaluation import (
+        EvaluationCase,
+        fit_baseline_to_scored,
+        know_usual,
+        sample_frames,
+    )
 
     opened = request.pair()
     name = "" if opened.frames > 1 else request.truth.name
     if request.prediction is None:
-        from napari_pix2pix.evaluation.evaluate import describe_model, make_case
+        from napari_pix2pix.evaluation.evaluate import check_pairs, describe_model, make_case
 
         assert request.model is not None
         translator = load_known(request.model)
+        (opened,) = check_pairs(translator, [opened])
         baseline = None
         if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
@@ -241,8 +247,12 @@ def _make_case(
         layout=opened.target.layout,
         what="target",
     )
-    source = request.baseline_pair()
-    baseline = None if source is None else fit_baseline_to_scored([source], codec.kind)
+    # Not the prediction's: whatever it holds is its own work.
+    (opened,) = know_usual([opened], (None, codec.kind))
+    source, baseline = request.baseline_pair(), None
+    if source is not None:
+        (source,) = know_usual([source], ("image", codec.kind))
+        baseline = fit_baseline_to_scored([source], codec.kind)
     return EvaluationCase(name, opened, codec, source=source, baseline=baseline), request.facts()
 
 
