@@ -85,9 +85,10 @@ class Intensities:
         """Mark the hot pixels of an image (C, h, w); None without any."""
         return find_hot(image, self._usual)
 
-    def count_hot(self, image: NDArray[Any]) -> HotPixels:
-        """Describe the hot pixels of an image (C, h, w)."""
-        return HotPixels.of(image, self.find_hot(image), self._usual)
+    def count_hot(self, image: NDArray[Any], valid: NDArray[np.bool_]) -> HotPixels:
+        """Describe the hot pixels of an image (C, h, w) inside a mask (1 or C, h, w)."""
+        hot = self.find_hot(image)
+        return HotPixels.of(image, None if hot is None else hot & valid, self._usual)
 
     @property
     def _usual(self) -> Usual:

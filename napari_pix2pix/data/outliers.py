@@ -64,11 +64,15 @@ def pixels_beyond(
     needed, neighbours = _ALIKE * heights(values), np.zeros(len(rows), np.int8)
     height, width = plane.shape
     for down, right in _AROUND:
-        y, x = rows + down, columns + right
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        near = plane[y.clip(0, height - 1), x.clip(0, width - 1)].astype(np.float64)
-        neighbours += inside & (heights(near) >= needed)
+        near = plane[_mirrored(rows + down, height), _mirrored(columns + right, width)]
+        neighbours += heights(near.astype(np.float64)) >= needed
     return PixelsBeyond(rows, columns, values, neighbours < _NEIGHBOURS)
+
+
+def _mirrored(places: NDArray[np.intp], length: int) -> NDArray[np.intp]:
+    """Move places that are one outside an axis back inside, so that edges have neighbours too."""
+    inside = np.abs(places)
+    return np.clip(np.where(inside < length, inside, 2 * length - 2 - inside), 0, length - 1)
 
 
 @dataclass(frozen=True)

@@ -104,11 +104,11 @@ class OpenPair:
         return self.target.frames
 
     def read(
-        self, frame: int, rows: slice, columns: slice
+        self, frame: int, rows: slice, columns: slice, *, hot: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
         """Read a window: source (C, h, w), target (D, h, w), valid (1 or D, h, w) or None."""
         # Valid pixels lie inside the mask, and are finite and not hot in the channel and in all of
-        # the source.
+        # the source; with `hot`, hot pixels stay valid.
         stop_if_asked()
         source = self.source.read(frame, rows, columns)
         target = self.target.read(frame, rows, columns)
@@ -123,28 +123,36 @@ class OpenPair:
             present = np.ones(target.shape, bool)
             present[list(self.target.absent)] = False
             parts.append(present)
-        return source, target, self.without_hot(source, target, _intersection(parts))
+        if not hot:
+            parts += self._not_hot(source, target)
+        return source, target, _intersection(parts) if parts else None
 
     def without_hot(
-        self, source: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
-        """Return the valid pixels of a window without the hot ones of source or target."""
+        self, source: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return the valid pixels of a window without those that are hot in source or target."""
+        return _intersection([valid, *self._not_hot(source, target)])
+
+    def _not_hot(self, source: NDArray[Any], target: NDArray[Any]) -> list[NDArray[np.bool_]]:
         usual_source, usual_target = self.usual
         hot_source = None if usual_source is None else usual_source.find_hot(source)
         hot_target = None if usual_target is None else usual_target.find_hot(target)
-        parts = [] if valid is None else [valid]
+        parts = []
         if hot_source is not None:
             parts.append(np.asarray(~hot_source.any(axis=0, keepdims=True)))
         if hot_target is not None:
             parts.append(_shared(~hot_target))
-        return _intersection(parts)
+        return parts
 
-    def count_hot(self, source: NDArray[Any], target: NDArray[Any]) -> tuple[HotPixels, HotPixels]:
-        """Describe the hot pixels of a window's source and target."""
+    def count_hot(
+        self, source: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> tuple[HotPixels, HotPixels]:
+        """Describe the hot pixels of a window's source and target that are else valid."""
+        inside = np.asarray(valid.any(axis=0, keepdims=True))
         usual_source, usual_target = self.usual
         return (
-            HotPixels() if usual_source is None else usual_source.count_hot(source),
-            HotPixels() if usual_target is None else usual_target.count_hot(target),
+            HotPixels() if usual_source is None else usual_source.count_hot(source, inside),
+            HotPixels() if usual_target is None else usual_target.count_hot(target, valid),
         )
 
 
@@ -320,11 +328,11 @@ def _one_each(value: Any, count: int, what: str) -> list[Any]:
     return value
 
 
-def _intersection(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
-    """Return what is valid in all parts; None, which means every pixel, without any."""
-    valid = None
-    for part in parts:
-        valid = part if valid is None else valid & part
+def _intersection(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Return what is valid in all parts."""
+    valid = parts[0]
+    for part in parts[1:]:
+        valid = valid & part
     return valid
 
 

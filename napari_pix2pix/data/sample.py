@@ -78,16 +78,14 @@ def leave_out_hot_pixels(
     pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]
 ) -> list[SampleBlock]:
     """Make hot pixels unlabelled in blocks that were read before it was known what is usual."""
-    remaining = []
-    for block in blocks:
-        valid = pairs[block.pair].without_hot(block.source, block.target, block.valid)
-        remaining.append(block if valid is None else replace(block, valid=valid))
-    return remaining
+    return [
+        replace(b, valid=pairs[b.pair].without_hot(b.source, b.target, b.valid)) for b in blocks
+    ]
 
 
 def hot_pixel_notes(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Say how many hot pixels sources and targets have, in up to two sentences."""
-    counts = [pairs[block.pair].count_hot(block.source, block.target) for block in blocks]
+    """Say how many hot pixels blocks have that were read before it was known what is usual."""
+    counts = [pairs[b.pair].count_hot(b.source, b.target, b.valid) for b in blocks]
     sources, targets = zip(*counts, strict=True)
     notes = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
     return [note for note in notes if note]

@@ -73,8 +73,9 @@ class EvaluationResult(Mapping[str, Any]):
                 name: primary_metric(pool_scores([image[name] for image in scores]))
                 for name in self.predictors
             }
-            texts = [f"the {name}'s {title} {value:.3f}" for name, (title, value) in values.items()]
-            notes.append(f"With hot pixels it would be {' and '.join(texts)}.")
+            title = values["prediction"][0]
+            texts = [f"{value:.3f} ({name})" for name, (_, value) in values.items()]
+            notes.append(f"With them, {title} would be {' and '.join(texts)}.")
         return notes
 
     @property

@@ -39,7 +39,7 @@ class Frame:
     valid: NDArray[np.bool_]  # (1 or D, H, W): the pixels that count
     labels: Array | None = None  # (1, H, W) int: what a segmenter should find
     hot: tuple[HotPixels, HotPixels] = (HotPixels(), HotPixels())  # of source and truth
-    with_hot: NDArray[np.bool_] | None = None  # `valid` if hot pixels counted; None without any
+    with_hot: NDArray[np.bool_] | None = None  # `valid` if hot pixels counted
 
     @property
     def predictions(self) -> dict[str, Array]:
@@ -72,14 +72,16 @@ class EvaluationCase:
 
     def read(self, number: int, on_tile: OnTile | None = None) -> Frame | None:
         """Read and predict one image; None if no pixel of it counts."""
-        image, truth, valid = read_frame(self.pair, number)
+        image, truth, with_hot = read_frame(self.pair, number, hot=True)
         source, given = None, self.pair
         if self.translate is not None:
             source = image
         elif self.source is not None:
             given = self.source
-            source, _, inside = read_frame(given, number)
-            valid = valid & inside
+            source, _, inside = read_frame(given, number, hot=True)
+            with_hot = with_hot & inside
+        shown = image if source is None else source
+        valid = given.without_hot(shown, truth, with_hot)
         if not valid.any():
             return None
         prediction = image if self.translate is None else self.translate(number, on_tile)
@@ -88,16 +90,14 @@ class EvaluationCase:
             # Through the codec, so that it is rounded and clipped as a model's output is.
             baseline = self.codec.as_target(self.baseline.predict(source))
         labels = None if self.labels is None else read_frame(self.labels, number)[1]
-        hot = given.count_hot(image if source is None else source, truth)
-        with_hot = None
-        if any(side.count for side in hot):
-            with_hot = read_frame(replace(self.pair, usual=(None, None)), number)[2]
+        hot = given.count_hot(shown, truth, with_hot)
         return Frame(source, truth, prediction, baseline, valid, labels, hot, with_hot)
 
 
-def read_frame(pair: OpenPair, number: int) -> Triple:
+def read_frame(pair: OpenPair, number: int, *, hot: bool = False) -> Triple:
     """Read source (C, H, W), target (D, H, W) and the pixels that count (1 or D, H, W)."""
-    source, target, valid = pair.read(number, slice(0, pair.height), slice(0, pair.width))
+    whole = slice(0, pair.height), slice(0, pair.width)
+    source, target, valid = pair.read(number, *whole, hot=hot)
     return source, target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
 
 
@@ -213,10 +213,10 @@ def _tile_progress(on_part: OnPart, before: float, share: float) -> OnTile:
 
 
 def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measures) -> ImageScores:
-    scored = _score_predictions(frame, case.codec, frame.valid, full=True)
+    scored = _score_predictions(frame, case.codec, frame.valid)
     with_hot = None
-    if frame.with_hot is not None:
-        with_hot = _score_predictions(frame, case.codec, frame.with_hot, full=False)
+    if frame.with_hot is not None and any(side.count for side in frame.hot):
+        with_hot = _score_predictions(frame, case.codec, frame.with_hot)
     truth_counts = None
     if measures.segmenter is not None:
         counts = _count_segmented(frame, case, measures.segmenter)
@@ -228,7 +228,7 @@ def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measu
 
 
 def _score_predictions(
-    frame: Frame, codec: Codec, valid: NDArray[np.bool_], *, full: bool
+    frame: Frame, codec: Codec, valid: NDArray[np.bool_]
 ) -> dict[str, ScoredImage]:
     return {
         predictor: score_image(
@@ -237,7 +237,7 @@ def _score_predictions(
             kind=codec.kind,
             valid=valid,
             data_range=codec.data_range,
-            full=full,
+            full=True,
         )
         for predictor, image in frame.predictions.items()
     }

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.outliers import leave_out_hot
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_scores
 
@@ -110,14 +111,16 @@ class OtsuBaseline:
 
         is_stain = self.channel == HAEMATOXYLIN
         plane = _haematoxylin(source, self.white) if is_stain else source[self.channel]
-        finite = np.isfinite(plane)
-        values = plane[finite]
+        # Hot pixels would have a class of their own.
+        (mask,) = leave_out_hot([plane[np.newaxis]], [None])
+        counted = np.isfinite(plane) if mask is None else np.isfinite(plane) & mask[0]
+        values = plane[counted]
         if not values.size or values.min() == values.max():
             return np.zeros(plane.shape, bool)
         if values.dtype.itemsize > 2 or values.dtype.kind == "b":
             values = values.astype(np.float64)  # each level of a wide integer would get a bin
         above = plane > threshold_otsu(values)
-        return finite & (above if self.bright else ~above)
+        return counted & (above if self.bright else ~above)
 
     def _dice(self, blocks: Sequence[Block]) -> float:
         both = total = 0

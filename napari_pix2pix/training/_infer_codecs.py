@@ -18,7 +18,6 @@ from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, other_kinds
 from napari_pix2pix.data.outliers import (
     PERCENTILES,
-    finite_values,
     leave_out_hot,
     some_values,
 )
@@ -195,7 +194,11 @@ def _describe_weights(weights: ContentWeights) -> str:
 
 
 def clipping_note(
-    codec: Codec, blocks: Sequence[SampleBlock], activation: Literal["tanh", "linear"]
+    codec: Codec,
+    blocks: Sequence[SampleBlock],
+    activation: Literal["tanh", "linear"],
+    *,
+    tuned: bool,  # whether the range is that of another model
 ) -> str:
     """Say how much of a target lies beyond the codec's range, where that shows; else ""."""
     if not isinstance(codec, ImageCodec):
@@ -203,7 +206,7 @@ def clipping_note(
     images, valid = [block.target for block in blocks], [block.valid for block in blocks]
     far, worst = _CLIPPED if activation == "tanh" else _LATE, (_FEW, "")
     for channel, (low, high) in enumerate(zip(codec.low, codec.high, strict=True)):
-        values = finite_values(images, valid, channel, step=1)
+        values = some_values(images, valid, channel, _MANY)
         where = "target" if codec.channels == 1 else f"target's channel {channel}"
         for side, end, sign, extreme in (
             ("above", high, 1, values.max(initial=high)),
@@ -211,7 +214,7 @@ def clipping_note(
         ):
             if sign * (extreme - end) <= far * (high - low):
                 continue
-            beyond = sign * (values.astype(np.float64) - end)
+            beyond = sign * (values - end)
             share = float((beyond > far * (high - low)).mean())
             said = rounded(100 * float((beyond > 0).mean()))
             text = (
@@ -222,11 +225,12 @@ def clipping_note(
     if not worst[1]:
         return ""
     if activation == "tanh":
-        return (
-            f"{worst[1]}, and will be clipped: the output's tanh ends there. A linear activation, "
-            "or the normalisation minmax, reaches it."
-        )
-    return f"{worst[1]}: it takes long to learn. The normalisation minmax gives it a range."
+        remedy = "a linear activation, or the normalisation minmax, reaches it."
+        said = f"{worst[1]}, and will be clipped, as the output's tanh ends there"
+    else:
+        remedy = "the normalisation minmax gives it a range."
+        said = f"{worst[1]}: it takes long to learn"
+    return f"{said}; {'a new model can have another range.' if tuned else remedy}"
 
 
 def _saturation(side: Side, codec: Codec, blocks: Sequence[SampleBlock]) -> str:

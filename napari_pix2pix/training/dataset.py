@@ -101,8 +101,11 @@ def prepare(
     inferred = infer_codecs(opened, areas, blocks, config, start)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
     fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
+    windows, _ = _sample(split, config, validation_count, validation=True)
     split = _know_usual(split, codecs, intensities)
-    opened, blocks = split.opened, leave_out_hot_pixels(split.opened, blocks)
+    opened = split.opened
+    hot_notes = hot_pixel_notes(opened, [*blocks, *windows])
+    blocks, windows = (leave_out_hot_pixels(opened, read) for read in (blocks, windows))
     seconds = _seconds(config, _VALIDATION_SHARE)
     leaks = copies_note(opened, split.parts, seed=config.seed, seconds=seconds)
     warnings += [*inferred.warnings, leaks]
@@ -113,7 +116,6 @@ def prepare(
     stop_if_asked()
 
     baseline = fit_baselines(opened, blocks, conditions, *codecs, start)
-    windows, _ = _sample(split, config, validation_count, validation=True)
     validation_blocks, unknown_classes = leave_out_of_blocks(windows, *codecs)
     warnings += unknown_classes
     stop_if_asked()
@@ -124,8 +126,8 @@ def prepare(
     notes = (
         *inferred.notes,
         *alpha_notes(opened),
-        *hot_pixel_notes(opened, [*blocks, *windows]),
-        clipping_note(codecs[1], blocks, config.activation),
+        *hot_notes,
+        clipping_note(codecs[1], blocks, config.activation, tuned=start is not None),
         split.parts.note,
         sample_note,
         alignment_note,

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import TINY
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, label
 
 from napari_pix2pix import Pair, TrainConfig, evaluate, load, train
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.training.dataset import prepare
 
 # Pictures: each a function of a seed, in the values of a 12-bit camera.
 
@@ -176,7 +177,7 @@ def test_hot_pixels_move_no_score_of_evaluate_in_any_door(
     if heated == "target":
         assert found["prediction"]["l1"] == pytest.approx(known["prediction"]["l1"], rel=0.01)
     assert f"3 of 4,096 values of the {heated}" in found["notes"][0]
-    assert "With hot pixels it would be the prediction's Pearson" in found["notes"][-1]
+    assert "With them, Pearson would be 0." in found["notes"][-1]
     assert "notes" not in known
 
     for name, image in images.items():
@@ -247,13 +248,51 @@ def test_the_train_dock_says_what_is_hot(clean_pairs):
     assert any("values of the target" in note and "hot pixels" in note for note in notes)
 
 
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_hot_pixels_of_a_source_take_no_threshold_away(kind):
+    images = [cells(seed) for seed in range(4)]
+    labels = [label(image > 1300)[0].astype(np.uint16) for image in images]
+    targets = labels if kind == "instances" else [(each > 0).astype(np.uint8) for each in labels]
+    known, found = (
+        train(sources, targets, target_kind=kind, steps=1, **TINY).info.scores.baseline["dice"]
+        for sources in (images, heat(images, 10))
+    )
+    assert known > 0.8
+    assert found == pytest.approx(known, abs=0.02)
+
+
+# Sparse targets.
+
+
+def test_a_sparse_target_weighs_more_in_light_alone_and_that_is_said():
+    targets = [spots(seed) for seed in range(4)]
+    sources = [gaussian_filter(target, 2) for target in targets]
+    pairs = [Pair(*pair) for pair in zip(sources, targets, strict=True)]
+    light = prepare(pairs, TrainConfig(**TINY))
+    ((ground, weight),) = light.content_weights
+    assert ground == pytest.approx(-0.99, abs=0.02)
+    assert 10 < weight < 60
+    assert any("target is sparse" in note for note in light.notes)
+    published = prepare(pairs, TrainConfig(preset="reference", **TINY))
+    assert published.content_weights is None
+    dense = prepare([Pair(cells(0), cells(1)), Pair(cells(2), cells(3))], TrainConfig(**TINY))
+    assert dense.content_weights is None
+
+
+def test_a_small_training_comes_near_the_brightness_of_spots():
+    targets = [spots(seed, sigma=1.5) for seed in range(6)]
+    sources = [gaussian_filter(target, 1) for target in targets]
+    model = train(sources, targets, steps=120, validation=0, **TINY | {"width": 8, "patch": 64})
+    assert model(sources[0]).max() > 0.5 * targets[0].max()
+
+
 # What is clipped.
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"activation": "tanh"}, "will be clipped: the output's tanh ends there"),
+        ({"activation": "tanh"}, "will be clipped, as the output's tanh ends there"),
         ({}, "it takes long to learn"),
     ],
 )
@@ -272,7 +311,8 @@ def test_a_model_that_is_tuned_keeps_its_range_and_says_what_is_beyond(clean_pai
     brighter = [5 * target for target in targets]
     tuned = train(sources, brighter, steps=1, start=clean_model, device="cpu")
     assert tuned.info.target_codec == clean_model.info.target_codec
-    assert any("above the stored range" in note for note in tuned.info.notes)
+    (said,) = (note for note in tuned.info.notes if "above the stored range" in note)
+    assert "a new model can have another range" in said
 
 
 def test_hot_pixels_of_one_condition_or_channel_are_told(clean_pairs):
