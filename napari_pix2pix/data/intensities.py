@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.codec_base import check_alike, read_parts
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.outliers import (
+    RARE,
     HotPixels,
     Masks,
     Usual,
@@ -83,7 +84,7 @@ class Intensities:
 
     def find_hot(self, image: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Mark the hot pixels of an image (C, h, w); None without any."""
-        return find_hot(image, self._usual)
+        return find_hot(image, self._usual, most=RARE)
 
     def count_hot(self, image: NDArray[Any], valid: NDArray[np.bool_]) -> HotPixels:
         """Describe the hot pixels of an image (C, h, w) inside a mask (1 or C, h, w)."""

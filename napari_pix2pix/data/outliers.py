@@ -27,6 +27,8 @@ _FAR = 1.0
 _NEIGHBOURS, _ALIKE = 3, 0.25
 # Hot pixels are sought beyond these percentiles, which up to 2 % of them can't move.
 _SURE = 2, 50, 98
+# Hot pixels are so rare where it is known what is usual.
+RARE = 0.02
 # Structure that carries more of the variance than this beyond the percentiles is the content of the
 # image, and the range ends at its percentile: sparse spots are less than 0.1 % of the pixels.
 _CONTENT = 0.05
@@ -119,12 +121,18 @@ class HotPixels:
         )
 
 
-def find_hot(image: NDArray[Any], usual: Usual) -> NDArray[np.bool_] | None:
-    """Mark the hot pixels of (C, h, w), far beyond what their channel holds; None without any."""
+def find_hot(image: NDArray[Any], usual: Usual, *, most: float = 1.0) -> NDArray[np.bool_] | None:
+    """Mark the hot pixels of (C, h, w), far beyond what their channel holds; None without any.
+
+    If more than the part `most` of a channel lies far beyond, it is no pixel that is hot: the whole
+    image has other intensities.
+    """
     hot = None
     for channel, (plane, ends) in enumerate(zip(image, usual, strict=True)):
         beyond = pixels_beyond(plane, *ends, far=_FAR) if ends else None
-        if beyond is not None and beyond.alone.any():
+        if beyond is None or len(beyond.rows) > most * plane.size:
+            continue
+        if beyond.alone.any():
             hot = np.zeros(image.shape, bool) if hot is None else hot
             hot[channel, beyond.rows[beyond.alone], beyond.columns[beyond.alone]] = True
     return hot
