@@ -28,7 +28,7 @@ def test_report(made):
     assert set(validation) == {"prediction", "baseline"}
     assert all(set(scores) >= SCORES for scores in validation.values())
     # The source nearly tells the target: a demo that shows less than this shows nothing.
-    assert 0.9 < validation["baseline"]["pearson"] < 0.97
+    assert 0.9 < validation["baseline"]["pearson"] < 0.98
 
 
 def test_report_of_the_labels(made):
