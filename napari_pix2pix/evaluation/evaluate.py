@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from napari_pix2pix.data.checks import alpha_notes
 from napari_pix2pix.data.class_codec import MOST_CLASSES
 from napari_pix2pix.data.inputs import as_model_reads
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
@@ -162,6 +164,8 @@ def evaluate_pairs(
         )
     z_context, codec = translator.config.z_context, translator.source_codec
     opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
+    for note in alpha_notes(opened_pairs):
+        warnings.warn(note, UserWarning, stacklevel=2)
     baseline = None
     if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)

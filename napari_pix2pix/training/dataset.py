@@ -105,8 +105,9 @@ def prepare(
     validation = make_validation(opened, validation_blocks, conditions, baseline, codecs[1])
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
+    warnings += alpha_notes(opened)
 
-    notes = (*inferred.notes, *alpha_notes(opened), split.parts.note, sample_note, alignment_note)
+    notes = (*inferred.notes, split.parts.note, sample_note, alignment_note)
     return TrainingData(
         opened=opened,
         sampler=_make_sampler(split, blocks, inferred, conditions),
