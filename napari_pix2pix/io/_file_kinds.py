@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_pix2pix.io.zarr_file import is_zarr
@@ -42,11 +43,13 @@ def is_image(path: Path) -> bool:
         return False
     if path.is_dir():
         return is_zarr(path)
-    if path.suffix.lower() in _SUFFIXES or is_tiff(path) or is_numpy(path) or is_picture(path):
+    if path.suffix.lower() in _SUFFIXES:
         return True
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return False
     from napari_pix2pix.io._plugins import has_plugin
 
-    return has_plugin(path)
+    return is_tiff(path) or is_numpy(path) or is_picture(path) or has_plugin(path)
 
 
 def _first_bytes(path: Path, count: int = 4) -> bytes:

@@ -82,10 +82,8 @@ def _open_one(path: Path) -> tifffile.TiffFile:
 
 def image_key(path: Path) -> Hashable:
     """Return what the files of one image have in common: their names, or the only file's path."""
-    if path.is_dir() or not is_tiff(path):
-        return path
     try:
-        files = find_ome_files(path)
+        files = find_ome_files(path) if path.is_file() and is_tiff(path) else None
     except Exception:  # the file is damaged, or lacks others: whoever reads it says so
         return path
     return (path.parent, files.names) if files and files.parts else path

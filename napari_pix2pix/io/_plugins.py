@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.image_file import ImageFile, standard_unit
 
+_DICOM = 128, b"DICM"
+_DICOM_FRAMES = re.compile(rb"\x28\0\x08\0(?:IS..|..\0\0)\s*(\d+)", re.DOTALL)
+_DICOM_WHITE_IS_0 = re.compile(rb"\x28\0\x04\0(?:CS..|..\0\0)MONOCHROME1", re.DOTALL)
 _BUILTIN = "napari"  # the plugin that comes with napari; it claims tables and films, too
 
 
@@ -45,6 +48,7 @@ def read_with_plugins(path: Path) -> ImageFile:
     data, meta, kind = images[0]
     if isinstance(data, (list, tuple)):  # multiscale: full resolution first
         data = data[0]
+    _check_dicom(path, np.ndim(data))
     axes = _plugin_axes(data, meta)
     scale, units = _plugin_scale(axes, meta)
     notes = (f"{path.name} holds {len(images)} images; the first was read.",)
@@ -56,6 +60,25 @@ def read_with_plugins(path: Path) -> ImageFile:
         labels=kind == "labels",
         notes=notes if len(images) > 1 else (),
     )
+
+
+def _check_dicom(path: Path, ndim: int) -> None:
+    """Refuse DICOM files of which napari's own reader gives one frame of several, or a negative."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    at, magic = _DICOM
+    if start[at : at + len(magic)] != magic:
+        return
+    frames = _DICOM_FRAMES.search(start)
+    if frames and int(frames[1]) > 1 and ndim == 2:
+        raise InputError(
+            f"{path} holds {int(frames[1])} frames, of which its reader gives one: save them as "
+            "TIFF."
+        )
+    if _DICOM_WHITE_IS_0.search(start):
+        raise InputError(
+            f"{path} stores white as 0, and would be read as a negative: save it as TIFF."
+        )
 
 
 def _read_alone(path: Path) -> list[Any]:
@@ -77,7 +100,7 @@ def _read_alone(path: Path) -> list[Any]:
         # The file may need others that are not called like it: fine, where none can be mistaken.
         if not any(other.suffix == path.suffix for other in path.parent.iterdir() if other != path):
             return _read(path)
-        reason = str(error).strip() or type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FileError(
             f"{path} can't be read as an image ({reason.replace(str(folder), str(path.parent))}); "
             "it may be damaged, cut short, need a napari reader plugin for its format, or need "

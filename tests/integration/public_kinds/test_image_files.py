@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -74,7 +75,7 @@ def element(group, number, kind, value):
     return struct.pack("<HH2sH", group, number, kind.encode(), len(value)) + value
 
 
-def write_dicom(path, array, *, series="1.2.9", number=1, **stated):
+def write_dicom(path, array, *, series="1.2.9", number=1, frames=1, photometric="MONOCHROME2"):
     """Write a slice of a series, uncompressed."""
     fields = {
         (0x8, 0x18): ("UI", f"1.2.3.{number}"),
@@ -83,12 +84,13 @@ def write_dicom(path, array, *, series="1.2.9", number=1, **stated):
         (0x20, 0x13): ("IS", str(number)),
         (0x20, 0x32): ("DS", f"0\\0\\{number}"),
         (0x20, 0x37): ("DS", "1\\0\\0\\0\\1\\0"),
-        (0x28, 0x4): ("CS", "MONOCHROME2"),
+        (0x28, 0x4): ("CS", photometric),
+        (0x28, 0x8): ("IS", str(frames)),
         (0x28, 0x30): ("DS", "0.5\\0.25"),
         (0x28, 0x1052): ("DS", "0"),
         (0x28, 0x1053): ("DS", "1"),
     }
-    rows, columns = array.shape
+    rows, columns = array.shape[-2:]
     numbers = {0x2: 1, 0x10: rows, 0x11: columns, 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
     fields |= {(0x28, key): ("US", struct.pack("<H", value)) for key, value in numbers.items()}
     fields[0x7FE0, 0x10] = ("OW", array.astype("<u2").tobytes())
@@ -109,6 +111,16 @@ def test_one_dicom_is_read_and_not_its_neighbours(tmp_path):
     for name, array in slices.items():
         np.testing.assert_array_equal(read_image(tmp_path / name).data, array)
     assert [path.name for path in expand_paths(tmp_path)] == list(slices)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [({"frames": 3}, "holds 3 frames, of which"), ({"photometric": "MONOCHROME1"}, "white as 0")],
+)
+def test_dicom_that_would_lose_frames_or_be_a_negative_is_refused(tmp_path, stated, words):
+    write_dicom(tmp_path / "a.dcm", np.stack([GRAY] * stated.get("frames", 1)), **stated)
+    with pytest.raises(InputError, match=words):
+        read_image(tmp_path / "a.dcm")
 
 
 @pytest.fixture
@@ -565,6 +577,8 @@ def test_thumbnail_in_front_is_not_the_image(tmp_path):
 
 
 def test_folder_of_images_passes_over_tables_and_notes(tmp_path):
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")  # who opened it would wait forever
     for name in ("scores.csv", "notes.txt", "config.json", ".hidden.png"):
         (tmp_path / name).write_text("index,axis-0,axis-1\n0,1,2\n")
     (tmp_path / "model.safetensors").write_bytes(bytes(99))
@@ -607,3 +621,9 @@ def test_picture_that_was_cut_off_is_refused(tmp_path, write):
     (tmp_path / "a.img").write_bytes(content[: len(content) // 2])
     with pytest.raises(FileError, match=r"a\.img can't be read as an image"):
         read_image(tmp_path / "a.img")
+
+
+def test_link_to_nothing_in_a_folder_is_named(tmp_path):
+    (tmp_path / "a.tif").symlink_to(tmp_path / "gone.tif")
+    with pytest.raises(FileError, match=r"There is no file .*a\.tif"):
+        read_image(expand_paths(tmp_path)[0])
