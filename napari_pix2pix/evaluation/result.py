@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.names import primary_metric
@@ -27,9 +27,15 @@ class EvaluationResult(Mapping[str, Any]):
     # "truth", what a segmenter reaches on the true images, if there are true labels.
     pooled: dict[str, dict[str, float]]
     facts: dict[str, str]  # of the model, for the report: titles and texts
+    notes: tuple[str, ...] = ()  # what a reader of the scores must know
 
     @classmethod
-    def of(cls, image_scores: Sequence[ImageScores], facts: Mapping[str, str]) -> Self:
+    def of(
+        cls,
+        image_scores: Sequence[ImageScores],
+        facts: Mapping[str, str],
+        notes: Sequence[str] = (),
+    ) -> Self:
         """Pool the scores of images; refuse none at all."""
         if not image_scores:
             raise InputError(
@@ -51,7 +57,8 @@ class EvaluationResult(Mapping[str, Any]):
         ]
         if truth_counts:
             pooled["truth"] = segmented_scores(truth_counts)
-        return cls(tuple(image_scores), pooled, dict(facts))
+        found = [note for note in (*notes, _empty_note(image_scores)) if note]
+        return cls(tuple(image_scores), pooled, dict(facts), tuple(dict.fromkeys(found)))
 
     @property
     def predictors(self) -> list[str]:
@@ -65,12 +72,13 @@ class EvaluationResult(Mapping[str, Any]):
         return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the pooled scores, and ``images``: the name and the scores of each image."""
+        """Return the pooled scores, ``images`` with name and scores of each, and any ``notes``."""
         images = [
             {"name": image.name} | {name: scored.scores for name, scored in image.scored.items()}
             for image in self.image_scores
         ]
-        return {**self.pooled, "images": images}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {**self.pooled, "images": images, **notes}
 
     @cached_property
     def _by_name(self) -> dict[str, Any]:
@@ -113,6 +121,18 @@ class EvaluationResult(Mapping[str, Any]):
             for image in self.image_scores:
                 cells = (image.scored[name].scores.get(key, "") for name, key in columns)
                 writer.writerow([image.name, *cells])
+
+
+def _empty_note(images: Sequence[ImageScores]) -> str:
+    """Count the images of labels that have no score, as there was nothing to find; else ""."""
+    counts = [image.scored["prediction"].counts for image in images]
+    empty = sum(count is not None and count.empty for count in counts)
+    if not empty:
+        return ""
+    return (
+        f"{empty} of {plural(len(images), 'image')} {'holds' if empty == 1 else 'hold'} nothing "
+        "but background, in truth and prediction: no score, and left out of all means."
+    )
 
 
 def _rank(image: ImageScores) -> tuple[float, float]:
