@@ -8,7 +8,6 @@ from napari_pix2pix.evaluation.scoring import (
     Measures,
     difference,
     fit_baseline_to_scored,
-    sample_frames,
     score_images,
 )
 
@@ -21,7 +20,6 @@ __all__ = [
     "check_samples",
     "difference",
     "fit_baseline_to_scored",
-    "sample_frames",
     "score_images",
     "write_report",
 ]
