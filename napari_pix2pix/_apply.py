@@ -14,7 +14,7 @@ from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
+from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
 from napari_pix2pix.inference.dask_arrays import is_lazy, predict_lazily
 from napari_pix2pix.inference.options import (
     NormStatistics,
@@ -128,7 +128,8 @@ class ImagePredictor(Predictor):
         -----
         UserWarning
             When the image has another dtype than those of the training, looks like a target or
-            lies outside the intensities of the training, or has pixels that are NaN or infinite.
+            lies outside the intensities of the training, or has pixels that are NaN or infinite,
+            or an alpha channel, which is left out.
 
         Notes
         -----
@@ -166,7 +167,7 @@ class ImagePredictor(Predictor):
                     "A dask array is computed later, so there is no progress to report: leave "
                     "on_tile out."
                 )
-            warn_of_dtype(self.source_codec, opened.dtype)
+            warn_of_type(opened, self.source_codec)
             numbers = range(options.samples)
             drawn: list[Any] = [predict_lazily(self, opened, options.of_sample(k)) for k in numbers]
         else:
@@ -295,7 +296,7 @@ class ImagePredictor(Predictor):
     def _check_image(self, opened: LazyImage) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         run_responsive(lambda _: check_finite(opened), title="Reading")
-        warn_of_dtype(self.source_codec, opened.dtype, stacklevel=4)
+        warn_of_type(opened, self.source_codec, stacklevel=4)
         codecs = self.source_codec, self.target_codec
         warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
 

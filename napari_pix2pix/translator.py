@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -228,6 +229,8 @@ class Translator(ImagePredictor):
                     "The model was trained with a source: give that of the prediction."
                 )
             opened = self._open(source)[0]
+        for note in filter(None, (opened.note, judged.note)):
+            warnings.warn(note, UserWarning, stacklevel=2)
         own = self.for_dtypes(opened.dtype, judged.dtype)
         discriminator = own.discriminator_predictor(device)
 

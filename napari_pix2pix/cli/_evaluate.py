@@ -181,9 +181,11 @@ def discriminator_map(
     translator = load(model)
     judged, layout = read_image(prediction, axes), Layout()
     check_translation(out, "float32", source=judged, layout=layout)
-    given = None if source is None else lazy_image_of_file(read_image(source, axes))
+    given = None if source is None else read_image(source, axes)
+    for note in (*judged.notes, *(given.notes if given else ())):
+        click.echo(note, err=True)
     logits = translator.discriminator_map(
-        given,
+        None if given is None else lazy_image_of_file(given),
         lazy_image_of_file(judged),
         condition=parse_condition(translator, condition),
         tile=tile,

@@ -14,6 +14,7 @@ from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, p
 from napari_pix2pix.io.paths import file_stem
 from napari_pix2pix.io.writing import find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
+from napari_pix2pix.metrics.names import describe_score
 
 _FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # never the name of a new folder
 _OPTION_OF = {
@@ -96,7 +97,11 @@ def score_table(scores: dict[str, Any]) -> str:
     for name in scores["prediction"]:
         cells = [rounded(side[name], 4) if name in side else "" for side in columns.values()]
         rows.append(f"{name:>{width}}" + "".join(f"{cell:>13}" for cell in cells).rstrip())
-    return "\n".join(rows)
+    pooled: dict[str, list[str]] = {}
+    for name in scores["prediction"]:
+        pooled.setdefault(describe_score(name).pooled, []).append(name)
+    rows += [f"{', '.join(names)}: {how}." for how, names in pooled.items()]
+    return "\n".join([*rows, *scores.get("notes", ())])
 
 
 def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:

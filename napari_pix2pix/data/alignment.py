@@ -126,7 +126,7 @@ def _read_windows(
     for side in _SIDES:
         grids = [
             (
-                pairs[area.pair].frames,
+                len(area.numbers(pairs[area.pair])),
                 max((area.box.height - 2 * reach) // side, 0),
                 max((area.box.width - 2 * reach) // side, 0),
             )
@@ -146,6 +146,7 @@ def _read_windows(
         # The grid sits in the middle of the area, each window with a margin inside the area.
         top = area.box.top + (area.box.height - rows * side) // 2 + i * side - reach
         left = area.box.left + (area.box.width - columns * side) // 2 + j * side - reach
+        frame = area.numbers(pairs[area.pair])[frame]
         window = _read_window(pairs, area.pair, frame, top, left, side + 2 * reach)
         if window.valid.mean() >= _LEAST_VALID:
             windows.append(window)

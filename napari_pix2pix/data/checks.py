@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data._overlaps import choose_squares, find_overlaps
 from napari_pix2pix.data.box import middle
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -80,6 +81,28 @@ def copies_note(
     return (
         f"{len(copies)} of {sources} {'is' if len(copies) == 1 else 'are'} also trained on "
         f"({names}), so the scores are too good: leave copies out."
+    )
+
+
+def overlaps_note(
+    pairs: Sequence[OpenPair], parts: Split, *, seed: int, seconds: float | None = None
+) -> str:
+    """Say which held-out sources share a part of their field with a training source; else ""."""
+    training = {area.pair for area in parts.train}
+    held_out = {area.pair for area in parts.validation} - training
+    if not held_out:
+        return ""
+    order = np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS].tolist()
+    squares = {index: choose_squares(pairs[index]) for index in until(seconds, order)}
+    overlaps = find_overlaps(dict(enumerate(pairs)), squares, held_out, training)
+    if not overlaps:
+        return ""
+    names = list_names([f"{pairs[i].name} and {pairs[j].name}" for i, j in overlaps])
+    sources = plural(len(held_out), "held-out source")
+    return (
+        f"{len(overlaps)} of {sources} {'shows' if len(overlaps) == 1 else 'show'} a part of a "
+        f"field that is also trained on, as tiles of one image do that overlap ({names}), so the "
+        "scores are too good: give pairs of other images for validation."
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -72,6 +73,8 @@ def derive_source(
         takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
         raise InputError(f"{kind!r} has no option {unknown[0]!r}; {takes}.")
     image = as_lazy_image(target, channel_axis=channel_axis, what="target")
+    if image.note:
+        warnings.warn(image.note, UserWarning, stacklevel=2)
     return DerivedArray(image, _KINDS[kind](image, seed, **options), kind)
 
 

@@ -15,7 +15,15 @@ from napari_pix2pix.data.class_codec import MOST_CLASSES, ClassCodec
 from napari_pix2pix.data.codec_base import distinct_values
 from napari_pix2pix.data.codecs import NO_SOURCE, Codec, ImageCodec
 from napari_pix2pix.data.intensities import Method
-from napari_pix2pix.data.kinds import Kind, Side, describe_kind, infer_kind
+from napari_pix2pix.data.kinds import (
+    Kind,
+    Side,
+    describe_kind,
+    has_shared_numbers,
+    infer_kind,
+    is_blurred_mask,
+    is_one_region_each,
+)
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
@@ -64,7 +72,11 @@ def infer_codec(
         )
     if kind == "image":
         image = ImageCodec.fit(windows, valid, method=method, layout=layout, what=what)
-        doubts = (_float_labels(windows, layout, what), _label_channels(windows, layout, what))
+        doubts = (
+            _float_labels(windows, layout, what),
+            _label_channels(windows, layout, what),
+            _blurred_mask(windows, what),
+        )
         return image, "".join(doubts) if inferred else ""
     if layout.channel_axis is not None and len(windows[0]) > 1:
         raise InputError(
@@ -84,13 +96,19 @@ def infer_codec(
                 values=() if values is None else values,
             )
         else:
+            if has_shared_numbers(windows):
+                raise InputError(
+                    f"Instances have a number each, and in the {what} many share one, as in a "
+                    "mask: number them, for example with skimage.measure.label."
+                )
             codec = InstanceCodec.fit(windows, valid, layout=layout, what=what, smallest=smallest)
     except InputError as error:
         raise InputError(
             f"{error} The {what} is taken for {kind}; set {what}_kind if it is something else."
         ) from None
     if isinstance(codec, ClassCodec):  # more than the sample holds, where classes are stated
-        return codec, f"{what} {codec.dtype} -> {len(codec.values)} classes"
+        hint = _few_objects(parts() or windows, what) if inferred and classes is None else ""
+        return codec, f"{what} {codec.dtype} -> {len(codec.values)} classes{hint}"
     return codec, f"{what} {describe_kind(windows, kind)}"
 
 
@@ -103,7 +121,10 @@ def all_values(
         image, mask = getattr(pairs[area.pair], side), pairs[area.pair].mask
         if not (_in_memory(image) and (mask is None or _in_memory(mask))):
             return None
-        values += [np.unique(_ends_of_runs(part)) for part in _parts(image, mask, area)]
+        values += [
+            np.unique(_ends_of_runs(part))
+            for part in _parts(image, mask, area, area.numbers(pairs[area.pair]))
+        ]
     return distinct_values(values)
 
 
@@ -113,7 +134,7 @@ def large_parts(pairs: Sequence[OpenPair], areas: Sequence[Area], side: Side) ->
         (area, frame)
         for area in areas
         if _in_memory(getattr(pairs[area.pair], side))
-        for frame in range(pairs[area.pair].frames)
+        for frame in area.numbers(pairs[area.pair])
     ]
     parts = []
     for area, frame in frames[:: max(1, -(-len(frames) // _MOST_PARTS))]:
@@ -159,9 +180,25 @@ def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) ->
         return ""
     return (
         f"The {what} holds {windows[0].dtype} values that look like labels. It is taken for an "
-        "image, since labels are integers: if they are labels, convert them, for example with "
-        "astype('uint16')."
+        f"image, since labels are integers: if they are labels, set {what}_kind."
     )
+
+
+def _blurred_mask(windows: Sequence[NDArray[Any]], what: str) -> str:
+    """Say that a supposed image looks like a mask that is no longer exact; else return ""."""
+    if len(windows[0]) > 1 or not is_blurred_mask(windows):
+        return ""
+    return (
+        f"The {what} looks like a mask that was saved as JPEG or resized: nearly all its values "
+        f"are near 0 or 255. It is taken for an image: if it is a mask, set {what}_kind='classes'."
+    )
+
+
+def _few_objects(windows: Sequence[NDArray[Any]], what: str) -> str:
+    """Say that classes may as well be the numbers of two objects; else return ""."""
+    if len(distinct_values(windows)) != 3 or not is_one_region_each(windows):
+        return ""
+    return f"; if they number objects, set {what}_kind='instances'"
 
 
 def _in_memory(image: LazyImage) -> bool:
@@ -177,11 +214,13 @@ def _holds_its_values(array: Any) -> bool:
     return not isinstance(array, mmap.mmap)
 
 
-def _parts(image: LazyImage, mask: LazyImage | None, area: Area) -> Iterator[NDArray[Any]]:
+def _parts(
+    image: LazyImage, mask: LazyImage | None, area: Area, frames: Sequence[int]
+) -> Iterator[NDArray[Any]]:
     """Read the pixels of an area inside the mask (N,), some rows at a time."""
     height = max(1, _STRIP // area.box.width)
     columns = area.box.columns
-    for frame in range(image.frames):
+    for frame in frames:
         for top in range(area.box.top, area.box.bottom, height):
             rows = slice(top, min(top + height, area.box.bottom))
             values = image.read(frame, rows, columns)

@@ -14,6 +14,7 @@ from napari_pix2pix.data.codec_base import list_labels
 from napari_pix2pix.data.codecs import Codec, ImageCodec, codec_for_dtype, takes_gray
 from napari_pix2pix.data.intensities import Intensities, sample_windows
 from napari_pix2pix.data.kinds import infer_kind
+from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import GrayAsRGB, ImageWithContext, LazyImage, as_lazy_image
 from napari_pix2pix.data.pair import OpenPair
@@ -54,14 +55,23 @@ def open_source_image(
 def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
     """Open an image that a model with this source codec is to translate."""
     layout, channels = codec.layout, codec.channels
-    return open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
+    opened = open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
+    return _as_labels(opened, codec)
 
 
 def as_model_reads(opened: OpenPair, codec: Codec) -> OpenPair:
     """Return a pair with its source as a model reads it: gray as RGB, if the model does so."""
-    if not takes_gray(codec) or opened.source.channels != 1:
-        return opened
-    return replace(opened, source=GrayAsRGB(opened.source))
+    if takes_gray(codec) and opened.source.channels == 1:
+        return replace(opened, source=GrayAsRGB(opened.source))
+    return replace(opened, source=_as_labels(opened.source, codec))
+
+
+def _as_labels(image: LazyImage, codec: Codec) -> LazyImage:
+    """Read floats, and masks of 0 and 255 that are no longer exact, as the labels of a model."""
+    is_mask = isinstance(codec, ClassCodec) and codec.values == (0, 255)
+    if codec.kind == "image" or not (image.dtype.kind == "f" or is_mask):
+        return image
+    return read_as_labels([image], image.what, known=True)[0][0]
 
 
 def check_channels(image: LazyImage, channels: int, z_context: int = 0) -> None:

@@ -25,6 +25,9 @@ _MOST_CLASSES = 64
 # many values on, classes from so many regions a value, an image from more values than classes have.
 _SURE_INSTANCES = 8
 _SURE_CLASSES = 2.0
+# A mask that was compressed or resized: fewer values lie between than this part of those that lie
+# near 0, and of those near 255, so many levels away at most.
+_NEAR, _FEW_BETWEEN = 32, 0.5
 
 
 def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
@@ -42,7 +45,7 @@ def infer_kind(values: NDArray[Any] | Sequence[NDArray[Any]]) -> Kind:
     if len(levels) < 2 or not _looks_labelled(windows, levels):
         return "image"
     foreground = np.count_nonzero(levels)
-    if foreground > 2 and _regions_per_value(windows) <= _REGIONS_PER_INSTANCE:
+    if foreground > 2 and is_one_region_each(windows):
         return "instances"
     return "classes" if len(levels) <= _MOST_CLASSES else "image"
 
@@ -69,6 +72,32 @@ def describe_kind(values: NDArray[Any] | Sequence[NDArray[Any]], kind: Kind | No
     if kind == "classes":
         return f"{dtype} -> {len(np.unique(np.concatenate(levels)))} classes"
     return f"{dtype} -> {sum(int(np.count_nonzero(values)) for values in levels)} instances"
+
+
+def is_blurred_mask(windows: Sequence[NDArray[Any]]) -> bool:
+    """Say whether windows look like a mask of 0 and 255 that was saved as JPEG or resized."""
+    if any(window.dtype != np.uint8 for window in windows):
+        return False
+    counts = np.sum([np.bincount(window.ravel(), minlength=256) for window in windows], axis=0)
+    low, high = int(counts[: _NEAR + 1].sum()), int(counts[-_NEAR - 1 :].sum())
+    between = int(counts.sum()) - low - high
+    inexact = counts[1 : _NEAR + 1].any() and counts[-_NEAR - 1 : -1].any()
+    return bool(inexact and between < _FEW_BETWEEN * min(low, high))
+
+
+def is_one_region_each(windows: Sequence[NDArray[Any]]) -> bool:
+    """Say whether each value of labels (..., H, W) fills about one region, as objects do."""
+    return _regions_per_value(_windows(windows)) <= _REGIONS_PER_INSTANCE
+
+
+def has_shared_numbers(windows: Sequence[NDArray[Any]]) -> bool:
+    """Say whether labels (C, h, w) give several objects one number, as masks and classes do."""
+    labels = [window for window in _windows(windows) if window.any()]
+    if not labels:
+        return False
+    one_number = len(np.unique(np.concatenate([np.unique(window) for window in labels]))) <= 2
+    limit = _REGIONS_PER_INSTANCE if one_number else _SURE_CLASSES
+    return _regions_per_value(labels) > limit
 
 
 def _windows(values: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -89,9 +89,10 @@ class ChannelArray:
         self.height, self.width = (shape[i] for i in self._plane_axes)
         stored = 1 if axis is None else shape[axis]
         self.channels = 3 if self.layout.rgb else stored
-        self.note = (
-            f"The alpha channel of the {what} is left out." if stored > self.channels else ""
-        )
+        has_alpha = stored > self.channels
+        if has_alpha and rgb is None:
+            _check_alpha(array, what)
+        self.note = f"The alpha channel of the {what} is left out." if has_alpha else ""
 
     def on(self, array: Any) -> ChannelArray:
         """Return the same description of another array of the same shape."""
@@ -155,6 +156,20 @@ def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
         and shape[-1] in (3, 4)
         and all(length > shape[-1] for length in shape[-3:-1])
     )
+
+
+def _check_alpha(array: Any, what: str) -> None:
+    """Refuse what only looks like RGB with alpha: more than 8 bits that vary, as data do."""
+    shape = tuple(array.shape)
+    # Of an array that is read lazily, one row is looked at.
+    row = () if isinstance(array, np.ndarray) else (*(0 for _ in shape[:-3]), shape[-3] // 2)
+    fourth = np.asarray(array[(*row, ..., 3)])
+    if array.dtype != np.uint8 and (fourth != fourth.flat[0]).any():
+        raise InputError(
+            f"The {what}, {shape} of {array.dtype}, is taken for RGB with alpha, but its fourth "
+            "channel varies and may be data: say which axis holds the channels to keep all four, "
+            "or give the first three alone."
+        )
 
 
 def _check_array(array: Any, what: str) -> None:

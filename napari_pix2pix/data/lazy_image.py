@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -65,6 +65,13 @@ class LazyImage:
             return self._members[0].read(index, rows, columns)
         parts = [member.read(index, rows, columns) for member in self._members]
         return np.concatenate(parts, dtype=self.dtype)
+
+    def read_with_finite(
+        self, frame: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window, and where it is finite; None for a dtype without NaN."""
+        window = self.read(frame, rows, columns)
+        return window, np.isfinite(window) if window.dtype.kind == "f" else None
 
     @property
     def members(self) -> tuple[ChannelArray, ...]:
@@ -170,6 +177,60 @@ class CroppedImage(_ImageView):
             slice(top + self._top, bottom + self._top),
             slice(left + self._left, right + self._left),
         )
+
+
+class LabelImage(_ImageView):
+    """Labels in another dtype, or by other numbers; where floats are NaN, they are read as 0."""
+
+    def __init__(
+        self,
+        image: LazyImage,
+        dtype: np.dtype[Any],
+        *,
+        renamed: Mapping[int, int] | None = None,  # labels to what they are read as
+        two_levels: bool = False,  # values near 0 and 255 are read as 0 and 255
+    ) -> None:
+        super().__init__(image)
+        self.dtype = dtype
+        self._renamed, self._two_levels = dict(renamed or {}), two_levels
+
+    def over(self, image: LazyImage) -> LazyImage:
+        """Return another image, read as this one is."""
+        inner = self._image
+        below = inner.over(image) if isinstance(inner, LabelImage) else image
+        return LabelImage(below, self.dtype, renamed=self._renamed, two_levels=self._two_levels)
+
+    def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (C, h, w) of labels."""
+        return self.read_with_finite(frame, rows, columns)[0]
+
+    def read_with_finite(
+        self, frame: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window of labels, and where the image is finite."""
+        window, finite = self._image.read_with_finite(frame, rows, columns)
+        if finite is not None:
+            window = np.where(finite, window, 0)
+            self._check(window[window != np.rint(window)])
+        if self._two_levels:
+            window = np.where(window > 127, 255, 0)
+        labels = window
+        if self._renamed:
+            labels = window.copy()
+            for value, name in self._renamed.items():
+                labels[window == value] = name
+        if labels.dtype != self.dtype and self.dtype.kind != "b":
+            limits = np.iinfo(self.dtype)
+            self._check(labels[(labels < limits.min) | (labels > limits.max)])
+        return labels.astype(self.dtype), finite
+
+    def _check(self, wrong: NDArray[Any]) -> None:
+        if wrong.size:
+            raise InputError(
+                f"The {self.what} is read as {self.dtype} labels, which are whole numbers up to "
+                f"{np.iinfo(self.dtype).max}, and it holds {wrong.flat[0]:g}: renumber the labels, "
+                "or treat it as an image."
+            )
 
 
 class EmptyImage(LazyImage):

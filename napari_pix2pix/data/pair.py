@@ -110,15 +110,15 @@ class OpenPair:
         # Valid pixels lie inside the mask, and are finite and not hot in the channel and in all of
         # the source; with `hot`, hot pixels stay valid.
         stop_if_asked()
-        source = self.source.read(frame, rows, columns)
-        target = self.target.read(frame, rows, columns)
+        source, finite_source = self.source.read_with_finite(frame, rows, columns)
+        target, finite_target = self.target.read_with_finite(frame, rows, columns)
         parts = []
         if self.mask is not None:
             parts.append(self.mask.read(frame % self.mask.frames, rows, columns) != 0)
-        if source.dtype.kind == "f":
-            parts.append(np.isfinite(source).all(axis=0, keepdims=True))
-        if target.dtype.kind == "f":
-            parts.append(_shared(np.isfinite(target)))
+        if finite_source is not None:
+            parts.append(finite_source.all(axis=0, keepdims=True))
+        if finite_target is not None:
+            parts.append(_shared(finite_target))
         if self.target.absent:
             present = np.ones(target.shape, bool)
             present[list(self.target.absent)] = False

@@ -135,7 +135,8 @@ class PatchSampler:
             left = max(box.left, min(x - side // 2, box.right - side))
             return area, frame, top, left
         area = self._areas[_pick(rng.integers(self._ends[-1]), self._ends)]
-        frame = int(rng.integers(self._pairs[area.pair].frames))
+        numbers = area.numbers(self._pairs[area.pair])
+        frame = numbers[int(rng.integers(len(numbers)))]
         box = area.box
         top = int(rng.integers(box.top, max(box.bottom - side, box.top) + 1))
         left = int(rng.integers(box.left, max(box.right - side, box.left) + 1))
@@ -254,13 +255,14 @@ def _area_of(block: SampleBlock, areas: Sequence[Area]) -> Area:
         box = area.box
         inside = box.top <= rows.start and rows.stop <= box.bottom
         inside = inside and box.left <= columns.start and columns.stop <= box.right
+        inside = inside and (area.frames is None or block.frame in area.frames)
         if inside and area.pair == block.pair:
             return area
     raise InputError("A content block lies outside the training areas; sample it inside them.")
 
 
 def _pixels(pairs: Sequence[OpenPair], area: Area) -> int:
-    return pairs[area.pair].frames * area.box.pixels
+    return len(area.numbers(pairs[area.pair])) * area.box.pixels
 
 
 def _pick(number: Any, ends: NDArray[Any]) -> int:

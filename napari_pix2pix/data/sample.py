@@ -54,7 +54,7 @@ def sample_blocks(
         for box in (area.box for area in areas)
     ]
     counts = [
-        pairs[area.pair].frames * (len(rows) - 1) * (len(columns) - 1)
+        len(area.numbers(pairs[area.pair])) * (len(rows) - 1) * (len(columns) - 1)
         for area, (rows, columns) in zip(areas, grids, strict=True)
     ]
     conditions = [pairs[area.pair].condition for area in areas]
@@ -65,7 +65,7 @@ def sample_blocks(
     blocks: dict[int, SampleBlock] = {}
     for number in until(seconds, wanted, fewest):
         which, inside = locate(number, counts)
-        blocks[number] = _read_block(pairs, areas[which].pair, grids[which], inside)
+        blocks[number] = _read_block(pairs, areas[which], grids[which], inside)
     read = [blocks[number] for number in sorted(blocks)]
     if len(read) == total:
         return read, ""
@@ -155,16 +155,17 @@ def _edges(start: int, stop: int, size: int) -> NDArray[np.int64]:
 
 def _read_block(
     pairs: Sequence[OpenPair],
-    index: int,
+    area: Area,
     grid: tuple[NDArray[np.int64], NDArray[np.int64]],
     number: int,
 ) -> SampleBlock:
     row_edges, column_edges = grid
-    shape = (pairs[index].frames, len(row_edges) - 1, len(column_edges) - 1)
+    pair, numbers = pairs[area.pair], area.numbers(pairs[area.pair])
+    shape = (len(numbers), len(row_edges) - 1, len(column_edges) - 1)
     frame, i, j = (int(n) for n in np.unravel_index(number, shape))
     rows = slice(int(row_edges[i]), int(row_edges[i + 1]))
     columns = slice(int(column_edges[j]), int(column_edges[j + 1]))
-    source, target, valid = pairs[index].read(frame, rows, columns)
+    source, target, valid = pair.read(numbers[frame], rows, columns)
     if valid is None:
         valid = np.ones((1, *target.shape[1:]), bool)
-    return SampleBlock(index, frame, rows, columns, source, target, valid)
+    return SampleBlock(area.pair, numbers[frame], rows, columns, source, target, valid)

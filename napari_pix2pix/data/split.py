@@ -1,29 +1,44 @@
-"""Holds out whole images, or a strip with a gap, so that no training patch sees them."""
+"""Holds out whole images, frames, or a strip with a gap: no training patch sees them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_pix2pix.data._content import Content, frames_differ, rare_frames, survey
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import ConfigError
 
-# Fewer images than this are split inside; frames of one stack are not separate images.
+# Fewer images than this are split inside; so are frames of one stack, unless they show different
+# fields.
 _ENOUGH_IMAGES = 4
 # Pixels: scores such as SSIM mean nothing in narrower strips.
 _SMALLEST_STRIP = 16
 
 
+# A strip holds at least this part of the content that its size would let it hold, if any does.
+_FAIR = 0.25
+# Places along an axis at which a strip may lie, besides its ends.
+_PLACES = 16
+
+
 @dataclass(frozen=True)
 class Area:
-    """A part of a pair, the same in all its frames."""
+    """A part of a pair: a box in all its frames, or in some."""
 
     pair: int
     box: Box
+    frames: tuple[int, ...] | None = None  # None: all
+
+    def numbers(self, pair: OpenPair) -> Sequence[int]:
+        """Return the numbers of its frames."""
+        return range(pair.frames) if self.frames is None else self.frames
 
 
 @dataclass(frozen=True)
@@ -41,12 +56,19 @@ def whole_areas(pairs: Sequence[OpenPair]) -> tuple[Area, ...]:
 
 
 def split(
-    pairs: Sequence[OpenPair], *, fraction: float, patch: int, seed: int, gap: int = 16
+    pairs: Sequence[OpenPair],
+    *,
+    fraction: float,
+    patch: int,
+    seed: int,
+    gap: int = 16,
+    by_frame: bool = True,
 ) -> Split:
     """Hold out a fraction of a training set, from 0 (nothing) to below 1."""
     # From four images on, whole images are held out, never the last one of a condition. Otherwise
-    # it is a strip at one end of the longer axis of each image that is large enough, with a gap, if
-    # half of a training patch or more remains.
+    # frames of each image that is a stack of different fields, if `by_frame` allows it, or else a
+    # strip of it, with a gap, if half of a training patch or more remains. All of them hold
+    # something to score, as far as there is anything: objects, or pixels inside a mask.
     if not 0 <= fraction < 1:
         raise ConfigError(f"validation must be a fraction from 0 to below 1, got {fraction}.")
     if gap < 16:
@@ -56,22 +78,25 @@ def split(
         return Split(whole, (), "Nothing is held out, as asked: no validation.")
     rng = np.random.default_rng(seed)
     if len(pairs) >= _ENOUGH_IMAGES:
-        chosen = _choose_images([pair.condition for pair in pairs], fraction, rng)
+        chosen = _choose_images(pairs, fraction, rng)
         if chosen:
             return _hold_out_images(whole, chosen)
-    return _hold_out_strips(whole, fraction, patch, gap, rng)
+    return _hold_out_parts(pairs, whole, fraction, patch, gap, rng, by_frame=by_frame)
 
 
 def _choose_images(
-    conditions: Sequence[Hashable], fraction: float, rng: np.random.Generator
+    pairs: Sequence[OpenPair], fraction: float, rng: np.random.Generator
 ) -> set[int]:
     """Choose images to hold out, never the last one of a condition."""
-    wanted = max(round(fraction * len(conditions)), 1)
-    remaining = Counter(conditions)
+    wanted = max(round(fraction * len(pairs)), 1)
+    order = rng.permutation(len(pairs)).tolist()
+    order = _filled_first(order, wanted, lambda index: survey(pairs[index]).empty)
+    remaining = Counter(pair.condition for pair in pairs)
     chosen: set[int] = set()
-    for index in rng.permutation(len(conditions)).tolist():
-        if len(chosen) < wanted and remaining[conditions[index]] > 1:
-            remaining[conditions[index]] -= 1
+    for index in order:
+        condition = pairs[index].condition
+        if len(chosen) < wanted and remaining[condition] > 1:
+            remaining[condition] -= 1
             chosen.add(index)
     return chosen
 
@@ -86,52 +111,136 @@ def _hold_out_images(areas: Sequence[Area], chosen: Collection[int]) -> Split:
     )
 
 
-def _hold_out_strips(
-    areas: Sequence[Area], fraction: float, patch: int, gap: int, rng: np.random.Generator
+def _hold_out_parts(
+    pairs: Sequence[OpenPair],
+    areas: Sequence[Area],
+    fraction: float,
+    patch: int,
+    gap: int,
+    rng: np.random.Generator,
+    *,
+    by_frame: bool,
 ) -> Split:
-    train, validation, notes = [], [], []
+    """Hold out frames or a strip of each image."""
+    train, validation, notes, strips = [], [], [], 0
     for area in areas:
-        parts = _cut(area, fraction, patch, gap, at_end=bool(rng.integers(2)))
-        if parts is None:
-            train.append(area)
-            continue
-        train.append(parts[0])
-        validation.append(parts[1])
-        notes.append(f"the {_describe(area.box, parts[1].box)}")
+        pair, at_end = pairs[area.pair], bool(rng.integers(2))
+        enough = by_frame and pair.frames >= _ENOUGH_IMAGES
+        if enough and frames_differ(pair):
+            parts, held_out = _cut_frames(pair, area, fraction, rng)
+            count = len(held_out.numbers(pair))
+            notes.append(f"{count} of {pair.frames} frames, which show different fields,")
+        else:
+            cut = _cut(area, survey(pair), fraction, patch, gap, at_end=at_end)
+            if cut is None:
+                train.append(area)
+                continue
+            parts, held_out = cut
+            # Of few windows that are scored, some should hold something.
+            held_out = replace(held_out, frames=rare_frames(pair, held_out.box))
+            strips += 1
+            notes.append(f"the {_describe(area.box, held_out.box)}")
+        train += parts
+        validation.append(held_out)
     if not validation:
+        masked = any(pair.mask is not None for pair in pairs)
         note = (
-            f"No validation: the images are too small to hold out {100 * fraction:.0f} % with a "
-            f"gap of {gap} px and to train on the rest in patches of {patch} px."
+            f"No validation: the images are too small{' inside their masks' * masked} to hold out "
+            f"{100 * fraction:.0f} % with a gap of {gap} px and to train on the rest in patches of "
+            f"{patch} px."
         )
         return Split(tuple(train), (), note)
-    held_out = " or ".join(dict.fromkeys(notes))
+    which = " or ".join(dict.fromkeys(notes))
     if len(areas) > 1:
-        held_out = f"of {len(notes)} of {len(areas)} images {held_out}"
-    note = f"{held_out[0].upper()}{held_out[1:]} are held out, with a gap of {gap} px."
+        which = f"of {len(notes)} of {len(areas)} images {which}"
+    distance = f", with a gap of {gap} px" if strips else ""
+    note = f"{which[0].upper()}{which[1:]} are held out{distance}."
     return Split(tuple(train), tuple(validation), note)
 
 
+def _filled_first(order: Sequence[int], wanted: int, empty: Callable[[int], bool]) -> list[int]:
+    """Put first what has content, of an order to hold out from; some of it is left to train on."""
+    filled = list(islice((number for number in order if not empty(number)), wanted + 1))
+    first = filled[: min(wanted, len(filled) - 1)] if filled else []
+    return [*first, *(number for number in order if number not in filled)]
+
+
+def _cut_frames(
+    pair: OpenPair, area: Area, fraction: float, rng: np.random.Generator
+) -> tuple[list[Area], Area]:
+    """Return the frames to train on, and those that are held out."""
+    wanted = max(round(fraction * pair.frames), 1)
+    order = rng.permutation(pair.frames).tolist()
+    chosen = set(_filled_first(order, wanted, lambda n: survey(pair, [n]).empty)[:wanted])
+    rest = tuple(number for number in range(pair.frames) if number not in chosen)
+    return [replace(area, frames=rest)], replace(area, frames=tuple(sorted(chosen)))
+
+
 def _cut(
-    area: Area, fraction: float, patch: int, gap: int, *, at_end: bool
-) -> tuple[Area, Area] | None:
-    """Return training area and held-out strip; None if they do not fit."""
-    box = area.box
-    long, short = max(box.size), min(box.size)
-    strip = max(round(fraction * long), _SMALLEST_STRIP)
-    rest = long - strip - gap
-    if short < _SMALLEST_STRIP or 2 * rest < patch or rest < _SMALLEST_STRIP:
+    area: Area, content: Content, fraction: float, patch: int, gap: int, *, at_end: bool
+) -> tuple[list[Area], Area] | None:
+    """Return training areas and a held-out strip, inside the mask; None if they do not fit."""
+    extents = [np.flatnonzero(counts)[[0, -1]] + [0, 1] for counts in content.valid if counts.any()]
+    if len(extents) < 2:
         return None
-    spans = [(0, rest), (rest + gap, long)] if at_end else [(strip + gap, long), (0, strip)]
-    if box.height >= box.width:
-        parts = [Area(area.pair, Box(*span, box.left, box.right)) for span in spans]
-    else:
-        parts = [Area(area.pair, Box(box.top, box.bottom, *span)) for span in spans]
-    return parts[0], parts[1]
+    lengths = [int(stop - start) for start, stop in extents]
+    axis = 0 if lengths[0] >= lengths[1] else 1
+    start, stop = map(int, extents[axis])
+    strip = max(round(fraction * lengths[axis]), _SMALLEST_STRIP)
+    if min(lengths) < _SMALLEST_STRIP or strip > lengths[axis]:
+        return None
+    weights = (content.valid if content.empty else content.filled)[axis]
+    ends = [stop - strip, start] if at_end else [start, stop - strip]
+    between = np.linspace(start, stop - strip, _PLACES + 2, dtype=int)[1:-1].tolist()
+    cuts = []
+    for place in (*ends, *between):
+        spans = [
+            (first, last)
+            for first, last in ((0, place - gap), (place + strip + gap, area.box.size[axis]))
+            if _is_enough(min(last, stop) - max(first, start), patch)
+        ]
+        if not spans:
+            continue
+        fair = _fairness(weights, [*spans, (place, place + strip)])
+        cuts.append((fair, spans, (place, place + strip)))
+        if fair >= _FAIR:
+            break
+    if not cuts:
+        return None
+    _, spans, held_out = max(cuts, key=lambda cut: cut[0])
+    return [_part(area, axis, span) for span in spans], _part(area, axis, held_out)
+
+
+def _is_enough(length: int, patch: int) -> bool:
+    """Say whether so many rows or columns are enough to train on."""
+    return length >= _SMALLEST_STRIP and 2 * length >= patch
+
+
+def _fairness(weights: NDArray[np.float64], spans: Sequence[tuple[int, int]]) -> float:
+    """Return the smaller of two shares, parts of the fair one: of the training and of the strip."""
+    *train, (start, stop) = spans
+    held = float(weights[start:stop].sum())
+    rest = float(sum(weights[first:last].sum() for first, last in train))
+    total, extent = float(weights.sum()), np.count_nonzero(weights) or 1
+    part = min((stop - start) / extent, 0.5)
+    return min(held / part, rest / (1 - part)) / total
+
+
+def _part(area: Area, axis: int, span: tuple[int, int]) -> Area:
+    box = area.box
+    if axis == 0:
+        return replace(area, box=Box(*span, box.left, box.right))
+    return replace(area, box=Box(box.top, box.bottom, *span))
 
 
 def _describe(whole: Box, strip: Box) -> str:
     if strip.height < whole.height:
-        side = "top" if strip.top == whole.top else "bottom"
-        return f"{side} {strip.height} rows of {whole.height}"
-    side = "left" if strip.left == whole.left else "right"
-    return f"{side} {strip.width} columns of {whole.width}"
+        return _describe_span((strip.top, strip.bottom), whole.height, "rows", ("top", "bottom"))
+    return _describe_span((strip.left, strip.right), whole.width, "columns", ("left", "right"))
+
+
+def _describe_span(span: tuple[int, int], length: int, what: str, sides: tuple[str, str]) -> str:
+    start, stop = span
+    if start == 0 or stop == length:
+        return f"{sides[0] if start == 0 else sides[1]} {stop - start} {what} of {length}"
+    return f"{what} {start} to {stop - 1} of {length}"

@@ -9,7 +9,6 @@ from napari_pix2pix.evaluation.scoring import (
     difference,
     fit_baseline_to_scored,
     know_usual,
-    sample_frames,
     score_images,
 )
 
@@ -23,7 +22,6 @@ __all__ = [
     "difference",
     "fit_baseline_to_scored",
     "know_usual",
-    "sample_frames",
     "score_images",
     "write_report",
 ]

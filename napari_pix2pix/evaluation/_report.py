@@ -142,7 +142,8 @@ def _summary(result: EvaluationResult) -> str:
         best = [_better(key, *(side.get(key, math.nan) for side in sides)) for key in sides[0]]
         text += f". The prediction is better in {best.count(0)} of "
         text += f"{len(best) - best.count(None)} scores"
-    return f"<h1>Evaluation of {escape(_title(result))}</h1>\n<p>{text}.</p>"
+    notes = "".join(f"\n<p>{escape(note)}</p>" for note in result.notes)
+    return f"<h1>Evaluation of {escape(_title(result))}</h1>\n<p>{text}.</p>{notes}"
 
 
 def _primary(scores: Mapping[str, float]) -> str:
@@ -165,14 +166,14 @@ def _model(facts: Mapping[str, str]) -> str:
 def _pooled_scores(result: EvaluationResult) -> str:
     rows = []
     for key in result.pooled["prediction"]:
-        title, tip, better = describe_score(key)
+        title, tip, better, pooled = describe_score(key)
         values = [result.pooled[name].get(key, math.nan) for name in result.predictors]
         best = _better(key, *values) if len(values) == 2 else None
         cells = [_cell(value, is_best=i == best) for i, value in enumerate(values)]
         if "truth" in result.pooled:
             value = result.pooled["truth"].get(key)
             cells.append(_cell(value) if value is not None else "<td></td>")
-        note = f'<td class="note">{escape(tip)}; {better} is better</td>'
+        note = f'<td class="note">{escape(tip)}; {better} is better; {pooled}</td>'
         rows.append(f"<tr><th>{escape(title)}</th>{''.join(cells)}{note}</tr>")
     head = "".join(f'<th class="number">{name.capitalize()}</th>' for name in result.pooled)
     truth = " Truth is what the segmenter reaches on the true images."
@@ -183,7 +184,6 @@ def _pooled_scores(result: EvaluationResult) -> str:
         "intensities, Otsu's threshold for labels (a linear classifier for more than two classes). "
         "A score that is not defined is shown as –."
         f"{truth * ('truth' in result.pooled)}</p>"
-        + "".join(f'\n<p class="note">{escape(note)}</p>' for note in result.notes)
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from napari_pix2pix.data.class_codec import MOST_CLASSES
+from napari_pix2pix.data.checks import alpha_notes
 from napari_pix2pix.data.inputs import as_model_reads, check_channels
+from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
 from napari_pix2pix.evaluation.result import EvaluationResult
@@ -23,7 +25,6 @@ from napari_pix2pix.evaluation.scoring import (
     OnPart,
     fit_baseline_to_scored,
     know_usual,
-    sample_frames,
     score_images,
 )
 from napari_pix2pix.inference.options import PredictOptions
@@ -105,6 +106,8 @@ def evaluate(
         Read like a dictionary: ``prediction`` and ``baseline`` hold the scores of all images
         together, ``images`` those of each image (or frame) that has a valid pixel, with its
         ``name``; with `labels` ``truth`` holds what the segmenter reaches on the true images.
+        ``notes`` say what to know of the scores, such as truths whose labels were matched with the
+        model's, or images that hold nothing; they are left out if there is nothing to say.
         `docs/scores.md` explains the scores. ``to_csv(path)`` writes them as a table,
         ``report(path)`` as a page with pictures, and ``to_dict()`` returns a plain dictionary.
 
@@ -115,8 +118,7 @@ def evaluate(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from napari_pix2pix import train
+    >>>     >>> from napari_pix2pix import train
     >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
     >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
     >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
@@ -163,7 +165,7 @@ def evaluate_pairs(
         )
     z_context, codec = translator.config.z_context, translator.source_codec
     opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
-    opened_pairs = check_pairs(translator, opened_pairs)
+    opened_pairs, notes = match_truths_of(translator, opened_pairs)
     baseline = None
     if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)
@@ -178,16 +180,25 @@ def evaluate_pairs(
         for number, (pair, opened) in enumerate(zip(pairs, opened_pairs, strict=True), start=1)
     ]
     scored = [image for image in score_images(cases, measures, on_part) if image is not None]
-    return Evaluation.of([scores for _, scores in scored], describe_model(translator, name))
+    facts = describe_model(translator, name)
+    return Evaluation.of([scores for _, scores in scored], facts, notes)
 
 
-def check_pairs(translator: Translator, pairs: Sequence[OpenPair]) -> list[OpenPair]:
-    """Refuse pairs that can't be scored, and tell the others what images usually hold."""
-    codecs = translator.source_codec, translator.target_codec
-    for opened in pairs:
-        check_channels(opened.source, codecs[0].channels, translator.config.z_context)
-        _check_target(translator, opened)
-    return know_usual(pairs, (codecs[0].kind, codecs[1].kind), translator.info.intensities)
+def match_truths_of(
+    translator: Translator, pairs: Sequence[OpenPair]
+) -> tuple[list[OpenPair], list[str]]:
+    """Return pairs whose truths are what a translator makes, with notes; refuse others."""
+    codec, intensities = translator.target_codec, translator.info.intensities
+    for pair in pairs:
+        check_channels(pair.source, translator.source_codec.channels, translator.config.z_context)
+        if codec.channels != pair.target.channels:
+            raise InputError(
+                f"The target of {pair.name} has {plural(pair.target.channels, 'channel')}, and the "
+                f"model makes {plural(codec.channels, 'channel')}: give the same channels."
+            )
+    matched, notes = match_truths(pairs, codec, None if intensities is None else intensities[1])
+    kinds = translator.source_codec.kind, codec.kind
+    return know_usual(matched, kinds, intensities), [*alpha_notes(pairs), *notes]
 
 
 def make_case(
@@ -258,6 +269,7 @@ def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
 def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
     """Open true labels, and check that they show the same field as a target."""
     truth = open_pair(Pair(None, labels, name=f"the labels of {opened.name}"))
+    truth = replace(truth, target=read_as_labels([truth.target], "labels", known=True)[0][0])
     shapes = [(pair.frames, pair.height, pair.width) for pair in (truth, opened)]
     is_labels = truth.target.dtype.kind in "biu" and truth.target.channels == 1
     if shapes[0] != shapes[1] or not is_labels:
@@ -267,22 +279,3 @@ def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
             f"{texts[1]}: give integer labels of one channel for each frame."
         )
     return truth
-
-
-def _check_target(translator: Translator, opened: OpenPair) -> None:
-    """Refuse what cannot be scored, as far as the first frames tell."""
-    codec = translator.target_codec
-    if codec.channels != opened.target.channels:
-        raise InputError(
-            f"The target of {opened.name} has {plural(opened.target.channels, 'channel')}, and the "
-            f"model makes {plural(codec.channels, 'channel')}: give the same channels."
-        )
-    if codec.kind != "classes":
-        return
-    for _, truth, valid in sample_frames(opened, 1):
-        count = len(np.unique(truth[np.broadcast_to(valid, truth.shape)]))
-        if count > MOST_CLASSES:
-            raise InputError(
-                f"The model makes classes, and the target of {opened.name} holds {count} values, "
-                f"more than the {MOST_CLASSES} classes that are possible: give labels."
-            )

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from napari_pix2pix.data.outliers import HotPixels
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, replacing
 from napari_pix2pix.metrics.names import primary_metric
@@ -30,9 +30,15 @@ class EvaluationResult(Mapping[str, Any]):
     # "truth", what a segmenter reaches on the true images, if there are true labels.
     pooled: dict[str, dict[str, float]]
     facts: dict[str, str]  # of the model, for the report: titles and texts
+    notes: tuple[str, ...] = ()  # what a reader of the scores must know
 
     @classmethod
-    def of(cls, image_scores: Sequence[ImageScores], facts: Mapping[str, str]) -> Self:
+    def of(
+        cls,
+        image_scores: Sequence[ImageScores],
+        facts: Mapping[str, str],
+        notes: Sequence[str] = (),
+    ) -> Self:
         """Pool the scores of images; refuse none at all."""
         if not image_scores:
             raise InputError(
@@ -54,29 +60,14 @@ class EvaluationResult(Mapping[str, Any]):
         ]
         if truth_counts:
             pooled["truth"] = segmented_scores(truth_counts)
-        return cls(tuple(image_scores), pooled, dict(facts))
+        said = (*notes, _empty_note(image_scores), *_hot_notes(image_scores))
+        found = [note for note in said if note]
+        return cls(tuple(image_scores), pooled, dict(facts), tuple(dict.fromkeys(found)))
 
     @property
     def predictors(self) -> list[str]:
         """What is scored: the prediction, and the baseline if there is one."""
         return list(self.image_scores[0].scored)
-
-    @cached_property
-    def notes(self) -> list[str]:
-        """Sentences on what is left out: the hot pixels, and what they would do to the scores."""
-        sources, targets = zip(*(image.hot for image in self.image_scores), strict=True)
-        found = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
-        notes = [note for note in found if note]
-        if notes:
-            scores = [image.with_hot or image.scored for image in self.image_scores]
-            values = {
-                name: primary_metric(pool_scores([image[name] for image in scores]))
-                for name in self.predictors
-            }
-            title = values["prediction"][0]
-            texts = [f"{value:.3f} ({name})" for name, (_, value) in values.items()]
-            notes.append(f"With them, {title} would be {' and '.join(texts)}.")
-        return notes
 
     @property
     def ranked(self) -> list[ImageScores]:
@@ -85,12 +76,13 @@ class EvaluationResult(Mapping[str, Any]):
         return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the pooled scores, ``images``: the name and the scores of each, and ``notes``."""
+        """Return the pooled scores, ``images`` with name and scores of each, and any ``notes``."""
         images = [
             {"name": image.name} | {name: scored.scores for name, scored in image.scored.items()}
             for image in self.image_scores
         ]
-        return {**self.pooled, "images": images, **({"notes": self.notes} if self.notes else {})}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {**self.pooled, "images": images, **notes}
 
     @cached_property
     def _by_name(self) -> dict[str, Any]:
@@ -137,6 +129,35 @@ class EvaluationResult(Mapping[str, Any]):
                 for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):
                     row.append(cell)
             csv.writer(file).writerows(rows)
+
+
+def _empty_note(images: Sequence[ImageScores]) -> str:
+    """Count the images of labels that have no score, as there was nothing to find; else ""."""
+    counts = [image.scored["prediction"].counts for image in images]
+    empty = sum(count is not None and count.empty for count in counts)
+    if not empty:
+        return ""
+    return (
+        f"{empty} of {plural(len(images), 'image')} {'holds' if empty == 1 else 'hold'} nothing "
+        "but background, in truth and prediction: no score, and left out of all means."
+    )
+
+
+def _hot_notes(images: Sequence[ImageScores]) -> list[str]:
+    """Say how many hot pixels are left out, and what the primary metric would be with them."""
+    sources, targets = zip(*(image.hot for image in images), strict=True)
+    found = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
+    notes = [note for note in found if note]
+    if notes:
+        scores = [image.with_hot or image.scored for image in images]
+        values = {
+            name: primary_metric(pool_scores([image[name] for image in scores]))
+            for name in images[0].scored
+        }
+        title = values["prediction"][0]
+        texts = [f"{value:.3f} ({name})" for name, (_, value) in values.items()]
+        notes.append(f"With them, {title} would be {' and '.join(texts)}.")
+    return notes
 
 
 def _rank(image: ImageScores) -> tuple[float, float]:

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.class_codec import leave_out_unknown
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.kinds import has_shared_numbers
 from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.errors import InputError
@@ -73,6 +75,9 @@ class EvaluationCase:
     def read(self, number: int, on_tile: OnTile | None = None) -> Frame | None:
         """Read and predict one image; None if no pixel of it counts."""
         image, truth, with_hot = read_frame(self.pair, number, hot=True)
+        if self.translate is not None:  # a prediction that is given may lack a class of the truth
+            known, _ = leave_out_unknown(truth, self.codec, with_hot, "target")
+            with_hot = with_hot if known is None else known
         source, given = None, self.pair
         if self.translate is not None:
             source = image
@@ -252,6 +257,13 @@ def _count_segmented(
         for name, image in {**frame.predictions, "truth": frame.truth}.items()
     }
     true_labels = segmented.pop("truth") if frame.labels is None else frame.labels
+    if has_shared_numbers([true_labels]) and not any(
+        has_shared_numbers([labels]) for labels in segmented.values()
+    ):
+        raise InputError(
+            f"The segmenter gives each object a number, and in the labels of {case.pair.name} many "
+            "share one, as in a mask: number them, for example with skimage.measure.label."
+        )
     valid = frame.valid.any(axis=0, keepdims=True)
     return {
         name: label_counts(labels, true_labels, kind="instances", valid=valid)

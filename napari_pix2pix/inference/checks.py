@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
-import numpy as np
 from torch import nn
 
 from napari_pix2pix.data.codecs import Codec
@@ -51,9 +49,9 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         check_compiler(choose_device(options.device or "auto"))
 
 
-def warn_of_dtype(codec: Codec, given: np.dtype[Any], stacklevel: int = 3) -> None:
-    """Warn that a dtype suggests intensities that the model was not trained on."""
-    if note := dtype_note(codec, given):
+def warn_of_type(image: LazyImage, codec: Codec, stacklevel: int = 3) -> None:
+    """Warn of a dtype with other intensities than were trained on, and of alpha left out."""
+    for note in filter(None, (dtype_note(codec, image.dtype), image.note)):
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
 
 

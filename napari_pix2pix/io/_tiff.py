@@ -1,9 +1,10 @@
-"""TIFF files with their geometry: OME-TIFF, ImageJ, LSM and plain."""
+"""TIFF files with their geometry: OME-TIFF, ImageJ, LSM, MetaMorph, slides and plain."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,17 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import __version__
+from napari_pix2pix.io._ome_files import open_tiff
+from napari_pix2pix.io._orientation import is_turned
+from napari_pix2pix.io._tiff_series import (
+    check_complete,
+    images_of,
+    is_as_shown,
+    notes_of,
+    orientation_of,
+    sample_axes,
+    to_shown,
+)
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
@@ -50,21 +62,35 @@ def read_tiff(path: Path) -> ImageFile:
 
     Axes of length 1 other than Y and X are left out.
     """
-    with tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
-        axes = _axes(tiff, series)
+    data: Any
+    with open_tiff(path) as tiff:
+        images = images_of(tiff, path)
+        series = images[0]
+        page = series.keyframe
+        check_complete(tiff, series, path)
+        axes = sample_axes(series, path)
         scale, units, names = _geometry(tiff)
-        notes: tuple[str, ...] = ()
-        if len(tiff.series) > 1 and not tiff.is_lsm:  # the others in LSM are thumbnails
-            notes = (f"{path.name} holds {len(tiff.series)} images; the first was read.",)
-        eager = series.size * series.dtype.itemsize <= _EAGER_BYTES
-        data: Any = series.asarray() if eager else None
-        if data is None and series.dataoffset is not None:  # contiguous and uncompressed
-            data = tifffile.memmap(path, mode="r", series=0).reshape(series.shape)
-    if data is None:
-        import zarr
+        notes = _notes(images, path)
+        in_memory = series.size * series.dtype.itemsize <= _EAGER_BYTES or series.transform
+        if in_memory:
+            data = series.asarray()
+        elif series.dataoffset is not None:  # contiguous and uncompressed
+            file, dtype = page.parent.filehandle.path, series.dtype.newbyteorder(tiff.byteorder)
+            data = np.memmap(file, dtype, "r", series.dataoffset, series.shape)
+        else:
+            import zarr
 
-        data = zarr.open(tifffile.imread(path, aszarr=True, series=0, level=0), mode="r")
+            data = zarr.open(series.aszarr(level=0), mode="r")
+        stated = any("axes" in entry for entry in tiff.shaped_metadata or ())
+    if not in_memory and not is_as_shown(page, axes):
+        import dask.array as da
+
+        data = da.from_array(data)
+    data, axes = to_shown(data, axes, page)
+    if is_turned(orientation_of(page)):
+        scale, units = (_exchanged(of_axis) for of_axis in (scale, units))
+    if "I" in axes or ("Q" in axes and not stated):
+        axes = ""
     channels = data.shape[axes.index("C")] if "C" in axes else 0
     return ImageFile(
         data=data,
@@ -76,13 +102,20 @@ def read_tiff(path: Path) -> ImageFile:
     )
 
 
-def _axes(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> str:
-    axes = str(series.axes)
-    stated = any("axes" in entry for entry in tiff.shaped_metadata or ())
-    if "I" in axes or ("Q" in axes and not stated):
-        return ""
-    colour = axes.endswith("YXS") and series.shape[-1] in (3, 4)
-    return axes if colour or "C" in axes else axes.replace("S", "C")
+def _notes(images: list[tifffile.TiffPageSeries], path: Path) -> tuple[str, ...]:
+    """Say what else the file holds, and what was not read as it is stored."""
+    notes = []
+    if len(images) > 1:
+        notes.append(f"{path.name} holds {len(images)} images; the first was read.")
+    if images[0].is_multifile:
+        notes.append(f"{path.name} is part of an image in several files; all of it was read.")
+    return (*notes, *notes_of(images[0].keyframe, path.name))
+
+
+def _exchanged(of_axis: dict[str, Any]) -> dict[str, Any]:
+    """Exchange what is said of Y and X."""
+    other = {"Y": "X", "X": "Y"}
+    return {other.get(axis, axis): value for axis, value in of_axis.items()}
 
 
 def _geometry(tiff: tifffile.TiffFile) -> Geometry:
@@ -95,6 +128,12 @@ def _geometry(tiff: tifffile.TiffFile) -> Geometry:
         return _physical_sizes(tiff.shaped_metadata[0])
     if tiff.imagej_metadata:
         return _imagej(tiff)
+    if tiff.stk_metadata:
+        return _metamorph(tiff.stk_metadata)
+    if tiff.is_svs:
+        stated = re.search(r"MPP = ([\d.]+)", tiff.pages.first.description)
+        if stated:
+            return dict.fromkeys("YX", float(stated[1])), dict.fromkeys("YX", "micrometer"), ()
     return _resolution_tags(tiff)
 
 
@@ -139,6 +178,16 @@ def _imagej(tiff: tifffile.TiffFile) -> Geometry:
     # ImageJ labels planes, channels fastest.
     names = metadata.get("Labels", [])[: metadata.get("channels", 0)]
     return scale, units, tuple(str(name) for name in names)
+
+
+def _metamorph(metadata: dict[str, Any]) -> Geometry:
+    scale = {axis: float(metadata.get(f"{axis}Calibration") or 0) for axis in "YX"}
+    unit = standard_unit(metadata.get("CalibrationUnits"))
+    units = dict.fromkeys("YX", unit) if unit else {}
+    distances = np.ravel(metadata.get("ZDistance", ()))
+    if unit and distances.any():
+        scale["Z"], units["Z"] = abs(float(distances[-1])), unit
+    return scale, units, ()
 
 
 def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:

@@ -127,7 +127,8 @@ def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
     """
     if len(shape) == 2:
         return "YX"
-    colour = len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > shape[2]
-    if colour and dtype in (np.dtype(kind) for kind in ("u1", "u2", "f2", "f4", "f8")):
+    # Four channels of more than 8 bits are hardly ever colours with alpha.
+    kinds = {3: ("u1", "u2", "f2", "f4", "f8"), 4: ("u1",)}.get(shape[-1], ())
+    if len(shape) == 3 and min(shape[:2]) > shape[2] and dtype in map(np.dtype, kinds):
         return "YXS"
     return None

@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.io._file_kinds import is_image
 from napari_pix2pix.io.zarr_file import is_zarr
-
-_SUFFIXES = {
-    *(".tif", ".tiff", ".lsm", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".npy"),
-    *(".czi", ".nd2", ".lif", ".ims", ".oir", ".oib", ".oif", ".vsi", ".svs", ".dv", ".stk"),
-}
 
 
 def as_path(path: Any) -> Path:
@@ -89,11 +85,12 @@ def _write_error(path: Path, error: OSError) -> FileError:
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it. Numbers are sorted by value: a2 before a10.
+    A folder gives the images directly inside it; one in several OME-TIFF files is named once.
+    Numbers are sorted by value: a2 before a10.
     """
     path = Path(path)
     if path.is_dir() and not is_zarr(path):
-        images = [entry for entry in path.iterdir() if _is_image(entry)]
+        images = [entry for entry in path.iterdir() if is_image(entry)]
         if not images:
             raise FileError(f"The folder {path} holds no images: name one that does.")
     elif path.exists():
@@ -105,7 +102,7 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
             raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
         raise FileError(f"There is no file or folder {path}: check its name.")
-    return sorted(images, key=_natural_order)
+    return _without_repeats(sorted(images, key=_natural_order))
 
 
 def match_by_name(
@@ -159,10 +156,12 @@ def _by_stem(paths: Sequence[Path], side: str) -> dict[str, Path]:
     return {file_stem(path): path for path in paths}
 
 
-def _is_image(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in _SUFFIXES
+def _without_repeats(paths: Iterable[Path]) -> list[Path]:
+    """Keep the first of the OME-TIFF files that hold parts of one image, which is read whole."""
+    from napari_pix2pix.io._ome_files import image_key
+
+    first = {image_key(path): path for path in reversed([*paths])}
+    return sorted(first.values(), key=_natural_order)
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:

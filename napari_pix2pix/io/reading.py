@@ -1,13 +1,12 @@
 """Read image files of any kind as arrays with axes, pixel size and units.
 
-TIFF and OME-Zarr have readers here, since napari's own reader drops their geometry; other formats
-go through napari reader plugins.
+TIFF, OME-Zarr and pictures have readers here, since napari's own reader drops geometry, bits and
+orientation; other formats go through napari reader plugins.
 """
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,12 +17,11 @@ import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
-from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes, standard_unit
+from napari_pix2pix.io._file_kinds import is_numpy, is_picture, is_tiff
+from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes
 from napari_pix2pix.io.paths import file_stem
 
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
-
-_TIFF_SUFFIXES = {".tif", ".tiff", ".lsm"}
 
 
 def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFile:
@@ -47,14 +45,16 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
             )
     letters = _rename_unknown_axis(image.axes) if axes is None else axes
     letters = check_axes(letters, image.shape, str(path))
+    data, letters, notes = _gray_without_alpha(image, letters, path)
     return replace(
         image,
-        data=_native(image.data),
+        data=_native(data),
         axes=letters,
         scale={axis: size for axis, size in image.scale.items() if axis in letters},
         units={axis: unit for axis, unit in image.units.items() if axis in letters},
         name=image.name or file_stem(path),
         channel_names=image.channel_names if "C" in letters else (),
+        notes=(*image.notes, *notes),
     )
 
 
@@ -72,7 +72,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
             from napari_pix2pix.io.zarr_file import read_zarr_record
 
             record = read_zarr_record(path)
-        elif path.suffix.lower() in (".tif", ".tiff"):
+        elif is_tiff(path):
             from napari_pix2pix.io._tiff import read_tiff_record
 
             record = read_tiff_record(path)
@@ -91,11 +91,19 @@ def _reader_of(path: Path) -> Callable[[Path], ImageFile]:
         if not is_zarr(path):
             raise FileError(f"{path} is a folder, not an image: name the images in it.")
         return read_zarr
-    if path.suffix.lower() in _TIFF_SUFFIXES:
+    if is_tiff(path) or path.suffix.lower() == ".ome":  # XML that names TIFF files
         from napari_pix2pix.io._tiff import read_tiff
 
         return read_tiff
-    return _read_with_plugins
+    if is_numpy(path):
+        return _read_numpy
+    if is_picture(path):
+        from napari_pix2pix.io._pictures import read_picture
+
+        return read_picture
+    from napari_pix2pix.io._plugins import read_with_plugins
+
+    return read_with_plugins
 
 
 @contextmanager
@@ -115,64 +123,8 @@ def _reader_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_with_plugins(path: Path) -> ImageFile:
-    # napari's own reader would run the script.
-    if path.suffix.lower() == ".py":
-        raise FileError(f"{path} is a Python script, not an image: name an image.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our users can't act on warnings of plugins
-        from npe2 import PluginManager, io_utils
-
-        PluginManager.instance().discover()
-        layers = io_utils.read([str(path)], stack=False)
-    images = [layer for layer in map(_with_defaults, layers) if layer[2] in ("image", "labels")]
-    if not images:
-        raise FileError(f"{path} holds no image or labels.")
-    data, meta, kind = images[0]
-    if isinstance(data, (list, tuple)):  # multiscale: full resolution first
-        data = data[0]
-    axes = _plugin_axes(data, meta)
-    scale, units = _plugin_scale(axes, meta)
-    notes = (f"{path.name} holds {len(images)} images; the first was read.",)
-    return ImageFile(
-        data=data if hasattr(data, "dtype") else np.asarray(data),
-        axes=axes,
-        scale=scale,
-        units=units,
-        labels=kind == "labels",
-        notes=notes if len(images) > 1 else (),
-    )
-
-
-def _with_defaults(layer: tuple[Any, ...]) -> tuple[Any, dict[str, Any], str]:
-    """Fill in the metadata and the type that a layer data tuple may leave out."""
-    meta = layer[1] if len(layer) > 1 and layer[1] else {}
-    return layer[0], meta, layer[2] if len(layer) > 2 else "image"
-
-
-def _plugin_axes(data: Any, meta: dict[str, Any]) -> str:
-    """Read axes from a layer's metadata, whose labels leave out the channels and RGB."""
-    labels = "".join(str(label) for label in meta.get("axis_labels") or ()).upper()
-    channel = meta.get("channel_axis")
-    left_out = (channel is not None) + bool(meta.get("rgb"))
-    if len(labels) != np.ndim(data) - left_out or not labels:
-        return ""
-    if channel is not None:
-        channel %= np.ndim(data)
-        labels = labels[:channel] + "C" + labels[channel:]
-    return labels + "S" * bool(meta.get("rgb"))
-
-
-def _plugin_scale(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
-    """Read pixel sizes from a layer's metadata, one for each axis other than the channels."""
-    letters = [axis for axis in axes or "TZYX" if axis not in "CS"]
-    given = meta.get("scale")
-    sizes = [] if given is None else list(given)
-    units = meta.get("units") or ()
-    units = [units] * len(sizes) if isinstance(units, str) else list(units)
-    scale = dict(zip(reversed(letters), map(float, reversed(sizes)), strict=False))
-    named = zip(reversed(letters), map(standard_unit, reversed(units)), strict=False)
-    return scale, {axis: unit for axis, unit in named if unit}
+def _read_numpy(path: Path) -> ImageFile:
+    return ImageFile(data=np.load(path, allow_pickle=False), axes="")
 
 
 def _check_values(image: ImageFile, path: Path) -> None:
@@ -188,6 +140,21 @@ def _rename_unknown_axis(axes: str) -> str:
     """Call an axis that only its format knows (position, angle, lifetime) Q."""
     unknown = [axis for axis in axes if axis not in AXES]
     return axes.replace(unknown[0], "Q") if len(unknown) == 1 else axes
+
+
+def _gray_without_alpha(
+    image: ImageFile, axes: str, path: Path
+) -> tuple[Any, str, tuple[str, ...]]:
+    """Leave the alpha of a gray image out; return data, axes, and a note about it."""
+    if not axes.endswith("S") or image.shape[-1] != 2:
+        return image.data, axes, ()
+    data, keep = image.data, axes.replace("S", "C")
+    if not isinstance(data, np.ndarray):
+        import dask.array as da
+
+        data = da.asarray(data)
+    note = f"The alpha channel of {path.name} is left out; with the axes {keep} it is a channel."
+    return data[..., 0], axes[:-1], (note,)
 
 
 def _native(data: Any) -> Any:

@@ -37,7 +37,7 @@ def write_image(
     """Write an image; the ending of `path` chooses the format. A failure leaves an old file intact.
 
     ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack if possible, otherwise TIFF with OME or
-    plain metadata; ``.zarr`` OME-Zarr; ``.png`` 8- or 16-bit gray and 8-bit RGB; ``.npy`` any
+    plain metadata; ``.zarr`` OME-Zarr; ``.png`` gray or RGB of 8 or 16 bits; ``.npy`` any
     array. `axes` may be left out for (H, W) and RGB; `scale` and `units` are given by axis letter.
     """
     path = Path(path)
@@ -92,11 +92,11 @@ def check_format(path: Path, dtype: np.dtype[Any], axes: str) -> None:
             f"OME-TIFF can't hold {dtype} with axes {axes}; "
             "write to a name that ends in .tif without .ome, or in .npy."
         )
-    gray = axes == "YX" and dtype in (np.dtype("u1"), np.dtype("u2"))
-    if writer is _write_png and not gray and (axes, dtype) != ("YXS", np.dtype("u1")):
+    fits_png = axes in ("YX", "YXS") and dtype in (np.dtype("u1"), np.dtype("u2"))
+    if writer is _write_png and not fits_png:
         raise InputError(
-            f"PNG can't hold {dtype} with axes {axes}, only one plane of uint8 or "
-            "uint16, or uint8 RGB; write to a name that ends in .tif."
+            f"PNG can't hold {dtype} with axes {axes}, only one plane or RGB of uint8 or uint16; "
+            "write to a name that ends in .tif."
         )
     in_order = "".join(axis for axis in "TCZYX" if axis in axes) == axes
     if path.suffix.lower() == ".zarr" and not in_order:
@@ -139,9 +139,9 @@ def _spec_of(
 
 
 def _write_png(path: Path, data: Any, spec: ImageSpec) -> None:
-    import imageio.v3 as imageio
+    import imagecodecs
 
-    imageio.imwrite(path, np.asarray(data))
+    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(data)))
 
 
 def _write_npy(path: Path, data: Any, spec: ImageSpec) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Remedy
-from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
+from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
 from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
@@ -230,7 +230,7 @@ def _check_unchanged(work: Work, resumable: ResumableImage, source: Path) -> Non
 
 def _warn(translator: Translator, planes: LazyImage) -> None:
     """Warn if a few windows show that the image is unlike those of the training."""
-    warn_of_dtype(translator.source_codec, planes.dtype)
+    warn_of_type(planes, translator.source_codec)
     codecs = translator.source_codec, translator.target_codec
     try:
         warn_of_intensities(planes, *codecs, translator.info.intensities)

@@ -1,6 +1,8 @@
 """Scores of predicted labels: pixels for class maps, objects for instances."""
-# Pixel scores of a set are means over its images. Object scores come from counts over all images,
-# as segmentation challenges report them.
+# Pixel scores of a set are means over its images, so that an image with much foreground does not
+# hide the others. Object scores come from counts over all images, as segmentation challenges report
+# them: F1 of an image with two objects is coarse. Where truth and prediction are empty nothing was
+# to be found, so there is no score: a 1 for each would let empty images decide the mean.
 
 from __future__ import annotations
 
@@ -40,6 +42,11 @@ class LabelCounts:
     matched: tuple[int, ...] = ()
     overlap: float = 0.0
 
+    @property
+    def empty(self) -> bool:
+        """Whether neither the truth nor the prediction holds anything but background."""
+        return not self.pixels
+
 
 def label_counts(
     prediction: ArrayLike,
@@ -67,7 +74,12 @@ def label_counts(
 
 
 def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> dict[str, float]:
-    """Score a set of images of one kind; 1 where there is nothing to find and nothing was found."""
+    """Score a set of images of one kind, without those in which truth and prediction are empty.
+
+    Dice and IoU are means over images; an image with several classes has their mean. Dice of a
+    class is the mean over the images that hold it in truth or prediction. Scores of objects are
+    counted over all images. What has nothing to count is NaN.
+    """
     images = list(counts)
     kinds = sorted({image.kind for image in images})
     if len(kinds) != 1:
@@ -75,11 +87,10 @@ def pool_label_scores(counts: Iterable[LabelCounts], *, full: bool = False) -> d
             f"Scores of labels are of {' and '.join(kinds) or 'no image'}; give at least one "
             "image, and all of one kind."
         )
+    dices = [list(_dices(image).values()) for image in images if not image.empty]
     scores = {
-        "dice": _mean([_mean(list(_dices(image).values()), 1.0) for image in images]),
-        "iou": _mean(
-            [_mean([_iou(dice) for dice in _dices(image).values()], 1.0) for image in images]
-        ),
+        "dice": _mean([_mean(image) for image in dices]),
+        "iou": _mean([_mean([_iou(dice) for dice in image]) for image in dices]),
     }
     if images[0].kind == "classes":
         return scores | _class_scores(images)
@@ -100,7 +111,7 @@ def _object_scores(images: Sequence[LabelCounts], full: bool) -> dict[str, float
     objects = sum(image.predicted + image.true for image in images)
     overlap = sum(image.overlap for image in images)
     # F1 is 2 tp / (2 tp + fp + fn), and its denominator is the objects of both sides.
-    f1 = [2 * int(number) / objects if objects else 1.0 for number in matched]
+    f1 = [2 * int(number) / objects if objects else math.nan for number in matched]
     named = {f"f1_{round(100 * t)}": score for t, score in zip(THRESHOLDS, f1, strict=True)}
     shown = list(named)[1:] if full else ["f1_75"]
     return {
@@ -109,7 +120,7 @@ def _object_scores(images: Sequence[LabelCounts], full: bool) -> dict[str, float
         "f1_mean": sum(f1) / len(f1),
         "matched_iou": overlap / int(matched[0]) if matched[0] else math.nan,
         # Panoptic quality (Kirillov et al., 2019): F1 times the IoU of matches.
-        "pq": 2 * overlap / objects if objects else 1.0,
+        "pq": 2 * overlap / objects if objects else math.nan,
     }
 
 
@@ -124,8 +135,8 @@ def _iou(dice: float) -> float:
     return dice / (2 - dice)
 
 
-def _mean(values: Sequence[float], default: float = math.nan) -> float:
-    return sum(values) / len(values) if values else default
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def _class_pixels(predicted: NDArray[Any], true: NDArray[Any]) -> dict[int, tuple[int, int, int]]:

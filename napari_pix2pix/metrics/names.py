@@ -15,7 +15,11 @@ class ScoreDescription(NamedTuple):
     title: str
     tip: str
     better: Literal["higher", "lower"] = "higher"
+    pooled: str = "mean over images, by their pixels"  # how the images of a set make one score
 
+
+_OVER_IMAGES = "mean over images"
+_OVER_OBJECTS = "all objects counted together"
 
 _DESCRIPTIONS = {
     "l1": ScoreDescription("L1", "Mean absolute difference, in the image's unit", "lower"),
@@ -29,13 +33,21 @@ _DESCRIPTIONS = {
     "spectrum": ScoreDescription(
         "Spectrum (dB)", "Distance of the power spectra; blur makes it large", "lower"
     ),
-    "frechet": ScoreDescription("Fréchet", "Distance of the features of all images", "lower"),
-    "dice": ScoreDescription("Dice", "Overlap of pixels, 1 at best"),
-    "iou": ScoreDescription("IoU", "Intersection over union of pixels, 1 at best"),
-    "f1": ScoreDescription("F1", "Objects found at an IoU of 0.5, 1 at best"),
-    "f1_mean": ScoreDescription("F1, mean", "Objects found, mean over IoU from 0.5 to 0.95"),
-    "matched_iou": ScoreDescription("IoU of matches", "Mean IoU of the objects that were found"),
-    "pq": ScoreDescription("PQ", "Panoptic quality, 1 at best"),
+    "frechet": ScoreDescription(
+        "Fréchet", "Distance of the features of all images", "lower", "one distance for all"
+    ),
+    "dice": ScoreDescription("Dice", "Overlap of pixels, 1 at best", pooled=_OVER_IMAGES),
+    "iou": ScoreDescription(
+        "IoU", "Intersection over union of pixels, 1 at best", pooled=_OVER_IMAGES
+    ),
+    "f1": ScoreDescription("F1", "Objects found at an IoU of 0.5, 1 at best", pooled=_OVER_OBJECTS),
+    "f1_mean": ScoreDescription(
+        "F1, mean", "Objects found, mean over IoU from 0.5 to 0.95", pooled=_OVER_OBJECTS
+    ),
+    "matched_iou": ScoreDescription(
+        "IoU of matches", "Mean IoU of the objects that were found", pooled=_OVER_OBJECTS
+    ),
+    "pq": ScoreDescription("PQ", "Panoptic quality, 1 at best", pooled=_OVER_OBJECTS),
 }
 
 
@@ -51,12 +63,15 @@ def describe_score(key: str) -> ScoreDescription:
         return _DESCRIPTIONS[key]
     kind, _, rest = key.partition("_")
     if kind == "segmented":
-        title, tip, better = describe_score(rest)
-        return ScoreDescription(f"{title} segmented", f"{tip}; of what a segmenter finds", better)
+        found = describe_score(rest)
+        tip = f"{found.tip}; of what a segmenter finds"
+        return found._replace(title=f"{found.title} segmented", tip=tip)
     if kind == "f1":
         iou = f"{int(rest) / 100:.2f}"
-        return ScoreDescription(f"F1 at {iou}", f"Objects found at an IoU of {iou}, 1 at best")
+        tip = f"Objects found at an IoU of {iou}, 1 at best"
+        return ScoreDescription(f"F1 at {iou}", tip, pooled=_OVER_OBJECTS)
     if kind == "dice":
         tip = "Overlap of the pixels of a class, 1 at best"
-        return ScoreDescription(f"Dice of class {rest}", tip)
+        pooled = "mean over the images that hold the class"
+        return ScoreDescription(f"Dice of class {rest}", tip, pooled=pooled)
     raise KeyError(f"{key!r} has no description: add one to _DESCRIPTIONS.")

@@ -215,7 +215,10 @@ def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> 
     if len(snapshots) == 1:
         return LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
     arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
-    return LazyImage(arrays, rgb=False, what=what)
+    image = LazyImage(arrays, rgb=False, what=what)
+    colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
+    image.note = next((each.note for each in colours if each.note), "")
+    return image
 
 
 def copied(array: Any) -> Any:

@@ -81,11 +81,13 @@ class ConfigFields(BaseModel):
     # Pairs.
     source_kind: Kind = Field(
         "auto",
-        description="What the source holds: image, classes or instances; auto infers it.",
+        description="What the source holds: image, classes or instances; auto infers it. Floats "
+        "are labels only where this says so.",
     )
     target_kind: Kind = Field(
         "auto",
-        description="What the target holds: image, classes or instances; auto infers it.",
+        description="What the target holds: image, classes or instances; auto infers it. Floats "
+        "are labels only where this says so.",
     )
     classes: Annotated[int, Field(ge=2, le=64)] | None = Field(
         None,
@@ -118,8 +120,8 @@ class ConfigFields(BaseModel):
     )
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.2,
-        description="Fraction held out for validation: whole images, or a strip with a gap. 0 "
-        "turns validation off.",
+        description="Fraction held out for validation: whole images, frames of different fields, "
+        "or a strip with a gap, inside the mask. 0 turns validation off.",
     )
 
     # Patches.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from napari_pix2pix.data.alignment import Alignment, check_alignment, describe_offset
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.pair import OpenPair, correct_shift, open_pair
+from napari_pix2pix.data.pair import OpenPair, correct_shift
 from napari_pix2pix.data.split import Split, split, whole_areas
 from napari_pix2pix.errors import plural
 from napari_pix2pix.training._pair_checks import ValidatedPairs
@@ -56,7 +56,7 @@ def split_pairs(validated: ValidatedPairs, config: TrainConfig) -> SplitPairs:
     if not shift.shifted:
         return SplitPairs(validated.opened, parts, shift)
     corrected = [correct_shift(pair, shift.offset) for pair in validated.pairs]
-    opened = tuple(open_pair(pair, config.z_context) for pair in corrected)
+    opened = validated.reopen(corrected)
     return SplitPairs(opened, _split(opened, validated, config), shift)
 
 
@@ -68,7 +68,13 @@ def _split(opened: tuple[OpenPair, ...], validated: ValidatedPairs, config: Trai
             areas[validated.count :],
             f"Validated on {plural(validated.held_out, 'pair')} given for it.",
         )
-    parts = split(opened, fraction=config.validation, patch=config.patch, seed=config.seed)
+    parts = split(
+        opened,
+        fraction=config.validation,
+        patch=config.patch,
+        seed=config.seed,
+        by_frame=not config.z_context,  # a frame is seen by its neighbours then
+    )
     return parts if validated.has_source else replace(parts, note=_note_without_source(config))
 
 

@@ -80,6 +80,10 @@ def infer_codecs(
         source, target = start.codecs
         notes = (start.note(config),)
     weights = _content_weights(target, blocks) if config.preset == "light" else None
+    warnings += [
+        _mixed_masks(side, opened, blocks, codec)
+        for side, codec in zip(_SIDES, (source, target), strict=True)
+    ]
     warnings += [_saturation("source", source, blocks), _saturation("target", target, blocks)]
     return InferredCodecs(
         source,
@@ -137,6 +141,26 @@ def _mixed_kinds(
     return (
         f"The {side} {looks}, and all are taken for {codec.kind}: leave out what does not belong "
         f"to the set, or set {side}_kind."
+    )
+
+
+def _mixed_masks(
+    side: Side, opened: Sequence[OpenPair], blocks: Sequence[SampleBlock], codec: Codec
+) -> str:
+    """Say that some masks have 1 and others 255 for one class; else ""."""
+    if not isinstance(codec, ClassCodec) or codec.values not in ((0, 1, 255), (0, 1, 65535)):
+        return ""
+    found: dict[int, set[int]] = {}
+    for block in blocks:
+        values = np.unique(getattr(block, side)).tolist()
+        found.setdefault(block.pair, set()).update(value for value in values if value)
+    if any(len(values) > 1 for values in found.values()):
+        return ""
+    names = {value: opened[pair].name for pair, values in found.items() for value in values}
+    ones, others = names.get(1, "some"), names.get(codec.values[-1], "others")
+    return (
+        f"The {side} holds masks of 0 and 1 ({ones}), and of 0 and {codec.values[-1]} ({others}), "
+        "which are taken for two classes: give all masks the same value if they are one."
     )
 
 

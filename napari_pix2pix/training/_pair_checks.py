@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_pix2pix.data.kinds import Side
+from napari_pix2pix.data.label_sets import read_as_labels
+from napari_pix2pix.data.lazy_image import LabelImage, LazyImage
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError, plural
 from napari_pix2pix.training.config import (
@@ -31,6 +34,7 @@ class ValidatedPairs:
     count: int  # of pairs to train on
     conditions: tuple[Hashable, ...]  # of the training pairs or the pretrained model, in order
     config: TrainConfig  # adapted, if there is no source
+    notes: tuple[str, ...]  # on how labels are read
 
     @property
     def has_source(self) -> bool:
@@ -41,6 +45,18 @@ class ValidatedPairs:
     def held_out(self) -> int:
         """Number of pairs that were given for validation."""
         return len(self.opened) - self.count
+
+    def reopen(self, pairs: Sequence[Pair]) -> tuple[OpenPair, ...]:
+        """Open other versions of the pairs, with labels read as they are here."""
+        opened = (open_pair(pair, self.config.z_context) for pair in pairs)
+        return tuple(
+            replace(
+                other,
+                source=_read_like(pair.source, other.source),
+                target=_read_like(pair.target, other.target),
+            )
+            for pair, other in zip(self.opened, opened, strict=True)
+        )
 
 
 def validate_pairs(
@@ -59,12 +75,46 @@ def validate_pairs(
         config = _config_without_source(config, held_out=bool(held_out))
     elif config.noise == "pixel" and not config.noise_channels:
         raise ConfigError("noise='pixel' needs noise planes: set noise_channels to 1 or more.")
+    opened, notes = _read_labels(opened, config, start)
     _check_channels(opened)
     _check_context(opened, config.z_context)
     conditions = _conditions(opened, len(pairs))
     if start is not None:
         conditions = start.check_pairs(opened, conditions)
-    return ValidatedPairs(together, opened, len(pairs), conditions, config)
+    return ValidatedPairs(together, opened, len(pairs), conditions, config, notes)
+
+
+def _read_labels(
+    opened: Sequence[OpenPair], config: TrainConfig, start: Pretrained | None
+) -> tuple[tuple[OpenPair, ...], tuple[str, ...]]:
+    """Read labels in one dtype, that of the pretrained model if there is one; also return notes."""
+    codecs = (None, None) if start is None else start.codecs
+    notes: list[str] = []
+    sides: tuple[Side, Side] = ("source", "target")
+    for side, codec in zip(sides, codecs, strict=True):
+        kind = getattr(config, f"{side}_kind")
+        if kind == "auto" and codec is not None:
+            kind = codec.kind
+        if kind == "auto" and side == "target" and config.classes is not None:
+            kind = "classes"
+        if kind == "image":
+            continue
+        images, found = read_as_labels(
+            [getattr(pair, side) for pair in opened],
+            side,
+            known=kind != "auto",
+            dtype=None if codec is None else np.dtype(codec.dtype),
+        )
+        opened = [
+            replace(pair, source=image) if side == "source" else replace(pair, target=image)
+            for pair, image in zip(opened, images, strict=True)
+        ]
+        notes += found
+    return tuple(opened), tuple(notes)
+
+
+def _read_like(image: LazyImage, other: LazyImage) -> LazyImage:
+    return image.over(other) if isinstance(image, LabelImage) else other
 
 
 def _have_source(pairs: Sequence[OpenPair]) -> bool:

@@ -9,9 +9,10 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note
+from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note, overlaps_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
 from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
 from napari_pix2pix.data.sample import (
@@ -21,6 +22,7 @@ from napari_pix2pix.data.sample import (
     leave_out_of_blocks,
     sample_blocks,
 )
+from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
 from napari_pix2pix.training._infer_codecs import (
@@ -29,7 +31,7 @@ from napari_pix2pix.training._infer_codecs import (
     clipping_note,
     infer_codecs,
 )
-from napari_pix2pix.training._pair_checks import validate_pairs
+from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
@@ -101,14 +103,18 @@ def prepare(
     inferred = infer_codecs(opened, areas, blocks, config, start)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
     fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
+    split, truth_notes = _match_given(split, validated, codecs[1], intensities[1])
     windows, _ = _sample(split, config, validation_count, validation=True)
     split = _know_usual(split, codecs, intensities)
     opened = split.opened
     hot_notes = hot_pixel_notes(opened, [*blocks, *windows])
     blocks, windows = (leave_out_hot_pixels(opened, read) for read in (blocks, windows))
     seconds = _seconds(config, _VALIDATION_SHARE)
-    leaks = copies_note(opened, split.parts, seed=config.seed, seconds=seconds)
-    warnings += [*inferred.warnings, leaks]
+    leaks = [
+        find(opened, split.parts, seed=config.seed, seconds=seconds)
+        for find in (copies_note, overlaps_note)
+    ]
+    warnings += [*inferred.warnings, *leaks]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
     alignment, alignment_note = measure_alignment(split, config, *codecs, quick=quick)
     if alignment.shifted:
@@ -120,17 +126,15 @@ def prepare(
     warnings += unknown_classes
     stop_if_asked()
     validation = make_validation(opened, validation_blocks, conditions, baseline, codecs[1])
+    warnings.append(_validation_warning(split, validation, codecs[1].kind))
     if validation is None and config.keep == "best":
         warnings.append("Without validation there is no best: the last weights are applied.")
+    warnings += alpha_notes(opened)
 
     notes = (
-        *inferred.notes,
-        *alpha_notes(opened),
-        *hot_notes,
+        *(*validated.notes, *inferred.notes, *hot_notes),
         clipping_note(codecs[1], blocks, config.activation, tuned=start is not None),
-        split.parts.note,
-        sample_note,
-        alignment_note,
+        *(split.parts.note, *truth_notes, sample_note, alignment_note),
     )
     return TrainingData(
         opened=opened,
@@ -160,6 +164,35 @@ def prepare(
         sampled=(len(blocks), len(validation_blocks)),
         start=start,
     )
+
+
+def _validation_warning(split: SplitPairs, validation: Validation | None, kind: Kind) -> str:
+    """Say that what is held out gives no scores; else ""."""
+    if not split.parts.validation:
+        return ""
+    if validation is None:
+        return (
+            "No validation: no pixel of the held-out part lies inside the mask and is finite; give "
+            "pairs for validation."
+        )
+    blocks = validation.blocks
+    if kind == "image" or any((block.target * block.valid).any() for block in blocks):
+        return ""
+    return (
+        "The held-out part holds nothing but background, so it has no scores of what is found: "
+        "give pairs for validation that hold something."
+    )
+
+
+def _match_given(
+    split: SplitPairs, validated: ValidatedPairs, codec: Codec, trained: Intensities
+) -> tuple[SplitPairs, list[str]]:
+    """Match the targets of pairs given for validation with what the model will make; notes."""
+    if not validated.held_out:
+        return split, []
+    training, given = split.opened[: validated.count], split.opened[validated.count :]
+    matched, notes = match_truths(given, codec, trained)
+    return replace(split, opened=(*training, *matched)), notes
 
 
 def _make_sampler(

@@ -4,6 +4,7 @@ import json
 import helpers
 import numpy as np
 import pytest
+from skimage.measure import label
 
 from napari_pix2pix import load, train
 from napari_pix2pix.io.reading import read_image
@@ -29,7 +30,7 @@ def test_csv_and_report_are_written_once(given, invoke, succeed, sentence, tmp_p
 
 def test_segmenters_and_labels(given, invoke, succeed, sentence, write, models, tmp_path):
     image = np.random.default_rng(0).integers(0, 2, (96, 80)).astype(np.uint8)
-    labels = write(tmp_path / "labels.tif", image, "YX")
+    labels = write(tmp_path / "labels.tif", label(image).astype(np.uint16), "YX")
     scored = succeed(*given, "--segmenter otsu --labels", labels, "--json")
     assert 0 <= json.loads(scored.stdout)["prediction"]["segmented_f1"] < 1
     table = invoke(*given, "--segmenter otsu --labels", labels).stdout

@@ -117,7 +117,8 @@ def test_blur_and_gray_agree_with_scikit_image():
 
 def test_alpha_is_left_out():
     rgba = np.concatenate([RGB, np.full((*SIZE, 1), 7, np.uint8)], axis=-1)
-    derived = derive_source(rgba, "blur")
+    with pytest.warns(UserWarning, match="alpha channel of the target is left out"):
+        derived = derive_source(rgba, "blur")
     np.testing.assert_array_equal(np.asarray(derived), np.asarray(derive_source(RGB, "blur")))
 
 

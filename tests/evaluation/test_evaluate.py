@@ -50,11 +50,11 @@ def test_images_weigh_by_their_labelled_pixels(translator):
 def test_mask_leaves_pixels_out(translator):
     source = noise(30, 30, seed=1)
     target = 1 - source
-    target[:10] = 1000
+    target[:10] = 5
     mask = np.ones((30, 30), bool)
     mask[:10] = False
     assert evaluate(translator, source, target, mask=mask)["baseline"]["l1"] < 1e-4
-    assert evaluate(translator, source, target)["baseline"]["l1"] > 100
+    assert evaluate(translator, source, target)["baseline"]["l1"] > 1
 
 
 def test_each_frame_is_an_image(translator):
@@ -113,7 +113,7 @@ def test_a_segmenter_is_compared_with_true_labels(translator):
     [
         (np.zeros((48, 48), int), None, "there is no segmenter"),
         (np.zeros((48, 47), int), np.isnan, r"48 x 47 pixels.*target has 48 x 48"),
-        (np.zeros((48, 48)), np.isnan, "float64"),
+        (np.full((48, 48), 0.5), np.isnan, "whole numbers"),
         ([np.zeros((48, 48), int)] * 2, np.isnan, "targets is 1 and the number of label images 2"),
     ],
 )

@@ -12,7 +12,7 @@ from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.checks import check_options, warn_of_dtype, warn_of_intensities
+from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 
@@ -86,14 +86,15 @@ def test_other_dtypes_are_warned_of(trained, given, warned):
     codec = ImageCodec("minmax", trained, (0.0,), (1.0,), Layout())
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        warn_of_dtype(codec, np.dtype(given))
+        warn_of_type(LazyImage(np.zeros((8, 8), given)), codec)
     said = [str(one.message) for one in seen]
     assert len(said) == warned
     assert all(f"trained on {trained} images, got {given}" in sentence for sentence in said)
 
 
 def test_labels_mean_the_same_in_any_dtype():
-    warn_of_dtype(ClassCodec("uint8", (0, 1), Layout(), 1), np.dtype("int64"))
+    image = LazyImage(np.zeros((8, 8), np.int64))
+    warn_of_type(image, ClassCodec("uint8", (0, 1), Layout(), 1))
 
 
 def noise(low: float, high: float, channels: int = 1, seed: int = 0) -> np.ndarray:

@@ -81,7 +81,7 @@ def test_missing_file_and_plain_folder(tmp_path):
 
 
 def test_no_permission(tmp_path, monkeypatch):
-    (tmp_path / "a.tif").touch()
+    tifffile.imwrite(tmp_path / "a.tif", gray(9, 12))
 
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))

@@ -61,18 +61,19 @@ def test_pooled_objects_are_counted_and_pixels_averaged():
     assert (counts[0].predicted, counts[0].true, counts[0].matched[0]) == (3, 3, 2)
     pooled = pool_label_scores(counts)
     assert pooled["f1"] == pytest.approx(4 / 9)
-    assert pooled["dice"] == pytest.approx((44 / 51 + 0 + 1) / 3)
+    assert pooled["dice"] == pytest.approx((44 / 51 + 0) / 2)
     assert pooled["matched_iou"] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
-    ("found", "true", "dice", "f1"), [(0, 0, 1, 1), (1, 0, 0, 0), (0, 1, 0, 0), (1, 1, 1, 1)]
+    ("found", "true", "score"), [(0, 0, math.nan), (1, 0, 0), (0, 1, 0), (1, 1, 1)]
 )
-def test_what_is_empty_has_a_score(found, true, dice, f1):
+def test_what_is_empty_on_one_side_has_a_score(found, true, score):
     scores = label_scores(np.full((3, 3), found), np.full((3, 3), true), kind="instances")
-    assert (scores["dice"], scores["f1"], scores["pq"]) == (dice, f1, f1)
+    np.testing.assert_equal([scores[key] for key in ("dice", "iou", "f1", "pq")], [score] * 4)
     assert math.isnan(scores["matched_iou"]) == (not (found and true))
-    assert label_scores(np.full(4, found), np.full(4, true), kind="classes")["dice"] == dice
+    classes = label_scores(np.full(4, found), np.full(4, true), kind="classes")
+    np.testing.assert_equal(classes["dice"], score)
 
 
 def test_classes_by_hand():

@@ -69,6 +69,7 @@ def _identity(array: Any) -> object:
 def _unusual(card: ModelInfo, images: Sequence[LazyImage]) -> str:
     codecs = card.source_codec, card.target_codec
     sentences = [dtype_note(card.source_codec, image.dtype) for image in images]
+    sentences += [image.note for image in images]
     sentences += [check_input(image, *codecs, card.intensities) for image in images]
     return " ".join(dict.fromkeys(filter(None, sentences)))
 

@@ -97,8 +97,8 @@ class ScoreTable(QTableWidget):
         self.setColumnCount(len(predictors))
         self.setHorizontalHeaderLabels([_COLUMNS[key] for key in predictors])
         for row, name in enumerate(names):
-            label, tip, better = describe_score(name)
-            tip = f"{tip}; {better} is better"
+            label, tip, better, pooled = describe_score(name)
+            tip = f"{tip}; {better} is better; of several images: {pooled}"
             title = QTableWidgetItem(label)
             title.setToolTip(tip)
             self.setVerticalHeaderItem(row, title)

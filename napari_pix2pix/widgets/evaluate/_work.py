@@ -156,7 +156,7 @@ def evaluate_request(
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
     request = request.copied()
-    case, facts = _make_case(request, device)
+    case, facts, notes = _make_case(request, device)
     opened, kind = case.pair, case.codec.kind
     measures = Measures(segment_otsu if request.options.segments else None)
     measures.check(kind, has_labels=False)
@@ -182,7 +182,7 @@ def evaluate_request(
     differences += [blank] * (opened.frames - len(differences))
     layout = Layout() if len(blank) == 1 else Layout(channel_axis=-3)
     return Result(
-        scores=EvaluationResult.of(image_scores, facts),
+        scores=EvaluationResult.of(image_scores, facts, notes),
         kind=kind,
         difference=layout.assemble(np.stack(differences), opened.target.frame_shape),
         layout=layout,
@@ -212,48 +212,36 @@ class _StoppedError(Exception):
 
 def _make_case(
     request: EvaluationRequest, device: str | None
-) -> tuple[EvaluationCase, dict[str, str]]:
-    """Return the case to score, and the facts about it for the report."""
-    from napari_pix2pix.evaluation import (
-        EvaluationCase,
-        fit_baseline_to_scored,
-        know_usual,
-        sample_frames,
-    )
+) -> tuple[EvaluationCase, dict[str, str], list[str]]:
+    """Return the case to score, the facts about it for the report, and notes."""
+    from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, know_usual
 
     opened = request.pair()
     name = "" if opened.frames > 1 else request.truth.name
     if request.prediction is None:
-        from napari_pix2pix.evaluation.evaluate import check_pairs, describe_model, make_case
+        from napari_pix2pix.evaluation.evaluate import describe_model, make_case, match_truths_of
 
         assert request.model is not None
         translator = load_known(request.model)
-        (opened,) = check_pairs(translator, [opened])
+        (opened,), notes = match_truths_of(translator, [opened])
         baseline = None
         if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
         case = make_case(
             translator, opened, name=name, baseline=baseline, device=device, copies=True
         )
-        return case, describe_model(translator, request.model.name)
-    from napari_pix2pix.data.infer_codec import infer_codec
+        return case, describe_model(translator, request.model.name), notes
+    from napari_pix2pix.data.truth import match_layers
 
-    truths = [(truth, valid) for _, truth, valid in sample_frames(opened)]
-    codec, _ = infer_codec(
-        [truth for truth, _ in truths],
-        [valid for _, valid in truths],
-        kind=request.options.kind,
-        method="percentile",
-        layout=opened.target.layout,
-        what="target",
-    )
+    opened, codec, notes = match_layers(opened, request.options.kind)
     # Not the prediction's: whatever it holds is its own work.
     (opened,) = know_usual([opened], (None, codec.kind))
     source, baseline = request.baseline_pair(), None
     if source is not None:
-        (source,) = know_usual([source], ("image", codec.kind))
+        (source,) = know_usual([replace(source, target=opened.target)], ("image", codec.kind))
         baseline = fit_baseline_to_scored([source], codec.kind)
-    return EvaluationCase(name, opened, codec, source=source, baseline=baseline), request.facts()
+    case = EvaluationCase(name, opened, codec, source=source, baseline=baseline)
+    return case, request.facts(), notes
 
 
 def _sample(frame: Frame, count: int, random: np.random.Generator) -> np.ndarray:

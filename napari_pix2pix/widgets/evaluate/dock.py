@@ -296,8 +296,8 @@ class EvaluateDock(ModelDock):
         self._view.show_result(result)
         if self.adds_difference:
             self._add_difference(result)
-        stopped = [] if result.complete else ["Cancelled: the frames so far are scored."]
-        self._end(" ".join([*stopped, *result.scores.notes]))
+        cancelled = [] if result.complete else ["Cancelled: the frames so far are scored."]
+        self._end(" ".join([*result.scores.notes, *cancelled]))
 
     def _add_difference(self, result: Result) -> None:
         """Show the difference where the truth lies, in place of an earlier one."""

@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 from helpers import docked, make_model, noise
+from skimage.measure import label
 
 from napari_pix2pix import evaluate
 from napari_pix2pix.errors import InputError
@@ -207,3 +208,50 @@ def test_cancelled_evaluation_scores_what_is_done(viewer, dock, qtbot):
     assert not is_error
     assert 0 < len(dock.scores["images"]) < 6
     qtbot.waitUntil(lambda: dock._view.evaluate.isEnabled())
+
+
+MASK = np.zeros((64, 64), np.uint8)
+MASK[8:24, 8:24] = MASK[8:24, 40:56] = MASK[40:56, 16:40] = 1
+OBJECTS = label(MASK).astype(np.uint16)
+COUNTS = (200 + 3000 * noise(64, 64)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "kind", "said"),
+    [
+        (MASK, MASK * np.uint8(255), "auto", "matched in rising order: 1 counts as 255."),
+        (OBJECTS, MASK * np.uint8(255), "instances", "truth many share label 255"),
+        (MASK, OBJECTS, "instances", "prediction many share label 1"),
+        (MASK, MASK * np.uint8(3) - np.uint8(1) * (OBJECTS == 2), "auto", "both the same labels"),
+        (COUNTS, MASK, "auto", "looks like classes"),
+        (MASK, COUNTS, "auto", "prediction like classes"),
+        ((COUNTS >> 8).astype(np.uint8), COUNTS, "auto", "one unit"),
+        (COUNTS, COUNTS / 65535, "auto", "one unit"),
+        (MASK * 1.0, MASK.astype(np.float32), "classes", "they are read as uint16"),
+    ],
+)
+def test_layers_of_unlike_kinds_are_matched_or_refused(
+    prediction, truth, kind, said, viewer, dock, qtbot
+):
+    layers = [viewer.add_image(image) for image in (prediction, truth)]
+    dock.set_prediction(*layers)
+    dock._view.kind.value = kind
+    message, is_error = run(dock, qtbot)
+    assert said in message
+    assert is_error == ("matched" not in said and "are read" not in said)
+    if not is_error:
+        assert dock.scores["prediction"]["dice"] == 1
+
+
+def test_the_truth_of_a_model_is_matched_or_refused(viewer, dock, qtbot):
+    model = make_model([COUNTS] * 2, [MASK] * 2)
+    source = viewer.add_image(COUNTS)
+    dock.set_model(models().remember(model, "m"), [source], viewer.add_labels(MASK * np.uint8(255)))
+    assert run(dock, qtbot) == (
+        "The truth has labels of its own, which are matched in rising order: 255 counts as 1.",
+        False,
+    )
+    dock._view.truth.choose(viewer.add_labels(OBJECTS))
+    message, is_error = run(dock, qtbot)
+    assert is_error
+    assert "the model's labels" in message

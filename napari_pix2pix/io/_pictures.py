@@ -1,0 +1,163 @@
+"""Pictures such as PNG, JPEG and GIF: every bit of a value, the right way up, indices of palettes.
+
+napari's reader makes 8 bits of 16, colours of the indices of a palette, and lets pictures lie.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.io._orientation import as_shown
+from napari_pix2pix.io.image_file import ImageFile
+
+Pixels = NDArray[Any]
+
+_NETPBM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s")
+# Of formats whose values may have more than 8 bits, which Pillow cuts off, or that it can't read.
+_DECODERS: tuple[tuple[bytes, Callable[[bytes], Pixels]], ...] = (
+    (rb"\x89PNG.{20}\x10", imagecodecs.png_decode),
+    (rb"\xff\x4f\xff\x51|\0{3}\x0cjP  ", imagecodecs.jpeg2k_decode),
+    (rb"\xff\x0a|\0{3}\x0cJXL ", imagecodecs.jpegxl_decode),
+    (rb".{4}ftypavif", imagecodecs.avif_decode),
+    (rb"#\?R(ADIANC|GB)E", imagecodecs.rgbe_decode),
+    (_NETPBM.pattern, lambda content: _decode_netpbm(content)),
+)
+# Those that Pillow tells by their first bytes, and that it reads as they are.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "SGI", "PSD", "ICO", "QOI")
+_ANIMATED = ("GIF", "PNG", "WEBP")  # the images of others differ in size or purpose
+_ORIENTATION = 0x0112  # EXIF's tag
+
+
+def is_picture(path: Path) -> bool:
+    """Tell by its content whether a file is one of the pictures that are read here."""
+    return _decoder_of(path) is not None or _pillow_opens(path)
+
+
+def read_picture(path: Path) -> ImageFile:
+    """Read a picture; the last of 2 or 4 samples (axis S) is alpha."""
+    decode = _decoder_of(path)
+    if decode is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about large images and odd metadata
+            with Image.open(path, formats=_FORMATS) as image:
+                return _read_with_pillow(image, path)
+    data = decode(path.read_bytes())
+    axes = "YXS"[: data.ndim]
+    return ImageFile(data=as_shown(data, axes, _orientation(path)), axes=axes)
+
+
+def _decoder_of(path: Path) -> Callable[[bytes], Pixels] | None:
+    with path.open("rb") as file:
+        start = file.read(1024)
+    return next((decode for magic, decode in _DECODERS if re.match(magic, start, re.S)), None)
+
+
+def _pillow_opens(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=_FORMATS):
+            return True
+    except (OSError, Image.DecompressionBombError):
+        return False
+
+
+def _orientation(path: Path) -> int:
+    """Read EXIF's orientation; 1, upright, if Pillow does not know the format."""
+    try:
+        with Image.open(path) as image:
+            return int(image.getexif().get(_ORIENTATION, 1))
+    except OSError:
+        return 1
+
+
+def _read_with_pillow(image: Image.Image, path: Path) -> ImageFile:
+    animated = image.format in _ANIMATED
+    count = getattr(image, "n_frames", 1)
+    notes = []
+    if count > 1 and not animated:
+        notes.append(f"{path.name} holds {count} images; the first was read.")
+    _check_mode(image, path)
+    palette = _palette(image)
+    frames = ImageSequence.Iterator(image) if animated else [image]
+    if palette is None:
+        data = np.stack([_values(frame) for frame in frames])
+    elif count == 1:
+        data = np.asarray(image)[np.newaxis]
+    else:
+        data = _indices(np.stack([np.asarray(frame.convert("RGB")) for frame in frames]), palette)
+    if palette is not None and data.ndim == 3:
+        if (palette == palette[:, :1]).all():
+            data = palette[data, 0]
+        else:
+            notes.append(f"{path.name} has a palette: its indices were read, not its colours.")
+    axes = "TYX" + "S" * (data.ndim == 4)
+    if count == 1 or not animated:
+        data, axes = data[0], axes[1:]
+    data = as_shown(data, axes, int(image.getexif().get(_ORIENTATION, 1)))
+    return ImageFile(data=data, axes=axes, notes=tuple(notes))
+
+
+def _check_mode(image: Image.Image, path: Path) -> None:
+    if image.mode in ("CMYK", "LAB", "HSV"):
+        raise InputError(
+            f"{path} holds {image.mode} colours, of which no channel is red, green or blue: save "
+            "it as RGB."
+        )
+    if (
+        any(re.search(";16[BLN]", str(tile)) for tile in getattr(image, "tile", ()))
+        and image.mode[:2] != "I;"
+    ):
+        raise InputError(
+            f"{path} holds {image.format} of 16 bits, of which 8 can be read: save it as PNG or "
+            "TIFF."
+        )
+
+
+def _palette(image: Image.Image) -> Pixels | None:
+    """Return the colours (n, 3) of a palette, less those after the last index; None without one."""
+    if image.mode != "P":
+        return None
+    return np.reshape(image.getpalette("RGB") or [], (-1, 3)).astype(np.uint8)
+
+
+def _values(frame: Image.Image) -> Pixels:
+    """Return the values (Y, X) or (Y, X, S) of a frame that has no palette."""
+    modes = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
+    return np.asarray(frame.convert(modes[frame.mode]) if frame.mode in modes else frame)
+
+
+def _indices(colours: Pixels, palette: Pixels) -> Pixels:
+    """Find colours (T, Y, X, 3) in a palette; those of frames with another one are returned."""
+    # Pillow gives the colours of all frames but the first, since a frame may change a part.
+    known, first = np.unique(_codes(palette), return_index=True)
+    codes = _codes(colours)
+    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    return first[place].astype(np.uint8) if (known[place] == codes).all() else colours
+
+
+def _codes(colours: Pixels) -> Pixels:
+    """Return one number for each colour (..., 3)."""
+    return colours.astype(np.int64) @ (1 << 16, 1 << 8, 1)
+
+
+def _decode_netpbm(content: bytes) -> Pixels:
+    """Decode PGM and PPM as they are; Pillow stretches values to 8 or 16 bits."""
+    header = _NETPBM.match(content)
+    assert header is not None
+    kind, width, height, highest = map(int, header.groups())
+    shape = (height, width) if kind in (2, 5) else (height, width, 3)
+    dtype = np.dtype(np.uint8 if highest < 256 else ">u2")
+    if kind in (2, 3):
+        data = np.array(content[header.end() :].split(), dtype)
+    else:
+        data = np.frombuffer(content, dtype, int(np.prod(shape)), header.end())
+    return data.reshape(shape)
