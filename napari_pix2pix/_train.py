@@ -58,6 +58,7 @@ def train(
     source_kind: str = "auto",
     target_kind: str = "auto",
     channel_axis: int | None = None,
+    channel_names: Sequence[str] = (),
     z_context: int | None = None,
     preset: str | None = None,
     epochs: int | None = None,
@@ -89,6 +90,9 @@ def train(
         What the images hold.
     channel_axis : int, optional
         Channel axis of images that have more axes than (H, W).
+    channel_names : sequence of str, optional
+        Names of the target's channels, such as stains, for what the model makes; layers have names
+        of their own.
     z_context : int, optional
         Neighbouring planes on each side that the generator sees too; 0 by default.
     preset : {"light", "reference", "paper"}, optional
@@ -162,7 +166,14 @@ def train(
         validation=validation if held_out is None else 0.0,
         **fields,
     )
-    pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = read_pairs(
+        source,
+        target,
+        condition=condition,
+        mask=mask,
+        channel_axis=channel_axis,
+        channel_names=channel_names,
+    )
     control = Control()
     events = training_events(
         pairs,

@@ -27,6 +27,7 @@ from napari_pix2pix.cli._options import (
 from napari_pix2pix.cli._output import (
     check_output,
     name_outputs,
+    name_plates,
     name_tagged_outputs,
     print_result,
     shell_message,
@@ -86,7 +87,9 @@ def apply(
     INPUT is a file, a folder or a pattern in quotes. The output keeps the source's height and
     width, pixel size, units and axes; the ending of OUT (.tif, .ome.tif, .zarr, .png, .npy) chooses
     the format. Several files go into the folder OUT, which is made if it is not there; a file that
-    fails does not stop the rest: it is named at the end, and the exit code is 1. Models with noise
+    fails does not stop the rest: it is named at the end, and the exit code is 1. Of a plate
+    (OME-Zarr, HCS) a plate with the same wells and fields is made. Labels are written to .zarr as
+    labels/classes or labels/instances. Models with noise
     or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
     Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
@@ -107,6 +110,8 @@ def apply(
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.io.paths import expand_paths, make_folder
+    from napari_pix2pix.io.plates import read_plate
+    from napari_pix2pix.io.writing import begin_plate
     from napari_pix2pix.large_images import connect
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
@@ -117,10 +122,16 @@ def apply(
     translator = load(model)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
-    outputs = name_outputs(input, inputs, out)
-    if outputs != [out]:
-        make_folder(out)
-    tagged = name_tagged_outputs(outputs, inputs, tags)
+    if plate := read_plate(input):
+        plates = name_plates(input, out, tags)
+        for path in plates:
+            begin_plate(path, plate)
+        tagged = [[path / field.relative_to(input) for path in plates] for field in inputs]
+    else:
+        outputs = name_outputs(input, inputs, out)
+        if outputs != [out]:
+            make_folder(out)
+        tagged = name_tagged_outputs(outputs, inputs, tags)
     for path in (path for names in tagged for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
@@ -235,6 +246,8 @@ class _Work:
                 drawn[tag],
                 source=image,
                 layout=codec.layout,
+                kind="image" if pixel.dtype.kind == "f" else codec.kind,
+                channel_names=self.translator.info.output_names(options.condition),
                 record=self._record(source, tag),
                 overwrite=self.overwrite,
             )
@@ -330,11 +343,17 @@ def sample(
     make_folder(out)
     for path in paths:
         check_output(path, overwrite=overwrite)
-    images = translator.sample(
-        parse_condition(translator, condition), count, size, seed=seed, device=device
-    )
+    chosen = parse_condition(translator, condition)
+    images = translator.sample(chosen, count, size, seed=seed, device=device)
+    names = translator.info.output_names(chosen)
     for path, image in zip(paths, images, strict=True):
-        write_generated(path, image, layout=translator.target_codec.layout, overwrite=overwrite)
+        write_generated(
+            path,
+            image,
+            layout=translator.target_codec.layout,
+            channel_names=names,
+            overwrite=overwrite,
+        )
     written = [str(path) for path in paths]
     text = "\n".join(f"Wrote {path}" for path in written)
     print_result({"written": written}, text, as_json=as_json)

@@ -11,12 +11,11 @@ import click
 
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
-from napari_pix2pix.io.paths import file_stem
+from napari_pix2pix.io.paths import file_stem, has_file_ending
 from napari_pix2pix.io.writing import find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.metrics.names import describe_score
 
-_FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # never the name of a new folder
 _OPTION_OF = {
     Remedy.AXES: "--axes",
     Remedy.OVERWRITE: "--overwrite",
@@ -36,7 +35,7 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     is_folder = out.is_dir() and not is_zarr(out)
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
         outputs = [out]
-    elif is_folder or not (out.exists() or out.suffix.lower() in _FILE_ENDINGS):
+    elif is_folder or not (out.exists() or has_file_ending(out)):
         outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
     else:
         raise FileError(
@@ -69,6 +68,19 @@ def name_tagged_outputs(
         if path.resolve() in taken:
             raise FileError(f"The sample {path} would replace an input: choose another folder.")
     return tagged
+
+
+def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
+    """Name the plate that is made of a plate, or one for each sample or statistic."""
+    is_folder = out.is_dir() and not is_zarr(out)
+    path = out / plate.name if is_folder else out
+    if path.suffix.lower() != ".zarr" and has_file_ending(path):
+        raise FileError(
+            f"{plate} is a plate, and what is made of it, too: give {path.name} the ending .zarr."
+        )
+    if plate.resolve() in (path.resolve(), *path.resolve().parents):
+        raise FileError(f"{path} is the input itself, or lies in it: choose another name.")
+    return name_tagged_outputs([path], [plate], tags)[0]
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:

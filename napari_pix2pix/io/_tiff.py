@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,13 @@ from napari_pix2pix.io._tiff_series import (
     sample_axes,
     to_shown,
 )
-from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
+from napari_pix2pix.io.image_file import (
+    RECORD_KEY,
+    ImageFile,
+    ImageSpec,
+    convert_length,
+    standard_unit,
+)
 
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -40,7 +47,9 @@ _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _OME_TYPES = (
     *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
 )
+_NAMES = "channel_names"  # our key in ImageJ's description, which has none for them
 _OME_UNITS = {
+    "picometer": "pm",
     "nanometer": "nm",
     "micrometer": "µm",
     "millimeter": "mm",
@@ -48,13 +57,34 @@ _OME_UNITS = {
     "meter": "m",
     "angstrom": "Å",
     "inch": "in",
+    "nanosecond": "ns",
+    "microsecond": "µs",
     "millisecond": "ms",
     "second": "s",
     "minute": "min",
     "hour": "h",
+    "day": "d",
 }
 
-Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]  # scale, units, channel names
+# Of planes, not of channels, as Bio-Formats writes them for ImageJ.
+_PLANE_LABEL = re.compile(r"[czt]:\d+/\d+")
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """What a file says of its image; parts as in `ImageFile`."""
+
+    scale: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    origin: dict[str, float] = field(default_factory=dict)
+
+    def exchanged(self) -> _Geometry:
+        """Exchange what is said of Y and X; the place of an image that is turned is not known."""
+        other = {"Y": "X", "X": "Y"}
+        scale = {other.get(axis, axis): size for axis, size in self.scale.items()}
+        units = {other.get(axis, axis): unit for axis, unit in self.units.items()}
+        return _Geometry(scale, units, self.names)
 
 
 def read_tiff(path: Path) -> ImageFile:
@@ -69,7 +99,7 @@ def read_tiff(path: Path) -> ImageFile:
         page = series.keyframe
         check_complete(tiff, series, path)
         axes = sample_axes(series, path)
-        scale, units, names = _geometry(tiff)
+        geometry = _geometry(tiff)
         notes = _notes(images, path)
         in_memory = series.size * series.dtype.itemsize <= _EAGER_BYTES or series.transform
         if in_memory:
@@ -88,16 +118,16 @@ def read_tiff(path: Path) -> ImageFile:
         data = da.from_array(data)
     data, axes = to_shown(data, axes, page)
     if is_turned(orientation_of(page)):
-        scale, units = (_exchanged(of_axis) for of_axis in (scale, units))
+        geometry = geometry.exchanged()
     if "I" in axes or ("Q" in axes and not stated):
         axes = ""
-    channels = data.shape[axes.index("C")] if "C" in axes else 0
     return ImageFile(
         data=data,
         axes=axes,
-        scale={axis: size for axis, size in scale.items() if axis in axes and size > 0},
-        units={axis: unit for axis, unit in units.items() if axis in axes},
-        channel_names=names if len(names) == channels else (),
+        scale=geometry.scale,
+        units=geometry.units,
+        origin=geometry.origin,
+        channel_names=geometry.names,
         notes=notes,
     )
 
@@ -112,18 +142,12 @@ def _notes(images: list[tifffile.TiffPageSeries], path: Path) -> tuple[str, ...]
     return (*notes, *notes_of(images[0].keyframe, path.name))
 
 
-def _exchanged(of_axis: dict[str, Any]) -> dict[str, Any]:
-    """Exchange what is said of Y and X."""
-    other = {"Y": "X", "X": "Y"}
-    return {other.get(axis, axis): value for axis, value in of_axis.items()}
-
-
-def _geometry(tiff: tifffile.TiffFile) -> Geometry:
+def _geometry(tiff: tifffile.TiffFile) -> _Geometry:
     if tiff.ome_metadata:
         return _ome(tiff.ome_metadata)
     if tiff.lsm_metadata:
         sizes = {axis: tiff.lsm_metadata.get(f"VoxelSize{axis}", 0.0) * 1e6 for axis in "ZYX"}
-        return sizes, dict.fromkeys("ZYX", "micrometer"), ()
+        return _Geometry(sizes, dict.fromkeys("ZYX", "micrometer"))
     if tiff.shaped_metadata and "PhysicalSizeX" in tiff.shaped_metadata[0]:
         return _physical_sizes(tiff.shaped_metadata[0])
     if tiff.imagej_metadata:
@@ -133,17 +157,18 @@ def _geometry(tiff: tifffile.TiffFile) -> Geometry:
     if tiff.is_svs:
         stated = re.search(r"MPP = ([\d.]+)", tiff.pages.first.description)
         if stated:
-            return dict.fromkeys("YX", float(stated[1])), dict.fromkeys("YX", "micrometer"), ()
+            sizes = dict.fromkeys("YX", float(stated[1]))
+            return _Geometry(sizes, dict.fromkeys("YX", "micrometer"))
     return _resolution_tags(tiff)
 
 
-def _ome(xml: str) -> Geometry:
-    images = tifffile.xml2dict(xml)["OME"]["Image"]
-    return _physical_sizes((images[0] if isinstance(images, list) else images)["Pixels"])
+def _ome(xml: str) -> _Geometry:
+    image = _as_list(tifffile.xml2dict(xml)["OME"]["Image"])[0]
+    return _physical_sizes(image["Pixels"], image.get("StageLabel", {}))
 
 
-def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
-    """Read the attributes of OME's ``Pixels`` element."""
+def _physical_sizes(pixels: dict[str, Any], stage: dict[str, Any] | None = None) -> _Geometry:
+    """Read the attributes of OME's ``Pixels`` element, and the position of an image on a stage."""
     scale: dict[str, float] = {}
     units: dict[str, str] = {}
     keys = {axis: (f"PhysicalSize{axis}", "µm") for axis in "ZYX"} | {"T": ("TimeIncrement", "s")}
@@ -153,18 +178,31 @@ def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
             unit = standard_unit(pixels.get(f"{key}Unit", default))
             if unit:
                 units[axis] = unit
-    channels = pixels.get("Channel", [])
-    channels = channels if isinstance(channels, list) else [channels]
-    names = tuple(str(channel["Name"]) for channel in channels if "Name" in channel)
-    return scale, units, names
+    names = tuple(str(c["Name"]) for c in _as_list(pixels.get("Channel")) if c.get("Name"))
+    origin = {}
+    planes = _as_list(pixels.get("Plane"))
+    for axis in "ZYX":
+        holder, key = (planes[0] if planes else {}), f"Position{axis}"
+        if key not in holder:
+            holder, key = stage or {}, axis
+        unit = standard_unit(holder.get(f"{key}Unit"))
+        position = convert_length(float(holder.get(key, 0.0)), unit, units.get(axis))
+        if position is not None:
+            origin[axis] = position
+    return _Geometry(scale, units, names, origin)
 
 
-def _imagej(tiff: tifffile.TiffFile) -> Geometry:
+def _as_list(elements: Any) -> list[Any]:
+    """Return elements of XML that may be one or none."""
+    return elements if isinstance(elements, list) else [] if elements is None else [elements]
+
+
+def _imagej(tiff: tifffile.TiffFile) -> _Geometry:
     metadata = tiff.imagej_metadata or {}
     unit = standard_unit(metadata.get("unit"))
     if unit is None:
-        scale, units, _ = _resolution_tags(tiff)
-        scale = scale or _pixel_sizes(tiff)
+        plain = _resolution_tags(tiff)
+        scale, units = plain.scale or _pixel_sizes(tiff), plain.units
     else:
         # ImageJ leaves out a spacing of 1, and units that are those of X.
         scale = dict.fromkeys("ZYX", 1.0) | _pixel_sizes(tiff)
@@ -172,22 +210,36 @@ def _imagej(tiff: tifffile.TiffFile) -> Geometry:
         units = {axis: axis_unit or unit for axis, axis_unit in stated.items()}
     if "spacing" in metadata:
         scale["Z"] = abs(float(metadata["spacing"]))
-    if metadata.get("finterval"):
+    if "finterval" in metadata:
         scale["T"] = float(metadata["finterval"])
-        units["T"] = standard_unit(metadata.get("tunit")) or "second"
-    # ImageJ labels planes, channels fastest.
-    names = metadata.get("Labels", [])[: metadata.get("channels", 0)]
-    return scale, units, tuple(str(name) for name in names)
+        of_time = standard_unit(metadata.get("tunit", "sec"))
+        units |= {"T": of_time} if of_time else {}
+    # The origin is a pixel, the one at position 0.
+    pixels = {axis: float(metadata.get(f"{axis.lower()}origin", 0.0)) for axis in "ZYX"}
+    origin = {axis: -pixel * scale.get(axis, 1.0) for axis, pixel in pixels.items()}
+    return _Geometry(scale, units, _imagej_names(metadata), origin)
 
 
-def _metamorph(metadata: dict[str, Any]) -> Geometry:
+def _imagej_names(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Read channel names: ours, or labels that all planes of a channel share."""
+    if _NAMES in metadata:
+        return tuple(map(str, json.loads(metadata[_NAMES])))
+    labels, channels = list(map(str, metadata.get("Labels", []))), metadata.get("channels", 0)
+    names = labels[:channels]  # channels go fastest
+    planes = len(labels) // channels if channels else 0
+    if labels != names * planes or not all(names) or any(map(_PLANE_LABEL.match, names)):
+        return ()
+    return tuple(names)
+
+
+def _metamorph(metadata: dict[str, Any]) -> _Geometry:
     scale = {axis: float(metadata.get(f"{axis}Calibration") or 0) for axis in "YX"}
     unit = standard_unit(metadata.get("CalibrationUnits"))
     units = dict.fromkeys("YX", unit) if unit else {}
     distances = np.ravel(metadata.get("ZDistance", ()))
     if unit and distances.any():
         scale["Z"], units["Z"] = abs(float(distances[-1])), unit
-    return scale, units, ()
+    return _Geometry(scale, units)
 
 
 def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
@@ -198,13 +250,13 @@ def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
     return {"Y": 1 / y, "X": 1 / x}
 
 
-def _resolution_tags(tiff: tifffile.TiffFile) -> Geometry:
+def _resolution_tags(tiff: tifffile.TiffFile) -> _Geometry:
     factor = _MICROMETERS_PER_TAG_UNIT.get(int(tiff.pages.first.resolutionunit or 1))
     sizes = _pixel_sizes(tiff)
     if factor is None or not sizes:
-        return {}, {}, ()
+        return _Geometry()
     scale = {axis: size * factor for axis, size in sizes.items()}
-    return scale, dict.fromkeys(sizes, "micrometer"), ()
+    return _Geometry(scale, dict.fromkeys(sizes, "micrometer"))
 
 
 def read_tiff_record(path: Path) -> Any:
@@ -246,16 +298,24 @@ def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
         metadata["spacing"] = spec.scale["Z"]
     if "T" in spec.scale:
         metadata["finterval"] = spec.scale["T"]
+        metadata |= {} if "T" in spec.units else {"tunit": "frame"}
+    for axis in "ZYX":
+        if axis in spec.origin:
+            metadata[f"{axis.lower()}origin"] = -spec.origin[axis] / spec.scale.get(axis, 1.0)
     if spec.channel_names:
         lengths = dict(zip(spec.axes, spec.shape, strict=True))
         planes = lengths.get("T", 1) * lengths.get("Z", 1)
         metadata["Labels"] = list(spec.channel_names) * planes
+        metadata[_NAMES] = json.dumps(spec.channel_names)
     _save_tiff(path, data, spec, metadata, options)
 
 
 def write_ome_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-TIFF; see `fits_ome`."""
-    _save_tiff(path, data, spec, _ome_keys(spec), {"ome": True})
+    keys = _ome_keys(spec)
+    for element in {"Channel", "Plane"} & set(keys):  # tifffile takes a list for each attribute
+        keys[element] = {key: [each[key] for each in keys[element]] for key in keys[element][0]}
+    _save_tiff(path, data, spec, keys, {"ome": True})
 
 
 def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
@@ -264,15 +324,32 @@ def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
 
 
 def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
-    keys: dict[str, Any] = {"axes": spec.axes}
+    keys: dict[str, Any] = {"axes": spec.axes, "Name": spec.name}
     for axis, size in spec.scale.items():
+        if axis == "T" and axis not in spec.units:
+            continue  # without a unit it would mean seconds
         key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
         keys[key] = size
-        default = "s" if axis == "T" else "pixel"
-        keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), default)
+        keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), "pixel")
     if spec.channel_names:
-        keys["Channel"] = {"Name": list(spec.channel_names)}
+        keys["Channel"] = [{"Name": name} for name in spec.channel_names]
+    if set(spec.origin) & {*"ZYX"}:
+        outer = "".join(axis for axis in spec.axes if axis in "TZC")
+        lengths = dict(zip(spec.axes, spec.shape, strict=True))
+        planes = np.ndindex(*(lengths[axis] for axis in outer))
+        keys["Plane"] = [_position(spec, dict(zip(outer, p, strict=True))) for p in planes]
     return keys
+
+
+def _position(spec: ImageSpec, plane: dict[str, int]) -> dict[str, Any]:
+    """Return where a plane lies, as attributes of OME's ``Plane`` element."""
+    position: dict[str, Any] = {}
+    for axis in "ZYX":
+        if axis in spec.origin:
+            step = plane.get(axis, 0) * spec.scale.get(axis, 1.0)
+            position[f"Position{axis}"] = spec.origin[axis] + step
+            position[f"Position{axis}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), "pixel")
+    return position
 
 
 def _save_tiff(

@@ -15,7 +15,7 @@ import numpy as np
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.paths import as_path, expand_paths, match_by_name
+from napari_pix2pix.io.paths import as_path, expand_paths, image_name, match_by_name
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 
 _COLUMNS = ("source", "target", "condition", "mask", "set")
@@ -64,7 +64,7 @@ def read_pairs(
             None if mask_path is None else _read_partner(mask_path, axes),
         )
         planes = [None if image is None else lazy_image_of_file(image) for image in images]
-        name = (source_path or target_path).name
+        name = image_name(source_path or target_path)
         pairs.append(Pair(*planes[:2], mask=planes[2], condition=condition, name=name))
         notes += [note for image in images if image is not None for note in image.notes]
     return pairs, notes
@@ -78,7 +78,7 @@ def _match_masks(
         return [None] * len(paths), []
     matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
     mask_of = dict(matched)
-    unmasked = [path.name for path in paths if path not in mask_of]
+    unmasked = [image_name(path) for path in paths if path not in mask_of]
     if unmasked:
         raise InputError(
             f"{len(unmasked)} of {len(paths)} {side}s {'has' if len(unmasked) == 1 else 'have'} no "
@@ -275,7 +275,7 @@ def _split(image: ImageFile, path: Path, direction: Direction) -> Pair:
         for first in (0, width // 2)
     )
     source, target = (left, right) if direction == "AtoB" else (right, left)
-    return Pair(source, target, name=path.name)
+    return Pair(source, target, name=image_name(path))
 
 
 def _image_columns(image: ImageFile, columns: slice) -> Any:

@@ -15,7 +15,17 @@ from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io._file_kinds import is_image
+from napari_pix2pix.io.plates import name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
+
+# Other formats: what we write gets none of these names but its own, and a new folder none at all.
+_OTHER_ENDINGS = {
+    *(".zarr", ".npz", ".mat", ".h5", ".hdf5", ".n5", ".webp", ".jp2", ".jxl", ".svg", ".pdf"),
+    *(".mp4", ".avi", ".mov", ".csv", ".tsv", ".txt", ".md", ".json", ".html", ".htm", ".xml"),
+    *(".xls", ".xlsx", ".ods", ".parquet", ".zip", ".tar", ".gz", ".py", ".yaml", ".toml"),
+    *(".safetensors", ".ckpt", ".pth", ".pt", ".onnx", ".pkl", ".pickle", ".joblib", ".bin"),
+    *(".keras", ".pb", ".tflite", ".mlmodel", ".engine", ".gguf", ".torchscript"),
+}
 
 
 def as_path(path: Any) -> Path:
@@ -26,8 +36,24 @@ def as_path(path: Any) -> Path:
         raise InputError(f"path must be the name of a file, got {path!r}.") from None
 
 
+def check_ending(path: Path, *endings: str, what: str) -> None:
+    """Refuse a name with the ending of another format than those of what is written."""
+    if has_file_ending(path) and path.suffix.lower() not in endings:
+        raise FileError(
+            f"The name of {what} ends in {' or '.join(endings)}, and {path.name} is that of "
+            "another format: choose another name."
+        )
+
+
+def has_file_ending(path: Path) -> bool:
+    """Tell whether a name is that of a file, and so of no new folder."""
+    return path.suffix.lower() in _SUFFIXES | _OTHER_ENDINGS
+
+
 def make_folder(path: Path) -> None:
     """Create a folder inside an existing one, if it is missing."""
+    if has_file_ending(path) and not path.exists():
+        raise FileError(f"{path} has the name of a file, but a folder is needed: name another.")
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -85,8 +111,8 @@ def _write_error(path: Path, error: OSError) -> FileError:
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it; one in several OME-TIFF files is named once.
-    Numbers are sorted by value: a2 before a10.
+    A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
+    files is named once. Numbers are sorted by value: a2 before a10.
     """
     path = Path(path)
     if path.is_dir() and not is_zarr(path):
@@ -102,7 +128,14 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
             raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
         raise FileError(f"There is no file or folder {path}: check its name.")
+    images = [field for image in images for field in _fields(image)]
     return _without_repeats(sorted(images, key=_natural_order))
+
+
+def _fields(image: Path) -> list[Path]:
+    """Return the images of a plate, or the only one."""
+    plate = read_plate(image)
+    return [image] if plate is None else [image / name for name in plate.names]
 
 
 def match_by_name(
@@ -148,12 +181,18 @@ def file_stem(path: Path) -> str:
     return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
+def image_name(path: Path) -> str:
+    """Return what messages call an image: its file's name, or its place in its plate."""
+    return name_in_plate(path) or path.name
+
+
 def _by_stem(paths: Sequence[Path], side: str) -> dict[str, Path]:
-    twice = [stem for stem, count in Counter(map(file_stem, paths)).items() if count > 1]
+    stems = {path: name_in_plate(path).replace("/", "_") or file_stem(path) for path in paths}
+    twice = [stem for stem, count in Counter(stems.values()).items() if count > 1]
     if twice:
-        same = [path for path in paths if file_stem(path) == twice[0]]
+        same = [path for path in paths if stems[path] == twice[0]]
         raise InputError(f"Two {side} files have the same name: {_some(same)}; keep one of them.")
-    return {file_stem(path): path for path in paths}
+    return {stem: path for path, stem in stems.items()}
 
 
 def _without_repeats(paths: Iterable[Path]) -> list[Path]:
@@ -171,5 +210,5 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def _some(paths: Iterable[Path], most: int = 3) -> str:
-    names = [path.name for path in paths]
+    names = list(map(image_name, paths))
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

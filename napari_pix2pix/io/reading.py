@@ -46,23 +46,17 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     letters = _rename_unknown_axis(image.axes) if axes is None else axes
     letters = check_axes(letters, image.shape, str(path))
     data, letters, notes = _gray_without_alpha(image, letters, path)
-    return replace(
-        image,
-        data=_native(data),
-        axes=letters,
-        scale={axis: size for axis, size in image.scale.items() if axis in letters},
-        units={axis: unit for axis, unit in image.units.items() if axis in letters},
-        name=image.name or file_stem(path),
-        channel_names=image.channel_names if "C" in letters else (),
-        notes=(*image.notes, *notes),
-    )
+    notes = (*image.notes, *notes)
+    name = image.name or file_stem(path)
+    return replace(image, data=_native(data), axes=letters, name=name, notes=notes).checked()
 
 
 def lazy_image_of_file(image: ImageFile) -> LazyImage:
     """Open an image according to its axes, not by the guess that is made for a bare array."""
     # Counted from the end, so that it holds for any number of frame axes.
     axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
-    return LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+    planes = LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+    return planes.named(image.channel_names)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

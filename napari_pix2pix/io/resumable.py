@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.image_file import ImageSpec
-from napari_pix2pix.io.writing import write_image
-from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr
+from napari_pix2pix.io.writing import write_spec
+from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr, in_zarr
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 
@@ -119,7 +120,7 @@ class ResumableImage:
         """Turn the pixels into the output and remove the folder; after an error both are kept."""
         spec = self._spec
         with _write_errors(self.path):
-            if self.path.suffix.lower() == ".zarr":
+            if in_zarr(self.path):
                 pixels = self._part / _PIXELS
                 finish_zarr(pixels, spec)
                 shutil.rmtree(self._part / "old", ignore_errors=True)
@@ -127,15 +128,7 @@ class ResumableImage:
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                write_image(
-                    self.path,
-                    self._pixels,
-                    spec.axes,
-                    spec.scale,
-                    spec.units,
-                    channel_names=spec.channel_names,
-                    record=spec.record,
-                )
+                write_spec(self.path, self._pixels, spec)
             shutil.rmtree(self._part)
         return self.path
 
@@ -148,10 +141,11 @@ class ResumableImage:
     def _try_format(self) -> None:
         """Fail early if the format cannot store this image: write one of a single pixel."""
         spec = self._spec
-        shape = [n if axis in "CS" else 1 for n, axis in zip(spec.shape, spec.axes, strict=True)]
+        sides = zip(spec.shape, spec.axes, strict=True)
+        shape = tuple(n if axis in "CS" else 1 for n, axis in sides)
         trial = self._part / self.path.name
         try:
-            write_image(trial, np.zeros(shape, spec.dtype), spec.axes, spec.scale, spec.units)
+            write_spec(trial, np.zeros(shape, spec.dtype), replace(spec, shape=shape))
         except InputError:
             shutil.rmtree(self._part)
             raise

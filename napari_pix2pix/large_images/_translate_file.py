@@ -19,6 +19,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
+from napari_pix2pix.io.paths import file_stem
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
 from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
 from napari_pix2pix.io.writing import file_axes, translation_axes
@@ -177,15 +178,21 @@ def _output_spec(
     begin = {"Y": region.top, "X": region.left}
     if letters:
         begin[letters[0]] = plan.frames.start * planes.frame_shape[0] // planes.frames
+    origin = dict(image.origin)
+    for axis, first in begin.items():
+        origin[axis] = origin.get(axis, 0.0) + first * image.scale.get(axis, 1.0)
     return ImageSpec(
         axes,
         tuple(lengths[axis] for axis in axes),
         pixel.dtype,
         image.scale,
         image.units,
-        image.channel_names,
-        {axis: first * image.scale.get(axis, 1.0) for axis, first in begin.items()},
+        () if layout.rgb else translator.info.output_names(options.condition),
+        {axis: position for axis, position in origin.items() if position},
         record,
+        name=file_stem(out),
+        kind="image" if pixel.dtype.kind == "f" else translator.target_codec.kind,
+        rgb=layout.rgb,
     )
 
 

@@ -93,9 +93,17 @@ def read_pairs(
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
     channel_axis: int | None = None,
+    channel_names: Sequence[str] = (),
 ) -> list[Pair]:
     """Pair sources with targets as `make_pairs` does, also layers; warn if these lie apart."""
-    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = make_pairs(
+        source,
+        target,
+        condition=condition,
+        mask=mask,
+        channel_axis=channel_axis,
+        channel_names=channel_names,
+    )
     read = []
     for pair in pairs:
         layers = [*(layers_in(pair.source) or ()), *(layers_in(pair.target) or ())]

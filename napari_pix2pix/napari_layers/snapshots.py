@@ -18,6 +18,7 @@ from napari_pix2pix.errors import InputError
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+KEY = "napari-pix2pix"  # of a layer's metadata, with the record of a result
 CHANNEL = "channel"  # axis label of the channels in the layers that we make
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
 _SMALL = 2**25  # bytes; copying them takes about 10 ms
@@ -137,6 +138,7 @@ class Snapshot:
     # colormap, contrast_limits and gamma of an image that is not RGB
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
     layer_id: str = field(default="", repr=False)
+    channel_names: tuple[str, ...] = field(default=(), repr=False)  # one each, if they are known
 
     @property
     def field_transform(self) -> LayerTransform:
@@ -188,7 +190,14 @@ def snapshot(layer: Layer, *, copy: CopyMode = True) -> Snapshot:
         channel_axis=None if rgb else labelled_channels(transform),
         look={name: getattr(layer, name) for name in _LOOK} if has_look else {},
         layer_id=str(layer.unique_id),
+        channel_names=_names_of(layer),
     )
+
+
+def _names_of(layer: Layer) -> tuple[str, ...]:
+    """Return the names of a layer's channels: a result's record has them, else it is one itself."""
+    record = layer.metadata.get(KEY)
+    return (layer.name,) if record is None else tuple(record.get("channel_names", ()))
 
 
 def with_model_channels(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
@@ -213,12 +222,14 @@ def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> 
                 "channels of one image need the same frames, height and width."
             )
     if len(snapshots) == 1:
-        return LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
-    arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
-    image = LazyImage(arrays, rgb=False, what=what)
-    colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
-    image.note = next((each.note for each in colours if each.note), "")
-    return image
+        image = LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
+    else:
+        arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
+        image = LazyImage(arrays, rgb=False, what=what)
+        colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
+        image.note = next((each.note for each in colours if each.note), "")
+    names = [name for layer in snapshots for name in layer.channel_names]
+    return image.named(names) if len(names) == image.channels else image
 
 
 def copied(array: Any) -> Any:

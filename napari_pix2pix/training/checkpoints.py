@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
+from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
+from napari_pix2pix.io.paths import check_ending
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import RUN_FIELDS
 from napari_pix2pix.training.dataset import TrainingData
@@ -51,6 +53,7 @@ def checkpoint_paths(
 
 
 def _check_writable(path: Path) -> None:
+    check_ending(path, *CHECKPOINT_ENDINGS, what="a checkpoint")
     if not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
     if path.is_dir():
@@ -139,6 +142,7 @@ def describe_model(
         started_from=None if data.start is None else data.start.origin,
         fingerprint=data.fingerprint,
         sampled_blocks=data.sampled,
+        channel_names=data.channel_names,
     )
 
 
