@@ -75,15 +75,24 @@ def evaluate(
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --segmenter otsu --csv s.csv
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
-    from napari_pix2pix.evaluation import SAMPLES, Measures, check_samples
+    from napari_pix2pix.evaluation import (
+        REPORT_ENDINGS,
+        SAMPLES,
+        TABLE_ENDINGS,
+        Measures,
+        check_samples,
+    )
     from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+    from napari_pix2pix.io.paths import check_ending
 
     if samples is not None and report is None:
         raise InputError("--samples is for the report: name its file with --report.")
     samples = SAMPLES if samples is None else samples
     check_samples(samples)
-    for path in (csv, report):
+    outputs = (csv, TABLE_ENDINGS, "a table of scores"), (report, REPORT_ENDINGS, "a report")
+    for path, endings, what in outputs:
         if path is not None:
+            check_ending(path, *endings, what=what)
             check_output(path, overwrite=overwrite)
     translator = load(model)
     sets = read_pair_sets(named, axes=axes, condition=condition, test=True)

@@ -87,11 +87,14 @@ def train(
     napari-pix2pix train --no-source cells/ -o cells.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
+    from napari_pix2pix.io.model_header import ENDING
+    from napari_pix2pix.io.paths import check_ending
 
     config = make_config(fields)
+    check_ending(out, ENDING, what="a model")
     checkpoint = checkpoint or out.with_suffix(".ckpt")
     if checkpoint == out:
-        raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
+        raise FileError(f"{out} is the checkpoint's name: give the model another.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     if resume and not checkpoint.exists():
         click.echo(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)

@@ -76,8 +76,9 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     """Write MODEL to another kind of file.
 
     The ending of OUT chooses the kind. With .pth, OUT holds the generator's weights as the PyTorch
-    implementation of pix2pix loads them; otherwise OUT is a model of napari-pix2pix. The command
-    prints what OUT does not hold, and refuses a network that the PyTorch implementation lacks.
+    implementation of pix2pix loads them; with .safetensors it is a model of napari-pix2pix. The
+    command prints what OUT does not hold, and refuses a network that the PyTorch implementation
+    lacks.
 
     \b
     napari-pix2pix convert latest_net_G.pth model.safetensors
@@ -85,7 +86,10 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
+    from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
+    from napari_pix2pix.io.paths import check_ending
 
+    check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
     check_output(out, overwrite=overwrite)
     notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
     text = "\n".join([f"Wrote {out}.", *notes])

@@ -13,9 +13,11 @@ import numpy as np
 
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation.scoring import ImageScores
-from napari_pix2pix.io.paths import as_path, replacing
+from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, segmented_scores
+
+TABLE_ENDINGS = (".csv",)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,11 +109,14 @@ class EvaluationResult(Mapping[str, Any]):
         Raises
         ------
         FileError
-            If the file cannot be written; an existing file stays intact.
+            If the file cannot be written, or has another format's ending; an existing file
+            stays intact.
         """
+        path = as_path(path)
+        check_ending(path, *TABLE_ENDINGS, what="a table of scores")
         keys = list(self.pooled["prediction"])
         with (
-            replacing(as_path(path)) as fresh,
+            replacing(path) as fresh,
             fresh.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file)

@@ -14,7 +14,7 @@ import zarr
 from click.testing import CliRunner
 from helpers import TINY, gray_noise
 
-from napari_pix2pix import Pair, TrainConfig, load, train
+from napari_pix2pix import Pair, TrainConfig, convert, load, train
 from napari_pix2pix._train import training_events
 from napari_pix2pix.cli import main
 from napari_pix2pix.errors import FileError, InputError
@@ -413,3 +413,39 @@ def test_plates_train_and_are_scored_like_folders(tmp_path):
     succeed("evaluate", model, source, target, "--csv", table)
     names = [line.partition(",")[0] for line in table.read_text().splitlines()]
     assert names == ["image", "all", "A/1/0", "A/1/1", "B/10/0"]
+
+
+FOREIGN = ["m.onnx", "m.pkl", "m.tif", "m.csv", "m.CKPT"]
+
+
+@pytest.mark.parametrize("name", [*FOREIGN, "m.pth"])
+def test_a_model_has_no_name_of_another_format(tmp_path, plain, name):
+    out = tmp_path / name
+    with pytest.raises(FileError, match="that of another format"):
+        load(plain).save(out)
+    words = "train", tmp_path / "none.tif", tmp_path / "none.tif", "-o", out
+    assert "that of another format" in refused(*words)
+    if name != "m.pth":
+        with pytest.raises(FileError, match="that of another format"):
+            convert(plain, out)
+        assert "that of another format" in refused("convert", plain, out)
+        with pytest.raises(FileError, match="that of another format"):
+            quickly(SOURCE, SOURCE, checkpoint=tmp_path / name.replace("CKPT", "pt"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--csv", "s.xlsx"), ("--csv", "s.html"), ("--report", "s.pdf")]
+)
+def test_scores_have_no_name_of_another_format(tmp_path, plain, option, name):
+    said = refused("evaluate", plain, "none.tif", "none.tif", option, tmp_path / name)
+    assert "that of another format" in said
+
+
+def test_images_have_no_name_of_another_format(tmp_path, plain):
+    write_image(tmp_path / "a.tif", SOURCE)
+    write_image(tmp_path / "b.tif", SOURCE)
+    for out in ("out.jpg", "out.onnx", "out.npz"):
+        for given in ("a.tif", "*.tif"):
+            assert out in refused("apply", plain, tmp_path / given, "-o", tmp_path / out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]
