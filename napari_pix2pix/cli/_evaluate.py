@@ -92,8 +92,8 @@ def evaluate(
     outputs = (csv, TABLE_ENDINGS, "a table of scores"), (report, REPORT_ENDINGS, "a report")
     for path, endings, what in outputs:
         if path is not None:
-            check_ending(path, *endings, what=what)
             check_output(path, overwrite=overwrite)
+            check_ending(path, *endings, what=what)
     translator = load(model)
     sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
     chosen = [

@@ -91,11 +91,11 @@ def train(
     from napari_pix2pix.io.paths import check_ending
 
     config = make_config(fields)
-    check_ending(out, ENDING, what="a model")
     checkpoint = checkpoint or out.with_suffix(".ckpt")
     if checkpoint == out:
         raise FileError(f"{out} is the checkpoint's name: give the model another.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
+    check_ending(out, ENDING, what="a model")
     if resume and not checkpoint.exists():
         click.echo(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)
     is_main = _start_processes(config)

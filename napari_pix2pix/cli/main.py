@@ -89,8 +89,8 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
     from napari_pix2pix.io.paths import check_ending
 
-    check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
     check_output(out, overwrite=overwrite)
+    check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
     notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
     text = "\n".join([f"Wrote {out}.", *notes])
     print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
@@ -162,6 +162,10 @@ def _describe(info: ModelInfo) -> list[str]:
         lines.append(f"{training}, {versions}")
     if info.conditions:
         lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
+    for condition in info.conditions or (None,):
+        if names := info.output_names(condition):
+            of = "" if condition is None else f" of {condition}"
+            lines.append(f"channels{of}: {', '.join(names)}")
     if origin := info.started_from:
         steps = f", {origin.steps} steps" if origin.steps else ""
         lines.append(f"started from: {origin.summary}{steps}")

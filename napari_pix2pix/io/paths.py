@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, plural
-from napari_pix2pix.io._file_kinds import is_image
-from napari_pix2pix.io.plates import name_in_plate, read_plate
+from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
+from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
 
 # Other formats: what we write gets none of these names but its own, and a new folder none at all.
@@ -47,7 +47,7 @@ def check_ending(path: Path, *endings: str, what: str) -> None:
 
 def has_file_ending(path: Path) -> bool:
     """Tell whether a name is that of a file, and so of no new folder."""
-    return path.suffix.lower() in _SUFFIXES | _OTHER_ENDINGS
+    return path.suffix.lower() in SUFFIXES | _OTHER_ENDINGS
 
 
 def make_folder(path: Path) -> None:
@@ -183,11 +183,16 @@ def file_stem(path: Path) -> str:
 
 def image_name(path: Path) -> str:
     """Return what messages call an image: its file's name, or its place in its plate."""
+    path = image_of_labels(path)
     return name_in_plate(path) or path.name
 
 
 def _by_stem(paths: Sequence[Path], side: str) -> dict[str, Path]:
-    stems = {path: name_in_plate(path).replace("/", "_") or file_stem(path) for path in paths}
+    images = {path: image_of_labels(path) for path in paths}
+    stems = {
+        path: name_in_plate(image).replace("/", "_") or file_stem(image)
+        for path, image in images.items()
+    }
     twice = [stem for stem, count in Counter(stems.values()).items() if count > 1]
     if twice:
         same = [path for path in paths if stems[path] == twice[0]]

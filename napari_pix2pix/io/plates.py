@@ -42,12 +42,26 @@ def read_plate(path: Path) -> Plate | None:
     return Plate(path, dict(plate), tuple(str(well["path"]) for well in plate["wells"]))
 
 
+def image_of_labels(path: Path) -> Path:
+    """Return the image that labels of OME-Zarr belong to; other images are returned as they are."""
+    inside = path.parent.name == "labels" and is_zarr(path.parent.parent)
+    return path.parent.parent if inside else path
+
+
 def name_in_plate(path: Path) -> str:
     """Return the place of a field in its plate, such as A/1/0; else empty."""
     folders = path.parents
     if path.suffix or len(folders) < 3 or read_plate(folders[2]) is None:
         return ""
     return path.relative_to(folders[2]).as_posix()
+
+
+def is_zarr_name(path: Path) -> bool:
+    """Tell whether a name is that of an OME-Zarr image: it ends so, or lies in a well."""
+    if path.suffix:
+        return path.suffix.lower() == ".zarr"
+    # An unfinished field lies in a folder of its own in the well.
+    return any("well" in (_attributes(folder) or {}) for folder in path.parents[:2])
 
 
 def write_plate(path: Path, like: Plate) -> None:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.image_file import ImageSpec
+from napari_pix2pix.io.plates import is_zarr_name
 from napari_pix2pix.io.writing import write_spec
-from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr, in_zarr
+from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 
@@ -120,7 +121,7 @@ class ResumableImage:
         """Turn the pixels into the output and remove the folder; after an error both are kept."""
         spec = self._spec
         with _write_errors(self.path):
-            if in_zarr(self.path):
+            if is_zarr_name(self.path):
                 pixels = self._part / _PIXELS
                 finish_zarr(pixels, spec)
                 shutil.rmtree(self._part / "old", ignore_errors=True)

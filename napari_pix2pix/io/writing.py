@@ -20,8 +20,7 @@ from napari_pix2pix.io.image_file import (
     standard_unit,
 )
 from napari_pix2pix.io.paths import file_stem, replacing
-from napari_pix2pix.io.plates import Plate, read_plate, write_plate
-from napari_pix2pix.io.zarr_file import in_zarr
+from napari_pix2pix.io.plates import Plate, is_zarr_name, read_plate, write_plate
 
 Writer: TypeAlias = Callable[[Path, Any, ImageSpec], None]
 
@@ -78,7 +77,7 @@ def write_spec(path: Path, data: Any, spec: ImageSpec, *, overwrite: bool = True
             remedies=(Remedy.OVERWRITE,),
         )
     check_format(path, spec.dtype, spec.axes)
-    with replacing(path, folder=in_zarr(path)) as temporary:
+    with replacing(path, folder=is_zarr_name(path)) as temporary:
         write(temporary, data, spec)
     return path
 
@@ -94,7 +93,7 @@ def find_writer(path: Path) -> Writer:
         from napari_pix2pix.io._tiff import write_tiff
 
         return write_tiff
-    if in_zarr(path):
+    if is_zarr_name(path):
         from napari_pix2pix.io.zarr_file import write_zarr
 
         return write_zarr
@@ -127,7 +126,7 @@ def check_format(path: Path, dtype: np.dtype[Any], axes: str) -> None:
             "write to a name that ends in .tif."
         )
     in_order = "".join(axis for axis in "TCZYX" if axis in axes) == axes
-    if in_zarr(path) and not in_order:
+    if is_zarr_name(path) and not in_order:
         raise InputError(
             f"OME-Zarr can't hold the axes {axes}: it needs axes from TCZYX, in this order."
         )
@@ -221,7 +220,7 @@ def translation_axes(source: ImageFile, layout: Layout) -> str:
 def file_axes(path: str | os.PathLike[str], axes: str) -> str:
     """Return axes in the order that the file's format requires: OME-Zarr has a fixed one."""
     order = "".join(axis for axis in "TCZYX" if axis in axes.replace("S", "C"))
-    reorder = in_zarr(Path(path)) and len(order) == len(axes)
+    reorder = is_zarr_name(Path(path)) and len(order) == len(axes)
     return order if reorder else axes
 
 

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,6 @@ def is_zarr(path: Path) -> bool:
     return path.suffix == ".zarr" or any((path / marker).exists() for marker in _MARKERS)
 
 
-def in_zarr(path: Path) -> bool:
-    """Tell whether a name is that of an OME-Zarr image: it ends so, or lies in a group of zarr."""
-    if path.suffix:
-        return path.suffix.lower() == ".zarr"
-    return any(is_zarr(parent) for parent in path.parents)
-
-
 def read_zarr(path: Path) -> ImageFile:
     """Open the full resolution of an OME-Zarr image, or a plain array without axes, unread.
 
@@ -45,6 +39,9 @@ def read_zarr(path: Path) -> ImageFile:
     if isinstance(node, zarr.Array):
         return ImageFile(data=node, axes="")
     attributes = ome_attributes(node)
+    if "bioformats2raw.layout" in attributes and "plate" not in attributes:
+        notes = (f"{path.name} may hold several images; the first was read.",)
+        return replace(read_zarr(path / "0"), notes=notes)
     if "plate" in attributes or "well" in attributes:
         raise FileError(f"{path} holds several images: name one, such as A/1/0 of a plate.")
     if not attributes.get("multiscales"):

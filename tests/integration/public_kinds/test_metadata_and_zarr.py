@@ -93,6 +93,11 @@ def test_output_channels_have_the_targets_names(tmp_path, stains, ending, part):
     assert read_image(tmp_path / f"out.{ending}").channel_names == STAINS
 
 
+def test_info_tells_the_names(stains, plain):
+    assert "channels: DAPI, MAP2 é\n" in succeed("info", stains).stdout
+    assert "channels:" not in succeed("info", plain).stdout
+
+
 @pytest.mark.parametrize("ending", ["tif", "ome.tif", "zarr"])
 def test_no_names_are_invented(tmp_path, plain, ending):
     write_image(tmp_path / "a.ome.tif", SOURCE, "YX", channel_names=["phase"])
@@ -229,6 +234,35 @@ def test_position_on_a_stage_has_its_own_unit(tmp_path, unit, position):
     assert read_image(tmp_path / "a.ome.tif").origin == position
 
 
+def test_a_stage_label_is_a_position(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        SOURCE,
+        metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5},
+    )
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tiff:
+        xml = tiff.ome_metadata
+    stage = '<StageLabel Name="s" X="0.25" XUnit="mm" Y="1"/></Image>'
+    xml = xml.replace("</Image>", stage)
+    tifffile.imwrite(tmp_path / "b.ome.tif", SOURCE, description=xml, metadata=None)
+    assert read_image(tmp_path / "b.ome.tif").origin == {"X": 250.0}
+
+
+def test_reader_plugins_state_places_and_names(tmp_path, monkeypatch):
+    from npe2 import io_utils
+
+    meta = {"axis_labels": ["y", "x"], "scale": [0.5, 0.25], "translate": [3, -4], "units": "um"}
+    layer = (SOURCE, meta | {"name": "cells"})
+    channels = (np.stack([SOURCE] * 2), meta | {"name": list(STAINS), "channel_axis": 0})
+    (tmp_path / "a.xyz").touch()
+    for given, names in ((layer, ()), (channels, STAINS)):
+        monkeypatch.setattr(io_utils, "read", lambda *_, given=given, **__: [given])
+        image = read_image(tmp_path / "a.xyz")
+        assert image.origin == {"Y": 3.0, "X": -4.0}
+        assert (image.scale, image.units) == (SIZE, UNITS)
+        assert image.channel_names == names
+
+
 def test_transformations_of_level_and_image_add_up(tmp_path):
     group = zarr.create_group(tmp_path / "a.zarr")
     group.create_array("0", data=SOURCE)
@@ -314,6 +348,30 @@ def write_old(path, version, image=SOURCE, **well):
     axes = {"axes": list("tczyx")} if version == "0.3" else {}
     group.attrs["multiscales"] = [{"version": version, "datasets": [{"path": "0"}], **axes}]
     return path
+
+
+def test_the_first_of_several_series_is_read(tmp_path):
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    root.attrs["bioformats2raw.layout"] = 3
+    write_old(tmp_path / "a.zarr" / "0", "0.3")
+    image = read_image(tmp_path / "a.zarr")
+    assert image.shape == SOURCE.shape
+    assert "the first was read" in image.notes[0]
+
+
+def test_labels_inside_images_are_their_targets(tmp_path):
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.zarr", SOURCE)
+        labels = tmp_path / f"{name}.zarr" / "labels"
+        zarr.open_group(labels, mode="w")
+        write_image(tmp_path / "made.zarr", (SOURCE > 128).astype(np.uint8), overwrite=True)
+        (tmp_path / "made.zarr").rename(labels / "cells")
+    images = str(tmp_path / "*.zarr")
+    command = "train", images, f"{images}/labels/cells", "-o", tmp_path / "m.safetensors", *OPTIONS
+    assert "left out" not in succeed(*command).stderr
+    inside = tmp_path / "a.zarr" / "labels" / "other"
+    said = refused("apply", tmp_path / "m.safetensors", tmp_path / "b.zarr", "-o", inside)
+    assert "ending '' is not known" in said
 
 
 @pytest.mark.parametrize("version", ["0.1", "0.2", "0.3"])
@@ -415,7 +473,7 @@ def test_plates_train_and_are_scored_like_folders(tmp_path):
     assert names == ["image", "all", "A/1/0", "A/1/1", "B/10/0"]
 
 
-FOREIGN = ["m.onnx", "m.pkl", "m.tif", "m.csv", "m.CKPT"]
+FOREIGN = ["m.onnx", "m.pkl", "m.tif", "m.csv", "m.h5"]
 
 
 @pytest.mark.parametrize("name", [*FOREIGN, "m.pth"])
@@ -430,7 +488,7 @@ def test_a_model_has_no_name_of_another_format(tmp_path, plain, name):
             convert(plain, out)
         assert "that of another format" in refused("convert", plain, out)
         with pytest.raises(FileError, match="that of another format"):
-            quickly(SOURCE, SOURCE, checkpoint=tmp_path / name.replace("CKPT", "pt"))
+            quickly(SOURCE, SOURCE, checkpoint=out)
     assert list(tmp_path.iterdir()) == []
 
 
