@@ -26,9 +26,7 @@ from napari_pix2pix.cli._options import (
 )
 from napari_pix2pix.cli._output import (
     check_output,
-    name_outputs,
-    name_plates,
-    name_tagged_outputs,
+    prepare_outputs,
     print_result,
     shell_message,
 )
@@ -109,9 +107,7 @@ def apply(
     from napari_pix2pix.cli._progress import bar
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
-    from napari_pix2pix.io.paths import expand_paths, make_folder
-    from napari_pix2pix.io.plates import read_plate
-    from napari_pix2pix.io.writing import begin_plate
+    from napari_pix2pix.io.paths import expand_paths
     from napari_pix2pix.large_images import connect
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
@@ -122,16 +118,7 @@ def apply(
     translator = load(model)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
-    if plate := read_plate(input):
-        plates = name_plates(input, out, tags)
-        for path in plates:
-            begin_plate(path, plate)
-        tagged = [[path / field.relative_to(input) for path in plates] for field in inputs]
-    else:
-        outputs = name_outputs(input, inputs, out)
-        if outputs != [out]:
-            make_folder(out)
-        tagged = name_tagged_outputs(outputs, inputs, tags)
+    tagged = prepare_outputs(input, inputs, out, tags)
     for path in (path for names in tagged for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []

@@ -11,8 +11,9 @@ import click
 
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
-from napari_pix2pix.io.paths import file_stem, has_file_ending
-from napari_pix2pix.io.writing import find_writer
+from napari_pix2pix.io.paths import file_stem, has_file_ending, make_folder
+from napari_pix2pix.io.plates import read_plate
+from napari_pix2pix.io.writing import begin_plate, find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.metrics.names import describe_score
 
@@ -68,6 +69,21 @@ def name_tagged_outputs(
         if path.resolve() in taken:
             raise FileError(f"The sample {path} would replace an input: choose another folder.")
     return tagged
+
+
+def prepare_outputs(
+    given: Path, inputs: list[Path], out: Path, tags: list[str]
+) -> list[list[Path]]:
+    """Name the outputs of each input, one a tag; make the folder or the plates they go into."""
+    if plate := read_plate(given):
+        plates = name_plates(given, out, tags)
+        for path in plates:
+            begin_plate(path, plate)
+        return [[path / field.relative_to(given) for path in plates] for field in inputs]
+    outputs = name_outputs(given, inputs, out)
+    if outputs != [out]:
+        make_folder(out)
+    return name_tagged_outputs(outputs, inputs, tags)
 
 
 def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
