@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from napari_pix2pix.errors import InputError
 
 AXES = "TZCYXSQ"
+_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 RECORD_KEY = "napari-pix2pix"  # under which a file says what its image was made of
 
 # Full names, as napari's unit registry spells them, and the spellings that files use.
@@ -80,6 +82,17 @@ class ImageSpec:
     def nbytes(self) -> int:
         """Bytes of all pixels."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of a pyramid, each half as high and wide as the one above."""
+        sides = [n for axis, n in zip(self.axes, self.shape, strict=True) if axis in "YX"]
+        return 1 + max(0, math.ceil(math.log2(max(sides) / _SMALLEST)))
+
+    def level_shape(self, level: int) -> tuple[int, ...]:
+        """Shape of a level, which keeps every `2**level`-th pixel; 0 is the full resolution."""
+        sized = zip(self.axes, self.shape, strict=True)
+        return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in sized)
 
 
 def standard_unit(unit: object) -> str | None:
