@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.data.box import Box
+from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
@@ -105,7 +106,8 @@ def translate_file(
     job = Job(*names, plan, options, summary)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
-    resumable = ResumableImage(out, spec, run, resume=bool(before))
+    kept = translator.part_like(planes, options.output).dtype
+    resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, resumable, source)
     try:
@@ -114,7 +116,8 @@ def translate_file(
         resumable.discard_if_empty()
         raise
     complete(work, resumable, worker, on_tile)
-    return resumable.finish()
+    codec = translator.target_codec
+    return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 
 
 def output_record(

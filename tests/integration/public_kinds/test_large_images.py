@@ -1,15 +1,111 @@
-"""Large images: TIFF is small and has a pyramid."""
+"""Large images: objects keep their identity, TIFF is small and has a pyramid."""
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from helpers import gray_noise
+from click.testing import CliRunner
+from helpers import TINY, gray_noise
+from napari.layers import Image
 
+from napari_pix2pix import train
+from napari_pix2pix.cli import main
+from napari_pix2pix.data.box import Box
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io import _tiff
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
+from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.napari_layers import snapshot
+from napari_pix2pix.training.events import Control
+from napari_pix2pix.widgets.apply.work import Job, Progress, apply_model
+from napari_pix2pix.widgets.common.known_models import ModelEntry
+
+
+def squares(side: int) -> np.ndarray:
+    """Label squares of 6 x 6 pixels, 2 pixels apart."""
+    y, x = np.mgrid[:side, :side]
+    return (y // 8 * (side // 8) + x // 8 + 1) * ((y % 8 > 1) & (x % 8 > 1))
+
+
+def picture(side: int) -> np.ndarray:
+    return np.uint8(200) * (squares(side) > 0).astype(np.uint8)
+
+
+@pytest.fixture(scope="module", params=["uint8", "int8"])
+def labeller(request):
+    """Trained on few objects, which the dtype of its labels can number."""
+    fields = TINY | {"steps": 80, "width": 8, "validation": 0.0, "smallest": 4}
+    return train(picture(80), squares(80).astype(request.param), **fields)
+
+
+@pytest.fixture
+def many(labeller):
+    """An image of more objects, and what is made of it in memory."""
+    image = picture(144)
+    labels = labeller(image)
+    assert labels.max() == 18**2
+    return image, labels
+
+
+# --- objects ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".tif", ".ome.tif", ".png", ".npy"])
+def test_all_objects_of_a_file_keep_their_numbers(labeller, many, tmp_path, ending):
+    image, labels = many
+    write_image(tmp_path / "in.zarr", image, "YX")
+    source, out = read_image(tmp_path / "in.zarr"), tmp_path / f"out{ending}"
+    if ending == ".png" and labeller.target_codec.dtype == "int8":
+        with pytest.raises(InputError, match="PNG can't hold int8"):
+            translate_file(labeller, tmp_path / "in.zarr", source, out)
+        return
+    translate_file(labeller, tmp_path / "in.zarr", source, out)
+    found = np.asarray(read_image(out).data)
+    assert found.dtype == labels.dtype
+    np.testing.assert_array_equal(found, labels)
+
+
+@pytest.mark.parametrize("chunks", [64, 144])
+def test_all_objects_of_a_dask_array_keep_their_numbers(labeller, many, chunks):
+    image, labels = many
+    stack = da.from_array(np.stack([image, np.zeros_like(image)]), chunks=(1, chunks, chunks))
+    lazy = labeller(stack)
+    computed = lazy.compute()
+    assert lazy.dtype == computed.dtype
+    np.testing.assert_array_equal(computed[0], labels)
+    assert labeller(stack[:, :40, :40]).dtype == np.dtype("uint16")  # of 40 * 40 / 4 objects
+
+
+@pytest.mark.parametrize("part", ["--region :", "--frames 0:2", ""])
+@pytest.mark.parametrize("ending", [".zarr", ".tif"])
+def test_all_objects_of_a_part_keep_their_numbers(labeller, many, tmp_path, part, ending):
+    image, labels = many
+    write_image(tmp_path / "in.tif", np.stack([np.zeros_like(image), image]), "TYX")
+    labeller.save(tmp_path / "model.safetensors")
+    words = ["apply", tmp_path / "model.safetensors", tmp_path / "in.tif", "-o"]
+    part = part.replace("region :", "region 0:144,:")
+    made = CliRunner().invoke(main, [*map(str, words), str(tmp_path / f"o{ending}"), *part.split()])
+    assert made.exit_code == 0, made.stderr
+    found = read_image(tmp_path / f"o{ending}").data
+    np.testing.assert_array_equal(found[1], labels)
+
+
+def test_objects_of_two_parts_of_a_layer_have_their_own_numbers(labeller, many):
+    image, labels = many
+    known = ModelEntry("labeller", labeller)
+    layer, before = snapshot(Image(image)), {}
+    for part in (Box(0, 72, 0, 144), Box(72, 144, 0, 144)):
+        job = Job([layer], [0], part, before=before)
+        events = list(apply_model(Control(), known, [job], PredictOptions(device="cpu")))
+        painted = [event for event in events if isinstance(event, Progress)][-1].arrays[""]
+        before = {(labeller.digest, ""): painted}
+    pairs = np.unique(np.stack([painted[labels > 0], labels[labels > 0]]), axis=1)
+    assert pairs.shape[1] == len(np.unique(pairs[0])) == 18**2
+
 
 # --- TIFF ---------------------------------------------------------------------------------------
 
