@@ -89,7 +89,7 @@ def apply(
     fails does not stop the rest: it is named at the end, and the exit code is 1. Models with noise
     or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
-    Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
+    Large images (zarr, large TIFF and NPY), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
     files are kept.
 
@@ -183,7 +183,7 @@ class _Work:
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
         from napari_pix2pix.io.reading import read_image
-        from napari_pix2pix.large_images import reads_lazily
+        from napari_pix2pix.large_images import needs_blocks
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
@@ -192,7 +192,8 @@ class _Work:
         image = read_image(source, self.axes)
         for note in image.notes:
             click.echo(note, err=True)
-        in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
+        planes = self.options.samples * self.translator.target_codec.planes
+        in_blocks = needs_blocks(image, planes) or any(self.part) or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from napari_pix2pix import __version__
-from napari_pix2pix.data.lazy_array import LazyArray
+from napari_pix2pix.io._contiguous import EAGER_BYTES as _EAGER_BYTES
+from napari_pix2pix.io._contiguous import ContiguousArray
 from napari_pix2pix.io._ome_files import open_tiff
 from napari_pix2pix.io._orientation import is_turned
 from napari_pix2pix.io._tiff_series import (
@@ -32,8 +32,6 @@ from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, stand
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-# Smaller images are read at once, which is faster; larger ones window by window.
-_EAGER_BYTES = 1 << 26
 _MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
 # What a classic TIFF can address, less room for its tags.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
@@ -82,7 +80,7 @@ def read_tiff(path: Path) -> ImageFile:
             data = series.asarray()
         elif series.dataoffset is not None:
             file, dtype = page.parent.filehandle.path, series.dtype.newbyteorder(tiff.byteorder)
-            data = _Contiguous(Path(file), series.dataoffset, series.shape, dtype)
+            data = ContiguousArray(Path(file), series.dataoffset, series.shape, dtype)
         else:
             import zarr
 
@@ -106,25 +104,6 @@ def read_tiff(path: Path) -> ImageFile:
         channel_names=names if len(names) == channels else (),
         notes=notes,
     )
-
-
-class _Contiguous(LazyArray):
-    """An array that lies in one piece in a file."""
-
-    def __init__(
-        self, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> None:
-        super().__init__(shape, dtype)
-        self._path, self._offset = path, offset
-        self._map()  # fails if the file was cut short
-
-    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window; the file is open only meanwhile."""
-        # What a map has read counts as memory of this process until the map is closed.
-        return np.array(self._map()[window])
-
-    def _map(self) -> NDArray[Any]:
-        return np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
 
 
 def _notes(images: list[tifffile.TiffPageSeries], path: Path) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *wor
 class ImageFile:
     """An image as `read_image` reads it."""
 
-    # numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced; bool, int or float
+    # numpy, or (OME-Zarr, large TIFF and NPY) an array that is read when it is sliced; bool, int or
+    # float
     data: Any = field(repr=False)
     axes: str  # one letter each: T time, Z depth, C channel, Y, X, S red-green-blue, Q other
     scale: Mapping[str, float] = field(default_factory=dict)  # pixel sizes that the file states

@@ -96,7 +96,9 @@ def _reader_of(path: Path) -> Callable[[Path], ImageFile]:
 
         return read_tiff
     if is_numpy(path):
-        return _read_numpy
+        from napari_pix2pix.io._contiguous import read_npy
+
+        return read_npy
     if is_picture(path):
         from napari_pix2pix.io._pictures import read_picture
 
@@ -121,10 +123,6 @@ def _reader_errors(path: Path) -> Iterator[None]:
             f"{path} can't be read as an image ({reason}); it may be damaged, cut short, "
             "or need a napari reader plugin for its format."
         ) from error
-
-
-def _read_numpy(path: Path) -> ImageFile:
-    return ImageFile(data=np.load(path, allow_pickle=False), axes="")
 
 
 def _check_values(image: ImageFile, path: Path) -> None:

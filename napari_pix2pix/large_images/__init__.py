@@ -2,8 +2,8 @@
 
 from napari_pix2pix.large_images._translate_file import (
     check_finished,
+    needs_blocks,
     output_record,
-    reads_lazily,
     translate_file,
 )
 from napari_pix2pix.large_images.cluster import Cluster, connect
@@ -12,7 +12,7 @@ __all__ = [
     "Cluster",
     "check_finished",
     "connect",
+    "needs_blocks",
     "output_record",
-    "reads_lazily",
     "translate_file",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from napari_pix2pix.large_images.cluster import Cluster
 from napari_pix2pix.translator import Translator
 
 _LARGEST = 8 * CHUNK  # pixels along a block
+_AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
@@ -48,9 +50,12 @@ _DIFFERENCES = {
 }
 
 
-def reads_lazily(image: ImageFile) -> bool:
-    """Tell whether an image is read window by window, since it is large or on a disk."""
-    return type(image.data) is not np.ndarray
+def needs_blocks(image: ImageFile, planes: int) -> bool:
+    """Tell whether an image is large: it is read window by window, or as many planes would be."""
+    pixels = math.prod(
+        n for axis, n in zip(image.axes, image.shape, strict=True) if axis not in "CS"
+    )
+    return type(image.data) is not np.ndarray or 4 * planes * pixels > _AT_ONCE_BYTES
 
 
 def translate_file(

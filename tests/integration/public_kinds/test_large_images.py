@@ -1,4 +1,4 @@
-"""Large images: objects keep their identity, TIFF is small and has a pyramid."""
+"""Large images: objects keep their identity, memory is bounded, TIFF is small and has a pyramid."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from napari.layers import Image
 from napari_pix2pix import train
 from napari_pix2pix.cli import main
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.data.codecs import InstanceCodec
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.io import _tiff
+from napari_pix2pix.inference.predictor import Predictor
+from napari_pix2pix.io import _contiguous, _tiff
+from napari_pix2pix.io.image_file import ImageFile, ImageSpec
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.resumable import ResumableImage
 from napari_pix2pix.io.writing import write_image
-from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.large_images import needs_blocks, translate_file
 from napari_pix2pix.napari_layers import snapshot
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import Job, Progress, apply_model
@@ -69,6 +75,20 @@ def test_all_objects_of_a_file_keep_their_numbers(labeller, many, tmp_path, endi
     np.testing.assert_array_equal(found, labels)
 
 
+def test_more_objects_than_a_format_can_number_are_refused_and_kept(tmp_path):
+    spec = ImageSpec("YX", (300, 300), np.dtype("uint8"))
+    codec = InstanceCodec("uint8", 1, Layout())
+    kept = codec.dtype_of_parts(300, 300)
+    image = ResumableImage(tmp_path / "out.png", spec, {}, kept=kept, resume=False)
+    labels = np.arange(90_000).reshape(300, 300)
+    image.write(0, (slice(None), slice(None)), labels, 1)
+    with pytest.raises(InputError, match=r"PNG can't hold uint32 .* a name that ends in \.tif"):
+        image.finish(codec.dtype_for)
+    again = ResumableImage(tmp_path / "out.png", spec, {}, kept=kept, resume=True)
+    assert again.done == {0: 1}
+    np.testing.assert_array_equal(again._pixels, labels)
+
+
 @pytest.mark.parametrize("chunks", [64, 144])
 def test_all_objects_of_a_dask_array_keep_their_numbers(labeller, many, chunks):
     image, labels = many
@@ -105,6 +125,81 @@ def test_objects_of_two_parts_of_a_layer_have_their_own_numbers(labeller, many):
         before = {(labeller.digest, ""): painted}
     pairs = np.unique(np.stack([painted[labels > 0], labels[labels > 0]]), axis=1)
     assert pairs.shape[1] == len(np.unique(pairs[0])) == 18**2
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "whole"), [({}, False), ({"norm": "instance"}, True)], ids=["fixed", "measures"]
+)
+def test_tiles_take_no_more_memory_than_makes_them_fast(monkeypatch, config, whole):
+    model = train(gray_noise(64, 64), gray_noise(64, 64, seed=1), **TINY | config | {"steps": 1})
+    monkeypatch.setattr(devices, "free_memory", lambda _: 1 << 50)
+    assert Predictor.fits(model, 1024, 1024, PredictOptions(device="cpu"))
+    # An image that is measured comes out right only as a whole.
+    assert Predictor.fits(model, 16384, 16384, PredictOptions(device="cpu")) == whole
+
+
+def test_a_large_image_in_memory_is_translated_in_blocks():
+    image = ImageFile(data=np.broadcast_to(np.uint8(0), (8192, 8192)), axes="YX")
+    assert not needs_blocks(image, 1)
+    assert needs_blocks(image, 2)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"imagej": True},
+        {"photometric": "minisblack"},
+        {"byteorder": ">"},
+        {"rowsperstrip": 16},
+        {"rowsperstrip": 16, "compression": "zlib"},
+        {"tile": (32, 32)},
+        {"tile": (32, 32), "compression": "zlib", "predictor": True},
+        {"ome": True, "tile": (32, 32), "compression": "zlib"},
+    ],
+    ids=str,
+)
+def test_tiff_is_read_in_parts(tmp_path, monkeypatch, layout):
+    monkeypatch.setattr(_tiff, "_EAGER_BYTES", 100)
+    array = gray_noise(80, 90, dtype="uint16")
+    tifffile.imwrite(tmp_path / "a.tif", array, **layout)
+    data = read_image(tmp_path / "a.tif").data
+    assert not isinstance(data, np.ndarray)
+    np.testing.assert_array_equal(data[30:70, 5:60], array[30:70, 5:60])
+    if hasattr(data, "store"):
+        data.store.close()
+
+
+def test_npy_is_read_in_parts(tmp_path, monkeypatch):
+    array = gray_noise(80, 90, dtype=">u2")
+    np.save(tmp_path / "a.npy", array)
+    assert isinstance(read_image(tmp_path / "a.npy").data, np.ndarray)
+    monkeypatch.setattr(_contiguous, "EAGER_BYTES", 100)
+    data = read_image(tmp_path / "a.npy").data
+    assert not isinstance(data, np.ndarray)
+    np.testing.assert_array_equal(data[30:70, 5:60], array[30:70, 5:60])
+    np.save(tmp_path / "a.npy", np.asfortranarray(array))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.npy").data, array)
+
+
+def test_a_compressed_page_in_one_piece_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_tiff, "_EAGER_BYTES", 100)
+    array = gray_noise(80, 90)
+    tifffile.imwrite(tmp_path / "a.tif", array, rowsperstrip=80, compression="zlib")
+    data = read_image(tmp_path / "a.tif").data
+    assert isinstance(data, np.ndarray)
+    np.testing.assert_array_equal(data, array)
+
+
+def test_a_large_tiff_that_was_cut_short_is_refused_when_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(_tiff, "_EAGER_BYTES", 100)
+    tifffile.imwrite(tmp_path / "a.tif", gray_noise(80, 90))
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileError, match="can't be read"):
+        read_image(tmp_path / "a.tif")
 
 
 # --- TIFF ---------------------------------------------------------------------------------------
