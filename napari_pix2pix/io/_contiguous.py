@@ -36,8 +36,8 @@ class ContiguousArray(LazyArray):
 
 def read_npy(path: Path) -> ImageFile:
     """Read an array that was saved by numpy; it has no axes."""
-    mapped = np.load(path, mmap_mode="r")
-    if mapped.nbytes <= EAGER_BYTES or not mapped.flags.c_contiguous:
-        return ImageFile(data=np.array(mapped), axes="")
-    data = ContiguousArray(path, mapped.offset, mapped.shape, mapped.dtype)
+    small = path.stat().st_size <= EAGER_BYTES
+    data: Any = np.load(path, mmap_mode=None if small else "r")
+    if not small and data.flags.c_contiguous:
+        data = ContiguousArray(path, data.offset, data.shape, data.dtype)
     return ImageFile(data=data, axes="")
