@@ -143,6 +143,7 @@ class ModelInfo:
     started_from: StartedFrom | None = None
     fingerprint: str | None = None  # of pairs and split; a run is only resumed on the same
     sampled_blocks: tuple[int, int] | None = None  # for statistics and validation
+    source_channels: tuple[str, ...] = ()  # names, where the source's file states them
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
