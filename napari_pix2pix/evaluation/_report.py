@@ -81,7 +81,8 @@ def write_report(
     """Write the report in this thread; a file that was there stays intact on an error."""
     check_samples(samples)
     with replacing(as_path(path)) as fresh:
-        fresh.write_text(report_html(result, samples, on_part), encoding="utf-8")
+        page = report_html(result, samples, on_part)
+        fresh.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:
