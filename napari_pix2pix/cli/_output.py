@@ -7,8 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import click
-
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
 from napari_pix2pix.io.paths import file_stem
@@ -19,11 +18,16 @@ from napari_pix2pix.metrics.names import describe_score
 _FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # never the name of a new folder
 _OPTION_OF = {
     Remedy.AXES: "--axes",
+    Remedy.TARGET_AXES: "--target-axes",
+    Remedy.MASK_AXES: "--mask-axes",
+    Remedy.CHANNELS: "--source-channels",
+    Remedy.TARGET_CHANNELS: "--target-channels",
     Remedy.OVERWRITE: "--overwrite",
     Remedy.RESUME: "--resume",
     Remedy.SMALLER_TILE: "--tile",
     Remedy.DROPOUT: "--dropout",
     Remedy.TABLE: "--pairs",
+    Remedy.WRITE_TABLE: "--write-pairs",
 }
 
 
@@ -106,7 +110,7 @@ def score_table(scores: dict[str, Any]) -> str:
 
 def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result for people, or for machines."""
-    click.echo(to_json(result) if as_json else text)
+    say(to_json(result) if as_json else text)
 
 
 def shell_message(error: Pix2PixError) -> str:

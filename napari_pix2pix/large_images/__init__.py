@@ -1,5 +1,6 @@
 """Image files translated block by block in bounded memory; runs can be resumed."""
 
+from napari_pix2pix.large_images._job import trained_channels
 from napari_pix2pix.large_images._translate_file import (
     check_finished,
     needs_blocks,
@@ -14,5 +15,6 @@ __all__ = [
     "connect",
     "needs_blocks",
     "output_record",
+    "trained_channels",
     "translate_file",
 ]

@@ -45,7 +45,7 @@ _AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
-    "part": "from another region or other frames",
+    "part": "from another region, other frames or other channels",
     "source": "from another source, or from this one before it changed",
 }
 
@@ -69,6 +69,8 @@ def translate_file(
     summary: str | None = None,
     region: str | None = None,
     frames: str | None = None,
+    axes: str | None = None,
+    channels: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cluster: Cluster | None = None,
@@ -76,12 +78,14 @@ def translate_file(
 ) -> Path:
     """Translate an image file block by block into `out`; while it grows, it lies in ``OUT.part``.
 
-    `image` is what was read of `source`. One `sample` is written, or with `summary` the "mean",
-    "std" or a quantile such as "q5" of all. For `region` and `frames` see `parse_region` and
-    `parse_frames`. `on_tile` is called with the numbers of blocks done and of all.
+    `image` is what was read of `source`, with `axes` and `channels` if the user gave any. One
+    `sample` is written, or with `summary` the "mean", "std" or a quantile such as "q5" of all. For
+    `region` and `frames` see `parse_region` and `parse_frames`. `on_tile` is called with the
+    numbers of blocks done and of all.
     """
     options = options or PredictOptions()
-    record = output_record(translator, source, options, sample, summary, region, frames)
+    part_of = region, frames, channels
+    record = output_record(translator, source, options, sample, summary, part_of)
     # Only the workers know whether they have the requested device.
     local = options.model_copy(update={"device": "cpu"}) if cluster else options
     check_options(local, translator)
@@ -99,7 +103,7 @@ def translate_file(
         "model": translator.digest,
         "options": _deciding(options, summary),
         "region or frames": [list(part), [chosen.start, chosen.stop]],
-        "source": [list(planes.shape), str(planes.dtype), image.axes],
+        "source": [list(planes.shape), str(planes.dtype), image.axes, channels],
     }
     before = check_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
@@ -107,8 +111,8 @@ def translate_file(
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
     spec = _output_spec(translator, image, out, planes, plan, options, record)
-    names = source.absolute(), out.absolute(), image.axes, spec.axes
-    job = Job(*names, plan, options, summary)
+    names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
+    job = Job(*names, plan, options, summary, channels)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
     kept = translator.part_like(planes, options.output).dtype
@@ -131,8 +135,7 @@ def output_record(
     options: PredictOptions,
     sample: int = 0,
     summary: str | None = None,
-    region: str | None = None,
-    frames: str | None = None,
+    part: tuple[str | None, ...] = (None, None, None),  # region, frames and channels
 ) -> dict[str, Any]:
     """Return what an output is made of, as JSON values; parameters as for `translate_file`."""
     if summary is None:
@@ -140,7 +143,7 @@ def output_record(
     return {
         "model": translator.digest,
         "options": _deciding(options, summary),
-        "part": [region, frames],
+        "part": list(part),
         "source": json.loads(json.dumps(file_fingerprint(source), default=str)),
     }
 
