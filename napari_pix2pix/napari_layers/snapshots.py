@@ -251,7 +251,9 @@ def channel_axis_of(layer: Layer, transform: LayerTransform) -> int | None:
     if axes and transform.ndim > 2:
         return axes[0] - transform.ndim
     shape = (layer.data[0] if layer.multiscale else layer.data).shape
-    return -1 if labels[-1] != "x" and has_trailing_channels(shape) else None
+    # A layer with 3 or 4 columns says itself whether they are colours.
+    guessed = labels[-1] != "x" and shape[-1] not in (3, 4) and has_trailing_channels(shape)
+    return -1 if guessed else None
 
 
 def _channels(layer: Snapshot) -> list[Any]:
