@@ -296,7 +296,7 @@ class _Work:
         from napari_pix2pix.large_images import output_record
 
         part = *self.part, self.channels
-        return output_record(self.translator, source, self.options, *self._wanted(tag), part)
+        return output_record(self.translator, source, self.options, *self._wanted(tag), *part)
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""

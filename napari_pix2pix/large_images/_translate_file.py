@@ -45,7 +45,8 @@ _AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
-    "part": "from another region, other frames or other channels",
+    "part": "from another region or other frames",
+    "channels": "from other channels",
     "source": "from another source, or from this one before it changed",
 }
 
@@ -84,8 +85,7 @@ def translate_file(
     numbers of blocks done and of all.
     """
     options = options or PredictOptions()
-    part_of = region, frames, channels
-    record = output_record(translator, source, options, sample, summary, part_of)
+    record = output_record(translator, source, options, sample, summary, region, frames, channels)
     # Only the workers know whether they have the requested device.
     local = options.model_copy(update={"device": "cpu"}) if cluster else options
     check_options(local, translator)
@@ -103,7 +103,8 @@ def translate_file(
         "model": translator.digest,
         "options": _deciding(options, summary),
         "region or frames": [list(part), [chosen.start, chosen.stop]],
-        "source": [list(planes.shape), str(planes.dtype), image.axes, channels],
+        "source": [list(planes.shape), str(planes.dtype), image.axes],
+        "choice of channels": channels,
     }
     before = check_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
@@ -135,7 +136,9 @@ def output_record(
     options: PredictOptions,
     sample: int = 0,
     summary: str | None = None,
-    part: tuple[str | None, ...] = (None, None, None),  # region, frames and channels
+    region: str | None = None,
+    frames: str | None = None,
+    channels: str | None = None,
 ) -> dict[str, Any]:
     """Return what an output is made of, as JSON values; parameters as for `translate_file`."""
     if summary is None:
@@ -143,7 +146,8 @@ def output_record(
     return {
         "model": translator.digest,
         "options": _deciding(options, summary),
-        "part": list(part),
+        "part": [region, frames],
+        "channels": channels,
         "source": json.loads(json.dumps(file_fingerprint(source), default=str)),
     }
 
