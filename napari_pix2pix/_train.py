@@ -113,7 +113,7 @@ def train(
         do not set are taken from that model, except the budget.
     callback : callable, optional
         Called with each `Event`, in the thread that called `train`. If it returns True, the
-        training stops and the model is kept, as with Ctrl+C.
+        training stops and the model is kept, as with Ctrl+C or SIGTERM.
     **fields
         Any other field of `TrainConfig`.
 
