@@ -10,6 +10,7 @@ from typing import Any
 from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
+from napari_pix2pix.io.matching import pair_names
 from napari_pix2pix.io.paths import file_stem
 from napari_pix2pix.io.writing import find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
@@ -41,7 +42,10 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
         outputs = [out]
     elif is_folder or not (out.exists() or out.suffix.lower() in _FILE_ENDINGS):
-        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
+        names = list(inputs)
+        if len({path.name for path in inputs}) < len(inputs):  # in several folders
+            names = [Path(name.replace("/", "_")) for name in pair_names(inputs)]
+        outputs = [out / f"{file_stem(name)}.tif" for name in names]
     else:
         raise FileError(
             f"{given} names {plural(len(inputs), 'file')}, so {out} must be a folder: name one."

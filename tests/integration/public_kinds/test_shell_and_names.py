@@ -145,6 +145,15 @@ def test_a_guess_is_written_where_names_tell_nothing(tmp_path):
     assert len(table.read_text(encoding="utf-8").splitlines()) == 3
 
 
+def test_equal_names_in_several_folders_are_translated_side_by_side(model, tmp_path):
+    for number in range(2):
+        write(tmp_path / f"field{number}" / "phase.tif", image(number))
+    done = invoke("apply", model, tmp_path / "field*" / "phase.tif", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["field0_phase.tif", "field1_phase.tif"]
+
+
 # --- axes -----------------------------------------------------------------------------------------
 
 
