@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
+    channels_option,
     condition_option,
     device_option,
     json_option,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 @click.argument("input", type=PATH)
 @click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
+@channels_option
 @predict_options
 @click.option(
     "--summary",
@@ -71,6 +74,7 @@ def apply(
     input: Path,
     out: Path,
     axes: str | None,
+    source_channels: str | None,
     summary: str | None,
     region: str | None,
     frames: str | None,
@@ -90,7 +94,7 @@ def apply(
     labels/classes or labels/instances. Models with noise
     or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
-    Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
+    Large images (zarr, large TIFF and NPY), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
     files are kept.
 
@@ -126,19 +130,32 @@ def apply(
     with nullcontext() if scheduler is None else connect(scheduler, translator) as cluster:
         part = region, frames
         work = _Work(
-            translator, axes, options, part, tags, summary is not None, cluster, resume, overwrite
+            translator,
+            axes,
+            source_channels,
+            options,
+            part,
+            tags,
+            summary is not None,
+            cluster,
+            resume,
+            overwrite,
         )
         with_bar = len(inputs) == 1 and not as_json
         errors = bar(
             work.try_each(inputs, tagged, with_bar=with_bar), total=len(inputs), quiet=as_json
         )
-        for source, names, error in zip(inputs, tagged, errors, strict=True):
-            if error is None:
-                done += map(str, names)
-            elif len(inputs) == 1:
-                raise error
-            else:
-                failed[str(source)] = shell_message(error)
+        try:
+            for source, names, error in zip(inputs, tagged, errors, strict=True):
+                if error is None:
+                    done += map(str, names)
+                elif len(inputs) == 1:
+                    raise error
+                else:
+                    failed[str(source)] = shell_message(error)
+        except KeyboardInterrupt:
+            say("What is finished is kept: --resume continues the run.", err=True)
+            raise
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
@@ -152,6 +169,7 @@ class _Work:
 
     translator: Translator
     axes: str | None
+    channels: str | None
     options: PredictOptions
     part: tuple[str | None, str | None]  # region and frames, as they were given
     tags: list[str]  # numbers of samples, or names of a summary; none for one sample
@@ -180,17 +198,23 @@ class _Work:
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
+        from napari_pix2pix.io.channels import take_channels
         from napari_pix2pix.io.reading import read_image
-        from napari_pix2pix.large_images import reads_lazily
+        from napari_pix2pix.large_images import needs_blocks, trained_channels
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
         if not unfinished:
             return
-        image = read_image(source, self.axes)
+        image = take_channels(
+            read_image(source, self.axes),
+            self.channels,
+            trained_channels(self.translator),
+        )
         for note in image.notes:
-            click.echo(note, err=True)
-        in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
+            say(note, err=True)
+        planes = self.options.samples * self.translator.target_codec.planes
+        in_blocks = needs_blocks(image, planes) or any(self.part) or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
@@ -201,7 +225,7 @@ class _Work:
             return False
         is_known = check_finished(out, self._record(source, tag))
         unknown = "" if is_known else "; the file does not name its model"
-        click.echo(f"{out} is finished already{unknown}.", err=True)
+        say(f"{out} is finished already{unknown}.", err=True)
         return True
 
     def _at_once(
@@ -259,6 +283,8 @@ class _Work:
                     summary=summary,
                     region=region,
                     frames=frames,
+                    axes=self.axes,
+                    channels=self.channels,
                     resume=self.resume,
                     overwrite=self.overwrite,
                     cluster=self.cluster,
@@ -269,7 +295,8 @@ class _Work:
         """Return what an output is made of."""
         from napari_pix2pix.large_images import output_record
 
-        return output_record(self.translator, source, self.options, *self._wanted(tag), *self.part)
+        part = *self.part, self.channels
+        return output_record(self.translator, source, self.options, *self._wanted(tag), *part)
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._options import (
     PATH,
     PairArguments,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 @click.argument("model", type=PATH)
 @pairs_options
 @condition_option
-@axes_option
 @click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
 @click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
 @click.option(
@@ -55,7 +55,6 @@ def evaluate(
     model: Path,
     named: PairArguments,
     condition: str | None,
-    axes: str | None,
     csv: Path | None,
     report: Path | None,
     samples: int | None,
@@ -95,7 +94,7 @@ def evaluate(
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
     translator = load(model)
-    sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
+    sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -103,7 +102,7 @@ def evaluate(
     scores = evaluate_pairs(
         translator,
         chosen,
-        labels=None if labels is None else _read_labels(chosen, named.source, labels, axes),
+        labels=None if labels is None else _read_labels(chosen, named, labels),
         measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
         name=model.name,
     )
@@ -131,15 +130,14 @@ def _load_segmenter(name: str) -> Any:
     return segmenter
 
 
-def _read_labels(
-    pairs: Sequence[Pair], source: Path | None, labels: Path, axes: str | None
-) -> list[Any]:
+def _read_labels(pairs: Sequence[Pair], named: PairArguments, labels: Path) -> list[Any]:
     """Read the labels of pairs, matched by name like targets."""
     from napari_pix2pix.io.datasets import read_pairs
 
-    if source is None:
+    if named.source is None:
         raise InputError("--labels are matched by name with SOURCE: give SOURCE and TARGET too.")
-    labelled, _ = read_pairs(source, labels, axes=axes)
+    options = replace(named.read_options, target_channels=None)
+    labelled, _ = read_pairs(named.source, labels, options=options)
     by_name = {pair.name: pair.target for pair in labelled}
     missing = [pair.name for pair in pairs if pair.name not in by_name]
     if missing:
@@ -188,11 +186,11 @@ def discriminator_map(
 
     check_output(out, overwrite=overwrite)
     translator = load(model)
-    judged, layout = read_image(prediction, axes), Layout()
+    judged, layout = read_image(prediction, axes, override=False), Layout()
     check_translation(out, "float32", source=judged, layout=layout)
-    given = None if source is None else read_image(source, axes)
+    given = None if source is None else read_image(source, axes, override=False)
     for note in (*judged.notes, *(given.notes if given else ())):
-        click.echo(note, err=True)
+        say(note, err=True)
     logits = translator.discriminator_map(
         None if given is None else lazy_image_of_file(given),
         lazy_image_of_file(judged),

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import click
-
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
+from napari_pix2pix.io.matching import pair_names
 from napari_pix2pix.io.paths import file_stem, has_file_ending, make_folder
 from napari_pix2pix.io.plates import read_plate
 from napari_pix2pix.io.writing import begin_plate, find_writer
@@ -19,11 +19,16 @@ from napari_pix2pix.metrics.names import describe_score
 
 _OPTION_OF = {
     Remedy.AXES: "--axes",
+    Remedy.TARGET_AXES: "--target-axes",
+    Remedy.MASK_AXES: "--mask-axes",
+    Remedy.CHANNELS: "--source-channels",
+    Remedy.TARGET_CHANNELS: "--target-channels",
     Remedy.OVERWRITE: "--overwrite",
     Remedy.RESUME: "--resume",
     Remedy.SMALLER_TILE: "--tile",
     Remedy.DROPOUT: "--dropout",
     Remedy.TABLE: "--pairs",
+    Remedy.WRITE_TABLE: "--write-pairs",
 }
 
 
@@ -37,7 +42,10 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
         outputs = [out]
     elif is_folder or not (out.exists() or has_file_ending(out)):
-        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
+        names = list(inputs)
+        if len({path.name for path in inputs}) < len(inputs):  # in several folders
+            names = [Path(name.replace("/", "_")) for name in pair_names(inputs)]
+        outputs = [out / f"{file_stem(name)}.tif" for name in names]
     else:
         raise FileError(
             f"{given} names {plural(len(inputs), 'file')}, so {out} must be a folder: name one."
@@ -134,7 +142,7 @@ def score_table(scores: dict[str, Any]) -> str:
 
 def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result for people, or for machines."""
-    click.echo(to_json(result) if as_json else text)
+    say(to_json(result) if as_json else text)
 
 
 def shell_message(error: Pix2PixError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply, sample
+from napari_pix2pix.cli._console import escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
@@ -23,22 +25,32 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
-    """Commands that answer bad input with one sentence and exit code 2, never with a traceback."""
+    """Commands that answer bad input with one sentence and exit code 2, never with a traceback.
+
+    What a signal ends has its number and 128 as exit code, as shells have it.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        escape_unprintable()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), signals_interrupt():
                 # Print the sentence alone, without file and line of the code.
-                warnings.showwarning = lambda message, *_, **__: click.echo(
+                warnings.showwarning = lambda message, *_, **__: say(
                     f"Warning: {message}", err=True
                 )
                 return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            say(str(error) or "Stopped by Ctrl+C.", err=True)
+            ctx.exit(128 + getattr(error, "number", signal.SIGINT))
         except Pix2PixError as error:
             sentence = shell_message(error)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
             sentence = f"{error.format_message().rstrip('.')}; see {command} --help."
-        click.echo(f"Error: {sentence}", err=True)
+        say(f"Error: {sentence}", err=True)
         ctx.exit(2)
 
 

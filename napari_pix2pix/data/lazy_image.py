@@ -17,8 +17,9 @@ class LazyImage:
     """An image, a stack or a tuple of channels, read window by window; errors call it `what`."""
 
     # The last two axes that are not the channel axis are Y and X, all others are frames. Without
-    # `rgb` and `channel_axis` an image is RGB by its last axis, see `_looks_rgb`. `may_lack`
-    # allows None in a tuple for a channel that this image lacks (`absent`); it is read as 0.
+    # `rgb` and `channel_axis` the last axis tells whether it holds channels, see `find_layout`.
+    # `may_lack` allows None in a tuple for a channel that this image lacks (`absent`); it is read
+    # as 0.
 
     absent: tuple[int, ...] = ()
     channel_names: tuple[str, ...] = ()  # one each, or empty

@@ -43,8 +43,8 @@ class Pair:
         mask holds for all frames.
     channel_axis : int or pair of int, optional
         Axis of the channels. A number is used for the source, the target or both, as their sizes
-        demand; a pair of numbers is for the source and for the target. By default only RGB is
-        recognised.
+        demand; a pair of numbers is for the source and for the target. By default RGB is
+        recognised, and a last axis that is too short to be a width, as in ``(Y, X, 2)``.
     channel_names : sequence of str, optional
         Names of the target's channels, such as stains, where neither file nor layers have them.
     name : str

@@ -84,7 +84,8 @@ def write_report(
     path = as_path(path)
     check_ending(path, *REPORT_ENDINGS, what="a report")
     with replacing(path) as fresh:
-        fresh.write_text(report_html(result, samples, on_part), encoding="utf-8")
+        page = report_html(result, samples, on_part)
+        fresh.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:

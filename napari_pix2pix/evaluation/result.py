@@ -117,7 +117,7 @@ class EvaluationResult(Mapping[str, Any]):
         keys = list(self.pooled["prediction"])
         with (
             replacing(path) as fresh,
-            fresh.open("w", newline="", encoding="utf-8") as file,
+            fresh.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.writer(file)
             columns = [(predictor, key) for predictor in self.predictors for key in keys]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import __version__
+from napari_pix2pix.io._contiguous import EAGER_BYTES as _EAGER_BYTES
+from napari_pix2pix.io._contiguous import ContiguousArray
 from napari_pix2pix.io._ome_files import open_tiff
 from napari_pix2pix.io._orientation import is_turned
 from napari_pix2pix.io._tiff_series import (
@@ -36,13 +39,12 @@ from napari_pix2pix.io.image_file import (
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-# Smaller images are read at once, which is faster; larger ones window by window.
-_EAGER_BYTES = 1 << 28
 _MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
 # What a classic TIFF can address, less room for its tags.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
-_WHOLE_BYTES = 1 << 28  # larger images that are not in memory are written in tiles
+_WHOLE_BYTES = 1 << 24  # larger images are written in compressed tiles, with a pyramid
 _TILE = 512
+_BUFFER_BYTES = 1 << 25  # of tiles that are compressed at once
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _OME_TYPES = (
     *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
@@ -101,12 +103,14 @@ def read_tiff(path: Path) -> ImageFile:
         axes = sample_axes(series, path)
         geometry = _geometry(tiff)
         notes = _notes(images, path)
-        in_memory = series.size * series.dtype.itemsize <= _EAGER_BYTES or series.transform
+        in_parts = series.size > min(page.size, math.prod(page.chunks))  # not one compressed strip
+        small = series.size * series.dtype.itemsize <= _EAGER_BYTES
+        in_memory = small or series.transform or not (in_parts or series.dataoffset)
         if in_memory:
             data = series.asarray()
-        elif series.dataoffset is not None:  # contiguous and uncompressed
+        elif series.dataoffset is not None:
             file, dtype = page.parent.filehandle.path, series.dtype.newbyteorder(tiff.byteorder)
-            data = np.memmap(file, dtype, "r", series.dataoffset, series.shape)
+            data = ContiguousArray(Path(file), series.dataoffset, series.shape, dtype)
         else:
             import zarr
 
@@ -276,20 +280,20 @@ def write_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     all_or_none = spatial in ([], [axis for axis in "ZYX" if axis in spec.axes])
     seconds = "T" not in spec.scale or spec.units.get("T", "second") == "second"
     type_fits = str(spec.dtype) in _IMAGEJ_TYPES and ("S" not in spec.axes or spec.dtype == "u1")
-    # ImageJ knows neither BigTIFF nor tiles.
-    small = spec.nbytes < _CLASSIC_TIFF_BYTES and not _in_tiles(data, spec)
+    # ImageJ knows neither BigTIFF nor tiles, without which a large image is slow and takes room.
+    small = spec.nbytes <= min(_WHOLE_BYTES, _CLASSIC_TIFF_BYTES)
     if one_unit and in_order and all_or_none and seconds and type_fits and small:
         _write_imagej(path, data, spec)
     elif fits_ome(spec.dtype, spec.axes):
         write_ome_tiff(path, data, spec)
     else:
         # OME-XML lacks some types (64-bit integers, half floats): OME's keys go into JSON instead.
-        _save_tiff(path, data, spec, _ome_keys(spec), {"ome": False})
+        _write_pages(path, data, spec, ome=False)
 
 
 def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
     metadata: dict[str, Any] = {"axes": spec.axes}
-    options: dict[str, Any] = {"imagej": True}
+    options: dict[str, Any] = _software(spec)
     if "X" in spec.scale:
         options["resolution"] = (1 / spec.scale["X"], 1 / spec.scale["Y"])
         unit = spec.units.get("X", "pixel")
@@ -307,15 +311,15 @@ def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
         planes = lengths.get("T", 1) * lengths.get("Z", 1)
         metadata["Labels"] = list(spec.channel_names) * planes
         metadata[_NAMES] = json.dumps(spec.channel_names)
-    _save_tiff(path, data, spec, metadata, options)
+    photometric = _photometric(spec)
+    tifffile.imwrite(
+        path, np.asarray(data), imagej=True, photometric=photometric, metadata=metadata, **options
+    )
 
 
 def write_ome_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-TIFF; see `fits_ome`."""
-    keys = _ome_keys(spec)
-    for element in {"Channel", "Plane"} & set(keys):  # tifffile takes a list for each attribute
-        keys[element] = {key: [each[key] for each in keys[element]] for key in keys[element][0]}
-    _save_tiff(path, data, spec, keys, {"ome": True})
+    _write_pages(path, data, spec, ome=True)
 
 
 def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
@@ -352,38 +356,61 @@ def _position(spec: ImageSpec, plane: dict[str, int]) -> dict[str, Any]:
     return position
 
 
-def _save_tiff(
-    path: Path, data: Any, spec: ImageSpec, metadata: dict[str, Any], options: dict[str, Any]
-) -> None:
-    in_tiles = _in_tiles(data, spec)
-    if in_tiles:
-        options |= {"shape": spec.shape, "dtype": spec.dtype, "tile": (_TILE, _TILE)}
-    if spec.record:
-        options["software"] = f"{RECORD_KEY} {__version__} {json.dumps(spec.record)}"
-    tifffile.imwrite(
-        path,
-        _iter_tiles(data, spec) if in_tiles else np.asarray(data),
-        bigtiff=spec.nbytes >= _CLASSIC_TIFF_BYTES,
-        photometric="rgb" if spec.axes.endswith("S") else "minisblack",
-        metadata=metadata,
-        **options,
-    )
+def _ome_lists(spec: ImageSpec) -> dict[str, Any]:
+    """Return the keys as tifffile takes them: a list for each attribute of several elements."""
+    keys = _ome_keys(spec)
+    for element in {"Channel", "Plane"} & set(keys):
+        keys[element] = {key: [each[key] for each in keys[element]] for key in keys[element][0]}
+    return keys
 
 
-def _in_tiles(data: Any, spec: ImageSpec) -> bool:
-    """Tell whether an image is read and written tile by tile: it is large and on a disk."""
-    lazy = not isinstance(data, np.ndarray)
-    return lazy and spec.nbytes > _WHOLE_BYTES and spec.dtype != np.dtype(bool)
+def _write_pages(path: Path, data: Any, spec: ImageSpec, *, ome: bool) -> None:
+    """Write all pages; those of a large image in compressed tiles, in OME-TIFF with a pyramid."""
+    options: dict[str, Any] = {"photometric": _photometric(spec)}
+    keys = _ome_lists(spec) if ome else _ome_keys(spec)
+    first: dict[str, Any] = {**_software(spec), "metadata": keys}
+    bits = spec.dtype == np.dtype(bool)  # which tifffile packs along the wrong axis of samples
+    large = spec.nbytes > _WHOLE_BYTES and not (bits and spec.axes.endswith("C"))
+    # A pyramid adds a third.
+    kind: dict[str, Any] = {"bigtiff": 2 * spec.nbytes >= _CLASSIC_TIFF_BYTES, "ome": ome}
+    if not large:
+        tifffile.imwrite(path, np.asarray(data), **kind, **first, **options)
+        return
+    # What every reader reads. Differences of neighbours are small for integers only.
+    narrow = spec.dtype.kind in "iu" and spec.dtype.itemsize <= 4
+    options |= {"tile": (_TILE, _TILE), "compression": "zlib", "predictor": narrow}
+    options |= {"dtype": spec.dtype, "buffersize": _BUFFER_BYTES}
+    if spec.axes.endswith("C"):
+        options["planarconfig"] = "contig"
+    levels = spec.levels if ome else 1  # tifffile does not find another pyramid again
+    first["subifds"] = levels - 1
+    with tifffile.TiffWriter(path, **kind) as tiff:
+        for level in range(levels):
+            shape = spec.level_shape(level)
+            tiff.write(_iter_tiles(data, spec, level), shape=shape, **first, **options)
+            first = {"subfiletype": 1, "metadata": None}
 
 
-def _iter_tiles(data: Any, spec: ImageSpec) -> Iterator[Any]:
-    """Read an image in tiles of its file, page by page; the last ones are padded with 0."""
-    plane = 2 + spec.axes.endswith("S")  # axes of a page
+def _photometric(spec: ImageSpec) -> str:
+    return "rgb" if spec.axes.endswith("S") else "minisblack"
+
+
+def _software(spec: ImageSpec) -> dict[str, str]:
+    """Return the tag that holds the record."""
+    text = f"{RECORD_KEY} {__version__} {json.dumps(spec.record)}"
+    return {"software": text} if spec.record else {}
+
+
+def _iter_tiles(data: Any, spec: ImageSpec, level: int) -> Iterator[Any]:
+    """Read a level in tiles of its file, page by page; the last ones are padded with 0."""
+    plane = 2 + (spec.axes[-1] in "CS")  # axes of a page
     pages, (height, width, *colours) = spec.shape[:-plane], spec.shape[-plane:]
+    step = 2**level
     for page in np.ndindex(*pages):
-        for top in range(0, height, _TILE):
-            for left in range(0, width, _TILE):
-                window = data[(*page, slice(top, top + _TILE), slice(left, left + _TILE))]
+        for top in range(0, height, _TILE * step):
+            for left in range(0, width, _TILE * step):
+                down, over = (slice(at, at + _TILE * step, step) for at in (top, left))
+                window = data[(*page, down, over)]
                 tile = np.zeros((_TILE, _TILE, *colours), spec.dtype)
                 tile[: window.shape[0], : window.shape[1]] = window
                 yield tile

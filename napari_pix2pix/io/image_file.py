@@ -13,6 +13,7 @@ from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.errors import InputError
 
 AXES = "TZCYXSQ"
+_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 RECORD_KEY = "napari-pix2pix"  # under which a file says what its image was made of
 
 # Full names, as napari's unit registry spells them, and the spellings that files use.
@@ -50,7 +51,8 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *wor
 class ImageFile:
     """An image as `read_image` reads it."""
 
-    # numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced; bool, int or float
+    # numpy, or (OME-Zarr, large TIFF and NPY) an array that is read when it is sliced; bool, int or
+    # float
     data: Any = field(repr=False)
     axes: str  # one letter each: T time, Z depth, C channel, Y, X, S red-green-blue, Q other
     scale: Mapping[str, float] = field(default_factory=dict)  # pixel sizes that the file states
@@ -127,6 +129,17 @@ class ImageSpec:
     def nbytes(self) -> int:
         """Bytes of all pixels."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of a pyramid, each half as high and wide as the one above."""
+        sides = [n for axis, n in zip(self.axes, self.shape, strict=True) if axis in "YX"]
+        return 1 + max(0, math.ceil(math.log2(max(sides) / _SMALLEST)))
+
+    def level_shape(self, level: int) -> tuple[int, ...]:
+        """Shape of a level, which keeps every `2**level`-th pixel; 0 is the full resolution."""
+        sized = zip(self.axes, self.shape, strict=True)
+        return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in sized)
 
 
 def convert_length(value: float, given: str | None, wanted: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Paths that a user names, files matched by name, and files written all or nothing."""
+"""Paths that a user names, and files written all or nothing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
 from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
@@ -114,7 +114,7 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
     files is named once. Numbers are sorted by value: a2 before a10.
     """
-    path = Path(path)
+    path = as_stored(Path(path))
     if path.is_dir() and not is_zarr(path):
         images = [entry for entry in path.iterdir() if is_image(entry)]
         if not images:
@@ -138,40 +138,6 @@ def _fields(image: Path) -> list[Path]:
     return [image] if plate is None else [image / name for name in plate.names]
 
 
-def match_by_name(
-    sources: Sequence[Path],
-    targets: Sequence[Path],
-    *,
-    side: str = "source",
-    partner: str = "target",
-) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pair source and target files that have the same name apart from their endings.
-
-    Also return notes that name files without a partner. A single pair needs no common name. `side`
-    and `partner` are what messages call the two.
-    """
-    if len(sources) == len(targets) == 1:
-        return [(sources[0], targets[0])], []
-    by_source, by_target = _by_stem(sources, side), _by_stem(targets, partner)
-    pairs = [(path, by_target[stem]) for stem, path in by_source.items() if stem in by_target]
-    if not pairs:
-        raise InputError(
-            f"No {side} has a {partner} of the same name: {side}s are {_some(sources)}, "
-            f"{partner}s {_some(targets)}; rename them so that each pair differs only by its "
-            "ending."
-        )
-    unmatched = (
-        (side, partner, [by_source[stem] for stem in by_source if stem not in by_target]),
-        (partner, side, [by_target[stem] for stem in by_target if stem not in by_source]),
-    )
-    return pairs, [
-        f"{plural(len(paths), kind)} {'has' if len(paths) == 1 else 'have'} no {other} of the same "
-        f"name and {'is' if len(paths) == 1 else 'are'} left out: {_some(paths)}."
-        for kind, other, paths in unmatched
-        if paths
-    ]
-
-
 def file_stem(path: Path) -> str:
     """Return a file's name without its ending and without ``.ome`` before that.
 
@@ -181,23 +147,29 @@ def file_stem(path: Path) -> str:
     return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
-def image_name(path: Path) -> str:
-    """Return what messages call an image: its file's name, or its place in its plate."""
-    path = image_of_labels(path)
-    return name_in_plate(path) or path.name
+def composed(name: str) -> str:
+    """Return a name with each accented letter as one character: file systems differ in that."""
+    return unicodedata.normalize("NFC", name)
 
 
-def _by_stem(paths: Sequence[Path], side: str) -> dict[str, Path]:
-    images = {path: image_of_labels(path) for path in paths}
-    stems = {
-        path: name_in_plate(image).replace("/", "_") or file_stem(image)
-        for path, image in images.items()
-    }
-    twice = [stem for stem, count in Counter(stems.values()).items() if count > 1]
-    if twice:
-        same = [path for path in paths if stems[path] == twice[0]]
-        raise InputError(f"Two {side} files have the same name: {_some(same)}; keep one of them.")
-    return {stem: path for path, stem in stems.items()}
+def shown_name(path: Path) -> str:
+    """Return an image's name, or its place in its plate, as text that any message can hold."""
+    image = image_of_labels(path)
+    name = name_in_plate(image) or image.name
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def as_stored(path: Path) -> Path:
+    """Return the path under which a file is stored, if its accents are composed otherwise."""
+    if path.exists() or path == path.parent:
+        return path
+    folder = as_stored(path.parent)
+    if folder.is_dir():
+        wanted = composed(path.name)
+        for entry in folder.iterdir():
+            if composed(entry.name) == wanted:
+                return entry
+    return path
 
 
 def _without_repeats(paths: Iterable[Path]) -> list[Path]:
@@ -212,8 +184,3 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
     """Sort key that compares numbers in names by value."""
     parts = re.split(r"(\d+)", str(path))
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _some(paths: Iterable[Path], most: int = 3) -> str:
-    names = list(map(image_name, paths))
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -40,7 +40,7 @@ def write_image(
 ) -> Path:
     """Write an image; the ending of `path` chooses the format. A failure leaves an old file intact.
 
-    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack if possible, otherwise TIFF with OME or
+    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack up to 16 MiB, otherwise TIFF with OME or
     plain metadata; ``.zarr`` OME-Zarr; ``.png`` gray or RGB of 8 or 16 bits; ``.npy`` any
     array. `axes` may be left out for (H, W) and RGB; `scale`, `units` and `origin`, the first
     pixel's position, are given by axis letter.

@@ -16,7 +16,6 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 CHUNK = 512  # pixels in Y and X
-_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5")
 _RGB = ("FF0000", "00FF00", "0000FF")
@@ -117,7 +116,7 @@ def _squeeze(array: Any, axes: str) -> tuple[Any, str]:
 def write_zarr(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid."""
     level = create_zarr(path, spec.shape, spec.dtype, spec.axes)
-    for window in _windows(level):
+    for window in chunks_of(level):
         level[window] = np.asarray(data[window])
     finish_zarr(path, spec)
 
@@ -139,8 +138,8 @@ def finish_zarr(path: Path, spec: ImageSpec) -> None:
     group = zarr.open_group(path, mode="r+")
     axes, is_image = spec.axes, spec.kind == "image"
     levels: list[Any] = [group["0"]]
-    while max(levels[-1].shape[axes.index(axis)] for axis in "YX") > _SMALLEST:
-        levels.append(_halved(group, str(len(levels)), levels[-1], axes))
+    for number in range(1, spec.levels):
+        levels.append(_halved(group, str(number), levels[-1], axes))
     names = [str(number) for number in range(len(levels))]
     if spec.record:
         group.attrs[RECORD_KEY] = dict(spec.record)
@@ -219,14 +218,14 @@ def _halved(group: Any, name: str, above: Any, axes: str) -> Any:
     steps = [2 if axis in "YX" else 1 for axis in axes]
     shape = tuple(-(-n // step) for n, step in zip(above.shape, steps, strict=True))
     level = _create_level(group, name, shape, above.dtype, axes)
-    for window in _windows(level):
+    for window in chunks_of(level):
         both = list(zip(window, steps, strict=True))
         wide = tuple(slice(span.start * step, span.stop * step) for span, step in both)
         level[window] = above[wide][tuple(slice(None, None, step) for step in steps)]
     return level
 
 
-def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
+def chunks_of(array: Any) -> Iterator[tuple[slice, ...]]:
     """Iterate over the chunks of an array, as slices."""
     spans = (
         [slice(first, min(first + step, length)) for first in range(0, length, step)]
@@ -252,7 +251,7 @@ def _channels(level: Any, spec: ImageSpec) -> list[dict[str, Any]]:
 def _ranges(level: Any, axis: int) -> list[tuple[float, float]]:
     """Return the lowest and highest finite value of each channel, read chunk by chunk."""
     ranges = np.tile([np.inf, -np.inf], (1 if axis < 0 else level.shape[axis], 1))
-    for window in _windows(level):
+    for window in chunks_of(level):
         values = level[window]
         values = values[np.isfinite(values)]
         if values.size:

@@ -18,9 +18,9 @@ from napari_pix2pix.napari_layers.snapshots import (
     CopyMode,
     LayerTransform,
     Snapshot,
+    channel_axis_of,
     copied,
     is_layer,
-    labelled_channels,
     lazy_image_of_layers,
     named,
     size_of,
@@ -215,7 +215,7 @@ def _check_same_size(source: Snapshot, target: Snapshot) -> None:
 
 def _field_transform(layer: Layer) -> LayerTransform:
     transform = transform_of(layer)
-    axis = labelled_channels(transform)
+    axis = channel_axis_of(layer, transform)
     return transform if axis is None else transform.without(axis)
 
 

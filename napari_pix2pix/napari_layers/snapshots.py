@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_array import LazyArray
+from napari_pix2pix.data.layouts import Layout, has_trailing_channels
+from napari_pix2pix.data.lazy_array import TakenChannels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
@@ -187,7 +187,7 @@ def snapshot(layer: Layer, *, copy: CopyMode = True) -> Snapshot:
         transform=transform,
         rgb=rgb,
         labels=isinstance(layer, Labels),
-        channel_axis=None if rgb else labelled_channels(transform),
+        channel_axis=channel_axis_of(layer, transform),
         look={name: getattr(layer, name) for name in _LOOK} if has_look else {},
         layer_id=str(layer.unique_id),
         channel_names=_names_of(layer),
@@ -253,11 +253,18 @@ def _frozen_data(data: Any, *, copy: CopyMode) -> Any:
     return view
 
 
-def labelled_channels(transform: LayerTransform) -> int | None:
-    """Find the negative axis whose label says that it holds the channels."""
+def channel_axis_of(layer: Layer, transform: LayerTransform) -> int | None:
+    """Find the negative axis that holds the channels, by its label or its length; None for RGB."""
+    if getattr(layer, "rgb", False):
+        return None
     labels = [label.lower() for label in transform.axis_labels]
     axes = [axis for axis, label in enumerate(labels) if label in _CHANNEL_LABELS]
-    return axes[0] - transform.ndim if axes and transform.ndim > 2 else None
+    if axes and transform.ndim > 2:
+        return axes[0] - transform.ndim
+    shape = (layer.data[0] if layer.multiscale else layer.data).shape
+    # A layer with 3 or 4 columns says itself whether they are colours.
+    guessed = labels[-1] != "x" and shape[-1] not in (3, 4) and has_trailing_channels(shape)
+    return -1 if guessed else None
 
 
 def _channels(layer: Snapshot) -> list[Any]:
@@ -269,21 +276,7 @@ def _channels(layer: Snapshot) -> list[Any]:
     count = 3 if layer.rgb else data.shape[axis]
     if isinstance(data, np.ndarray):
         return list(np.moveaxis(data, axis, 0)[:count])
-    return [_Channel(data, axis, channel) for channel in range(count)]
-
-
-class _Channel(LazyArray):
-    """One channel of an array, read window by window."""
-
-    def __init__(self, array: Any, axis: int, channel: int) -> None:
-        shape = tuple(int(n) for n in np.delete(array.shape, axis))
-        super().__init__(shape, np.dtype(array.dtype))
-        self._array, self._axis, self._channel = array, axis, channel
-
-    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of the channel."""
-        index = (*window[: self._axis], self._channel, *window[self._axis :])
-        return np.asarray(self._array[index])
+    return [TakenChannels(data, axis, channel) for channel in range(count)]
 
 
 def named(value: Any) -> str:

@@ -146,6 +146,7 @@ class ModelInfo:
     # Names of the target's channels as the pairs state them, one tuple a condition (or one in all);
     # a tuple is empty where they state none, or different ones.
     channel_names: tuple[tuple[str, ...], ...] = ()
+    source_channels: tuple[str, ...] = ()  # names, where the source's file states them
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
