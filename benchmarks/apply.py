@@ -12,10 +12,11 @@ a bar for the CPU is missed.
 one window. The seconds of compiling, for that size and another, are reported separately. Nothing
 that an earlier run compiled is used.
 
-``scale`` translates zarr files of growing size (of the larger ones a part), in turns and each in a
-process of its own. It measures the peak of the memory beyond that of the loaded model (the highest
-of all turns), and the seconds per megapixel (their median) with reading and writing. The imports of
-a first small part are not timed. Both have to be flat: the largest is at most 10 % above the least.
+``scale`` translates zarr files of growing size (of the larger ones a part), and whole TIFF and PNG
+files, in turns and each in a process of its own. It measures the peak of the memory beyond that of
+the loaded model (the highest of all turns), and the seconds per megapixel (their median) with
+reading and writing. The imports of a first small part are not timed. For zarr both have to be flat:
+the largest is at most 10 % above the least. ``--size`` leaves out files that are larger.
 
 ``exact`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps) to real phase
 contrast, whole and in tiles; ``statistics`` with instance norm, and with batch norm that measures
@@ -29,11 +30,12 @@ NAPARI_PIX2PIX_DATA names the folder of the real pairs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import functools
+import io
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -45,13 +47,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as imageio
 import numpy as np
 import psutil
 import tifffile
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_pix2pix import load, train
+from napari_pix2pix import train
+from napari_pix2pix.cli import main as napari_pix2pix_command
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.box import Box
@@ -63,15 +67,22 @@ from napari_pix2pix.inference.devices import block_side, cut_image
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import TileGrid, put_together
-from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import build_generator
 
 SIZE = 4096  # side of the image in pixels
 TILES = {"light": ["blocks", "1024", "512"], "reference": ["0", "2048", "1024", "512"]}
 CHUNK = 512  # pixels of a zarr chunk, of which a block has some
-FILES = [(4096, 4096), (8192, 8192), (16384, 4096), (32768, 4096)]  # side, and of the part
+ZARR = [(4096, 4096), (8192, 8192), (16384, 4096), (32768, 4096)]  # side, and of the part
+TIFF: dict[str, dict[str, Any]] = {  # how files are written
+    "TIFF, contiguous": {},
+    "TIFF, strips": {"rowsperstrip": 64, "compression": "zlib"},
+    "TIFF, one strip": {"rowsperstrip": 1 << 20, "compression": "zlib"},
+    "TIFF, tiled": {"tile": (512, 512), "compression": "zlib"},
+    "OME-TIFF, tiled": {"ome": True, "tile": (512, 512), "compression": "zlib"},
+    "TIFF, RGB": {"photometric": "rgb"},
+}
+SIDES = [4096, 8192, 12288]  # 17 to 151 MB, and three times as much in RGB
 GIGABYTES = 1.5
 STRIDE = 256  # of U-Net-256
 ROWS = 1000  # of a plane in the mosaic for exact and statistics
@@ -100,9 +111,9 @@ def main() -> None:
         elif part == "compile":
             made = (time_compiled(preset, args.repeats) for preset in args.presets)
         elif part == "scale":
-            made = scale(args.repeats)
+            made = scale(args.repeats, args.size or 1 << 20)
         elif part == "one":  # of scale, in its process
-            made = iter([time_file(Path(os.environ["MODEL"]), *json.loads(os.environ["FILE"]))])
+            made = iter([time_file(Path(os.environ["FOLDER"]), *json.loads(os.environ["FILE"]))])
         else:
             made = {"exact": compare_tiles, "statistics": compare_statistics}[part](
                 args.steps, args.width
@@ -231,55 +242,95 @@ def time_compiled(preset: str, repeats: int) -> Row:
     }  # fmt: skip
 
 
-def scale(repeats: int) -> Iterator[Row]:
+def scale(repeats: int, largest: int) -> Iterator[Row]:
     """Translate files of growing size in turns, each in a process of its own."""
+    zarr = [("zarr", *sides) for sides in ZARR]
+    others = [(kind, side, side) for side in SIDES for kind in [*TIFF, "PNG"]]
+    files = [file for file in zarr + others if file[1] <= largest]
     with tempfile.TemporaryDirectory() as folder:
-        image = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
         how = {"steps": 1, "validation": 0.0, "device": "cpu"}
-        model = Path(folder) / "model.safetensors"
-        train(image, 255 - image, **how).save(model)
-        turns = [[run_time_file(model, *file) for file in FILES] for _ in range(repeats)]
-    peaks = [max(row["peak GB"] for row in rows) for rows in zip(*turns, strict=True)]
-    times = [statistics.median(row["s/Mpx"] for row in rows) for rows in zip(*turns, strict=True)]
-    for (side, part), peak, seconds in zip(FILES, peaks, times, strict=True):
-        yield {"side": side, "part": part, "peak GB": peak, "s/Mpx": seconds}
-    apart = {"peak": max(peaks) / min(peaks), "time": max(times) / min(times)}
-    missed = max(apart.values()) > 1.1 or max(peaks) > GIGABYTES
+        for name, shape in (("gray", (512, 512)), ("RGB", (512, 512, 3))):
+            image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+            train(image, 255 - image, **how).save(Path(folder) / f"{name}.safetensors")
+        for file in files:
+            write_source(Path(folder), *file)
+        turns = [[run_time_file(Path(folder), *file) for file in files] for _ in range(repeats)]
+    rows = [
+        {
+            "file": file[0],
+            "side": file[1],
+            "part": file[2],
+            "peak GB": max(turn["peak GB"] for turn in of_file),
+            "s/Mpx": statistics.median(turn["s/Mpx"] for turn in of_file),
+        }
+        for file, of_file in zip(files, zip(*turns, strict=True), strict=True)
+    ]
+    yield from rows
+    flat = [row for row in rows if row["file"] == "zarr"]
+    apart = {
+        name: max(row[name] for row in flat) / min(row[name] for row in flat)
+        for name in ("peak GB", "s/Mpx")
+    }
+    missed = max(apart.values()) > 1.1 or max(row["peak GB"] for row in rows) > GIGABYTES
     yield {name: round(ratio, 3) for name, ratio in apart.items()} | {"missed": missed}
 
 
-def run_time_file(model: Path, side: int, part: int) -> Row:
+def write_source(folder: Path, kind: str, side: int, part: int) -> None:
+    """Write a file that is empty but for noise in the corner of the part."""
+    begin = _begin(side, part)
+    shape = (side, side, 3) if kind.endswith("RGB") else (side, side)
+    here = (slice(begin, begin + CHUNK), slice(begin, begin + CHUNK))
+    noise = np.random.default_rng(0).integers(0, 255, (CHUNK, CHUNK, *shape[2:]), np.uint8)
+    path = _path(folder, kind, side)
+    if kind == "zarr":
+        import zarr
+
+        zarr.create_array(path, shape=shape, chunks=(CHUNK, CHUNK), dtype="uint8")[here] = noise
+        return
+    image = np.zeros(shape, np.uint8)
+    image[here] = noise
+    if kind == "PNG":
+        imageio.imwrite(path, image)
+    else:
+        tifffile.imwrite(path, image, **{"photometric": "minisblack"} | TIFF[kind])
+
+
+def _path(folder: Path, kind: str, side: int) -> Path:
+    endings = {"zarr": ".zarr", "PNG": ".png"}
+    return folder / f"{kind} {side}{endings.get(kind, '.tif')}"
+
+
+def _begin(side: int, part: int) -> int:
+    return (side - part) // 2 // CHUNK * CHUNK
+
+
+def run_time_file(folder: Path, kind: str, side: int, part: int) -> Row:
     """Run `time_file` in a process of its own."""
-    env = {**os.environ, "MODEL": str(model), "FILE": json.dumps([side, part])}
+    env = {**os.environ, "FOLDER": str(folder), "FILE": json.dumps([kind, side, part])}
     command = [sys.executable, __file__, "one", "--json"]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)[0]  # type: ignore[no-any-return]
 
 
-def time_file(model: Path, side: int, part: int) -> Row:
-    """Translate the middle of a zarr file that is mostly empty, uint8 in and out."""
-    import zarr
-
-    translator = load(model)
-    source = model.parent / f"{side}.zarr"
-    shutil.rmtree(source, ignore_errors=True)  # of another turn
-    array = zarr.create_array(source, shape=(side, side), chunks=(CHUNK, CHUNK), dtype="uint8")
-    begin = (side - part) // 2 // CHUNK * CHUNK
-    noise = np.random.default_rng(0).integers(0, 255, (CHUNK, CHUNK), np.uint8)
-    array[begin : begin + CHUNK, begin : begin + CHUNK] = noise
+def time_file(folder: Path, kind: str, side: int, part: int) -> Row:
+    """Translate the middle of a file, uint8 in and out, as in a shell."""
+    model = folder / ("RGB.safetensors" if kind.endswith("RGB") else "gray.safetensors")
+    source, begin = _path(folder, kind, side), _begin(side, part)
+    words = ["apply", str(model), str(source), "--out", str(source.with_stem(f"{side} out"))]
+    words += ["--device", "cpu", "--overwrite", "--json"]
+    words += ["--axes", "YX"] if kind == "zarr" else []
 
     def translate(part: int) -> None:
-        span, out = f"{begin}:{begin + part}", source.with_name(f"{side}_{part}.zarr")
-        image, region = read_image(source, "YX"), f"{span},{span}"
-        options = PredictOptions(device="cpu")
-        translate_file(translator, source, image, out, options, region=region, overwrite=True)
+        span = f"{begin}:{begin + part}"
+        region = [] if part == side else ["--region", f"{span},{span}"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            napari_pix2pix_command([*words, *region], standalone_mode=False)
 
     with warnings.catch_warnings(), Peak() as peak:
         warnings.simplefilter("ignore")  # intensities unlike those of the training
         translate(CHUNK)
         seconds = seconds_of(lambda: translate(part))
-    return {"side": side, "part": part, "peak GB": round(peak.bytes / 1e9, 3),
-            "s/Mpx": round(seconds / (part * part / 1e6), 3)}  # fmt: skip
+    return {"peak GB": round(peak.bytes / 1e9, 3), "s/Mpx": round(seconds / (part * part / 1e6), 3)}
 
 
 class Peak:

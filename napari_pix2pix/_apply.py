@@ -278,6 +278,7 @@ class ImagePredictor(Predictor):
             condition=options.condition,
             trained_on=self.info.summary,
             scores=self.info.scores_by_side,
+            channel_names=self.info.output_names(options.condition),
             samples=options.samples,
             shown=shown,
         )

@@ -12,8 +12,8 @@ from torch import Tensor
 from napari_pix2pix._load import load
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.errors import FileError, InputError, Remedy
-from napari_pix2pix.io.model_header import TORCH_ENDINGS
-from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
+from napari_pix2pix.io.paths import as_path, check_ending
 from napari_pix2pix.io.pytorch_files import list_some
 from napari_pix2pix.io.pytorch_networks import (
     ReferenceDiscriminator,
@@ -42,9 +42,9 @@ def convert(
         A model, or a file that `load` reads.
     path : path-like
         A name that ends in ``.pth`` (or ``.pt``) gets the weights of the generator that is applied,
-        as the PyTorch implementation of pix2pix loads them; any other name a model of
-        napari-pix2pix. Beside ``latest_net_G.pth`` the discriminator is written as
-        ``latest_net_D.pth``, where that implementation has such a one.
+        as the PyTorch implementation of pix2pix loads them; one that ends in ``.safetensors``, or
+        in no format's ending, a model of napari-pix2pix. Beside ``latest_net_G.pth`` the
+        discriminator is written as ``latest_net_D.pth``, where that implementation has such a one.
     overwrite : bool
         Whether files that are there are replaced.
 
@@ -58,7 +58,7 @@ def convert(
     InputError
         When the PyTorch implementation has no such network; the sentence says what it lacks.
     FileError
-        When a file can't be read or written.
+        When a file can't be read or written, or its name has the ending of another format.
 
     Examples
     --------
@@ -74,6 +74,7 @@ def convert(
     'Intensities are left out'
     """
     path = as_path(path)
+    check_ending(path, ENDING, *TORCH_ENDINGS, what="a model")
     translator = model if isinstance(model, Translator) else load(model)
     if path.suffix.lower() not in TORCH_ENDINGS:
         translator.save(path, overwrite=overwrite)

@@ -55,17 +55,18 @@ def train(
     *,
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
-    source_kind: str = "auto",
-    target_kind: str = "auto",
+    source_kind: str | None = None,
+    target_kind: str | None = None,
     channel_axis: int | None = None,
+    channel_names: Sequence[str] = (),
     z_context: int | None = None,
     preset: str | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "auto",
-    validation: float | Sequence[Pair] = 0.2,
+    validation: float | Sequence[Pair] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool | str | Path | None = None,
     start: Translator | str | Path | None = None,
@@ -85,10 +86,14 @@ def train(
         What the source does not show, such as stain or marker; one for each pair.
     mask : array_like of bool, Labels or Shapes layer, or list, optional
         Pixels to train on; one for each pair.
-    source_kind, target_kind : {"auto", "image", "classes", "instances"}
-        What the images hold.
+    source_kind, target_kind : {"auto", "image", "classes", "instances"}, optional
+        What the images hold; "auto" by default.
     channel_axis : int, optional
-        Channel axis of images that have more axes than (H, W).
+        Channel axis of images that have more axes than (H, W). A last axis that is too short to be
+        a width, as in (H, W, 1), is taken for it anyway.
+    channel_names : sequence of str, optional
+        Names of the target's channels, such as stains, for what the model makes; layers have names
+        of their own.
     z_context : int, optional
         Neighbouring planes on each side that the generator sees too; 0 by default.
     preset : {"light", "reference", "paper"}, optional
@@ -96,23 +101,23 @@ def train(
     epochs, steps, max_seconds : number, optional
         Budget, the preset's epochs by default; the first limit that is reached ends the training.
         ``max_seconds`` limits the whole call.
-    seed : int
-        Seed of every random draw.
+    seed : int, optional
+        Seed of every random draw; 0 by default.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    validation : float or list of Pair
-        Fraction to hold out, from 0 to below 1, or pairs for validation.
+    validation : float or list of Pair, optional
+        Fraction to hold out, from 0 to below 1, or pairs for validation; 0.2 by default.
     checkpoint : path-like, optional
         File to resume from if the run is killed, written every ``checkpoint_seconds``.
     resume : bool or path-like, optional
         True resumes from ``checkpoint`` if it exists, a path from that file. False replaces an old
-        checkpoint, None refuses to.
+        checkpoint, None refuses to. Fields you do not set are taken from the checkpoint.
     start : Translator or path-like, optional
         A model to fine-tune. Its intensities, conditions, networks and weights are kept. Fields you
         do not set are taken from that model, except the budget.
     callback : callable, optional
         Called with each `Event`, in the thread that called `train`. If it returns True, the
-        training stops and the model is kept, as with Ctrl+C.
+        training stops and the model is kept, as with Ctrl+C or SIGTERM.
     **fields
         Any other field of `TrainConfig`.
 
@@ -149,20 +154,26 @@ def train(
     """
     began = time.perf_counter()
     held_out = _held_out(validation)
-    optional = {"preset": preset, "z_context": z_context}
+    optional = {
+        "preset": preset,
+        "z_context": z_context,
+        "seed": seed,
+        "source_kind": source_kind,
+        "target_kind": target_kind,
+        "validation": validation if held_out is None else 0.0,
+    }
     fields |= {name: value for name, value in optional.items() if value is not None}
     config = TrainConfig(
-        epochs=epochs,
-        steps=steps,
-        max_seconds=max_seconds,
-        seed=seed,
-        device=device,
-        source_kind=source_kind,
-        target_kind=target_kind,
-        validation=validation if held_out is None else 0.0,
-        **fields,
+        epochs=epochs, steps=steps, max_seconds=max_seconds, device=device, **fields
     )
-    pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = read_pairs(
+        source,
+        target,
+        condition=condition,
+        mask=mask,
+        channel_axis=channel_axis,
+        channel_names=channel_names,
+    )
     control = Control()
     events = training_events(
         pairs,
@@ -211,6 +222,8 @@ def training_events(
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
     before = None if old is None else read_checkpoint(old)
+    if before is not None:
+        config = before.fill(config)
     pretrained = _find_pretrained(start, before)
     if pretrained is not None:
         config = pretrained.fill(config)
@@ -232,7 +245,7 @@ def training_events(
             )
         state = build_state(data.config, data, fabric.device)
         if before is not None:
-            resume_run(state, data, before)
+            data = resume_run(state, data, before)
         # The first of several processes writes for all.
         save = None if path is None or fabric.global_rank else partial(write_checkpoint, path, data)
         loop = TrainingLoop(
@@ -259,8 +272,8 @@ def _warnings_of(event: Event) -> tuple[str, ...]:
 
 
 def _held_out(validation: Any) -> list[Pair] | None:
-    """Return the pairs given for validation; None if a fraction was given."""
-    if isinstance(validation, Real):
+    """Return the pairs given for validation; None if a fraction or nothing was given."""
+    if validation is None or isinstance(validation, Real):
         return None
     pairs = validation if isinstance(validation, list | tuple) else ()
     if pairs and all(isinstance(pair, Pair) for pair in pairs):

@@ -11,11 +11,16 @@ class Remedy(Enum):
     """What the caller can do about an error; the shell adds its own option for it."""
 
     AXES = auto()
+    TARGET_AXES = auto()
+    MASK_AXES = auto()
+    CHANNELS = auto()
+    TARGET_CHANNELS = auto()
     OVERWRITE = auto()
     RESUME = auto()
     SMALLER_TILE = auto()
     DROPOUT = auto()
     TABLE = auto()
+    WRITE_TABLE = auto()
 
 
 class Pix2PixError(Exception):

@@ -23,7 +23,8 @@ from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
 from napari_pix2pix.inference.options import PredictOptions, check_integer, check_size
 from napari_pix2pix.io.model_file import write_container
-from napari_pix2pix.io.paths import as_path
+from napari_pix2pix.io.model_header import ENDING
+from napari_pix2pix.io.paths import as_path, check_ending
 from napari_pix2pix.napari_layers import (
     discriminator_layer,
     image_of,
@@ -271,7 +272,7 @@ class Translator(ImagePredictor):
         Parameters
         ----------
         path : path-like
-            Usually ``*.safetensors``.
+            Usually ``*.safetensors``; no name with the ending of another format.
         slim : bool
             Leave out the discriminator and the weights that are not applied.
         overwrite : bool
@@ -280,11 +281,12 @@ class Translator(ImagePredictor):
         Raises
         ------
         FileError
-            When it can't be written; what was there is intact.
+            When it can't be written, or has such a name; what was there is intact.
         InputError
             When ``path`` is no path.
         """
         path = as_path(path)
+        check_ending(path, ENDING, what="a model")
         if path.exists() and not overwrite:
             raise FileError(
                 f"{path} exists: choose another name, or overwrite it.",

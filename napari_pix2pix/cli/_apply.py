@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
+    channels_option,
     condition_option,
     device_option,
     json_option,
@@ -26,8 +28,7 @@ from napari_pix2pix.cli._options import (
 )
 from napari_pix2pix.cli._output import (
     check_output,
-    name_outputs,
-    name_tagged_outputs,
+    prepare_outputs,
     print_result,
     shell_message,
 )
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @click.argument("input", type=PATH)
 @click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
+@channels_option
 @predict_options
 @click.option(
     "--summary",
@@ -72,6 +74,7 @@ def apply(
     input: Path,
     out: Path,
     axes: str | None,
+    source_channels: str | None,
     summary: str | None,
     region: str | None,
     frames: str | None,
@@ -86,10 +89,12 @@ def apply(
     INPUT is a file, a folder or a pattern in quotes. The output keeps the source's height and
     width, pixel size, units and axes; the ending of OUT (.tif, .ome.tif, .zarr, .png, .npy) chooses
     the format. Several files go into the folder OUT, which is made if it is not there; a file that
-    fails does not stop the rest: it is named at the end, and the exit code is 1. Models with noise
+    fails does not stop the rest: it is named at the end, and the exit code is 1. Of a plate
+    (OME-Zarr, HCS) a plate with the same wells and fields is made. Labels are written to .zarr as
+    labels/classes or labels/instances. Models with noise
     or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
-    Images that are read lazily (zarr, large TIFF), and parts of images, are translated block by
+    Large images (zarr, large TIFF and NPY), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
     files are kept.
 
@@ -106,7 +111,7 @@ def apply(
     from napari_pix2pix.cli._progress import bar
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
-    from napari_pix2pix.io.paths import expand_paths, make_folder
+    from napari_pix2pix.io.paths import expand_paths
     from napari_pix2pix.large_images import connect
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
@@ -117,10 +122,7 @@ def apply(
     translator = load(model)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
-    outputs = name_outputs(input, inputs, out)
-    if outputs != [out]:
-        make_folder(out)
-    tagged = name_tagged_outputs(outputs, inputs, tags)
+    tagged = prepare_outputs(input, inputs, out, tags)
     for path in (path for names in tagged for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
@@ -128,19 +130,32 @@ def apply(
     with nullcontext() if scheduler is None else connect(scheduler, translator) as cluster:
         part = region, frames
         work = _Work(
-            translator, axes, options, part, tags, summary is not None, cluster, resume, overwrite
+            translator,
+            axes,
+            source_channels,
+            options,
+            part,
+            tags,
+            summary is not None,
+            cluster,
+            resume,
+            overwrite,
         )
         with_bar = len(inputs) == 1 and not as_json
         errors = bar(
             work.try_each(inputs, tagged, with_bar=with_bar), total=len(inputs), quiet=as_json
         )
-        for source, names, error in zip(inputs, tagged, errors, strict=True):
-            if error is None:
-                done += map(str, names)
-            elif len(inputs) == 1:
-                raise error
-            else:
-                failed[str(source)] = shell_message(error)
+        try:
+            for source, names, error in zip(inputs, tagged, errors, strict=True):
+                if error is None:
+                    done += map(str, names)
+                elif len(inputs) == 1:
+                    raise error
+                else:
+                    failed[str(source)] = shell_message(error)
+        except KeyboardInterrupt:
+            say("What is finished is kept: --resume continues the run.", err=True)
+            raise
     lines = [f"Wrote {path}" for path in done]
     lines += [f"Failed {path}: {why}" for path, why in failed.items()]
     print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
@@ -154,6 +169,7 @@ class _Work:
 
     translator: Translator
     axes: str | None
+    channels: str | None
     options: PredictOptions
     part: tuple[str | None, str | None]  # region and frames, as they were given
     tags: list[str]  # numbers of samples, or names of a summary; none for one sample
@@ -182,17 +198,23 @@ class _Work:
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
+        from napari_pix2pix.io.channels import take_channels
         from napari_pix2pix.io.reading import read_image
-        from napari_pix2pix.large_images import reads_lazily
+        from napari_pix2pix.large_images import needs_blocks, trained_channels
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
         if not unfinished:
             return
-        image = read_image(source, self.axes)
+        image = take_channels(
+            read_image(source, self.axes),
+            self.channels,
+            trained_channels(self.translator),
+        )
         for note in image.notes:
-            click.echo(note, err=True)
-        in_blocks = reads_lazily(image) or any(self.part) or self.cluster is not None
+            say(note, err=True)
+        planes = self.options.samples * self.translator.target_codec.planes
+        in_blocks = needs_blocks(image, planes) or any(self.part) or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
@@ -203,7 +225,7 @@ class _Work:
             return False
         is_known = check_finished(out, self._record(source, tag))
         unknown = "" if is_known else "; the file does not name its model"
-        click.echo(f"{out} is finished already{unknown}.", err=True)
+        say(f"{out} is finished already{unknown}.", err=True)
         return True
 
     def _at_once(
@@ -235,6 +257,8 @@ class _Work:
                 drawn[tag],
                 source=image,
                 layout=codec.layout,
+                kind="image" if pixel.dtype.kind == "f" else codec.kind,
+                channel_names=self.translator.info.output_names(options.condition),
                 record=self._record(source, tag),
                 overwrite=self.overwrite,
             )
@@ -259,6 +283,8 @@ class _Work:
                     summary=summary,
                     region=region,
                     frames=frames,
+                    axes=self.axes,
+                    channels=self.channels,
                     resume=self.resume,
                     overwrite=self.overwrite,
                     cluster=self.cluster,
@@ -269,7 +295,8 @@ class _Work:
         """Return what an output is made of."""
         from napari_pix2pix.large_images import output_record
 
-        return output_record(self.translator, source, self.options, *self._wanted(tag), *self.part)
+        part = *self.part, self.channels
+        return output_record(self.translator, source, self.options, *self._wanted(tag), *part)
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""
@@ -330,11 +357,17 @@ def sample(
     make_folder(out)
     for path in paths:
         check_output(path, overwrite=overwrite)
-    images = translator.sample(
-        parse_condition(translator, condition), count, size, seed=seed, device=device
-    )
+    chosen = parse_condition(translator, condition)
+    images = translator.sample(chosen, count, size, seed=seed, device=device)
+    names = translator.info.output_names(chosen)
     for path, image in zip(paths, images, strict=True):
-        write_generated(path, image, layout=translator.target_codec.layout, overwrite=overwrite)
+        write_generated(
+            path,
+            image,
+            layout=translator.target_codec.layout,
+            channel_names=names,
+            overwrite=overwrite,
+        )
     written = [str(path) for path in paths]
     text = "\n".join(f"Wrote {path}" for path in written)
     print_result({"written": written}, text, as_json=as_json)

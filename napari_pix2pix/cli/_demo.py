@@ -20,6 +20,7 @@ from napari_pix2pix.evaluation.evaluate import evaluate_pairs
 from napari_pix2pix.io.paths import make_folder, replacing
 from napari_pix2pix.napari_layers.samples import stain_nuclei
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
 
 _HELD_OUT = 160  # columns on the right
@@ -35,32 +36,37 @@ def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str,
     stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
     labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)
     make_folder(out)
-    report = _learn_stain(out, stain_config, quiet=quiet)
-    report["labels"] = _learn_labels(out, labels_config, quiet=quiet)
+    control = Control()  # of both, so that what stops one ends all
+    report = _learn_stain(out, stain_config, control, quiet=quiet)
+    report["labels"] = _learn_labels(out, labels_config, control, quiet=quiet)
     with replacing(out / "report.json") as fresh:
         fresh.write_text(to_json(report) + "\n")
     return report
 
 
-def _learn_stain(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
+def _learn_stain(
+    out: Path, config: TrainConfig, control: Control, *, quiet: bool
+) -> dict[str, Any]:
     """Train on the left of the section; write the model, and a panel of the right."""
     tissue, stain = _tissue_and_stain()
     edge = tissue.shape[1] - _HELD_OUT
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
     unseen = Pair(tissue[:, edge:], stain[:, edge:], name="right part")
-    translator, report = _learn(seen, unseen, config, quiet=quiet)
+    translator, report = _learn(seen, unseen, config, control, quiet=quiet)
     translator.save(out / "model.safetensors")
     with replacing(out / "panel.png") as fresh:
         _write_stain_panel(fresh, unseen, translator(unseen.source))
     return {"device": str(next(translator.generator.parameters()).device), **report}
 
 
-def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, Any]:
+def _learn_labels(
+    out: Path, config: TrainConfig, control: Control, *, quiet: bool
+) -> dict[str, Any]:
     """Train on the sample's training image; write the model, and a panel of the unseen image."""
     source, labels, unseen_source, unseen_labels = (layer[0] for layer in stain_nuclei())
     unseen = Pair(unseen_source, unseen_labels, name="unseen image")
     seen = Pair(source, labels, name="training image")
-    translator, report = _learn(seen, unseen, config, quiet=quiet)
+    translator, report = _learn(seen, unseen, config, control, quiet=quiet)
     translator.save(out / "labels.safetensors")
     otsu = translator.info.baselines.predict(np.moveaxis(unseen_source, -1, 0), 0)
     with replacing(out / "panel_labels.png") as fresh:
@@ -77,13 +83,14 @@ def _learn_labels(out: Path, config: TrainConfig, *, quiet: bool) -> dict[str, A
 
 
 def _learn(
-    seen: Pair, unseen: Pair, config: TrainConfig, *, quiet: bool
+    seen: Pair, unseen: Pair, config: TrainConfig, control: Control, *, quiet: bool
 ) -> tuple[Translator, dict[str, Any]]:
     """Train on one pair and score on another."""
     began = time.perf_counter()
     translator = show_progress(
         lambda control: training_events([seen], config, held_out=[unseen], control=control),
         quiet=quiet,
+        control=control,
     )
     seconds = time.perf_counter() - began
     scores = evaluate_pairs(translator, [unseen])

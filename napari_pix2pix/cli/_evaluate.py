@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._options import (
     PATH,
     PairArguments,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 @click.argument("model", type=PATH)
 @pairs_options
 @condition_option
-@axes_option
 @click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
 @click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
 @click.option(
@@ -55,7 +55,6 @@ def evaluate(
     model: Path,
     named: PairArguments,
     condition: str | None,
-    axes: str | None,
     csv: Path | None,
     report: Path | None,
     samples: int | None,
@@ -75,18 +74,27 @@ def evaluate(
     napari-pix2pix evaluate dapi.safetensors test/phase/ test/dapi/ --segmenter otsu --csv s.csv
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
-    from napari_pix2pix.evaluation import SAMPLES, Measures, check_samples
+    from napari_pix2pix.evaluation import (
+        REPORT_ENDINGS,
+        SAMPLES,
+        TABLE_ENDINGS,
+        Measures,
+        check_samples,
+    )
     from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+    from napari_pix2pix.io.paths import check_ending
 
     if samples is not None and report is None:
         raise InputError("--samples is for the report: name its file with --report.")
     samples = SAMPLES if samples is None else samples
     check_samples(samples)
-    for path in (csv, report):
+    outputs = (csv, TABLE_ENDINGS, "a table of scores"), (report, REPORT_ENDINGS, "a report")
+    for path, endings, what in outputs:
         if path is not None:
             check_output(path, overwrite=overwrite)
+            check_ending(path, *endings, what=what)
     translator = load(model)
-    sets = read_pair_sets(named, axes=axes, condition=condition, test=True)
+    sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -94,7 +102,7 @@ def evaluate(
     scores = evaluate_pairs(
         translator,
         chosen,
-        labels=None if labels is None else _read_labels(chosen, named.source, labels, axes),
+        labels=None if labels is None else _read_labels(chosen, named, labels),
         measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
         name=model.name,
     )
@@ -122,15 +130,14 @@ def _load_segmenter(name: str) -> Any:
     return segmenter
 
 
-def _read_labels(
-    pairs: Sequence[Pair], source: Path | None, labels: Path, axes: str | None
-) -> list[Any]:
+def _read_labels(pairs: Sequence[Pair], named: PairArguments, labels: Path) -> list[Any]:
     """Read the labels of pairs, matched by name like targets."""
     from napari_pix2pix.io.datasets import read_pairs
 
-    if source is None:
+    if named.source is None:
         raise InputError("--labels are matched by name with SOURCE: give SOURCE and TARGET too.")
-    labelled, _ = read_pairs(source, labels, axes=axes)
+    options = replace(named.read_options, target_channels=None)
+    labelled, _ = read_pairs(named.source, labels, options=options)
     by_name = {pair.name: pair.target for pair in labelled}
     missing = [pair.name for pair in pairs if pair.name not in by_name]
     if missing:
@@ -179,11 +186,11 @@ def discriminator_map(
 
     check_output(out, overwrite=overwrite)
     translator = load(model)
-    judged, layout = read_image(prediction, axes), Layout()
+    judged, layout = read_image(prediction, axes, override=False), Layout()
     check_translation(out, "float32", source=judged, layout=layout)
-    given = None if source is None else read_image(source, axes)
+    given = None if source is None else read_image(source, axes, override=False)
     for note in (*judged.notes, *(given.notes if given else ())):
-        click.echo(note, err=True)
+        say(note, err=True)
     logits = translator.discriminator_map(
         None if given is None else lazy_image_of_file(given),
         lazy_image_of_file(judged),

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 import click
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.cli._console import say
+from napari_pix2pix.cli._output import check_output, print_result
+from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
     from napari_pix2pix.io.datasets import Direction, PairSets
+    from napari_pix2pix.io.pair_files import PairFiles, ReadOptions
+    from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.translator import Translator
 
 PATH = click.Path(path_type=Path)
@@ -30,6 +35,11 @@ axes_option = click.option(
     help="Axes of the source, one letter each, if the file does not state them or states wrong "
     "ones: T time, Z depth, C channel, Y, X, S red-green-blue.",
 )
+channels_option = click.option(
+    "--source-channels",
+    help="Channels to take of the source: numbers from 0, or names as in the file: 0,2 or "
+    "Phase,DAPI.  [default: those of the model by their names, else all]",
+)
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
@@ -40,8 +50,15 @@ _PAIRS_OPTIONS = (
         "--pairs",
         type=PATH,
         help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
-        "you need them, condition, mask and set (train or validation). Leave source out if no "
-        "pair has one. Paths are relative to the table.",
+        "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
+        "mask_axes, source_channels and target_channels. Leave source out if no pair has one. "
+        "Paths are relative to the table.",
+    ),
+    click.option(
+        "--write-pairs",
+        type=PATH,
+        help="Only write the pairs that are found to this CSV table, to be corrected and given "
+        "with --pairs.",
     ),
     click.option(
         "--mask",
@@ -61,19 +78,47 @@ _PAIRS_OPTIONS = (
         type=click.Choice(["AtoB", "BtoA"]),
         help="Which half of an --aligned image is the source.  [default: AtoB, the left one]",
     ),
+    axes_option,
+    click.option("--target-axes", help="Axes of targets whose files do not state them."),
+    click.option("--mask-axes", help="Axes of masks whose files do not state them."),
+    click.option(
+        "--override-axes",
+        is_flag=True,
+        help="Use --target-axes and --mask-axes also where files state other ones.",
+    ),
+    channels_option,
+    click.option(
+        "--target-channels",
+        help="Channels of TARGET, like --source-channels. Both may be in the same files.",
+    ),
 )
 
 
 @dataclass(frozen=True)
 class PairArguments:
-    """How a command names its pairs: SOURCE and TARGET, --pairs or --aligned; and --mask."""
+    """How a command names its pairs: SOURCE and TARGET, --pairs or --aligned; and reads them."""
 
     source: Path | None
     target: Path | None
     pairs: Path | None
+    write_pairs: Path | None
     aligned: Path | None
     direction: Direction | None
     mask: Path | None
+    axes: str | None  # of the source
+    target_axes: str | None
+    mask_axes: str | None
+    override_axes: bool
+    source_channels: str | None
+    target_channels: str | None
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How the files are read."""
+        from napari_pix2pix.io.pair_files import ReadOptions
+
+        axes = self.axes, self.target_axes, self.mask_axes
+        return ReadOptions(*axes, self.source_channels, self.target_channels)
 
 
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,17 +217,18 @@ def _format(value: Any) -> str:
 def read_pair_sets(
     named: PairArguments,
     *,
-    axes: str | None,
     condition: str | None,
     validate: tuple[Path, Path] | None = None,
     no_source: bool = False,
     test: bool = False,
+    model: ModelInfo | None = None,
 ) -> PairSets:
     """Read the pairs that a command names in exactly one way, and print notes on their files.
 
-    With `test`, --aligned reads the images to score.
+    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for.
     """
-    from napari_pix2pix.io.datasets import PairSets, read_aligned, read_pairs, read_table
+    from napari_pix2pix.io.datasets import PairSets, read_aligned, read_table
+    from napari_pix2pix.io.pair_files import ReadContext
 
     others: dict[str, object] = {
         "SOURCE": named.source,
@@ -190,32 +236,89 @@ def read_pair_sets(
         "--condition": condition,
         "--validate": validate,
         "--no-source": no_source or None,
+        "--write-pairs": named.write_pairs,
     }
     if named.direction is not None and named.aligned is None:
         raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
+    if no_source and named.source_channels is not None:
+        raise _usage_error("--source-channels needs a source, and there is none: leave it out")
+    trained = None
+    if model is not None:
+        trained = TrainedChannels(model.channels, model.source_channels)
+    how: dict[str, Any] = {
+        "options": named.read_options,
+        "context": ReadContext(named.override_axes, trained),
+    }
     if named.pairs is not None:
         _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
-        sets = read_table(named.pairs, axes=axes)
+        sets = read_table(named.pairs, **how)
     elif named.aligned is not None:
-        _check_alone("--aligned", "leave one of the two out", others)
-        sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, axes=axes)
-    elif no_source:
-        images = _target_alone(named.source, named.target, validate)
-        train, notes = read_pairs(None, images, mask=named.mask, condition=condition, axes=axes)
-        sets = PairSets(train, [], notes)
+        unused = {"--target-axes": named.target_axes, "--mask-axes": named.mask_axes}
+        _check_alone("--aligned", "leave one of the two out", others | unused)
+        sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
+    else:
+        train, held_out, notes = _find_files(named, condition, validate, no_source=no_source)
+        sets = PairSets([], [], notes)
+        for files, pairs in ((train, sets.train), (held_out, sets.validation)):
+            for one in files:
+                pair, more = one.open(how["context"])
+                pairs.append(pair)
+                sets.notes.extend(more)
+    for note in sets.notes:
+        say(note, err=True)
+    return sets
+
+
+def _find_files(
+    named: PairArguments,
+    condition: str | None,
+    validate: tuple[Path, Path] | None,
+    *,
+    no_source: bool,
+) -> tuple[list[PairFiles], list[PairFiles], list[str]]:
+    """Find the files for training, those for validation, and notes; or only write a table."""
+    from napari_pix2pix.io.matching import NoMatchError
+    from napari_pix2pix.io.pair_files import PairFiles, find_pairs
+
+    if no_source:
+        source, target = None, _target_alone(named.source, named.target, validate)
     elif named.source is None or named.target is None:
         missing = "SOURCE" if named.source is None else "TARGET"
         raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
     else:
-        both = named.source, named.target
-        train, notes = read_pairs(*both, mask=named.mask, condition=condition, axes=axes)
-        sets = PairSets(train, [], notes)
+        source, target = named.source, named.target
+    same: dict[str, Any] = {"condition": condition, "options": named.read_options}
+    held_out: list[PairFiles] = []
+    try:
+        train, notes = find_pairs(source, target, mask=named.mask, **same)
         if validate is not None:
-            held_out, more = read_pairs(*validate, condition=condition, axes=axes)
-            sets = PairSets(train, held_out, notes + more)
-    for note in sets.notes:
-        click.echo(note, err=True)
-    return sets
+            held_out, more = find_pairs(*validate, **same)
+            notes += more
+    except NoMatchError as error:
+        if named.write_pairs is None:
+            raise
+        guess = [PairFiles(one, two, **same) for one, two in error.guess]
+        _write_pairs(named.write_pairs, guess, [], [f"{error} The table holds a guess."])
+    if named.write_pairs is not None:
+        _write_pairs(named.write_pairs, train, held_out, notes)
+    return train, held_out, notes
+
+
+def _write_pairs(
+    path: Path, train: list[PairFiles], held_out: list[PairFiles], notes: list[str]
+) -> NoReturn:
+    """Write a table of pairs, and end the command."""
+    from napari_pix2pix.io.datasets import write_table
+
+    context = click.get_current_context()
+    check_output(path, overwrite=context.params["overwrite"])
+    write_table(path, train, held_out)
+    for note in notes:
+        say(note, err=True)
+    count = plural(len(train) + len(held_out), "pair")
+    text = f"Wrote {path} with {count}: correct it where it is wrong, and give it with --pairs."
+    print_result({"written": str(path), "notes": notes}, text, as_json=context.params["as_json"])
+    context.exit()
 
 
 def _check_alone(option: str, advice: str, others: dict[str, object]) -> None:

@@ -7,23 +7,28 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import click
-
+from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
-from napari_pix2pix.io.paths import file_stem
-from napari_pix2pix.io.writing import find_writer
+from napari_pix2pix.io.matching import pair_names
+from napari_pix2pix.io.paths import file_stem, has_file_ending, make_folder
+from napari_pix2pix.io.plates import read_plate
+from napari_pix2pix.io.writing import begin_plate, find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.metrics.names import describe_score
 
-_FILE_ENDINGS = {".tif", ".tiff", ".png", ".npy", ".zarr"}  # never the name of a new folder
 _OPTION_OF = {
     Remedy.AXES: "--axes",
+    Remedy.TARGET_AXES: "--target-axes",
+    Remedy.MASK_AXES: "--mask-axes",
+    Remedy.CHANNELS: "--source-channels",
+    Remedy.TARGET_CHANNELS: "--target-channels",
     Remedy.OVERWRITE: "--overwrite",
     Remedy.RESUME: "--resume",
     Remedy.SMALLER_TILE: "--tile",
     Remedy.DROPOUT: "--dropout",
     Remedy.TABLE: "--pairs",
+    Remedy.WRITE_TABLE: "--write-pairs",
 }
 
 
@@ -36,8 +41,11 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     is_folder = out.is_dir() and not is_zarr(out)
     if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
         outputs = [out]
-    elif is_folder or not (out.exists() or out.suffix.lower() in _FILE_ENDINGS):
-        outputs = [out / f"{file_stem(path)}.tif" for path in inputs]
+    elif is_folder or not (out.exists() or has_file_ending(out)):
+        names = list(inputs)
+        if len({path.name for path in inputs}) < len(inputs):  # in several folders
+            names = [Path(name.replace("/", "_")) for name in pair_names(inputs)]
+        outputs = [out / f"{file_stem(name)}.tif" for name in names]
     else:
         raise FileError(
             f"{given} names {plural(len(inputs), 'file')}, so {out} must be a folder: name one."
@@ -69,6 +77,34 @@ def name_tagged_outputs(
         if path.resolve() in taken:
             raise FileError(f"The sample {path} would replace an input: choose another folder.")
     return tagged
+
+
+def prepare_outputs(
+    given: Path, inputs: list[Path], out: Path, tags: list[str]
+) -> list[list[Path]]:
+    """Name the outputs of each input, one a tag; make the folder or the plates they go into."""
+    if plate := read_plate(given):
+        plates = name_plates(given, out, tags)
+        for path in plates:
+            begin_plate(path, plate)
+        return [[path / field.relative_to(given) for path in plates] for field in inputs]
+    outputs = name_outputs(given, inputs, out)
+    if outputs != [out]:
+        make_folder(out)
+    return name_tagged_outputs(outputs, inputs, tags)
+
+
+def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
+    """Name the plate that is made of a plate, or one for each sample or statistic."""
+    is_folder = out.is_dir() and not is_zarr(out)
+    path = out / plate.name if is_folder else out
+    if path.suffix.lower() != ".zarr" and has_file_ending(path):
+        raise FileError(
+            f"{plate} is a plate, and what is made of it, too: give {path.name} the ending .zarr."
+        )
+    if plate.resolve() in (path.resolve(), *path.resolve().parents):
+        raise FileError(f"{path} is the input itself, or lies in it: choose another name.")
+    return name_tagged_outputs([path], [plate], tags)[0]
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -106,7 +142,7 @@ def score_table(scores: dict[str, Any]) -> str:
 
 def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result for people, or for machines."""
-    click.echo(to_json(result) if as_json else text)
+    say(to_json(result) if as_json else text)
 
 
 def shell_message(error: Pix2PixError) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
+from napari_pix2pix.cli._console import Ended, say
+from napari_pix2pix.errors import StoppedError
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.events import (
     Control,
@@ -30,10 +32,13 @@ T = TypeVar("T")
 
 
 def show_progress(
-    start: Callable[[Control], Generator[Event, None, Translator]], *, quiet: bool
+    start: Callable[[Control], Generator[Event, None, Translator]],
+    *,
+    quiet: bool,
+    control: Control | None = None,
 ) -> Translator:
     """Run a training and show it on standard error; the first Ctrl+C keeps the model so far."""
-    control = Control()
+    control = control or Control()
     events = start(control)
     with _Display(quiet=quiet) as display, interrupt_stops(control):
         while True:
@@ -41,6 +46,10 @@ def show_progress(
                 event = next(events)
             except StopIteration as stop:
                 return stop.value
+            except StoppedError as error:
+                if control.signal is None:
+                    raise
+                raise Ended(control.signal, str(error)) from error
             display.show(event)
 
 
@@ -142,7 +151,8 @@ class _Display:
         return f", {self._last.seconds_left:.0f} s left" if self._last else ""
 
     def _print(self, line: str) -> None:
-        tqdm.write(line, file=sys.stderr)
+        with tqdm.external_write_mode(file=sys.stderr):
+            say(line, err=True)
 
 
 def _left_and_losses(step: Step) -> str:

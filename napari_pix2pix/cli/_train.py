@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_pix2pix.cli._console import Ended, say
 from napari_pix2pix.cli._options import (
     PATH,
     PairArguments,
-    axes_option,
     check_training_sets,
     config_options,
     json_option,
@@ -25,6 +26,8 @@ from napari_pix2pix.errors import FileError
 
 if TYPE_CHECKING:
     from napari_pix2pix.training.config import TrainConfig
+    from napari_pix2pix.training.events import Event
+    from napari_pix2pix.translator import Translator
 
 
 @click.command()
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
     help="A source and a target for validation, given like SOURCE and TARGET.  [default: a part of "
     "the pairs is held out, see --validation]",
 )
-@axes_option
 @click.option("--out", "-o", required=True, type=PATH, help="The model file to write.")
 @click.option("--checkpoint", type=PATH, help="Checkpoint file.  [default: OUT with .ckpt]")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint of a killed run.")
@@ -57,7 +59,6 @@ def train(
     no_source: bool,
     condition: str | None,
     validate: tuple[Path, Path] | None,
-    axes: str | None,
     out: Path,
     checkpoint: Path | None,
     resume: bool,
@@ -74,9 +75,9 @@ def train(
     values. --pairs reads a table, which can also name conditions, masks and validation pairs.
     --aligned reads images that show source and target side by side.
 
-    The model is written to OUT when the budget ends, or after Ctrl+C. --resume continues a run that
-    was killed. --start fine-tunes a model: options that you do not set are taken from it, except
-    the budget.
+    The model is written to OUT when the budget ends, or after Ctrl+C, SIGTERM or SIGHUP. --resume
+    continues a run that was stopped or killed: options that you do not set are taken from its
+    checkpoint. --start fine-tunes a model: they are taken from it, except the budget.
 
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300
@@ -87,26 +88,28 @@ def train(
     napari-pix2pix train --no-source cells/ -o cells.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
+    from napari_pix2pix.io.model_header import ENDING
+    from napari_pix2pix.io.paths import check_ending
 
     config = make_config(fields)
     checkpoint = checkpoint or out.with_suffix(".ckpt")
     if checkpoint == out:
-        raise FileError(f"{out} is the checkpoint's name: give the model another ending.")
+        raise FileError(f"{out} is the checkpoint's name: give the model another.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
+    check_ending(out, ENDING, what="a model")
     if resume and not checkpoint.exists():
-        click.echo(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)
+        say(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)
     is_main = _start_processes(config)
-    sets = read_pair_sets(
-        named, axes=axes, condition=condition, validate=validate, no_source=no_source
-    )
+    sets = read_pair_sets(named, condition=condition, validate=validate, no_source=no_source)
     check_training_sets(sets, fields["validation"])
     if sets.validation:
         config = make_config(fields | {"validation": 0.0})
 
     from napari_pix2pix._train import training_events
+    from napari_pix2pix.training.events import Control
 
-    translator = show_progress(
-        lambda control: training_events(
+    def train_and_save(control: Control) -> Generator[Event, None, Translator]:
+        translator = yield from training_events(
             sets.train,
             config,
             held_out=sets.validation or None,
@@ -114,17 +117,26 @@ def train(
             resume=True if resume else False if overwrite else None,
             start=start,
             control=control,
-        ),
-        quiet=as_json or not is_main,
-    )
-    if not is_main:
-        return
-    translator.save(out, slim=slim)
+        )
+        if is_main:
+            translator.save(out, slim=slim)
+        return translator
+
+    control = Control()
+    translator = show_progress(train_and_save, quiet=as_json or not is_main, control=control)
+    if is_main:
+        _print_model(translator, out, sets.notes, as_json=as_json)
+    if control.signal is not None:
+        raise Ended(control.signal)
+
+
+def _print_model(translator: Translator, out: Path, notes: Sequence[str], *, as_json: bool) -> None:
+    """Print what was written, and how good it is."""
     print_result(
         {
             "model": str(out),
             "summary": translator.info.summary,
-            "notes": [*sets.notes, *translator.info.notes],
+            "notes": [*notes, *translator.info.notes],
             "scores": translator.info.scores_by_side,
         },
         f"Wrote {out}.\n{score_table(translator.info.scores_by_side)}",

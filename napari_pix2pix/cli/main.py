@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply, sample
+from napari_pix2pix.cli._console import escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
@@ -23,22 +25,32 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
-    """Commands that answer bad input with one sentence and exit code 2, never with a traceback."""
+    """Commands that answer bad input with one sentence and exit code 2, never with a traceback.
+
+    What a signal ends has its number and 128 as exit code, as shells have it.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        escape_unprintable()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), signals_interrupt():
                 # Print the sentence alone, without file and line of the code.
-                warnings.showwarning = lambda message, *_, **__: click.echo(
+                warnings.showwarning = lambda message, *_, **__: say(
                     f"Warning: {message}", err=True
                 )
                 return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            say(str(error) or "Stopped by Ctrl+C.", err=True)
+            ctx.exit(128 + getattr(error, "number", signal.SIGINT))
         except Pix2PixError as error:
             sentence = shell_message(error)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
             sentence = f"{error.format_message().rstrip('.')}; see {command} --help."
-        click.echo(f"Error: {sentence}", err=True)
+        say(f"Error: {sentence}", err=True)
         ctx.exit(2)
 
 
@@ -76,8 +88,9 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     """Write MODEL to another kind of file.
 
     The ending of OUT chooses the kind. With .pth, OUT holds the generator's weights as the PyTorch
-    implementation of pix2pix loads them; otherwise OUT is a model of napari-pix2pix. The command
-    prints what OUT does not hold, and refuses a network that the PyTorch implementation lacks.
+    implementation of pix2pix loads them; with .safetensors it is a model of napari-pix2pix. The
+    command prints what OUT does not hold, and refuses a network that the PyTorch implementation
+    lacks.
 
     \b
     napari-pix2pix convert latest_net_G.pth model.safetensors
@@ -85,8 +98,11 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
+    from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
+    from napari_pix2pix.io.paths import check_ending
 
     check_output(out, overwrite=overwrite)
+    check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
     notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
     text = "\n".join([f"Wrote {out}.", *notes])
     print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
@@ -158,6 +174,10 @@ def _describe(info: ModelInfo) -> list[str]:
         lines.append(f"{training}, {versions}")
     if info.conditions:
         lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
+    for condition in info.conditions or (None,):
+        if names := info.output_names(condition):
+            of = "" if condition is None else f" of {condition}"
+            lines.append(f"channels{of}: {', '.join(names)}")
     if origin := info.started_from:
         steps = f", {origin.steps} steps" if origin.steps else ""
         lines.append(f"started from: {origin.summary}{steps}")

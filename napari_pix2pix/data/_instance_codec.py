@@ -106,10 +106,18 @@ class InstanceCodec(LabelCodec):
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Keep the numbers of objects, in the labels' dtype or one that holds them."""
-        dtype, largest = np.dtype(self.dtype), int(values.max(initial=0))
+        return values.astype(self.dtype_for(int(values.max(initial=0))))
+
+    def dtype_for(self, largest: int) -> np.dtype[Any]:
+        """Return the labels' dtype, or one that holds the number of the last object."""
+        dtype = np.dtype(self.dtype)
         if dtype.kind == "b" or largest > np.iinfo(dtype).max:
             dtype = np.result_type(np.min_scalar_type(largest), np.uint8)
-        return values.astype(dtype)
+        return dtype
+
+    def dtype_of_parts(self, height: int, width: int) -> np.dtype[Any]:
+        """Return a dtype for objects that are not counted yet: as many as fit into a frame."""
+        return self.dtype_for(height * width // self.smallest)
 
 
 def _areas(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:

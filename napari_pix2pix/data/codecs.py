@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data._instance_codec import InstanceCodec
+from napari_pix2pix.data._instance_codec import InstanceCodec as InstanceCodec
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codec_base import CodecBase, read_parts
 from napari_pix2pix.data.intensities import Method, measure_ranges

@@ -34,17 +34,22 @@ def open_source_image(
 ) -> LazyImage:
     """Open an image for a model whose sources had a layout, and channels with their z-context."""
     shape = tuple(getattr(image, "shape", ()))
-    if isinstance(image, LazyImage) or layout.channel_axis is None:
+    count = channels // (2 * z_context + 1)
+    axis = layout.channel_axis
+    if isinstance(image, LazyImage) or axis is None:
         has_axis = True
-    else:
-        has_axis = len(shape) > 2 and (not layout.rgb or shape[-1] in (3, 4))
-    if len(shape) > 1 and not has_axis and not gray:
-        trained = plural(channels // (2 * z_context + 1), "channel")
+    elif layout.rgb:
+        has_axis = len(shape) > 2 and shape[-1] in (3, 4)
+    else:  # a single channel needs no axis
+        has_axis = len(shape) > 2 and (count > 1 or shape[max(axis, -len(shape))] == 1)
+    plain = gray or (count == 1 and not layout.rgb)
+    if len(shape) > 1 and not has_axis and not plain:
+        trained = plural(count, "channel")
         raise InputError(
             f"The model was trained on {'RGB ' if layout.rgb else ''}images of {trained}, got one "
             f"of shape {shape}: give the same channels on the same axis."
         )
-    like = Layout() if gray and shape and not has_axis else layout
+    like = Layout() if plain and shape and not has_axis else layout
     opened = as_lazy_image(image, like=like, what="image")
     opened = GrayAsRGB(opened) if gray and opened.channels == 1 else opened
     opened = ImageWithContext(opened, z_context) if z_context else opened

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import InputError
 
+# Nobody trains on stripes this wide: behind axes that are much longer, such a last axis holds
+# channels.
+_MOST_TRAILING, _TIMES_LONGER = 16, 4
 # Boolean, signed, unsigned, float: what has an order and a range.
 _NUMBERS = "biuf"
 
@@ -49,6 +52,8 @@ def find_layout(
     """Find where an array keeps its channels; errors call it `what`."""
     if rgb is None:
         rgb = channel_axis is None and _looks_rgb(shape, dtype)
+        if channel_axis is None and has_trailing_channels(shape):
+            channel_axis = -1
     if rgb:
         if len(shape) < 3 or shape[-1] not in (3, 4):
             raise InputError(
@@ -146,6 +151,16 @@ class MissingChannel:
         """Read one window (1, h, w)."""
         spans = zip((rows, columns), self._size, strict=True)
         return np.zeros((1, *(len(range(*part.indices(length))) for part, length in spans)), bool)
+
+
+def has_trailing_channels(shape: tuple[int, ...]) -> bool:
+    """Tell whether the last axis is too short to be the width of an image, so holds channels.
+
+    >>> has_trailing_channels((128, 128, 1)), has_trailing_channels((13, 64, 48))
+    (True, False)
+    """
+    few = shape[-1] if len(shape) >= 3 else 0
+    return 0 < few <= _MOST_TRAILING and min(shape[-3:-1]) > _TIMES_LONGER * few
 
 
 def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

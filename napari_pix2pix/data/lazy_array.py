@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,24 @@ class LazyArray(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.dtype} {self.shape}>"
+
+
+class TakenChannels(LazyArray):
+    """Some channels of an array, or a single one without its axis."""
+
+    def __init__(self, array: Any, axis: int, channels: Sequence[int] | int) -> None:
+        kept = [] if isinstance(channels, int) else [len(channels)]
+        before, after = array.shape[:axis], array.shape[axis + 1 :]
+        super().__init__(tuple(map(int, (*before, *kept, *after))), np.dtype(array.dtype))
+        self._array, self._axis, self._channels = array, axis, channels
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window of the channels."""
+        axis, channels = self._axis, self._channels
+        if isinstance(channels, int):
+            return np.asarray(self._array[(*window[:axis], channels, *window[axis:])])
+        index = [(*window[:axis], number, *window[axis + 1 :]) for number in channels[window[axis]]]
+        return np.stack([np.asarray(self._array[one]) for one in index], axis)
 
 
 def _one_per_axis(index: Any, ndim: int) -> list[Any]:

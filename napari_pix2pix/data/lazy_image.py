@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import ChannelArray, Layout, MissingChannel
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, plural
 
 
 class LazyImage:
     """An image, a stack or a tuple of channels, read window by window; errors call it `what`."""
 
     # The last two axes that are not the channel axis are Y and X, all others are frames. Without
-    # `rgb` and `channel_axis` an image is RGB by its last axis, see `_looks_rgb`. `may_lack`
-    # allows None in a tuple for a channel that this image lacks (`absent`); it is read as 0.
+    # `rgb` and `channel_axis` the last axis tells whether it holds channels, see `find_layout`.
+    # `may_lack` allows None in a tuple for a channel that this image lacks (`absent`); it is read
+    # as 0.
 
     absent: tuple[int, ...] = ()
+    channel_names: tuple[str, ...] = ()  # one each, or empty
 
     def __init__(
         self,
@@ -77,6 +79,17 @@ class LazyImage:
     def members(self) -> tuple[ChannelArray, ...]:
         """The arrays that the image is made of, without channels that it lacks."""
         return tuple(member for member in self._members if isinstance(member, ChannelArray))
+
+    def named(self, names: Sequence[str]) -> LazyImage:
+        """Return the same image with names of its channels."""
+        if names and len(names) != self.channels:
+            raise InputError(
+                f"There are {plural(len(names), 'channel name')} for the "
+                f"{plural(self.channels, 'channel')} of the {self.what}: give one for each."
+            )
+        other = copy(self)
+        other.channel_names = tuple(map(str, names))
+        return other
 
     def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same image on other arrays of the same shapes, one for each of `members`."""

@@ -45,8 +45,10 @@ class Pair:
         mask holds for all frames.
     channel_axis : int or pair of int, optional
         Axis of the channels. A number is used for the source, the target or both, as their sizes
-        demand; a pair of numbers is for the source and for the target. By default only RGB is
-        recognised.
+        demand; a pair of numbers is for the source and for the target. By default RGB is
+        recognised, and a last axis that is too short to be a width, as in ``(Y, X, 2)``.
+    channel_names : sequence of str, optional
+        Names of the target's channels, such as stains, where neither file nor layers have them.
     name : str
         What errors and notes call the pair.
 
@@ -64,6 +66,7 @@ class Pair:
     condition: Hashable | None = None
     mask: Any = None
     channel_axis: int | tuple[int | None, int | None] | None = None
+    channel_names: Sequence[str] = ()
     name: str = ""
 
     def __repr__(self) -> str:
@@ -179,6 +182,7 @@ def make_pairs(
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
     channel_axis: int | None = None,
+    channel_names: Sequence[str] = (),
 ) -> list[Pair]:
     """Pair images, or lists of as many; condition and mask are one for all or one for each."""
     targets = _as_list(target, "target")
@@ -194,7 +198,15 @@ def make_pairs(
     masks = _one_each(mask, count, "mask")
     names = [f"pair {i + 1}" if count > 1 else "" for i in range(count)]
     return [
-        Pair(source, target, condition=condition, mask=mask, channel_axis=channel_axis, name=name)
+        Pair(
+            source,
+            target,
+            condition=condition,
+            mask=mask,
+            channel_axis=channel_axis,
+            channel_names=channel_names,
+            name=name,
+        )
         for source, target, condition, mask, name in zip(
             sources, targets, conditions, masks, names, strict=True
         )
@@ -209,6 +221,8 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
             f"There is no target in {name}; give one (the source alone may be left out)."
         )
     source, target = _without_source(pair, name) if pair.source is None else _read_both(pair, name)
+    if names := pair.channel_names:
+        target = target.named([names] if isinstance(names, str) else names)
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
     if z_context and source.channels:
         source = ImageWithContext(source, z_context)

@@ -1,7 +1,12 @@
 """Predictions scored against the truth, frame by frame: the scores of a set, and the report."""
 
-from napari_pix2pix.evaluation._report import SAMPLES, check_samples, write_report
-from napari_pix2pix.evaluation.result import EvaluationResult
+from napari_pix2pix.evaluation._report import (
+    REPORT_ENDINGS,
+    SAMPLES,
+    check_samples,
+    write_report,
+)
+from napari_pix2pix.evaluation.result import TABLE_ENDINGS, EvaluationResult
 from napari_pix2pix.evaluation.scoring import (
     EvaluationCase,
     Frame,
@@ -13,7 +18,9 @@ from napari_pix2pix.evaluation.scoring import (
 )
 
 __all__ = [
+    "REPORT_ENDINGS",
     "SAMPLES",
+    "TABLE_ENDINGS",
     "EvaluationCase",
     "EvaluationResult",
     "Frame",

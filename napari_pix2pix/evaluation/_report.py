@@ -22,12 +22,13 @@ from napari_pix2pix.evaluation._figures import (
 from napari_pix2pix.evaluation._uncertainty import check_uncertainty
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import Frame, ImageScores, OnPart
-from napari_pix2pix.io.paths import as_path, replacing
+from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import describe_score, primary_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+REPORT_ENDINGS = (".html", ".htm")
 SAMPLES = 8  # that a report draws by default
 
 _DPI = 130
@@ -80,8 +81,11 @@ def write_report(
 ) -> None:
     """Write the report in this thread; a file that was there stays intact on an error."""
     check_samples(samples)
-    with replacing(as_path(path)) as fresh:
-        fresh.write_text(report_html(result, samples, on_part), encoding="utf-8")
+    path = as_path(path)
+    check_ending(path, *REPORT_ENDINGS, what="a report")
+    with replacing(path) as fresh:
+        page = report_html(result, samples, on_part)
+        fresh.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:

@@ -58,7 +58,8 @@ class Evaluation(EvaluationResult):
         InputError
             If ``samples`` is 1 or negative.
         FileError
-            If the file cannot be written; an existing file stays intact.
+            If the file cannot be written, or has another format's ending; an existing file
+            stays intact.
         """
 
         def write(reporter: ProgressReporter) -> None:

@@ -14,11 +14,12 @@ import numpy as np
 from napari_pix2pix.data.outliers import HotPixels
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation.scoring import ImageScores
-from napari_pix2pix.io.paths import as_path, replacing
+from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, segmented_scores
 
 _HOT = "hot pixels left out"  # the last column of a CSV, if there are any
+TABLE_ENDINGS = (".csv",)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,12 +112,15 @@ class EvaluationResult(Mapping[str, Any]):
         Raises
         ------
         FileError
-            If the file cannot be written; an existing file stays intact.
+            If the file cannot be written, or has another format's ending; an existing file
+            stays intact.
         """
+        path = as_path(path)
+        check_ending(path, *TABLE_ENDINGS, what="a table of scores")
         keys = list(self.pooled["prediction"])
         with (
-            replacing(as_path(path)) as fresh,
-            fresh.open("w", newline="", encoding="utf-8") as file,
+            replacing(path) as fresh,
+            fresh.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             columns = [(predictor, key) for predictor in self.predictors for key in keys]
             rows: list[list[Any]] = [["image", *(" ".join(column) for column in columns)]]

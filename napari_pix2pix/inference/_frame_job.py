@@ -165,8 +165,15 @@ def choose_grid(
     device = choose_device(options.device or "auto")
     generator.to(device)
     grid = TileGrid.of_network(generator, height, width)
-    tile, batch = options.tile, options.batch
-    return cut_image(generator, generator.in_channels, grid, device=device, tile=tile, batch=batch)
+    return cut_image(
+        generator,
+        generator.in_channels,
+        grid,
+        device=device,
+        tile=options.tile,
+        batch=options.batch,
+        whole=bool(norms_that_measure(generator, options.norm_statistics)),
+    )
 
 
 # Root mean square, where the network's range is 2: a PSNR of 46 dB.

@@ -46,7 +46,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
-    pixel = predictor.for_dtypes(image.dtype).target_like(options.output)
+    pixel = predictor.part_like(image, options.output)
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
     whole = predictor.is_predicted_whole(options.norm_statistics)
@@ -59,7 +59,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     if not whole:
         cuts = [_joined(lengths, grid) for lengths in image.members[0].in_plane(arrays[0].chunks)]
     name = f"pix2pix-{uuid.uuid4().hex}"
-    place = _Place(predictor.target_codec.layout, len(pixel), image.frame_shape)
+    place = _Place(predictor.target_codec.layout, len(pixel), image.frame_shape, pixel.dtype)
     graph: dict[Any, Any] = {f"{name}-predict": _OneAtATime(own, options)}
     edges = [[[0, *itertools.accumulate(axis)] for axis in array.chunks] for array in arrays]
     shell = image.on([None] * len(arrays))
@@ -124,11 +124,12 @@ class _OneAtATime:
 
 @dataclass(frozen=True)
 class _Place:
-    """How the axes of what comes out follow each other."""
+    """How the axes of what comes out follow each other, and its dtype."""
 
     layout: Layout
     channels: int
     frame_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     def axes(self, values: list[Any]) -> list[Any]:
         """Order values of frame axes, channels, Y and X as `Layout.assemble` orders these axes."""
@@ -159,7 +160,8 @@ class _Chunk:
         read = (part.read(chunks) for part, chunks in zip(self.parts, blocks, strict=True))
         pixels = predictor.predict(self.shell.on(read), self.frame, self.region, measured)
         frames = (1,) * len(self.place.frame_shape)
-        return self.place.layout.assemble(pixels[np.newaxis], frames)
+        typed = pixels[np.newaxis].astype(self.place.dtype, copy=False)
+        return self.place.layout.assemble(typed, frames)
 
 
 @dataclass(frozen=True)

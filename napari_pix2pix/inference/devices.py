@@ -20,6 +20,8 @@ from napari_pix2pix.inference.tiling import TileGrid
 
 _MOST_WINDOWS = 8  # at once: more would only make progress coarser
 _SHARE = 0.5  # of the free memory: other programs, workspaces and the image itself need some too
+_BLOCK_BYTES = 1 << 30  # windows and blocks take half of it: more would hardly be faster
+_ENOUGH_HALOS = 8  # a tile as wide as so many is hardly slower than the whole image
 _AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as it is freed
 _MMAP_THRESHOLD = -3  # its number in malloc.h
 # What PyTorch's allocators, cuDNN and cuBLAS say; only CUDA's has an exception class of its own.
@@ -107,15 +109,20 @@ def fit_to_memory(
     tile: int | None = None,
     batch: int | None = None,
     most: int = _MOST_WINDOWS,
+    bounded: bool = False,
 ) -> tuple[int, int]:
     """Return tile and batch as given, or where they are None by the memory that is free."""
+    # Bounded, they take no more than makes them fast.
     if tile == 0:
         return 0, batch or 1  # a single window
     if tile is not None and batch is not None:
         return tile, batch
     side = max(2 * grid.stride, grid.least)
     bytes_per_pixel = estimate_bytes_per_pixel(network, channels, side=side)
-    free = free_memory(device)
+    free: float = free_memory(device)
+    if bounded:
+        height, width = replace(grid, tile=max(grid.stride, _ENOUGH_HALOS * grid.halo)).window
+        free = min(free, max(_BLOCK_BYTES, height * width * bytes_per_pixel / _SHARE))
     if tile is None:
         tile = choose_tile(grid, bytes_per_pixel=bytes_per_pixel, free_bytes=free)
     if batch is None:
@@ -123,9 +130,6 @@ def fit_to_memory(
         fitting = int(free * _SHARE / (height * width * bytes_per_pixel))
         batch = min(max(1, fitting), most)
     return tile, batch
-
-
-_BLOCK_BYTES = 1 << 30  # a block takes half of it: more would hardly be faster
 
 
 def cut_image(
@@ -136,9 +140,13 @@ def cut_image(
     device: torch.device | str,
     tile: int | None = None,
     batch: int | None = None,
+    whole: bool = False,
 ) -> tuple[TileGrid, int]:
     """Return the grid with its tile, and the batch; both by memory where they are None."""
-    side, at_once = fit_to_memory(network, channels, grid, device=device, tile=tile, batch=batch)
+    # `whole` asks for the whole image, if the memory holds it.
+    side, at_once = fit_to_memory(
+        network, channels, grid, device=device, tile=tile, batch=batch, bounded=not whole
+    )
     cut = replace(grid, tile=side)
     return (replace(grid, tile=0) if cut.whole else cut), at_once
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.data.codecs import Codec, Output, codecs_for_dtypes
+from napari_pix2pix.data.codecs import Codec, InstanceCodec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.errors import InputError
@@ -188,6 +188,13 @@ class Predictor:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
         planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
         return self.target_codec.decode(planes, output)
+
+    def part_like(self, image: LazyImage, output: Output = "target") -> NDArray[Any]:
+        """Return one pixel (C, 1, 1) in a dtype that holds any part of what comes out."""
+        pixel, codec = self.for_dtypes(image.dtype).target_like(output), self.target_codec
+        if not isinstance(codec, InstanceCodec):
+            return pixel
+        return pixel.astype(codec.dtype_of_parts(image.height, image.width))
 
     def for_dtypes(self, source: np.dtype[Any], target: np.dtype[Any] | None = None) -> Self:
         """Return the predictor for images of these dtypes: itself, if its file knows ranges."""

@@ -12,7 +12,7 @@ _NUMPY = b"\x93NUMPY"
 # TIFF only by their first bytes: the pixels lie in a folder beside the file.
 _NOT_TIFF = {".vsi"}
 # Named so that a folder does not pass over damaged ones, and those that need a plugin.
-_SUFFIXES = {
+SUFFIXES = {
     *(".tif", ".tiff", ".lsm", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".npy", ".dcm"),
     *(".czi", ".nd2", ".lif", ".ims", ".oir", ".oib", ".oif", ".vsi", ".svs", ".dv", ".stk"),
 }
@@ -43,7 +43,7 @@ def is_image(path: Path) -> bool:
         return False
     if path.is_dir():
         return is_zarr(path)
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return True
     if not path.is_file() or not os.access(path, os.R_OK):
         return False

@@ -51,12 +51,15 @@ def read_with_plugins(path: Path) -> ImageFile:
     _check_dicom(path, np.ndim(data))
     axes = _plugin_axes(data, meta)
     scale, units = _plugin_scale(axes, meta)
+    names = meta.get("name")
     notes = (f"{path.name} holds {len(images)} images; the first was read.",)
     return ImageFile(
         data=data if hasattr(data, "dtype") else np.asarray(data),
         axes=axes,
         scale=scale,
         units=units,
+        origin=_plugin_values(axes, meta, "translate"),
+        channel_names=tuple(map(str, names)) if isinstance(names, (list, tuple)) else (),
         labels=kind == "labels",
         notes=notes if len(images) > 1 else (),
     )
@@ -173,11 +176,20 @@ def _plugin_axes(data: Any, meta: dict[str, Any]) -> str:
 
 def _plugin_scale(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
     """Read pixel sizes from a layer's metadata, one for each axis other than the channels."""
-    letters = [axis for axis in axes or "TZYX" if axis not in "CS"]
-    given = meta.get("scale")
-    sizes = [] if given is None else list(given)
+    scale = _plugin_values(axes, meta, "scale")
     units = meta.get("units") or ()
-    units = [units] * len(sizes) if isinstance(units, str) else list(units)
-    scale = dict(zip(reversed(letters), map(float, reversed(sizes)), strict=False))
-    named = zip(reversed(letters), map(standard_unit, reversed(units)), strict=False)
+    units = [units] * len(scale) if isinstance(units, str) else list(units)
+    named = zip(reversed(_plugin_letters(axes)), map(standard_unit, reversed(units)), strict=False)
     return scale, {axis: unit for axis, unit in named if unit}
+
+
+def _plugin_values(axes: str, meta: dict[str, Any], key: str) -> dict[str, float]:
+    """Read numbers of a layer's metadata by axis, of which it may have only the last ones."""
+    given = meta.get(key)
+    values = [] if given is None else list(given)
+    pairs = zip(reversed(_plugin_letters(axes)), map(float, reversed(values)), strict=False)
+    return dict(pairs)
+
+
+def _plugin_letters(axes: str) -> list[str]:
+    return [axis for axis in axes or "TZYX" if axis not in "CS"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import __version__
+from napari_pix2pix.io._contiguous import EAGER_BYTES as _EAGER_BYTES
+from napari_pix2pix.io._contiguous import ContiguousArray
 from napari_pix2pix.io._ome_files import open_tiff
 from napari_pix2pix.io._orientation import is_turned
 from napari_pix2pix.io._tiff_series import (
@@ -24,23 +28,30 @@ from napari_pix2pix.io._tiff_series import (
     sample_axes,
     to_shown,
 )
-from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
+from napari_pix2pix.io.image_file import (
+    RECORD_KEY,
+    ImageFile,
+    ImageSpec,
+    convert_length,
+    standard_unit,
+)
 
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-# Smaller images are read at once, which is faster; larger ones window by window.
-_EAGER_BYTES = 1 << 28
 _MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
 # What a classic TIFF can address, less room for its tags.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
-_WHOLE_BYTES = 1 << 28  # larger images that are not in memory are written in tiles
+_WHOLE_BYTES = 1 << 24  # larger images are written in compressed tiles, with a pyramid
 _TILE = 512
+_BUFFER_BYTES = 1 << 25  # of tiles that are compressed at once
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _OME_TYPES = (
     *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
 )
+_NAMES = "channel_names"  # our key in ImageJ's description, which has none for them
 _OME_UNITS = {
+    "picometer": "pm",
     "nanometer": "nm",
     "micrometer": "µm",
     "millimeter": "mm",
@@ -48,13 +59,34 @@ _OME_UNITS = {
     "meter": "m",
     "angstrom": "Å",
     "inch": "in",
+    "nanosecond": "ns",
+    "microsecond": "µs",
     "millisecond": "ms",
     "second": "s",
     "minute": "min",
     "hour": "h",
+    "day": "d",
 }
 
-Geometry = tuple[dict[str, float], dict[str, str], tuple[str, ...]]  # scale, units, channel names
+# Of planes, not of channels, as Bio-Formats writes them for ImageJ.
+_PLANE_LABEL = re.compile(r"[czt]:\d+/\d+")
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """What a file says of its image; parts as in `ImageFile`."""
+
+    scale: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    origin: dict[str, float] = field(default_factory=dict)
+
+    def exchanged(self) -> _Geometry:
+        """Exchange what is said of Y and X; the place of an image that is turned is not known."""
+        other = {"Y": "X", "X": "Y"}
+        scale = {other.get(axis, axis): size for axis, size in self.scale.items()}
+        units = {other.get(axis, axis): unit for axis, unit in self.units.items()}
+        return _Geometry(scale, units, self.names)
 
 
 def read_tiff(path: Path) -> ImageFile:
@@ -69,14 +101,16 @@ def read_tiff(path: Path) -> ImageFile:
         page = series.keyframe
         check_complete(tiff, series, path)
         axes = sample_axes(series, path)
-        scale, units, names = _geometry(tiff)
+        geometry = _geometry(tiff)
         notes = _notes(images, path)
-        in_memory = series.size * series.dtype.itemsize <= _EAGER_BYTES or series.transform
+        in_parts = series.size > min(page.size, math.prod(page.chunks))  # not one compressed strip
+        small = series.size * series.dtype.itemsize <= _EAGER_BYTES
+        in_memory = small or series.transform or not (in_parts or series.dataoffset)
         if in_memory:
             data = series.asarray()
-        elif series.dataoffset is not None:  # contiguous and uncompressed
+        elif series.dataoffset is not None:
             file, dtype = page.parent.filehandle.path, series.dtype.newbyteorder(tiff.byteorder)
-            data = np.memmap(file, dtype, "r", series.dataoffset, series.shape)
+            data = ContiguousArray(Path(file), series.dataoffset, series.shape, dtype)
         else:
             import zarr
 
@@ -88,16 +122,16 @@ def read_tiff(path: Path) -> ImageFile:
         data = da.from_array(data)
     data, axes = to_shown(data, axes, page)
     if is_turned(orientation_of(page)):
-        scale, units = (_exchanged(of_axis) for of_axis in (scale, units))
+        geometry = geometry.exchanged()
     if "I" in axes or ("Q" in axes and not stated):
         axes = ""
-    channels = data.shape[axes.index("C")] if "C" in axes else 0
     return ImageFile(
         data=data,
         axes=axes,
-        scale={axis: size for axis, size in scale.items() if axis in axes and size > 0},
-        units={axis: unit for axis, unit in units.items() if axis in axes},
-        channel_names=names if len(names) == channels else (),
+        scale=geometry.scale,
+        units=geometry.units,
+        origin=geometry.origin,
+        channel_names=geometry.names,
         notes=notes,
     )
 
@@ -112,18 +146,12 @@ def _notes(images: list[tifffile.TiffPageSeries], path: Path) -> tuple[str, ...]
     return (*notes, *notes_of(images[0].keyframe, path.name))
 
 
-def _exchanged(of_axis: dict[str, Any]) -> dict[str, Any]:
-    """Exchange what is said of Y and X."""
-    other = {"Y": "X", "X": "Y"}
-    return {other.get(axis, axis): value for axis, value in of_axis.items()}
-
-
-def _geometry(tiff: tifffile.TiffFile) -> Geometry:
+def _geometry(tiff: tifffile.TiffFile) -> _Geometry:
     if tiff.ome_metadata:
         return _ome(tiff.ome_metadata)
     if tiff.lsm_metadata:
         sizes = {axis: tiff.lsm_metadata.get(f"VoxelSize{axis}", 0.0) * 1e6 for axis in "ZYX"}
-        return sizes, dict.fromkeys("ZYX", "micrometer"), ()
+        return _Geometry(sizes, dict.fromkeys("ZYX", "micrometer"))
     if tiff.shaped_metadata and "PhysicalSizeX" in tiff.shaped_metadata[0]:
         return _physical_sizes(tiff.shaped_metadata[0])
     if tiff.imagej_metadata:
@@ -133,17 +161,18 @@ def _geometry(tiff: tifffile.TiffFile) -> Geometry:
     if tiff.is_svs:
         stated = re.search(r"MPP = ([\d.]+)", tiff.pages.first.description)
         if stated:
-            return dict.fromkeys("YX", float(stated[1])), dict.fromkeys("YX", "micrometer"), ()
+            sizes = dict.fromkeys("YX", float(stated[1]))
+            return _Geometry(sizes, dict.fromkeys("YX", "micrometer"))
     return _resolution_tags(tiff)
 
 
-def _ome(xml: str) -> Geometry:
-    images = tifffile.xml2dict(xml)["OME"]["Image"]
-    return _physical_sizes((images[0] if isinstance(images, list) else images)["Pixels"])
+def _ome(xml: str) -> _Geometry:
+    image = _as_list(tifffile.xml2dict(xml)["OME"]["Image"])[0]
+    return _physical_sizes(image["Pixels"], image.get("StageLabel", {}))
 
 
-def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
-    """Read the attributes of OME's ``Pixels`` element."""
+def _physical_sizes(pixels: dict[str, Any], stage: dict[str, Any] | None = None) -> _Geometry:
+    """Read the attributes of OME's ``Pixels`` element, and the position of an image on a stage."""
     scale: dict[str, float] = {}
     units: dict[str, str] = {}
     keys = {axis: (f"PhysicalSize{axis}", "µm") for axis in "ZYX"} | {"T": ("TimeIncrement", "s")}
@@ -153,18 +182,31 @@ def _physical_sizes(pixels: dict[str, Any]) -> Geometry:
             unit = standard_unit(pixels.get(f"{key}Unit", default))
             if unit:
                 units[axis] = unit
-    channels = pixels.get("Channel", [])
-    channels = channels if isinstance(channels, list) else [channels]
-    names = tuple(str(channel["Name"]) for channel in channels if "Name" in channel)
-    return scale, units, names
+    names = tuple(str(c["Name"]) for c in _as_list(pixels.get("Channel")) if c.get("Name"))
+    origin = {}
+    planes = _as_list(pixels.get("Plane"))
+    for axis in "ZYX":
+        holder, key = (planes[0] if planes else {}), f"Position{axis}"
+        if key not in holder:
+            holder, key = stage or {}, axis
+        unit = standard_unit(holder.get(f"{key}Unit"))
+        position = convert_length(float(holder.get(key, 0.0)), unit, units.get(axis))
+        if position is not None:
+            origin[axis] = position
+    return _Geometry(scale, units, names, origin)
 
 
-def _imagej(tiff: tifffile.TiffFile) -> Geometry:
+def _as_list(elements: Any) -> list[Any]:
+    """Return elements of XML that may be one or none."""
+    return elements if isinstance(elements, list) else [] if elements is None else [elements]
+
+
+def _imagej(tiff: tifffile.TiffFile) -> _Geometry:
     metadata = tiff.imagej_metadata or {}
     unit = standard_unit(metadata.get("unit"))
     if unit is None:
-        scale, units, _ = _resolution_tags(tiff)
-        scale = scale or _pixel_sizes(tiff)
+        plain = _resolution_tags(tiff)
+        scale, units = plain.scale or _pixel_sizes(tiff), plain.units
     else:
         # ImageJ leaves out a spacing of 1, and units that are those of X.
         scale = dict.fromkeys("ZYX", 1.0) | _pixel_sizes(tiff)
@@ -172,22 +214,36 @@ def _imagej(tiff: tifffile.TiffFile) -> Geometry:
         units = {axis: axis_unit or unit for axis, axis_unit in stated.items()}
     if "spacing" in metadata:
         scale["Z"] = abs(float(metadata["spacing"]))
-    if metadata.get("finterval"):
+    if "finterval" in metadata:
         scale["T"] = float(metadata["finterval"])
-        units["T"] = standard_unit(metadata.get("tunit")) or "second"
-    # ImageJ labels planes, channels fastest.
-    names = metadata.get("Labels", [])[: metadata.get("channels", 0)]
-    return scale, units, tuple(str(name) for name in names)
+        of_time = standard_unit(metadata.get("tunit", "sec"))
+        units |= {"T": of_time} if of_time else {}
+    # The origin is a pixel, the one at position 0.
+    pixels = {axis: float(metadata.get(f"{axis.lower()}origin", 0.0)) for axis in "ZYX"}
+    origin = {axis: -pixel * scale.get(axis, 1.0) for axis, pixel in pixels.items()}
+    return _Geometry(scale, units, _imagej_names(metadata), origin)
 
 
-def _metamorph(metadata: dict[str, Any]) -> Geometry:
+def _imagej_names(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Read channel names: ours, or labels that all planes of a channel share."""
+    if _NAMES in metadata:
+        return tuple(map(str, json.loads(metadata[_NAMES])))
+    labels, channels = list(map(str, metadata.get("Labels", []))), metadata.get("channels", 0)
+    names = labels[:channels]  # channels go fastest
+    planes = len(labels) // channels if channels else 0
+    if labels != names * planes or not all(names) or any(map(_PLANE_LABEL.match, names)):
+        return ()
+    return tuple(names)
+
+
+def _metamorph(metadata: dict[str, Any]) -> _Geometry:
     scale = {axis: float(metadata.get(f"{axis}Calibration") or 0) for axis in "YX"}
     unit = standard_unit(metadata.get("CalibrationUnits"))
     units = dict.fromkeys("YX", unit) if unit else {}
     distances = np.ravel(metadata.get("ZDistance", ()))
     if unit and distances.any():
         scale["Z"], units["Z"] = abs(float(distances[-1])), unit
-    return scale, units, ()
+    return _Geometry(scale, units)
 
 
 def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
@@ -198,13 +254,13 @@ def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
     return {"Y": 1 / y, "X": 1 / x}
 
 
-def _resolution_tags(tiff: tifffile.TiffFile) -> Geometry:
+def _resolution_tags(tiff: tifffile.TiffFile) -> _Geometry:
     factor = _MICROMETERS_PER_TAG_UNIT.get(int(tiff.pages.first.resolutionunit or 1))
     sizes = _pixel_sizes(tiff)
     if factor is None or not sizes:
-        return {}, {}, ()
+        return _Geometry()
     scale = {axis: size * factor for axis, size in sizes.items()}
-    return scale, dict.fromkeys(sizes, "micrometer"), ()
+    return _Geometry(scale, dict.fromkeys(sizes, "micrometer"))
 
 
 def read_tiff_record(path: Path) -> Any:
@@ -224,20 +280,20 @@ def write_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     all_or_none = spatial in ([], [axis for axis in "ZYX" if axis in spec.axes])
     seconds = "T" not in spec.scale or spec.units.get("T", "second") == "second"
     type_fits = str(spec.dtype) in _IMAGEJ_TYPES and ("S" not in spec.axes or spec.dtype == "u1")
-    # ImageJ knows neither BigTIFF nor tiles.
-    small = spec.nbytes < _CLASSIC_TIFF_BYTES and not _in_tiles(data, spec)
+    # ImageJ knows neither BigTIFF nor tiles, without which a large image is slow and takes room.
+    small = spec.nbytes <= min(_WHOLE_BYTES, _CLASSIC_TIFF_BYTES)
     if one_unit and in_order and all_or_none and seconds and type_fits and small:
         _write_imagej(path, data, spec)
     elif fits_ome(spec.dtype, spec.axes):
         write_ome_tiff(path, data, spec)
     else:
         # OME-XML lacks some types (64-bit integers, half floats): OME's keys go into JSON instead.
-        _save_tiff(path, data, spec, _ome_keys(spec), {"ome": False})
+        _write_pages(path, data, spec, ome=False)
 
 
 def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
     metadata: dict[str, Any] = {"axes": spec.axes}
-    options: dict[str, Any] = {"imagej": True}
+    options: dict[str, Any] = _software(spec)
     if "X" in spec.scale:
         options["resolution"] = (1 / spec.scale["X"], 1 / spec.scale["Y"])
         unit = spec.units.get("X", "pixel")
@@ -246,16 +302,24 @@ def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
         metadata["spacing"] = spec.scale["Z"]
     if "T" in spec.scale:
         metadata["finterval"] = spec.scale["T"]
+        metadata |= {} if "T" in spec.units else {"tunit": "frame"}
+    for axis in "ZYX":
+        if axis in spec.origin:
+            metadata[f"{axis.lower()}origin"] = -spec.origin[axis] / spec.scale.get(axis, 1.0)
     if spec.channel_names:
         lengths = dict(zip(spec.axes, spec.shape, strict=True))
         planes = lengths.get("T", 1) * lengths.get("Z", 1)
         metadata["Labels"] = list(spec.channel_names) * planes
-    _save_tiff(path, data, spec, metadata, options)
+        metadata[_NAMES] = json.dumps(spec.channel_names)
+    photometric = _photometric(spec)
+    tifffile.imwrite(
+        path, np.asarray(data), imagej=True, photometric=photometric, metadata=metadata, **options
+    )
 
 
 def write_ome_tiff(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-TIFF; see `fits_ome`."""
-    _save_tiff(path, data, spec, _ome_keys(spec), {"ome": True})
+    _write_pages(path, data, spec, ome=True)
 
 
 def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
@@ -264,49 +328,89 @@ def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
 
 
 def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
-    keys: dict[str, Any] = {"axes": spec.axes}
+    keys: dict[str, Any] = {"axes": spec.axes, "Name": spec.name}
     for axis, size in spec.scale.items():
+        if axis == "T" and axis not in spec.units:
+            continue  # without a unit it would mean seconds
         key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
         keys[key] = size
-        default = "s" if axis == "T" else "pixel"
-        keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), default)
+        keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), "pixel")
     if spec.channel_names:
-        keys["Channel"] = {"Name": list(spec.channel_names)}
+        keys["Channel"] = [{"Name": name} for name in spec.channel_names]
+    if set(spec.origin) & {*"ZYX"}:
+        outer = "".join(axis for axis in spec.axes if axis in "TZC")
+        lengths = dict(zip(spec.axes, spec.shape, strict=True))
+        planes = np.ndindex(*(lengths[axis] for axis in outer))
+        keys["Plane"] = [_position(spec, dict(zip(outer, p, strict=True))) for p in planes]
     return keys
 
 
-def _save_tiff(
-    path: Path, data: Any, spec: ImageSpec, metadata: dict[str, Any], options: dict[str, Any]
-) -> None:
-    in_tiles = _in_tiles(data, spec)
-    if in_tiles:
-        options |= {"shape": spec.shape, "dtype": spec.dtype, "tile": (_TILE, _TILE)}
-    if spec.record:
-        options["software"] = f"{RECORD_KEY} {__version__} {json.dumps(spec.record)}"
-    tifffile.imwrite(
-        path,
-        _iter_tiles(data, spec) if in_tiles else np.asarray(data),
-        bigtiff=spec.nbytes >= _CLASSIC_TIFF_BYTES,
-        photometric="rgb" if spec.axes.endswith("S") else "minisblack",
-        metadata=metadata,
-        **options,
-    )
+def _position(spec: ImageSpec, plane: dict[str, int]) -> dict[str, Any]:
+    """Return where a plane lies, as attributes of OME's ``Plane`` element."""
+    position: dict[str, Any] = {}
+    for axis in "ZYX":
+        if axis in spec.origin:
+            step = plane.get(axis, 0) * spec.scale.get(axis, 1.0)
+            position[f"Position{axis}"] = spec.origin[axis] + step
+            position[f"Position{axis}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), "pixel")
+    return position
 
 
-def _in_tiles(data: Any, spec: ImageSpec) -> bool:
-    """Tell whether an image is read and written tile by tile: it is large and on a disk."""
-    lazy = not isinstance(data, np.ndarray)
-    return lazy and spec.nbytes > _WHOLE_BYTES and spec.dtype != np.dtype(bool)
+def _ome_lists(spec: ImageSpec) -> dict[str, Any]:
+    """Return the keys as tifffile takes them: a list for each attribute of several elements."""
+    keys = _ome_keys(spec)
+    for element in {"Channel", "Plane"} & set(keys):
+        keys[element] = {key: [each[key] for each in keys[element]] for key in keys[element][0]}
+    return keys
 
 
-def _iter_tiles(data: Any, spec: ImageSpec) -> Iterator[Any]:
-    """Read an image in tiles of its file, page by page; the last ones are padded with 0."""
-    plane = 2 + spec.axes.endswith("S")  # axes of a page
+def _write_pages(path: Path, data: Any, spec: ImageSpec, *, ome: bool) -> None:
+    """Write all pages; those of a large image in compressed tiles, in OME-TIFF with a pyramid."""
+    options: dict[str, Any] = {"photometric": _photometric(spec)}
+    keys = _ome_lists(spec) if ome else _ome_keys(spec)
+    first: dict[str, Any] = {**_software(spec), "metadata": keys}
+    bits = spec.dtype == np.dtype(bool)  # which tifffile packs along the wrong axis of samples
+    large = spec.nbytes > _WHOLE_BYTES and not (bits and spec.axes.endswith("C"))
+    # A pyramid adds a third.
+    kind: dict[str, Any] = {"bigtiff": 2 * spec.nbytes >= _CLASSIC_TIFF_BYTES, "ome": ome}
+    if not large:
+        tifffile.imwrite(path, np.asarray(data), **kind, **first, **options)
+        return
+    # What every reader reads. Differences of neighbours are small for integers only.
+    narrow = spec.dtype.kind in "iu" and spec.dtype.itemsize <= 4
+    options |= {"tile": (_TILE, _TILE), "compression": "zlib", "predictor": narrow}
+    options |= {"dtype": spec.dtype, "buffersize": _BUFFER_BYTES}
+    if spec.axes.endswith("C"):
+        options["planarconfig"] = "contig"
+    levels = spec.levels if ome else 1  # tifffile does not find another pyramid again
+    first["subifds"] = levels - 1
+    with tifffile.TiffWriter(path, **kind) as tiff:
+        for level in range(levels):
+            shape = spec.level_shape(level)
+            tiff.write(_iter_tiles(data, spec, level), shape=shape, **first, **options)
+            first = {"subfiletype": 1, "metadata": None}
+
+
+def _photometric(spec: ImageSpec) -> str:
+    return "rgb" if spec.axes.endswith("S") else "minisblack"
+
+
+def _software(spec: ImageSpec) -> dict[str, str]:
+    """Return the tag that holds the record."""
+    text = f"{RECORD_KEY} {__version__} {json.dumps(spec.record)}"
+    return {"software": text} if spec.record else {}
+
+
+def _iter_tiles(data: Any, spec: ImageSpec, level: int) -> Iterator[Any]:
+    """Read a level in tiles of its file, page by page; the last ones are padded with 0."""
+    plane = 2 + (spec.axes[-1] in "CS")  # axes of a page
     pages, (height, width, *colours) = spec.shape[:-plane], spec.shape[-plane:]
+    step = 2**level
     for page in np.ndindex(*pages):
-        for top in range(0, height, _TILE):
-            for left in range(0, width, _TILE):
-                window = data[(*page, slice(top, top + _TILE), slice(left, left + _TILE))]
+        for top in range(0, height, _TILE * step):
+            for left in range(0, width, _TILE * step):
+                down, over = (slice(at, at + _TILE * step, step) for at in (top, left))
+                window = data[(*page, down, over)]
                 tile = np.zeros((_TILE, _TILE, *colours), spec.dtype)
                 tile[: window.shape[0], : window.shape[1]] = window
                 yield tile

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,10 +15,18 @@ import numpy as np
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.paths import as_path, expand_paths, match_by_name
-from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+from napari_pix2pix.io.pair_files import (
+    PairFiles,
+    ReadContext,
+    ReadOptions,
+    find_pairs,
+    open_side,
+)
+from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
+from napari_pix2pix.io.reading import read_image
 
-_COLUMNS = ("source", "target", "condition", "mask", "set")
+_READ_COLUMNS = tuple(field.name for field in fields(ReadOptions))
+_COLUMNS = ("source", "target", "condition", "mask", "set", *_READ_COLUMNS)
 _ALL_OR_NONE = ("source", "condition")
 _SETS = ("train", "validation")
 _DELIMITERS = ",;\t"  # spreadsheets use the list separator of their country
@@ -39,64 +47,24 @@ def read_pairs(
     *,
     mask: str | os.PathLike[str] | None = None,
     condition: str | None = None,
-    axes: str | None = None,
+    options: ReadOptions | None = None,
+    context: ReadContext | None = None,
 ) -> tuple[list[Pair], list[str]]:
-    """Read pairs of files, folders or patterns, matched by name, and notes about their files.
-
-    Without a `source` no target has one. `mask` is 0 where nothing is trained or scored. `axes` are
-    those of the sources, and of targets and masks that state none and have as many.
-    """
-    matched: list[tuple[Path | None, Path]] = []
-    notes: list[str] = []
-    if source is None:
-        matched += [(None, path) for path in expand_paths(target)]
-    else:
-        with_source, notes = match_by_name(expand_paths(source), expand_paths(target))
-        matched += with_source
-    named_by = [source_path or target_path for source_path, target_path in matched]
-    masks, mask_notes = _match_masks(named_by, mask, "target" if source is None else "source")
-    notes += mask_notes
+    """Read pairs of files, folders or patterns, matched by name, and notes about their files."""
+    files, notes = find_pairs(
+        None if source is None else as_path(source),
+        as_path(target),
+        mask=None if mask is None else as_path(mask),
+        condition=condition,
+        options=options,
+    )
+    context = context or ReadContext()
     pairs = []
-    for (source_path, target_path), mask_path in zip(matched, masks, strict=True):
-        images = (
-            None if source_path is None else read_image(source_path, axes),
-            _read_partner(target_path, axes),
-            None if mask_path is None else _read_partner(mask_path, axes),
-        )
-        planes = [None if image is None else lazy_image_of_file(image) for image in images]
-        name = (source_path or target_path).name
-        pairs.append(Pair(*planes[:2], mask=planes[2], condition=condition, name=name))
-        notes += [note for image in images if image is not None for note in image.notes]
+    for one in files:
+        pair, more = one.open(context)
+        pairs.append(pair)
+        notes += more
     return pairs, notes
-
-
-def _match_masks(
-    paths: list[Path], mask: str | os.PathLike[str] | None, side: str
-) -> tuple[list[Path] | list[None], list[str]]:
-    """Match a mask to each source or target by name; also return notes about unused masks."""
-    if mask is None:
-        return [None] * len(paths), []
-    matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
-    mask_of = dict(matched)
-    unmasked = [path.name for path in paths if path not in mask_of]
-    if unmasked:
-        raise InputError(
-            f"{len(unmasked)} of {len(paths)} {side}s {'has' if len(unmasked) == 1 else 'have'} no "
-            f"mask of the same name, {unmasked[0]} among them: add it, or list the pairs in a "
-            "table, where a pair may have no mask.",
-            remedies=(Remedy.TABLE,),
-        )
-    return [mask_of[path] for path in paths], notes
-
-
-def _read_partner(path: Path, axes: str | None) -> ImageFile:
-    """Read a target or mask; `axes`, of the source, are used only if the file states none."""
-    try:
-        return read_image(path)
-    except InputError:
-        if axes is None:
-            raise
-        return read_image(path, axes)
 
 
 @dataclass(frozen=True)
@@ -107,11 +75,17 @@ class _Row:
     where: str
 
 
-def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> PairSets:
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    options: ReadOptions | None = None,
+    context: ReadContext | None = None,
+) -> PairSets:
     """Read the pairs that a CSV file lists; names and errors give their line.
 
     The first line names the columns in any order: ``target`` and optionally ``source``,
-    ``condition``, ``mask`` and ``set`` (train or validation). Paths are relative to the table.
+    ``condition``, ``mask``, ``set`` (train or validation) and the fields of `ReadOptions`, which
+    `options` stands for where a cell is empty. Paths are relative to the table.
     """
     path = Path(path)
     rows = list(_rows(path))
@@ -123,7 +97,7 @@ def read_table(path: str | os.PathLike[str], *, axes: str | None = None) -> Pair
     _check_all_or_none(rows)
     sets = PairSets([], [], [])
     for row in rows:
-        pairs, notes = _read_row(path.parent, row, axes)
+        pairs, notes = _read_row(path.parent, row, options or ReadOptions(), context)
         chosen = sets.validation if row.cells["set"] == "validation" else sets.train
         chosen.extend(replace(pair, name=f"{pair.name} ({row.where})") for pair in pairs)
         sets.notes.extend(notes)
@@ -163,7 +137,7 @@ def _read_text(path: Path) -> str:
 def _columns(path: Path, header: list[str]) -> list[str]:
     """Check the names of the columns."""
     columns = [name.strip().lower() for name in header]
-    allowed = "source and target, and optionally condition, mask and set"
+    allowed = f"source and target, and optionally {', '.join(_COLUMNS[2:])}"
     if "target" not in columns:
         raise InputError(
             f"{path.name}, line 1, has no column 'target': the first line names the columns, "
@@ -202,18 +176,52 @@ def _check_all_or_none(rows: list[_Row]) -> None:
             )
 
 
-def _read_row(folder: Path, row: _Row, axes: str | None) -> tuple[list[Pair], list[str]]:
+def _read_row(
+    folder: Path, row: _Row, options: ReadOptions, context: ReadContext | None
+) -> tuple[list[Pair], list[str]]:
     cells = row.cells
+    own = ReadOptions(**{name: cells[name] or None for name in _READ_COLUMNS})
     try:
         return read_pairs(
             folder / cells["source"] if cells["source"] else None,
             folder / cells["target"],
             mask=folder / cells["mask"] if cells["mask"] else None,
             condition=cells["condition"] or None,
-            axes=axes,
+            options=own.filled(options),
+            context=context,
         )
     except Pix2PixError as error:
         raise type(error)(f"{row.where}: {error}", remedies=error.remedies) from error
+
+
+def write_table(
+    path: Path, train: Iterable[PairFiles], validation: Iterable[PairFiles] = ()
+) -> None:
+    """Write files of pairs as a table, which may be corrected and is read by `read_table`."""
+    folder = path.absolute().parent
+    rows = []
+    for name, files in (("train", train), ("validation", validation)):
+        for pair in files:
+            paths = {
+                side: "" if one is None else _beside(one, folder)
+                for side, one in vars(pair).items()
+                if side in ("source", "target", "mask")
+            }
+            more = {"condition": pair.condition, "set": name, **asdict(pair.options)}
+            rows.append(paths | more)
+    used = [name for name in _COLUMNS if any(row[name] for row in rows)]
+    with replacing(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, used, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _beside(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, or absolute on another drive."""
+    try:
+        return os.path.relpath(path.absolute(), folder)
+    except ValueError:
+        return str(path.absolute())
 
 
 Direction = Literal["AtoB", "BtoA"]
@@ -224,7 +232,8 @@ def read_aligned(
     direction: Direction = "AtoB",
     *,
     test: bool = False,
-    axes: str | None = None,
+    options: ReadOptions | None = None,
+    context: ReadContext | None = None,
 ) -> PairSets:
     """Read a folder of images whose left half (A) and right half (B) show the same field.
 
@@ -254,28 +263,35 @@ def read_aligned(
         chosen = [(folder, sets.train)]
     for part, pairs in chosen:
         for path in expand_paths(part):
-            image = read_image(path, axes)
-            pairs.append(_split(image, path, direction))
-            sets.notes.extend(image.notes)
+            pair, notes = _split(
+                path, direction, options or ReadOptions(), context or ReadContext()
+            )
+            pairs.append(pair)
+            sets.notes.extend(notes)
     return sets
 
 
-def _split(image: ImageFile, path: Path, direction: Direction) -> Pair:
-    """Split an image in the middle."""
+def _split(
+    path: Path, direction: Direction, options: ReadOptions, context: ReadContext
+) -> tuple[Pair, list[str]]:
+    """Split an image in the middle; also return notes."""
+    image = read_image(path, options.source_axes)
     width = image.shape[image.axes.index("X")]
     if width % 2:
         raise InputError(
             f"{path} is {width} pixels wide, but two halves of equal size need an even width: crop "
             "the image again."
         )
-    left, right = (
-        lazy_image_of_file(
-            replace(image, data=_image_columns(image, slice(first, first + width // 2)))
-        )
+    halves = [
+        replace(image, data=_image_columns(image, slice(first, first + width // 2)), notes=())
         for first in (0, width // 2)
+    ]
+    first, second = halves if direction == "AtoB" else halves[::-1]
+    source, notes = open_side(first, options.source_channels, context.source)
+    target, more = open_side(
+        second, options.target_channels, context.target, Remedy.TARGET_CHANNELS
     )
-    source, target = (left, right) if direction == "AtoB" else (right, left)
-    return Pair(source, target, name=path.name)
+    return Pair(source, target, name=shown_name(path)), [*image.notes, *notes, *more]
 
 
 def _image_columns(image: ImageFile, columns: slice) -> Any:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.errors import InputError
 
 AXES = "TZCYXSQ"
+_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 RECORD_KEY = "napari-pix2pix"  # under which a file says what its image was made of
 
 # Full names, as napari's unit registry spells them, and the spellings that files use.
 _UNITS = {
+    "picometer": ("pm", "picometre"),
     "nanometer": ("nm", "nanometre", "nanometers"),
     "micrometer": ("µm", "μm", "um", "micron", "microns", "micrometre", "micrometers"),
     "millimeter": ("mm", "millimetre"),
@@ -23,9 +27,22 @@ _UNITS = {
     "angstrom": ("å", "angstroms"),
     "inch": ("in", "inches"),
     "second": ("s", "sec", "seconds"),
+    "nanosecond": ("ns", "nsec"),
+    "microsecond": ("µs", "μs", "us", "usec"),
     "millisecond": ("ms", "msec"),
     "minute": ("min", "minutes"),
     "hour": ("h", "hours"),
+    "day": ("d", "days"),
+}
+# Powers of ten, in which conversions are exact.
+_METERS = {
+    "picometer": -12,
+    "angstrom": -10,
+    "nanometer": -9,
+    "micrometer": -6,
+    "millimeter": -3,
+    "centimeter": -2,
+    "meter": 0,
 }
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *words)}
 
@@ -34,11 +51,13 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *wor
 class ImageFile:
     """An image as `read_image` reads it."""
 
-    # numpy, or (large TIFF, OME-Zarr) an array that is read when it is sliced; bool, int or float
+    # numpy, or (OME-Zarr, large TIFF and NPY) an array that is read when it is sliced; bool, int or
+    # float
     data: Any = field(repr=False)
     axes: str  # one letter each: T time, Z depth, C channel, Y, X, S red-green-blue, Q other
     scale: Mapping[str, float] = field(default_factory=dict)  # pixel sizes that the file states
     units: Mapping[str, str] = field(default_factory=dict)  # of `scale`, such as "micrometer"
+    origin: Mapping[str, float] = field(default_factory=dict)  # first pixel's position in `units`
     name: str = ""  # of the file, without folder and ending
     channel_names: tuple[str, ...] = ()  # one per channel, or empty
     labels: bool = False  # whether the file itself says that its values are labels
@@ -60,6 +79,35 @@ class ImageFile:
         index = max(self.axes.find("C"), self.axes.find("S"))
         return None if index < 0 else index
 
+    def checked(self) -> ImageFile:
+        """Keep of sizes, units and positions what is known, and names if there are as many."""
+        channel = self.channel_axis
+        channels = 1 if channel is None else self.shape[channel]
+        named = len(self.channel_names) == channels and "S" not in self.axes
+        scale, origin = (
+            {
+                axis: float(value)
+                for axis, value in values.items()
+                if axis in set(self.axes) - {*"CSQ"}
+            }
+            for values in (self.scale, self.origin)
+        )
+        impossible = {axis: n for axis, n in scale.items() if not (n > 0 and math.isfinite(n))}
+        scale = {axis: size for axis, size in scale.items() if axis not in impossible}
+        notes = (
+            f"{self.name} states a size of {size:g} along {axis}, which is left out."
+            for axis, size in impossible.items()
+            if size  # programs write 0 for what they do not know
+        )
+        return replace(
+            self,
+            scale=scale,
+            units={axis: unit for axis, unit in self.units.items() if axis in scale},
+            origin={axis: n for axis, n in origin.items() if n and math.isfinite(n)},
+            channel_names=self.channel_names if named else (),
+            notes=(*self.notes, *notes),
+        )
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -71,15 +119,40 @@ class ImageSpec:
     scale: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     channel_names: Sequence[str] = ()
-    # The first pixel's position in `units`, and JSON values that say what the image was made of:
-    # for formats that store them (OME-Zarr; TIFF and zarr).
-    origin: Mapping[str, float] = field(default_factory=dict)
-    record: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, float] = field(default_factory=dict)  # first pixel's position in `units`
+    record: Mapping[str, Any] = field(default_factory=dict)  # JSON: what the image was made of
+    name: str = ""
+    kind: Kind = "image"
+    rgb: bool = False  # whether the channels are red, green and blue
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of a pyramid, each half as high and wide as the one above."""
+        sides = [n for axis, n in zip(self.axes, self.shape, strict=True) if axis in "YX"]
+        return 1 + max(0, math.ceil(math.log2(max(sides) / _SMALLEST)))
+
+    def level_shape(self, level: int) -> tuple[int, ...]:
+        """Shape of a level, which keeps every `2**level`-th pixel; 0 is the full resolution."""
+        sized = zip(self.axes, self.shape, strict=True)
+        return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in sized)
+
+
+def convert_length(value: float, given: str | None, wanted: str | None) -> float | None:
+    """Convert a position between standard units; None if it can't be; without units it stays.
+
+    >>> convert_length(0.5, "millimeter", "micrometer")
+    500.0
+    """
+    if given == wanted:
+        return value
+    if given not in _METERS or wanted not in _METERS:
+        return None
+    return value * 10.0 ** (_METERS[given] - _METERS[wanted])
 
 
 def standard_unit(unit: object) -> str | None:

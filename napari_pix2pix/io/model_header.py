@@ -14,6 +14,8 @@ from napari_pix2pix.errors import FileError
 
 FORMAT_NAME = "napari-pix2pix"
 FORMAT_VERSION = 2
+ENDING = ".safetensors"
+CHECKPOINT_ENDINGS = (".ckpt", ENDING)
 TORCH_ENDINGS = (".pth", ".pt")
 
 # How PyTorch's files begin: a zip archive, or a pickle of protocol 2 or later.

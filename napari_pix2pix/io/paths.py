@@ -1,4 +1,4 @@
-"""Paths that a user names, files matched by name, and files written all or nothing."""
+"""Paths that a user names, and files written all or nothing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ import os
 import re
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError, InputError, plural
-from napari_pix2pix.io._file_kinds import is_image
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
+from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
+
+# Other formats: what we write gets none of these names but its own, and a new folder none at all.
+_OTHER_ENDINGS = {
+    *(".zarr", ".npz", ".mat", ".h5", ".hdf5", ".n5", ".webp", ".jp2", ".jxl", ".svg", ".pdf"),
+    *(".mp4", ".avi", ".mov", ".csv", ".tsv", ".txt", ".md", ".json", ".html", ".htm", ".xml"),
+    *(".xls", ".xlsx", ".ods", ".parquet", ".zip", ".tar", ".gz", ".py", ".yaml", ".toml"),
+    *(".safetensors", ".ckpt", ".pth", ".pt", ".onnx", ".pkl", ".pickle", ".joblib", ".bin"),
+    *(".keras", ".pb", ".tflite", ".mlmodel", ".engine", ".gguf", ".torchscript"),
+}
 
 
 def as_path(path: Any) -> Path:
@@ -26,8 +36,24 @@ def as_path(path: Any) -> Path:
         raise InputError(f"path must be the name of a file, got {path!r}.") from None
 
 
+def check_ending(path: Path, *endings: str, what: str) -> None:
+    """Refuse a name with the ending of another format than those of what is written."""
+    if has_file_ending(path) and path.suffix.lower() not in endings:
+        raise FileError(
+            f"The name of {what} ends in {' or '.join(endings)}, and {path.name} is that of "
+            "another format: choose another name."
+        )
+
+
+def has_file_ending(path: Path) -> bool:
+    """Tell whether a name is that of a file, and so of no new folder."""
+    return path.suffix.lower() in SUFFIXES | _OTHER_ENDINGS
+
+
 def make_folder(path: Path) -> None:
     """Create a folder inside an existing one, if it is missing."""
+    if has_file_ending(path) and not path.exists():
+        raise FileError(f"{path} has the name of a file, but a folder is needed: name another.")
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -85,10 +111,10 @@ def _write_error(path: Path, error: OSError) -> FileError:
 def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it; one in several OME-TIFF files is named once.
-    Numbers are sorted by value: a2 before a10.
+    A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
+    files is named once. Numbers are sorted by value: a2 before a10.
     """
-    path = Path(path)
+    path = as_stored(Path(path))
     if path.is_dir() and not is_zarr(path):
         images = [entry for entry in path.iterdir() if is_image(entry)]
         if not images:
@@ -102,41 +128,14 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
             raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
         raise FileError(f"There is no file or folder {path}: check its name.")
+    images = [field for image in images for field in _fields(image)]
     return _without_repeats(sorted(images, key=_natural_order))
 
 
-def match_by_name(
-    sources: Sequence[Path],
-    targets: Sequence[Path],
-    *,
-    side: str = "source",
-    partner: str = "target",
-) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pair source and target files that have the same name apart from their endings.
-
-    Also return notes that name files without a partner. A single pair needs no common name. `side`
-    and `partner` are what messages call the two.
-    """
-    if len(sources) == len(targets) == 1:
-        return [(sources[0], targets[0])], []
-    by_source, by_target = _by_stem(sources, side), _by_stem(targets, partner)
-    pairs = [(path, by_target[stem]) for stem, path in by_source.items() if stem in by_target]
-    if not pairs:
-        raise InputError(
-            f"No {side} has a {partner} of the same name: {side}s are {_some(sources)}, "
-            f"{partner}s {_some(targets)}; rename them so that each pair differs only by its "
-            "ending."
-        )
-    unmatched = (
-        (side, partner, [by_source[stem] for stem in by_source if stem not in by_target]),
-        (partner, side, [by_target[stem] for stem in by_target if stem not in by_source]),
-    )
-    return pairs, [
-        f"{plural(len(paths), kind)} {'has' if len(paths) == 1 else 'have'} no {other} of the same "
-        f"name and {'is' if len(paths) == 1 else 'are'} left out: {_some(paths)}."
-        for kind, other, paths in unmatched
-        if paths
-    ]
+def _fields(image: Path) -> list[Path]:
+    """Return the images of a plate, or the only one."""
+    plate = read_plate(image)
+    return [image] if plate is None else [image / name for name in plate.names]
 
 
 def file_stem(path: Path) -> str:
@@ -148,12 +147,29 @@ def file_stem(path: Path) -> str:
     return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
-def _by_stem(paths: Sequence[Path], side: str) -> dict[str, Path]:
-    twice = [stem for stem, count in Counter(map(file_stem, paths)).items() if count > 1]
-    if twice:
-        same = [path for path in paths if file_stem(path) == twice[0]]
-        raise InputError(f"Two {side} files have the same name: {_some(same)}; keep one of them.")
-    return {file_stem(path): path for path in paths}
+def composed(name: str) -> str:
+    """Return a name with each accented letter as one character: file systems differ in that."""
+    return unicodedata.normalize("NFC", name)
+
+
+def shown_name(path: Path) -> str:
+    """Return an image's name, or its place in its plate, as text that any message can hold."""
+    image = image_of_labels(path)
+    name = name_in_plate(image) or image.name
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def as_stored(path: Path) -> Path:
+    """Return the path under which a file is stored, if its accents are composed otherwise."""
+    if path.exists() or path == path.parent:
+        return path
+    folder = as_stored(path.parent)
+    if folder.is_dir():
+        wanted = composed(path.name)
+        for entry in folder.iterdir():
+            if composed(entry.name) == wanted:
+                return entry
+    return path
 
 
 def _without_repeats(paths: Iterable[Path]) -> list[Path]:
@@ -168,8 +184,3 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
     """Sort key that compares numbers in names by value."""
     parts = re.split(r"(\d+)", str(path))
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _some(paths: Iterable[Path], most: int = 3) -> str:
-    names = [path.name for path in paths]
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

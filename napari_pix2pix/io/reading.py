@@ -24,10 +24,17 @@ from napari_pix2pix.io.paths import file_stem
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
 
-def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFile:
+def read_image(
+    path: str | os.PathLike[str],
+    axes: str | None = None,
+    *,
+    override: bool = True,
+    remedy: Remedy = Remedy.AXES,
+) -> ImageFile:
     """Read one image file, or one OME-Zarr folder (its full resolution).
 
-    `axes`, one letter each (TZCYXS, Q for any other), replace those in the file.
+    `axes`, one letter each (TZCYXS, Q for any other), replace those in the file; without
+    `override` only if it states none. `remedy` is how the caller names them.
     """
     path = Path(path)
     if not path.exists():
@@ -35,34 +42,37 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     with _reader_errors(path):
         image = _reader_of(path)(path)
     _check_values(image, path)
-    if axes is None and not image.axes:
-        axes = guess_axes(image.shape, image.dtype)
+    if not image.axes:
+        image = _without_single_axes(image, axes)
+        axes = axes or guess_axes(image.shape, image.dtype)
         if axes is None:
             raise InputError(
                 f"{path} does not say what its axes of lengths {image.shape} are: "
                 "name them, for example ZYX, TYX, CYX or YXS.",
-                remedies=(Remedy.AXES,),
+                remedies=(remedy,),
             )
+    elif axes is not None and not override:
+        if axes.upper() != image.axes:
+            note = f"{path.name} states the axes {image.axes}, so {axes} is not used for it."
+            image = replace(image, notes=(*image.notes, note))
+        axes = None
     letters = _rename_unknown_axis(image.axes) if axes is None else axes
-    letters = check_axes(letters, image.shape, str(path))
+    try:
+        letters = check_axes(letters, image.shape, str(path))
+    except InputError as error:
+        raise InputError(str(error), remedies=(remedy,)) from None
     data, letters, notes = _gray_without_alpha(image, letters, path)
-    return replace(
-        image,
-        data=_native(data),
-        axes=letters,
-        scale={axis: size for axis, size in image.scale.items() if axis in letters},
-        units={axis: unit for axis, unit in image.units.items() if axis in letters},
-        name=image.name or file_stem(path),
-        channel_names=image.channel_names if "C" in letters else (),
-        notes=(*image.notes, *notes),
-    )
+    notes = (*image.notes, *notes)
+    name = image.name or file_stem(path)
+    return replace(image, data=_native(data), axes=letters, name=name, notes=notes).checked()
 
 
 def lazy_image_of_file(image: ImageFile) -> LazyImage:
     """Open an image according to its axes, not by the guess that is made for a bare array."""
     # Counted from the end, so that it holds for any number of frame axes.
     axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
-    return LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+    planes = LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
+    return planes.named(image.channel_names)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -96,7 +106,9 @@ def _reader_of(path: Path) -> Callable[[Path], ImageFile]:
 
         return read_tiff
     if is_numpy(path):
-        return _read_numpy
+        from napari_pix2pix.io._contiguous import read_npy
+
+        return read_npy
     if is_picture(path):
         from napari_pix2pix.io._pictures import read_picture
 
@@ -121,10 +133,6 @@ def _reader_errors(path: Path) -> Iterator[None]:
             f"{path} can't be read as an image ({reason}); it may be damaged, cut short, "
             "or need a napari reader plugin for its format."
         ) from error
-
-
-def _read_numpy(path: Path) -> ImageFile:
-    return ImageFile(data=np.load(path, allow_pickle=False), axes="")
 
 
 def _check_values(image: ImageFile, path: Path) -> None:
@@ -155,6 +163,26 @@ def _gray_without_alpha(
         data = da.asarray(data)
     note = f"The alpha channel of {path.name} is left out; with the axes {keep} it is a channel."
     return data[..., 0], axes[:-1], (note,)
+
+
+def _without_single_axes(image: ImageFile, axes: str | None) -> ImageFile:
+    """Leave axes of length 1 out of an array that states none, unless `axes` names them."""
+    shape = image.shape
+    if axes is not None and len(axes) == len(shape):
+        return image
+    planes = [len(shape) - 2, len(shape) - 1]  # Y and X, maybe before a single channel
+    if len(shape) > 2 and shape[-1] == 1 < min(shape[-3:-1]):
+        planes = [len(shape) - 3, len(shape) - 2]
+    index = tuple(
+        slice(None) if length > 1 or axis in planes else 0 for axis, length in enumerate(shape)
+    )
+    if all(isinstance(part, slice) for part in index):
+        return image
+    if type(image.data) is not np.ndarray and not hasattr(image.data, "dask"):
+        import dask.array as da
+
+        return replace(image, data=da.from_array(image.data)[index])
+    return replace(image, data=image.data[index])
 
 
 def _native(data: Any) -> Any:

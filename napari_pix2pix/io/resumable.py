@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.image_file import ImageSpec
-from napari_pix2pix.io.writing import write_image
-from napari_pix2pix.io.zarr_file import create_zarr, finish_zarr
+from napari_pix2pix.io.plates import is_zarr_name
+from napari_pix2pix.io.writing import write_spec
+from napari_pix2pix.io.zarr_file import chunks_of, create_zarr, finish_zarr, write_zarr
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 
@@ -69,17 +71,24 @@ class ResumableImage:
     """An image that is written block by block and can be resumed.
 
     `run` says in JSON values what the image is made of; the caller checks that a resumed run is the
-    same. `done` maps the number of each finished block to its checksum. Errors are `FileError`s.
+    same. Pixels are kept in the dtype `kept` until all are there. `done` maps the number of each
+    finished block to its checksum. Errors are `FileError`s.
     """
 
     def __init__(
-        self, path: Path, spec: ImageSpec, run: Mapping[str, Any], *, resume: bool
+        self,
+        path: Path,
+        spec: ImageSpec,
+        run: Mapping[str, Any],
+        *,
+        kept: np.dtype[Any],
+        resume: bool,
     ) -> None:
         self.path, self._spec, self._part = path, spec, part_folder(path)
         with _write_errors(self.path):
             if not resume:
                 shutil.rmtree(self._part, ignore_errors=True)
-                self._start(run)
+                self._start(run, kept)
             self._pixels = _open_pixels(path)
             self.done = self._read_journal()
 
@@ -115,43 +124,49 @@ class ResumableImage:
         if not self.done:
             shutil.rmtree(self._part, ignore_errors=True)
 
-    def finish(self) -> Path:
-        """Turn the pixels into the output and remove the folder; after an error both are kept."""
-        spec = self._spec
+    def finish(self, dtype_for: Callable[[int], np.dtype[Any]] | None = None) -> Path:
+        """Turn the pixels into the output and remove the folder; after an error both are kept.
+
+        `dtype_for` tells the output's dtype by the largest value; without it, that is as kept.
+        """
+        spec, data = self._spec, self._pixels
+        if dtype_for is not None:
+            import dask.array as da
+
+            largest = max(int(data[window].max()) for window in chunks_of(data))
+            data = da.from_array(data).astype(dtype_for(largest))
         with _write_errors(self.path):
-            if self.path.suffix.lower() == ".zarr":
+            if is_zarr_name(self.path):
                 pixels = self._part / _PIXELS
-                finish_zarr(pixels, spec)
+                if data.dtype == self._pixels.dtype:
+                    finish_zarr(pixels, spec)
+                else:
+                    pixels = self._part / "typed.zarr"
+                    shutil.rmtree(pixels, ignore_errors=True)  # of a run that was killed here
+                    write_zarr(pixels, data, replace(spec, dtype=data.dtype))
                 shutil.rmtree(self._part / "old", ignore_errors=True)
                 if self.path.exists():
                     self.path.rename(self._part / "old")
                 pixels.rename(self.path)
             else:
-                write_image(
-                    self.path,
-                    self._pixels,
-                    spec.axes,
-                    spec.scale,
-                    spec.units,
-                    channel_names=spec.channel_names,
-                    record=spec.record,
-                )
+                write_spec(self.path, data, replace(spec, dtype=data.dtype))
             shutil.rmtree(self._part)
         return self.path
 
-    def _start(self, run: Mapping[str, Any]) -> None:
+    def _start(self, run: Mapping[str, Any], kept: np.dtype[Any]) -> None:
         self._part.mkdir()
         self._try_format()
-        create_zarr(self._part / _PIXELS, self._spec.shape, self._spec.dtype, self._spec.axes)
+        create_zarr(self._part / _PIXELS, self._spec.shape, kept, self._spec.axes)
         _write_json(self._part / _RUN, run)
 
     def _try_format(self) -> None:
         """Fail early if the format cannot store this image: write one of a single pixel."""
         spec = self._spec
-        shape = [n if axis in "CS" else 1 for n, axis in zip(spec.shape, spec.axes, strict=True)]
+        sides = zip(spec.shape, spec.axes, strict=True)
+        shape = tuple(n if axis in "CS" else 1 for n, axis in sides)
         trial = self._part / self.path.name
         try:
-            write_image(trial, np.zeros(shape, spec.dtype), spec.axes, spec.scale, spec.units)
+            write_spec(trial, np.zeros(shape, spec.dtype), replace(spec, shape=shape))
         except InputError:
             shutil.rmtree(self._part)
             raise

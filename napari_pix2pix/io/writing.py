@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.image_file import (
@@ -18,7 +19,8 @@ from napari_pix2pix.io.image_file import (
     guess_axes,
     standard_unit,
 )
-from napari_pix2pix.io.paths import replacing
+from napari_pix2pix.io.paths import file_stem, replacing
+from napari_pix2pix.io.plates import Plate, is_zarr_name, read_plate, write_plate
 
 Writer: TypeAlias = Callable[[Path, Any, ImageSpec], None]
 
@@ -30,27 +32,52 @@ def write_image(
     scale: Mapping[str, float] | None = None,
     units: Mapping[str, str] | None = None,
     *,
+    origin: Mapping[str, float] | None = None,
     channel_names: Sequence[str] = (),
+    kind: Kind = "image",
     record: Mapping[str, Any] | None = None,
     overwrite: bool = True,
 ) -> Path:
     """Write an image; the ending of `path` chooses the format. A failure leaves an old file intact.
 
-    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack if possible, otherwise TIFF with OME or
+    ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack up to 16 MiB, otherwise TIFF with OME or
     plain metadata; ``.zarr`` OME-Zarr; ``.png`` gray or RGB of 8 or 16 bits; ``.npy`` any
-    array. `axes` may be left out for (H, W) and RGB; `scale` and `units` are given by axis letter.
+    array. `axes` may be left out for (H, W) and RGB; `scale`, `units` and `origin`, the first
+    pixel's position, are given by axis letter.
     """
     path = Path(path)
+    data = array if hasattr(array, "dtype") else np.asarray(array)
+    image = _image_of(data, path, axes, scale or {}, units or {}, origin or {}, channel_names)
+    letters = image.axes.replace("S", "C")
+    order = file_axes(path, image.axes)
+    if order not in (image.axes, letters):
+        data = data.transpose([letters.index(axis) for axis in order])
+    spec = ImageSpec(
+        order,
+        tuple(data.shape),
+        image.dtype,
+        image.scale,
+        image.units,
+        image.channel_names,
+        image.origin,
+        record or {},
+        name=file_stem(path),
+        kind=kind,
+        rgb="S" in image.axes,
+    )
+    return write_spec(path, data, spec, overwrite=overwrite)
+
+
+def write_spec(path: Path, data: Any, spec: ImageSpec, *, overwrite: bool = True) -> Path:
+    """Write an image whose axes have the order of the file's format; see `file_axes`."""
     write = find_writer(path)
     if path.exists() and not overwrite:
         raise FileError(
             f"{path} exists already: choose another name, or overwrite it.",
             remedies=(Remedy.OVERWRITE,),
         )
-    data = array if hasattr(array, "dtype") else np.asarray(array)
-    spec = _spec_of(data, path, axes, scale or {}, units or {}, tuple(channel_names), record or {})
     check_format(path, spec.dtype, spec.axes)
-    with replacing(path, folder=path.suffix.lower() == ".zarr") as temporary:
+    with replacing(path, folder=is_zarr_name(path)) as temporary:
         write(temporary, data, spec)
     return path
 
@@ -66,7 +93,7 @@ def find_writer(path: Path) -> Writer:
         from napari_pix2pix.io._tiff import write_tiff
 
         return write_tiff
-    if name.endswith(".zarr"):
+    if is_zarr_name(path):
         from napari_pix2pix.io.zarr_file import write_zarr
 
         return write_zarr
@@ -99,21 +126,21 @@ def check_format(path: Path, dtype: np.dtype[Any], axes: str) -> None:
             "write to a name that ends in .tif."
         )
     in_order = "".join(axis for axis in "TCZYX" if axis in axes) == axes
-    if path.suffix.lower() == ".zarr" and not in_order:
+    if is_zarr_name(path) and not in_order:
         raise InputError(
             f"OME-Zarr can't hold the axes {axes}: it needs axes from TCZYX, in this order."
         )
 
 
-def _spec_of(
+def _image_of(
     data: Any,
     path: Path,
     axes: str | None,
     scale: Mapping[str, float],
     units: Mapping[str, str],
-    channel_names: tuple[str, ...],
-    record: Mapping[str, Any],
-) -> ImageSpec:
+    origin: Mapping[str, float],
+    channel_names: Sequence[str],
+) -> ImageFile:
     """Check an array and its metadata; spell the units out."""
     shape, dtype = tuple(data.shape), np.dtype(data.dtype)
     if dtype.kind not in "buif" or 0 in shape:
@@ -124,18 +151,15 @@ def _spec_of(
     axes = axes or guess_axes(shape, dtype)
     if axes is None:
         raise InputError(f"Can't write {path}: give axes for an array of shape {shape}.")
-    axes = check_axes(axes, shape, "the image to write")
-    channels = shape[axes.index("C")] if "C" in axes else 0
-    spelled = {axis: standard_unit(unit) for axis, unit in units.items() if axis in axes}
-    return ImageSpec(
-        axes,
-        shape,
-        dtype,
-        {axis: float(size) for axis, size in scale.items() if axis in axes and axis not in "CSQ"},
-        {axis: unit for axis, unit in spelled.items() if unit},
-        channel_names if len(channel_names) == channels else (),
-        record=record,
-    )
+    spelled = {axis: standard_unit(unit) for axis, unit in units.items()}
+    return ImageFile(
+        data=data,
+        axes=check_axes(axes, shape, "the image to write"),
+        scale=scale,
+        units={axis: unit for axis, unit in spelled.items() if unit},
+        origin=origin,
+        channel_names=tuple(channel_names),
+    ).checked()
 
 
 def _write_png(path: Path, data: Any, spec: ImageSpec) -> None:
@@ -148,6 +172,17 @@ def _write_npy(path: Path, data: Any, spec: ImageSpec) -> None:
     np.save(path, np.asarray(data), allow_pickle=False)
 
 
+def begin_plate(path: Path, like: Plate) -> None:
+    """Write a plate without images, or go on with one that has the same wells and fields."""
+    if not path.exists():
+        with replacing(path, folder=True) as fresh:
+            write_plate(fresh, like)
+        return
+    there = read_plate(path)
+    if there is None or there.names != like.names:
+        raise FileError(f"{path} exists, and is no plate like {like.path}: choose another name.")
+
+
 # Translated images: axes, pixel sizes and units are those of the source.
 
 
@@ -157,19 +192,21 @@ def write_translation(
     *,
     source: ImageFile,
     layout: Layout,
+    kind: Kind = "image",
+    channel_names: Sequence[str] = (),
     record: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a translated image with the axes, pixel sizes and units of its source."""
-    axes = translation_axes(source, layout)
-    order = file_axes(path, axes)
+    """Write a translated image with the axes, pixel sizes, units and place of its source."""
     return write_image(
         path,
-        array.transpose([axes.index(axis) for axis in order]),
-        order,
+        array,
+        translation_axes(source, layout),
         source.scale,
         source.units,
-        channel_names=source.channel_names,
+        origin=source.origin,
+        channel_names=channel_names,
+        kind=kind,
         record=record,
         overwrite=overwrite,
     )
@@ -182,8 +219,8 @@ def translation_axes(source: ImageFile, layout: Layout) -> str:
 
 def file_axes(path: str | os.PathLike[str], axes: str) -> str:
     """Return axes in the order that the file's format requires: OME-Zarr has a fixed one."""
-    order = "".join(axis for axis in "TCZYX" if axis in axes)
-    reorder = Path(path).suffix.lower() == ".zarr" and len(order) == len(axes)
+    order = "".join(axis for axis in "TCZYX" if axis in axes.replace("S", "C"))
+    reorder = is_zarr_name(Path(path)) and len(order) == len(axes)
     return order if reorder else axes
 
 
@@ -195,10 +232,16 @@ def check_translation(
 
 
 def write_generated(
-    path: str | os.PathLike[str], array: np.ndarray, *, layout: Layout, overwrite: bool = False
+    path: str | os.PathLike[str],
+    array: np.ndarray,
+    *,
+    layout: Layout,
+    channel_names: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Path:
     """Write an image that was generated without a source: it has no pixel size."""
-    return write_image(path, array, _with_channels("YX", layout), overwrite=overwrite)
+    axes = _with_channels("YX", layout)
+    return write_image(path, array, axes, channel_names=channel_names, overwrite=overwrite)
 
 
 def _with_channels(axes: str, layout: Layout) -> str:

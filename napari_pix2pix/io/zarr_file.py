@@ -1,10 +1,12 @@
-"""OME-Zarr images (versions 0.4 and 0.5) and plain zarr arrays, read lazily."""
+"""OME-Zarr images (read: versions 0.1 to 0.5, written: 0.5) and plain zarr arrays, read lazily."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 CHUNK = 512  # pixels in Y and X
-_SMALLEST = 256  # pixels in Y and X of a pyramid's last level, at most
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+_VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5")
+_RGB = ("FF0000", "00FF00", "0000FF")
+_LETTERS = {"time": "T", "channel": "C"}  # of axes by their type, whatever their names
 
 
 def is_zarr(path: Path) -> bool:
@@ -33,40 +37,70 @@ def read_zarr(path: Path) -> ImageFile:
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         return ImageFile(data=node, axes="")
-    attributes: dict[str, Any] = dict(node.attrs)
-    attributes = attributes.get("ome", attributes)
+    attributes = ome_attributes(node)
+    if "bioformats2raw.layout" in attributes and "plate" not in attributes:
+        notes = (f"{path.name} may hold several images; the first was read.",)
+        return replace(read_zarr(path / "0"), notes=notes)
+    if "plate" in attributes or "well" in attributes:
+        raise FileError(f"{path} holds several images: name one, such as A/1/0 of a plate.")
     if not attributes.get("multiscales"):
         raise FileError(f"{path} is a zarr group without an OME-Zarr image: name an array in it.")
     multiscale = attributes["multiscales"][0]
+    _check_version(attributes, multiscale, path)
     level = multiscale["datasets"][0]
-    axes = "".join(axis["name"] for axis in multiscale["axes"]).upper()
-    sizes = np.multiply(_scale(level, axes), _scale(multiscale, axes))
+    array: Any = node[level["path"]]
+    stated = multiscale.get("axes", [*"tczyx"][-array.ndim :])  # up to 0.2 they are always these
+    described = [axis if isinstance(axis, dict) else {"name": axis} for axis in stated]
+    axes = "".join(
+        _LETTERS.get(axis.get("type", ""), str(axis["name"])[:1].upper()) for axis in described
+    )
     units = {
         letter: standard_unit(axis.get("unit"))
-        for letter, axis in zip(axes, multiscale["axes"], strict=True)
+        for letter, axis in zip(axes, described, strict=True)
     }
-    data, kept = _squeeze(node[level["path"]], axes)
+    sizes, origin = _geometry([level, multiscale], len(axes))
+    data, kept = _squeeze(array, axes)
     channels = attributes.get("omero", {}).get("channels", [])
     return ImageFile(
         data=data,
         axes=kept,
         # Writers put a size of 1 without a unit if they know none.
         scale={
-            axis: float(size)
+            axis: size
             for axis, size in zip(axes, sizes, strict=True)
-            if axis in kept and axis != "C" and (units[axis] or size != 1)
+            if axis in kept and (units[axis] or size != 1)
         },
-        units={axis: unit for axis, unit in units.items() if unit and axis in kept},
+        units={axis: unit for axis, unit in units.items() if unit},
+        origin={axis: n for axis, n in zip(axes, origin, strict=True) if axis in kept},
         channel_names=tuple(str(channel["label"]) for channel in channels if "label" in channel),
         labels="image-label" in attributes,
     )
 
 
-def _scale(holder: dict[str, Any], axes: str) -> list[float]:
-    for transformation in holder.get("coordinateTransformations", []):
-        if transformation["type"] == "scale":
-            return list(transformation["scale"])
-    return [1.0] * len(axes)
+def ome_attributes(group: Any) -> dict[str, Any]:
+    """Return the attributes of OME-Zarr, which version 0.5 keeps apart."""
+    attributes = dict(group.attrs)
+    return dict(attributes.get("ome", attributes))
+
+
+def _check_version(attributes: dict[str, Any], multiscale: dict[str, Any], path: Path) -> None:
+    version = str(attributes.get("version") or multiscale.get("version") or _VERSIONS[0])
+    if ".".join(version.replace("-", ".").split(".")[:2]) not in _VERSIONS:
+        raise FileError(
+            f"{path} is OME-Zarr of version {version}, and versions {_VERSIONS[0]} to "
+            f"{_VERSIONS[-1]} can be read: convert it to one of these."
+        )
+
+
+def _geometry(holders: list[dict[str, Any]], ndim: int) -> tuple[list[float], list[float]]:
+    """Return pixel sizes and the first pixel's position: what all transformations make of them."""
+    sizes, origin = np.ones(ndim), np.zeros(ndim)
+    steps = (step for holder in holders for step in holder.get("coordinateTransformations", []))
+    for step in steps:
+        factor = step["scale"] if step["type"] == "scale" else 1
+        sizes, origin = sizes * factor, origin * factor
+        origin = origin + (step["translation"] if step["type"] == "translation" else 0)
+    return sizes.tolist(), origin.tolist()
 
 
 def _squeeze(array: Any, axes: str) -> tuple[Any, str]:
@@ -82,7 +116,7 @@ def _squeeze(array: Any, axes: str) -> tuple[Any, str]:
 def write_zarr(path: Path, data: Any, spec: ImageSpec) -> None:
     """Write an OME-Zarr image (0.5) with axes from TCZYX in this order, as a pyramid."""
     level = create_zarr(path, spec.shape, spec.dtype, spec.axes)
-    for window in _windows(level):
+    for window in chunks_of(level):
         level[window] = np.asarray(data[window])
     finish_zarr(path, spec)
 
@@ -95,23 +129,57 @@ def create_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], axes: 
 
 
 def finish_zarr(path: Path, spec: ImageSpec) -> None:
-    """Add OME-Zarr's metadata and pyramid; a level keeps every second pixel, also of labels."""
+    """Add OME-Zarr's metadata and pyramid; a level keeps every second pixel, also of labels.
+
+    Labels become ``labels/KIND`` of a group that shows the same pixels as its image.
+    """
     import zarr
 
     group = zarr.open_group(path, mode="r+")
-    axes = spec.axes
+    axes, is_image = spec.axes, spec.kind == "image"
     levels: list[Any] = [group["0"]]
-    while max(levels[-1].shape[axes.index(axis)] for axis in "YX") > _SMALLEST:
-        levels.append(_halved(group, str(len(levels)), levels[-1], axes))
+    for number in range(1, spec.levels):
+        levels.append(_halved(group, str(number), levels[-1], axes))
+    names = [str(number) for number in range(len(levels))]
+    if spec.record:
+        group.attrs[RECORD_KEY] = dict(spec.record)
+    if is_image:
+        _write_multiscale(group, names, spec, omero={"channels": _channels(levels[0], spec)})
+    else:
+        _move_to_labels(path, group, names, spec)
+
+
+def _move_to_labels(path: Path, group: Any, names: list[str], spec: ImageSpec) -> None:
+    """Make the levels those of ``labels/KIND``, where readers look for labels."""
+    from ome_zarr.writer import add_metadata
+
+    folder = Path("labels", spec.kind)
+    shutil.rmtree(path / "labels", ignore_errors=True)  # of a run that was killed here
+    labels, label = group.create_group("labels"), group.create_group(folder.as_posix())
+    _write_multiscale(label, names, spec)
+    _write_multiscale(group, [(folder / name).as_posix() for name in names], spec)
+    version = {"version": _VERSIONS[-1]}
+    add_metadata(labels, {**version, "labels": [spec.kind]})
+    add_metadata(label, {"image-label": {**version, "source": {"image": "../../"}}})
+    # The image is no other: also where it is opened without its labels, these are shown as such.
+    add_metadata(group, {"image-label": version})
+    for name in reversed(names):
+        (path / name).rename(path / folder / name)
+
+
+def _write_multiscale(
+    group: Any, names: list[str], spec: ImageSpec, omero: dict[str, Any] | None = None
+) -> None:
+    """Write axes, names, pixel sizes and positions of the levels of an image."""
+    axes = spec.axes
     origin = [spec.origin.get(axis, 0.0) for axis in axes]
     datasets = []
-    for number in range(len(levels)):
+    for number, name in enumerate(names):
         sizes = [spec.scale.get(a, 1.0) * (2.0**number if a in "YX" else 1.0) for a in axes]
         transforms: list[dict[str, Any]] = [{"type": "scale", "scale": sizes}]
-        if any(origin):
+        if any(origin):  # the same for all levels, which begin with the same pixel
             transforms.append({"type": "translation", "translation": origin})
-        datasets.append({"path": str(number), "coordinateTransformations": transforms})
-    omero = {"channels": [_channel(name, levels[0].dtype) for name in spec.channel_names]}
+        datasets.append({"path": name, "coordinateTransformations": transforms})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside ome_zarr
         from ome_zarr.writer import write_multiscales_metadata
@@ -121,10 +189,9 @@ def finish_zarr(path: Path, spec: ImageSpec) -> None:
             datasets,
             axes=[axis.lower() for axis in axes],
             axes_units={axis.lower(): spec.units[axis] for axis in axes if axis in spec.units},
-            **({"metadata": {"omero": omero}} if spec.channel_names else {}),
+            name=spec.name or None,
+            **({"metadata": {"omero": omero}} if omero else {}),
         )
-    if spec.record:
-        group.attrs[RECORD_KEY] = dict(spec.record)
 
 
 def read_zarr_record(path: Path) -> Any:
@@ -151,14 +218,14 @@ def _halved(group: Any, name: str, above: Any, axes: str) -> Any:
     steps = [2 if axis in "YX" else 1 for axis in axes]
     shape = tuple(-(-n // step) for n, step in zip(above.shape, steps, strict=True))
     level = _create_level(group, name, shape, above.dtype, axes)
-    for window in _windows(level):
+    for window in chunks_of(level):
         both = list(zip(window, steps, strict=True))
         wide = tuple(slice(span.start * step, span.stop * step) for span, step in both)
         level[window] = above[wide][tuple(slice(None, None, step) for step in steps)]
     return level
 
 
-def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
+def chunks_of(array: Any) -> Iterator[tuple[slice, ...]]:
     """Iterate over the chunks of an array, as slices."""
     spans = (
         [slice(first, min(first + step, length)) for first in range(0, length, step)]
@@ -167,9 +234,28 @@ def _windows(array: Any) -> Iterator[tuple[slice, ...]]:
     return itertools.product(*spans)
 
 
-def _channel(name: str, dtype: Any) -> dict[str, Any]:
-    """Describe a channel; the format requires colour and contrast along with its name."""
-    integers = np.dtype(dtype).kind in "ui"
-    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if integers else (0, 1)
-    window = {"min": low, "max": high, "start": low, "end": high}
-    return {"label": name, "color": "FFFFFF", "window": window}
+def _channels(level: Any, spec: ImageSpec) -> list[dict[str, Any]]:
+    """Describe channels: colour and contrast, which the format requires, and names if known."""
+    axis = spec.axes.find("C")
+    ranges = _ranges(level, axis)
+    colours = _RGB if spec.rgb else ("FFFFFF",) * len(ranges)
+    names: Sequence[str] = spec.channel_names
+    channels = []
+    for number, (low, high) in enumerate(ranges):
+        window = {"min": low, "max": high, "start": low, "end": high if high > low else low + 1}
+        label = {"label": names[number]} if names else {}
+        channels.append({**label, "color": colours[number], "window": window, "active": True})
+    return channels
+
+
+def _ranges(level: Any, axis: int) -> list[tuple[float, float]]:
+    """Return the lowest and highest finite value of each channel, read chunk by chunk."""
+    ranges = np.tile([np.inf, -np.inf], (1 if axis < 0 else level.shape[axis], 1))
+    for window in chunks_of(level):
+        values = level[window]
+        values = values[np.isfinite(values)]
+        if values.size:
+            row = ranges[0 if axis < 0 else window[axis].start]  # a chunk has one channel
+            row[:] = min(row[0], values.min()), max(row[1], values.max())
+    number = float if level.dtype.kind == "f" else int
+    return [(number(low), number(high)) if low <= high else (0, 0) for low, high in ranges]

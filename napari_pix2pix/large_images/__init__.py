@@ -1,9 +1,10 @@
 """Image files translated block by block in bounded memory; runs can be resumed."""
 
+from napari_pix2pix.large_images._job import trained_channels
 from napari_pix2pix.large_images._translate_file import (
     check_finished,
+    needs_blocks,
     output_record,
-    reads_lazily,
     translate_file,
 )
 from napari_pix2pix.large_images.cluster import Cluster, connect
@@ -12,7 +13,8 @@ __all__ = [
     "Cluster",
     "check_finished",
     "connect",
+    "needs_blocks",
     "output_record",
-    "reads_lazily",
+    "trained_channels",
     "translate_file",
 ]

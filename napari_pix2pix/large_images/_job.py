@@ -23,6 +23,7 @@ from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measur
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
+from napari_pix2pix.io.channels import TrainedChannels, take_channels
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.translator import Translator
 
@@ -124,11 +125,13 @@ class Job:
 
     source: Path  # absolute, like out
     out: Path
-    source_axes: str
+    source_axes: str  # of the channels that are taken
+    read_axes: str | None  # that the user says the file has
     axes: str  # of out
     plan: Plan
     options: PredictOptions  # with the samples that are drawn
     summary: str | None = None  # of all samples: mean, std or a quantile such as q5
+    channels: str | None = None  # of the source; by default those of the model
 
 
 class Work:
@@ -147,7 +150,8 @@ class Work:
     @classmethod
     def open(cls, translator: Translator, job: Job) -> Work:
         """Open the image of a job."""
-        image = read_image(job.source, job.source_axes)
+        image = read_image(job.source, job.read_axes)
+        image = take_channels(image, job.channels, trained_channels(translator))
         return cls(translator, open_planes(translator, lazy_image_of_file(image)), job)
 
     def measure(self, frame: int) -> list[Measured]:
@@ -209,6 +213,11 @@ class Work:
         channel_axis = max(inner.find("C"), inner.find("S"))
         laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
         return tuple(index[axis] for axis in self.job.axes), laid_out
+
+
+def trained_channels(translator: Translator) -> TrainedChannels:
+    """Return the channels that a model's sources had."""
+    return TrainedChannels(translator.info.channels, translator.info.source_channels)
 
 
 def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.data.box import Box
+from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
@@ -19,6 +21,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
+from napari_pix2pix.io.paths import file_stem
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
 from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
 from napari_pix2pix.io.writing import file_axes, translation_axes
@@ -39,17 +42,22 @@ from napari_pix2pix.large_images.cluster import Cluster
 from napari_pix2pix.translator import Translator
 
 _LARGEST = 8 * CHUNK  # pixels along a block
+_AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
 _DIFFERENCES = {
     "model": "with another model",
     "options": "with other options",
     "part": "from another region or other frames",
+    "channels": "from other channels",
     "source": "from another source, or from this one before it changed",
 }
 
 
-def reads_lazily(image: ImageFile) -> bool:
-    """Tell whether an image is read window by window, since it is large or on a disk."""
-    return type(image.data) is not np.ndarray
+def needs_blocks(image: ImageFile, planes: int) -> bool:
+    """Tell whether an image is large: it is read window by window, or as many planes would be."""
+    pixels = math.prod(
+        n for axis, n in zip(image.axes, image.shape, strict=True) if axis not in "CS"
+    )
+    return type(image.data) is not np.ndarray or 4 * planes * pixels > _AT_ONCE_BYTES
 
 
 def translate_file(
@@ -63,6 +71,8 @@ def translate_file(
     summary: str | None = None,
     region: str | None = None,
     frames: str | None = None,
+    axes: str | None = None,
+    channels: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cluster: Cluster | None = None,
@@ -70,12 +80,13 @@ def translate_file(
 ) -> Path:
     """Translate an image file block by block into `out`; while it grows, it lies in ``OUT.part``.
 
-    `image` is what was read of `source`. One `sample` is written, or with `summary` the "mean",
-    "std" or a quantile such as "q5" of all. For `region` and `frames` see `parse_region` and
-    `parse_frames`. `on_tile` is called with the numbers of blocks done and of all.
+    `image` is what was read of `source`, with `axes` and `channels` if the user gave any. One
+    `sample` is written, or with `summary` the "mean", "std" or a quantile such as "q5" of all. For
+    `region` and `frames` see `parse_region` and `parse_frames`. `on_tile` is called with the
+    numbers of blocks done and of all.
     """
     options = options or PredictOptions()
-    record = output_record(translator, source, options, sample, summary, region, frames)
+    record = output_record(translator, source, options, sample, summary, region, frames, channels)
     # Only the workers know whether they have the requested device.
     local = options.model_copy(update={"device": "cpu"}) if cluster else options
     check_options(local, translator)
@@ -94,6 +105,7 @@ def translate_file(
         "options": _deciding(options, summary),
         "region or frames": [list(part), [chosen.start, chosen.stop]],
         "source": [list(planes.shape), str(planes.dtype), image.axes],
+        "choice of channels": channels,
     }
     before = check_run(out, run, resume=resume, overwrite=overwrite)
     _warn(translator, planes)
@@ -101,11 +113,12 @@ def translate_file(
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
     spec = _output_spec(translator, image, out, planes, plan, options, record)
-    names = source.absolute(), out.absolute(), image.axes, spec.axes
-    job = Job(*names, plan, options, summary)
+    names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
+    job = Job(*names, plan, options, summary, channels)
     work = Work(translator, planes, job)
     run |= {"side": side, "files": record["source"]}
-    resumable = ResumableImage(out, spec, run, resume=bool(before))
+    kept = translator.part_like(planes, options.output).dtype
+    resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
     if before and before.get("files") != run["files"]:
         _check_unchanged(work, resumable, source)
     try:
@@ -114,7 +127,8 @@ def translate_file(
         resumable.discard_if_empty()
         raise
     complete(work, resumable, worker, on_tile)
-    return resumable.finish()
+    codec = translator.target_codec
+    return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 
 
 def output_record(
@@ -125,6 +139,7 @@ def output_record(
     summary: str | None = None,
     region: str | None = None,
     frames: str | None = None,
+    channels: str | None = None,
 ) -> dict[str, Any]:
     """Return what an output is made of, as JSON values; parameters as for `translate_file`."""
     if summary is None:
@@ -133,6 +148,7 @@ def output_record(
         "model": translator.digest,
         "options": _deciding(options, summary),
         "part": [region, frames],
+        "channels": channels,
         "source": json.loads(json.dumps(file_fingerprint(source), default=str)),
     }
 
@@ -177,15 +193,21 @@ def _output_spec(
     begin = {"Y": region.top, "X": region.left}
     if letters:
         begin[letters[0]] = plan.frames.start * planes.frame_shape[0] // planes.frames
+    origin = dict(image.origin)
+    for axis, first in begin.items():
+        origin[axis] = origin.get(axis, 0.0) + first * image.scale.get(axis, 1.0)
     return ImageSpec(
         axes,
         tuple(lengths[axis] for axis in axes),
         pixel.dtype,
         image.scale,
         image.units,
-        image.channel_names,
-        {axis: first * image.scale.get(axis, 1.0) for axis, first in begin.items()},
+        () if layout.rgb else translator.info.output_names(options.condition),
+        {axis: position for axis, position in origin.items() if position},
         record,
+        name=file_stem(out),
+        kind="image" if pixel.dtype.kind == "f" else translator.target_codec.kind,
+        rgb=layout.rgb,
     )
 
 

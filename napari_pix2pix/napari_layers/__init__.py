@@ -13,7 +13,6 @@ from napari_pix2pix.napari_layers.pairs import (
     transforms_differ,
 )
 from napari_pix2pix.napari_layers.results import (
-    KEY,
     contrast_limits_of,
     discriminator_layer,
     generated_layer,
@@ -27,6 +26,7 @@ from napari_pix2pix.napari_layers.results import (
     visible_region,
 )
 from napari_pix2pix.napari_layers.snapshots import (
+    KEY,
     CopyMode,
     LayerTransform,
     Snapshot,

@@ -18,9 +18,9 @@ from napari_pix2pix.napari_layers.snapshots import (
     CopyMode,
     LayerTransform,
     Snapshot,
+    channel_axis_of,
     copied,
     is_layer,
-    labelled_channels,
     lazy_image_of_layers,
     named,
     size_of,
@@ -93,9 +93,17 @@ def read_pairs(
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
     channel_axis: int | None = None,
+    channel_names: Sequence[str] = (),
 ) -> list[Pair]:
     """Pair sources with targets as `make_pairs` does, also layers; warn if these lie apart."""
-    pairs = make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = make_pairs(
+        source,
+        target,
+        condition=condition,
+        mask=mask,
+        channel_axis=channel_axis,
+        channel_names=channel_names,
+    )
     read = []
     for pair in pairs:
         layers = [*(layers_in(pair.source) or ()), *(layers_in(pair.target) or ())]
@@ -207,7 +215,7 @@ def _check_same_size(source: Snapshot, target: Snapshot) -> None:
 
 def _field_transform(layer: Layer) -> LayerTransform:
     transform = transform_of(layer)
-    axis = labelled_channels(transform)
+    axis = channel_axis_of(layer, transform)
     return transform if axis is None else transform.without(axis)
 
 

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.napari_layers.snapshots import CHANNEL, Snapshot
+from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, Snapshot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
-
-KEY = "napari-pix2pix"  # of a layer's metadata
 
 
 def output_layer(
@@ -148,6 +146,7 @@ def result_record(
     condition: Hashable,
     trained_on: str,
     scores: Mapping[str, Mapping[str, float]],
+    channel_names: Sequence[str] = (),
     samples: int = 1,
     shown: str = "",
 ) -> dict[str, Any]:
@@ -163,16 +162,19 @@ def result_record(
         "source_id": sources[0].layer_id if sources else "",
         "trained_on": trained_on,
         "scores": {side: dict(of_side) for side, of_side in scores.items()},
+        "channel_names": list(channel_names),
         "samples": samples,
         "shown": shown,
     }
 
 
 def result_name(record: Mapping[str, Any]) -> str:
-    """Name the layer of a result, such as ``stain [nuclei, mean of 5]``."""
+    """Name the layer of a result, such as ``phase [stain, DAPI + MAP2, mean of 5]``."""
     details = [record["model"]]
     if record["condition"] is not None:
         details.append(str(record["condition"]))
+    if (names := " + ".join(record["channel_names"])) not in ("", *details):
+        details.append(names)
     if record["shown"]:
         details.append(f"{record['shown']} of {record['samples']}")
     return f"{record['source'] or 'made'} [{', '.join(details)}]"

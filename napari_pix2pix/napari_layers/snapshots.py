@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.lazy_array import LazyArray
+from napari_pix2pix.data.layouts import Layout, has_trailing_channels
+from napari_pix2pix.data.lazy_array import TakenChannels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+KEY = "napari-pix2pix"  # of a layer's metadata, with the record of a result
 CHANNEL = "channel"  # axis label of the channels in the layers that we make
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
 _SMALL = 2**25  # bytes; copying them takes about 10 ms
@@ -137,6 +138,7 @@ class Snapshot:
     # colormap, contrast_limits and gamma of an image that is not RGB
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
     layer_id: str = field(default="", repr=False)
+    channel_names: tuple[str, ...] = field(default=(), repr=False)  # one each, if they are known
 
     @property
     def field_transform(self) -> LayerTransform:
@@ -185,10 +187,17 @@ def snapshot(layer: Layer, *, copy: CopyMode = True) -> Snapshot:
         transform=transform,
         rgb=rgb,
         labels=isinstance(layer, Labels),
-        channel_axis=None if rgb else labelled_channels(transform),
+        channel_axis=channel_axis_of(layer, transform),
         look={name: getattr(layer, name) for name in _LOOK} if has_look else {},
         layer_id=str(layer.unique_id),
+        channel_names=_names_of(layer),
     )
+
+
+def _names_of(layer: Layer) -> tuple[str, ...]:
+    """Return the names of a layer's channels: a result's record has them, else it is one itself."""
+    record = layer.metadata.get(KEY)
+    return (layer.name,) if record is None else tuple(record.get("channel_names", ()))
 
 
 def with_model_channels(snapshots: Sequence[Snapshot], layout: Layout) -> list[Snapshot]:
@@ -213,12 +222,14 @@ def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> 
                 "channels of one image need the same frames, height and width."
             )
     if len(snapshots) == 1:
-        return LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
-    arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
-    image = LazyImage(arrays, rgb=False, what=what)
-    colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
-    image.note = next((each.note for each in colours if each.note), "")
-    return image
+        image = LazyImage(first.data, channel_axis=first.channel_axis, rgb=first.rgb, what=what)
+    else:
+        arrays = tuple(channel for layer in snapshots for channel in _channels(layer))
+        image = LazyImage(arrays, rgb=False, what=what)
+        colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
+        image.note = next((each.note for each in colours if each.note), "")
+    names = [name for layer in snapshots for name in layer.channel_names]
+    return image.named(names) if len(names) == image.channels else image
 
 
 def copied(array: Any) -> Any:
@@ -242,11 +253,18 @@ def _frozen_data(data: Any, *, copy: CopyMode) -> Any:
     return view
 
 
-def labelled_channels(transform: LayerTransform) -> int | None:
-    """Find the negative axis whose label says that it holds the channels."""
+def channel_axis_of(layer: Layer, transform: LayerTransform) -> int | None:
+    """Find the negative axis that holds the channels, by its label or its length; None for RGB."""
+    if getattr(layer, "rgb", False):
+        return None
     labels = [label.lower() for label in transform.axis_labels]
     axes = [axis for axis, label in enumerate(labels) if label in _CHANNEL_LABELS]
-    return axes[0] - transform.ndim if axes and transform.ndim > 2 else None
+    if axes and transform.ndim > 2:
+        return axes[0] - transform.ndim
+    shape = (layer.data[0] if layer.multiscale else layer.data).shape
+    # A layer with 3 or 4 columns says itself whether they are colours.
+    guessed = labels[-1] != "x" and shape[-1] not in (3, 4) and has_trailing_channels(shape)
+    return -1 if guessed else None
 
 
 def _channels(layer: Snapshot) -> list[Any]:
@@ -258,21 +276,7 @@ def _channels(layer: Snapshot) -> list[Any]:
     count = 3 if layer.rgb else data.shape[axis]
     if isinstance(data, np.ndarray):
         return list(np.moveaxis(data, axis, 0)[:count])
-    return [_Channel(data, axis, channel) for channel in range(count)]
-
-
-class _Channel(LazyArray):
-    """One channel of an array, read window by window."""
-
-    def __init__(self, array: Any, axis: int, channel: int) -> None:
-        shape = tuple(int(n) for n in np.delete(array.shape, axis))
-        super().__init__(shape, np.dtype(array.dtype))
-        self._array, self._axis, self._channel = array, axis, channel
-
-    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a window of the channel."""
-        index = (*window[: self._axis], self._channel, *window[self._axis :])
-        return np.asarray(self._array[index])
+    return [TakenChannels(data, axis, channel) for channel in range(count)]
 
 
 def named(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
+from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
+from napari_pix2pix.io.paths import check_ending
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training.config import RUN_FIELDS
+from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
 from napari_pix2pix.training.state import TrainingState
@@ -51,6 +53,7 @@ def checkpoint_paths(
 
 
 def _check_writable(path: Path) -> None:
+    check_ending(path, *CHECKPOINT_ENDINGS, what="a checkpoint")
     if not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent} for the checkpoint: create it first.")
     if path.is_dir():
@@ -71,6 +74,28 @@ class Checkpoint:
     info: ModelInfo
     counters: Mapping[str, Any]  # see TrainingState.counters
 
+    def fill(self, config: TrainConfig) -> TrainConfig:
+        """Return a config whose fields that were not given are the run's; refuse others."""
+        old = self.info.config
+        given = config.model_fields_set
+        differ = [
+            name
+            for name in sorted(given - _RESUMABLE)
+            if getattr(config, name) not in (getattr(old, name), "auto")  # a kind is known by now
+        ]
+        if differ:
+            then, now = (
+                " and ".join(f"{name}={getattr(values, name)!r}" for name in differ)
+                for values in (old, config)
+            )
+            raise InputError(
+                f"The checkpoint {self.path} was made with {then}, got {now}: give the same, leave "
+                f"{'it' if len(differ) == 1 else 'them'} out, or start a new run.",
+                remedies=(Remedy.OVERWRITE,),
+            )
+        chosen = RUN_FIELDS | (given & _RESUMABLE)
+        return TrainConfig(**old.model_dump() | {name: getattr(config, name) for name in chosen})
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; refuse a model without the counters of a run."""
@@ -87,12 +112,13 @@ def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> st
     return str(path)
 
 
-def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> None:
-    """Load a checkpoint into a fresh state, if it is of the same run."""
+def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> TrainingData:
+    """Load a checkpoint into a fresh state, if it is of the same run; its notes are the data's."""
     if before.info.fingerprint != data.fingerprint:
         raise InputError(
             f"The checkpoint {before.path} was made on other pairs or another split: give the same "
-            "ones, or start a new run."
+            "ones, or start a new run.",
+            remedies=(Remedy.OVERWRITE,),
         )
     then, now = before.info.config.processes, state.config.processes
     if then != now:
@@ -102,14 +128,8 @@ def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> 
             f"effective batch size would change: give devices and num_nodes that make {then}, or "
             "start a new run."
         )
-    old = before.info.config.model_dump(exclude=_RESUMABLE)
-    for name, value in state.config.model_dump(exclude=_RESUMABLE).items():
-        if old[name] != value:
-            raise InputError(
-                f"The checkpoint {before.path} was made with {name}={old[name]!r}, got {value!r}: "
-                "give the same, or start a new run."
-            )
     state.load(before.tensors, before.counters)
+    return replace(data, notes=before.info.notes)
 
 
 def describe_model(
@@ -139,6 +159,8 @@ def describe_model(
         started_from=None if data.start is None else data.start.origin,
         fingerprint=data.fingerprint,
         sampled_blocks=data.sampled,
+        channel_names=data.channel_names,
+        source_channels=data.opened[0].source.channel_names,
     )
 
 

@@ -73,6 +73,7 @@ class TrainingData:
     # has, and so infers the same.
     sampled: tuple[int, int]
     start: Pretrained | None  # the model that the training begins from
+    channel_names: tuple[tuple[str, ...], ...]  # of the targets, one tuple a condition, or one
 
     @property
     def planes(self) -> NetworkPlanes:
@@ -163,6 +164,7 @@ def prepare(
         intensities=intensities,
         sampled=(len(blocks), len(validation_blocks)),
         start=start,
+        channel_names=_channel_names(opened[: validated.count], conditions, start),
     )
 
 
@@ -193,6 +195,18 @@ def _match_given(
     training, given = split.opened[: validated.count], split.opened[validated.count :]
     matched, notes = match_truths(given, codec, trained)
     return replace(split, opened=(*training, *matched)), notes
+
+
+def _channel_names(
+    opened: Sequence[OpenPair], conditions: Sequence[Hashable], start: Pretrained | None
+) -> tuple[tuple[str, ...], ...]:
+    """Return the channel names that all targets of a condition state, or else the pretrained's."""
+    names = []
+    for condition in conditions or (None,):
+        stated = {pair.target.channel_names for pair in opened if pair.condition == condition}
+        known = () if start is None else start.info.output_names(condition)
+        names.append(stated.pop() if len(stated) == 1 and () not in stated else known)
+    return tuple(names)
 
 
 def _make_sampler(

@@ -8,14 +8,21 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+
+# Ctrl+C, what batch systems send before they kill, and a terminal that is closed.
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Control:
     """Thread-safe switch that the training loop checks before every step."""
 
     def __init__(self) -> None:
+        self.signal: int | None = None  # the one that stopped the run, if any
         self._running = threading.Event()
         self._running.set()
         self._stopped = threading.Event()
@@ -55,23 +62,31 @@ class Control:
 
 @contextmanager
 def interrupt_stops(control: Control) -> Iterator[None]:
-    """Let the first Ctrl+C stop the run and keep the model; a second one interrupts Python."""
-    before = signal.getsignal(signal.SIGINT)
-    in_main = threading.current_thread() is threading.main_thread()
-    # Where Ctrl+C is ignored, as in a background job of a shell script, it stays ignored.
-    if not in_main or before in (None, signal.SIG_IGN):
-        yield
-        return
+    """Let the first signal that ends a program stop the run and keep the model.
 
-    def stop(*_: object) -> None:
+    The next one does what it did before: Ctrl+C interrupts Python.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+
+    def put_back() -> None:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, _: object) -> None:
+        control.signal = number
         control.stop()
-        signal.signal(signal.SIGINT, before)
+        put_back()
 
-    signal.signal(signal.SIGINT, stop)
+    # What is ignored, as in a background job of a shell script or below nohup, stays ignored.
+    handled = {n: found for n, found in before.items() if found not in (None, signal.SIG_IGN)}
+    for number in handled:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        put_back()
 
 
 @dataclass(frozen=True)

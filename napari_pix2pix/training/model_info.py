@@ -143,6 +143,10 @@ class ModelInfo:
     started_from: StartedFrom | None = None
     fingerprint: str | None = None  # of pairs and split; a run is only resumed on the same
     sampled_blocks: tuple[int, int] | None = None  # for statistics and validation
+    # Names of the target's channels as the pairs state them, one tuple a condition (or one in all);
+    # a tuple is empty where they state none, or different ones.
+    channel_names: tuple[tuple[str, ...], ...] = ()
+    source_channels: tuple[str, ...] = ()  # names, where the source's file states them
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -195,6 +199,12 @@ class ModelInfo:
     def scores_by_side(self) -> dict[str, dict[str, float]]:
         """`scores` for tables and JSON: ``prediction`` and ``baseline``; empty without any."""
         return {} if self.scores is None else asdict(self.scores)
+
+    def output_names(self, condition: Hashable = None) -> tuple[str, ...]:
+        """Return the names of the channels that it makes; empty where they are not known."""
+        if not self.channel_names or (self.conditions and condition not in self.conditions):
+            return ()
+        return self.channel_names[self.conditions.index(condition) if self.conditions else 0]
 
     def output_codec(self, source: np.dtype[Any]) -> Codec:
         """Return the codec of the output for images of a dtype."""

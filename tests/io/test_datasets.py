@@ -15,6 +15,7 @@ from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table
 from napari_pix2pix.io.image_file import ImageFile
+from napari_pix2pix.io.pair_files import ReadOptions
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.io.writing import write_translation
 
@@ -117,10 +118,14 @@ def test_pair_of_files_is_read_by_their_axes(tmp_path, axes, dtype, shape, frame
 def test_axes_describe_the_source_and_help_the_target_where_it_is_silent(tmp_path):
     tifffile.imwrite(tmp_path / "plain.tif", ramp(5, 8, 9), photometric="minisblack")
     write(tmp_path / "stack.tif", (5, 8, 9), "ZYX")
-    (pair,), _ = read_pairs(tmp_path / "stack.tif", tmp_path / "plain.tif", axes="CYX")
+    (pair,), _ = read_pairs(
+        tmp_path / "stack.tif", tmp_path / "plain.tif", options=ReadOptions(source_axes="CYX")
+    )
     assert open_pair(pair).target.channels == 5
     # Where the target does say what it is, that wins: its planes are frames, which do not fit.
-    (pair,), _ = read_pairs(tmp_path / "plain.tif", tmp_path / "stack.tif", axes="CYX")
+    (pair,), _ = read_pairs(
+        tmp_path / "plain.tif", tmp_path / "stack.tif", options=ReadOptions(source_axes="CYX")
+    )
     with pytest.raises(InputError, match="channel_axis where an axis"):
         open_pair(pair)
 
@@ -131,7 +136,7 @@ def test_silent_target_with_other_axes_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"b\.tif does not say what its axes"):
         read_pairs(tmp_path / "a.tif", tmp_path / "b.tif")
     with pytest.raises(InputError, match=r"b\.tif has 3 axes"):
-        read_pairs(tmp_path / "a.tif", tmp_path / "b.tif", axes="YX")
+        read_pairs(tmp_path / "a.tif", tmp_path / "b.tif", options=ReadOptions(source_axes="YX"))
 
 
 def test_folders_are_matched_by_name(tmp_path):
@@ -269,7 +274,7 @@ def test_frames_and_channels_are_kept(tmp_path):
 def test_large_files_stay_on_the_disk(tmp_path):
     image = integer_noise(8, 16)
     zarr.save_array(tmp_path / "a.zarr", image)
-    (pair,) = read_aligned(tmp_path, axes="YX").train
+    (pair,) = read_aligned(tmp_path, options=ReadOptions(source_axes="YX")).train
     assert not isinstance(pair.source.members[0].array, np.ndarray)
     np.testing.assert_array_equal(halves(pair)[0][..., 0], image[:, :8])
 
@@ -376,7 +381,7 @@ def test_what_spreadsheets_write(place, separator, encoding, end):
         ),
         ("source,target\na1.tif,b1.tif\nnone.tif,b1.tif\n", r"line 3: There is no .*none\.tif"),
         ("source,target,mask\na1.tif,b1.tif,no.tif\n", r"line 2: There is no .*no\.tif"),
-        ("source,target,mask\na*.tif,a*.tif,m*.tif\n", "line 2: No source has a mask"),
+        ("source,target,mask\na*.tif,a*.tif,m*.tif\n", "line 2: 1 of 2 sources has no mask"),
     ],
 )
 def test_unusable_table(place, text, words):

@@ -129,7 +129,7 @@ def test_png_and_npy(tmp_path, dtype):
         ("a.png", "ZYX", "uint8", "PNG can't hold"),
         ("a.ome.tif", "YX", "int64", "OME-TIFF can't hold"),
         ("a.ome.tif", "YXC", "uint8", "OME-TIFF can't hold"),
-        ("a.zarr", "CTYX", "uint8", "OME-Zarr can't hold"),
+        ("a.zarr", "QCYX", "uint8", "OME-Zarr can't hold"),
         ("a.tif", None, "uint8", "give axes"),
         ("a.tif", "ZYX", "complex64", "is not an image"),
         ("a.tif", "ZYX", "O", "is not an image"),

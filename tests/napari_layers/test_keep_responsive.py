@@ -339,7 +339,7 @@ def test_labels_channels_masks_and_lists_of_layers(viewer, pair):
     assert translator.source_codec.channels == 2
     result = translator((stain, nuclei))
     assert isinstance(result, Labels)
-    assert result.name == "stain + nuclei [pix2pix]"
+    assert result.name == "stain + nuclei [pix2pix, labels]"
     with pytest.warns(UserWarning, match="also trained on"):
         listed = train(
             [stain, stain], [nuclei, nuclei], validation=[Pair(stain, nuclei)], steps=1, **TINY

@@ -178,6 +178,7 @@ class ApplyRequest:
             condition=self.options.condition,
             trained_on=self.card.summary,
             scores=self.card.scores_by_side,
+            channel_names=self.card.output_names(self.options.condition),
             samples=self.options.samples,
             shown=shown,
         )

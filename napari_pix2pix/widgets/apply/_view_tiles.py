@@ -98,7 +98,7 @@ def follow(
     translator = load_known(request.model)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
     planes = request.jobs[number].planes(codec, translator.z_context)
-    pixel = translator.for_dtypes(planes.dtype).target_like(request.options.output)
+    pixel = translator.part_like(planes, request.options.output)
     options = request.options
     store = TileStore(
         planes.frame_shape,

@@ -218,6 +218,7 @@ class ApplyDock(ApplyChoices):
                 condition=request.condition,
                 trained_on=card.summary,
                 scores=card.scores_by_side,
+                channel_names=card.output_names(request.condition),
                 samples=len(images),
             )
             return generated_layer(images, card.target_codec, record)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.codecs import Codec, InstanceCodec
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
-from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import TileGrid
@@ -115,9 +114,9 @@ def apply_model(
     total = options.samples * sum(map(_pixels, jobs, grids))
     began, before = time.perf_counter(), 0
     for number, (job, image) in enumerate(zip(jobs, images, strict=True)):
-        layout, invalid, done = translator.target_codec.layout, False, 0
+        codec, invalid, done = translator.target_codec, False, 0
         canvases = {
-            name: Canvas(layout, image, job.before.get((translator.digest, name)))
+            name: Canvas(codec, image, job.before.get((translator.digest, name)))
             for name in (SPREAD if options.samples > 1 else ("",))
         }
         painter = _Painter(canvases, options.samples)
@@ -191,8 +190,8 @@ class _Painter:
 class Canvas:
     """A result, laid out like the target, that is painted part by part."""
 
-    def __init__(self, layout: Layout, planes: LazyImage, before: Any = None) -> None:
-        self._layout = layout
+    def __init__(self, codec: Codec, planes: LazyImage, before: Any = None) -> None:
+        self._codec, self._layout = codec, codec.layout
         self._frame_shape = planes.frame_shape
         self._size = (planes.height, planes.width)
         self._before = before  # an earlier result, kept around what is painted now
@@ -201,19 +200,32 @@ class Canvas:
     def paint(self, frame: int, box: Box, pixels: np.ndarray) -> None:
         """Paint a part of a frame, (C, h, w)."""
         # Labels take no booleans.
-        kept = np.uint8 if pixels.dtype == bool else pixels.dtype
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
         if self.array is None:
-            self.array = self._start(len(pixels), np.dtype(kept))
-        dtype = np.promote_types(self.array.dtype, kept)
+            self.array = self._start(len(pixels), pixels.dtype)
+        part = self._view(frame)[:, box.rows, box.columns]
+        if isinstance(self._codec, InstanceCodec) and self._before is not None:
+            # Objects of an earlier part keep their numbers, and the new ones come after them.
+            part[...] = 0
+            last = int(self._view(frame).max())
+            pixels = self._codec.as_target(np.where(pixels, pixels.astype(np.int64) + last, 0))
+        dtype = np.promote_types(self.array.dtype, pixels.dtype)
         if dtype != self.array.dtype:
             self.array = self.array.astype(dtype)
-        view = self.array
-        if self._layout.channel_axis is not None:
-            view = np.moveaxis(view, max(self._layout.channel_axis, -view.ndim), -3)
-        else:
-            view = view[..., np.newaxis, :, :]
-        index: list[Any] = [int(i) for i in np.unravel_index(frame, self._frame_shape)]
-        view[(*index, slice(None), box.rows, box.columns)] = pixels
+            part = self._view(frame)[:, box.rows, box.columns]
+        part[...] = pixels
+
+    def _view(self, frame: int) -> np.ndarray:
+        """Return a frame, (C, H, W), to write into."""
+        assert self.array is not None
+        view, axis = self.array, self._layout.channel_axis
+        view = (
+            view[..., np.newaxis, :, :]
+            if axis is None
+            else np.moveaxis(view, max(axis, -view.ndim), -3)
+        )
+        whole: np.ndarray = view[tuple(np.unravel_index(frame, self._frame_shape))]
+        return whole
 
     def _start(self, channels: int, dtype: np.dtype[Any]) -> np.ndarray:
         shape = [*self._frame_shape, *self._size]
@@ -221,8 +233,10 @@ class Canvas:
             ndim = len(shape) + 1
             shape.insert(max(self._layout.channel_axis, -ndim) + ndim, channels)
         before = self._before
-        if before is not None and before.shape == tuple(shape) and before.dtype == dtype:
-            return np.array(before)
+        if before is not None and before.shape == tuple(shape):
+            labels = isinstance(self._codec, InstanceCodec)  # whose dtype grows with their count
+            if labels or before.dtype == dtype:
+                return np.array(before)
         return np.zeros(shape, dtype)
 
 

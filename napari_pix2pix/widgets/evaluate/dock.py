@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -332,7 +333,7 @@ class EvaluateDock(ModelDock):
         if not path:
             return
         try:
-            write(path)
+            write(path if Path(path).suffix else f"{path}{Path(name).suffix}")
         except Pix2PixError as error:
             self._view.set_text(str(error), is_error=True)
 

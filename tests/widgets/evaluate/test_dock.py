@@ -6,7 +6,7 @@ from helpers import docked, make_model, noise
 from skimage.measure import label
 
 from napari_pix2pix import evaluate
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.metrics.summary import score_image
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
@@ -112,6 +112,8 @@ def test_csv_holds_all_scores(viewer, dock, qtbot, tmp_path):
         dock.export_csv(tmp_path / "s.csv")
     dock.set_prediction(*layers)
     run(dock, qtbot)
+    with pytest.raises(FileError, match="that of another format"):
+        dock.export_csv(tmp_path / "s.xlsx")
     dock.export_csv(tmp_path / "s.csv")
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -111,6 +111,8 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     assert states == ["preparing", "training", "done"]
     assert isinstance(dock.translator, Translator)
     assert models().last().translator is dock.translator
+    with pytest.raises(FileError, match="that of another format"):
+        dock.save(tmp_path / "model.onnx")
     dock.save(tmp_path / "model.safetensors")
     assert load(tmp_path / "model.safetensors").config == dock.translator.config
     assert models().last().path == tmp_path / "model.safetensors"

@@ -1,0 +1,60 @@
+"""The console: what its encoding lacks, a terminal that is gone, signals that end a command."""
+
+from __future__ import annotations
+
+import errno
+import io
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from napari_pix2pix.training.events import ENDING_SIGNALS
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that ends the command, and what to say of it."""
+
+    def __init__(self, number: int, sentence: str = "") -> None:
+        super().__init__(sentence or f"Stopped by {signal.Signals(number).name}.")
+        self.number = number
+
+
+def escape_unprintable() -> None:
+    """Let both streams escape what their encoding lacks, such as names in another script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line; a terminal that was closed must not end the work."""
+    try:
+        # The stream is given: click would replace one whose encoding is ASCII.
+        click.echo(line, file=sys.stderr if err else sys.stdout)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Let the signals that end a program interrupt it as Ctrl+C does, so that it clears up."""
+    found = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    # Python itself handles Ctrl+C; what is ignored, as below nohup, stays ignored.
+    taken = [number for number, handler in found.items() if handler == signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> None:
+        for one in taken:  # clearing up is not interrupted
+            signal.signal(one, signal.SIG_IGN)
+        raise Ended(number)
+
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, found[number])

@@ -1,0 +1,147 @@
+"""The files of pairs: how they are named and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import InputError, Remedy
+from napari_pix2pix.io.channels import TrainedChannels, take_channels
+from napari_pix2pix.io.image_file import ImageFile
+from napari_pix2pix.io.matching import match_by_name, pair_names
+from napari_pix2pix.io.paths import expand_paths, shown_name
+from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the files of pairs are read: options of the shell, and columns of tables."""
+
+    source_axes: str | None = None  # replace what the file states
+    target_axes: str | None = None  # where the file states none, like the masks'
+    mask_axes: str | None = None
+    source_channels: str | None = None  # by number or name, such as 0,DAPI; all by default
+    target_channels: str | None = None
+
+    def filled(self, others: ReadOptions) -> ReadOptions:
+        """Return the same with those of `others` where none is given."""
+        pairs = ((getattr(self, one.name), getattr(others, one.name)) for one in fields(self))
+        return ReadOptions(*(mine or other for mine, other in pairs))
+
+
+@dataclass(frozen=True)
+class ReadContext:
+    """What holds for all files of a command."""
+
+    override: bool = False  # whether target_axes and mask_axes replace what the files state
+    source: TrainedChannels | None = None  # channels of the model that the pairs are for
+    target: TrainedChannels | None = None
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair."""
+
+    source: Path | None
+    target: Path
+    mask: Path | None = None
+    condition: str | None = None
+    name: str = ""
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+    def open(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
+        """Open the files as a pair; also return notes about them."""
+        options = self.options
+        notes: list[str] = []
+        source = mask = None
+        if self.source is not None:
+            image = read_image(self.source, options.source_axes)
+            source, more = open_side(image, options.source_channels, context.source)
+            notes += more
+        image = self._read_partner(self.target, options.target_axes, Remedy.TARGET_AXES, context)
+        target, more = open_side(
+            image, options.target_channels, context.target, Remedy.TARGET_CHANNELS
+        )
+        notes += more
+        if self.mask is not None:
+            image = self._read_partner(self.mask, options.mask_axes, Remedy.MASK_AXES, context)
+            mask, more = open_side(image, None, None)
+            notes += more
+        pair = Pair(source, target, mask=mask, condition=self.condition, name=self.name)
+        return pair, tuple(notes)
+
+    def _read_partner(
+        self, path: Path, axes: str | None, remedy: Remedy, context: ReadContext
+    ) -> ImageFile:
+        """Read a target or mask, with the source's axes if it states none and none are given."""
+        if axes is not None or self.options.source_axes is None:
+            return read_image(path, axes, override=context.override, remedy=remedy)
+        try:
+            return read_image(path, remedy=remedy)
+        except InputError:
+            return read_image(path, self.options.source_axes, remedy=remedy)
+
+
+def open_side(
+    image: ImageFile,
+    channels: str | None,
+    trained: TrainedChannels | None,
+    remedy: Remedy = Remedy.CHANNELS,
+) -> tuple[LazyImage, tuple[str, ...]]:
+    """Open the channels of an image that are chosen, or those of a model; also return notes."""
+    image = take_channels(image, channels, trained, remedy)
+    return lazy_image_of_file(image), image.notes
+
+
+def find_pairs(
+    source: Path | None,
+    target: Path,
+    *,
+    mask: Path | None = None,
+    condition: str | None = None,
+    options: ReadOptions | None = None,
+) -> tuple[list[PairFiles], list[str]]:
+    """Match the files of files, folders or patterns by name; also return notes.
+
+    Without a `source` no target has one. `mask` is 0 where nothing is trained or scored.
+    """
+    options = options or ReadOptions()
+    matched: list[tuple[Path | None, Path]] = []
+    notes: list[str] = []
+    if source is None:
+        matched += [(None, path) for path in expand_paths(target)]
+    else:
+        sources, targets = expand_paths(source), expand_paths(target)
+        chosen = options.source_channels is not None or options.target_channels is not None
+        with_source, notes = match_by_name(sources, targets, may_be_same=chosen)
+        matched += with_source
+    named_by = [source_path or target_path for source_path, target_path in matched]
+    masks, mask_notes = _match_masks(named_by, mask, "target" if source is None else "source")
+    files = [
+        PairFiles(source_path, target_path, mask_path, condition, name, options)
+        for (source_path, target_path), mask_path, name in zip(
+            matched, masks, pair_names(named_by), strict=True
+        )
+    ]
+    return files, notes + mask_notes
+
+
+def _match_masks(
+    paths: list[Path], mask: Path | None, side: str
+) -> tuple[list[Path] | list[None], list[str]]:
+    """Match a mask to each source or target by name; also return notes about unused masks."""
+    if mask is None:
+        return [None] * len(paths), []
+    matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
+    mask_of = dict(matched)
+    unmasked = [shown_name(path) for path in paths if path not in mask_of]
+    if unmasked:
+        raise InputError(
+            f"{len(unmasked)} of {len(paths)} {side}s {'has' if len(unmasked) == 1 else 'have'} no "
+            f"mask of the same name, {unmasked[0]} among them: add it, or list the pairs in a "
+            "table, where a pair may have no mask.",
+            remedies=(Remedy.TABLE,),
+        )
+    return [mask_of[path] for path in paths], notes

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.io.matching import match_by_name
+
+
+def test_match_by_name():
+    sources = [Path("s/a.ome.tif"), Path("s/b.tif"), Path("s/only.tif")]
+    targets = [Path("t/b.png"), Path("t/a.tif"), Path("t/x.tif"), Path("t/y.tif")]
+    pairs, unmatched = match_by_name(sources, targets)
+    assert pairs == [(sources[0], targets[1]), (sources[1], targets[0])]
+    assert unmatched == [
+        "1 source has no target of the same name and is left out: only.tif.",
+        "2 targets have no source of the same name and are left out: x.tif, y.tif.",
+    ]
+    one, other = Path("a.tif"), Path("b.tif")  # one of each is a pair
+    assert match_by_name([one], [other]) == ([(one, other)], [])
+
+
+def test_names_that_do_not_agree_or_come_twice():
+    sources = [Path(f"s{i}.tif") for i in range(5)]
+    with pytest.raises(InputError, match=r"s0\.tif, s1\.tif, s2\.tif, \.\.\., targets t\.tif"):
+        match_by_name(sources, [Path("t.tif")])
+    with pytest.raises(InputError, match=r"Two source files .*: a\.tif, a\.png"):
+        match_by_name([Path("a.tif"), Path("a.png")], [Path("t/a.tif")])
