@@ -242,7 +242,6 @@ def test_bad_images_are_refused_in_a_sentence(source, target, sentence):
         ({"preset": "heavy"}, ConfigError, "preset should be 'light', 'reference' or 'paper'"),
         ({"stepz": 3}, ConfigError, "There is no field stepz: did you mean steps?"),
         ({"validation": 1.5}, ConfigError, "validation should be less than 1"),
-        ({"validation": None}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
         ({"validation": "0.2"}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
         ({"validation": []}, InputError, "a fraction from 0 to below 1 or a list of Pair"),
         ({"validation": [1]}, InputError, "a fraction from 0 to below 1 or a list of Pair"),

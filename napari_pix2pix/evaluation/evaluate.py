@@ -119,7 +119,8 @@ def evaluate(
 
     Examples
     --------
-    >>>     >>> from napari_pix2pix import train
+    >>> import numpy as np
+    >>> from napari_pix2pix import train
     >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
     >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
     >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
