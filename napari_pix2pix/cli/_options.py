@@ -242,12 +242,15 @@ def read_pair_sets(
         raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
     if no_source and named.source_channels is not None:
         raise _usage_error("--source-channels needs a source, and there is none: leave it out")
-    trained = None
+    source = target = None
     if model is not None:
-        trained = TrainedChannels(model.channels, model.source_channels)
+        source = TrainedChannels(model.channels, model.source_channels)
+        names = set(model.channel_names)  # of the conditions
+        same = names.pop() if len(names) == 1 else ()
+        target = TrainedChannels(model.target_codec.channels, same)
     how: dict[str, Any] = {
         "options": named.read_options,
-        "context": ReadContext(named.override_axes, trained),
+        "context": ReadContext(named.override_axes, source, target),
     }
     if named.pairs is not None:
         _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})

@@ -142,9 +142,11 @@ def test_evaluate_and_tables_choose_channels(place):
     scored = invoke("evaluate", model, path, path, "--target-channels", "DAPI", "--json")
     (place / "p.csv").write_text(f"source,target,target_channels\n{path.name},{path.name},DAPI\n")
     table = invoke("evaluate", model, "--pairs", place / "p.csv", "--json")
-    assert scored.exit_code == table.exit_code == 0, table.stderr
-    numbers = [helpers.strict_json(one.stdout)["prediction"] for one in (scored, table)]
-    assert numbers[0] == numbers[1]
+    by_name = invoke("evaluate", model, path, path, "--json")  # the model's own target
+    assert scored.exit_code == table.exit_code == by_name.exit_code == 0, by_name.stderr
+    results = (scored, table, by_name)
+    numbers = [helpers.strict_json(one.stdout)["prediction"] for one in results]
+    assert numbers[0] == numbers[1] == numbers[2]
     refused = invoke("evaluate", model, path, path, "--target-channels", "GFP")
     assert "(--target-channels)" in refused.stderr
 
