@@ -37,6 +37,7 @@ def applied(viewer, dock, qtbot, source, translator):
 
 
 @pytest.mark.filterwarnings("ignore:The model was trained on uint16 images")
+@pytest.mark.filterwarnings("ignore:The alpha channel of the image is left out")
 @pytest.mark.parametrize("case", CASES)
 def test_result_lies_where_its_source_does(viewer, dock, qtbot, translators, case):
     source = CASES[case]()

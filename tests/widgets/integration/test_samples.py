@@ -84,5 +84,12 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     assert dock._view.options.editors["samples"].box.text() == "1"
     plain = make_model(image, 1 - image, dropout=0.0)
     dock.set_model(models().remember(plain, "plain"))
+    dock.options = PredictOptions(samples=8, turns=8)
+    assert "replace none" in dock.check()
+    dock.options = PredictOptions(samples=9, turns=8)
+    assert "some of the 9" in dock.check().lower()
+    measuring = make_model(image, 1 - image, dropout=0.0, norm="instance")
+    dock.set_model(models().remember(measuring, "measuring"))
     assert not dock._view.options.editors["samples"].enabled
+    assert not dock._view.options.editors["turns"].enabled
     assert dock.options.samples == 1
