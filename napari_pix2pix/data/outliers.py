@@ -23,15 +23,17 @@ PERCENTILES = 0.1, 99.9
 # A hot pixel lies more than so many widths of the usual range beyond it.
 _FAR = 1.0
 # So many of the eight neighbours reach this part of a pixel's height where it belongs to structure:
-# a spot of 1.6 pixels (full width at half maximum) is as narrow as that.
-_NEIGHBOURS, _ALIKE = 3, 0.25
+# a line of one pixel has two, and so has a spot of 1.4 pixels (full width at half maximum).
+_NEIGHBOURS, _ALIKE = 2, 0.25
 # Hot pixels are sought beyond these percentiles, which up to 2 % of them can't move.
 _SURE = 2, 50, 98
-# Hot pixels are so rare where it is known what is usual.
+# Where more than this part of a window lies so far out, the whole image has other intensities.
 RARE = 0.02
+# Cameras have fewer hot pixels than this part: more may be structure.
+_MANY_HOT = 0.001
 # Structure that carries more of the variance than this beyond the percentiles is the content of the
 # image, and the range ends at its percentile: sparse spots are less than 0.1 % of the pixels.
-_CONTENT = 0.05
+_CONTENT = 0.03
 # Percentiles of so many values are known well enough: for a search, and for a range.
 _SOME, _MANY = 2**18, 1_000_000
 _AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
@@ -107,6 +109,11 @@ class HotPixels:
         count, values = self.count + other.count, self.values + other.values
         return HotPixels(count, values, farther.widths, farther.farthest, farther.usual)
 
+    @property
+    def are_many(self) -> bool:
+        """Whether they are more than a camera has, so that they may be structure."""
+        return self.count > _MANY_HOT * self.values
+
     def note(self, what: str) -> str:
         """Say it in a sentence; else ""."""
         if not self.count:
@@ -117,8 +124,11 @@ class HotPixels:
             f"{self.count:,} of {self.values:,} values of the {what} ({share} %) are hot pixels, "
             f"which stand alone far beyond the rest: the farthest is {self.farthest:.6g}, "
             f"{rounded(self.widths)} times the usual range ({low:.6g} to {high:.6g}) beyond it. "
-            "They count in no loss and no score."
+            f"They count in no loss and no score.{_DOUBT if self.are_many else ''}"
         )
+
+
+_DOUBT = " No camera has so many: if they are what the image shows, blur it a little or bin it."
 
 
 def find_hot(image: NDArray[Any], usual: Usual, *, most: float = 1.0) -> NDArray[np.bool_] | None:

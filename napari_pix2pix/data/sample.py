@@ -83,12 +83,18 @@ def leave_out_hot_pixels(
     ]
 
 
-def hot_pixel_notes(pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]) -> list[str]:
-    """Say how many hot pixels blocks have that were read before it was known what is usual."""
+def hot_pixel_notes(
+    pairs: Sequence[OpenPair], blocks: Sequence[SampleBlock]
+) -> tuple[list[str], list[str]]:
+    """Say how many hot pixels blocks have that were read before it was known what is usual.
+
+    Return notes, and warnings where there are so many that they may be structure.
+    """
     counts = [pairs[b.pair].count_hot(b.source, b.target, b.valid) for b in blocks]
     sources, targets = zip(*counts, strict=True)
-    notes = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
-    return [note for note in notes if note]
+    found = {"source": sum(sources, HotPixels()), "target": sum(targets, HotPixels())}
+    notes = [hot.note(side) for side, hot in found.items() if hot.count]
+    return notes, [hot.note(side) for side, hot in found.items() if hot.are_many]
 
 
 def leave_out_of_blocks(

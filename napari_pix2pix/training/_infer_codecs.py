@@ -15,7 +15,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
-from napari_pix2pix.data.kinds import Side, other_kinds
+from napari_pix2pix.data.kinds import Side, is_blurred_mask, other_kinds
 from napari_pix2pix.data.outliers import (
     PERCENTILES,
     leave_out_hot,
@@ -227,7 +227,8 @@ def clipping_note(
     """Say how much of a target lies beyond the codec's range, where that shows; else ""."""
     if not isinstance(codec, ImageCodec):
         return ""
-    images, valid = [block.target for block in blocks], [block.valid for block in blocks]
+    images = [block.target for block in blocks]
+    valid = leave_out_hot(images, [block.valid for block in blocks])
     far, worst = _CLIPPED if activation == "tanh" else _LATE, (_FEW, "")
     for channel, (low, high) in enumerate(zip(codec.low, codec.high, strict=True)):
         values = some_values(images, valid, channel, _MANY)
@@ -261,4 +262,6 @@ def _saturation(side: Side, codec: Codec, blocks: Sequence[SampleBlock]) -> str:
     if codec.kind != "image":
         return ""
     images = [getattr(block, side) for block in blocks]
+    if is_blurred_mask(images):
+        return ""  # which is said of it anyway
     return saturation_note(images, side, _valid(side, blocks))

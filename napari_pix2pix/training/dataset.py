@@ -108,14 +108,14 @@ def prepare(
     windows, _ = _sample(split, config, validation_count, validation=True)
     split = _know_usual(split, codecs, intensities)
     opened = split.opened
-    hot_notes = hot_pixel_notes(opened, [*blocks, *windows])
+    hot_notes, many_hot = hot_pixel_notes(opened, [*blocks, *windows])
     blocks, windows = (leave_out_hot_pixels(opened, read) for read in (blocks, windows))
     seconds = _seconds(config, _VALIDATION_SHARE)
     leaks = [
         find(opened, split.parts, seed=config.seed, seconds=seconds)
         for find in (copies_note, overlaps_note)
     ]
-    warnings += [*inferred.warnings, *leaks]
+    warnings += [*inferred.warnings, *many_hot, *leaks]
     quick = not sample_note or len(blocks) >= _FEW_BLOCKS
     alignment, alignment_note = measure_alignment(split, config, *codecs, quick=quick)
     if alignment.shifted:
@@ -181,8 +181,8 @@ def _validation_warning(split: SplitPairs, validation: Validation | None, kind: 
     if kind == "image" or any((block.target * block.valid).any() for block in blocks):
         return ""
     return (
-        "The held-out part holds nothing but background, so it has no scores of what is found: "
-        "give pairs for validation that hold something."
+        "The held-out part holds nothing but background, so its scores only say whether nothing is "
+        "found there: give pairs for validation that hold something."
     )
 
 

@@ -181,7 +181,7 @@ def fit_codec(*blocks, valid=None, method="percentile", layout=Layout(-3), **opt
 
 
 HOT_PIXELS = np.tile(np.arange(1000, dtype=np.uint16), 10).reshape(1, 100, 100)
-HOT_PIXELS[0, 0, :5] = 60000
+HOT_PIXELS[0, 0, :50:10] = 60000
 BRIGHT_SPOT = np.full((1, 100, 100), 7, np.uint16)
 BRIGHT_SPOT[0, 3, 3] = 900
 NORMAL = np.random.default_rng(0).normal(100, 5, (1, 200, 200))

@@ -286,6 +286,26 @@ def test_an_image_that_is_brighter_as_a_whole_has_no_hot_pixels():
     assert known.find_hot(20_000 * noise) is None
 
 
+def test_lines_of_one_pixel_are_no_hot_pixels():
+    rng = np.random.default_rng(0)
+    lines = rng.normal(100, 5, (128, 128))
+    lines[[30, 60, 90], 10:110] += 3000
+    np.fill_diagonal(lines, 3100)
+    known = Intensities.measure([lines[np.newaxis]])
+    hot = known.find_hot(lines[np.newaxis])
+    assert hot is None or hot.sum() <= 8  # ends of lines
+    assert known.ranges[0][1] > 2900
+
+
+def test_more_hot_pixels_than_a_camera_has_are_a_warning():
+    rng = np.random.default_rng(0)
+    fields = [rng.normal(100, 5, (64, 64)) for _ in range(3)]
+    for field in fields:
+        field[8::16, 8::16] = rng.uniform(3000, 4000, (4, 4))
+    with pytest.warns(UserWarning, match="No camera has so many"):
+        train([gaussian_filter(field, 1) for field in fields], fields, steps=1, **TINY)
+
+
 # What is clipped.
 
 
