@@ -188,7 +188,7 @@ def _match_classes(labels: Sequence[Windows], codec: ClassCodec) -> tuple[list[N
     names = [_names(own, known) if together is None else together for own in by_pair]
     matched = [one for one in names if one is not None]
     if len(matched) == len(labels):
-        return matched, _names_notes(matched, "truth")
+        return matched, _names_notes(matched, "truth") + _missing_notes(known, found)
     makes = f"The model makes the classes of {list_labels(codec.values)}, and the truth"
     counted = np.concatenate([window[window != 0] for own in labels for window in own])
     share = np.isin(counted, codec.values).mean()
@@ -220,6 +220,18 @@ def _names_notes(names: Sequence[Names], what: str) -> list[str]:
     return [f"The {what} has labels of its own, which are matched in rising order: {listed}."]
 
 
+def _missing_notes(known: set[int], found: set[int]) -> list[str]:
+    """Say that a truth with a 0 that is no class of the model lacks one that is."""
+    missing = known - found
+    if 0 in known or 0 not in found or not missing or not found & known:
+        return []
+    note = (
+        f"The truth holds no {list_labels(sorted(missing))}, and its 0 counts as unlabelled: check "
+        "that it has the model's labels."
+    )
+    return [note]
+
+
 def _rename(pairs: Sequence[OpenPair], names: Sequence[Names]) -> list[OpenPair]:
     return [
         replace(pair, target=LabelImage(pair.target, _WIDE, renamed=one)) if one else pair
@@ -230,15 +242,37 @@ def _rename(pairs: Sequence[OpenPair], names: Sequence[Names]) -> list[OpenPair]
 def _check_image(pairs: Sequence[OpenPair], trained: Intensities) -> str:
     """Refuse labels, and a truth in another unit than the training's targets; return a note."""
     frames = _Frames.read_all(pairs)
-    windows = [window for one in frames for window in one.targets]
+    windows = [_whole_numbers(window) for one in frames for window in one.targets]
     kind = infer_set_kind(windows, pairs[0].target.layout)
     if kind != "image" and not _are_quantiles_of(windows, trained):
         raise InputError(
             f"The model makes images, and the truth looks like {kind}: give images of what the "
             "training's targets show."
         )
+    for pair, own in zip(pairs, frames, strict=True):
+        if kind == "image" and _is_mask(own.targets):
+            raise InputError(
+                f"The model makes images, and the truth of {pair.name} looks like a mask: give "
+                "images of what the training's targets show."
+            )
+        _check_scale([own], trained, "The model makes")
     exact = kind != "image"  # labels have no exposure
     return _check_scale(frames, trained, "The model makes", bounded=True, exact=exact)
+
+
+def _whole_numbers(window: NDArray[Any]) -> NDArray[Any]:
+    """Return floats that are all whole numbers as integers."""
+    if window.dtype.kind != "f" or _is_image([window]):
+        return window
+    return np.nan_to_num(window, posinf=0, neginf=0).astype(np.int64)
+
+
+def _is_mask(windows: Windows) -> bool:
+    """Say that windows are boolean, or hold 0 and the largest value of a mask alone."""
+    if windows[0].dtype.kind == "b":
+        return True
+    values = set(np.unique(np.concatenate([np.unique(window) for window in windows])).tolist())
+    return len(values) == 2 and values <= {0, 1, 255, 65535} and 0 in values
 
 
 def _are_quantiles_of(windows: Windows, trained: Intensities) -> bool:
@@ -283,8 +317,11 @@ def _check_scale(
         )
         least, most = sorted((true[-1], other[-1]))
         normalised = truth.dtype.startswith("float") and least <= 1 and most >= _NOT_NORMALISED
-        if copied or normalised or (bounded and (width > _WIDER or beyond == 1)):
-            raise InputError(f"{facts}: give both in one unit and dtype, not a converted copy.")
+        elsewhere = beyond == 1 and width >= _NARROW
+        if copied or normalised or (bounded and (width > _WIDER or elsewhere)):
+            same = truth.dtype == made.dtype
+            as_well = "" if same else " and dtype, not a converted copy"
+            raise InputError(f"{facts}: give both in one unit{as_well}.")
         if bounded and width < _NARROW:
             note = f"{facts}: check that both have one unit."
     return note

@@ -10,7 +10,12 @@ from typing import Any
 from torch import nn
 
 from napari_pix2pix.data.checks import alpha_notes
-from napari_pix2pix.data.inputs import as_model_reads, check_channels
+from napari_pix2pix.data.inputs import (
+    as_model_reads,
+    check_channels,
+    check_input,
+    dtype_note,
+)
 from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.data.truth import match_truths
@@ -199,8 +204,17 @@ def match_truths_of(
                 f"model makes {plural(codec.channels, 'channel')}: give the same channels."
             )
     matched, notes = match_truths(pairs, codec, None if intensities is None else intensities[1])
-    kinds = translator.source_codec.kind, codec.kind
-    return know_usual(matched, kinds, intensities), [*alpha_notes(pairs), *notes]
+    read = translator.source_codec
+    of_sources = (
+        note
+        for pair in pairs
+        for note in (
+            dtype_note(read, pair.source.dtype),
+            check_input(pair.source, read, codec, intensities),
+        )
+    )
+    first = [*alpha_notes(pairs), *dict.fromkeys(filter(None, of_sources))]
+    return know_usual(matched, (read.kind, codec.kind), intensities), [*first, *notes]
 
 
 def make_case(

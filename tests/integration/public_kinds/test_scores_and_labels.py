@@ -128,6 +128,24 @@ def test_a_truth_of_another_kind_is_refused_before_it_is_predicted(name, models,
         evaluate(models[kind], bright(mask_of(9)), change(mask_of(9)))
 
 
+@pytest.mark.parametrize("name", ["a mask for an image", "a copy from 0 to 1", "a copy of 16 bits"])
+def test_one_truth_of_another_kind_among_good_ones_is_refused(name, models):
+    _, change, _ = REFUSED[name]
+    masks = [mask_of(seed) for seed in range(7, 10)]
+    truths = [bright(masks[0]), bright(masks[1]), change(masks[2])]
+    if name == "a copy of 16 bits":
+        truths[2] = (bright(masks[2]) // 16).astype(np.uint8)
+    with pytest.raises(InputError, match=r"one unit|mask"):
+        evaluate(models["image"], [bright(mask) for mask in masks], truths)
+
+
+def test_a_source_in_another_unit_is_said_with_the_scores(models):
+    source = bright(mask_of(9))
+    assert evaluate(models["image"], source, source).notes == ()
+    notes = evaluate(models["image"], (source / 65535).astype(np.float32), source).notes
+    assert any("trained on uint16 images, got float32" in note for note in notes)
+
+
 def test_files_with_masks_of_either_kind_are_matched_one_by_one(models):
     pairs = [Pair(bright(mask_of(s)), mask_of(s) * np.uint8(255 if s else 1)) for s in range(2)]
     scores = evaluate_pairs(models["classes"], pairs)
