@@ -52,7 +52,7 @@ _PAIRS_OPTIONS = (
         help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
         "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
         "mask_axes, source_channels and target_channels. Leave source out if no pair has one. "
-        "Paths are relative to the table.",
+        "Paths are relative to the table; options stand for empty cells.",
     ),
     click.option(
         "--write-pairs",

@@ -119,7 +119,8 @@ def read_tiff(path: Path) -> ImageFile:
     if not in_memory and not is_as_shown(page, axes):
         import dask.array as da
 
-        data = da.from_array(data)
+        sizes = dict.fromkeys("YX", _TILE) | dict.fromkeys("SC", -1)  # what a window reads is small
+        data = da.from_array(data, chunks=tuple(sizes.get(axis, 1) for axis in axes))
     data, axes = to_shown(data, axes, page)
     if is_turned(orientation_of(page)):
         geometry = geometry.exchanged()

@@ -94,7 +94,7 @@ def sample_axes(series: tifffile.TiffPageSeries, path: Path) -> str:
 def _check_colours(series: tifffile.TiffPageSeries, path: Path) -> None:
     page = series.keyframe
     foreign = _FOREIGN.get(page.photometric)
-    if page.photometric == PHOTOMETRIC.SEPARATED and page.samplesperpixel == 4:
+    if page.photometric == PHOTOMETRIC.SEPARATED and page.samplesperpixel >= 4:
         foreign = "CMYK"
     if page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEG:
         foreign = "YCbCr"

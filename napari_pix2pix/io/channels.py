@@ -56,7 +56,14 @@ def select_trained(
         note = f"Of the channels of {image.name} these are taken: {', '.join(found)}."
         return replace(_take(image, numbers), notes=(*image.notes, note))
     if _count(image) <= trained.count or not trained.names:
-        return image
+        if not trained.names or not names:
+            return image
+        note = (
+            f"{image.name} has {_listed(names, len(names))}, and the model was trained on "
+            f"{', '.join(trained.names)}: the channels are taken by their place."
+        )
+        if not found:
+            return replace(image, notes=(*image.notes, note))
     missing = ", ".join(name for name in trained.names if name not in found)
     raise InputError(
         f"{image.name} has {_listed(names, _count(image))}, and the model was trained on "

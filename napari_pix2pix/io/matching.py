@@ -49,6 +49,8 @@ def match_by_name(
     notes = []
     if not matched:
         matched = _match_by_rule(by_source, by_target, side, partner)
+    else:
+        matched |= _match_rest(by_source, by_target, matched)
     pairs = [(by_source[name], by_target[other]) for name, other in matched.items()]
     if any(name != other for name, other in matched.items()):
         firsts, seconds = (pair_names(paths) for paths in zip(*pairs, strict=True))
@@ -145,6 +147,18 @@ def _match_by_rule(
         "files of each side by a pattern, such as '*_ch0.tif', or list the pairs in a table.",
         guess,
     )
+
+
+def _match_rest(
+    by_source: dict[str, Path], by_target: dict[str, Path], same: dict[str, str]
+) -> dict[str, str]:
+    """Return partners by the one rule for names without the same name, if these are the most."""
+    sources = [name for name in by_source if name not in same]
+    targets = [name for name in by_target if name not in same]
+    if min(len(sources), len(targets)) <= len(same):
+        return {}
+    found = _explanations(sources, targets)
+    return found[0] if len(found) == 1 else {}
 
 
 def _explanations(sources: list[str], targets: list[str]) -> list[dict[str, str]]:

@@ -23,6 +23,12 @@ from napari_pix2pix.io.paths import file_stem
 
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
+_EXAMPLES = {
+    3: "for example ZYX, TYX, CYX or YXS",
+    4: "for example TZYX, ZCYX or TYXS",
+    5: "for example TZCYX",
+}
+
 
 def read_image(
     path: str | os.PathLike[str],
@@ -48,7 +54,7 @@ def read_image(
         if axes is None:
             raise InputError(
                 f"{path} does not say what its axes of lengths {image.shape} are: "
-                "name them, for example ZYX, TYX, CYX or YXS.",
+                f"name them, {_EXAMPLES.get(len(image.shape), 'one letter for each')}.",
                 remedies=(remedy,),
             )
     elif axes is not None and not override:

@@ -60,7 +60,7 @@ def read_zarr(path: Path) -> ImageFile:
     }
     sizes, origin = _geometry([level, multiscale], len(axes))
     data, kept = _squeeze(array, axes)
-    channels = attributes.get("omero", {}).get("channels", [])
+    channels = (attributes.get("omero") or {}).get("channels", [])
     return ImageFile(
         data=data,
         axes=kept,

@@ -8,6 +8,14 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.io.matching import match_by_name
 
 
+def test_one_equal_name_does_not_hide_a_rule():
+    sources = [Path(f"a{number}.tif") for number in range(6)]
+    targets = [Path("t/a0.tif"), *(Path(f"t/a{number}_m.tif") for number in range(1, 6))]
+    pairs, notes = match_by_name(sources, targets)
+    assert pairs == list(zip(sources, targets, strict=True))
+    assert "matched by what the names have in common" in notes[0]
+
+
 def test_match_by_name():
     sources = [Path("s/a.ome.tif"), Path("s/b.tif"), Path("s/only.tif")]
     targets = [Path("t/b.png"), Path("t/a.tif"), Path("t/x.tif"), Path("t/y.tif")]

@@ -137,6 +137,22 @@ def test_missing_channels_are_said(place, more, words, tmp_path):
     assert not out.exists()
 
 
+def test_names_that_are_not_the_models_are_said(place, tmp_path):
+    composite(tmp_path / "junk.ome.tif", ["Junk"])
+    out = tmp_path / "out.tif"
+    done = invoke("apply", place / "m.safetensors", tmp_path / "junk.ome.tif", "-o", out)
+    assert done.exit_code == 0, done.stderr
+    assert "trained on Phase: the channels are taken by their place" in done.stderr
+
+
+def test_fine_tuning_takes_the_models_channels_by_name(place, tmp_path):
+    out, path = tmp_path / "m2.safetensors", place / "turned.ome.tif"
+    start = ["--start", place / "m.safetensors", "--steps", "1", "-o", out]
+    done = invoke("train", path, path, *start)
+    assert done.exit_code == 0, done.stderr
+    assert load(out).info.source_channels == ("Phase",)
+
+
 def test_evaluate_and_tables_choose_channels(place):
     model, path = place / "m.safetensors", place / "turned.ome.tif"
     scored = invoke("evaluate", model, path, path, "--target-channels", "DAPI", "--json")
