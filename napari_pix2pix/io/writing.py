@@ -86,11 +86,11 @@ def find_writer(path: Path) -> Writer:
     """Return the function that writes files with this ending."""
     name = path.name.lower()
     if name.endswith((".ome.tif", ".ome.tiff")):
-        from napari_pix2pix.io._tiff import write_ome_tiff
+        from napari_pix2pix.io._tiff_writing import write_ome_tiff
 
         return write_ome_tiff
     if name.endswith((".tif", ".tiff")):
-        from napari_pix2pix.io._tiff import write_tiff
+        from napari_pix2pix.io._tiff_writing import write_tiff
 
         return write_tiff
     if is_zarr_name(path):
@@ -108,13 +108,13 @@ def find_writer(path: Path) -> Writer:
 
 def check_format(path: Path, dtype: np.dtype[Any], axes: str) -> None:
     """Raise an `InputError` if the format that a path names can't hold an image."""
-    from napari_pix2pix.io import _tiff
+    from napari_pix2pix.io._tiff_writing import fits_ome, write_ome_tiff, write_tiff
 
     writer = find_writer(path)
     colours_of_bool = dtype == np.dtype(bool) and "S" in axes
-    if writer is _tiff.write_tiff and colours_of_bool:
+    if writer is write_tiff and colours_of_bool:
         raise InputError(f"TIFF can't hold colours of bool, axes {axes}; name them C.")
-    if writer is _tiff.write_ome_tiff and (colours_of_bool or not _tiff.fits_ome(dtype, axes)):
+    if writer is write_ome_tiff and (colours_of_bool or not fits_ome(dtype, axes)):
         raise InputError(
             f"OME-TIFF can't hold {dtype} with axes {axes}; "
             "write to a name that ends in .tif without .ome, or in .npy."

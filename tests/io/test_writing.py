@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io import _tiff
+from napari_pix2pix.io import _tiff_writing
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 
@@ -107,7 +107,7 @@ def test_channel_names(tmp_path, name):
 
 
 def test_bigtiff_above_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(_tiff, "_CLASSIC_TIFF_BYTES", 100)
+    monkeypatch.setattr(_tiff_writing, "_CLASSIC_TIFF_BYTES", 100)
     path = write_image(tmp_path / "a.tif", make("YX", "uint16"), "YX", SCALE, UNITS)
     with tifffile.TiffFile(path) as opened:
         assert opened.is_bigtiff

@@ -15,7 +15,7 @@ from napari_pix2pix import train
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.io import _tiff, resumable
+from napari_pix2pix.io import _tiff_writing, resumable
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
@@ -118,8 +118,8 @@ def test_pyramid_halves_until_it_is_small(gray, tmp_path):
 @pytest.mark.parametrize("tiled", [False, True])
 def test_other_formats(gray, whole, source, tmp_path, monkeypatch, name, tiled):
     if tiled:
-        monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0)
-        monkeypatch.setattr(_tiff, "_TILE", 32)
+        monkeypatch.setattr(_tiff_writing, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(_tiff_writing, "TILE", 32)
     out = apply(gray, source, tmp_path / name)
     if name.endswith(".npy"):
         assert near(np.load(out), whole)
@@ -133,8 +133,8 @@ def test_other_formats(gray, whole, source, tmp_path, monkeypatch, name, tiled):
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_colours_and_channels(tmp_path, monkeypatch, tiled):
-    monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
-    monkeypatch.setattr(_tiff, "_TILE", 48)
+    monkeypatch.setattr(_tiff_writing, "_WHOLE_BYTES", 0 if tiled else 1 << 28)
+    monkeypatch.setattr(_tiff_writing, "TILE", 48)
     two, colours = gray_noise(2, 70, 40), gray_noise(70, 40, 3)
     paint = train(two[:, :40], colours[:40], channel_axis=(0, None), **TINY)
     image = ImageFile(data=two, axes="CYX", channel_names=("a", "b"))

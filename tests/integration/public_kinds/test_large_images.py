@@ -19,7 +19,7 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.io import _contiguous, _tiff
+from napari_pix2pix.io import _contiguous, _tiff, _tiff_writing
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.resumable import ResumableImage
@@ -221,7 +221,7 @@ SIZES, MICRONS = {"Y": 0.5, "X": 0.25}, dict.fromkeys("YX", "micrometer")
     ],
 )
 def test_large_tiff_has_a_pyramid_of_its_pixels(tmp_path, monkeypatch, ending, dtype, axes, shape):
-    monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 100)
+    monkeypatch.setattr(_tiff_writing, "_WHOLE_BYTES", 100)
     array = (gray_noise(*shape) > 128) if dtype == "bool" else gray_noise(*shape).astype(dtype)
     path = write_image(tmp_path / f"a{ending}", array, axes, SIZES, MICRONS)
     with tifffile.TiffFile(path) as tiff:
@@ -244,7 +244,7 @@ def test_large_tiff_has_a_pyramid_of_its_pixels(tmp_path, monkeypatch, ending, d
     ("dtype", "axes"), [("int64", "ZYX"), ("float16", "ZYX"), ("uint8", "QYX"), ("uint8", "YXC")]
 )
 def test_large_tiff_that_ome_lacks_is_compressed_too(tmp_path, monkeypatch, dtype, axes):
-    monkeypatch.setattr(_tiff, "_WHOLE_BYTES", 100)
+    monkeypatch.setattr(_tiff_writing, "_WHOLE_BYTES", 100)
     array = np.zeros((2, 600, 300) if axes.endswith("YX") else (600, 300, 2), dtype)
     array[:, 100:140] = 7
     path = write_image(tmp_path / "a.tif", array, axes, SIZES, MICRONS)
