@@ -65,7 +65,7 @@ def rare_frames(pair: OpenPair, box: Box) -> tuple[int, ...] | None:
     numbers = _masked_in(pair, range(pair.frames))
     most = max(1, min(_MOST_LOOKS, _MOST_PIXELS // box.pixels))
     numbers = _spread_evenly(numbers, most)
-    windows = [(box, *_read(pair, frame, box)) for frame in numbers]
+    windows = [(box, *pair.read_with_mask(n, box.rows, box.columns)[1:]) for n in numbers]
     joined = zip(numbers, _find_content(windows), strict=True)
     filled = tuple(frame for frame, content in joined if content.any())
     return filled if filled and 2 * len(filled) < pair.frames else None
@@ -114,7 +114,7 @@ def _windows(pair: OpenPair, frames: Sequence[int]) -> Iterator[Window]:
         for frame in frames:
             for top in range(0, pair.height, _SIDE):  # so that reading can be stopped
                 band = Box(top, min(top + _SIDE, pair.height), 0, pair.width)
-                yield band, *_read(pair, frame, band)
+                yield band, *pair.read_with_mask(frame, band.rows, band.columns)[1:]
         return
     cells = int(math.sqrt(_MOST_WINDOWS))
     edges = [np.linspace(0, size, cells + 1, dtype=int).tolist() for size in whole.size]
@@ -124,12 +124,8 @@ def _windows(pair: OpenPair, frames: Sequence[int]) -> Iterator[Window]:
             # From the middle on, not around it, which is where chunks often meet.
             top, left = cell.top + cell.height // 2, cell.left + cell.width // 2
             inner = Box(top, min(top + _SIDE, cell.bottom), left, min(left + _SIDE, cell.right))
-            yield cell, *_read(pair, frames[(i + j) % len(frames)], inner)
-
-
-def _read(pair: OpenPair, frame: int, box: Box) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    _, target, valid = pair.read(frame, box.rows, box.columns)
-    return target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
+            frame = frames[(i + j) % len(frames)]
+            yield cell, *pair.read_with_mask(frame, inner.rows, inner.columns)[1:]
 
 
 def _find_content(windows: Sequence[Window]) -> Iterator[NDArray[np.bool_]]:

@@ -157,10 +157,9 @@ def _read_window(
     pairs: Sequence[OpenPair], pair: int, frame: int, top: int, left: int, side: int
 ) -> _Window:
     rows, columns = slice(top, top + side), slice(left, left + side)
-    source, target, valid = pairs[pair].read(frame, rows, columns)
-    inside = np.ones((1, side, side), bool) if valid is None else valid
+    source, target, valid = pairs[pair].read_with_mask(frame, rows, columns)
     # A channel that this image lacks must not invalidate the others.
-    inside = np.delete(inside, pairs[pair].target.absent, axis=0)
+    inside = np.delete(valid, pairs[pair].target.absent, axis=0)
     return _Window((pair, top, left), frame, source, target, np.asarray(inside.all(axis=0)))
 
 

@@ -45,9 +45,8 @@ class ImageCodec(CodecBase):
     layout: Layout
     assumed: bool = False  # the file tells no range, so it depends on the dtype of each image
     gray: bool = False  # an image of one channel is read as three equal ones
-    limited: bool = (
-        False  # of sources: planes end at -3 and 3, so that a hot pixel does little harm
-    )
+    # Of sources: planes end at -3 and 3, so that a hot pixel does little harm.
+    limited: bool = False
 
     def __post_init__(self) -> None:
         rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))

@@ -5,7 +5,7 @@ Optics spread a spot, however small, over several pixels; a hot or a dead pixel 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -126,6 +126,12 @@ class HotPixels:
             f"{rounded(self.widths)} times the usual range ({low:.6g} to {high:.6g}) beyond it. "
             f"They count in no loss and no score.{_DOUBT if self.are_many else ''}"
         )
+
+
+def sum_by_side(counts: Iterable[tuple[HotPixels, HotPixels]]) -> dict[str, HotPixels]:
+    """Add up the hot pixels of sources and targets."""
+    sums = [sum(side, HotPixels()) for side in zip(*counts, strict=True)]
+    return dict(zip(("source", "target"), sums, strict=True))
 
 
 _DOUBT = " No camera has so many: if they are what the image shows, blur it a little or bin it."

@@ -6,13 +6,16 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import reduce
 from numbers import Number
+from operator import and_
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.lazy_image import (
     CroppedImage,
     EmptyImage,
@@ -128,13 +131,29 @@ class OpenPair:
             parts.append(present)
         if not hot:
             parts += self._not_hot(source, target)
-        return source, target, _intersection(parts) if parts else None
+        return source, target, reduce(and_, parts) if parts else None
+
+    def read_with_mask(
+        self, frame: int, rows: slice, columns: slice, *, hot: bool = False
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+        """Read a window as `read` does; valid is an array (1 or D, h, w) in any case."""
+        source, target, valid = self.read(frame, rows, columns, hot=hot)
+        return source, target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
+
+    def knowing(
+        self, kinds: tuple[Kind | None, Kind], usual: tuple[Intensities, Intensities]
+    ) -> OpenPair:
+        """Return the pair with what sources and targets usually hold, where they are images."""
+        source, target = (
+            one if kind == "image" else None for kind, one in zip(kinds, usual, strict=True)
+        )
+        return replace(self, usual=(source, target))
 
     def without_hot(
         self, source: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Return the valid pixels of a window without those that are hot in source or target."""
-        return _intersection([valid, *self._not_hot(source, target)])
+        return reduce(and_, self._not_hot(source, target), valid)
 
     def _not_hot(self, source: NDArray[Any], target: NDArray[Any]) -> list[NDArray[np.bool_]]:
         usual_source, usual_target = self.usual
@@ -340,14 +359,6 @@ def _one_each(value: Any, count: int, what: str) -> list[Any]:
             f"There are {plural(len(value), what)} for {plural(count, 'pair')}: give one for each."
         )
     return value
-
-
-def _intersection(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Return what is valid in all parts."""
-    valid = parts[0]
-    for part in parts[1:]:
-        valid = valid & part
-    return valid
 
 
 def _shared(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.class_codec import leave_out_unknown
 from napari_pix2pix.data.codec_base import CodecBase, list_labels
 from napari_pix2pix.data.kinds import Side
-from napari_pix2pix.data.outliers import HotPixels
+from napari_pix2pix.data.outliers import sum_by_side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError
@@ -90,11 +90,11 @@ def hot_pixel_notes(
 
     Return notes, and warnings where there are so many that they may be structure.
     """
-    counts = [pairs[b.pair].count_hot(b.source, b.target, b.valid) for b in blocks]
-    sources, targets = zip(*counts, strict=True)
-    found = {"source": sum(sources, HotPixels()), "target": sum(targets, HotPixels())}
-    notes = [hot.note(side) for side, hot in found.items() if hot.count]
-    return notes, [hot.note(side) for side, hot in found.items() if hot.are_many]
+    found = sum_by_side(
+        pairs[b.pair].count_hot(b.source, b.target, b.valid) for b in blocks
+    ).items()
+    notes = [hot.note(side) for side, hot in found if hot.count]
+    return notes, [hot.note(side) for side, hot in found if hot.are_many]
 
 
 def leave_out_of_blocks(
@@ -171,7 +171,5 @@ def _read_block(
     frame, i, j = (int(n) for n in np.unravel_index(number, shape))
     rows = slice(int(row_edges[i]), int(row_edges[i + 1]))
     columns = slice(int(column_edges[j]), int(column_edges[j + 1]))
-    source, target, valid = pair.read(numbers[frame], rows, columns)
-    if valid is None:
-        valid = np.ones((1, *target.shape[1:]), bool)
-    return SampleBlock(area.pair, numbers[frame], rows, columns, source, target, valid)
+    read = pair.read_with_mask(numbers[frame], rows, columns)
+    return SampleBlock(area.pair, numbers[frame], rows, columns, *read)

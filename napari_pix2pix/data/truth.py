@@ -58,10 +58,10 @@ class _Frames:
         rows, columns = (middle(slice(0, n), _SIDE) for n in (pair.height, pair.width))
         frames = cls([], [], [])
         for frame in np.linspace(0, pair.frames - 1, min(pair.frames, most)).astype(int):
-            source, target, valid = pair.read(int(frame), rows, columns)
+            source, target, valid = pair.read_with_mask(int(frame), rows, columns)
             frames.sources.append(source)
             frames.targets.append(target)
-            frames.valid.append(np.ones((1, *target.shape[1:]), bool) if valid is None else valid)
+            frames.valid.append(valid)
         return frames
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_pix2pix.data.outliers import HotPixels
+from napari_pix2pix.data.outliers import sum_by_side
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
@@ -149,9 +149,8 @@ def _empty_note(images: Sequence[ImageScores]) -> str:
 
 def _hot_notes(images: Sequence[ImageScores]) -> list[str]:
     """Say how many hot pixels are left out, and what the primary metric would be with them."""
-    sources, targets = zip(*(image.hot for image in images), strict=True)
-    found = [sum(sources, HotPixels()).note("source"), sum(targets, HotPixels()).note("target")]
-    notes = [note for note in found if note]
+    found = sum_by_side(image.hot for image in images)
+    notes = [hot.note(side) for side, hot in found.items() if hot.count]
     if notes:
         scores = [image.with_hot or image.scored for image in images]
         values = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,8 +102,7 @@ class EvaluationCase:
 def read_frame(pair: OpenPair, number: int, *, hot: bool = False) -> Triple:
     """Read source (C, H, W), target (D, H, W) and the pixels that count (1 or D, H, W)."""
     whole = slice(0, pair.height), slice(0, pair.width)
-    source, target, valid = pair.read(number, *whole, hot=hot)
-    return source, target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
+    return pair.read_with_mask(number, *whole, hot=hot)
 
 
 def sample_frames(pair: OpenPair, most: int = _MOST_FRAMES) -> Iterator[Triple]:
@@ -118,11 +117,8 @@ def know_usual(
     known: tuple[Intensities, Intensities] | None = None,
 ) -> list[OpenPair]:
     """Tell pairs what images usually hold, to find hot pixels; it is measured if not `known`."""
-    measured = known or _measure_intensities(pairs)
-    source, target = (
-        usual if kind == "image" else None for kind, usual in zip(kinds, measured, strict=True)
-    )
-    return [replace(pair, usual=(source, target)) for pair in pairs]
+    usual = known or _measure_intensities(pairs)
+    return [pair.knowing(kinds, usual) for pair in pairs]
 
 
 def _measure_intensities(pairs: Sequence[OpenPair]) -> tuple[Intensities, Intensities]:

@@ -106,8 +106,10 @@ def prepare(
     fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
     split, truth_notes = _match_given(split, validated, codecs[1], intensities[1])
     windows, _ = _sample(split, config, validation_count, validation=True)
-    split = _know_usual(split, codecs, intensities)
-    opened = split.opened
+    kinds = codecs[0].kind, codecs[1].kind
+    # So that hot pixels count as unlabelled.
+    opened = tuple(pair.knowing(kinds, intensities) for pair in split.opened)
+    split = replace(split, opened=opened)
     hot_notes, many_hot = hot_pixel_notes(opened, [*blocks, *windows])
     blocks, windows = (leave_out_hot_pixels(opened, read) for read in (blocks, windows))
     seconds = _seconds(config, _VALIDATION_SHARE)
@@ -240,18 +242,6 @@ def _measure_intensities(blocks: Sequence[SampleBlock]) -> tuple[Intensities, In
     sources, targets = [block.source for block in blocks], [block.target for block in blocks]
     valid = [block.valid for block in blocks]
     return Intensities.measure(sources), Intensities.measure(targets, valid)
-
-
-def _know_usual(
-    split: SplitPairs, codecs: Sequence[Codec], intensities: tuple[Intensities, Intensities]
-) -> SplitPairs:
-    """Tell the pairs what images usually hold, so that their hot pixels count as unlabelled."""
-    source, target = (
-        known if codec.kind == "image" else None
-        for codec, known in zip(codecs, intensities, strict=True)
-    )
-    opened = tuple(replace(pair, usual=(source, target)) for pair in split.opened)
-    return replace(split, opened=opened)
 
 
 def _fingerprint(split: SplitPairs, blocks: Sequence[SampleBlock]) -> str:
