@@ -200,7 +200,7 @@ class _Work:
         """Translate a file into as many as there are tags."""
         from napari_pix2pix.io.channels import take_channels
         from napari_pix2pix.io.reading import read_image
-        from napari_pix2pix.large_images import needs_blocks, trained_channels
+        from napari_pix2pix.large_images import needs_blocks
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
@@ -209,7 +209,7 @@ class _Work:
         image = take_channels(
             read_image(source, self.axes),
             self.channels,
-            trained_channels(self.translator),
+            self.translator.info.trained_channels[0],
         )
         for note in image.notes:
             say(note, err=True)

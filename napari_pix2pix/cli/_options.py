@@ -17,7 +17,6 @@ from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._output import check_output, print_result
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
@@ -158,6 +157,18 @@ def predict_options_of(translator: Translator, fields: dict[str, Any]) -> Predic
     return PredictOptions(condition=condition, **given)
 
 
+def read_info(path: Path) -> ModelInfo:
+    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
+    from napari_pix2pix.io.model_header import is_torch_file
+    from napari_pix2pix.training.model_info import read_model_info
+
+    if not is_torch_file(path):
+        return read_model_info(path)
+    from napari_pix2pix._load import read_reference_info
+
+    return read_reference_info(path)
+
+
 def make_config(fields: dict[str, Any]) -> TrainConfig:
     """Make the config from the options that were given."""
     return TrainConfig(**{name: value for name, value in fields.items() if value is not None})
@@ -228,7 +239,7 @@ def read_pair_sets(
     With `test`, --aligned reads the images to score; `model` is the one that the pairs are for.
     """
     from napari_pix2pix.io.datasets import PairSets, read_aligned, read_table
-    from napari_pix2pix.io.pair_files import ReadContext
+    from napari_pix2pix.io.pair_files import ReadContext, open_pairs
 
     others: dict[str, object] = {
         "SOURCE": named.source,
@@ -242,15 +253,10 @@ def read_pair_sets(
         raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
     if no_source and named.source_channels is not None:
         raise _usage_error("--source-channels needs a source, and there is none: leave it out")
-    source = target = None
-    if model is not None:
-        source = TrainedChannels(model.channels, model.source_channels)
-        names = set(model.channel_names)  # of the conditions
-        same = names.pop() if len(names) == 1 else ()
-        target = TrainedChannels(model.target_codec.channels, same)
+    trained = (None, None) if model is None else model.trained_channels
     how: dict[str, Any] = {
         "options": named.read_options,
-        "context": ReadContext(named.override_axes, source, target),
+        "context": ReadContext(named.override_axes, *trained),
     }
     if named.pairs is not None:
         _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
@@ -261,12 +267,8 @@ def read_pair_sets(
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
         train, held_out, notes = _find_files(named, condition, validate, no_source=no_source)
-        sets = PairSets([], [], notes)
-        for files, pairs in ((train, sets.train), (held_out, sets.validation)):
-            for one in files:
-                pair, more = one.open(how["context"])
-                pairs.append(pair)
-                sets.notes.extend(more)
+        read, more = open_pairs([*train, *held_out], how["context"])
+        sets = PairSets(read[: len(train)], read[len(train) :], notes + more)
     for note in sets.notes:
         say(note, err=True)
     return sets

@@ -19,6 +19,7 @@ from napari_pix2pix.cli._options import (
     make_config,
     overwrite_option,
     pairs_options,
+    read_info,
     read_pair_sets,
 )
 from napari_pix2pix.cli._output import check_output, print_result, score_table
@@ -27,7 +28,6 @@ from napari_pix2pix.errors import FileError
 if TYPE_CHECKING:
     from napari_pix2pix.training.config import TrainConfig
     from napari_pix2pix.training.events import Event
-    from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.translator import Translator
 
 
@@ -106,7 +106,7 @@ def train(
         condition=condition,
         validate=validate,
         no_source=no_source,
-        model=_info_of_start(start),
+        model=None if start is None else read_info(start),
     )
     check_training_sets(sets, fields["validation"])
     if sets.validation:
@@ -149,15 +149,6 @@ def _print_model(translator: Translator, out: Path, notes: Sequence[str], *, as_
         f"Wrote {out}.\n{score_table(translator.info.scores_by_side)}",
         as_json=as_json,
     )
-
-
-def _info_of_start(start: Path | None) -> ModelInfo | None:
-    """Return what a model of ours is that a training starts from, for the channels it takes."""
-    from napari_pix2pix.io.model_header import ENDING
-    from napari_pix2pix.training.model_info import read_model_info
-
-    is_ours = start is not None and start.suffix.lower() == ENDING and start.exists()
-    return read_model_info(start) if start is not None and is_ours else None
 
 
 def _start_processes(config: TrainConfig) -> bool:

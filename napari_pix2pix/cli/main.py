@@ -13,7 +13,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply, sample
 from napari_pix2pix.cli._console import escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
-from napari_pix2pix.cli._options import PATH, json_option, overwrite_option
+from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, read_info
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
 from napari_pix2pix.cli._train import train
 from napari_pix2pix.errors import Pix2PixError
@@ -116,7 +116,7 @@ def info(model: Path, as_json: bool) -> None:
 
     MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation.
     """
-    described = _read_info(model)
+    described = read_info(model)
     lines = [*_describe(described), score_table(described.scores_by_side)]
     print_result(described.to_header(), "\n".join(lines), as_json=as_json)
 
@@ -151,18 +151,6 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
         f"See {out / 'panel.png'} and {out / 'panel_labels.png'}.",
     ]
     print_result(report, "\n".join(lines), as_json=as_json)
-
-
-def _read_info(path: Path) -> ModelInfo:
-    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
-    from napari_pix2pix.io.model_header import is_torch_file
-    from napari_pix2pix.training.model_info import read_model_info
-
-    if not is_torch_file(path):
-        return read_model_info(path)
-    from napari_pix2pix._load import read_reference_info
-
-    return read_reference_info(path)
 
 
 def _describe(info: ModelInfo) -> list[str]:

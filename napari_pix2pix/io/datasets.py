@@ -20,6 +20,7 @@ from napari_pix2pix.io.pair_files import (
     ReadContext,
     ReadOptions,
     find_pairs,
+    open_pairs,
     open_side,
 )
 from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
@@ -58,13 +59,8 @@ def read_pairs(
         condition=condition,
         options=options,
     )
-    context = context or ReadContext()
-    pairs = []
-    for one in files:
-        pair, more = one.open(context)
-        pairs.append(pair)
-        notes += more
-    return pairs, notes
+    pairs, more = open_pairs(files, context)
+    return pairs, notes + more
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -93,6 +94,19 @@ def open_side(
     """Open the channels of an image that are chosen, or those of a model; also return notes."""
     image = take_channels(image, channels, trained, remedy)
     return lazy_image_of_file(image), image.notes
+
+
+def open_pairs(
+    files: Iterable[PairFiles], context: ReadContext | None = None
+) -> tuple[list[Pair], list[str]]:
+    """Open the files of pairs; also return notes about them."""
+    pairs: list[Pair] = []
+    notes: list[str] = []
+    for one in files:
+        pair, more = one.open(context or ReadContext())
+        pairs.append(pair)
+        notes += more
+    return pairs, notes
 
 
 def find_pairs(

@@ -1,6 +1,5 @@
 """Image files translated block by block in bounded memory; runs can be resumed."""
 
-from napari_pix2pix.large_images._job import trained_channels
 from napari_pix2pix.large_images._translate_file import (
     check_finished,
     needs_blocks,
@@ -15,6 +14,5 @@ __all__ = [
     "connect",
     "needs_blocks",
     "output_record",
-    "trained_channels",
     "translate_file",
 ]

@@ -23,7 +23,7 @@ from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measur
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
-from napari_pix2pix.io.channels import TrainedChannels, take_channels
+from napari_pix2pix.io.channels import take_channels
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.translator import Translator
 
@@ -151,7 +151,7 @@ class Work:
     def open(cls, translator: Translator, job: Job) -> Work:
         """Open the image of a job."""
         image = read_image(job.source, job.read_axes)
-        image = take_channels(image, job.channels, trained_channels(translator))
+        image = take_channels(image, job.channels, translator.info.trained_channels[0])
         return cls(translator, open_planes(translator, lazy_image_of_file(image)), job)
 
     def measure(self, frame: int) -> list[Measured]:
@@ -213,11 +213,6 @@ class Work:
         channel_axis = max(inner.find("C"), inner.find("S"))
         laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
         return tuple(index[axis] for axis in self.job.axes), laid_out
-
-
-def trained_channels(translator: Translator) -> TrainedChannels:
-    """Return the channels that a model's sources had."""
-    return TrainedChannels(translator.info.channels, translator.info.source_channels)
 
 
 def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:

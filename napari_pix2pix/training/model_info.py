@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator, TypeAdapt
 from napari_pix2pix.data.codecs import Codec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.io.model_header import read_header
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
@@ -189,6 +190,16 @@ class ModelInfo:
     def channels(self) -> int:
         """Channels of a source image, without those of neighbouring planes; 0 without a source."""
         return self.source_codec.channels // (2 * self.config.z_context + 1)
+
+    @property
+    def trained_channels(self) -> tuple[TrainedChannels, TrainedChannels]:
+        """How many channels sources and targets had, and their names where they are known."""
+        names = set(self.channel_names)  # of the conditions
+        same = names.pop() if len(names) == 1 else ()
+        return (
+            TrainedChannels(self.channels, self.source_channels),
+            TrainedChannels(self.target_codec.channels, same),
+        )
 
     @property
     def takes_layers(self) -> bool:
