@@ -111,6 +111,7 @@ def _train(recipe: str, chosen: RecipeSet, pairs: Pairs, budget: dict[str, Any],
     import torch
 
     from napari_pix2pix import train
+    from napari_pix2pix.data.pair import make_pairs
     from napari_pix2pix.napari_layers import read_pairs
     from napari_pix2pix.training.config import TrainConfig
 
@@ -127,7 +128,7 @@ def _train(recipe: str, chosen: RecipeSet, pairs: Pairs, budget: dict[str, Any],
     else:
         fields.pop("channel_axis", None)
         config = TrainConfig(content=0.0, intensity_jitter=0.0, **fields)
-        opened = read_pairs(*pairs, condition=None, mask=None, channel_axis=axis)
+        opened = read_pairs(make_pairs(*pairs, channel_axis=axis))
         data, network, steps = rivals.train_rival(rivals.RIVALS[recipe], opened, config)
         baselines, codec = data.baseline, data.source_codec
 

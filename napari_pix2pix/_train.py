@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix._load import load
-from napari_pix2pix.data.pair import Pair, stop_when
+from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.napari_layers import read_pair, read_pairs
@@ -166,7 +166,7 @@ def train(
     config = TrainConfig(
         epochs=epochs, steps=steps, max_seconds=max_seconds, device=device, **fields
     )
-    pairs = read_pairs(
+    pairs = make_pairs(
         source,
         target,
         condition=condition,
@@ -176,7 +176,7 @@ def train(
     )
     control = Control()
     events = training_events(
-        pairs,
+        read_pairs(pairs),
         config,
         held_out=held_out,
         checkpoint=checkpoint,

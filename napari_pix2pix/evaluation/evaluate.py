@@ -17,7 +17,7 @@ from napari_pix2pix.data.inputs import (
     dtype_note,
 )
 from napari_pix2pix.data.label_sets import read_as_labels
-from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
+from napari_pix2pix.data.pair import OpenPair, Pair, make_pairs, open_pair
 from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
@@ -131,10 +131,12 @@ def evaluate(
     >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
     1.0
     """
-    pairs = read_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    pairs = read_pairs(
+        make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+    )
     true_labels = None
     if labels is not None:
-        true_labels = [pair.target for pair in read_pairs(None, labels)]
+        true_labels = [pair.target for pair in read_pairs(make_pairs(None, labels))]
 
     def score_all(reporter: ProgressReporter) -> Evaluation:
         return evaluate_pairs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import Pair, make_pairs
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.snapshots import (
     CopyMode,
@@ -86,24 +86,8 @@ def _copied_planes(planes: LazyImage) -> LazyImage:
     return planes.on([copied(channel.array) for channel in planes.members])
 
 
-def read_pairs(
-    source: Any,
-    target: Any,
-    *,
-    condition: Hashable | Sequence[Hashable] = None,
-    mask: Any = None,
-    channel_axis: int | None = None,
-    channel_names: Sequence[str] = (),
-) -> list[Pair]:
-    """Pair sources with targets as `make_pairs` does, also layers; warn if these lie apart."""
-    pairs = make_pairs(
-        source,
-        target,
-        condition=condition,
-        mask=mask,
-        channel_axis=channel_axis,
-        channel_names=channel_names,
-    )
+def read_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """Replace the layers of pairs as `read_pair` does; warn if those of a pair lie apart."""
     read = []
     for pair in pairs:
         layers = [*(layers_in(pair.source) or ()), *(layers_in(pair.target) or ())]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
-from napari_pix2pix.data.pair import Pair, open_pair
+from napari_pix2pix.data.pair import Pair, make_pairs, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     mask_of,
@@ -75,14 +75,13 @@ def test_a_layer_may_be_paired_with_an_array():
 
 
 def test_lists_of_layers_are_pairs_named_by_them():
-    pairs = read_pairs(
-        [image(name="a"), image(name="b")], [image(name="c"), image(name="d")], condition=["x", "y"]
-    )
+    sides = [image(name="a"), image(name="b")], [image(name="c"), image(name="d")]
+    pairs = read_pairs(make_pairs(*sides, condition=["x", "y"]))
     assert [(pair.name, pair.condition) for pair in pairs] == [("a -> c", "x"), ("b -> d", "y")]
 
 
 def test_a_channel_axis_is_used_where_it_fits():
-    (pair,) = read_pairs(image(5, 20, 30), image(), channel_axis=0)
+    (pair,) = read_pairs(make_pairs(image(5, 20, 30), image(), channel_axis=0))
     opened = open_pair(pair)
     assert (opened.source.channels, opened.target.channels) == (5, 1)
 
@@ -90,7 +89,7 @@ def test_a_channel_axis_is_used_where_it_fits():
 def test_layers_at_different_places_are_paired_with_a_warning():
     here, there = image(name="a"), image(name="b", scale=(2, 2))
     with pytest.warns(UserWarning, match="'a' and 'b' lie at different places"):
-        read_pairs(here, there)
+        read_pairs(make_pairs(here, there))
 
 
 @pytest.mark.parametrize(
