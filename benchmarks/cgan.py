@@ -31,7 +31,7 @@ from skimage.feature import local_binary_pattern
 from skimage.io import imread, imsave
 
 from napari_pix2pix import Translator, load, train
-from napari_pix2pix.metrics.images import radial_spectrum
+from napari_pix2pix.metrics.spectra import radial_spectrum
 
 KINDS = ("fluorescence", "histology")
 SIDE = 64  # pixels

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.layouts import ChannelArray, Layout, MissingChannel
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError, plural
 
 
@@ -23,6 +24,7 @@ class LazyImage:
 
     absent: tuple[int, ...] = ()
     channel_names: tuple[str, ...] = ()  # one each, or empty
+    pixel_size: PixelSize | None = None  # where a file or a layer states one
 
     def __init__(
         self,

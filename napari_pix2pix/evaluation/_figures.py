@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +13,14 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.evaluation._uncertainty import UncertaintyCheck
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import Array, EvaluationCase, Frame, difference
-from napari_pix2pix.metrics.images import SMALLEST_SPECTRUM_SIDE, radial_spectrum
 from napari_pix2pix.metrics.labels import THRESHOLDS
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.metrics.spectra import (
+    FRC_THRESHOLD,
+    SMALLEST_SPECTRUM_SIDE,
+    radial_spectrum,
+    ring_means,
+)
 from napari_pix2pix.metrics.summary import Kind
 
 if TYPE_CHECKING:
@@ -77,6 +82,43 @@ def show_ranks(result: EvaluationResult) -> Figure:
 
 def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
     """Show the radial power spectra of up to 3 titled frames; None if all are too small."""
+
+    def draw(axes: Axes, frame: Frame) -> None:
+        images = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
+        valid, channel = _first_channel(frame)
+        for name, image in images.items():
+            if image is None or not np.isfinite(image[channel][valid]).all():
+                continue
+            frequencies, powers = radial_spectrum(image[channel].astype(np.float64), valid)
+            positive = np.where(powers > 0, powers, np.nan)  # a constant image has no power
+            axes.semilogy(frequencies, positive, lw=1.5, color=COLOURS[name], label=name)
+
+    return _show_frequencies(frames, draw, "power")
+
+
+def show_ring_correlations(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
+    """Show the Fourier ring correlations of up to 3 titled frames; None if all are too small."""
+
+    def draw(axes: Axes, frame: Frame) -> None:
+        valid, channel = _first_channel(frame)
+        truth = frame.truth[channel].astype(np.float64)
+        for name, image in reversed(frame.predictions.items()):
+            plane = image[channel].astype(np.float64)
+            finite = np.isfinite(plane[valid]).all()
+            rings = ring_means(plane, truth, valid) if finite else None
+            if rings is not None:
+                correlations = rings.correlations
+                axes.plot(rings.frequencies, correlations, lw=1.5, color=COLOURS[name], label=name)
+        axes.axhline(FRC_THRESHOLD, color="0.6", lw=1, ls="--", label="1/7")
+        axes.set_ylim(-0.25, 1.05)
+
+    return _show_frequencies(frames, draw, "correlation")
+
+
+def _show_frequencies(
+    frames: Sequence[tuple[str, Frame]], draw: Callable[[Axes, Frame], None], quantity: str
+) -> Figure | None:
+    """Draw a quantity over frequencies for frames that are large enough, side by side."""
     large = [
         (title, frame)
         for title, frame in frames
@@ -86,23 +128,21 @@ def show_spectra(frames: Sequence[tuple[str, Frame]]) -> Figure | None:
         return None
     figure = _figure(3.2)
     for axes, (title, frame) in zip(figure.subplots(1, 3).flat, large, strict=False):
-        images = {"truth": frame.truth, "baseline": frame.baseline, "prediction": frame.prediction}
-        valid = np.broadcast_to(frame.valid, frame.truth.shape)
-        channel = int(valid.any(axis=(1, 2)).argmax())  # the first with any valid pixel
-        for name, image in images.items():
-            if image is None or not np.isfinite(image[channel][valid[channel]]).all():
-                continue
-            plane = image[channel].astype(np.float64)
-            frequencies, powers = radial_spectrum(plane, valid[channel])
-            positive = np.where(powers > 0, powers, np.nan)  # a constant image has no power
-            axes.semilogy(frequencies, positive, lw=1.5, color=COLOURS[name], label=name)
+        draw(axes, frame)
         axes.set_title(title)
         axes.set_xlabel("cycles per pixel")
-        axes.set_ylabel("power")
+        axes.set_ylabel(quantity)
         _finish(figure, axes)
     for axes in figure.axes[len(large) :]:
         axes.set_axis_off()
     return figure
+
+
+def _first_channel(frame: Frame) -> tuple[NDArray[np.bool_], int]:
+    """Return the pixels that count (H, W) in the first channel that has any, and its number."""
+    valid = np.broadcast_to(frame.valid, frame.truth.shape)
+    channel = int(valid.any(axis=(1, 2)).argmax())
+    return valid[channel], channel
 
 
 def show_thresholds(result: EvaluationResult) -> Figure:

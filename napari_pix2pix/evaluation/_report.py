@@ -15,6 +15,7 @@ from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._figures import (
     show_frame,
     show_ranks,
+    show_ring_correlations,
     show_spectra,
     show_thresholds,
     show_uncertainty,
@@ -173,7 +174,14 @@ def _pooled_scores(result: EvaluationResult) -> str:
         title, tip, better, pooled = describe_score(key)
         values = [result.pooled[name].get(key, math.nan) for name in result.predictors]
         best = _better(key, *values) if len(values) == 2 else None
-        cells = [_cell(value, is_best=i == best) for i, value in enumerate(values)]
+        spreads = [
+            result.spread(name, key) if pooled.startswith("mean over images") else math.nan
+            for name in result.predictors
+        ]
+        cells = [
+            _cell(value, is_best=i == best, spread=spread)
+            for i, (value, spread) in enumerate(zip(values, spreads, strict=True))
+        ]
         if "truth" in result.pooled:
             value = result.pooled["truth"].get(key)
             cells.append(_cell(value) if value is not None else "<td></td>")
@@ -184,15 +192,17 @@ def _pooled_scores(result: EvaluationResult) -> str:
     return (
         f"<h2>Scores of all images together</h2>\n<table><thead><tr><th></th>{head}<th></th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>\n"
-        '<p class="note">The better value is bold. The baseline needs no network: a linear fit for '
-        "intensities, Otsu's threshold for labels (a linear classifier for more than two classes). "
-        "A score that is not defined is shown as –."
+        '<p class="note">The better value is bold; ± is the standard deviation over the images. '
+        "The baseline needs no network: a linear fit for intensities, Otsu's threshold for labels "
+        "(a linear classifier for more than two classes). A score without a value is shown as –."
         f"{truth * ('truth' in result.pooled)}</p>"
     )
 
 
-def _cell(value: float, *, is_best: bool = False) -> str:
+def _cell(value: float, *, is_best: bool = False, spread: float = math.nan) -> str:
     text = "–" if math.isnan(value) else f"{value:#.4g}".rstrip(".")
+    if not math.isnan(spread):
+        text += f' <span class="note">± {spread:#.2g}</span>'
     return f'<td class="number{" best" if is_best else ""}">{text}</td>'
 
 
@@ -222,6 +232,15 @@ def _curves(result: EvaluationResult, shown: Sequence[_Shown]) -> Iterator[str]:
                 "that is not in the truth.</p>"
             )
             yield _picture(spectra, "Radial power spectra")
+        correlations = show_ring_correlations([(i.title.lower(), i.frame) for i in shown])
+        if correlations is not None:
+            yield (
+                "<h2>Fourier ring correlation with the truth</h2>\n<p>1 means that detail of this "
+                "size is the same as in the truth, 0 that it has nothing in common. The cut-off is "
+                "where the curve first falls below 1/7; 1 over it is the size of the finest shared "
+                "detail, in pixels.</p>"
+            )
+            yield _picture(correlations, "Fourier ring correlation")
 
 
 def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Iterator[str]:

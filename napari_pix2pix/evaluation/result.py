@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from napari_pix2pix.data.outliers import sum_by_side
-from napari_pix2pix.errors import InputError, plural
+from napari_pix2pix.errors import InputError, plural, rounded
 from napari_pix2pix.evaluation.scoring import ImageScores
+from napari_pix2pix.io.image_file import unit_symbol
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, segmented_scores
+from napari_pix2pix.metrics.spectra import SMALLEST_SPECTRUM_SIDE
+from napari_pix2pix.metrics.summary import (
+    fit_micro_ssim,
+    frechet_distance,
+    pool_scores,
+    segmented_scores,
+)
 
 _HOT = "hot pixels left out"  # the last column of a CSV, if there are any
 TABLE_ENDINGS = (".csv",)
@@ -45,6 +52,7 @@ class EvaluationResult(Mapping[str, Any]):
             raise InputError(
                 "No pixel is left to score: no pixel is inside the mask and finite in both images."
             )
+        image_scores = _with_micro_ssim(image_scores)
         pooled: dict[str, dict[str, float]] = {
             predictor: pool_scores([image.scored[predictor] for image in image_scores])
             for predictor in image_scores[0].scored
@@ -61,7 +69,13 @@ class EvaluationResult(Mapping[str, Any]):
         ]
         if truth_counts:
             pooled["truth"] = segmented_scores(truth_counts)
-        said = (*notes, _empty_note(image_scores), *_hot_notes(image_scores))
+        said = (
+            *notes,
+            _empty_note(image_scores),
+            *_hot_notes(image_scores),
+            _detail_note(image_scores, pooled),
+            _flat_note(image_scores),
+        )
         found = [note for note in said if note]
         return cls(tuple(image_scores), pooled, dict(facts), tuple(dict.fromkeys(found)))
 
@@ -69,6 +83,12 @@ class EvaluationResult(Mapping[str, Any]):
     def predictors(self) -> list[str]:
         """What is scored: the prediction, and the baseline if there is one."""
         return list(self.image_scores[0].scored)
+
+    def spread(self, predictor: str, key: str) -> float:
+        """Return the standard deviation of a score over the images; NaN below two images."""
+        values = [image.scored[predictor].scores.get(key, np.nan) for image in self.image_scores]
+        known = np.array(values)[np.isfinite(values)]
+        return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
     @property
     def ranked(self) -> list[ImageScores]:
@@ -133,6 +153,47 @@ class EvaluationResult(Mapping[str, Any]):
                 for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):
                     row.append(cell)
             csv.writer(file).writerows(rows)
+
+
+def _with_micro_ssim(images: Sequence[ImageScores]) -> list[ImageScores]:
+    """Score images by MicroSSIM with what is known now that all of them were seen."""
+    names = list(images[0].scored)
+    fitted = [fit_micro_ssim([image.scored[name] for image in images]) for name in names]
+    return [
+        replace(image, scored=dict(zip(names, scored, strict=True)))
+        for image, *scored in zip(images, *fitted, strict=True)
+    ]
+
+
+def _detail_note(images: Sequence[ImageScores], pooled: Mapping[str, Mapping[str, float]]) -> str:
+    """Say how fine the shared detail is in the unit of the truth's pixels; "" if it has none."""
+    sizes = {image.case.pair.target.pixel_size for image in images}
+    cutoffs = {name: scores.get("frc_cutoff", np.nan) for name, scores in pooled.items()}
+    known = {name: cutoff for name, cutoff in cutoffs.items() if cutoff > 0}
+    size = sizes.pop()
+    if sizes or size is None or not known:
+        return ""
+    unit = unit_symbol(size.unit)
+    texts = [
+        f"{rounded(1 / cutoff, 3)} px = {rounded(size.length / cutoff, 3)} {unit} ({name})"
+        for name, cutoff in known.items()
+    ]
+    return f"Detail is the true one down to {' and '.join(texts)}, by the FRC cut-off."
+
+
+def _flat_note(images: Sequence[ImageScores]) -> str:
+    """Count the images that have no spectrum, and say why; else ""."""
+    scores = [image.scored["prediction"].scores for image in images]
+    flat = sum(
+        np.isnan(each.get("frc_cutoff", 0.0)) and not np.isnan(each["l1"]) for each in scores
+    )
+    if not flat:
+        return ""
+    return (
+        f"{flat} of {plural(len(images), 'image')} {'has' if flat == 1 else 'have'} no FRC and no "
+        f"spectrum: prediction or truth is constant, or a side is below {SMALLEST_SPECTRUM_SIDE} "
+        "pixels."
+    )
 
 
 def _empty_note(images: Sequence[ImageScores]) -> str:

@@ -19,6 +19,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
+from napari_pix2pix.metrics.objects import measure_objects
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
 from napari_pix2pix.metrics.summary import Kind, ScoredImage, score_image
 
@@ -214,22 +215,28 @@ def _tile_progress(on_part: OnPart, before: float, share: float) -> OnTile:
 
 
 def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measures) -> ImageScores:
-    scored = _score_predictions(frame, case.codec, frame.valid)
+    scored = _score_predictions(frame, case.codec, frame.valid, full=True)
     with_hot = None
     if frame.with_hot is not None and any(side.count for side in frame.hot):
-        with_hot = _score_predictions(frame, case.codec, frame.with_hot)
+        with_hot = _score_predictions(frame, case.codec, frame.with_hot, full=False)
     truth_counts = None
     if measures.segmenter is not None:
-        counts = _count_segmented(frame, case, measures.segmenter)
+        counts, true_labels = _count_segmented(frame, case, measures.segmenter)
         truth_counts = counts.get("truth")
-        scored = {name: image.with_segmented(counts[name]) for name, image in scored.items()}
+        scored = {
+            name: image.with_segmented(
+                counts[name],
+                measure_objects(frame.predictions[name], frame.truth, true_labels, frame.valid),
+            )
+            for name, image in scored.items()
+        }
     features = {} if measures.features is None else _features(frame, case, measures.features)
     name = case.frame_name(index)
     return ImageScores(name, case, index, scored, features, truth_counts, frame.hot, with_hot)
 
 
 def _score_predictions(
-    frame: Frame, codec: Codec, valid: NDArray[np.bool_]
+    frame: Frame, codec: Codec, valid: NDArray[np.bool_], *, full: bool
 ) -> dict[str, ScoredImage]:
     return {
         predictor: score_image(
@@ -238,7 +245,7 @@ def _score_predictions(
             kind=codec.kind,
             valid=valid,
             data_range=codec.data_range,
-            full=True,
+            full=full,
         )
         for predictor, image in frame.predictions.items()
     }
@@ -246,8 +253,9 @@ def _score_predictions(
 
 def _count_segmented(
     frame: Frame, case: EvaluationCase, segmenter: Segmenter
-) -> dict[str, LabelCounts]:
-    """Compare what a segmenter finds with the true labels, or with what it finds in the truth."""
+) -> tuple[dict[str, LabelCounts], Array]:
+    """Compare what a segmenter finds with true labels, or with what it finds in the truth."""
+    # The labels (1, H, W) are returned, too.
     segmented = {
         name: run_segmenter(segmenter, _fill_and_lay_out(image, frame, case), image.shape[-2:])
         for name, image in {**frame.predictions, "truth": frame.truth}.items()
@@ -261,10 +269,11 @@ def _count_segmented(
             "share one, as in a mask: number them, for example with skimage.measure.label."
         )
     valid = frame.valid.any(axis=0, keepdims=True)
-    return {
+    counts = {
         name: label_counts(labels, true_labels, kind="instances", valid=valid)
         for name, labels in segmented.items()
     }
+    return counts, true_labels
 
 
 def _features(

@@ -47,6 +47,11 @@ _METERS = {
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *words)}
 
 
+def unit_symbol(unit: str) -> str:
+    """Shorten a unit: "micrometer" is µm; an unknown one stays as it is."""
+    return _UNITS[unit][0] if unit in _UNITS else unit
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
     """An image as `read_image` reads it."""

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 from skimage.metrics import (
     mean_squared_error,
     normalized_root_mse,
@@ -22,9 +20,14 @@ from skimage.metrics import (
 from skimage.transform import downscale_local_mean
 
 from napari_pix2pix.errors import InputError
-
-Plane = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from napari_pix2pix.metrics.channel import Channel, Mask, Plane, channels_of
+from napari_pix2pix.metrics.micro_ssim import micro_ssim
+from napari_pix2pix.metrics.spectra import (
+    RingMeans,
+    cutoff_frequency,
+    spectral_pearson,
+    spectrum_distance,
+)
 
 _SSIM_WINDOW = 7  # pixels; the default of scikit-image and of Wang et al. (2004) without Gaussian
 
@@ -36,24 +39,6 @@ _NO_LUMINANCE = 1e6  # so large a K1 leaves only contrast and structure of the s
 
 # 176 pixels: the window must fit into the coarsest scale.
 SMALLEST_MS_SSIM_SIDE = _MS_SSIM_WINDOW * 2 ** (len(_MS_SSIM_WEIGHTS) - 1)
-
-SMALLEST_SPECTRUM_SIDE = 8  # pixels, for four frequencies
-_POWER_FLOOR = 1e-12  # of the truth's strongest power: less is rounding
-
-
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """One channel of a prediction and of its truth, (H, W) each; finite where `valid`."""
-
-    prediction: Plane
-    truth: Plane
-    valid: Mask
-    data_range: float
-
-    @cached_property
-    def pixels(self) -> tuple[Plane, Plane]:
-        """The valid pixels of the prediction and of the truth, (N,) each."""
-        return self.prediction[self.valid], self.truth[self.valid]
 
 
 def image_scores(
@@ -81,23 +66,8 @@ def channel_scores(
     """Score each channel of (H, W) or (C, H, W); NaN if the prediction is not finite."""
     # `data_range` is the largest minus the smallest possible value. Pixels whose truth is NaN or
     # infinite never count. `full` adds the slow scores.
-    predicted, true = _as_planes(prediction, "prediction"), _as_planes(truth, "truth")
-    if np.shape(prediction) != np.shape(truth):
-        raise InputError(
-            f"The prediction has shape {np.shape(prediction)} and the truth {np.shape(truth)}; "
-            "give two images of the same shape."
-        )
-    ranges = _checked_ranges(data_range, len(true))
-    counted = np.isfinite(true)
-    if valid is not None:
-        counted &= _broadcast_mask(valid, true.shape)
-    if not counted.any():
-        raise InputError(
-            "The truth has no valid pixel to score against; give a mask with at least one pixel "
-            "where the truth is a number."
-        )
-    channels = zip(predicted, true, counted, ranges, strict=True)
-    return [_score_channel(Channel(*channel), full) for channel in channels]
+    channels = channels_of(prediction, truth, data_range=data_range, valid=valid)
+    return [score_channel(channel, full=full) for channel in channels]
 
 
 def mean_scores(
@@ -121,10 +91,10 @@ def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
     return sum(value * (weight / total) for value, weight in pairs) if pairs else math.nan
 
 
-def _score_channel(channel: Channel, full: bool) -> dict[str, float]:
+def score_channel(channel: Channel, *, full: bool = False) -> dict[str, float]:
+    """Score one channel; NaN if the prediction is not finite."""
     measures = _QUICK | _SLOW if full else _QUICK
-    predicted, true = channel.pixels
-    if true.size == 0 or not np.isfinite(predicted).all():
+    if not channel.scorable:
         return dict.fromkeys(measures, math.nan)
     return {key: measure(channel) for key, measure in measures.items()}
 
@@ -221,68 +191,18 @@ def _halve(plane: NDArray[Any]) -> Plane:
     return np.asarray(downscale_local_mean(plane[:height, :width], (2, 2)))
 
 
-def radial_spectrum(image: Plane, valid: Mask) -> tuple[Plane, Plane]:
-    """Average the power spectrum over all directions (Durall et al., 2020)."""
-    # N frequencies in cycles per pixel, up to 0.5, and N powers in squared units of the image per
-    # pixel; N is half the shorter side.
-    height, width = image.shape
-    side = min(height, width)
-    # Borders that do not fit each other would add power along the axes: a Hann window fades them.
-    window = np.outer(np.hanning(height), np.hanning(width))
-    centred = np.where(valid, image - image[valid].mean(), 0.0)
-    power = np.abs(fft.fft2(centred * window)) ** 2 / (window**2).sum()
-    radius = np.hypot(fft.fftfreq(height)[:, np.newaxis], fft.fftfreq(width))
-    ring = np.rint(radius * side).astype(np.intp).ravel()
-    count = side // 2
-    totals = np.bincount(ring, power.ravel())[1 : count + 1]
-    return np.arange(1, count + 1) / side, totals / np.bincount(ring)[1 : count + 1]
+def _of_rings(measure: Callable[[RingMeans], float]) -> Callable[[Channel], float]:
+    """Make a score of what is measured on the rings of frequencies; NaN without any."""
+    return lambda channel: math.nan if channel.rings is None else measure(channel.rings)
 
 
-def spectrum_distance(channel: Channel) -> float:
-    """Return the log-spectral distance (Gray & Markel, 1976) in dB; NaN if constant or small."""
-    is_small = min(channel.truth.shape) < SMALLEST_SPECTRUM_SIDE
-    if is_small or not all(np.ptp(values) > 0 for values in channel.pixels):
-        return math.nan
-    planes = channel.prediction, channel.truth
-    predicted, true = (radial_spectrum(plane, channel.valid)[1] for plane in planes)
-    floor = _POWER_FLOOR * true.max()
-    if floor == 0:
-        return math.nan
-    levels = [10 * np.log10(np.maximum(power, floor)) for power in (predicted, true)]
-    return float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
+def _frc_cutoff(rings: RingMeans) -> float:
+    return cutoff_frequency(rings.frequencies, rings.correlations)
 
 
-def _as_planes(image: ArrayLike, what: str) -> Plane:
-    array = np.asarray(image)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"The {what} holds {array.dtype} values; give numbers.")
-    if array.ndim not in (2, 3) or array.size == 0:
-        raise InputError(
-            f"The {what} has shape {array.shape}; give an image of (height, width) or "
-            "(channels, height, width) with at least one pixel."
-        )
-    planes = array if array.ndim == 3 else array[np.newaxis]
-    return planes.astype(np.float64)
-
-
-def _broadcast_mask(valid: ArrayLike, shape: tuple[int, ...]) -> Mask:
-    try:
-        return np.broadcast_to(np.asarray(valid, dtype=bool), shape)
-    except ValueError:
-        raise InputError(
-            f"The mask of valid pixels has shape {np.shape(valid)}, which does not fit images of "
-            f"shape {shape}; give one of the images' height and width."
-        ) from None
-
-
-def _checked_ranges(data_range: float | Sequence[float], channels: int) -> list[float]:
-    ranges = np.asarray(data_range, dtype=np.float64)
-    if ranges.shape not in ((), (channels,)) or not (np.isfinite(ranges) & (ranges > 0)).all():
-        raise InputError(
-            f"The data range is {data_range}; give one positive number, or one for each channel "
-            f"(channels: {channels})."
-        )
-    return [float(value) for value in np.broadcast_to(ranges, (channels,))]
+def _micro_ssim(channel: Channel) -> float:
+    """Take the image for a set of its own; `summary.pool_scores` has that of many images."""
+    return math.nan if channel.moments is None else micro_ssim([channel.moments], [1])[0]
 
 
 _QUICK: dict[str, Callable[[Channel], float]] = {
@@ -294,5 +214,8 @@ _QUICK: dict[str, Callable[[Channel], float]] = {
 }
 _SLOW: dict[str, Callable[[Channel], float]] = {
     "ms_ssim": multiscale_similarity,
-    "spectrum": spectrum_distance,
+    "micro_ssim": _micro_ssim,
+    "spectrum": _of_rings(spectrum_distance),
+    "frc_cutoff": _of_rings(_frc_cutoff),
+    "spectral_pearson": _of_rings(spectral_pearson),
 }

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.metrics.objects import correlation, relative_error
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -35,12 +36,13 @@ class LabelCounts:
     # Of each class but the background, pixels of the intersection, of the prediction and of the
     # truth; instances are one class, 1.
     pixels: Mapping[int, tuple[int, int, int]]
-    # Only of instances: how many there are, how many match at each of THRESHOLDS, and the sum of
-    # the IoU of those that match at 0.5.
+    # Only of instances: how many there are, how many match at each of THRESHOLDS, the sum of the
+    # IoU of those that match at 0.5, and their areas.
     predicted: int = 0
     true: int = 0
     matched: tuple[int, ...] = ()
     overlap: float = 0.0
+    areas: tuple[tuple[int, int], ...] = ()  # of those that match at 0.5: predicted, true
 
     @property
     def empty(self) -> bool:
@@ -63,13 +65,16 @@ def label_counts(
     pairs = overlap.tocoo()
     union = predicted_areas[pairs.col] + true_areas[pairs.row] - pairs.data
     ious = pairs.data / union
+    match = ious > THRESHOLDS[0]
+    areas = predicted_areas[pairs.col[match]], true_areas[pairs.row[match]]
     return LabelCounts(
         "instances",
         _class_pixels(predicted != _BACKGROUND, true != _BACKGROUND),
         predicted=len(predicted_areas),
         true=len(true_areas),
         matched=tuple(int(np.count_nonzero(ious > threshold)) for threshold in THRESHOLDS),
-        overlap=float(ious[ious > THRESHOLDS[0]].sum()),
+        overlap=float(ious[match].sum()),
+        areas=tuple(zip(*(side.tolist() for side in areas), strict=True)),
     )
 
 
@@ -114,13 +119,27 @@ def _object_scores(images: Sequence[LabelCounts], full: bool) -> dict[str, float
     f1 = [2 * int(number) / objects if objects else math.nan for number in matched]
     named = {f"f1_{round(100 * t)}": score for t, score in zip(THRESHOLDS, f1, strict=True)}
     shown = list(named)[1:] if full else ["f1_75"]
-    return {
+    scores = {
         "f1": f1[0],
         **{name: named[name] for name in shown},
         "f1_mean": sum(f1) / len(f1),
         "matched_iou": overlap / int(matched[0]) if matched[0] else math.nan,
         # Panoptic quality (Kirillov et al., 2019): F1 times the IoU of matches.
         "pq": 2 * overlap / objects if objects else math.nan,
+    }
+    return scores | _measured_scores(images) if full else scores
+
+
+def _measured_scores(images: Sequence[LabelCounts]) -> dict[str, float]:
+    """Score the number of objects, and the areas of those that match."""
+    true = sum(image.true for image in images)
+    # Image by image: too many in one do not make up for too few in another.
+    wrong = sum(abs(image.predicted - image.true) for image in images)
+    areas = np.array([pair for image in images for pair in image.areas], np.float64).reshape(-1, 2)
+    return {
+        "count_error": wrong / true if true else math.nan,
+        "area_error": relative_error(*areas.T),
+        "area_pearson": correlation(*areas.T),
     }
 
 

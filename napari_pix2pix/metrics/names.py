@@ -33,6 +33,40 @@ _DESCRIPTIONS = {
     "spectrum": ScoreDescription(
         "Spectrum (dB)", "Distance of the power spectra; blur makes it large", "lower"
     ),
+    "micro_ssim": ScoreDescription(
+        "MicroSSIM",
+        "Structural similarity after one gain and one offset for the whole set, 1 at best",
+    ),
+    "frc_cutoff": ScoreDescription(
+        "FRC cut-off (1/px)",
+        "Frequency up to which detail is the true one (Fourier ring correlation above 1/7), 0.5 at "
+        "best; 1 over it is the finest shared detail in pixels",
+    ),
+    "spectral_pearson": ScoreDescription(
+        "Spectral Pearson", "Correlation of the frequencies where the truth is no noise, 1 at best"
+    ),
+    "object_mean_error": ScoreDescription(
+        "Object brightness error",
+        "Relative error of the mean intensity of the true objects, above the background",
+        "lower",
+        _OVER_OBJECTS,
+    ),
+    "object_mean_pearson": ScoreDescription(
+        "Object brightness Pearson",
+        "Correlation, over the true objects, of their mean intensities, 1 at best",
+        pooled=_OVER_OBJECTS,
+    ),
+    "object_sum_error": ScoreDescription(
+        "Object total error",
+        "Relative error of the integrated intensity of the true objects, above the background",
+        "lower",
+        _OVER_OBJECTS,
+    ),
+    "object_sum_pearson": ScoreDescription(
+        "Object total Pearson",
+        "Correlation, over the true objects, of their integrated intensities, 1 at best",
+        pooled=_OVER_OBJECTS,
+    ),
     "frechet": ScoreDescription(
         "Fréchet", "Distance of the features of all images", "lower", "one distance for all"
     ),
@@ -48,6 +82,23 @@ _DESCRIPTIONS = {
         "IoU of matches", "Mean IoU of the objects that were found", pooled=_OVER_OBJECTS
     ),
     "pq": ScoreDescription("PQ", "Panoptic quality, 1 at best", pooled=_OVER_OBJECTS),
+    "count_error": ScoreDescription(
+        "Count error",
+        "Objects too many or too few, as a part of the true ones; 0 at best",
+        "lower",
+        "differences of all images added up, over all true objects",
+    ),
+    "area_error": ScoreDescription(
+        "Area error",
+        "Relative error of the areas of the objects that were found",
+        "lower",
+        _OVER_OBJECTS,
+    ),
+    "area_pearson": ScoreDescription(
+        "Area Pearson",
+        "Correlation of the areas of the objects that were found, 1 at best",
+        pooled=_OVER_OBJECTS,
+    ),
 }
 
 

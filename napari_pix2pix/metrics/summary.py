@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.images import image_scores, mean_scores
+from napari_pix2pix.metrics.channel import channels_of
+from napari_pix2pix.metrics.images import mean_scores, score_channel
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_scores
+from napari_pix2pix.metrics.micro_ssim import LocalMoments, micro_ssim
+from napari_pix2pix.metrics.objects import ObjectIntensities, object_scores
 
 
 def frechet_distance(features: ArrayLike, others: ArrayLike) -> float:
@@ -50,7 +54,7 @@ def _matrix_root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 Kind = Literal["image", "classes", "instances"]
 
-_SEGMENTED = ("dice", "f1", "f1_mean", "pq")
+_SEGMENTED = ("dice", "f1", "f1_mean", "pq", "count_error", "area_error", "area_pearson")
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,14 @@ class ScoredImage:
     weight: float  # number of valid pixels, a mean over channels
     counts: LabelCounts | None = None  # of labels; None for intensities
     segmented: LabelCounts | None = None  # of what a segmenter finds in the image
+    objects: ObjectIntensities | None = None  # of the true objects, if there is a segmenter
+    moments: tuple[LocalMoments | None, ...] = ()  # of each channel, until `fit_micro_ssim`
     full: bool = False  # whether the slow scores are wanted too
 
-    def with_segmented(self, counts: LabelCounts) -> ScoredImage:
-        """Add the scores of what a segmenter finds in the prediction."""
-        scores = self.scores | segmented_scores([counts])
-        return replace(self, scores=scores, segmented=counts)
+    def with_segmented(self, counts: LabelCounts, objects: ObjectIntensities) -> ScoredImage:
+        """Add the scores of what a segmenter finds, and of the intensities of true objects."""
+        scores = self.scores | segmented_scores([counts]) | object_scores([objects])
+        return replace(self, scores=scores, segmented=counts, objects=objects)
 
 
 def score_image(
@@ -81,8 +87,10 @@ def score_image(
     """Score a prediction (C, H, W); `valid` is bool (1 or C, H, W), the range for intensities."""
     weight = float(valid.sum()) / len(valid)
     if kind == "image":
-        scores = image_scores(prediction, truth, data_range=data_range, valid=valid, full=full)
-        return ScoredImage(scores, weight, full=full)
+        channels = channels_of(prediction, truth, data_range=data_range, valid=valid)
+        scores = mean_scores([score_channel(channel, full=full) for channel in channels])
+        moments = tuple(channel.moments for channel in channels) if full else ()
+        return ScoredImage(scores, weight, moments=moments, full=full)
     counts = label_counts(prediction, truth, kind=kind, valid=valid)
     return ScoredImage(pool_label_scores([counts], full=full), weight, counts, full=full)
 
@@ -95,10 +103,37 @@ def pool_scores(images: Sequence[ScoredImage]) -> dict[str, float]:
     weights = [image.weight for image in images]
     pooled = mean_scores([image.scores for image in images], weights)
     segmented = [image.segmented for image in images if image.segmented is not None]
-    return pooled | segmented_scores(segmented) if segmented else pooled
+    objects = [image.objects for image in images if image.objects is not None]
+    if segmented:
+        pooled |= segmented_scores(segmented) | object_scores(objects)
+    return pooled
+
+
+def fit_micro_ssim(images: Sequence[ScoredImage]) -> list[ScoredImage]:
+    """Score a set by MicroSSIM with one background, range and scale for each channel of the set.
+
+    Before, the score of each image is that of a set of its own. The moments are let go.
+    """
+    if not any(image.moments for image in images):
+        return list(images)
+    columns = zip(*(image.moments for image in images), strict=True)
+    weights = [image.weight for image in images]
+    channels = [_micro_ssim_of_channel(column, weights) for column in columns]
+    return [
+        replace(image, scores=image.scores | mean_scores(scores), moments=())
+        for image, *scores in zip(images, *channels, strict=True)
+    ]
+
+
+def _micro_ssim_of_channel(
+    moments: Sequence[LocalMoments | None], weights: Sequence[float]
+) -> list[dict[str, float]]:
+    known = [(one, weight) for one, weight in zip(moments, weights, strict=True) if one is not None]
+    scores = iter(micro_ssim(*zip(*known, strict=True)) if known else [])
+    return [{"micro_ssim": math.nan if one is None else next(scores)} for one in moments]
 
 
 def segmented_scores(counts: Sequence[LabelCounts]) -> dict[str, float]:
     """Pool the scores of what a segmenter finds; their keys begin with ``segmented_``."""
-    scores = pool_label_scores(counts)
+    scores = pool_label_scores(counts, full=True)
     return {f"segmented_{name}": scores[name] for name in _SEGMENTED}

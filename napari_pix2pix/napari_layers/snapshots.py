@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.layouts import Layout, has_trailing_channels
 from napari_pix2pix.data.lazy_array import TakenChannels
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
@@ -228,6 +229,12 @@ def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> 
         image = LazyImage(arrays, rgb=False, what=what)
         colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
         image.note = next((each.note for each in colours if each.note), "")
+    place = (
+        first.transform
+        if first.channel_axis is None
+        else first.transform.without(first.channel_axis)
+    )
+    image.pixel_size = PixelSize.of(place.scale[-2:], place.units[-2:])
     names = [name for layer in snapshots for name in layer.channel_names]
     return image.named(names) if len(names) == image.channels else image
 

@@ -8,7 +8,10 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
 from napari_pix2pix.metrics.images import image_scores
 
-SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "spectrum"}
+SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse", "ms_ssim", "micro_ssim", "spectrum"} | {
+    "frc_cutoff",
+    "spectral_pearson",
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,8 @@ def test_each_frame_is_an_image(translator):
     pair = Pair(source, 1 - source, name="film.tif")
     images = evaluate_pairs(translator, [pair])["images"]
     assert [image["name"] for image in images] == [f"film.tif, frame {i}" for i in range(3)]
-    alone = evaluate(translator, source[2], 1 - source[2])["prediction"]
+    alone = dict(evaluate(translator, source[2], 1 - source[2])["prediction"])
+    assert alone.pop("micro_ssim") >= images[2]["prediction"].pop("micro_ssim")  # fitted to the set
     assert images[2]["prediction"] == pytest.approx(alone, nan_ok=True)
 
 
@@ -155,7 +159,7 @@ def test_a_target_that_lacks_a_channel_is_reported(tmp_path):
     assert scores["prediction"]["l1"] > 0
     scores.report(tmp_path / "r.html", samples=2)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 3  # the image, its spectrum, its uncertainty
+    assert page.count("data:image/png") == 4  # the image, its two curves, its uncertainty
 
 
 def test_condition_is_passed_on():

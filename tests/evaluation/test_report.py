@@ -40,12 +40,13 @@ def test_report_of_images(texture, case_of_images, evaluated, tmp_path):
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert list(pictures(page)) == [
         "Best", "Median", "Worst", "Scores of all images",
-        "Radial power spectra", "Spread and error",
+        "Radial power spectra", "Fourier ring correlation", "Spread and error",
     ]  # fmt: skip
     assert "a &lt;model&gt;" in page
     assert "&lt;0&gt;" in page
     assert "<0>" not in page
     assert "3 samples of 4 images" in page
+    assert page.count("± ") > 10  # of each mean over images; not of MS-SSIM, which none has
     assert "http" not in page  # self-contained
 
 
@@ -65,6 +66,7 @@ def test_a_constant_truth_has_no_correlation_and_no_spectrum(texture, case_of_im
     assert "<p>no Pearson over 1 image; the baseline has no Pearson. The pred" in page
     assert "<p>prediction: no Pearson; baseline: no Pearson.</p>" in page
     assert "nan" not in re.sub("src=[^>]*", "", page)
+    assert "1 of 1 image has no FRC and no spectrum: prediction or truth is constant" in page
     (axes, *_) = show_spectra([("one", case.read(0))]).axes
     assert axes.get_ylim()[0] > 1e-30  # not stretched down to a power of 0
 
@@ -73,7 +75,7 @@ def test_pixels_that_do_not_count_are_gray_in_the_difference(texture, case_of_im
     mask = np.ones((48, 64), bool)
     mask[:, :32] = False
     evaluation = evaluated(case_of_images(texture(48, 64), lambda planes: planes, mask=mask))
-    (shown, _) = pictures(report_html(evaluation, SAMPLES)).values()
+    (shown, *_) = pictures(report_html(evaluation, SAMPLES)).values()
     height, width = shown.shape[:2]
     left, right = (shown[height // 2, int(width * part), :3] for part in (0.75 + 0.06, 0.75 + 0.19))
     np.testing.assert_allclose(left, 0.85, atol=0.02)

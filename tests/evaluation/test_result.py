@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.evaluation import EvaluationResult, Measures, write_report
 
@@ -56,6 +57,36 @@ def test_csv_has_a_line_for_each_image(texture, case_of_images, evaluated, tmp_p
     assert rows[0]["prediction ms_ssim"] == "nan"
     with pytest.raises(FileError, match="no folder"):
         evaluation.to_csv(tmp_path / "none" / "s.csv")
+
+
+def test_spread_is_the_standard_deviation_over_images(texture, case_of_images, evaluated):
+    truth = texture(40, 48)
+    evaluation = evaluated(*(case_of_images(truth, lambda p, n=n: p + n) for n in (10, 30)))
+    assert evaluation.spread("prediction", "l1") == pytest.approx(200**0.5, rel=1e-3)
+    alone = evaluated(case_of_images(truth, worse(5)))
+    assert math.isnan(alone.spread("prediction", "l1"))
+
+
+def test_one_scale_for_the_set_and_means_of_its_images(texture, case_of_images, evaluated):
+    truth = texture(40, 48)
+    gains = [case_of_images(truth, lambda p, gain=gain: gain * p) for gain in (1, 3)]
+    together = evaluated(*gains)
+    each = [image["prediction"]["micro_ssim"] for image in together["images"]]
+    assert max(each) < 0.99
+    assert together["prediction"]["micro_ssim"] == pytest.approx(np.mean(each))
+    assert evaluated(gains[1])["prediction"]["micro_ssim"] == pytest.approx(1, abs=1e-6)
+    assert all(not scored.moments for scored in together.image_scores[0].scored.values())
+
+
+def test_detail_is_named_in_the_unit_of_the_pixels(texture, case_of_images, evaluated):
+    case = case_of_images(texture(40, 48), lambda planes: planes + 1)
+    assert evaluated(case).notes == ()
+    case.pair.target.pixel_size = PixelSize(0.65, "micrometer")
+    (note,) = evaluated(case).notes
+    assert note == (
+        "Detail is the true one down to 2 px = 1.3 µm (prediction) and 2 px = 1.3 µm (baseline), "
+        "by the FRC cut-off."
+    )
 
 
 @pytest.mark.parametrize("samples", [1, -1])

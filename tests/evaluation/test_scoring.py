@@ -5,6 +5,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation import Measures, score_images
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.segmentation import segment_otsu
+from napari_pix2pix.metrics.summary import pool_scores
 
 
 def blobs(seed: int) -> np.ndarray:
@@ -44,6 +45,13 @@ def test_what_a_segmenter_finds_is_compared(case_of_images):
     found = [image.scored["prediction"].scores["segmented_f1"] for image in images]
     assert found[0] < 1
     assert found[1] == 1
+    # Objects of the truth are measured in both: in one image half of them are gone.
+    errors = [image.scored["prediction"].scores["object_sum_error"] for image in images]
+    assert errors[0] > 0.1
+    assert errors[1] == 0
+    assert pool_scores([image.scored["prediction"] for image in images])[
+        "object_sum_error"
+    ] == pytest.approx(errors[0] / 2)
 
 
 def test_a_segmenter_sees_nothing_of_what_does_not_count(case_of_images):

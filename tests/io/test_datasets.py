@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table
@@ -51,6 +52,13 @@ def test_zarr_and_dask_stay_lazy(make):
     planes = lazy_image_of_file(ImageFile(data=make(data), axes="CZYX"))
     window = planes.read(3, slice(1, 4), slice(2, 9))
     np.testing.assert_array_equal(window, data[:, 3, 1:4, 2:9])
+
+
+def test_planes_know_the_size_of_a_pixel():
+    sizes = {"scale": {"Y": 0.5, "X": 0.5}, "units": {"Y": "micrometer", "X": "micrometer"}}
+    known = lazy_image_of_file(ImageFile(data=ramp(2, 8, 9), axes="CYX", **sizes))
+    assert known.pixel_size == PixelSize(0.5, "micrometer")
+    assert lazy_image_of_file(ImageFile(data=ramp(8, 9), axes="YX")).pixel_size is None
 
 
 def test_only_the_window_is_read():

@@ -46,6 +46,22 @@ def test_instances_by_hand():
     )
 
 
+def test_numbers_and_areas_of_objects_by_hand():
+    empty = np.zeros(TRUTH.shape, int)
+    counts = [
+        label_counts(found, true, kind="instances")
+        for found, true in ((prediction(), TRUTH), (TRUTH, empty), (empty, TRUTH))
+    ]
+    scores = pool_label_scores(counts, full=True)
+    # Of the first image 3 of 3 are found, though one of them is not there; areas 16 and 6 of 10.
+    assert counts[0].areas == ((16, 16), (6, 10))
+    assert scores["count_error"] == pytest.approx((0 + 3 + 3) / (3 + 0 + 3))
+    assert scores["area_error"] == pytest.approx(4 / 26)
+    assert math.isnan(scores["area_pearson"])  # two objects have none
+    many = np.arange(1, 7).repeat(np.arange(1, 7))[np.newaxis]
+    assert label_scores(many, many, kind="instances", full=True)["area_pearson"] == pytest.approx(1)
+
+
 def test_a_half_is_no_match():
     truth = np.array([[1, 1, 0, 0]])
     assert label_scores(np.array([[1, 0, 0, 0]]), truth, kind="instances")["f1"] == 0
@@ -167,4 +183,4 @@ def test_full_scores_have_f1_at_each_threshold():
     assert scores["f1_mean"] == pytest.approx(sum(each) / 10)
     quick = label_scores(prediction(), TRUTH, kind="instances")
     assert {key: scores[key] for key in quick} == quick
-    assert len(scores) == len(quick) + 8
+    assert len(scores) == len(quick) + 8 + 3  # numbers and areas

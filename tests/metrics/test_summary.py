@@ -4,6 +4,7 @@ import pytest
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.images import image_scores
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.metrics.objects import measure_objects
 from napari_pix2pix.metrics.summary import frechet_distance, pool_scores, score_image
 
 TRUTH = np.array([[[1, 1, 0, 2, 2, 0, 3, 3]]], np.uint16)
@@ -46,10 +47,14 @@ def test_what_a_segmenter_finds_is_counted_over_the_set():
     image = np.random.default_rng(0).random((1, 8, 8))
     plain = score_image(image, image, kind="image", valid=np.ones((1, 8, 8), bool), data_range=(1,))
     all_, few = (label_counts(one, TRUTH, kind="instances") for one in (TRUTH, FOUND))
-    pooled = pool_scores([plain.with_segmented(all_), plain.with_segmented(few)])
+    objects = measure_objects(image, image, TRUTH.repeat(8, axis=1), np.ones((1, 8, 8), bool))
+    both = [plain.with_segmented(counts, objects) for counts in (all_, few)]
+    pooled = pool_scores(both)
     assert pooled["segmented_f1"] == pytest.approx(2 * 5 / (5 + 6))
     assert pooled["l1"] == 0
-    assert plain.with_segmented(few).scores["segmented_f1"] == pytest.approx(0.8)
+    assert pooled["segmented_count_error"] == pytest.approx(1 / 6)
+    assert pooled["object_mean_error"] == 0
+    assert both[1].scores["segmented_f1"] == pytest.approx(0.8)
 
 
 # --- Fréchet distances ---------------------------------------------------------------------------

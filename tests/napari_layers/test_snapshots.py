@@ -7,6 +7,7 @@ from napari.layers import Image, Labels, Points
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.io.image_file import unit_symbol
 from napari_pix2pix.napari_layers import (
     Snapshot,
     copied_pair,
@@ -53,6 +54,15 @@ def test_snapshot_says_what_the_layer_says(layer):
     assert taken.labels == isinstance(layer, Labels)
     assert taken.field_shape == tuple(data.shape[: layer.ndim])
     np.testing.assert_array_equal(np.asarray(taken.data), np.asarray(data))
+
+
+def test_an_image_knows_the_size_of_its_pixels():
+    place = {"scale": (9, 0.5, 0.5), "units": ("pixel", "um", "um")}
+    layer = image(3, 4, 5, axis_labels=("channel", "y", "x"), **place)
+    planes = lazy_image_of_layers([snapshot(layer)])
+    assert planes.channels == 3
+    assert (planes.pixel_size.length, unit_symbol(planes.pixel_size.unit)) == (0.5, "µm")
+    assert lazy_image_of_layers([snapshot(image(4, 5))]).pixel_size is None
 
 
 def test_snapshot_stays_when_the_layer_changes():
