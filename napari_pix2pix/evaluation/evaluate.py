@@ -98,8 +98,8 @@ def evaluate(
     segmenter : callable, optional
         For targets that are images: takes an image, laid out as a target is, and returns integer
         labels (H, W). It runs on the prediction, and the result is compared with `labels`, or else
-        with what it finds in the target. `napari_pix2pix.metrics.segmentation.segment_otsu` is a
-        segmenter, and so is a translator that makes labels.
+        with what it finds in the target; so are the intensities of these objects. `segment_otsu` of
+        `napari_pix2pix.metrics.segmentation` is a segmenter, and so is a translator of labels.
     labels : array_like, napari layer, or list of them, optional
         The true labels for the segmenter, one image for each target.
     features : callable, optional

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.pair import open_pair
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table
 from napari_pix2pix.io.image_file import ImageFile

@@ -46,7 +46,8 @@ class EvaluateOptions(BaseModel):
     segments: bool = Field(
         False,
         title="Score objects found by Otsu's threshold",
-        description="Compare bright objects in prediction and truth; for images of one channel",
+        description="Compare bright objects in prediction and truth: their number, outlines and "
+        "brightness; for images of one channel",
     )
 
 
