@@ -13,13 +13,13 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.evaluation._uncertainty import UncertaintyCheck
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import Array, EvaluationCase, Frame, difference
+from napari_pix2pix.metrics.images import Channel
 from napari_pix2pix.metrics.labels import THRESHOLDS
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.spectra import (
     FRC_THRESHOLD,
     SMALLEST_SPECTRUM_SIDE,
     radial_spectrum,
-    ring_means,
 )
 from napari_pix2pix.metrics.summary import Kind
 
@@ -103,9 +103,9 @@ def show_ring_correlations(frames: Sequence[tuple[str, Frame]]) -> Figure | None
         valid, channel = _first_channel(frame)
         truth = frame.truth[channel].astype(np.float64)
         for name, image in reversed(frame.predictions.items()):
-            plane = image[channel].astype(np.float64)
-            finite = np.isfinite(plane[valid]).all()
-            rings = ring_means(plane, truth, valid) if finite else None
+            planes = image[channel].astype(np.float64), truth
+            compared = Channel(*planes, valid, data_range=1.0)  # which no ring depends on
+            rings = compared.rings if compared.scorable else None
             if rings is not None:
                 correlations = rings.correlations
                 axes.plot(rings.frequencies, correlations, lw=1.5, color=COLOURS[name], label=name)

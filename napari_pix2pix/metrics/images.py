@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,28 +18,53 @@ from skimage.metrics import (
     peak_signal_noise_ratio,
     structural_similarity,
 )
-from skimage.transform import downscale_local_mean
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.channel import Channel, Mask, Plane, channels_of
-from napari_pix2pix.metrics.micro_ssim import micro_ssim
+from napari_pix2pix.metrics._micro_ssim import LocalMoments, local_moments, micro_ssim
+from napari_pix2pix.metrics._ms_ssim import multiscale_similarity
 from napari_pix2pix.metrics.spectra import (
     RingMeans,
     cutoff_frequency,
+    ring_means,
     spectral_pearson,
     spectrum_distance,
 )
 
+Plane = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
 _SSIM_WINDOW = 7  # pixels; the default of scikit-image and of Wang et al. (2004) without Gaussian
 
-_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. (2003), finest first
-_MS_SSIM_SIGMA = 1.5  # of the Gaussian window, in pixels
-_MS_SSIM_WINDOW = 11  # its side
-_LUMINANCE = 0.01  # K1, scikit-image's default
-_NO_LUMINANCE = 1e6  # so large a K1 leaves only contrast and structure of the similarity
 
-# 176 pixels: the window must fit into the coarsest scale.
-SMALLEST_MS_SSIM_SIDE = _MS_SSIM_WINDOW * 2 ** (len(_MS_SSIM_WEIGHTS) - 1)
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """One channel of a prediction and of its truth, (H, W) each; finite where `valid`."""
+
+    prediction: Plane
+    truth: Plane
+    valid: Mask
+    data_range: float
+
+    @cached_property
+    def pixels(self) -> tuple[Plane, Plane]:
+        """The valid pixels of the prediction and of the truth, (N,) each."""
+        return self.prediction[self.valid], self.truth[self.valid]
+
+    @property
+    def scorable(self) -> bool:
+        """Whether any pixel is valid, and the prediction is finite at all of them."""
+        predicted, _ = self.pixels
+        return predicted.size > 0 and bool(np.isfinite(predicted).all())
+
+    @cached_property
+    def rings(self) -> RingMeans | None:
+        """What spectral scores need; None for constant and small images."""
+        return ring_means(self.prediction, self.truth, self.valid)
+
+    @cached_property
+    def moments(self) -> LocalMoments | None:
+        """What MicroSSIM needs of the channel; None if no window is valid as a whole."""
+        return local_moments(self.prediction, self.truth, self.valid) if self.scorable else None
 
 
 def image_scores(
@@ -68,6 +94,32 @@ def channel_scores(
     # infinite never count. `full` adds the slow scores.
     channels = channels_of(prediction, truth, data_range=data_range, valid=valid)
     return [score_channel(channel, full=full) for channel in channels]
+
+
+def channels_of(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    data_range: float | Sequence[float],
+    valid: ArrayLike | None = None,
+) -> list[Channel]:
+    """Check two images, and split them into channels; see `channel_scores`."""
+    predicted, true = _as_planes(prediction, "prediction"), _as_planes(truth, "truth")
+    if np.shape(prediction) != np.shape(truth):
+        raise InputError(
+            f"The prediction has shape {np.shape(prediction)} and the truth {np.shape(truth)}; "
+            "give two images of the same shape."
+        )
+    ranges = _checked_ranges(data_range, len(true))
+    counted = np.isfinite(true)
+    if valid is not None:
+        counted &= _broadcast_mask(valid, true.shape)
+    if not counted.any():
+        raise InputError(
+            "The truth has no valid pixel to score against; give a mask with at least one pixel "
+            "where the truth is a number."
+        )
+    return [Channel(*parts) for parts in zip(predicted, true, counted, ranges, strict=True)]
 
 
 def mean_scores(
@@ -146,49 +198,9 @@ def _nrmse(channel: Channel) -> float:
     return float(normalized_root_mse(true, predicted, normalization="min-max"))
 
 
-def multiscale_similarity(channel: Channel) -> float:
-    """Return the MS-SSIM (Wang, Simoncelli & Bovik, 2003), 1 at best; NaN below 176 pixels."""
-    if min(channel.truth.shape) < SMALLEST_MS_SSIM_SIDE:
-        return math.nan
-    # At the coarsest scale a window is 176 pixels wide: a single invalid pixel must not cost it.
-    valid = ndimage.grey_closing(channel.valid.astype(np.uint8), 3) > 0
-    planes = [_fill(plane, channel.valid) for plane in (channel.truth, channel.prediction)]
-    product = 1.0
-    for scale, weight in enumerate(_MS_SSIM_WEIGHTS, start=1):
-        is_last = scale == len(_MS_SSIM_WEIGHTS)
-        whole = ndimage.minimum_filter(valid, _MS_SSIM_WINDOW, mode="constant", cval=False)
-        if not whole.any():
-            return math.nan
-        _, similarity = structural_similarity(
-            *planes,
-            data_range=channel.data_range,
-            gaussian_weights=True,
-            sigma=_MS_SSIM_SIGMA,
-            use_sample_covariance=False,
-            K1=_LUMINANCE if is_last else _NO_LUMINANCE,
-            full=True,
-        )
-        product *= max(0.0, float(similarity[whole].mean())) ** weight
-        if not is_last:
-            planes = [_halve(plane) for plane in planes]
-            valid = _halve(valid.astype(np.float64)) == 1
-    return product
-
-
-def _fill(plane: Plane, valid: Mask) -> Plane:
-    """Fill single invalid pixels with the mean of their valid neighbours, all others with 0."""
-    if valid.all():
-        return plane
-    inside = np.where(valid, plane, 0.0)
-    share = ndimage.uniform_filter(valid.astype(np.float64), 3)
-    around = ndimage.uniform_filter(inside, 3) / np.where(share > 0.01, share, np.inf)
-    return np.where(valid, plane, around)
-
-
-def _halve(plane: NDArray[Any]) -> Plane:
-    """Average 2 x 2 pixels; an odd last row or column is left out."""
-    height, width = (length - length % 2 for length in plane.shape)
-    return np.asarray(downscale_local_mean(plane[:height, :width], (2, 2)))
+def _ms_ssim(channel: Channel) -> float:
+    planes = channel.prediction, channel.truth
+    return multiscale_similarity(*planes, channel.valid, channel.data_range)
 
 
 def _of_rings(measure: Callable[[RingMeans], float]) -> Callable[[Channel], float]:
@@ -201,8 +213,41 @@ def _frc_cutoff(rings: RingMeans) -> float:
 
 
 def _micro_ssim(channel: Channel) -> float:
-    """Take the image for a set of its own; `summary.pool_scores` has that of many images."""
+    """Take the image for a set of its own; `summary.fit_micro_ssim` scores many images."""
     return math.nan if channel.moments is None else micro_ssim([channel.moments], [1])[0]
+
+
+def _as_planes(image: ArrayLike, what: str) -> Plane:
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"The {what} holds {array.dtype} values; give numbers.")
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise InputError(
+            f"The {what} has shape {array.shape}; give an image of (height, width) or "
+            "(channels, height, width) with at least one pixel."
+        )
+    planes = array if array.ndim == 3 else array[np.newaxis]
+    return planes.astype(np.float64)
+
+
+def _broadcast_mask(valid: ArrayLike, shape: tuple[int, ...]) -> Mask:
+    try:
+        return np.broadcast_to(np.asarray(valid, dtype=bool), shape)
+    except ValueError:
+        raise InputError(
+            f"The mask of valid pixels has shape {np.shape(valid)}, which does not fit images of "
+            f"shape {shape}; give one of the images' height and width."
+        ) from None
+
+
+def _checked_ranges(data_range: float | Sequence[float], channels: int) -> list[float]:
+    ranges = np.asarray(data_range, dtype=np.float64)
+    if ranges.shape not in ((), (channels,)) or not (np.isfinite(ranges) & (ranges > 0)).all():
+        raise InputError(
+            f"The data range is {data_range}; give one positive number, or one for each channel "
+            f"(channels: {channels})."
+        )
+    return [float(value) for value in np.broadcast_to(ranges, (channels,))]
 
 
 _QUICK: dict[str, Callable[[Channel], float]] = {
@@ -213,7 +258,7 @@ _QUICK: dict[str, Callable[[Channel], float]] = {
     "nrmse": _nrmse,
 }
 _SLOW: dict[str, Callable[[Channel], float]] = {
-    "ms_ssim": multiscale_similarity,
+    "ms_ssim": _ms_ssim,
     "micro_ssim": _micro_ssim,
     "spectrum": _of_rings(spectrum_distance),
     "frc_cutoff": _of_rings(_frc_cutoff),

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.channel import channels_of
-from napari_pix2pix.metrics.images import mean_scores, score_channel
+from napari_pix2pix.metrics._micro_ssim import LocalMoments, micro_ssim
+from napari_pix2pix.metrics.images import channels_of, mean_scores, score_channel
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts, pool_label_scores
-from napari_pix2pix.metrics.micro_ssim import LocalMoments, micro_ssim
 from napari_pix2pix.metrics.objects import ObjectIntensities, object_scores
 
 

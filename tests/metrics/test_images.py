@@ -9,13 +9,11 @@ from scipy.stats import pearsonr
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.metrics.channel import Channel
+from napari_pix2pix.metrics._ms_ssim import SMALLEST_MS_SSIM_SIDE, multiscale_similarity
 from napari_pix2pix.metrics.images import (
-    SMALLEST_MS_SSIM_SIDE,
     channel_scores,
     image_scores,
     mean_scores,
-    multiscale_similarity,
 )
 
 KEYS = ["l1", "psnr", "ssim", "pearson", "nrmse"]
@@ -196,7 +194,7 @@ def everywhere(image: np.ndarray) -> np.ndarray:
 
 def ms_ssim(prediction, truth, data_range, valid=None) -> float:
     valid = everywhere(truth) if valid is None else valid
-    return multiscale_similarity(Channel(prediction, truth, valid, data_range))
+    return multiscale_similarity(prediction, truth, valid, data_range)
 
 
 def plain(x: np.ndarray, y: np.ndarray, data_range: float) -> float:

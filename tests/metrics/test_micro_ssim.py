@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from napari_pix2pix.metrics.micro_ssim import local_moments, micro_ssim
+from napari_pix2pix.metrics._micro_ssim import local_moments, micro_ssim
 
 
 def cells(height: int = 60, width: int = 47, seed: int = 0) -> np.ndarray:
