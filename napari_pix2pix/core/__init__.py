@@ -23,6 +23,7 @@ from napari_pix2pix.core.discriminators import (
     PixelDiscriminator,
     make_discriminator,
 )
+from napari_pix2pix.core.foreground import foreground, foreground_dice_loss
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
 from napari_pix2pix.core.layers import initialise_
 from napari_pix2pix.core.losses import (
@@ -55,6 +56,8 @@ __all__ = [
     "condition_planes",
     "discriminator_loss",
     "feature_matching_loss",
+    "foreground",
+    "foreground_dice_loss",
     "generator_loss",
     "gradient_penalty",
     "initialise_",

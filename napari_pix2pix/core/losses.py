@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from napari_pix2pix.core import _checks
 
-AdversarialLoss = Literal["vanilla", "lsgan", "hinge", "wgan"]
+AdversarialLoss = Literal["vanilla", "lsgan", "hinge", "wgan", "relativistic"]
 ReconstructionLoss = Literal["l1", "l2", "charbonnier"]
 Logits = Tensor | tuple[Tensor, ...]
 Features = list[list[Tensor]]  # for each scale its layers' activations, the logits last
@@ -23,19 +23,26 @@ Features = list[list[Tensor]]  # for each scale its layers' activations, the log
 _CHARBONNIER_EPSILON = 1e-3
 
 
-def discriminator_loss(kind: AdversarialLoss, logits: Logits, real: bool) -> Tensor:
+def discriminator_loss(
+    kind: AdversarialLoss, logits: Logits, real: bool, other: Logits | None = None
+) -> Tensor:
     """Return the discriminator's loss on real or on generated images.
 
     Parameters
     ----------
-    kind : {"vanilla", "lsgan", "hinge", "wgan"}
+    kind : {"vanilla", "lsgan", "hinge", "wgan", "relativistic"}
         Binary cross-entropy (Goodfellow et al. 2014), squared error to 1 or 0 (Mao et al. 2017),
         hinge at 1 or -1 (Lim and Ye 2017), or the bare mean (Arjovsky et al. 2017), which needs a
-        `gradient_penalty`.
+        `gradient_penalty`. ``relativistic`` asks only which of two images is the real one: the
+        cross-entropy of the difference of their logits, paired as in Huang et al. 2024 (RpGAN,
+        Jolicoeur-Martineau 2018).
     logits : Tensor or tuple of Tensor
         The discriminator's output, (B, 1, h, w); a tuple is averaged over its scales.
     real : bool
         Whether the images are real.
+    other : Tensor or tuple of Tensor, optional
+        For ``relativistic`` alone: the logits of the images on the other side, generated ones of
+        real ones, in the same order and of the same shapes.
 
     Returns
     -------
@@ -45,20 +52,30 @@ def discriminator_loss(kind: AdversarialLoss, logits: Logits, real: bool) -> Ten
     Raises
     ------
     ValueError
-        If the kind is not known.
+        If the kind is not known, or ``other`` is missing or has no use.
 
     Examples
     --------
     >>> round(discriminator_loss("vanilla", torch.zeros(1, 1, 2, 2), True).item(), 4)
     0.6931
+    >>> fake, real = torch.full((1, 1, 2, 2), 4.0), torch.full((1, 1, 2, 2), 5.0)
+    >>> round(discriminator_loss("relativistic", real, True, fake).item(), 4)
+    0.3133
     """
     _checks.one_of("adversarial loss", kind, get_args(AdversarialLoss))
-    if isinstance(logits, Tensor):
-        return _adversarial_loss(kind, logits, real)
-    return torch.stack([_adversarial_loss(kind, scale, real) for scale in logits]).mean()
+    if (kind == "relativistic") != (other is not None):
+        raise ValueError(
+            "other, the logits of the images on the other side, belongs to the adversarial loss "
+            f"'relativistic', got {kind!r} {'without' if other is None else 'with'} it"
+        )
+    scales, others = _scales(logits), _scales(other)
+    if others:
+        pairs = zip(scales, others, strict=True)
+        scales = [_wide(one) - _wide(two) for one, two in pairs]
+    return torch.stack([_adversarial_loss(kind, scale, real) for scale in scales]).mean()
 
 
-def generator_loss(kind: AdversarialLoss, logits: Logits) -> Tensor:
+def generator_loss(kind: AdversarialLoss, logits: Logits, other: Logits | None = None) -> Tensor:
     """Return the generator's adversarial loss: its images should be called real.
 
     Parameters
@@ -66,6 +83,8 @@ def generator_loss(kind: AdversarialLoss, logits: Logits) -> Tensor:
     kind, logits
         As in `discriminator_loss`. Hinge and wgan both give minus the mean logit: a generator
         profits from going beyond the hinge.
+    other : Tensor or tuple of Tensor, optional
+        For ``relativistic`` alone: the logits of the real images.
 
     Returns
     -------
@@ -75,9 +94,9 @@ def generator_loss(kind: AdversarialLoss, logits: Logits) -> Tensor:
     Raises
     ------
     ValueError
-        If the kind is not known.
+        As in `discriminator_loss`.
     """
-    return discriminator_loss("wgan" if kind == "hinge" else kind, logits, real=True)
+    return discriminator_loss("wgan" if kind == "hinge" else kind, logits, True, other)
 
 
 def gradient_penalty(
@@ -220,32 +239,38 @@ def feature_matching_loss(fake: Features, real: Features) -> Tensor:
     for fake_scale, real_scale in zip(fake, real, strict=True):
         for fake_layer, real_layer in zip(fake_scale[:-1], real_scale[:-1], strict=True):
             _checks.same_shape("fake", fake_layer, "real", real_layer)
-            # Half precision would round the mean of a large map.
-            wide = torch.promote_types(fake_layer.dtype, torch.float32)
-            difference = fake_layer.to(wide) - real_layer.detach().to(wide)
-            distances.append(difference.abs().mean())
+            distances.append((_wide(fake_layer) - _wide(real_layer.detach())).abs().mean())
     return torch.stack(distances).mean()
 
 
 def _adversarial_loss(kind: AdversarialLoss, logits: Tensor, real: bool) -> Tensor:
     """Return the mean loss of one map of logits, (B, 1, h, w)."""
-    # Half precision would round the mean of a large map.
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = _wide(logits)
     if kind == "lsgan":
         return (logits - float(real)).square().mean()
     # Positive where the discriminator is wrong.
     error = -logits if real else logits
-    if kind == "vanilla":
+    if kind in ("vanilla", "relativistic"):
         return functional.softplus(error).mean()  # cross-entropy of the sigmoid
     if kind == "hinge":
         return functional.relu(1 + error).mean()
     return error.mean()
 
 
+def _wide(values: Tensor) -> Tensor:
+    # Half precision would round the mean of a large map.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _scales(logits: Logits | None) -> list[Tensor]:
+    if logits is None:
+        return []
+    return [logits] if isinstance(logits, Tensor) else list(logits)
+
+
 def _input_gradients(discriminator: Callable[[Tensor], Logits], images: Tensor) -> list[Tensor]:
     """Return the gradient of each scale's summed logits at the images, (B, C, H, W)."""
-    logits = discriminator(images)
-    scales = (logits,) if isinstance(logits, Tensor) else logits
+    scales = _scales(discriminator(images))
     return [torch.autograd.grad(scale.sum(), images, create_graph=True)[0] for scale in scales]
 
 

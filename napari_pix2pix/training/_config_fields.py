@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Preset = Literal["light", "reference", "paper"]
 Kind = Literal["auto", "image", "classes", "instances"]
+AppliedWeights = Literal["last", "best"]
 Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -229,10 +230,11 @@ class ConfigFields(BaseModel):
     )
 
     # Objective.
-    adversarial: Literal["vanilla", "lsgan", "hinge", "wgan"] = Field(
+    adversarial: Literal["vanilla", "lsgan", "hinge", "wgan", "relativistic"] = Field(
         "vanilla",
-        description="Adversarial loss: cross-entropy (vanilla), least squares (lsgan), hinge or "
-        "Wasserstein (wgan).",
+        description="Adversarial loss: cross-entropy (vanilla), least squares (lsgan), hinge, "
+        "Wasserstein (wgan), or which of output and target is the real one (relativistic, best "
+        "with r1).",
     )
     adversarial_weight: _Weight = Field(
         1.0,
@@ -256,6 +258,11 @@ class ConfigFields(BaseModel):
         0.0,
         description="Weight of the R1 penalty: the discriminator's squared gradient at real "
         "images.",
+    )
+    r1_every: _Count = Field(
+        1,
+        description="Steps from one R1 penalty to the next, which then counts as many times as "
+        "much: 16 costs little (lazy regularisation).",
     )
     feature_matching: _Weight = Field(
         0.0,
@@ -289,6 +296,17 @@ class ConfigFields(BaseModel):
         description="Give rare classes more weight in the reconstruction term: the inverse square "
         "root of their frequency. For a target of classes.",
     )
+    foreground_weight: _Weight = Field(
+        0.0,
+        description="What the foreground of the target, found by Otsu's threshold, weighs more "
+        "than its ground in the reconstruction term: with 9 it weighs 10 times as much. For a "
+        "target of intensities.",
+    )
+    foreground_dice: _Weight = Field(
+        0.0,
+        description="Weight, within the reconstruction term, of soft Dice between the foregrounds "
+        "of output and target. For a target of intensities.",
+    )
 
     # Optimisation.
     learning_rate: _Positive = Field(1e-3, description="Adam's learning rate for the generator.")
@@ -315,8 +333,8 @@ class ConfigFields(BaseModel):
     gradient_clip: _Positive | None = Field(
         None, description="Largest norm of the generator's gradient; no limit by default."
     )
-    keep: Literal["last", "best"] = Field(
+    keep: AppliedWeights = Field(
         "last",
         description="Which weights are applied: the last, or those of the best validation. The "
-        "model file holds both.",
+        "model file holds both, so this can be chosen again later.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,23 @@ from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, is_blurred_mask, other_kinds
-from napari_pix2pix.data.outliers import (
-    PERCENTILES,
-    leave_out_hot,
-    some_values,
-)
+from napari_pix2pix.data.outliers import leave_out_hot, some_values
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.errors import InputError, rounded
+from napari_pix2pix.training._target_content import (
+    TargetContent,
+    describe_content,
+    find_content,
+)
 from napari_pix2pix.training.config import LIGHT_FOR_LABELS, TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 
 # Values so many widths of the target's range beyond it are visibly clipped by tanh; a linear output
 # reaches them, but late if they are far away. Fewer than this share of all are not worth a word.
 _CLIPPED, _LATE, _FEW = 0.1, 1.0, 1e-4
-_MANY = 2**20  # values that tell percentiles and means well enough
-# A target is sparse if its percentiles lie within so small a part of its range.
-_SPARSE = 0.5
-# Of each channel: the ground's value in its plane, and what a full range of distance from it adds
-# to a pixel's weight of 1.
-ContentWeights: TypeAlias = tuple[tuple[float, float], ...]
+_MANY = 2**20  # values that tell percentiles well enough
 _SIDES: tuple[Side, Side] = ("source", "target")
 
 
@@ -48,7 +44,7 @@ class InferredCodecs:
     target_codec: Codec
     config: TrainConfig  # with the kinds, and defaults that depend on them
     class_weights: tuple[float, ...] | None  # of the target's classes, if asked for
-    content_weights: ContentWeights | None  # of a sparse target's channels, in light
+    target_content: TargetContent | None  # of a target's channels, where content weighs more
     notes: tuple[str, ...]  # on kinds, or on the pretrained model
     warnings: tuple[str, ...]  # on values that are saturated or look like something else
 
@@ -79,7 +75,7 @@ def infer_codecs(
         start.check_values(blocks, config, held)
         source, target = start.codecs
         notes = (start.note(config),)
-    weights = _content_weights(target, blocks) if config.preset == "light" else None
+    content = find_content(target, blocks, config)
     warnings += [
         _mixed_masks(side, opened, blocks, codec)
         for side, codec in zip(_SIDES, (source, target), strict=True)
@@ -90,8 +86,8 @@ def infer_codecs(
         target,
         _resolve(config, source, target),
         _class_weights(target, blocks) if config.class_weights else None,
-        weights,
-        notes if weights is None else (*notes, _describe_weights(weights)),
+        content,
+        notes if content is None else (*notes, *describe_content(content, target, config)),
         tuple(warning for warning in warnings if warning),
     )
 
@@ -189,32 +185,6 @@ def _class_weights(codec: Codec, blocks: Sequence[SampleBlock]) -> tuple[float, 
             "leave class_weights out, or set target_kind='classes' if it holds classes."
         )
     return codec.class_weights([block.target for block in blocks], [b.valid for b in blocks])
-
-
-def _content_weights(codec: Codec, blocks: Sequence[SampleBlock]) -> ContentWeights | None:
-    """Weigh the content of a sparse target by the inverse square root of its share; else None."""
-    if not isinstance(codec, ImageCodec) or codec.method != "percentile":
-        return None
-    images, valid = [block.target for block in blocks], [block.valid for block in blocks]
-    masks, weights = leave_out_hot(images, valid), []
-    for channel, (low, high) in enumerate(zip(codec.low, codec.high, strict=True)):
-        values = some_values(images, masks, channel, _MANY)
-        if not values.size:  # fine-tuning may lack a channel
-            weights.append((0.0, 0.0))
-            continue
-        first, ground, last = np.percentile(values, (PERCENTILES[0], 50, PERCENTILES[1]))
-        share = float(np.abs(values - ground).mean()) / (high - low)
-        is_sparse = last - first < _SPARSE * (high - low) and share > 0
-        weights.append((float(2 * (ground - low) / (high - low) - 1), is_sparse * share**-0.5))
-    return tuple(weights) if any(weight for _, weight in weights) else None
-
-
-def _describe_weights(weights: ContentWeights) -> str:
-    most = 1 + max(weight for _, weight in weights)
-    return (
-        "The target is sparse: its content fills little of the images, so a pixel weighs up to "
-        f"{rounded(most)} times as much as the ground, the more it differs from it."
-    )
 
 
 def clipping_note(

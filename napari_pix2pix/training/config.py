@@ -13,9 +13,15 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from napari_pix2pix.errors import ConfigError
-from napari_pix2pix.training._config_fields import ConfigFields, Kind, Normalisation, Preset
+from napari_pix2pix.training._config_fields import (
+    AppliedWeights,
+    ConfigFields,
+    Kind,
+    Normalisation,
+    Preset,
+)
 
-__all__ = ["PRESETS", "Kind", "Normalisation", "Preset", "TrainConfig"]
+__all__ = ["PRESETS", "AppliedWeights", "Kind", "Normalisation", "Preset", "TrainConfig"]
 
 # Presets are differences from the defaults of `TrainConfig`, which are ``light``.
 # What both public implementations of pix2pix share (Isola et al. 2017, section 6.2):
@@ -211,7 +217,7 @@ def find_conflict(config: ConfigFields) -> str | None:
             f"adversarial_full ({config.adversarial_full}) lies before adversarial_start "
             f"({config.adversarial_start}): give it the same value or a later one"
         )
-    for name in ("class_weights", "shift_tolerance"):
+    for name in ("class_weights", "shift_tolerance", "foreground_weight", "foreground_dice"):
         if getattr(config, name) and not config.reconstruction_weight:
             return (
                 f"{name} applies to the reconstruction term, which reconstruction_weight=0 turns "
@@ -221,6 +227,11 @@ def find_conflict(config: ConfigFields) -> str | None:
         return (
             "feature_matching compares activations of the discriminator, and there is none with "
             "adversarial_weight=0: leave one of them out"
+        )
+    if config.r1_every > 1 and not config.r1:
+        return (
+            f"r1_every={config.r1_every} says how often the R1 penalty is applied, and r1=0 turns "
+            "it off: set r1, or r1_every=1"
         )
     for name, kind in (("classes", "classes"), ("smallest", "instances")):
         if getattr(config, name) is not None and config.target_kind not in ("auto", kind):
@@ -241,6 +252,11 @@ def _stale_conflict(config: ConfigFields) -> str | None:
         return (
             "stale_discriminator follows the Torch original, which has no penalty on the "
             "discriminator: set gradient_penalty=0 and r1=0, or stale_discriminator=False"
+        )
+    if config.adversarial == "relativistic":
+        return (
+            "stale_discriminator follows the Torch original, which judges each image alone: set "
+            "another adversarial loss than relativistic, or stale_discriminator=False"
         )
     if config.feature_matching or config.discriminator_augmentation != "none":
         return (

@@ -26,12 +26,12 @@ from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
 from napari_pix2pix.training._infer_codecs import (
-    ContentWeights,
     InferredCodecs,
     clipping_note,
     infer_codecs,
 )
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
+from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
@@ -61,7 +61,7 @@ class TrainingData:
     baseline: Baselines  # one for each condition; none without a source
     validation: Validation | None  # None if nothing is held out
     class_weights: tuple[float, ...] | None  # of the target's classes; None if all weigh the same
-    content_weights: ContentWeights | None  # of a sparse target; None if all pixels weigh the same
+    target_content: TargetContent | None  # of the target's channels; None if no content weighs more
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     steps_per_epoch: int
     summary: str  # one line
@@ -149,7 +149,7 @@ def prepare(
         baseline=baseline,
         validation=validation,
         class_weights=inferred.class_weights,
-        content_weights=inferred.content_weights,
+        target_content=inferred.target_content,
         origin=split.origin,
         steps_per_epoch=epoch_steps(
             opened, areas, patch=config.patch, batch=config.batch * config.processes

@@ -100,8 +100,9 @@ class Step(Event):
 
     step: int  # steps done, counted from 1
     epoch: int  # counted from 1
-    # G_GAN, G_L1 (G_reconstruction if it is not L1), G_features, D_real, D_fake, D_penalty, D_r1,
-    # with their weights, as the PyTorch implementation prints them; a term that is off is left out.
+    # G_GAN, G_L1 (G_reconstruction if it is not L1), G_dice, G_features, D_real, D_fake, D_penalty,
+    # D_r1, with their weights, as the PyTorch implementation prints them; a term that is off, or
+    # not on this step, is left out.
     losses: Mapping[str, float]
     learning_rates: Mapping[str, float]  # G and D
     progress: float  # fraction of the budget that is used, 0 to 1

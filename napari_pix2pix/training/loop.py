@@ -117,7 +117,7 @@ class TrainingLoop:
             self.fabric,
             conditions=len(self.data.conditions),
             class_weights=self.data.class_weights,
-            content_weights=self.data.content_weights,
+            target_content=self.data.target_content,
         )
         last_good, good_step = self.state.snapshot(), self.state.step  # if training diverges
         reason, problem = "budget", None

@@ -81,6 +81,20 @@ def test_formulas(kind, of_real, of_fake, of_generator):
     assert generator_loss(kind, logits).item() == mean(sum(of_generator) / 2)
 
 
+def test_relativistic_compares_the_logits_of_a_place():
+    """softplus(-(real - fake)) by hand: of 1, -2 and 3, minus 0, -1 and 5."""
+    real, fake = (torch.tensor(v).reshape(1, 1, 1, 3) for v in ([1.0, -2.0, 3.0], [0.0, -1.0, 5.0]))
+    expected = [sum(math.log1p(math.exp(s * d)) for d in (1, -1, -2)) / 3 for s in (-1, 1)]
+    assert discriminator_loss("relativistic", real, True, fake).item() == pytest.approx(expected[0])
+    assert discriminator_loss("relativistic", fake, False, real).item() == pytest.approx(
+        expected[0]
+    )
+    assert generator_loss("relativistic", fake, real).item() == pytest.approx(expected[1])
+    both = (fake, 2 * fake), (real, real)
+    halves = [generator_loss("relativistic", one, two) for one, two in zip(*both, strict=True)]
+    assert torch.allclose(generator_loss("relativistic", *both), sum(halves) / 2)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_scales_are_averaged_whatever_their_size(kind):
     rng = torch.Generator().manual_seed(0)
@@ -313,6 +327,10 @@ def test_unusable_arguments_are_refused_in_words():
         discriminator_loss("wgangp", logits, True)
     with pytest.raises(ValueError, match="adversarial loss 'gan' is not known"):
         generator_loss("gan", logits)
+    with pytest.raises(ValueError, match="got 'relativistic' without it"):
+        discriminator_loss("relativistic", logits, True)
+    with pytest.raises(ValueError, match="got 'lsgan' with it"):
+        generator_loss("lsgan", logits, logits)
     with pytest.raises(ValueError, match="reconstruction loss 'l3' is not known"):
         reconstruction_loss("l3", logits, logits)
     with pytest.raises(ValueError, match=r"prediction has shape \(1, 1, 2, 2\) but target has"):

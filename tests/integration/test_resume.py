@@ -33,7 +33,12 @@ TINY = helpers.TINY | {
     "spectral_norm": True,
     "discriminator_augmentation": "colour+translation+cutout",
     "feature_matching": 10.0,
+    "adversarial": "relativistic",
+    "r1": 0.1,
+    "r1_every": 2,
     "shift_tolerance": 1,
+    "foreground_weight": 3.0,
+    "foreground_dice": 0.1,
 }
 
 # Trains as the test does, and is killed right after the checkpoint of one step.

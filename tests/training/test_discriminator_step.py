@@ -6,7 +6,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from napari_pix2pix.core import generator_loss, gradient_penalty, r1_penalty
-from napari_pix2pix.training._step import DiscriminatorStep, Pix2PixStep, TensorBatch
+from napari_pix2pix.training._discriminator_step import DiscriminatorStep
+from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.state import TrainingState
 
 
@@ -63,6 +64,51 @@ def test_penalties_are_those_of_what_the_discriminator_sees(make_step):
     assert losses["D_r1"].item() == pytest.approx(r1, rel=1e-5)
 
 
+def test_lazy_r1_is_rarer_and_as_much_heavier(make_step):
+    """Of four steps two have the penalty, twice: on average what each step has without."""
+    found = []
+    for every in (1, 2):
+        step = make_step(r1=3.0, r1_every=every, norm="none", discriminator_learning_rate=1e-9)
+        losses = [step.learn(*images(), None, step=number) for number in range(6, 10)]
+        found.append([one["D_r1"].item() if "D_r1" in one else None for one in losses])
+    each, lazy = found
+    twice = pytest.approx(2 * each[0], rel=1e-4)
+    assert lazy == [twice, None, twice, None]
+    assert each == [pytest.approx(each[0], rel=1e-4)] * 4
+
+
+@pytest.mark.parametrize("fields", [{}, {"discriminator_scales": 2, "feature_matching": 1.0}])
+def test_relativistic_compares_each_patch_with_the_target_s(fields, make_step):
+    step = make_step(adversarial="relativistic", norm="none", **fields)
+    given, real, fake = images()
+    valid = torch.rand(2, 1, 32, 32) > 0.5
+    seen = (torch.cat([given, image * valid], 1) for image in (real, fake))
+    of_real, of_fake = (step.discriminator(pair) for pair in seen)
+    if not fields:
+        of_real, of_fake = (of_real,), (of_fake,)
+    lead = [one - two for one, two in zip(of_real, of_fake, strict=True)]
+    wanted = [sum(nn.functional.softplus(s * d).mean() for d in lead) / len(lead) for s in (-1, 1)]
+    verdict = step.judge(given, real, fake, valid)
+    loss = generator_loss("relativistic", verdict.fake, verdict.real)
+    assert loss.item() == pytest.approx(wanted[1].item(), rel=1e-5)
+    loss.backward()
+    assert fake.grad[valid].abs().sum() > 0
+    assert all(p.grad is None for p in step.discriminator.parameters())
+    losses = step.learn(given, real, fake, valid)
+    assert losses["D_real"].item() == losses["D_fake"].item()
+    assert losses["D_real"].item() == pytest.approx(wanted[0].item(), rel=1e-5)
+
+
+def test_images_that_are_compared_are_augmented_alike(make_step):
+    step = make_step(adversarial="relativistic", discriminator_augmentation="translation+cutout")
+    shown = seen_by(step)
+    image = images()[1]
+    for number, work in enumerate((step.learn, step.judge)):
+        work(image, image, image.clone(), None)
+        assert torch.equal(shown[2 * number], shown[2 * number + 1])
+        assert not torch.equal(shown[2 * number][:, :1], image)
+
+
 @pytest.mark.parametrize("halve", [True, False])
 def test_the_loss_is_halved_on_demand(halve, make_step):
     step = make_step(halve_discriminator_loss=halve, norm="none")
@@ -82,8 +128,8 @@ def test_the_loss_is_halved_on_demand(halve, make_step):
 def test_judging_leads_to_labelled_pixels_of_the_image_alone(masked, make_step):
     step = make_step()
     valid = torch.rand(2, 1, 32, 32) > 0.5 if masked else None
-    given, _, fake = images()
-    generator_loss("vanilla", step.judge(given, fake, valid)).backward()
+    given, real, fake = images()
+    generator_loss("vanilla", step.judge(given, real, fake, valid).fake).backward()
     assert fake.grad.abs().sum() > 0
     if masked:
         assert (fake.grad[~valid] == 0).all()
@@ -121,28 +167,32 @@ def test_stale_gradient_has_old_activations_and_new_weights(make_state, tiny, fa
     step = make_discriminator_step(state, fabric)
     given, real, fake = images()
     old = layers(step)
-    _, logits = step.learn_stale(given, real, fake, None)
+    _, verdict = step.learn_stale(given, real, fake, None)
     new = layers(step)
-    (got,) = torch.autograd.grad(generator_loss("vanilla", logits), fake)
+    (got,) = torch.autograd.grad(generator_loss("vanilla", verdict.fake), fake)
 
     expected = by_hand(torch.cat([given, fake.detach()], 1), activations=old, weights=new)[:, 1:]
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-9)
     wholly_old = by_hand(torch.cat([given, fake.detach()], 1), activations=old, weights=old)[:, 1:]
     assert (got - wholly_old).abs().max() > 0.1 * got.abs().max()
     (ordinary,) = torch.autograd.grad(
-        generator_loss("vanilla", step.judge(given, fake, None)), fake
+        generator_loss("vanilla", step.judge(given, real, fake, None).fake), fake
     )
     assert (got - ordinary).abs().max() > 0.1 * got.abs().max()
 
 
 @pytest.mark.parametrize("scales", [1, 2])
 def test_features_are_compared_with_the_target_s(scales, make_step):
-    step = make_step(discriminator_scales=scales, norm="instance")
+    step, plain = (
+        make_step(discriminator_scales=scales, norm="instance", feature_matching=weight)
+        for weight in (1.0, 0.0)
+    )
     given, real, fake = images()
-    logits, distance = step.match_features(given, real, fake, None)
-    judged = step.judge(given, fake, None)
-    for one, other in zip(logits, judged if scales > 1 else [judged], strict=True):
+    verdict = step.judge(given, real, fake, None)
+    judged = plain.judge(given, real, fake, None).fake
+    for one, other in zip(verdict.fake, judged if scales > 1 else [judged], strict=True):
         assert torch.equal(one, other)
+    distance = verdict.matching
     found, wanted = (step.discriminator.features(torch.cat([given, x], 1)) for x in (fake, real))
     layers = [
         (one - other).abs().mean().item()
@@ -154,7 +204,7 @@ def test_features_are_compared_with_the_target_s(scales, make_step):
     distance.backward()
     assert fake.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in step.discriminator.parameters())
-    assert step.match_features(given, real, real, None)[1].item() == 0
+    assert step.judge(given, real, real, None).matching.item() == 0
 
 
 def seen_by(step: DiscriminatorStep) -> list[Tensor]:
@@ -171,7 +221,7 @@ def test_source_and_image_are_augmented_alike(kind, make_step):
     image = images()[1]
     torch.manual_seed(0)
     step.learn(image, image, image.clone(), None)
-    step.judge(image, image.clone().requires_grad_(), None)
+    step.judge(image, image, image.clone().requires_grad_(), None)
     assert len(shown) == 3
     for one in shown:
         assert torch.equal(one[:, :1], one[:, 1:])
@@ -184,16 +234,16 @@ def test_source_and_image_are_augmented_alike(kind, make_step):
 
 def test_features_are_compared_at_the_same_place(make_step):
     kind = "colour+translation+cutout"
-    step = make_step(discriminator_augmentation=kind, norm="none")
+    step = make_step(discriminator_augmentation=kind, norm="none", feature_matching=1.0)
     given, real, fake = images()
-    assert step.match_features(given, real, real.clone(), None)[1].item() == 0
-    assert step.match_features(given, real, fake, None)[1].item() > 0
+    assert step.judge(given, real, real.clone(), None).matching.item() == 0
+    assert step.judge(given, real, fake, None).matching.item() > 0
 
 
 def test_the_generator_learns_through_the_augmentation(make_step):
     step = make_step(discriminator_augmentation="translation+cutout")
-    given, _, fake = images()
-    generator_loss("vanilla", step.judge(given, fake, None)).backward()
+    given, real, fake = images()
+    generator_loss("vanilla", step.judge(given, real, fake, None).fake).backward()
     untouched = (fake.grad == 0).float().mean().item()
     assert 0.1 < untouched < 0.7  # what was cut out or moved out tells nothing
 

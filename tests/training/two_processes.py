@@ -26,9 +26,10 @@ TINY = helpers.TINY | {"steps": 5, "depth": 3, "discriminator_layers": 1}
 TINY |= {"dropout": 0.0, "adversarial_start": 0.0, "adversarial_full": 0.0}
 # What is to match a single process: every term of the objective, noise, conditions of the norms.
 ALIKE = {
-    "group": {"gradient_penalty": 1.0, "gradient_clip": 1.0}
+    "group": {"gradient_penalty": 1.0, "gradient_clip": 1.0, "adversarial": "relativistic"}
     | {"discriminator_augmentation": "colour+translation+cutout"},
-    "instance": {"noise_channels": 2, "noise": "pixel", "r1": 0.1, "feature_matching": 10.0},
+    "instance": {"noise_channels": 2, "noise": "pixel", "feature_matching": 10.0}
+    | {"r1": 0.1, "r1_every": 2, "foreground_weight": 3.0, "foreground_dice": 0.1},
     "none": {"stale_discriminator": True, "noise_channels": 2, "shift_tolerance": 2},
 }
 for _name, _fields in ALIKE.items():

@@ -269,14 +269,14 @@ def test_a_sparse_target_weighs_more_in_light_alone_and_that_is_said():
     sources = [gaussian_filter(target, 2) for target in targets]
     pairs = [Pair(*pair) for pair in zip(sources, targets, strict=True)]
     light = prepare(pairs, TrainConfig(**TINY))
-    ((ground, weight),) = light.content_weights
-    assert ground == pytest.approx(-0.99, abs=0.02)
-    assert 10 < weight < 60
+    (content,) = light.target_content
+    assert content.ground == pytest.approx(-0.99, abs=0.02)
+    assert 10 < content.gain < 60
     assert any("target is sparse" in note for note in light.notes)
     published = prepare(pairs, TrainConfig(preset="reference", **TINY))
-    assert published.content_weights is None
+    assert published.target_content is None
     dense = prepare([Pair(cells(0), cells(1)), Pair(cells(2), cells(3))], TrainConfig(**TINY))
-    assert dense.content_weights is None
+    assert dense.target_content is None
 
 
 def test_an_image_that_is_brighter_as_a_whole_has_no_hot_pixels():
