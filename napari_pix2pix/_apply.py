@@ -275,6 +275,7 @@ class ImagePredictor(Predictor):
             sources,
             model="pix2pix",
             digest=self.digest,
+            weights=self.info.applied,
             condition=options.condition,
             trained_on=self.info.summary,
             scores=self.info.scores_by_side,

@@ -21,6 +21,7 @@ from napari_pix2pix.io.pytorch_networks import (
     discriminator_path,
     write_network,
 )
+from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.translator import Translator
 
 _LEAST_DEPTH = 5  # of the reference's U-Nets
@@ -32,9 +33,10 @@ def convert(
     model: Translator | str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
+    weights: AppliedWeights | None = None,
     overwrite: bool = True,
 ) -> tuple[str, ...]:
-    """Write a model into a file of the other kind.
+    """Write a model into a file of the other kind, or with fewer weights into one of ours.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ def convert(
         as the PyTorch implementation of pix2pix loads them; one that ends in ``.safetensors``, or
         in no format's ending, a model of napari-pix2pix. Beside ``latest_net_G.pth`` the
         discriminator is written as ``latest_net_D.pth``, where that implementation has such a one.
+    weights : {"last", "best"}, optional
+        Write only these, without the other weights and the discriminator: a model of
+        napari-pix2pix becomes a smaller file (`Translator.save` with ``slim``).
     overwrite : bool
         Whether files that are there are replaced.
 
@@ -56,7 +61,8 @@ def convert(
     Raises
     ------
     InputError
-        When the PyTorch implementation has no such network; the sentence says what it lacks.
+        When the PyTorch implementation has no such network, or the model lacks these weights; the
+        sentence says what is missing.
     FileError
         When a file can't be read or written, or its name has the ending of another format.
 
@@ -76,8 +82,10 @@ def convert(
     path = as_path(path)
     check_ending(path, ENDING, *TORCH_ENDINGS, what="a model")
     translator = model if isinstance(model, Translator) else load(model)
+    if weights is not None:
+        translator = translator.with_weights(weights)
     if path.suffix.lower() not in TORCH_ENDINGS:
-        translator.save(path, overwrite=overwrite)
+        translator.save(path, slim=weights is not None, overwrite=overwrite)
         return ()
     network = _reference_generator(translator)
     other = discriminator_path(path)

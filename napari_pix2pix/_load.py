@@ -24,7 +24,7 @@ from napari_pix2pix.io.pytorch_networks import (
     read_generator,
 )
 from napari_pix2pix.metrics.baselines import Baselines
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.summary import describe_images
 from napari_pix2pix.translator import Translator
@@ -43,7 +43,11 @@ class _ReferenceDiscriminator:
 
 
 def load(
-    path: str | os.PathLike[str], *, dropout: bool | None = None, dtype: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    weights: AppliedWeights | None = None,
+    dropout: bool | None = None,
+    dtype: str | None = None,
 ) -> Translator:
     """Read a model that `Translator.save` wrote, or a generator of the PyTorch implementation.
 
@@ -54,6 +58,9 @@ def load(
         PyTorch implementation of pix2pix saves it, whose architecture, channels and norm follow
         from names and shapes; a ``latest_net_D.pth`` in the same folder becomes its discriminator.
         No code in such a file is run.
+    weights : {"last", "best"}, optional
+        Which weights are applied, see `Translator.with_weights`; those that the file names when not
+        given.
     dropout : bool, optional
         For a U-Net of the PyTorch implementation, whose file does not say whether it was trained
         with dropout: True by default, as is usual there. It drops only where a call asks for it.
@@ -72,7 +79,7 @@ def load(
     FileError
         When the file is missing, truncated, of another kind or of another version of the format.
     InputError
-        When ``path`` is no path, or dropout or dtype contradict the file.
+        When ``path`` is no path, dropout or dtype contradict the file, or it lacks these weights.
 
     Examples
     --------
@@ -95,13 +102,14 @@ def load(
         )
     parts = _read_reference(path, dropout, dtype) if is_reference else _read_own(path)
     try:
-        return Translator(*parts)
+        translator = Translator(*parts)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise FileError(
             f"{path} is a napari-pix2pix file, but its content does not fit together "
             f"({reason[:200]}): take another copy, or the version that wrote it."
         ) from error
+    return translator if weights is None else translator.with_weights(weights)
 
 
 def read_reference_info(path: Path) -> ModelInfo:

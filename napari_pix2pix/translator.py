@@ -30,8 +30,9 @@ from napari_pix2pix.napari_layers import (
     image_of,
 )
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
+from napari_pix2pix.training.config import AppliedWeights, TrainConfig
+from napari_pix2pix.training.history import EpochRecord, HeldOutScores
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import (
     Discriminator,
     Weights,
@@ -71,7 +72,7 @@ class Translator(ImagePredictor):
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], info: ModelInfo) -> None:
-        self.info = info
+        self.info = info.holding(tensors)
         self._tensors = dict(tensors)
         self._applied = info.applied_weights(tensors)
         if info.has_discriminator != any(name.startswith("discriminator.") for name in tensors):
@@ -118,6 +119,37 @@ class Translator(ImagePredictor):
         assert network is not None
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()
+
+    def with_weights(self, weights: AppliedWeights) -> Translator:
+        """Return a translator that applies the last weights, or those of the best validation.
+
+        Parameters
+        ----------
+        weights : {"last", "best"}
+            A model that was validated holds both, unless it was saved slim. ``info.candidates``
+            has the step and the held-out scores of each, where they differ. The last weights are
+            the average where there is one.
+
+        Returns
+        -------
+        Translator
+            Its scores are those of these weights, and it is saved with this choice. The thumbnail
+            stays that of the last weights.
+
+        Raises
+        ------
+        InputError
+            When the model does not hold these weights.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+        >>> model.info.applied, model.with_weights("best").info.applied
+        ('last', 'best')
+        """
+        return Translator(self._tensors, self.info.with_weights(weights))
 
     def sample(
         self,
@@ -204,7 +236,8 @@ class Translator(ImagePredictor):
             where the discriminator can't tell; a layer if the prediction is one. Each logit is
             on the pixels in the middle of the patch that it judges, see `DiscriminatorMap`. Its
             unit is that of the adversarial loss: the log odds of being real (``vanilla``), 1 for
-            real and -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``).
+            real and -1 for false (``hinge``, ``lsgan``), or a number without a zero (``wgan``,
+            ``relativistic``).
 
         Raises
         ------

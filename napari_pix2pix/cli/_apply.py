@@ -25,6 +25,7 @@ from napari_pix2pix.cli._options import (
     parse_condition,
     predict_options,
     predict_options_of,
+    weights_option,
 )
 from napari_pix2pix.cli._output import (
     check_output,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.inference.options import PredictOptions
     from napari_pix2pix.io.image_file import ImageFile
     from napari_pix2pix.large_images import Cluster
+    from napari_pix2pix.training.config import AppliedWeights
     from napari_pix2pix.translator import Translator
 
 # Other modules are imported by the command: --help does not wait for torch.
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
 @channels_option
+@weights_option
 @predict_options
 @click.option(
     "--summary",
@@ -75,6 +78,7 @@ def apply(
     out: Path,
     axes: str | None,
     source_channels: str | None,
+    weights: AppliedWeights | None,
     summary: str | None,
     region: str | None,
     frames: str | None,
@@ -119,7 +123,7 @@ def apply(
     if summary is not None:
         tags = parse_summary(summary)
         check_integer("samples of a summary", samples, 2)
-    translator = load(model)
+    translator = load(model, weights=weights)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
     tagged = prepare_outputs(input, inputs, out, tags)
@@ -322,6 +326,7 @@ class _Size(click.ParamType):
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--out", "-o", required=True, type=PATH, help="Folder; made if it does not exist.")
+@weights_option
 @condition_option
 @click.option("--n", "-n", "count", type=int, default=1, show_default=True, help="How many.")
 @click.option("--size", type=_Size(), help="Pixels: 256, or 256x320.  [the training's patch]")
@@ -332,6 +337,7 @@ class _Size(click.ParamType):
 def sample(
     model: Path,
     out: Path,
+    weights: AppliedWeights | None,
     condition: str | None,
     count: int,
     size: tuple[int, int] | None,
@@ -352,7 +358,7 @@ def sample(
     from napari_pix2pix.io.paths import make_folder
     from napari_pix2pix.io.writing import write_generated
 
-    translator = load(model)
+    translator = load(model, weights=weights)
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]
     make_folder(out)
     for path in paths:

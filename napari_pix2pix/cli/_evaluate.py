@@ -21,17 +21,20 @@ from napari_pix2pix.cli._options import (
     pairs_options,
     parse_condition,
     read_pair_sets,
+    weights_option,
 )
 from napari_pix2pix.cli._output import check_output, print_result, score_table
 from napari_pix2pix.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
+    from napari_pix2pix.training.config import AppliedWeights
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @pairs_options
+@weights_option
 @condition_option
 @click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
 @click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Path,
     named: PairArguments,
+    weights: AppliedWeights | None,
     condition: str | None,
     csv: Path | None,
     report: Path | None,
@@ -93,7 +97,7 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
-    translator = load(model)
+    translator = load(model, weights=weights)
     sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))

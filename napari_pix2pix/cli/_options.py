@@ -40,6 +40,12 @@ channels_option = click.option(
     "Phase,DAPI.  [default: those of the model by their names, else all]",
 )
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(["last", "best"]),
+    help="Which weights of MODEL to apply: the last, or those of its best validation (see info).  "
+    "[default: those that MODEL names]",
+)
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
 _PAIRS_OPTIONS = (

@@ -19,6 +19,7 @@ from napari_pix2pix.cli._train import train
 from napari_pix2pix.errors import Pix2PixError
 
 if TYPE_CHECKING:
+    from napari_pix2pix.training.config import AppliedWeights
     from napari_pix2pix.training.model_info import ModelInfo
 
 # A command imports other modules when it runs, so that --help does not wait for torch.
@@ -82,10 +83,23 @@ main.add_command(discriminator_map)
     help="For a .pth file, which holds no intensities: the integer type whose range becomes -1 to "
     "1.  [default: uint8]",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["last", "best"]),
+    help="Write only these weights, the last or those of the best validation, without the others "
+    "and the discriminator: a smaller file.",
+)
 @overwrite_option
 @json_option
-def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json: bool) -> None:
-    """Write MODEL to another kind of file.
+def convert(
+    model: Path,
+    out: Path,
+    dtype: str | None,
+    weights: AppliedWeights | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write MODEL to another kind of file, or to a smaller one with --weights.
 
     The ending of OUT chooses the kind. With .pth, OUT holds the generator's weights as the PyTorch
     implementation of pix2pix loads them; with .safetensors it is a model of napari-pix2pix. The
@@ -95,6 +109,7 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
     \b
     napari-pix2pix convert latest_net_G.pth model.safetensors
     napari-pix2pix convert model.safetensors checkpoints/mine/latest_net_G.pth
+    napari-pix2pix convert model.safetensors small.safetensors --weights best
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
@@ -103,7 +118,8 @@ def convert(model: Path, out: Path, dtype: str | None, overwrite: bool, as_json:
 
     check_output(out, overwrite=overwrite)
     check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
-    notes = _convert.convert(load(model, dtype=dtype), out, overwrite=overwrite)
+    loaded = load(model, dtype=dtype)
+    notes = _convert.convert(loaded, out, weights=weights, overwrite=overwrite)
     text = "\n".join([f"Wrote {out}.", *notes])
     print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
 
@@ -118,7 +134,8 @@ def info(model: Path, as_json: bool) -> None:
     """
     described = read_info(model)
     lines = [*_describe(described), score_table(described.scores_by_side)]
-    print_result(described.to_header(), "\n".join(lines), as_json=as_json)
+    weights = {"weights": list(described.weights), "applied": described.applied}
+    print_result(described.to_header() | weights, "\n".join(lines), as_json=as_json)
 
 
 @main.command()
@@ -155,11 +172,14 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
 
 def _describe(info: ModelInfo) -> list[str]:
     """Describe a model in lines."""
+    from napari_pix2pix.training.model_info import describe_weights
+
     lines = [info.summary, *info.notes]
     if info.steps:  # else another program trained it
         versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
         training = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
         lines.append(f"{training}, {versions}")
+        lines.append(f"weights: {describe_weights(info)}")
     if info.conditions:
         lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
     for condition in info.conditions or (None,):

@@ -39,6 +39,7 @@ from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.napari_layers import read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
+from napari_pix2pix.training.model_info import describe_weights
 from napari_pix2pix.translator import Translator
 
 
@@ -268,6 +269,7 @@ def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
     facts = {
         "Model": name or f"model {translator.digest}",
         "Digest of its weights": translator.digest,
+        "Weights": describe_weights(info),
         "Trained on": info.summary,
         "Training": f"preset {config.preset}, {plural(info.steps, 'step')}{seconds}, "
         f"seed {config.seed}",

@@ -42,6 +42,12 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     return _parse(path, metadata[FORMAT_NAME])
 
 
+def read_tensor_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Read the names of the tensors of a file whose header was read."""
+    with safe_open(Path(path), framework="numpy") as file:
+        return tuple(file.keys())
+
+
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is PyTorch's: by its first bytes, or else by its ending."""
     path = Path(path)

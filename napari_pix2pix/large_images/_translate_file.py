@@ -146,6 +146,7 @@ def output_record(
         options = options.of_sample(sample)
     return {
         "model": translator.digest,
+        "weights": translator.info.applied,
         "options": _deciding(options, summary),
         "part": [region, frames],
         "channels": channels,

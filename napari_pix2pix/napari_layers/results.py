@@ -143,6 +143,7 @@ def result_record(
     *,
     model: str,
     digest: str,
+    weights: str,
     condition: Hashable,
     trained_on: str,
     scores: Mapping[str, Mapping[str, float]],
@@ -152,11 +153,13 @@ def result_record(
 ) -> dict[str, Any]:
     """Describe a result for its layer's metadata.
 
-    Of several `samples`, `shown` names this one, or a statistic of them; else it is empty.
+    `weights` are those that were applied, last or best. Of several `samples`, `shown` names this
+    one, or a statistic of them; else it is empty.
     """
     return {
         "model": model,
         "digest": digest,
+        "weights": weights,
         "condition": condition,
         "source": " + ".join(layer.name for layer in sources),
         "source_id": sources[0].layer_id if sources else "",

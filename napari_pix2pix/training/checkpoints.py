@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,10 +17,10 @@ from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.paths import check_ending
-from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
-from napari_pix2pix.training.model_info import EpochRecord, HeldOutScores, ModelInfo
+from napari_pix2pix.training.history import EpochRecord, HeldOutScores, best_record
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import TrainingState
 
 # The key that a checkpoint's header has beside those of a model.
@@ -166,12 +165,8 @@ def describe_model(
 
 def _held_out_scores(state: TrainingState, data: TrainingData) -> HeldOutScores | None:
     """Return the scores of the weights that are applied, beside the baseline's."""
-    validated = [record["validation"] for record in state.history if "validation" in record]
+    validated = [EpochRecord(**record) for record in state.history if "validation" in record]
     if not validated or data.validation is None:
         return None
-    prediction = validated[-1]
-    if state.config.keep == "best":
-        # NaN, of a constant prediction, is never the best: see TrainingState.keep_best.
-        known = [scores for scores in validated if not math.isnan(primary_metric(scores)[1])]
-        prediction = max(known or validated[-1:], key=lambda scores: primary_metric(scores)[1])
-    return HeldOutScores(prediction, data.validation.baseline)
+    record = best_record(validated) if state.config.keep == "best" else validated[-1]
+    return HeldOutScores(record.validation or {}, data.validation.baseline)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,17 @@ from napari_pix2pix.data.codecs import Codec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.channels import TrainedChannels
-from napari_pix2pix.io.model_header import read_header
+from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import AppliedWeights, TrainConfig
+from napari_pix2pix.training.history import (
+    Candidate,
+    EpochRecord,
+    HeldOutScores,
+    find_candidates,
+    held_weights,
+)
 
 _LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
 
@@ -44,24 +51,6 @@ def count_planes(
         generator_out=target.planes,
         discriminator_in=target.planes + (given if config.conditional else 0),
     )
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch of a training: mean losses, and the scores where it was validated."""
-
-    step: int
-    epoch: int
-    losses: Mapping[str, float]
-    validation: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class HeldOutScores:
-    """Scores of the applied weights on the held-out data, and of the baseline on the same."""
-
-    prediction: Mapping[str, float]
-    baseline: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -148,6 +137,8 @@ class ModelInfo:
     # a tuple is empty where they state none, or different ones.
     channel_names: tuple[tuple[str, ...], ...] = ()
     source_channels: tuple[str, ...] = ()  # names, where the source's file states them
+    # Those that are in the file (or in memory); the names of its tensors say so, not its header.
+    weights: tuple[AppliedWeights, ...] = ("last",)
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -168,7 +159,9 @@ class ModelInfo:
 
     def to_header(self) -> dict[str, Any]:
         """Return all of it as JSON values, for the header of a model file."""
-        return dict(_HEADER.dump_python(self, mode="json"))
+        header = dict(_HEADER.dump_python(self, mode="json"))
+        del header["weights"]
+        return header
 
     def __str__(self) -> str:
         held_out = ""
@@ -211,6 +204,36 @@ class ModelInfo:
         """`scores` for tables and JSON: ``prediction`` and ``baseline``; empty without any."""
         return {} if self.scores is None else asdict(self.scores)
 
+    @property
+    def applied(self) -> AppliedWeights:
+        """Which weights are applied."""
+        return self.config.keep if self.config.keep in self.weights else self.weights[0]
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The last weights and the best, where it holds both and they differ; else empty."""
+        return find_candidates(self.history) if len(self.weights) > 1 else ()
+
+    def holding(self, tensors: Iterable[str]) -> ModelInfo:
+        """Return the same with the weights that are among these tensors, by their names."""
+        return replace(self, weights=held_weights(tensors))
+
+    def with_weights(self, weights: AppliedWeights) -> ModelInfo:
+        """Return what is true of the model when it applies other weights that it holds."""
+        if weights not in get_args(AppliedWeights):
+            raise InputError(f"weights must be 'last' or 'best', got {weights!r}.")
+        if weights not in self.weights:
+            raise InputError(
+                f"The model holds only its {self.weights[0]} weights, got weights={weights!r}: "
+                "leave weights out, or take the file that it was saved in after training."
+            )
+        scores = self.scores
+        for candidate in self.candidates:
+            if candidate.weights == weights and scores is not None:
+                scores = HeldOutScores(candidate.scores, scores.baseline)
+        config = self.config.model_copy(update={"keep": weights})
+        return replace(self, config=config, scores=scores)
+
     def output_names(self, condition: Hashable = None) -> tuple[str, ...]:
         """Return the names of the channels that it makes; empty where they are not known."""
         if not self.channel_names or (self.conditions and condition not in self.conditions):
@@ -252,4 +275,16 @@ _HEADER = TypeAdapter(ModelInfo)
 
 def read_model_info(path: Path) -> ModelInfo:
     """Read what a file of ours says of its model, without its weights and without PyTorch."""
-    return ModelInfo.from_header(read_header(path), path)
+    return ModelInfo.from_header(read_header(path), path).holding(read_tensor_names(path))
+
+
+def describe_weights(info: ModelInfo) -> str:
+    """Say which weights are applied, and which others the model holds."""
+    texts = {candidate.weights: str(candidate) for candidate in info.candidates}
+    others = [texts.get(name, name) for name in info.weights if name != info.applied]
+    applied = texts.get(info.applied, info.applied)
+    if not others:
+        return f"{applied}, the only ones"
+    if not texts and info.scores is not None:
+        return f"{applied}, which are those of the best validation, too"
+    return f"{applied}, which are applied; {others[0]}"

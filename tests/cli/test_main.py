@@ -1,7 +1,11 @@
 import re
 
+import numpy as np
 import pytest
-from helpers import strict_json
+import tifffile
+from helpers import strict_json, with_other_best
+
+from napari_pix2pix import load
 
 TRAINED_ON = (
     "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
@@ -27,6 +31,28 @@ def test_tables_and_info(folder, files, gray, invoke):
     assert "torch" in said
     checkpoint = invoke("info", folder / "gray.ckpt").stdout
     assert "light, 2 steps in" in checkpoint
+
+
+def test_weights_are_chosen_in_a_shell(gray, files, tmp_path, succeed, invoke, sentence):
+    model, small = tmp_path / "both.safetensors", tmp_path / "small.safetensors"
+    with_other_best(load(gray)).save(model)
+    last, best = "last (1,200 steps, Pearson 0.500)", "best (800 steps, Pearson 0.750)"
+    assert f"weights: {last}, which are applied; {best}" in succeed("info", model).stdout
+    succeed("convert", model, small, "--weights best")
+    assert small.stat().st_size < model.stat().st_size / 2
+    known = strict_json(succeed("info", small, "--json").stdout)
+    assert (known["weights"], known["applied"]) == (["best"], "best")
+    for name, options in {"a": "--weights best", "b": "", "c": "--weights last"}.items():
+        succeed("apply", model, files[0], "-o", tmp_path / f"{name}.tif", options)
+    best, plain, last = (tifffile.imread(tmp_path / f"{name}.tif") for name in "abc")
+    assert best.min() == best.max()
+    assert np.array_equal(plain, last)
+    assert plain.min() < plain.max()
+    for weights in ("last", "best"):
+        scored = succeed("evaluate", model, *files, "--json", f"--weights {weights}").stdout
+        assert (strict_json(scored)["prediction"]["l1"] > 0) is True
+    refused = invoke("apply", small, files[0], "-o", tmp_path / "d.tif", "--weights last")
+    assert "holds only its best weights" in sentence(refused)
 
 
 def test_a_training_starts_from_a_model_and_info_says_so(

@@ -5,14 +5,14 @@ import helpers
 import numpy as np
 import pytest
 import torch
-from helpers import Bomb, noise
+from helpers import Bomb, noise, with_other_best
 from safetensors.torch import save_file
 
-from napari_pix2pix import load, train
+from napari_pix2pix import convert, load, train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io import model_file
 from napari_pix2pix.io.model_file import read_container, write_container
-from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"dropout": 0.0}
@@ -76,6 +76,35 @@ def test_kept_weights_are_applied(translator, keep, tmp_path):
     image = noise(8, 8)
     model.save(tmp_path / "slim.safetensors", slim=True)
     np.testing.assert_array_equal(load(tmp_path / "slim.safetensors")(image), model(image))
+
+
+def test_weights_are_chosen_after_training(translator, tmp_path):
+    model, path = with_other_best(translator), tmp_path / "m.safetensors"
+    image = noise(16, 16)
+    model.save(path)
+    assert read_model_info(path).weights == ("last", "best")
+    last, best = load(path), load(path, weights="best")
+    assert (last.info.applied, last.scores.prediction) == ("last", {"pearson": 0.5})
+    assert (best.info.applied, best.scores.prediction) == ("best", {"pearson": 0.75})
+    np.testing.assert_array_equal(last(image), translator(image))
+    assert np.ptp(best(image)) == 0
+    best.save(path)  # with all weights, and this choice
+    again = load(path)
+    assert again.digest == best.digest
+    assert again.with_weights("last").digest == last.digest
+    assert read_model_info(path).applied == "best"
+
+
+def test_weights_that_are_not_there_are_refused(translator, tmp_path):
+    model, path = with_other_best(translator), tmp_path / "m.safetensors"
+    convert(model, path, weights="best")
+    kept = load(path)
+    assert {name.partition(".")[0] for name in kept.tensors} == {"best"}
+    assert np.ptp(kept(noise(16, 16))) == 0
+    with pytest.raises(InputError, match="holds only its best weights, got weights='last'"):
+        load(path, weights="last")
+    with pytest.raises(InputError, match="weights must be 'last' or 'best', got 'first'"):
+        model.with_weights("first")
 
 
 def test_generator_edited_in_place_is_what_is_saved(translator, tmp_path):

@@ -167,7 +167,8 @@ def test_visible_region_in_a_real_viewer(make_napari_viewer_proxy):
 
 
 def record_of(*layers: Image, **given):
-    known = {"model": "m", "digest": "abc", "condition": None, "trained_on": "", "scores": {}}
+    known = {"model": "m", "digest": "abc", "weights": "last", "condition": None}
+    known |= {"trained_on": "", "scores": {}}
     return result_record([snapshot(one) for one in layers], **{**known, **given})
 
 

@@ -17,9 +17,8 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.history import EpochRecord, HeldOutScores
 from napari_pix2pix.training.model_info import (
-    EpochRecord,
-    HeldOutScores,
     ModelInfo,
     StartedFrom,
     count_planes,
@@ -68,7 +67,7 @@ def info():
 def test_every_field_survives_a_header(info):
     header = json.loads(json.dumps(info.to_header()))
     again = ModelInfo.from_header(header, PATH)
-    assert set(header) == set(vars(info))
+    assert set(header) == set(vars(info)) - {"weights"}  # which the tensors tell
     for name, value in vars(info).items():
         if name == "thumbnail":
             np.testing.assert_array_equal(again.thumbnail, value, strict=True)

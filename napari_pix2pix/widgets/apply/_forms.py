@@ -240,7 +240,7 @@ def generate(
     control: Control, model: ModelEntry, request: GenerateRequest
 ) -> Generator[GenerateProgress, None, tuple[np.ndarray, str] | None]:
     """Make images and yield the progress; returns the images made and the model's hash, or None."""
-    translator = load_known(model)
+    translator = model.with_its_weights(load_known(model))
     copy = translator.detached_copy()  # another dock may use the model meanwhile
     empty = EmptyImage(request.height, request.width)
     options = PredictOptions(condition=request.condition, device=request.device, seed=request.seed)

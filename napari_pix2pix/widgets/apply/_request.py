@@ -175,6 +175,7 @@ class ApplyRequest:
             job.sources,
             model=self.model.name,
             digest=digest,
+            weights=self.card.applied,
             condition=self.options.condition,
             trained_on=self.card.summary,
             scores=self.card.scores_by_side,

@@ -95,7 +95,8 @@ def follow(
     control: Control, request: ApplyRequest, number: int, queue: TileQueue
 ) -> Generator[Opened | TileDone | TileFailed, None, None]:
     """Translate the tiles of job ``number`` that are wanted, until it is stopped."""
-    translator = load_known(request.model)
+    read = load_known(request.model)
+    translator = request.model.with_its_weights(read)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
     planes = request.jobs[number].planes(codec, translator.z_context)
     pixel = translator.part_like(planes, request.options.output)
@@ -110,7 +111,7 @@ def follow(
         make=lambda frame, box: own.predict_region(planes, frame, box, options),
         side=tile_side(own),
     )
-    yield Opened(translator, digest, store)
+    yield Opened(read, digest, store)
     while not control.stopped:
         key = queue.take(_IDLE)
         if key is None or key in store:

@@ -127,7 +127,7 @@ class ApplyDock(ApplyChoices):
             self._view.set_text("Select an Image or Labels layer to translate.", is_error=True)
             return
         last = models().last()
-        if last is not None and (self.model is None or self.model is not last):
+        if last is not None and (self.model is None or not self.model.is_same(last)):
             self._view.picker.choose(last)
         self.set_layers([layer])
         self._try_to(self.apply)
@@ -215,6 +215,7 @@ class ApplyDock(ApplyChoices):
                 [],
                 model=model.name,
                 digest=digest,
+                weights=card.applied,
                 condition=request.condition,
                 trained_on=card.summary,
                 scores=card.scores_by_side,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -21,11 +22,13 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
     Choice,
     Sentence,
+    WeightsChoice,
     lay_out_column,
     pixmap,
     push_button,
@@ -88,12 +91,14 @@ class ModelPicker(QWidget):
         self.combo = Choice()
         self.combo.setToolTip("The model: those just trained or used, then recent files")
         self.button = push_button("Open…", "Use the model of another file")
+        self.weights = WeightsChoice()
         self.description = Sentence()
         self.picture = QLabel()
         self.picture.setToolTip("A held-out source, and the model's prediction")
         self.error = Sentence(is_error=True)
         self._lay_out()
         self.combo.activated.connect(self._take)
+        self.weights.activated.connect(self._take_weights)
         self.button.clicked.connect(self.ask)
         models().changed.connect(self._follow)
         self._reader.finished.connect(self._take_read)
@@ -122,6 +127,16 @@ class ModelPicker(QWidget):
             model = models().of_file(as_path(model))
         self._follows = False
         self._show(model)
+
+    def choose_weights(self, weights: AppliedWeights) -> None:
+        """Choose the last weights of the model or the best; raises `InputError` if it lacks them.
+
+        Another choice of a model takes the weights that it names.
+        """
+        if self._model is None or self._info is None:
+            raise InputError("Choose a model that can be read: train one, or open a file.")
+        self._info.with_weights(weights)
+        self._show(replace(self._model, weights=weights))
 
     def ask(self) -> None:
         """Ask for a file."""
@@ -153,6 +168,7 @@ class ModelPicker(QWidget):
         self.description.set_text(description)
         notes = self._info.notes if self._info else ()
         self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
+        self.weights.offer(self._info)
         self._show_picture()
         self.refresh()
         self.changed.emit()
@@ -198,7 +214,9 @@ class ModelPicker(QWidget):
         chosen = self._model
         known = list(models().known())
         if chosen is not None:
-            chosen = next((entry for entry in known if entry.is_same(chosen)), chosen)
+            found = next((entry for entry in known if entry.is_same(chosen)), chosen)
+            if found is not chosen:
+                chosen = replace(found, weights=chosen.weights) if chosen.weights else found
             self._model = chosen
         files = [models().of_file(path) for path in models().recent_files()]
         others = [file for file in files if not any(file.is_same(entry) for entry in known)]
@@ -222,12 +240,15 @@ class ModelPicker(QWidget):
         if index < len(self._offered):
             self.choose(self._offered[index])
 
+    def _take_weights(self) -> None:
+        self.choose_weights(self.weights.value)
+
     def _lay_out(self) -> None:
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
         row.addWidget(self.button)
-        lay_out_column(self, row, self.description, self.picture, self.error)
+        lay_out_column(self, row, self.weights, self.description, self.picture, self.error)
 
 
 def describe(info: ModelInfo) -> list[str]:

@@ -56,7 +56,7 @@ class Loaded(NamedTuple):
     """The model is in memory."""
 
     translator: Translator
-    digest: str
+    digest: str  # with the weights that are chosen
 
 
 class Progress(NamedTuple):
@@ -86,7 +86,7 @@ class Speed(NamedTuple):
 
 
 def load_known(known: ModelEntry) -> Translator:
-    """Return the model, read from its file if it is not in memory."""
+    """Return the model as it is remembered, read from its file if it is not in memory."""
     if known.translator is not None:
         return known.translator
     from napari_pix2pix._load import load
@@ -102,9 +102,10 @@ def apply_model(
     from napari_pix2pix.inference.checks import check_options
 
     jobs = [job.copied() for job in jobs]
-    translator = load_known(known)
+    read = load_known(known)
+    translator = known.with_its_weights(read)
     check_options(options, translator)
-    yield Loaded(translator, translator.digest)
+    yield Loaded(read, translator.digest)
     options = _for_viewer(options, translator)
     own = translator.detached_copy()  # another dock may use the model meanwhile
     images = [job.planes(translator.source_codec, translator.z_context) for job in jobs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QImage, QPaintEvent, QPixmap
@@ -24,6 +26,10 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_pix2pix.napari_layers.keep_responsive import Activity
+
+if TYPE_CHECKING:
+    from napari_pix2pix.training.config import AppliedWeights
+    from napari_pix2pix.training.model_info import ModelInfo
 
 RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
 
@@ -217,6 +223,30 @@ class Choice(QComboBox):
         )
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
+class WeightsChoice(Choice):
+    """The last weights of a model or the best, where it holds both; else it is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setToolTip("Weights to apply: the last, or those of the best validation")
+        self.hide()
+
+    @property
+    def value(self) -> AppliedWeights:
+        """The chosen weights."""
+        return cast("AppliedWeights", self.currentData())
+
+    def offer(self, info: ModelInfo | None) -> None:
+        """Offer what a model holds, with steps and held-out scores; its own are chosen."""
+        candidates = () if info is None else info.candidates
+        self.clear()
+        for candidate in candidates:
+            self.addItem(str(candidate), candidate.weights)
+        if info is not None:
+            self.setCurrentIndex(self.findData(info.applied))
+        self.setVisible(bool(candidates))
 
 
 def push_button(text: str, tip: str) -> QPushButton:

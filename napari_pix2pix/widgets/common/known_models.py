@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_pix2pix.io.model_header import is_torch_file
+from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.runner import Runner
@@ -37,13 +38,20 @@ class ModelEntry:
     path: Path | None = None  # None for a model that was not saved
     # How the targets were shown: colormap, contrast_limits, gamma; may be empty.
     look: Mapping[str, Any] = field(default_factory=dict)
+    weights: AppliedWeights | None = None  # chosen in a dock; None for those that it names
 
     def read_info(self) -> ModelInfo:
         """Return the model's info, in memory or from a file of ours; raises `FileError`."""
         if self.translator is not None:
-            return self.translator.info
-        assert self.path is not None
-        return read_model_info(self.path)
+            info = self.translator.info
+        else:
+            assert self.path is not None
+            info = read_model_info(self.path)
+        return info if self.weights is None else info.with_weights(self.weights)
+
+    def with_its_weights(self, translator: Translator) -> Translator:
+        """Return the model that was read with the weights that are chosen."""
+        return translator if self.weights is None else translator.with_weights(self.weights)
 
     @property
     def needs_pytorch(self) -> bool:
@@ -51,7 +59,7 @@ class ModelEntry:
         return self.translator is None and self.path is not None and is_torch_file(self.path)
 
     def is_same(self, other: ModelEntry) -> bool:
-        """Whether both are of one model: the same in memory, or the same file."""
+        """Whether both are of one model, in memory or in a file, with whatever weights."""
         if self.translator is not None and other.translator is not None:
             return self.translator is other.translator
         return self.path is not None and self.path == other.path
@@ -100,6 +108,14 @@ class Models(QObject):
         is_its_own = holder is None or holder.translator is translator
         path = model.path if is_its_own else None
         return self.remember(translator, model.name, path=path, look=model.look)
+
+    def exchange(self, before: Translator, after: Translator) -> None:
+        """Put a model in the place of another one: the same with other weights, not saved."""
+        self._models = [
+            replace(entry, translator=after, path=None) if entry.translator is before else entry
+            for entry in self._models
+        ]
+        self.changed.emit()
 
     def known(self) -> tuple[ModelEntry, ...]:
         """Return the models in memory, the last one first."""

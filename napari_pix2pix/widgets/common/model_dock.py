@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of
 
@@ -130,6 +131,16 @@ class ModelDock(QWidget):
     def running(self) -> bool:
         """Whether work is going on."""
         raise NotImplementedError
+
+    def choose_weights(self, weights: AppliedWeights) -> None:
+        """Choose the last weights of the model, or those of its best validation.
+
+        Raises
+        ------
+        InputError
+            When there is no model, or it lacks these weights.
+        """
+        self._view.picker.choose_weights(weights)
 
     def check(self) -> str:
         """Check now whether the choices fit each other, and return `problem`."""

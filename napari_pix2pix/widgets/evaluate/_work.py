@@ -109,7 +109,8 @@ class EvaluationRequest:
     def facts(self) -> dict[str, str]:
         """Return the facts about a layer's prediction for the report."""
         assert self.prediction is not None
-        titles = {"model": "Model", "digest": "Digest of its weights", "trained_on": "Trained on"}
+        titles = {"model": "Model", "digest": "Digest of its weights", "weights": "Weights"}
+        titles |= {"trained_on": "Trained on"}
         facts = {"Prediction": self.prediction.name, "Truth": self.truth.name}
         facts |= {
             title: str(self.record[key]) for key, title in titles.items() if key in self.record
@@ -223,7 +224,7 @@ def _make_case(
         from napari_pix2pix.evaluation.evaluate import describe_model, make_case, match_truths_of
 
         assert request.model is not None
-        translator = load_known(request.model)
+        translator = request.model.with_its_weights(load_known(request.model))
         (opened,), notes = match_truths_of(translator, [opened])
         baseline = None
         if not translator.info.baselines.maps:

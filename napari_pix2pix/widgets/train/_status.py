@@ -10,10 +10,18 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers.keep_responsive import Activity
+from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.events import Step
 from napari_pix2pix.widgets.commands import open_dock
-from napari_pix2pix.widgets.common.elements import Sentence, lay_out_column, push_button, row_of
+from napari_pix2pix.widgets.common.elements import (
+    Sentence,
+    WeightsChoice,
+    lay_out_column,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.common.known_models import ModelSaver, models
 from napari_pix2pix.widgets.common.plots import ScoreTable
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -169,17 +177,21 @@ class Outcome(QWidget):
     """Scores of the trained model, with buttons to save and to apply it; hidden without a model."""
 
     apply_requested = Signal(object)  # the user wants to apply this `Translator`
+    weights_chosen = Signal(object)  # the `Translator` with the weights that the user chose
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._translator: Translator | None = None
         self._saver = ModelSaver(self)
+        self.weights = WeightsChoice()
         self.scores = ScoreTable()
         self.message = Sentence()
         self.save = push_button("Save ...", "Save the model to a file.")
         self.apply = push_button("Apply to ...", "Open the Apply dock with this model.")
-        lay_out_column(self, self.scores, self.message, row_of(self.save, self.apply), spacing=4)
+        buttons = row_of(self.save, self.apply)
+        lay_out_column(self, self.weights, self.scores, self.message, buttons, spacing=4)
+        self.weights.activated.connect(self._on_weights)
         self.save.clicked.connect(self._on_save)
         self.apply.clicked.connect(self._on_apply)
         self._saver.saved.connect(self.show_saved)
@@ -189,6 +201,7 @@ class Outcome(QWidget):
     def show_model(self, translator: Translator) -> None:
         """Offer a model, and show its scores beside those of the baseline."""
         self._translator = translator
+        self.weights.offer(translator.info)
         scores = translator.info.scores_by_side
         self.scores.setVisible(bool(scores))
         if scores:
@@ -196,6 +209,16 @@ class Outcome(QWidget):
             self.scores.show_scores(scores, names[:_MOST_SCORES])
         self.message.set_text("" if scores else "Nothing was held out, so there are no scores.")
         self.show()
+
+    def choose_weights(self, weights: AppliedWeights) -> None:
+        """Take the last weights of the model or the best; raises `InputError` if it lacks them."""
+        before = self._translator
+        if before is None:
+            raise InputError("There is no model yet: train one first.")
+        chosen = before.with_weights(weights)
+        models().exchange(before, chosen)
+        self.show_model(chosen)
+        self.weights_chosen.emit(chosen)
 
     def clear(self) -> None:
         """Forget the model."""
@@ -210,6 +233,9 @@ class Outcome(QWidget):
     def close_work(self) -> None:
         """Wait until a model is saved."""
         self._saver.close()
+
+    def _on_weights(self) -> None:
+        self.choose_weights(self.weights.value)
 
     def _on_save(self) -> None:
         if self._translator is not None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import gc_guard
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
 from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.common.runner import Runner
@@ -180,6 +180,16 @@ class TrainDock(QWidget):
         self._translator.save(path)
         self.view.outcome.show_saved(self._translator, Path(path))
 
+    def choose_weights(self, weights: AppliedWeights) -> None:
+        """Take the last weights of the run's model, or those of its best validation.
+
+        Raises
+        ------
+        InputError
+            When there is no model, or it lacks these weights.
+        """
+        self.view.outcome.choose_weights(weights)
+
     def resume_run(self, run: Autosave) -> None:
         """Resume an interrupted run.
 
@@ -224,6 +234,7 @@ class TrainDock(QWidget):
         self.view.status.pause_clicked.connect(self._on_pause)
         self.view.status.stop_clicked.connect(self.stop)
         self.view.outcome.apply_requested.connect(self.apply_requested)
+        self.view.outcome.weights_chosen.connect(self._take_weights)
         self._runner.reported.connect(self._on_event)
         self._runner.finished.connect(self._on_finished)
         self._runner.failed.connect(self._on_failed)
@@ -292,6 +303,9 @@ class TrainDock(QWidget):
         self.view.warn(self._run.mark("closed"))
         self._offer_resume()
         self._enter(State.FAILED, sentence)
+
+    def _take_weights(self, translator: Translator) -> None:
+        self._translator = translator
 
     def _offer_resume(self) -> None:
         if self._run is not None and self._run.autosave is not None:

@@ -4,7 +4,15 @@ from dataclasses import replace
 import helpers
 import numpy as np
 import pytest
-from helpers import apply_and_wait, apply_without_error, assert_same_place, choose, docked, noise
+from helpers import (
+    apply_and_wait,
+    apply_without_error,
+    assert_same_place,
+    choose,
+    docked,
+    noise,
+    with_other_best,
+)
 from napari.layers import Image, Labels
 
 from napari_pix2pix import train
@@ -64,6 +72,45 @@ def source(viewer):
 
 def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
+
+
+# --- weights -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_weights_are_chosen_where_a_model_has_two(
+    in_memory, viewer, dock, qtbot, source, inverter, tmp_path
+):
+    model, path = with_other_best(inverter), tmp_path / "both.safetensors"
+    model.save(path)
+    dock.set_model(model if in_memory else path)
+    dock.set_layers([source])
+    combo = dock._view.picker.weights
+    assert [combo.itemText(number) for number in range(combo.count())] == [
+        "last (1,200 steps, Pearson 0.500)",
+        "best (800 steps, Pearson 0.750)",
+    ]
+    assert not combo.isHidden()
+    assert combo.value == "last"
+    combo.setCurrentIndex(1)
+    combo.activated.emit(1)  # by the mouse
+    for weights, score in (("best", 0.75), ("last", 0.5)):
+        if weights == "last":
+            dock.choose_weights(weights)
+        assert dock.card.scores.prediction == {"pearson": score}
+        apply_without_error(dock, qtbot)
+        assert combo.value == weights  # now that the file was read, too
+        result = dock.results[0]
+        assert result.metadata[KEY]["weights"] == weights
+        assert result.metadata[KEY]["scores"]["prediction"] == {"pearson": score}
+        assert (np.ptp(result.data) == 0) == (weights == "best")
+    assert len(models().known()) == 1
+
+
+def test_there_is_no_choice_of_weights_where_the_last_are_the_best(dock, inverter):
+    dock.set_model(inverter)
+    assert dock._view.picker.weights.isHidden()
+    assert dock.card.weights == ("last", "best")  # of the same step
 
 
 # --- in place ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import dask.array
 import helpers
 import numpy as np
 import pytest
+from helpers import make_model, noise, with_other_best
 from qtpy.QtWidgets import QMessageBox
 
 import napari_pix2pix._train
@@ -597,6 +598,26 @@ def test_apply_is_one_click_away(make_dock, qtbot):
         dock.view.outcome.apply.click()
     assert told.args == [dock.translator]
     assert open_dock(viewer, "Apply").model.translator is dock.translator
+
+
+def test_weights_are_chosen_before_the_model_is_saved(make_dock, qtbot, tmp_path):
+    _, dock = make_dock()
+    with pytest.raises(InputError, match="no model yet"):
+        dock.choose_weights("best")
+    image = noise(48, 48)
+    model = with_other_best(make_model(image, 1 - image))
+    models().remember(model, "run")
+    dock._translator = model
+    dock.view.outcome.show_model(model)
+    outcome = dock.view.outcome
+    assert outcome.weights.currentText() == "last (1,200 steps, Pearson 0.500)"
+    outcome.weights.setCurrentIndex(1)
+    outcome.weights.activated.emit(1)
+    assert dock.translator.info.applied == "best"
+    assert models().last().translator is dock.translator
+    assert models().last().name == "run"
+    dock.save(tmp_path / "m.safetensors")
+    assert load(tmp_path / "m.safetensors").info.applied == "best"
 
 
 def test_half_a_pair_is_refused_in_words(make_dock):
