@@ -43,13 +43,6 @@ def test_nothing_is_measured_unasked_for(pair, tiny):
     assert content_of(pair, tiny(**ONLY_PIXELS)) is None
 
 
-def test_a_constant_channel_has_no_foreground(tiny):
-    flat = Pair(np.random.default_rng(0).random((96, 80)), np.full((96, 80), 7.0))
-    (content,) = content_of(flat, tiny(foreground_weight=1.0, **ONLY_PIXELS))
-    assert content.threshold == content.ground
-    assert content.share == 0
-
-
 def test_labels_are_refused(tiny):
     labels = np.zeros((96, 80), np.uint8)
     labels[10:30] = 1
