@@ -14,6 +14,8 @@ from napari_pix2pix.training.model_info import read_model_info
 
 # What can't be made up from the field's type and default.
 CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
+# Options that mean nothing alone.
+TOGETHER = {"r1_every": ["--r1", "1"]}
 
 
 def another_value(name: str, field):
@@ -53,7 +55,8 @@ def test_every_field_is_an_option_that_arrives(files, tmp_path, monkeypatch, inv
     monkeypatch.setattr("napari_pix2pix.cli._train._start_processes", lambda config: True)
     for name, value in given.items():
         arrived.clear()
-        result = invoke("train", *files, "-o", tmp_path / "m.st", *as_option(name, value))
+        options = [*as_option(name, value), *TOGETHER.get(name, [])]
+        result = invoke("train", *files, "-o", tmp_path / "m.st", *options)
         assert arrived, result.stderr
         assert arrived[name] == value
 
