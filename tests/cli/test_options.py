@@ -168,7 +168,10 @@ def test_evaluate_all_of_a_table_without_sets_and_inside_masks(place, gray, invo
     )
 
     def scores_of(*words):
-        return json.loads(invoke("evaluate", gray, *words, "--json").stdout)["images"]
+        images = json.loads(invoke("evaluate", gray, *words, "--json").stdout)["images"]
+        for image in images:
+            del image["prediction"]["micro_ssim"]  # which depends on the other images
+        return images
 
     first, _ = scores_of("--pairs", place / "pairs.csv")
     files = place / "source" / "0.tif", place / "A" / "0.tif"
