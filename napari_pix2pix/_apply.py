@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Hashable, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -26,6 +27,7 @@ from napari_pix2pix.inference.options import (
 from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
 from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
+from napari_pix2pix.inference.unlikeness import share_unlike
 from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer, result_record
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
@@ -128,8 +130,9 @@ class ImagePredictor(Predictor):
         -----
         UserWarning
             When the image has another dtype than those of the training, looks like a target or
-            lies outside the intensities of the training, or has pixels that are NaN or infinite,
-            or an alpha channel, which is left out.
+            lies outside the intensities of the training, is unlike its images in more places than
+            is usual (see `Translator.unlikeness_map`), or has pixels that are NaN or infinite, or
+            an alpha channel, which is left out.
 
         Notes
         -----
@@ -304,7 +307,7 @@ class ImagePredictor(Predictor):
 
 
 def draw_images(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     image: LazyImage,
     options: PredictOptions,
     on_tile: OnTile | None,
@@ -317,14 +320,13 @@ def draw_images(
         if (pixels := collector.add(tile)) is not None:
             samples[tile.sample].append(pixels)
         _show(report, on_tile, tile, image.frames, options.samples)
-    if collector.invalid:
-        warn_of_invalid(predictor.source_codec)
+    _warn_of_seen(predictor, collector)
     layout = predictor.target_codec.layout
     return [layout.assemble(np.stack(frames), image.frame_shape) for frames in samples]
 
 
 def _draw_spread(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     image: LazyImage,
     options: PredictOptions,
     levels: Sequence[float],
@@ -335,9 +337,18 @@ def _draw_spread(
     for tile in predictor.predict(image, options):
         collector.add(tile)
         _show(report, on_tile, tile, image.frames, options.samples)
+    _warn_of_seen(predictor, collector)
+    return collector.spread(image.frame_shape)
+
+
+def _warn_of_seen(predictor: ImagePredictor, collector: FrameCollector | SpreadCollector) -> None:
+    """Warn of what only showed while an image was translated."""
     if collector.invalid:
         warn_of_invalid(predictor.source_codec)
-    return collector.spread(image.frame_shape)
+    unlike = predictor.info.unlike
+    shares = [share_unlike(cells) for cells in collector.cells]
+    if unlike is not None and (sentence := unlike.warning(shares)):
+        warnings.warn(sentence, UserWarning, stacklevel=3)
 
 
 def _show(

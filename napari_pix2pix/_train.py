@@ -45,6 +45,7 @@ from napari_pix2pix.training.events import (
 )
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.unlikeness import learn_usual
 from napari_pix2pix.training.validation import make_thumbnail
 from napari_pix2pix.translator import Translator
 
@@ -261,8 +262,10 @@ def training_events(
         yield from loop
         broadcast_from_rank0(fabric, 0)  # all wait until the first has written
         thumbnail = make_thumbnail(loop.model(), data.validation, data.config.z_context)
+        usual, shares = learn_usual(loop.model(), data)
     tensors = {name: tensor.cpu().clone() for name, tensor in state.model_tensors().items()}
-    return Translator(tensors, describe_model(state, data, thumbnail))
+    tensors |= {f"usual.{name}": tensor for name, tensor in usual.items()}
+    return Translator(tensors, describe_model(state, data, thumbnail, shares))
 
 
 def _warnings_of(event: Event) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 
 from napari_pix2pix._apply import ImagePredictor, draw_images
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
+from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import FileError, InputError, Remedy
-from napari_pix2pix.inference.checks import check_options
+from napari_pix2pix.inference.checks import check_options, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
 from napari_pix2pix.inference.options import PredictOptions, check_integer, check_size
+from napari_pix2pix.inference.unlikeness import Cells, in_pixels
 from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.model_header import ENDING
 from napari_pix2pix.io.paths import as_path, check_ending
 from napari_pix2pix.napari_layers import (
     discriminator_layer,
     image_of,
+    unlikeness_layer,
 )
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
@@ -85,6 +88,7 @@ class Translator(ImagePredictor):
             z_context=info.config.z_context,
             noise_channels=info.config.noise_channels,
             noise=info.config.noise,
+            usual=self._build_usual(),
         )
 
     def __repr__(self) -> str:
@@ -283,6 +287,70 @@ class Translator(ImagePredictor):
         logits = run_responsive(judge, title="Discriminator map")
         return discriminator_layer(logits, layers[0]) if layers else logits
 
+    def unlikeness_map(
+        self,
+        image: Any,
+        *,
+        condition: Hashable = None,
+        tile: int | None = None,
+        device: str | None = None,
+    ) -> Any:
+        """Show where an image is unlike those that the model was trained on.
+
+        The generator describes each cell of the image, of 16 pixels a side, or 4 in a ResNet, by
+        its features. The map is their Mahalanobis distance to those of the training's windows (Lee
+        et al. 2018), see `UsualFeatures`. A large distance says that the model has not learnt such
+        images; a small one does not say that the prediction is right.
+
+        Parameters
+        ----------
+        image, condition, tile, device
+            As when the translator is called. It takes as long, too.
+
+        Returns
+        -------
+        numpy.ndarray or napari layer
+            (..., H, W) float32 from 0, the same for all pixels of a cell: 99 % of the training's
+            cells lie below 1. A layer of a layer.
+
+        Raises
+        ------
+        InputError
+            When the model does not know what is usual (it was trained without a source or by an
+            earlier version, or it is a checkpoint), or the image does not fit it.
+        DeviceError
+            As when the translator is called.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+        >>> bool(model.unlikeness_map(image).max() < model.unlikeness_map(9 * image).max())
+        True
+        """
+        self.info.check_usual()
+        options = PredictOptions(condition=condition, tile=tile, device=device)
+        check_options(options, self)
+        opened, layers = self._open(image)
+        warn_of_type(opened, self.source_codec)
+
+        def measure(report: ProgressReporter) -> list[Cells]:
+            def show(frame: int, done: int, total: int) -> None:
+                report.show((frame + done / total) / opened.frames)
+
+            return self.predict_cells(opened, options, show)
+
+        frames = run_responsive(measure, title="Unlikeness map")
+        shown = self.show_cells(frames, opened)
+        return unlikeness_layer(shown, layers[0]) if layers else shown
+
+    def show_cells(self, frames: Sequence[Cells], image: LazyImage) -> NDArray[np.float32]:
+        """Show the cells of all frames of an image on their pixels, (..., H, W)."""
+        side = cell_side(self.generator)
+        maps = [in_pixels(cells, side, image.height, image.width) for cells in frames]
+        return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
+
     def discriminator_predictor(self, device: str | None = None) -> DiscriminatorPredictor:
         """Return what `discriminator_map` runs on each frame of opened images."""
         self.info.check_discriminator()
@@ -328,7 +396,9 @@ class Translator(ImagePredictor):
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())
         info = replace(self.info, has_discriminator=False) if slim else self.info
-        write_container(path, applied if slim else self._tensors | applied, info.to_header())
+        usual = {name: t for name, t in self._tensors.items() if name.startswith("usual.")}
+        kept = usual | applied if slim else self._tensors | applied
+        write_container(path, kept, info.to_header())
 
     def _build_generator(self) -> UNet | ResNet:
         """Build the generator with the weights that are applied, which it shares with the model."""
@@ -342,6 +412,11 @@ class Translator(ImagePredictor):
         # One copy of the applied weights is enough: from now on it is the generator's.
         self._tensors |= self._named(generator.state_dict())
         return generator.eval()
+
+    def _build_usual(self) -> UsualFeatures | None:
+        """Build what tells how unlike the training an image is; None if that was not learnt."""
+        tensors = part_of(self._tensors, "usual")
+        return UsualFeatures(**tensors) if self.info.unlike is not None else None
 
     def _named(self, generator: Weights) -> Weights:
         return {f"{self._applied}.{name}": value for name, value in generator.items()}

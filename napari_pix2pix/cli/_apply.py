@@ -33,7 +33,7 @@ from napari_pix2pix.cli._output import (
     print_result,
     shell_message,
 )
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.errors import InputError, Pix2PixError
 
 if TYPE_CHECKING:
     from napari_pix2pix.inference.options import PredictOptions
@@ -59,6 +59,12 @@ if TYPE_CHECKING:
     "5 %: mean,std,q5,q95 gives name_mean.tif, ... in float32.",
 )
 @click.option(
+    "--unlikeness",
+    is_flag=True,
+    help="Also write where each image is unlike the training images: name_unlikeness.tif in "
+    "float32. 99 % of the training lies below 1. It takes as long as the translation.",
+)
+@click.option(
     "--region",
     help="Only this part of each frame, in pixels: TOP:BOTTOM,LEFT:RIGHT, such as "
     "0:4096,2048:8192; an end may be left out. Objects are separated within it.",
@@ -80,6 +86,7 @@ def apply(
     source_channels: str | None,
     weights: AppliedWeights | None,
     summary: str | None,
+    unlikeness: bool,
     region: str | None,
     frames: str | None,
     resume: bool,
@@ -107,6 +114,7 @@ def apply(
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 4
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 8 --summary mean,std
+    napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --unlikeness
     napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --resume
     napari-pix2pix apply dapi.safetensors slide.zarr -o part.ome.tif --region 0:4096,8192:12288
     napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --scheduler tcp://10.0.0.1:8786
@@ -127,7 +135,11 @@ def apply(
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
     tagged = prepare_outputs(input, inputs, out, tags)
-    for path in (path for names in tagged for path in names):
+    maps: list[list[Path]] = [[] for _ in inputs]
+    if unlikeness:
+        _check_unlikeness(translator, region or frames)
+        maps = prepare_outputs(input, inputs, out, ["unlikeness"])
+    for path in (path for names in (*tagged, *maps) for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
     failed: dict[str, str] = {}
@@ -147,12 +159,12 @@ def apply(
         )
         with_bar = len(inputs) == 1 and not as_json
         errors = bar(
-            work.try_each(inputs, tagged, with_bar=with_bar), total=len(inputs), quiet=as_json
+            work.try_each(inputs, tagged, maps, with_bar=with_bar), total=len(inputs), quiet=as_json
         )
         try:
-            for source, names, error in zip(inputs, tagged, errors, strict=True):
+            for source, names, own, error in zip(inputs, tagged, maps, errors, strict=True):
                 if error is None:
-                    done += map(str, names)
+                    done += map(str, (*names, *own))
                 elif len(inputs) == 1:
                     raise error
                 else:
@@ -165,6 +177,15 @@ def apply(
     print_result({"written": done, "failed": failed}, "\n".join(lines), as_json=as_json)
     if failed:
         sys.exit(1)
+
+
+def _check_unlikeness(translator: Translator, part: str | None) -> None:
+    """Refuse a model that does not know what is usual, and parts of images."""
+    translator.info.check_usual()
+    if part is not None:
+        raise InputError(
+            "--unlikeness is for whole images: leave it out, or --region and --frames."
+        )
 
 
 @dataclass(frozen=True)
@@ -183,43 +204,69 @@ class _Work:
     overwrite: bool
 
     def try_each(
-        self, sources: list[Path], outs: list[list[Path]], *, with_bar: bool
+        self,
+        sources: list[Path],
+        outs: list[list[Path]],
+        maps: list[list[Path]],  # of the unlikeness: one an input, or none
+        *,
+        with_bar: bool,
     ) -> Iterator[Pix2PixError | None]:
         """Translate files, on a cluster as many at once as there are threads; yield the errors."""
 
-        def attempt(source: Path, names: list[Path]) -> Pix2PixError | None:
+        def attempt(source: Path, names: list[Path], own: list[Path]) -> Pix2PixError | None:
             try:
                 self.apply(source, names, with_bar=with_bar)
+                for path in own:
+                    self.write_unlikeness(source, path)
             except Pix2PixError as error:
                 return error
             return None
 
         if self.cluster is None or len(sources) == 1:
-            yield from map(attempt, sources, outs)
+            yield from map(attempt, sources, outs, maps)
             return
         with ThreadPoolExecutor(self.cluster.threads) as pool:
-            yield from pool.map(attempt, sources, outs)
+            yield from pool.map(attempt, sources, outs, maps)
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
-        from napari_pix2pix.io.channels import take_channels
-        from napari_pix2pix.io.reading import read_image
         from napari_pix2pix.large_images import needs_blocks
 
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
         if not unfinished:
             return
-        image = take_channels(
-            read_image(source, self.axes),
-            self.channels,
-            self.translator.info.trained_channels[0],
-        )
+        image = self._read(source)
         for note in image.notes:
             say(note, err=True)
         planes = self.options.samples * self.translator.target_codec.planes
         in_blocks = needs_blocks(image, planes) or any(self.part) or self.cluster is not None
         (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
+
+    def write_unlikeness(self, source: Path, out: Path) -> None:
+        """Write where a file is unlike the training images."""
+        from napari_pix2pix.data.layouts import Layout
+        from napari_pix2pix.io.reading import lazy_image_of_file
+        from napari_pix2pix.io.writing import check_translation, write_translation
+
+        if self.resume and out.exists() and not self.overwrite:
+            return
+        image, layout, options = self._read(source), Layout(), self.options
+        check_translation(out, "float32", source=image, layout=layout)
+        values = self.translator.unlikeness_map(
+            lazy_image_of_file(image),
+            condition=options.condition,
+            tile=options.tile,
+            device=options.device,
+        )
+        write_translation(out, values, source=image, layout=layout, overwrite=self.overwrite)
+
+    def _read(self, source: Path) -> ImageFile:
+        from napari_pix2pix.io.channels import take_channels
+        from napari_pix2pix.io.reading import read_image
+
+        trained = self.translator.info.trained_channels[0]
+        return take_channels(read_image(source, self.axes), self.channels, trained)
 
     def _finished(self, source: Path, out: Path, tag: str) -> bool:
         """Tell whether a resumed run has finished an output; raises if that was made otherwise."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import InputError, plural
+from napari_pix2pix.evaluation._cells import CELL
 from napari_pix2pix.evaluation._figures import (
     show_frame,
     show_ranks,
@@ -21,6 +22,7 @@ from napari_pix2pix.evaluation._figures import (
     show_uncertainty,
 )
 from napari_pix2pix.evaluation._uncertainty import check_uncertainty
+from napari_pix2pix.evaluation._unlikeness import check_unlikeness
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import Frame, ImageScores, OnPart
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
@@ -107,6 +109,7 @@ def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None =
         *_pictures(result, shown),
         *_curves(result, shown),
         *_uncertainty(result, samples, lambda part: report_part(share + (1 - share) * part)),
+        *_unlikeness(result),
         _all_images(result),
         f'<p class="note">Written by napari-pix2pix {escape(__version__)}.</p>',
     ]
@@ -259,6 +262,19 @@ def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Ite
     yield f"<p>{escape(check.calibration.conclusion)}</p>"
     yield f'<p class="note">{escape(check.description)} Shown: {escape(check.name)}.</p>'
     yield _picture(show_uncertainty(check), "Spread and error")
+
+
+def _unlikeness(result: EvaluationResult) -> Iterator[str]:
+    check = check_unlikeness(result.ranked)
+    if check is None:
+        return
+    yield "<h2>Is the error where an image is unlike the training?</h2>"
+    yield f"<p>The unlikeness map {escape(check.ranking.conclusion)}</p>"
+    yield (
+        f'<p class="note">Of {plural(check.images, "image")}, {100 * check.share:.1f} % of the '
+        f"cells of {CELL} pixels lie above 1, and 1 % of the training's. It tells that an image is "
+        "another kind of image, and need not tell where a usual one is wrong.</p>"
+    )
 
 
 def _all_images(result: EvaluationResult) -> str:

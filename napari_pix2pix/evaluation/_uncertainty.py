@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import plural
+from napari_pix2pix.evaluation._cells import CELL, cell_means
 from napari_pix2pix.evaluation.scoring import (
     Array,
     EvaluationCase,
@@ -18,6 +19,7 @@ from napari_pix2pix.evaluation.scoring import (
 )
 from napari_pix2pix.inference.uncertainty import Draws
 from napari_pix2pix.metrics.calibration import Calibration, calibrate
+from napari_pix2pix.metrics.ranking import ErrorRanking, rank_errors
 from napari_pix2pix.metrics.summary import Kind
 
 _MOST_IMAGES = 8
@@ -30,6 +32,7 @@ class UncertaintyCheck:
     """Spread of the samples and error of their mean, in parts of the target's range."""
 
     calibration: Calibration
+    ranking: ErrorRanking  # of the same by cells
     # (H, W) of an image in the middle of the ranks; NaN where a pixel does not count.
     spread: NDArray[np.float64]
     error: NDArray[np.float64]
@@ -44,7 +47,8 @@ class UncertaintyCheck:
         return (
             f"{self.calibration.samples} samples of {plural(self.images, 'image')}, "
             f"{self.calibration.pixels:,} pixels: standard deviation of {drawn} against the error "
-            "of their mean."
+            "of their mean. "
+            f"By cells of {CELL} pixels: {self.ranking.ranks}."
         )
 
 
@@ -52,15 +56,16 @@ def check_uncertainty(
     ranked: Sequence[ImageScores], samples: int, on_part: OnPart | None = None
 ) -> UncertaintyCheck | None:
     """Draw 2 or more samples of some images, spread over the ranks; None if no model has any."""
-    chosen = _choose(ranked)
+    chosen = choose([image for image in ranked if image.case.draw is not None])
     if not chosen:
         return None
-    maps, spreads, errors = [], [], []
+    maps, spreads, errors, cells = [], [], [], []
     random = np.random.default_rng(0)
     for done, image in enumerate(chosen, start=1):
         spread, error, valid = _spread_and_error(image.case, image.frame, samples)
         channel = valid.any(axis=(1, 2)).argmax()
         maps.append([np.where(valid, plane, np.nan)[channel] for plane in (spread, error)])
+        cells.append([cell_means(plane, valid) for plane in (spread, np.abs(error))])
         inside = np.flatnonzero(valid)
         if len(inside) > _MOST_COMPARED // len(chosen):
             inside = random.choice(inside, _MOST_COMPARED // len(chosen), replace=False)
@@ -69,22 +74,23 @@ def check_uncertainty(
         if on_part is not None:
             on_part(done / len(chosen))
     calibration = calibrate(np.concatenate(spreads), np.concatenate(errors), samples=samples)
+    ranking = rank_errors(*map(np.concatenate, zip(*cells, strict=True)))
     middle = len(chosen) // 2
     spread, error = maps[middle]
     kind = chosen[middle].case.codec.kind
-    return UncertaintyCheck(calibration, spread, error, chosen[middle].name, len(chosen), kind)
+    name, count = chosen[middle].name, len(chosen)
+    return UncertaintyCheck(calibration, ranking, spread, error, name, count, kind)
 
 
-def _choose(ranked: Sequence[ImageScores]) -> list[ImageScores]:
-    """Choose up to 8 images with samples, spread evenly; fewer if they are large."""
-    drawn = [image for image in ranked if image.case.draw is not None]
-    if not drawn:
+def choose(ranked: Sequence[ImageScores]) -> list[ImageScores]:
+    """Choose up to 8 images, spread evenly; fewer if they are large."""
+    if not ranked:
         return []
-    largest = max(image.case.pair.height * image.case.pair.width for image in drawn)
-    count = min(len(drawn), _MOST_IMAGES, max(1, _MOST_DRAWN // largest))
+    largest = max(image.case.pair.height * image.case.pair.width for image in ranked)
+    count = min(len(ranked), _MOST_IMAGES, max(1, _MOST_DRAWN // largest))
     # One alone is the median.
-    places = np.linspace(0, len(drawn) - 1, count) if count > 1 else [(len(drawn) - 1) / 2]
-    return [drawn[round(place)] for place in places]
+    places = np.linspace(0, len(ranked) - 1, count) if count > 1 else [(len(ranked) - 1) / 2]
+    return [ranked[round(place)] for place in places]
 
 
 def _spread_and_error(case: EvaluationCase, frame: int, samples: int) -> tuple[Array, Array, Array]:
@@ -92,16 +98,16 @@ def _spread_and_error(case: EvaluationCase, frame: int, samples: int) -> tuple[A
     assert case.draw is not None
     draws = Draws()
     for number in range(samples):
-        draws.add(_to_share(case.draw(frame, number), case))
+        draws.add(to_share(case.draw(frame, number), case))
     _, truth, valid = read_frame(case.pair, frame)
     spread = draws.spread()
     counted = np.broadcast_to(valid, truth.shape)
     if case.codec.kind != "image":  # a pixel that does not count may be NaN, which is no label
         truth = np.where(counted, truth, 0)
-    return spread.std, spread.mean - _to_share(truth, case), counted
+    return spread.std, spread.mean - to_share(truth, case), counted
 
 
-def _to_share(image: Array, case: EvaluationCase) -> NDArray[np.float32]:
+def to_share(image: Array, case: EvaluationCase) -> NDArray[np.float32]:
     """Return intensities in parts of the range; of labels 1 for foreground and 0 for background."""
     if case.codec.kind != "image":
         return (image != 0).astype(np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from napari_pix2pix.core.encoder import cell_side
 from napari_pix2pix.data.checks import alpha_notes
 from napari_pix2pix.data.inputs import (
     as_model_reads,
@@ -34,6 +35,7 @@ from napari_pix2pix.evaluation.scoring import (
 )
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile
+from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.segmentation import Segmenter
@@ -248,6 +250,11 @@ def make_case(
     def draw(frame: int, number: int) -> Array:
         return model.predict_frame(opened.source, frame, sampling.of_sample(number))
 
+    def unlikeness(frame: int) -> Array:
+        [cells] = model.predict_cells(opened.source, options, frames=[frame])
+        side = cell_side(translator.generator)
+        return in_pixels(cells, side, opened.height, opened.width)
+
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
         baseline = translator.info.baselines.maps[index]
@@ -259,6 +266,7 @@ def make_case(
         baseline=baseline,
         labels=None if labels is None else _open_labels(labels, opened),
         draw=draw if has_noise or has_dropout else None,
+        unlikeness=None if model.usual is None else unlikeness,
     )
 
 

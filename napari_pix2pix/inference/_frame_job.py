@@ -40,6 +40,7 @@ from napari_pix2pix.inference.norm_statistics import (
 )
 from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
 from napari_pix2pix.inference.tiling import Tile, TileGrid
+from napari_pix2pix.inference.unlikeness import Cells, FeatureWatch
 
 
 class FrameRun(NamedTuple):
@@ -51,6 +52,11 @@ class FrameRun(NamedTuple):
     area: Box
     whole: bool
     before_cut: Callable[[TileGrid], None] | None
+    watch: FeatureWatch | None
+
+    def seen_cells(self, done: int) -> Cells | None:
+        """Return what was watched, once the whole area is done."""
+        return self.watch.cells if self.watch and done == self.area.pixels else None
 
 
 class FrameJob:
@@ -68,8 +74,10 @@ class FrameJob:
         conditions: int,
         noise_channels: int,
         noise: NoiseKind,
+        usual: nn.Module | None,
     ) -> None:
         self._generator, self._codec, self._options = generator, codec, options
+        self._usual = usual if _is_watched(options) else None
         self._image, self._frame = image, frame
         self._condition, self._conditions = condition, conditions
         self._seed = options.seed or 0
@@ -111,10 +119,13 @@ class FrameJob:
                 fixed = fixed_norms(self._norms, self.measure(smaller))
                 stack.enter_context(replaced(own, fixed))
 
-            network = self._run(stack, own, self._options)
             area = Box.of_size(grid.height, grid.width) if region is None else grid.rounded(region)
+            watch = None if self._usual is None else FeatureWatch(own, self._usual, area)
+            if watch is not None:
+                stack.enter_context(watch.watching())
+            network = self._run(stack, own, self._options, watch)
             before_cut = measure_first if self._options.tile is None else None
-            yield FrameRun(network, grid, batch, area, whole, before_cut)
+            yield FrameRun(network, grid, batch, area, whole, before_cut, watch)
 
     def measure(self, grid: TileGrid | None = None) -> Measured:
         """Measure the frame once for all its tiles, in windows no larger than the grid's."""
@@ -142,7 +153,13 @@ class FrameJob:
             raise DeviceError(f"{device} has not enough memory to measure the image.")
         return {}
 
-    def _run(self, stack: ExitStack, own: UNet | ResNet, options: PredictOptions) -> GeneratorRun:
+    def _run(
+        self,
+        stack: ExitStack,
+        own: UNet | ResNet,
+        options: PredictOptions,
+        watch: FeatureWatch | None = None,
+    ) -> GeneratorRun:
         return GeneratorRun(
             own,
             self._generator,
@@ -151,6 +168,7 @@ class FrameJob:
             conditions=self._conditions,
             source_planes=self._codec.planes,
             dropouts=stack.enter_context(dropping(own, self._seed if options.dropout else None)),
+            watch=watch,
         )
 
     def _cut(self) -> tuple[TileGrid, int]:
@@ -196,18 +214,22 @@ class GeneratorRun:
         conditions: int,
         source_planes: int,
         dropouts: Dropouts,
+        watch: FeatureWatch | None,
     ) -> None:
         self._generator, self._original = generator, original
         self._precision = options.precision
         self._compiled = compiled(generator) if options.compile else None
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
+        self._watch = watch
         self._turns = [TURNS[number] for number in options.own_turns]
         self.device = next(original.parameters()).device
 
     def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
         """Map windows (B, P, h, w) to the kept part (K, h, w) of each."""
         wanted = Box.around(tile.crop for tile in tiles)
+        if self._watch is not None:
+            self._watch.expect(tiles)  # and the first turn, which turns nothing
         outputs = []
         with torch.inference_mode():
             planes = self._with_condition(to_device(windows, self.device))
@@ -240,6 +262,11 @@ class GeneratorRun:
         wanted = condition_planes(index, self._conditions, height, width)
         source, noise = planes.tensor_split([self._source_planes], dim=1)
         return stack_planes(source, wanted, noise)
+
+
+def _is_watched(options: PredictOptions) -> bool:
+    """Tell whether a run sees the features of an image as the training's were measured."""
+    return options.norm_statistics == "running" and not options.compile and 0 in options.own_turns
 
 
 def with_own_layers(generator: UNet | ResNet) -> UNet | ResNet:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.box import Box
@@ -28,6 +29,7 @@ from napari_pix2pix.inference.norm_statistics import (
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
 from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile, mosaic
+from napari_pix2pix.inference.unlikeness import Cells
 
 
 class Predictor:
@@ -43,6 +45,7 @@ class Predictor:
         z_context: int = 0,
         noise_channels: int = 0,
         noise: NoiseKind = "image",
+        usual: nn.Module | None = None,
     ) -> None:
         self.generator = generator
         self.source_codec = source_codec
@@ -51,6 +54,7 @@ class Predictor:
         self.z_context = z_context
         self.noise_channels = noise_channels
         self.noise = noise
+        self.usual = usual  # what is measured of the generator's features, see `FeatureWatch`
 
     def predict(
         self,
@@ -73,7 +77,8 @@ class Predictor:
         decode = partial(codecs.target_codec.decode, output=options.output)
         for frame in range(image.frames) if frames is None else frames:
             for sample in range(options.samples):
-                job = codecs._job(image, frame, options.of_sample(sample))
+                usual = self.usual if sample == 0 else None
+                job = codecs._job(image, frame, options.of_sample(sample), usual)
                 statistics = measured[sample] if measured else None
                 held: list[tuple[Box, FloatPlanes]] = []
                 done = 0
@@ -96,11 +101,15 @@ class Predictor:
                             held.append((box, planes))
                             continue
                         pixels = decode(planes) if decoded else planes
-                        yield tile(box=box, done=done, invalid=job.invalid, pixels=pixels)
+                        cells = run.seen_cells(done)
+                        yield tile(
+                            box=box, done=done, invalid=job.invalid, pixels=pixels, cells=cells
+                        )
                 if held:
                     area, planes = mosaic(held)
                     pixels = decode(planes)
-                    yield tile(box=area, done=done, invalid=job.invalid, pixels=pixels)
+                    cells = run.seen_cells(done)
+                    yield tile(box=area, done=done, invalid=job.invalid, pixels=pixels, cells=cells)
 
     def predict_frame(
         self,
@@ -166,6 +175,25 @@ class Predictor:
         tiles = self.predict(image, options, decoded=decoded)
         return mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])[1]
 
+    def predict_cells(
+        self,
+        image: LazyImage,
+        options: PredictOptions,
+        on_tile: Callable[[int, int, int], None] | None = None,
+        *,
+        frames: Iterable[int] | None = None,
+    ) -> list[Cells]:
+        """Return what `usual` measures of the features of each frame, (J, h, w)."""
+        # `on_tile` is called with the frame's number, the pixels done and those of the frame.
+        measured = []
+        for tile in self.predict(image, options, frames=frames, decoded=False):
+            if on_tile is not None:
+                on_tile(tile.frame, tile.done, tile.area.pixels)
+            if tile.is_last:
+                assert tile.cells is not None
+                measured.append(tile.cells)
+        return measured
+
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
         return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
@@ -216,9 +244,16 @@ class Predictor:
             z_context=self.z_context,
             noise_channels=self.noise_channels,
             noise=self.noise,
+            usual=deepcopy(self.usual),
         )
 
-    def _job(self, image: LazyImage, frame: int, options: PredictOptions) -> FrameJob:
+    def _job(
+        self,
+        image: LazyImage,
+        frame: int,
+        options: PredictOptions,
+        usual: nn.Module | None = None,
+    ) -> FrameJob:
         return FrameJob(
             self.generator,
             self.source_codec,
@@ -229,6 +264,7 @@ class Predictor:
             conditions=len(self.conditions),
             noise_channels=self.noise_channels,
             noise=self.noise,
+            usual=usual,
         )
 
 

@@ -177,6 +177,9 @@ class PredictedTile(NamedTuple):
     done: int  # pixels of the area that are done, these included
     invalid: bool  # whether the source had pixels so far that the model has no meaning for
     pixels: NDArray[Any] | None = None  # (C, h, w); None for labels before the last tile
+    # (1, h, w) of the area, with its last tile: how unlike the training each cell is, see
+    # `UsualFeatures`. None if that is not known.
+    cells: NDArray[np.float32] | None = None
 
     @property
     def is_last(self) -> bool:
@@ -190,10 +193,13 @@ class FrameCollector:
     def __init__(self) -> None:
         self._frame: NDArray[Any] | None = None
         self.invalid = False  # whether any source pixel was invalid
+        self.cells: list[NDArray[np.float32]] = []  # of the frames whose unlikeness is known
 
     def add(self, tile: PredictedTile) -> NDArray[Any] | None:
         """Add a tile; return its area, (C, H, W), once that is complete."""
         self.invalid = self.invalid or tile.invalid
+        if tile.cells is not None:
+            self.cells.append(tile.cells)
         if tile.pixels is not None:
             if self._frame is None:
                 self._frame = _empty(len(tile.pixels), tile.area, tile.pixels.dtype)

@@ -67,6 +67,11 @@ class SpreadCollector:
         """Whether any source pixel was invalid."""
         return self._collector.invalid
 
+    @property
+    def cells(self) -> list[Floats]:
+        """How unlike the training each cell of each frame is, where that is known."""
+        return self._collector.cells
+
     def add(self, tile: PredictedTile) -> None:
         """Take one more tile."""
         pixels = self._collector.add(tile)

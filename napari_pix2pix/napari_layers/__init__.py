@@ -23,6 +23,7 @@ from napari_pix2pix.napari_layers.results import (
     result_name,
     result_record,
     to_layer_data,
+    unlikeness_layer,
     visible_region,
 )
 from napari_pix2pix.napari_layers.snapshots import (
@@ -59,6 +60,7 @@ __all__ = [
     "snapshot",
     "to_layer_data",
     "transforms_differ",
+    "unlikeness_layer",
     "visible_region",
     "with_model_channels",
 ]

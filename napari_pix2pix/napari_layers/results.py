@@ -101,6 +101,20 @@ def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
     return layer
 
 
+def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
+    """Make the layer of an unlikeness map (..., H, W) over its image `like`: 1 is in the middle."""
+    layer = output_layer(
+        array,
+        like,
+        layout=Layout(),
+        kind="image",
+        name=f"{like.name} [unlikeness map]",
+        look={"colormap": "inferno", "contrast_limits": (0.0, 2.0)},
+    )
+    layer.opacity = 0.6  # lets the image show through
+    return layer
+
+
 def contrast_limits_of(codec: Codec) -> dict[str, Any]:
     """Return the contrast limits for all images of a model; empty for RGB and labels."""
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:

@@ -17,6 +17,7 @@ from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.paths import check_ending
+from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores, best_record
@@ -132,7 +133,10 @@ def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> 
 
 
 def describe_model(
-    state: TrainingState, data: TrainingData, thumbnail: NDArray[np.uint8] | None = None
+    state: TrainingState,
+    data: TrainingData,
+    thumbnail: NDArray[np.uint8] | None = None,
+    unlike: UnlikeShares | None = None,
 ) -> ModelInfo:
     """Collect all that is true of the model as it is now; `thumbnail` is (h, w, 3)."""
     return ModelInfo(
@@ -145,7 +149,7 @@ def describe_model(
         scores=_held_out_scores(state, data),
         history=tuple(EpochRecord(**record) for record in state.history),
         summary=data.summary,
-        notes=data.notes,
+        notes=data.notes if unlike is None else (*data.notes, unlike.note),
         steps=state.step,
         seconds=state.seconds,
         versions={
@@ -160,6 +164,7 @@ def describe_model(
         sampled_blocks=data.sampled,
         channel_names=data.channel_names,
         source_channels=data.opened[0].source.channel_names,
+        unlike=unlike,
     )
 
 

@@ -22,6 +22,7 @@ from napari_pix2pix.data.sample import (
     leave_out_of_blocks,
     sample_blocks,
 )
+from napari_pix2pix.data.split import Area
 from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
@@ -53,6 +54,7 @@ class TrainingData:
     """Everything that the loop trains and validates on."""
 
     opened: tuple[OpenPair, ...]  # the training pairs, then the pairs given for validation
+    areas: tuple[Area, ...]  # of the training
     sampler: PatchSampler  # draws the batch of any step
     source_codec: Codec  # fitted on the training part
     target_codec: Codec
@@ -141,6 +143,7 @@ def prepare(
     )
     return TrainingData(
         opened=opened,
+        areas=tuple(areas),
         sampler=_make_sampler(split, blocks, inferred, conditions),
         source_codec=inferred.source_codec,
         target_codec=inferred.target_codec,

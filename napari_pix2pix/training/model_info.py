@@ -20,6 +20,7 @@ from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import (
     Candidate,
@@ -139,6 +140,7 @@ class ModelInfo:
     source_channels: tuple[str, ...] = ()  # names, where the source's file states them
     # Those that are in the file (or in memory); the names of its tensors say so, not its header.
     weights: tuple[AppliedWeights, ...] = ("last",)
+    unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -254,6 +256,16 @@ class ModelInfo:
             if name in found:
                 return name
         raise ValueError("there are no weights of a generator")
+
+    def check_usual(self) -> UnlikeShares:
+        """Return how many cells are usually unlike; refuse a model that was trained without."""
+        if self.unlike is None:
+            raise InputError(
+                "The model does not know what its training images looked like: it was trained "
+                "without a source, by an earlier version or by another program, or it is a "
+                "checkpoint. Train it again, or fine-tune it."
+            )
+        return self.unlike
 
     def check_discriminator(self) -> None:
         """Refuse to use a discriminator that is not there or has learnt nothing."""

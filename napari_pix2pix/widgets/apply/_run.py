@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -88,6 +88,7 @@ class ApplyRun(QObject):
     """Applies models one after another, and remembers how to undo it."""
 
     progressed = Signal(float, str)  # the progress from 0 to 1, and as text with the time left
+    unusual = Signal(str)  # what is unusual about an image, as a sentence
     ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
@@ -157,7 +158,13 @@ class ApplyRun(QObject):
             self._paint(event)
         elif isinstance(event, JobDone):
             self._invalid = self._invalid or event.invalid
+            self._report_unlike(event.unlike)
             self._complete(event.job, complete=event.complete)
+
+    def _report_unlike(self, shares: Sequence[float]) -> None:
+        usual = None if self._translator is None else self._translator.info.unlike
+        if usual is not None and (sentence := usual.warning(shares)):
+            self.unusual.emit(sentence)
 
     def _remember(self, event: Loaded) -> None:
         assert self._request is not None

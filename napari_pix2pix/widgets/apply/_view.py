@@ -22,6 +22,11 @@ _DISCRIMINATOR_MAP = (
     "to the model's discriminator"
 )
 
+_UNLIKENESS_MAP = (
+    "Show where the chosen image is unlike those that the model was trained on: 99 % of these lie "
+    "below 1"
+)
+
 
 class ApplyView(ModelView):
     """The controls of the Apply dock; the buttons stay in view while the rest scrolls."""
@@ -47,6 +52,7 @@ class ApplyView(ModelView):
         self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
+        self.unlikeness_map = push_button("Unlikeness map", _UNLIKENESS_MAP)
         self._fill_form()
         self.lay_out(
             parent,
@@ -63,7 +69,7 @@ class ApplyView(ModelView):
                 self._advanced,
             ],
             [self.estimate],
-            [self.apply, self.cancel, self.undo, self.discriminator_map],
+            [self.apply, self.cancel, self.undo, self.discriminator_map, self.unlikeness_map],
         )
 
     def fit(self, card: ModelInfo) -> None:
@@ -86,6 +92,16 @@ class ApplyView(ModelView):
         self.discriminator_map.setToolTip(
             _DISCRIMINATOR_MAP if card.has_discriminator else "This model has no discriminator."
         )
+        self.unlikeness_map.setToolTip(
+            _UNLIKENESS_MAP
+            if card.unlike is not None
+            else "This model does not know what its training images looked like."
+        )
+
+    def add_note(self, sentence: str) -> None:
+        """Show what else is unusual about the chosen images."""
+        if sentence not in self.note.text():
+            self.note.set_text(f"{self.note.text()} {sentence}".strip())
 
     def remember(self) -> None:
         """Remember the options for the next start, but not the seed, which belongs to a result."""

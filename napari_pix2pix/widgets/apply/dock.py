@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.napari_layers import discriminator_layer, generated_layer, result_record
+from napari_pix2pix.napari_layers import (
+    discriminator_layer,
+    generated_layer,
+    result_record,
+    unlikeness_layer,
+)
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
+from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.commands import bind_shortcuts
@@ -120,6 +126,27 @@ class ApplyDock(ApplyChoices):
             "Done. Green looks real to the discriminator, pink looks false.",
         )
 
+    def show_unlikeness(self) -> None:
+        """Show where the chosen image is unlike those that the model was trained on.
+
+        Raises
+        ------
+        InputError
+            When not one image is chosen that fits the model, or a model is being applied.
+        """
+        self._check_free()
+        request, _ = self._choices().request(self._viewer, copy="small")
+        if len(request.jobs) != 1:
+            raise InputError("Choose one image under Layers, to show where it is unlike.")
+        [job] = request.jobs
+        options = self._with_device(request.options)
+        self._start_task(
+            "Comparing",
+            lambda control: compare_with_training(control, request.model, job, options),
+            lambda values: unlikeness_layer(values, job.sources[0]),
+            "Done. 1 is above 99 % of the training images, and is orange; yellow is far above.",
+        )
+
     def apply_last(self, layer: Any = None) -> None:
         """Apply the last model to a layer, by default the active one."""
         layer = self._viewer.layers.selection.active if layer is None else layer
@@ -178,9 +205,11 @@ class ApplyDock(ApplyChoices):
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
         view.discriminator_map.clicked.connect(self._try_to_ask)
+        view.unlikeness_map.clicked.connect(self._try_to_show_unlikeness)
         for run in (self._run, self._task):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
+        self._run.unusual.connect(view.add_note)
         self._followers.message.connect(self._end)
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
@@ -191,6 +220,9 @@ class ApplyDock(ApplyChoices):
 
     def _try_to_ask(self) -> None:
         self._try_to(self.ask_discriminator_map)
+
+    def _try_to_show_unlikeness(self) -> None:
+        self._try_to(self.show_unlikeness)
 
     def _check_free(self) -> None:
         if self.running:
@@ -313,6 +345,8 @@ class ApplyDock(ApplyChoices):
         self._view.cancel.setEnabled(running and not stopping)
         judges = self.card is not None and self.card.has_discriminator
         self._view.discriminator_map.setEnabled(judges and not running)
+        knows = self.card is not None and self.card.unlike is not None
+        self._view.unlikeness_map.setEnabled(knows and not running and not self._problem)
         self._view.undo.setEnabled(self._run.can_undo)
 
     def _end(self, message: str, is_error: bool = False) -> None:

@@ -75,6 +75,7 @@ class JobDone(NamedTuple):
     job: int
     complete: bool
     invalid: bool  # whether its source had pixels that the model has no meaning for
+    unlike: tuple[float, ...] = ()  # share of each frame that is unlike the training
 
 
 class Speed(NamedTuple):
@@ -100,6 +101,7 @@ def apply_model(
 ) -> Generator[Loaded | Progress | JobDone, None, None]:
     """Apply a model to images, and yield what happened; `control` stops it after a tile."""
     from napari_pix2pix.inference.checks import check_options
+    from napari_pix2pix.inference.unlikeness import share_unlike
 
     jobs = [job.copied() for job in jobs]
     read = load_known(known)
@@ -115,7 +117,7 @@ def apply_model(
     total = options.samples * sum(map(_pixels, jobs, grids))
     began, before = time.perf_counter(), 0
     for number, (job, image) in enumerate(zip(jobs, images, strict=True)):
-        codec, invalid, done = translator.target_codec, False, 0
+        codec, invalid, done, shares = translator.target_codec, False, 0, []
         canvases = {
             name: Canvas(codec, image, job.before.get((translator.digest, name)))
             for name in (SPREAD if options.samples > 1 else ("",))
@@ -127,11 +129,13 @@ def apply_model(
             painter.add(tile)
             invalid, done = invalid or tile.invalid, before + tile.done
             before += tile.area.pixels if tile.is_last else 0
+            if tile.cells is not None:
+                shares.append(share_unlike(tile.cells))
             yield Progress(number, painter.arrays, done, total, time.perf_counter() - began)
             if control.stopped and (done < total or tile.pixels is None):
                 yield JobDone(number, False, invalid)
                 return
-        yield JobDone(number, True, invalid)
+        yield JobDone(number, True, invalid, tuple(shares))
 
 
 def try_speed(known: ModelEntry, device: str | None) -> Speed:

@@ -1,0 +1,75 @@
+"""Where an image is unlike those of the training, seen by the generator while it runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.core.encoder import cell_side, feature_layer
+from napari_pix2pix.data.box import Box
+from napari_pix2pix.inference.tiling import Tile
+
+Cells = NDArray[np.float32]  # (J, h, w), one vector a cell
+
+
+class FeatureWatch:
+    """Reads the features of a generator that runs on tiles, and keeps what is measured of them."""
+
+    # Tiles see their halo, so each cell is that of the whole image. A cell that is computed again,
+    # where memory ran out or a second precision is tried, is written again.
+
+    def __init__(self, generator: UNet | ResNet, measure: nn.Module, area: Box) -> None:
+        self._layer, self._cell = feature_layer(generator), cell_side(generator)
+        self._measure = measure  # (B, K, h, w) to (B, J, h, w)
+        self._area = _in_cells(area, self._cell)
+        self._thread = threading.get_ident()  # others may run the same layers
+        self._tiles: Sequence[Tile] = ()
+        self.cells: Cells | None = None  # of the area, as far as it is done
+
+    def expect(self, tiles: Sequence[Tile]) -> None:
+        """Watch the next batch: its windows lie where these tiles say."""
+        self._tiles = tiles
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch until the end of the block."""
+        hook = self._layer.register_forward_hook(self._see)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _see(self, _layer: nn.Module, _inputs: object, features: Tensor) -> None:
+        if not self._tiles or threading.get_ident() != self._thread:
+            return
+        with torch.autocast(features.device.type, enabled=False):
+            measured = self._measure.to(features.device)(features).float().cpu().numpy()
+        if self.cells is None:
+            self.cells = np.zeros((measured.shape[1], *self._area.size), np.float32)
+        for tile, planes in zip(self._tiles, measured, strict=True):
+            here = _in_cells(tile.kept, self._cell).within(self._area)
+            part = _in_cells(tile.crop, self._cell)
+            self.cells[:, here.rows, here.columns] = planes[:, part.rows, part.columns]
+        self._tiles = ()
+
+
+def share_unlike(cells: Cells) -> float:
+    """Return the share of the cells (1, h, w) of a frame that are unlike the training's."""
+    return float((cells > 1).mean())
+
+
+def in_pixels(cells: Cells, cell: int, height: int, width: int) -> Cells:
+    """Show cells (1, h, w) on the pixels that they stand for, (height, width)."""
+    return cells[0].repeat(cell, 0).repeat(cell, 1)[:height, :width]
+
+
+def _in_cells(box: Box, cell: int) -> Box:
+    """Return the cells of a box that begins on their grid."""
+    return Box(box.top // cell, -(-box.bottom // cell), box.left // cell, -(-box.right // cell))

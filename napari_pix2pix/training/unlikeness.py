@@ -1,0 +1,83 @@
+"""What a trained generator usually sees: measured on windows of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_pix2pix.core.encoder import UsualFeatures, cell_side
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.sample import SampleBlock, sample_blocks
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
+from napari_pix2pix.training._unlike_shares import UnlikeShares
+from napari_pix2pix.training.dataset import TrainingData
+
+_WINDOWS, _SIDE = 32, 256  # that are looked at: 2 million pixels, one or two seconds on a CPU
+# A budget in seconds gives this share of it for reading them.
+_READING_SHARE = 0.02
+
+
+def learn_usual(
+    model: Predictor, data: TrainingData
+) -> tuple[dict[str, Tensor], UnlikeShares | None]:
+    """Measure a trained model's features on uniform windows of the training, never held-out ones.
+
+    Returns the tensors of `UsualFeatures`, and None beside none of them without a source.
+    """
+    if not model.source_codec.channels:
+        return {}, None
+    seconds = data.config.max_seconds
+    blocks, _ = sample_blocks(
+        data.opened,
+        data.areas,
+        size=_SIDE,
+        seed=data.config.seed,
+        most=_WINDOWS,
+        seconds=None if seconds is None else _READING_SHARE * seconds,
+    )
+    model.usual = nn.Identity()
+    trained = [cells for cells in _valid_cells(model, data, blocks) if len(cells)]
+    if not trained:
+        return {}, None
+    usual = UsualFeatures.fit(torch.from_numpy(np.concatenate(trained)))
+    most = max(float((_distances(usual, cells) > 1).mean()) for cells in trained)
+    model.usual = usual
+    held_out = None
+    if data.validation is not None:
+        values = np.concatenate(list(_valid_cells(model, data, data.validation.blocks)))
+        held_out = float((values > 1).mean()) if values.size else None
+    tensors = {name: tensor.cpu() for name, tensor in usual.state_dict().items()}
+    return tensors, UnlikeShares(sum(map(len, trained)), most, held_out)
+
+
+def _valid_cells(
+    model: Predictor, data: TrainingData, blocks: Sequence[SampleBlock]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield what a model measures of the cells (N, J) of each block that hold a valid pixel."""
+    device = str(next(model.generator.parameters()).device)
+    side = cell_side(model.generator)
+    for block in blocks:
+        condition = data.opened[block.pair].condition if data.conditions else None
+        options = PredictOptions(condition=condition, device=device)
+        [cells] = model.predict_cells(LazyImage(block.source, channel_axis=0), options)
+        rows, columns = np.nonzero(_any_in_cell(block.valid, side))
+        yield cells[:, rows, columns].T
+
+
+def _any_in_cell(valid: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Mark the cells in which any pixel (1 or D, H, W) is valid, (h, w)."""
+    _, height, width = valid.shape
+    padded = np.pad(valid, ((0, 0), (0, -height % side), (0, -width % side)))
+    rows, columns = (length // side for length in padded.shape[1:])
+    return np.asarray(padded.reshape(-1, rows, side, columns, side).any(axis=(0, 2, 4)))
+
+
+def _distances(usual: UsualFeatures, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the distances (N,) of features (N, K)."""
+    features = torch.from_numpy(cells).T[None, :, None]
+    return usual(features).numpy().ravel()
