@@ -91,4 +91,5 @@ class UsualFeatures(nn.Module):
         """Map features (B, K, h, w) to distances (B, 1, h, w) from 0."""
         centred = features.float() - self.mean[:, None, None]
         along = torch.einsum("dk,bkhw->bdhw", self.axes, centred)
-        return torch.linalg.vector_norm(along, dim=1, keepdim=True)
+        distances: Tensor = torch.linalg.vector_norm(along, dim=1, keepdim=True)
+        return distances

@@ -1,5 +1,7 @@
 """What the Apply dock does beside applying: it generates images, and asks the discriminator."""
 
+import dataclasses
+
 import helpers
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from helpers import choose, noise
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 
@@ -89,6 +92,33 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
     np.testing.assert_allclose(discriminator_map.data, expected, atol=1e-5)
     dock.undo()
     assert list(viewer.layers) == [image, made]
+
+
+def test_the_unlikeness_of_the_chosen_image(viewer, dock, qtbot, gray):
+    image = viewer.add_image(noise(2, 40, 48), name="s", scale=(1, 2, 2))
+    choose(dock, gray, "g", image)
+    message, is_error = end_of(dock._view.unlikeness_map.click, dock, qtbot)
+    assert message.startswith("Done. 1 is above 99 % of the training images")
+    assert not is_error
+    shown = viewer.layers[-1]
+    assert shown.name == "s [unlikeness map]"
+    np.testing.assert_array_equal(shown.scale, (1, 2, 2))
+    np.testing.assert_allclose(shown.data, gray.unlikeness_map(image.data), atol=1e-5)
+    dock.undo()
+    assert list(viewer.layers) == [image]
+
+
+def test_an_unlike_image_is_named_in_amber(viewer, dock, qtbot):
+    large = noise(160, 160)
+    model = train(large, 1 - large, **TINY)
+    image = viewer.add_image(noise(64, 64).round(), name="s")
+    choose(dock, model, "m", image)
+    for _ in range(2):  # said once
+        end_of(dock.apply, dock, qtbot)
+    assert dock.warning.count("% of the image is unlike the training images") == 1
+    old = Translator(model.tensors, dataclasses.replace(model.info, unlike=None))
+    choose(dock, old, "o", image)
+    assert not dock._view.unlikeness_map.isEnabled()
 
 
 def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
