@@ -230,8 +230,6 @@ class _Work:
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
-        from napari_pix2pix.large_images import needs_blocks
-
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
         if not unfinished:
@@ -239,9 +237,8 @@ class _Work:
         image = self._read(source)
         for note in image.notes:
             say(note, err=True)
-        planes = self.options.samples * self.translator.target_codec.planes
-        in_blocks = needs_blocks(image, planes) or any(self.part) or self.cluster is not None
-        (self._in_blocks if in_blocks else self._at_once)(source, image, unfinished, with_bar)
+        translate = self._in_blocks if self._needs_blocks(image) else self._at_once
+        translate(source, image, unfinished, with_bar)
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""
@@ -260,6 +257,17 @@ class _Work:
             device=options.device,
         )
         write_translation(out, values, source=image, layout=layout, overwrite=self.overwrite)
+        usual = self.translator.info.check_usual()
+        if self._needs_blocks(image):  # which are not watched while they are translated
+            frames = values.reshape(-1, *values.shape[-2:])
+            if sentence := usual.warning([float((frame > 1).mean()) for frame in frames]):
+                say(f"{source}: {sentence}", err=True)
+
+    def _needs_blocks(self, image: ImageFile) -> bool:
+        from napari_pix2pix.large_images import needs_blocks
+
+        planes = self.options.samples * self.translator.target_codec.planes
+        return needs_blocks(image, planes) or any(self.part) or self.cluster is not None
 
     def _read(self, source: Path) -> ImageFile:
         from napari_pix2pix.io.channels import take_channels

@@ -214,7 +214,7 @@ class GeneratorRun:
         conditions: int,
         source_planes: int,
         dropouts: Dropouts,
-        watch: FeatureWatch | None,
+        watch: FeatureWatch | None = None,
     ) -> None:
         self._generator, self._original = generator, original
         self._precision = options.precision

@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.sample import SampleBlock, sample_blocks
+from napari_pix2pix.data.sample import SampleBlock, sample_blocks, until
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.dataset import TrainingData
 
 _WINDOWS, _SIDE = 32, 256  # that are looked at: 2 million pixels, one or two seconds on a CPU
-# A budget in seconds gives this share of it for reading them.
-_READING_SHARE = 0.02
+_HELD_OUT = 8  # windows, up to four times as large
+_MOST_CELLS = 2**15  # that the statistics are measured of; a ResNet has more
+# A budget in seconds gives this share of it for reading windows, and for looking at each kind.
+_SHARE = 0.02
 
 
 def learn_usual(
@@ -27,41 +29,48 @@ def learn_usual(
 ) -> tuple[dict[str, Tensor], UnlikeShares | None]:
     """Measure a trained model's features on uniform windows of the training, never held-out ones.
 
-    Returns the tensors of `UsualFeatures`, and None beside none of them without a source.
+    Returns the tensors of `UsualFeatures`; none, and None, without a source or a finite feature.
     """
     if not model.source_codec.channels:
         return {}, None
-    seconds = data.config.max_seconds
+    seconds = None if data.config.max_seconds is None else _SHARE * data.config.max_seconds
     blocks, _ = sample_blocks(
         data.opened,
         data.areas,
         size=_SIDE,
         seed=data.config.seed,
         most=_WINDOWS,
-        seconds=None if seconds is None else _READING_SHARE * seconds,
+        seconds=seconds,
     )
     model.usual = nn.Identity()
-    trained = [cells for cells in _valid_cells(model, data, blocks) if len(cells)]
-    if not trained:
+    trained = [cells for cells in _valid_cells(model, data, blocks, seconds) if len(cells)]
+    if not trained or not all(np.isfinite(cells).all() for cells in trained):
         return {}, None
-    usual = UsualFeatures.fit(torch.from_numpy(np.concatenate(trained)))
+    joined = np.concatenate(trained)
+    usual = UsualFeatures.fit(torch.from_numpy(joined[:: -(-len(joined) // _MOST_CELLS)]))
     most = max(float((_distances(usual, cells) > 1).mean()) for cells in trained)
     model.usual = usual
     held_out = None
     if data.validation is not None:
-        values = np.concatenate(list(_valid_cells(model, data, data.validation.blocks)))
+        held = data.validation.blocks[:: -(-len(data.validation.blocks) // _HELD_OUT)]
+        values = np.concatenate(list(_valid_cells(model, data, held, seconds)))
         held_out = float((values > 1).mean()) if values.size else None
     tensors = {name: tensor.cpu() for name, tensor in usual.state_dict().items()}
-    return tensors, UnlikeShares(sum(map(len, trained)), most, held_out)
+    return tensors, UnlikeShares(len(joined), most, held_out)
 
 
 def _valid_cells(
-    model: Predictor, data: TrainingData, blocks: Sequence[SampleBlock]
+    model: Predictor,
+    data: TrainingData,
+    blocks: Sequence[SampleBlock],
+    seconds: float | None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield what a model measures of the cells (N, J) of each block that hold a valid pixel."""
     device = str(next(model.generator.parameters()).device)
     side = cell_side(model.generator)
-    for block in blocks:
+    order = np.random.default_rng(data.config.seed).permutation(len(blocks))
+    for number in until(seconds, order.tolist(), 1):
+        block = blocks[number]
         condition = data.opened[block.pair].condition if data.conditions else None
         options = PredictOptions(condition=condition, device=device)
         [cells] = model.predict_cells(LazyImage(block.source, channel_axis=0), options)

@@ -69,7 +69,8 @@ class ApplyView(ModelView):
                 self._advanced,
             ],
             [self.estimate],
-            [self.apply, self.cancel, self.undo, self.discriminator_map, self.unlikeness_map],
+            [self.apply, self.cancel, self.undo],
+            [self.discriminator_map, self.unlikeness_map],
         )
 
     def fit(self, card: ModelInfo) -> None:

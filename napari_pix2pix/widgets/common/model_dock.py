@@ -220,9 +220,9 @@ class ModelView:
         parent: QWidget,
         scrolled: Sequence[QWidget | QLayout],
         below: Sequence[QWidget],
-        buttons: Sequence[QWidget],
+        *rows: Sequence[QWidget],
     ) -> None:
-        """Lay out everything in a dock."""
+        """Lay out everything in a dock; buttons in `rows`, at the bottom."""
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
@@ -237,4 +237,5 @@ class ModelView:
         outer.addWidget(Scroll(content), 1)
         for widget in (*below, self.status, self.error, self.progress):
             outer.addWidget(widget)
-        outer.addLayout(row_of(*buttons))
+        for buttons in rows:
+            outer.addLayout(row_of(*buttons))
