@@ -16,6 +16,8 @@ from napari_pix2pix.core.encoder import cell_side, feature_layer
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.tiling import Tile
 
+_NO_CHANCE = 10  # unlike cells: a small image has some by chance
+
 Cells = NDArray[np.float32]  # (J, h, w), one vector a cell
 
 
@@ -61,8 +63,9 @@ class FeatureWatch:
 
 
 def share_unlike(cells: Cells) -> float:
-    """Return the share of the cells (1, h, w) of a frame that are unlike the training's."""
-    return float((cells > 1).mean())
+    """Return the share of a frame's cells (1, h, w) that are unlike; 0 if that may be chance."""
+    count = int((cells > 1).sum())
+    return count / cells.size if count >= _NO_CHANCE else 0.0
 
 
 def in_pixels(cells: Cells, cell: int, height: int, width: int) -> Cells:

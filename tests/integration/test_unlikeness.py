@@ -64,7 +64,7 @@ def test_another_kind_of_image_is_reported_once_for_all_turns_and_samples(gray):
     assert gray.info.unlike.cells >= 1000
     assert gray.info.unlike.held_out < 0.1
     assert gray.info.notes[-1].startswith("Unlikeness: 99 % of the training's cells lie below 1")
-    assert gray.unlikeness_map(known).mean() < 0.7 < gray.unlikeness_map(other).mean()
+    assert gray.unlikeness_map(known).mean() < gray.unlikeness_map(other).mean() / 1.5
     gray(known)
     for options in ({}, {"tile": 16}, {"turns": 8}):
         with pytest.warns(UserWarning, match="% of the image is unlike the training") as caught:
