@@ -48,6 +48,7 @@ class ApplyView(ModelView):
         self.generate = GenerateForm()
         self.generate.hide()
         self.note, self.estimate = Sentence(is_warning=True), Sentence()
+        self.seen = Sentence(is_warning=True)  # while the model was applied
         self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
@@ -66,6 +67,7 @@ class ApplyView(ModelView):
                 self.generate,
                 self.replaces,
                 self.note,
+                self.seen,
                 self._advanced,
             ],
             [self.estimate],
@@ -99,10 +101,13 @@ class ApplyView(ModelView):
             else "This model does not know what its training images looked like."
         )
 
-    def add_note(self, sentence: str) -> None:
-        """Show what else is unusual about the chosen images."""
-        if sentence not in self.note.text():
-            self.note.set_text(f"{self.note.text()} {sentence}".strip())
+    def add_seen(self, sentence: str) -> None:
+        """Show what a run has seen that is unusual."""
+        self.seen.set_text(f"{self.seen.text()} {sentence}".strip())
+
+    def forget_seen(self) -> None:
+        """Drop it, before another run or when something else is chosen."""
+        self.seen.set_text("")
 
     def remember(self) -> None:
         """Remember the options for the next start, but not the seed, which belongs to a result."""

@@ -63,7 +63,7 @@ class ApplyDock(ApplyChoices):
     @property
     def warning(self) -> str:
         """What is unusual about the chosen layers for this model, known soon after `check`."""
-        return self._view.note.text()
+        return " ".join(filter(None, (self._view.note.text(), self._view.seen.text())))
 
     @property
     def running(self) -> bool:
@@ -95,6 +95,7 @@ class ApplyDock(ApplyChoices):
         request, planes = self._choices().request(self._viewer, copy="small")
         request = replace(request, options=self._with_device(request.options))
         self._view.set_text("")
+        self._view.forget_seen()
         if is_followed(request, planes):
             self._followers.begin(request)
             return
@@ -209,7 +210,9 @@ class ApplyDock(ApplyChoices):
         for run in (self._run, self._task):
             run.progressed.connect(view.progress.show_part)
             run.ended.connect(self._end)
-        self._run.unusual.connect(view.add_note)
+        self._run.unusual.connect(view.add_seen)
+        view.layers.changed.connect(view.forget_seen)
+        view.picker.changed.connect(view.forget_seen)
         self._followers.message.connect(self._end)
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)

@@ -118,6 +118,8 @@ def test_an_unlike_image_is_named_in_amber(viewer, dock, qtbot):
     assert dock.warning.count("% of the image is unlike the training images") == 1
     old = Translator(model.tensors, dataclasses.replace(model.info, unlike=None))
     choose(dock, old, "o", image)
+    dock.check()
+    assert dock.warning == ""
     assert not dock._view.unlikeness_map.isEnabled()
 
 
