@@ -345,7 +345,7 @@ def _warn_of_seen(predictor: ImagePredictor, collector: FrameCollector | SpreadC
     """Warn of what only showed while an image was translated."""
     if collector.invalid:
         warn_of_invalid(predictor.source_codec)
-    unlike = predictor.info.unlike
+    unlike = predictor.info.usual
     shares = [share_unlike(cells) for cells in collector.cells]
     if unlike is not None and (sentence := unlike.warning(shares)):
         warnings.warn(sentence, UserWarning, stacklevel=3)

@@ -416,7 +416,7 @@ class Translator(ImagePredictor):
     def _build_usual(self) -> UsualFeatures | None:
         """Build what tells how unlike the training an image is; None if that was not learnt."""
         tensors = part_of(self._tensors, "usual")
-        return UsualFeatures(**tensors) if self.info.unlike is not None else None
+        return UsualFeatures(**tensors) if self.info.usual is not None else None
 
     def _named(self, generator: Weights) -> Weights:
         return {f"{self._applied}.{name}": value for name, value in generator.items()}

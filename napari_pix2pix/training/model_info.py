@@ -257,15 +257,25 @@ class ModelInfo:
                 return name
         raise ValueError("there are no weights of a generator")
 
+    @property
+    def usual(self) -> UnlikeShares | None:
+        """How many cells are usually unlike; it is known for the last weights alone."""
+        return self.unlike if self.applied == "last" else None
+
     def check_usual(self) -> UnlikeShares:
-        """Return how many cells are usually unlike; refuse a model that was trained without."""
-        if self.unlike is None:
+        """Return how many cells are usually unlike; refuse a model that does not know it."""
+        if self.unlike is not None and self.usual is None:
+            raise InputError(
+                "The model knows what is usual for its last weights, and its best are applied: "
+                "choose weights='last' to compare an image with the training images."
+            )
+        if self.usual is None:
             raise InputError(
                 "The model does not know what its training images looked like: it was trained "
                 "without a source, by an earlier version or by another program, or it is a "
                 "checkpoint. Train it again, or fine-tune it."
             )
-        return self.unlike
+        return self.usual
 
     def check_discriminator(self) -> None:
         """Refuse to use a discriminator that is not there or has learnt nothing."""

@@ -104,3 +104,13 @@ def test_layers_become_a_layer_where_they_lie(gray):
     assert list(shown.scale) == [0.5, 0.5]
     assert shown.contrast_limits == [0, 2]
     np.testing.assert_array_equal(shown.data, gray.unlikeness_map(image.data))
+
+
+def test_the_best_weights_have_no_map_of_their_own(gray):
+    best = gray.with_weights("best")
+    with pytest.raises(InputError, match="choose weights='last'"):
+        best.unlikeness_map(noise(64, 64, drawn=float))
+    np.testing.assert_array_equal(
+        best.with_weights("last").unlikeness_map(noise(64, 64, drawn=float)),
+        gray.unlikeness_map(noise(64, 64, drawn=float)),
+    )

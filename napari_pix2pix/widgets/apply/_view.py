@@ -97,7 +97,7 @@ class ApplyView(ModelView):
         )
         self.unlikeness_map.setToolTip(
             _UNLIKENESS_MAP
-            if card.unlike is not None
+            if card.usual is not None
             else "This model does not know what its training images looked like."
         )
 

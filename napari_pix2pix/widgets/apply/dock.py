@@ -348,7 +348,7 @@ class ApplyDock(ApplyChoices):
         self._view.cancel.setEnabled(running and not stopping)
         judges = self.card is not None and self.card.has_discriminator
         self._view.discriminator_map.setEnabled(judges and not running)
-        knows = self.card is not None and self.card.unlike is not None
+        knows = self.card is not None and self.card.usual is not None
         self._view.unlikeness_map.setEnabled(knows and not running and not self._problem)
         self._view.undo.setEnabled(self._run.can_undo)
 
