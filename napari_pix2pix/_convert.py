@@ -1,19 +1,21 @@
-"""`convert`: a model becomes a file of ours, or of the PyTorch reference implementation."""
+"""`convert`: a model becomes a file of ours, of the PyTorch implementation, ONNX or BioImage.IO."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
 from napari_pix2pix._load import load
-from napari_pix2pix.data.codecs import Codec, ImageCodec
-from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.data.codecs import ImageCodec
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.export.files import EXPORT_ENDINGS
+from napari_pix2pix.export.interface import describe_range
 from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
-from napari_pix2pix.io.paths import as_path, check_ending
+from napari_pix2pix.io.paths import as_path, check_ending, check_free
 from napari_pix2pix.io.pytorch_files import list_some
 from napari_pix2pix.io.pytorch_networks import (
     ReferenceDiscriminator,
@@ -24,6 +26,7 @@ from napari_pix2pix.io.pytorch_networks import (
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.translator import Translator
 
+MODEL_ENDINGS = (ENDING, *TORCH_ENDINGS, *EXPORT_ENDINGS)
 _LEAST_DEPTH = 5  # of the reference's U-Nets
 _DROPOUT = 0.5  # in all of the reference's layers that have any
 _GAN_MODES = {"vanilla": "vanilla", "lsgan": "lsgan", "wgan": "wgangp"}
@@ -34,9 +37,11 @@ def convert(
     path: str | os.PathLike[str],
     *,
     weights: AppliedWeights | None = None,
+    authors: Sequence[str] = (),
+    licence: str = "CC-BY-4.0",
     overwrite: bool = True,
 ) -> tuple[str, ...]:
-    """Write a model into a file of the other kind, or with fewer weights into one of ours.
+    """Write a model into a file of another kind, or with fewer weights into one of ours.
 
     Parameters
     ----------
@@ -44,12 +49,15 @@ def convert(
         A model, or a file that `load` reads.
     path : path-like
         A name that ends in ``.pth`` (or ``.pt``) gets the weights of the generator that is applied,
-        as the PyTorch implementation of pix2pix loads them; one that ends in ``.safetensors``, or
-        in no format's ending, a model of napari-pix2pix. Beside ``latest_net_G.pth`` the
-        discriminator is written as ``latest_net_D.pth``, where that implementation has such a one.
+        as the PyTorch implementation of pix2pix loads them; one that ends in ``.onnx`` or ``.zip``
+        (BioImage.IO) what `Translator.export` writes; one that ends in ``.safetensors``, or in no
+        format's ending, a model of napari-pix2pix. Beside ``latest_net_G.pth`` the discriminator is
+        written as ``latest_net_D.pth``, where that implementation has such a one.
     weights : {"last", "best"}, optional
         Write only these, without the other weights and the discriminator: a model of
         napari-pix2pix becomes a smaller file (`Translator.save` with ``slim``).
+    authors, licence
+        For a BioImage.IO package, see `Translator.export`.
     overwrite : bool
         Whether files that are there are replaced.
 
@@ -61,10 +69,11 @@ def convert(
     Raises
     ------
     InputError
-        When the PyTorch implementation has no such network, or the model lacks these weights; the
+        When the other kind of file can't hold such a network, or the model lacks these weights; the
         sentence says what is missing.
     FileError
-        When a file can't be read or written, or its name has the ending of another format.
+        When a file can't be read or written, its name has the ending of another format, or a
+        library is missing.
 
     Examples
     --------
@@ -80,13 +89,20 @@ def convert(
     'Intensities are left out'
     """
     path = as_path(path)
-    check_ending(path, ENDING, *TORCH_ENDINGS, what="a model")
+    check_ending(path, *MODEL_ENDINGS, what="a model")
     translator = model if isinstance(model, Translator) else load(model)
     if weights is not None:
         translator = translator.with_weights(weights)
+    if path.suffix.lower() in EXPORT_ENDINGS:
+        return translator.export(path, authors=authors, licence=licence, overwrite=overwrite)
     if path.suffix.lower() not in TORCH_ENDINGS:
         translator.save(path, slim=weights is not None, overwrite=overwrite)
         return ()
+    return _write_reference(translator, path, overwrite)
+
+
+def _write_reference(translator: Translator, path: Path, overwrite: bool) -> tuple[str, ...]:
+    """Write the networks as files of the PyTorch implementation; return what they do not hold."""
     network = _reference_generator(translator)
     other = discriminator_path(path)
     discriminator = _reference_discriminator(translator, other)
@@ -94,11 +110,7 @@ def convert(
     if isinstance(discriminator, _Discriminator):
         written.append(discriminator.path)
     for file in written:
-        if file.exists() and not overwrite:
-            raise FileError(
-                f"{file} exists: choose another name, or overwrite it.",
-                remedies=(Remedy.OVERWRITE,),
-            )
+        check_free(file, overwrite=overwrite)
     write_network(path, network, translator.generator.state_dict())
     if isinstance(discriminator, _Discriminator):
         write_network(*discriminator)
@@ -223,7 +235,11 @@ def _notes(translator: Translator, network: ReferenceGenerator) -> Iterator[str]
     """Say what the file does not hold, and how it is used there."""
     config = translator.config
     codecs = {"source": translator.source_codec, "target": translator.target_codec}
-    ranges = [f"{what} {_range(codec)}" for what, codec in codecs.items() if not _is_usual(codec)]
+    ranges = [
+        f"{what} {describe_range(codec)}"
+        for what, codec in codecs.items()
+        if isinstance(codec, ImageCodec) and not _is_usual(codec)
+    ]
     if ranges:
         yield (
             "Intensities are left out: there -1 to 1 goes in and comes out, which is "
@@ -242,14 +258,6 @@ def _notes(translator: Translator, network: ReferenceGenerator) -> Iterator[str]
         yield f"The commands there have no {network}: make it from the class {name}."
 
 
-def _is_usual(codec: Codec) -> bool:
+def _is_usual(codec: ImageCodec) -> bool:
     """Whether the codec maps 0 to 255 of uint8, as the reference does."""
-    if not isinstance(codec, ImageCodec) or codec.dtype != "uint8":
-        return False
-    return set(codec.low) == {0.0} and set(codec.high) == {255.0}
-
-
-def _range(codec: Codec) -> str:
-    assert isinstance(codec, ImageCodec)
-    ends = zip(codec.low, codec.high, strict=True)
-    return " and ".join(f"{low:.6g} to {high:.6g}" for low, high in ends)
+    return codec.dtype == "uint8" and set(codec.low) == {0.0} and set(codec.high) == {255.0}

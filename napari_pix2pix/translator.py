@@ -18,7 +18,8 @@ from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
-from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.export.files import EXPORT_ENDINGS, Credits, export_model
 from napari_pix2pix.inference.checks import check_options, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
@@ -26,7 +27,7 @@ from napari_pix2pix.inference.options import PredictOptions, check_integer, chec
 from napari_pix2pix.inference.unlikeness import Cells, in_pixels
 from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.model_header import ENDING
-from napari_pix2pix.io.paths import as_path, check_ending
+from napari_pix2pix.io.paths import as_path, check_ending, check_free
 from napari_pix2pix.napari_layers import (
     discriminator_layer,
     image_of,
@@ -388,17 +389,75 @@ class Translator(ImagePredictor):
         """
         path = as_path(path)
         check_ending(path, ENDING, what="a model")
-        if path.exists() and not overwrite:
-            raise FileError(
-                f"{path} exists: choose another name, or overwrite it.",
-                remedies=(Remedy.OVERWRITE,),
-            )
+        check_free(path, overwrite=overwrite)
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())
         info = replace(self.info, has_discriminator=False) if slim else self.info
         usual = {name: t for name, t in self._tensors.items() if name.startswith("usual.")}
         kept = usual | applied if slim else self._tensors | applied
         write_container(path, kept, info.to_header())
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        authors: Sequence[str] = (),
+        licence: str = "CC-BY-4.0",
+        overwrite: bool = True,
+    ) -> tuple[str, ...]:
+        """Write the generator into a file that other programs run.
+
+        The file is there as a whole or not at all, after ONNX Runtime, and bioimageio.core for a
+        package, have made the same of test images as PyTorch.
+
+        Parameters
+        ----------
+        path : path-like
+            A name that ends in ``.onnx`` gets the network alone: planes from -1 to 1 in and out,
+            (B, C, H, W) float32, with any batch size and any height and width that are multiples of
+            the network's stride. One that ends in ``.zip`` gets a package of the BioImage Model
+            Zoo: images in their own intensities in and out.
+        authors : sequence of str
+            Names for the package; the model zoo asks for them.
+        licence : str
+            What others may do with the package: an identifier of SPDX.
+        overwrite : bool
+            Whether an existing file is replaced.
+
+        Returns
+        -------
+        tuple of str
+            What a user of the file has to know, a sentence each.
+
+        Raises
+        ------
+        InputError
+            When other programs can't run the model (noise planes, no source), or the package can't
+            take labels, or has no such licence.
+        FileError
+            When it can't be written, has another ending, a library is missing (``pip install
+            "napari-pix2pix[onnx]"`` or ``[bioimageio]``) or a test failed.
+
+        References
+        ----------
+        ONNX, opset 17, and the model description 0.5 of the BioImage Model Zoo (Ouyang et al. 2022,
+        "BioImage Model Zoo: a community-driven resource for accessible deep learning in bioimage
+        analysis").
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+        >>> with TemporaryDirectory() as folder:  # doctest: +SKIP
+        ...     notes = model.export(f"{folder}/model.onnx")
+        """
+        path = as_path(path)
+        check_ending(path, *EXPORT_ENDINGS, what="an exported model")
+        check_free(path, overwrite=overwrite)
+        credits = Credits(tuple(authors), licence)
+        return export_model(path, self.generator, self.info, credits)
 
     def _build_generator(self) -> UNet | ResNet:
         """Build the generator with the weights that are applied, which it shares with the model."""

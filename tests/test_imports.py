@@ -26,7 +26,7 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_apply", "translator", "_train", "_load", "_convert"},
+    {"_apply", "translator", "_train", "_load", "_convert", "export"},
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]
@@ -45,11 +45,21 @@ LIBRARIES: dict[str, set[str]] = {
 
 DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy"}
 DESKTOP |= {"PyQt5", "PyQt6", "PySide2", "PySide6"}
-NOT_BEFORE_NEEDED = {"distributed", "onnx", "matplotlib", "ome_zarr", "npe2"}
+NOT_BEFORE_NEEDED = {
+    "distributed",
+    "onnx",
+    "onnxruntime",
+    "bioimageio",
+    "loguru",
+    "matplotlib",
+    "ome_zarr",
+    "npe2",
+}
 OTHER_NAMES = {
     "skimage": "scikit-image",
     "yaml": "pyyaml",
     "PIL": "pillow",
+    "bioimageio": "bioimageio.core",
 }  # of the distributions that hold them
 
 
@@ -212,8 +222,11 @@ def imported_libraries() -> set[str]:
     return {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
+EXTRAS = "distributed", "onnx", "bioimageio"  # imported in functions
+
+
 def test_dependencies_are_the_libraries_that_are_imported():
-    assert imported_libraries() == declared_libraries("distributed")  # imported in functions
+    assert imported_libraries() == declared_libraries(*EXTRAS)
 
 
 @pytest.mark.parametrize(

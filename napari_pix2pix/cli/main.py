@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.config import AppliedWeights
     from napari_pix2pix.training.model_info import ModelInfo
 
+# The kinds of model files, and the endings of their names.
+_ENDINGS = {
+    "safetensors": (".safetensors",),
+    "pytorch": (".pth", ".pt"),
+    "onnx": (".onnx",),
+    "bioimageio": (".zip",),
+}
+
 # A command imports other modules when it runs, so that --help does not wait for torch.
 
 
@@ -79,6 +87,20 @@ main.add_command(discriminator_map)
 @click.argument("model", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(
+    "--to",
+    type=click.Choice([*_ENDINGS]),
+    help="Kind of file, where the name OUT has no ending.  [default: by its ending]",
+)
+@click.option(
+    "--author", multiple=True, help="For a .zip: who made the model; once for each of several."
+)
+@click.option(
+    "--licence",
+    default="CC-BY-4.0",
+    show_default=True,
+    help="For a .zip: an identifier of SPDX, such as MIT.",
+)
+@click.option(
     "--dtype",
     help="For a .pth file, which holds no intensities: the integer type whose range becomes -1 to "
     "1.  [default: uint8]",
@@ -94,32 +116,41 @@ main.add_command(discriminator_map)
 def convert(
     model: Path,
     out: Path,
+    to: str | None,
     dtype: str | None,
     weights: AppliedWeights | None,
+    author: tuple[str, ...],
+    licence: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Write MODEL to another kind of file, or to a smaller one with --weights.
 
     The ending of OUT chooses the kind. With .pth, OUT holds the generator's weights as the PyTorch
-    implementation of pix2pix loads them; with .safetensors it is a model of napari-pix2pix. The
-    command prints what OUT does not hold, and refuses a network that the PyTorch implementation
-    lacks.
+    implementation of pix2pix loads them; with .onnx the network for ONNX Runtime and others; with
+    .zip a package of the BioImage Model Zoo; with .safetensors it is a model of napari-pix2pix. The
+    command prints what OUT does not hold, and refuses a network that such a file can't hold.
 
     \b
     napari-pix2pix convert latest_net_G.pth model.safetensors
     napari-pix2pix convert model.safetensors checkpoints/mine/latest_net_G.pth
     napari-pix2pix convert model.safetensors small.safetensors --weights best
+    napari-pix2pix convert model.safetensors model.onnx
+    napari-pix2pix convert model.safetensors model.zip --to bioimageio --author "Ada Lovelace"
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
-    from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
-    from napari_pix2pix.io.paths import check_ending
+    from napari_pix2pix.io.paths import check_ending, has_file_ending
 
+    endings = _convert.MODEL_ENDINGS if to is None else _ENDINGS[to]
+    check_ending(out, *endings, what="a model" if to is None else f"such a file ({to})")
+    if to is not None and not has_file_ending(out):
+        out = out.with_name(out.name + endings[0])
     check_output(out, overwrite=overwrite)
-    check_ending(out, ENDING, *TORCH_ENDINGS, what="a model")
     loaded = load(model, dtype=dtype)
-    notes = _convert.convert(loaded, out, weights=weights, overwrite=overwrite)
+    notes = _convert.convert(
+        loaded, out, weights=weights, authors=author, licence=licence, overwrite=overwrite
+    )
     text = "\n".join([f"Wrote {out}.", *notes])
     print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)
 

@@ -90,11 +90,15 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', 2 H, 2 W)."""
-        # Computed as one transposed 4x4 convolution, whose kernel is the 3x3 one summed over 2x2
-        # blocks: less than half of the multiplications.
-        kernel = self.weight.flip(2, 3).transpose(0, 1)  # (C, C', 3, 3)
-        kernel = 4 * functional.avg_pool2d(kernel, 2, stride=1, padding=1)  # (C, C', 4, 4)
+        # Computed as one transposed 4x4 convolution: less than half of the multiplications.
+        kernel = self.transposed_kernel()
         return functional.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
+
+    def transposed_kernel(self) -> Tensor:
+        """Return the kernel (C, C', 4, 4) of the transposed convolution that does the same."""
+        # The 3x3 kernel, summed over blocks of 2x2.
+        kernel = self.weight.flip(2, 3).transpose(0, 1)  # (C, C', 3, 3)
+        return 4 * functional.avg_pool2d(kernel, 2, stride=1, padding=1)
 
 
 def upsample(

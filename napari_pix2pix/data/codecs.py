@@ -26,7 +26,7 @@ _UNLABELLED = 0.0
 
 # A source's values farther than the width of its range beyond it become this: one hot pixel of a
 # camera would else be a hundred times as strong as all that its neighbours hold.
-_LIMIT = 3.0
+LIMIT = 3.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class ImageCodec(CodecBase):
 
     def _limit(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Clip planes, in place, where they are limited."""
-        return np.clip(planes, -_LIMIT, _LIMIT, out=planes) if self.limited else planes
+        return np.clip(planes, -LIMIT, LIMIT, out=planes) if self.limited else planes
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         low = np.array(self.low).reshape(-1, 1, 1)

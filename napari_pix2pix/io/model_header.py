@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,20 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
             start = file.read(9)
     except OSError:
         return False
+    if _is_exported(path):
+        return False
     # A safetensors file begins with a length of 8 bytes, which may look like anything, and a brace.
     if not start or start[8:] == b"{":
         return False
     return start.startswith(_TORCH_STARTS) or path.suffix.lower() in TORCH_ENDINGS
+
+
+def _is_exported(path: Path) -> bool:
+    """Whether it is an ONNX file or a package of the BioImage Model Zoo."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return path.suffix.lower() == ".onnx"
+    with zipfile.ZipFile(path) as file:
+        return bool({"rdf.yaml", "bioimageio.yaml"} & {*file.namelist()})
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
@@ -97,6 +108,11 @@ def _check_kind(path: Path) -> None:
         ) from error
     if not start:
         raise FileError(f"{path} is empty; use another copy of it, or train again.")
+    if _is_exported(path):
+        raise FileError(
+            f"{path} is for other programs; napari-pix2pix does not read it: give the file that "
+            "it was made of, such as model.safetensors."
+        )
     if is_torch_file(path):
         raise FileError(
             f"{path} is a PyTorch file (.pth), not a napari-pix2pix model: convert it to one first."

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
 from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
@@ -42,6 +42,15 @@ def check_ending(path: Path, *endings: str, what: str) -> None:
         raise FileError(
             f"The name of {what} ends in {' or '.join(endings)}, and {path.name} is that of "
             "another format: choose another name."
+        )
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file, unless that is asked for."""
+    if path.exists() and not overwrite:
+        raise FileError(
+            f"{path} exists: choose another name, or overwrite it.",
+            remedies=(Remedy.OVERWRITE,),
         )
 
 

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from helpers import Bomb
 from safetensors.torch import save_file
 
-from napari_pix2pix import __version__
+from napari_pix2pix import __version__, load
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io import model_file
 from napari_pix2pix.io.model_file import read_container, write_container
@@ -324,3 +325,12 @@ def test_a_process_killed_while_writing_leaves_the_old_file(old_file):
     assert header == HEADER
     left = [path.name for path in old_file.parent.iterdir() if path != old_file]
     assert all(name.startswith(f".{old_file.name}.") for name in left)
+
+
+def test_file_for_other_programs_is_named_as_such(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x08")
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as file:
+        file.writestr("rdf.yaml", "type: model")
+    for name in ("m.onnx", "m.zip"):
+        with pytest.raises(FileError, match=f"{name} is for other programs; .*made of"):
+            load(tmp_path / name)

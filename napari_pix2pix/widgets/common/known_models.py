@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QWidget
 
-from napari_pix2pix.io.model_header import is_torch_file
+from napari_pix2pix.io.model_header import ENDING, is_torch_file
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
@@ -173,10 +173,34 @@ def _recent() -> list[Path]:
     return [Path(file) for file in ([value] if isinstance(value, str) else value or [])]
 
 
-class ModelSaver(Runner):
-    """Asks for a file, and saves a model there in a thread."""
+# What a model is saved as: the first is ours, the others are for other programs.
+_KINDS = {
+    "napari-pix2pix (*.safetensors)": ".safetensors",
+    "PyTorch implementation (*.pth)": ".pth",
+    "ONNX (*.onnx)": ".onnx",
+    "BioImage.IO package (*.zip)": ".zip",
+}
+_LICENCES = ["CC-BY-4.0", "CC0-1.0", "MIT", "BSD-3-Clause"]
 
-    saved = Signal(object, object)  # a Translator and the Path of its file
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a model was written to."""
+
+    translator: Translator
+    path: Path
+    notes: tuple[str, ...]  # what it does not hold, and how it is used
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it holds all of the model."""
+        return self.path.suffix.lower() == ENDING
+
+
+class ModelSaver(Runner):
+    """Asks for a file, and writes a model there in a thread."""
+
+    saved = Signal(object)  # a `Written`
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -187,21 +211,38 @@ class ModelSaver(Runner):
         """Let the user choose a file, and write the model into it."""
         folder, window = read_settings().models_folder, self.parent()
         assert isinstance(window, QWidget)
-        name, _ = QFileDialog.getSaveFileName(
-            window,
-            "Save the model",
-            str(folder / "model.safetensors"),
-            "Models (*.safetensors)",
+        name, kind = QFileDialog.getSaveFileName(
+            window, "Save the model", str(folder / "model.safetensors"), ";;".join(_KINDS)
         )
         if not name or self.running:
             return
-        path = Path(name) if Path(name).suffix else Path(name).with_suffix(".safetensors")
+        path = Path(name) if Path(name).suffix else Path(name).with_suffix(_KINDS.get(kind, ENDING))
+        authors, licence = "", _LICENCES[0]
+        if path.suffix.lower() == ".zip":
+            authors, licence = _ask_credits(window)
+            if not licence:
+                return
+        names = [author.strip() for author in authors.split(",") if author.strip()]
 
-        def write(control: Control) -> tuple[Translator, Path]:
-            translator.save(path)
-            return translator, path
+        def write(control: Control) -> Written:
+            from napari_pix2pix._convert import convert
+
+            notes = convert(translator, path, authors=names, licence=licence)
+            return Written(translator, path, notes)
 
         self.start(write)
 
-    def _on_finished(self, result: tuple[Translator, Path]) -> None:
-        self.saved.emit(*result)
+    def _on_finished(self, written: Written) -> None:
+        self.saved.emit(written)
+
+
+def _ask_credits(window: QWidget) -> tuple[str, str]:
+    """Ask who made a model and what others may do with it; no licence where that is cancelled."""
+    title = "BioImage.IO package"
+    question = "Who made the model? Names, with commas between them:"
+    authors, is_given = QInputDialog.getText(window, title, question)
+    if not is_given:
+        return "", ""
+    question = "Licence: what others may do with the model."
+    licence, is_given = QInputDialog.getItem(window, title, question, _LICENCES)
+    return authors, licence if is_given else ""

@@ -22,7 +22,7 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
-from napari_pix2pix.widgets.common.known_models import ModelSaver, models
+from napari_pix2pix.widgets.common.known_models import ModelSaver, Written, models
 from napari_pix2pix.widgets.common.plots import ScoreTable
 from napari_pix2pix.widgets.common.settings import in_time_units
 
@@ -187,14 +187,16 @@ class Outcome(QWidget):
         self.weights = WeightsChoice()
         self.scores = ScoreTable()
         self.message = Sentence()
-        self.save = push_button("Save ...", "Save the model to a file.")
+        self.save = push_button(
+            "Save ...", "Save the model to a file, or export it for PyTorch, ONNX or BioImage.IO."
+        )
         self.apply = push_button("Apply to ...", "Open the Apply dock with this model.")
         buttons = row_of(self.save, self.apply)
         lay_out_column(self, self.weights, self.scores, self.message, buttons, spacing=4)
         self.weights.activated.connect(self._on_weights)
         self.save.clicked.connect(self._on_save)
         self.apply.clicked.connect(self._on_apply)
-        self._saver.saved.connect(self.show_saved)
+        self._saver.saved.connect(self._on_saved)
         self._saver.failed.connect(self.message.set_text)
         self.hide()
 
@@ -229,6 +231,12 @@ class Outcome(QWidget):
         """Show where a model was saved, and tell all docks."""
         models().remember(translator, path.stem, path=path)
         self.message.set_text(f"Saved as {path}.")
+
+    def _on_saved(self, written: Written) -> None:
+        if written.is_ours:
+            self.show_saved(written.translator, written.path)
+        else:
+            self.message.set_text(" ".join([f"Saved as {written.path}.", *written.notes]))
 
     def close_work(self) -> None:
         """Wait until a model is saved."""

@@ -473,17 +473,17 @@ def test_plates_train_and_are_scored_like_folders(tmp_path):
     assert names == ["image", "all", "A/1/0", "A/1/1", "B/10/0"]
 
 
-FOREIGN = ["m.onnx", "m.pkl", "m.tif", "m.csv", "m.h5"]
+FOREIGN = ["m.keras", "m.pkl", "m.tif", "m.csv", "m.h5"]
 
 
-@pytest.mark.parametrize("name", [*FOREIGN, "m.pth"])
+@pytest.mark.parametrize("name", [*FOREIGN, "m.pth", "m.onnx", "m.zip"])
 def test_a_model_has_no_name_of_another_format(tmp_path, plain, name):
     out = tmp_path / name
     with pytest.raises(FileError, match="that of another format"):
         load(plain).save(out)
     words = "train", tmp_path / "none.tif", tmp_path / "none.tif", "-o", out
     assert "that of another format" in refused(*words)
-    if name != "m.pth":
+    if name in FOREIGN:
         with pytest.raises(FileError, match="that of another format"):
             convert(plain, out)
         assert "that of another format" in refused("convert", plain, out)

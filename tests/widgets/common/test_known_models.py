@@ -1,6 +1,8 @@
 import pytest
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QWidget
 
-from napari_pix2pix.widgets.common.known_models import ModelEntry, models
+from napari_pix2pix import _convert
+from napari_pix2pix.widgets.common.known_models import ModelEntry, ModelSaver, models
 
 
 class Model:
@@ -75,3 +77,49 @@ def test_one_recent_file_is_a_list_of_one(files):
 def test_nothing_is_known_at_first():
     assert models().last() is None
     assert models().recent_files() == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kind", "written"),
+    [
+        ("m", "ONNX (*.onnx)", "m.onnx"),
+        ("m", "BioImage.IO package (*.zip)", "m.zip"),
+        ("m.pth", "", "m.pth"),
+        ("m", "napari-pix2pix (*.safetensors)", "m.safetensors"),
+    ],
+)
+def test_saver_writes_the_kind_that_is_chosen(chosen, kind, written, tmp_path, qtbot, monkeypatch):
+    asked = []
+
+    def convert(model, path, *, authors, licence):
+        asked.append((path, authors, licence))
+        return ("A note.",)
+
+    monkeypatch.setattr(_convert, "convert", convert)
+    answers = {"getText": ("Ada Lovelace, Grace Hopper ", True), "getItem": ("MIT", True)}
+    for name, answer in answers.items():
+        monkeypatch.setattr(QInputDialog, name, lambda *_, answer=answer: answer)
+    path = str(tmp_path / chosen)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, kind))
+    window = QWidget()
+    qtbot.addWidget(window)
+    saver = ModelSaver(window)
+    with qtbot.waitSignal(saver.saved) as caught:
+        saver.ask(Model())
+    (found,) = caught.args
+    assert (found.path, found.notes) == (tmp_path / written, ("A note.",))
+    assert found.is_ours == written.endswith(".safetensors")
+    credits = (
+        (["Ada Lovelace", "Grace Hopper"], "MIT") if kind.startswith("Bio") else ([], "CC-BY-4.0")
+    )
+    assert asked == [(tmp_path / written, *credits)]
+
+
+def test_saver_writes_no_package_whose_questions_are_not_answered(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "m.zip"), ""))
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("", False))
+    window = QWidget()
+    qtbot.addWidget(window)
+    saver = ModelSaver(window)
+    saver.ask(Model())
+    assert not saver.running

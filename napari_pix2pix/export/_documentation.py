@@ -1,0 +1,82 @@
+"""The README.md of a BioImage.IO package, made from what is true of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from napari_pix2pix import __version__
+from napari_pix2pix.errors import rounded
+from napari_pix2pix.export.interface import Interface, describe_labels
+from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.training.model_info import ModelInfo
+
+
+def write_readme(info: ModelInfo, interface: Interface) -> str:
+    """Return the text, in Markdown."""
+    parts = (
+        ["# What the model does", *_describe_training(info)],
+        ["## What goes in and what comes out", *_describe_tensors(info, interface)],
+        ["## Tiles and edges", *_describe_edges(interface)],
+        ["## Validation", *_describe_scores(info)],
+    )
+    return "\n\n".join("\n\n".join(part) for part in parts) + "\n"
+
+
+def _describe_training(info: ModelInfo) -> Iterator[str]:
+    yield (
+        "It translates one image of a field into another with pix2pix (Isola et al. 2017). It was "
+        f"trained with napari-pix2pix on: {info.summary}. Exported by version {__version__}."
+    )
+    if info.steps:
+        yield f"Preset {info.config.preset}, {info.steps} steps in {info.seconds:.0f} s."
+    if info.notes:
+        yield "\n".join(f"- {note}" for note in info.notes)
+
+
+def _describe_tensors(info: ModelInfo, interface: Interface) -> Iterator[str]:
+    yield (
+        f"Inputs, one a channel: {', '.join(interface.inputs)}. Outputs: "
+        f"{', '.join(interface.outputs)}. The order of axes is batch, channel, y, x."
+    )
+    yield from interface.notes
+    if labels := describe_labels(info.target_codec):
+        yield f"What comes out is planes of labels. {labels}"
+    if info.target_codec.kind == "image":
+        yield (
+            "Intensities are scaled before and after the network as they were for training: give "
+            "images as the microscope made them, without any normalisation. Pixels that are NaN or "
+            "infinite have no meaning here: replace them."
+        )
+
+
+def _describe_edges(interface: Interface) -> Iterator[str]:
+    yield (
+        f"Heights and widths are multiples of {interface.stride} pixels. The network sees zeros "
+        "beyond its input. Programs that pad an image show it mirrored pixels there, so the "
+        "outermost pixels differ a little from those that napari-pix2pix makes."
+    )
+    if interface.halo:
+        yield (
+            f"A pixel depends on its surroundings up to {interface.halo} pixels away: tiles with "
+            "this halo equal the whole image."
+        )
+
+
+def _describe_scores(info: ModelInfo) -> Iterator[str]:
+    if info.scores is None:
+        yield "Nothing was held out of the training, so there are no scores."
+        return
+    yield (
+        "Scores on images, or parts of images, that were held out of the training. The baseline is "
+        "the best simple guess: a linear fit of the source, or a threshold for labels."
+    )
+    rows = ["| score | model | baseline |", "|---|---|---|"]
+    for name, value in info.scores.prediction.items():
+        baseline = info.scores.baseline.get(name)
+        beside = "" if baseline is None else rounded(baseline, 4)
+        rows.append(f"| {describe_score(name).title} | {rounded(value, 4)} | {beside} |")
+    yield "\n".join(rows)
+    yield (
+        "To validate it on your own images, translate some whose target you know, and compare "
+        "these with the same scores."
+    )

@@ -1,0 +1,132 @@
+"""Packages of the BioImage Model Zoo: bioimageio.core makes our pixels of them."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from helpers import gray_noise, integer_noise, make_model
+from torch import nn
+
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.export import _package as package
+from napari_pix2pix.export._package import Credits
+
+bioimageio_core = pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
+
+IMAGE = integer_noise(64, 64)
+
+
+def squares():
+    labels = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((16, 16), int)).astype(np.uint16)
+    labels[::16] = labels[:, ::16] = 0
+    return labels
+
+
+def with_contrast(model):
+    """Make more of what one step of training has learned."""
+    convolutions = nn.Conv2d, nn.ConvTranspose2d
+    last = [one for one in model.generator.modules() if isinstance(one, convolutions)][-1]
+    with torch.no_grad():
+        last.weight *= 30
+    return model
+
+
+def model_of(kind):
+    if kind == "image":
+        return make_model(IMAGE, gray_noise(64, 64, seed=1, dtype=np.uint16), depth=2)
+    if kind == "rgb":
+        return make_model(integer_noise(64, 64, 3), 255 - integer_noise(64, 64, 3), norm="instance")
+    if kind == "classes":
+        return make_model(IMAGE, (IMAGE > 100).astype(np.uint8), target_kind="classes")
+    if kind == "instances":
+        return make_model(IMAGE, squares(), target_kind="instances", generator="resnet", blocks=1)
+    sources = [integer_noise(2, 64, 64, seed=seed) for seed in range(2)]
+    targets = [source.astype(np.int16) - 100 for source in sources]
+    fields = {"condition": ["a", "b"], "channel_axis": 0, "upsampling": "resize"}
+    return make_model(sources, targets, **fields)
+
+
+def run_package(path, given):
+    with package._quiet():
+        return predict(path, given)
+
+
+def predict(path, given):
+    """Run a package as others do, without padding; return (C, H, W)."""
+    from bioimageio.core import Sample, Tensor, create_prediction_pipeline
+    from bioimageio.spec import load_model_description
+
+    described = load_model_description(path)
+    (tensor,) = described.inputs
+    dims = [axis.id for axis in tensor.axes]
+    member = Tensor.from_numpy(given[np.newaxis], dims=dims)
+    sample = Sample(members={tensor.id: member}, stat={}, id="image")
+    with create_prediction_pipeline(described) as pipeline:
+        result = pipeline.predict_sample_without_blocking(
+            sample, skip_input_padding=True, skip_output_cropping=True
+        )
+    return np.asarray(result.members[described.outputs[0].id].data)[0]
+
+
+def ours(model, raw, condition=None):
+    """Return what the translator makes of (C, H, W), as planes for labels."""
+    if model.target_codec.kind == "image":
+        shown = model.source_codec.layout.assemble(raw[np.newaxis])
+        made = model(shown, condition=condition)
+        axis = model.target_codec.layout.channel_axis
+        return made[np.newaxis] if axis is None else np.moveaxis(made, axis, 0)
+    return model.predict_window(raw, decoded=False)
+
+
+@pytest.mark.parametrize("kind", ["image", "rgb", "channels", "classes", "instances"])
+def test_others_make_our_pixels(kind, tmp_path):
+    model, path = with_contrast(model_of(kind)), tmp_path / "cells.zip"
+    notes = model.export(path, authors=["Ada Lovelace"])
+    assert [file.name for file in tmp_path.iterdir()] == ["cells.zip"]
+    with zipfile.ZipFile(path) as file:
+        assert {"weights.onnx", "README.md", "cover.png"} <= {*file.namelist()}
+        assert "## Validation" in file.read("README.md").decode()
+    size = 3 * 32
+    raw = integer_noise(model.source_codec.planes, size, size, seed=5)
+    planes = np.zeros((len(model.conditions), size, size), raw.dtype)
+    planes[1:2] = 1
+    found = run_package(path, np.concatenate([raw, planes]))
+    wanted = ours(model, raw, model.conditions[1] if model.conditions else None)
+    if kind in ("classes", "instances"):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    else:
+        assert found.dtype == wanted.dtype
+        assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
+        assert np.ptp(wanted) > 9
+    assert ("Each condition" in " ".join(notes)) == (kind == "channels")
+
+
+def test_package_tells_who_made_it_and_how_good_it_is(tmp_path):
+    model = make_model(IMAGE, 255 - IMAGE, validation=0.3)
+    assert "It names no authors" in model.export(tmp_path / "a.zip", licence="MIT")[-1]
+    with zipfile.ZipFile(tmp_path / "a.zip") as file:
+        readme, described = (file.read(name).decode() for name in ("README.md", "rdf.yaml"))
+    assert "| Pearson | " in readme
+    assert "license: MIT" in described
+    assert "10.1109/CVPR.2017.632" in described
+    assert json.dumps("intensity")[1:-1] in described
+
+
+def test_what_a_package_can_not_be_leaves_nothing(tmp_path, monkeypatch):
+    model, path = make_model(IMAGE, 255 - IMAGE), tmp_path / "m.zip"
+    with pytest.raises(InputError, match="the licence 'mine': give names, and an identifier"):
+        model.export(path, licence="mine")
+    monkeypatch.setattr(package, "decoding_steps", lambda codec: [])
+    with pytest.raises(FileError, match=r"test of the package failed .*no file was written"):
+        model.export(path)
+    monkeypatch.setitem(__import__("sys").modules, "bioimageio.core", None)
+    with pytest.raises(FileError, match=r'pip install "napari-pix2pix\[bioimageio\]"'):
+        model.export(path)
+    assert not list(tmp_path.iterdir())
+    labels = make_model((IMAGE > 100).astype(np.uint8), IMAGE, source_kind="classes")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="can't turn labels into the planes"):
+        package.export_package(path, labels.generator, labels.info, Credits())
+    assert not list(tmp_path.iterdir())
