@@ -15,7 +15,13 @@ from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
+from napari_pix2pix.inference.checks import (
+    check_options,
+    warn_of_intensities,
+    warn_of_names,
+    warn_of_pixel_size,
+    warn_of_type,
+)
 from napari_pix2pix.inference.dask_arrays import is_lazy, predict_lazily
 from napari_pix2pix.inference.options import (
     NormStatistics,
@@ -63,6 +69,8 @@ class ImagePredictor(Predictor):
         compile: bool = False,
         seed: int | None = None,
         samples: int = 1,
+        resample: bool = False,
+        pixel_size: float | None = None,
         on_tile: OnTile | None = None,
     ) -> Any:
         """Translate an image, or each frame of a stack.
@@ -107,6 +115,14 @@ class ImagePredictor(Predictor):
             How many samples of noise planes and dropout to draw. The first has the seed of the
             call; the others' seeds follow from it and their number. With ``turns=8`` each sees the
             image in the next turn, so a model without noise and dropout has eight samples too.
+        resample : bool
+            Compute at the pixel size that the model was trained on, and come back to the image's
+            own pixels: for images of another magnification. The image is read linearly, without
+            aliasing; labels come back by the nearest pixel. Not of dask arrays.
+        pixel_size : float, optional
+            Height and width of the image's pixels, in the unit of
+            ``info.made_for.pixel_size``, where the image does not state it. Layers state it by
+            their scale and units.
         on_tile : callable, optional
             Called with the pixels done and the pixels of the frame, frame by frame, in the thread
             that called the translator.
@@ -132,7 +148,8 @@ class ImagePredictor(Predictor):
             When the image has another dtype than those of the training, looks like a target or
             lies outside the intensities of the training, is unlike its images in more places than
             is usual (see `Translator.unlikeness_map`), or has pixels that are NaN or infinite, or
-            an alpha channel, which is left out.
+            an alpha channel, which is left out. When its pixels are larger or smaller by more than
+            20 %, or layers that are its channels have other names or another order.
 
         Notes
         -----
@@ -160,6 +177,8 @@ class ImagePredictor(Predictor):
             compile=compile,
             seed=seed,
             samples=samples,
+            resample=resample,
+            pixel_size=pixel_size,
         )
         self._check_takes_images()
         check_options(options, self)
@@ -170,11 +189,17 @@ class ImagePredictor(Predictor):
                     "A dask array is computed later, so there is no progress to report: leave "
                     "on_tile out."
                 )
+            if resample:
+                raise InputError(
+                    "A dask array is computed chunk by chunk on its own pixels: leave resample "
+                    "out, or compute the array first."
+                )
             warn_of_type(opened, self.source_codec)
+            warn_of_pixel_size(opened, options, self)
             numbers = range(options.samples)
             drawn: list[Any] = [predict_lazily(self, opened, options.of_sample(k)) for k in numbers]
         else:
-            self._check_image(opened)
+            self._check_image(opened, options)
             work = partial(draw_images, self, opened, options, on_tile)
             drawn = run_responsive(work, title="Translation")
         if not layers:
@@ -183,7 +208,8 @@ class ImagePredictor(Predictor):
         for number, array in enumerate(drawn, start=1):
             shown = f"sample {number}" if samples > 1 else ""
             record = self._record(layers, options, shown)
-            results.append(result_layer(array, layers[0], codec, record))
+            looks = self.info.output_looks(condition)
+            results.append(result_layer(array, layers[0], codec, record, looks))
         return results if samples > 1 else results[0]
 
     def spread(
@@ -202,6 +228,8 @@ class ImagePredictor(Predictor):
         precision: Precision = "32-true",
         compile: bool = False,
         seed: int | None = None,
+        resample: bool = False,
+        pixel_size: float | None = None,
         on_tile: OnTile | None = None,
     ) -> Spread:
         """Return mean, standard deviation and quantiles of several samples of an image.
@@ -215,7 +243,7 @@ class ImagePredictor(Predictor):
         quantiles : sequence of float
             Levels from 0 to 1. With any, the samples of one frame are kept in memory.
         condition, tile, batch, device, norm_statistics, dropout, turns, precision, compile, seed, \
-        on_tile
+        resample, pixel_size, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True`` or
             ``turns=8``.
 
@@ -252,20 +280,23 @@ class ImagePredictor(Predictor):
             compile=compile,
             seed=seed,
             samples=check_integer("n", n, 2),
+            resample=resample,
+            pixel_size=pixel_size,
         )
         self._check_takes_images()
         levels = check_spread(self.target_codec, quantiles)
         check_options(options, self)
         opened, layers = self._open(image)
-        self._check_image(opened)
+        self._check_image(opened, options)
         work = partial(_draw_spread, self, opened, options, levels, on_tile)
         spread = run_responsive(work, title="Translation")
         if not layers:
             return spread
         codec = self.for_dtypes(opened.dtype).target_codec
+        looks = self.info.output_looks(condition)
         names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
         mean, std, *between = (
-            result_layer(array, layers[0], codec, self._record(layers, options, name))
+            result_layer(array, layers[0], codec, self._record(layers, options, name), looks)
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)
         )
         return Spread(mean, std, between)
@@ -296,12 +327,16 @@ class ImagePredictor(Predictor):
     def _open(self, image: Any) -> tuple[LazyImage, list[Snapshot]]:
         """Open an image like those of the training, and return the layers that it is made of."""
         given, layers = image_of(image, self.source_codec.layout)
-        return open_for_codec(given, self.source_codec, self.z_context), layers
+        opened = open_for_codec(given, self.source_codec, self.z_context)
+        if layers:  # of files, channels are chosen by their names
+            warn_of_names(opened, self.info.source_channels, stacklevel=4)
+        return opened, layers
 
-    def _check_image(self, opened: LazyImage) -> None:
+    def _check_image(self, opened: LazyImage, options: PredictOptions) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         run_responsive(lambda _: check_finite(opened), title="Reading")
         warn_of_type(opened, self.source_codec, stacklevel=4)
+        warn_of_pixel_size(opened, options, self, stacklevel=4)
         codecs = self.source_codec, self.target_codec
         warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
 

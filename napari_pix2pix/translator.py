@@ -36,6 +36,7 @@ from napari_pix2pix.napari_layers import (
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores
+from napari_pix2pix.training.model_card import model_card
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import (
     Discriminator,
@@ -90,6 +91,7 @@ class Translator(ImagePredictor):
             noise_channels=info.config.noise_channels,
             noise=info.config.noise,
             usual=self._build_usual(),
+            pixel_size=info.made_for.pixel_size,
         )
 
     def __repr__(self) -> str:
@@ -99,6 +101,38 @@ class Translator(ImagePredictor):
     def config(self) -> TrainConfig:
         """How it was trained."""
         return self.info.config
+
+    def card(self) -> str:
+        """Return what the model is, in Markdown; see `napari_pix2pix.training.model_card`."""
+        return model_card(self.info)
+
+    def describe(
+        self,
+        *,
+        authors: str | None = None,
+        licence: str | None = None,
+        intended_use: str | None = None,
+    ) -> None:
+        """Say who made the model, under which licence and what for; `save` keeps it.
+
+        Parameters
+        ----------
+        authors, licence, intended_use : str, optional
+            What the card says; what is not given stays as it is.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+        >>> model.describe(authors="A. Person", licence="CC-BY-4.0")
+        >>> print(model.card().splitlines()[-1])
+        - Licence: CC-BY-4.0.
+        """
+        texts = {"authors": authors, "licence": licence, "intended_use": intended_use}
+        given = {name: text for name, text in texts.items() if text is not None}
+        config = TrainConfig(**self.config.model_dump() | given)
+        self.info = replace(self.info, config=config)
 
     @property
     def scores(self) -> HeldOutScores | None:

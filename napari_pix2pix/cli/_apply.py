@@ -318,6 +318,8 @@ class _Work:
                 layout=codec.layout,
                 kind="image" if pixel.dtype.kind == "f" else codec.kind,
                 channel_names=self.translator.info.output_names(options.condition),
+                # A deviation has a range of its own.
+                looks=() if tag == "std" else self.translator.info.output_looks(options.condition),
                 record=self._record(source, tag),
                 overwrite=self.overwrite,
             )
@@ -420,13 +422,14 @@ def sample(
         check_output(path, overwrite=overwrite)
     chosen = parse_condition(translator, condition)
     images = translator.sample(chosen, count, size, seed=seed, device=device)
-    names = translator.info.output_names(chosen)
+    names, looks = translator.info.output_names(chosen), translator.info.output_looks(chosen)
     for path, image in zip(paths, images, strict=True):
         write_generated(
             path,
             image,
             layout=translator.target_codec.layout,
             channel_names=names,
+            looks=looks,
             overwrite=overwrite,
         )
     written = [str(path) for path in paths]

@@ -157,16 +157,43 @@ def convert(
 
 @main.command()
 @click.argument("model", type=PATH)
+@click.option("--authors", help="Write into MODEL who made it.")
+@click.option("--licence", help="Write into MODEL its licence, such as CC-BY-4.0.")
+@click.option("--intended-use", help="Write into MODEL what it is meant for, and what not.")
 @json_option
-def info(model: Path, as_json: bool) -> None:
-    """Show how MODEL was trained and how good it is.
+def info(model: Path, as_json: bool, **texts: str | None) -> None:
+    """Show what MODEL is, how it was trained and how good it is.
 
-    MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation.
-    """
+    MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation. With --authors,
+    --licence or --intended-use, these texts are written into the model first.
+
+    \b
+    napari-pix2pix info dapi.safetensors
+    napari-pix2pix info dapi.safetensors --authors "A. Person" --licence CC-BY-4.0
+    """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.training.model_card import model_card
+
+    given = {name: text for name, text in texts.items() if text is not None}
+    if given:
+        _write_texts(model, given)
     described = read_info(model)
-    lines = [*_describe(described), score_table(described.scores_by_side)]
-    weights = {"weights": list(described.weights), "applied": described.applied}
-    print_result(described.to_header() | weights, "\n".join(lines), as_json=as_json)
+    card = model_card(described, model.stem)
+    lines = [card, "", *_details(described), score_table(described.scores_by_side)]
+    more = {"weights": list(described.weights), "applied": described.applied, "card": card}
+    print_result(described.to_header() | more, "\n".join(lines), as_json=as_json)
+
+
+def _write_texts(path: Path, texts: dict[str, str]) -> None:
+    """Write texts of the card into a model file of ours; all else in it stays."""
+    from napari_pix2pix.errors import FileError
+    from napari_pix2pix.io.model_file import read_container, write_container
+    from napari_pix2pix.io.model_header import is_torch_file
+
+    if is_torch_file(path):
+        raise FileError(f"{path} holds weights alone: convert it to .safetensors first.")
+    tensors, header = read_container(path)
+    header["config"] |= texts
+    write_container(path, tensors, header)
 
 
 @main.command()
@@ -201,8 +228,8 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     print_result(report, "\n".join(lines), as_json=as_json)
 
 
-def _describe(info: ModelInfo) -> list[str]:
-    """Describe a model in lines."""
+def _details(info: ModelInfo) -> list[str]:
+    """Describe the training of a model in lines, beside its card."""
     from napari_pix2pix.training.model_info import describe_weights
 
     lines = [info.summary, *info.notes]
@@ -211,13 +238,4 @@ def _describe(info: ModelInfo) -> list[str]:
         training = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
         lines.append(f"{training}, {versions}")
         lines.append(f"weights: {describe_weights(info)}")
-    if info.conditions:
-        lines.append(f"conditions: {', '.join(map(str, info.conditions))}")
-    for condition in info.conditions or (None,):
-        if names := info.output_names(condition):
-            of = "" if condition is None else f" of {condition}"
-            lines.append(f"channels{of}: {', '.join(names)}")
-    if origin := info.started_from:
-        steps = f", {origin.steps} steps" if origin.steps else ""
-        lines.append(f"started from: {origin.summary}{steps}")
     return lines

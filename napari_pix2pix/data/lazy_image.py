@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.layouts import ChannelArray, Layout, MissingChannel
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError, plural
@@ -24,7 +25,8 @@ class LazyImage:
 
     absent: tuple[int, ...] = ()
     channel_names: tuple[str, ...] = ()  # one each, or empty
-    pixel_size: PixelSize | None = None  # where a file or a layer states one
+    looks: Looks = ()  # likewise
+    pixel_size: PixelSize | None = None  # where the file or layer states it
 
     def __init__(
         self,
@@ -93,6 +95,12 @@ class LazyImage:
         other.channel_names = tuple(map(str, names))
         return other
 
+    def stating(self, pixel_size: PixelSize | None, looks: Looks) -> LazyImage:
+        """Return the same image with what its file or layers state of it."""
+        other = copy(self)
+        other.pixel_size, other.looks = pixel_size, looks
+        return other
+
     def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same image on other arrays of the same shapes, one for each of `members`."""
         other, remaining = copy(self), iter(arrays)
@@ -115,12 +123,20 @@ class LazyImage:
         return f"<{type(self).__name__} {self.what}: {frames} of {size}, {self.dtype}>"
 
 
-class _ImageView(LazyImage):
+class ImageView(LazyImage):
     """Another way to read an image; a subclass says which."""
 
     def __init__(self, image: LazyImage) -> None:
         vars(self).update(vars(image))
         self._image = image
+
+    def _resize(self, height: int, width: int) -> None:
+        """Give the view another height and width than the image's."""
+        self.height, self.width = height, width
+        shape, axis = list(self.shape), self.layout.channel_axis
+        y, x = [i for i in range(-len(shape), 0) if i != axis][-2:]
+        shape[y], shape[x] = height, width
+        self.shape = tuple(shape)
 
     def on(self, arrays: Iterable[Any]) -> LazyImage:
         """Return the same view of the image on other arrays of the same shapes."""
@@ -130,7 +146,7 @@ class _ImageView(LazyImage):
         return other
 
 
-class ImageWithContext(_ImageView):
+class ImageWithContext(ImageView):
     """An image whose channels are a frame and its `z_context` neighbours on each side, for 2.5D."""
 
     # The outermost frame is repeated at the ends of the stack. `layout` stays that of one frame.
@@ -159,7 +175,7 @@ class ImageWithContext(_ImageView):
         return [start + min(max(z + step, 0), depth - 1) for step in steps]
 
 
-class GrayAsRGB(_ImageView):
+class GrayAsRGB(ImageView):
     """An image of one channel, read as three equal ones, as by pix2pix for PyTorch."""
 
     def __init__(self, image: LazyImage) -> None:
@@ -171,16 +187,12 @@ class GrayAsRGB(_ImageView):
         return np.repeat(self._image.read(frame, rows, columns), 3, axis=0)
 
 
-class CroppedImage(_ImageView):
+class CroppedImage(ImageView):
     """An image without some rows and columns: the first ones if positive, else the last ones."""
 
     def __init__(self, image: LazyImage, rows: int, columns: int) -> None:
         super().__init__(image)
-        self.height, self.width = image.height - abs(rows), image.width - abs(columns)
-        shape, axis = list(image.shape), image.layout.channel_axis
-        y, x = [i for i in range(-len(shape), 0) if i != axis][-2:]
-        shape[y], shape[x] = self.height, self.width
-        self.shape = tuple(shape)
+        self._resize(image.height - abs(rows), image.width - abs(columns))
         self._top, self._left = max(rows, 0), max(columns, 0)
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
@@ -194,7 +206,7 @@ class CroppedImage(_ImageView):
         )
 
 
-class LabelImage(_ImageView):
+class LabelImage(ImageView):
     """Labels in another dtype, or by other numbers; where floats are NaN, they are read as 0."""
 
     def __init__(

@@ -1,23 +1,142 @@
-"""The size of a pixel, where a layer or a file states one."""
+"""How large the pixels of an image are, and how that compares with what a model was trained on."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+from napari_pix2pix.data.lengths import LENGTHS, convert_length
+
+# Pixels that are larger or smaller than the training's by more than this factor are reported.
+_ALIKE = 1.2
+RESAMPLE_ADVICE = "Turn resample on, and the model computes at its own pixel size."
+
+
+class Factors(NamedTuple):
+    """How large pixels are, along each axis, in pixels of another image."""
+
+    y: float
+    x: float
+    z: float | None = None  # None where one of the two does not state it
+
+    @property
+    def alike(self) -> bool:
+        """Whether the pixels of a plane differ by no more than 20 %."""
+        return all(1 / _ALIKE <= factor <= _ALIKE for factor in (self.y, self.x))
 
 
 @dataclass(frozen=True)
 class PixelSize:
-    """Side of a square pixel in a unit of length, such as 0.65 micrometer."""
+    """Height and width of a pixel, and the distance of two planes where there are any.
 
-    length: float
-    unit: str
+    Parameters
+    ----------
+    y, x : float
+        Height and width in `unit`, above 0.
+    z : float, optional
+        Distance of two planes in `unit`, above 0.
+    unit : str
+        Full name of a unit of length, such as ``micrometer``; empty where it is not known.
 
-    @classmethod
-    def of(cls, lengths: Sequence[float], units: Sequence[str]) -> PixelSize | None:
-        """Take the lengths and units of Y and X; None if a pixel is no square or has no unit."""
-        (height, width), known = lengths, set(units) - {"", "pixel"}
-        if len(known) != 1 or len(set(units)) != 1 or not math.isclose(height, width):
+    Examples
+    --------
+    >>> size = PixelSize(0.65, 0.65, 2.0)
+    >>> print(size)
+    0.65 µm per pixel, planes 2 µm apart
+    >>> PixelSize(325.0, 325.0, unit="nanometer").factors(size)
+    Factors(y=0.5, x=0.5, z=None)
+    """
+
+    y: float
+    x: float
+    z: float | None = None
+    unit: str = "micrometer"
+
+    def __str__(self) -> str:
+        planes = "" if self.z is None else f", planes {self.z:.4g}{self._symbol} apart"
+        return f"{self.of_plane}{planes}"
+
+    @property
+    def of_plane(self) -> str:
+        """Height and width as text, such as "0.65 µm per pixel"."""
+        height, width = f"{self.y:.4g}", f"{self.x:.4g}"
+        sides = width if height == width else f"{height} x {width}"
+        return f"{sides}{self._symbol} per pixel"
+
+    @property
+    def _symbol(self) -> str:
+        return f" {LENGTHS[self.unit].symbol}" if self.unit in LENGTHS else ""
+
+    def in_unit(self, unit: str) -> PixelSize | None:
+        """Return the same size in another unit; None if it can't be converted."""
+        y, x = (convert_length(value, self.unit, unit) for value in (self.y, self.x))
+        z = None if self.z is None else convert_length(self.z, self.unit, unit)
+        return None if y is None or x is None else PixelSize(y, x, z, unit)
+
+    def factors(self, other: PixelSize) -> Factors | None:
+        """Return these sizes in pixels of another image; None if the units can't be compared."""
+        own = self.in_unit(other.unit)
+        if own is None:
             return None
-        return cls(width, *known)
+        z = None if own.z is None or other.z is None else own.z / other.z
+        return Factors(own.y / other.y, own.x / other.x, z)
+
+
+def median_size(sizes: Iterable[PixelSize | None]) -> PixelSize | None:
+    """Return the median of the sizes that are known, in the unit of the first; None without any."""
+    known = [size for size in sizes if size is not None]
+    alike = [size for size in (one.in_unit(known[0].unit) for one in known) if size is not None]
+    if not alike:
+        return None
+    depths = [size.z for size in alike if size.z is not None]
+    return PixelSize(
+        median(size.y for size in alike),
+        median(size.x for size in alike),
+        median(depths) if depths else None,
+        alike[0].unit,
+    )
+
+
+def size_note(image: PixelSize | None, trained: PixelSize | None, *, z_context: int = 0) -> str:
+    """Say that an image's pixels are not as large as the training's; else, or if unknown, ""."""
+    factors = None if image is None or trained is None else image.factors(trained)
+    if image is None or trained is None or factors is None:
+        return ""
+    if not factors.alike:
+        # What is small in pixels has large pixels.
+        larger = 1 / (factors.y * factors.x) ** 0.5
+        times = f"{larger if larger > 1 else 1 / larger:.2g} times"
+        looks = f"{times} as {'large' if larger > 1 else 'small'} as in the training"
+        return (
+            f"The image has {image.of_plane}, and the model was trained on {trained.of_plane}, so "
+            f"what it shows looks {looks}."
+        )
+    apart = factors.z
+    if z_context and apart is not None and not 1 / _ALIKE <= apart <= _ALIKE:
+        return (
+            f"The image has {image}, and the model was trained on {trained}: planes that it sees "
+            "beside each other differ more or less than in the training."
+        )
+    return ""
+
+
+def names_note(image: Iterable[str], trained: Iterable[str]) -> str:
+    """Say that channels have other names than the training's, or another order; else ""."""
+    given, known = tuple(image), tuple(trained)
+    # The name of a single layer is that of its image.
+    if len(given) < 2 or len(given) != len(known):
+        return ""
+    one, other = ([name.casefold() for name in names] for names in (given, known))
+    if one == other:
+        return ""
+    if sorted(one) == sorted(other):
+        return (
+            f"The channels are in another order ({', '.join(given)}) than in the training "
+            f"({', '.join(known)}): give them in that order."
+        )
+    return (
+        f"The channels are {', '.join(given)}, and the model was trained on {', '.join(known)}: "
+        "check that they show the same, in the same order."
+    )

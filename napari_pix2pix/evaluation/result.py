@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -171,11 +172,12 @@ def _detail_note(images: Sequence[ImageScores], pooled: Mapping[str, Mapping[str
     cutoffs = {name: scores.get("frc_cutoff", np.nan) for name, scores in pooled.items()}
     known = {name: cutoff for name, cutoff in cutoffs.items() if cutoff > 0}
     size = sizes.pop()
-    if sizes or size is None or not known:
+    # One number says it for square pixels of a known unit only.
+    if sizes or size is None or not (known and size.unit and math.isclose(size.x, size.y)):
         return ""
     unit = unit_symbol(size.unit)
     texts = [
-        f"{rounded(1 / cutoff, 3)} px = {rounded(size.length / cutoff, 3)} {unit} ({name})"
+        f"{rounded(1 / cutoff, 3)} px = {rounded(size.x / cutoff, 3)} {unit} ({name})"
         for name, cutoff in known.items()
     ]
     return f"Detail is the true one down to {' and '.join(texts)}, by the FRC cut-off."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -10,12 +11,14 @@ from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, names_note
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
+from napari_pix2pix.inference.resampled import pixel_size_note
 
 
 def check_options(options: PredictOptions, predictor: Predictor) -> None:
@@ -64,6 +67,22 @@ def warn_of_intensities(
 ) -> None:
     """Warn that an image looks like a target, or lies outside the training's intensities."""
     if sentence := check_input(image, source, target, trained):
+        warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
+
+
+def warn_of_pixel_size(
+    image: LazyImage, options: PredictOptions, predictor: Predictor, stacklevel: int = 3
+) -> None:
+    """Warn that an image's pixels are larger or smaller than the training's, unless resampled."""
+    if sentence := pixel_size_note(
+        image, options, predictor.pixel_size, z_context=predictor.z_context
+    ):
+        warnings.warn(f"{sentence} {RESAMPLE_ADVICE}", UserWarning, stacklevel=stacklevel)
+
+
+def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3) -> None:
+    """Warn that channels have other names than the training's, or another order."""
+    if sentence := names_note(image.channel_names, trained):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 

@@ -112,6 +112,16 @@ class PredictOptions(BaseModel):
         "their mean and standard deviation. With 8 turns, each sample sees the image in the next "
         "turn.",
     )
+    resample: bool = Field(
+        False,
+        description="Compute at the pixel size that the model was trained on, and come back to the "
+        "image's own pixels: for images of another magnification. Labels come back as labels.",
+    )
+    pixel_size: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Height and width of the image's pixels, in the unit of the model's, where the "
+        "image does not state it or states a wrong one.",
+    )
     _turn: int | None = PrivateAttr(None)  # the one turn of a sample of several
 
     def __init__(self, **fields: Any) -> None:
@@ -153,7 +163,9 @@ class PredictOptions(BaseModel):
 
     def deciding(self) -> dict[str, Any]:
         """Return the options that decide what comes out, as JSON values."""
-        values = {**self.model_dump(include=_DECIDING), "seed": self.seed or 0}
+        # Files that were made before there was resampling say nothing of it.
+        include = _DECIDING | ({"resample", "pixel_size"} if self.resample else set())
+        values = {**self.model_dump(include=include), "seed": self.seed or 0}
         return dict(json.loads(json.dumps(values, default=str)))
 
 

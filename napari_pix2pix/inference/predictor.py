@@ -17,6 +17,8 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, InstanceCodec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
+from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
 from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
@@ -28,6 +30,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
+from napari_pix2pix.inference.resampled import predict_resampled, resample_image
 from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile, mosaic
 from napari_pix2pix.inference.unlikeness import Cells
 
@@ -46,6 +49,7 @@ class Predictor:
         noise_channels: int = 0,
         noise: NoiseKind = "image",
         usual: nn.Module | None = None,
+        pixel_size: PixelSize | None = None,
     ) -> None:
         self.generator = generator
         self.source_codec = source_codec
@@ -55,6 +59,7 @@ class Predictor:
         self.noise_channels = noise_channels
         self.noise = noise
         self.usual = usual  # what is measured of the generator's features, see `FeatureWatch`
+        self.pixel_size = pixel_size  # of the images that it was trained on
 
     def predict(
         self,
@@ -72,6 +77,11 @@ class Predictor:
         # each sample, where regions are predicted apart. Labels come with the last tile, all at
         # once, since where objects end is seen on the whole only.
         check_channels(image, self.source_codec.channels, self.z_context)
+        if options.resample:
+            yield from predict_resampled(
+                self, image, options, frames=frames, region=region, measured=measured
+            )
+            return
         codecs = self.for_dtypes(image.dtype)
         at_once = decoded and self.target_codec.kind != "image"
         decode = partial(codecs.target_codec.decode, output=options.output)
@@ -196,6 +206,8 @@ class Predictor:
 
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
+        if options.resample:
+            image = self.resampled(image, options)
         return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
 
     def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
@@ -245,7 +257,12 @@ class Predictor:
             noise_channels=self.noise_channels,
             noise=self.noise,
             usual=deepcopy(self.usual),
+            pixel_size=self.pixel_size,
         )
+
+    def resampled(self, image: LazyImage, options: PredictOptions) -> ResampledImage:
+        """Return an image at the pixel size of the training; raises `InputError` if it can't be."""
+        return resample_image(image, options, self.pixel_size, self.source_codec)
 
     def _job(
         self,

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from napari_pix2pix.data.channel_look import ChannelLook, Looks
+from napari_pix2pix.data.lengths import convert_length
 from napari_pix2pix.io._contiguous import EAGER_BYTES as _EAGER_BYTES
 from napari_pix2pix.io._contiguous import ContiguousArray
+from napari_pix2pix.io._looks import colour_of_ome, looks_of_imagej
 from napari_pix2pix.io._ome_files import open_tiff
 from napari_pix2pix.io._orientation import is_turned
 from napari_pix2pix.io._tiff_series import (
@@ -30,7 +33,6 @@ from napari_pix2pix.io._tiff_writing import NAMES_KEY, TILE
 from napari_pix2pix.io.image_file import (
     RECORD_KEY,
     ImageFile,
-    convert_length,
     standard_unit,
 )
 
@@ -50,13 +52,14 @@ class _Geometry:
     units: dict[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     origin: dict[str, float] = field(default_factory=dict)
+    looks: Looks = ()
 
     def exchanged(self) -> _Geometry:
         """Exchange what is said of Y and X; the place of an image that is turned is not known."""
         other = {"Y": "X", "X": "Y"}
         scale = {other.get(axis, axis): size for axis, size in self.scale.items()}
         units = {other.get(axis, axis): unit for axis, unit in self.units.items()}
-        return _Geometry(scale, units, self.names)
+        return _Geometry(scale, units, self.names, looks=self.looks)
 
 
 def read_tiff(path: Path) -> ImageFile:
@@ -103,6 +106,7 @@ def read_tiff(path: Path) -> ImageFile:
         units=geometry.units,
         origin=geometry.origin,
         channel_names=geometry.names,
+        looks=geometry.looks,
         notes=notes,
     )
 
@@ -153,7 +157,10 @@ def _physical_sizes(pixels: dict[str, Any], stage: dict[str, Any] | None = None)
             unit = standard_unit(pixels.get(f"{key}Unit", default))
             if unit:
                 units[axis] = unit
-    names = tuple(str(c["Name"]) for c in _as_list(pixels.get("Channel")) if c.get("Name"))
+    channels = _as_list(pixels.get("Channel"))
+    names = tuple(str(channel["Name"]) for channel in channels if channel.get("Name"))
+    coloured = [channel["Color"] for channel in channels if "Color" in channel]
+    looks = tuple(ChannelLook(colour_of_ome(colour)) for colour in coloured)
     origin = {}
     planes = _as_list(pixels.get("Plane"))
     for axis in "ZYX":
@@ -164,7 +171,7 @@ def _physical_sizes(pixels: dict[str, Any], stage: dict[str, Any] | None = None)
         position = convert_length(float(holder.get(key, 0.0)), unit, units.get(axis))
         if position is not None:
             origin[axis] = position
-    return _Geometry(scale, units, names, origin)
+    return _Geometry(scale, units, names, origin, looks)
 
 
 def _as_list(elements: Any) -> list[Any]:
@@ -192,7 +199,7 @@ def _imagej(tiff: tifffile.TiffFile) -> _Geometry:
     # The origin is a pixel, the one at position 0.
     pixels = {axis: float(metadata.get(f"{axis.lower()}origin", 0.0)) for axis in "ZYX"}
     origin = {axis: -pixel * scale.get(axis, 1.0) for axis, pixel in pixels.items()}
-    return _Geometry(scale, units, _imagej_names(metadata), origin)
+    return _Geometry(scale, units, _imagej_names(metadata), origin, looks_of_imagej(metadata))
 
 
 def _imagej_names(metadata: dict[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ import numpy as np
 import tifffile
 
 from napari_pix2pix import __version__
+from napari_pix2pix.data.lengths import LENGTHS
+from napari_pix2pix.io._looks import imagej_looks, ome_colour
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageSpec
 
 # What a classic TIFF can address, less room for its tags.
@@ -23,14 +25,7 @@ _OME_TYPES = (
     *("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
 )
 NAMES_KEY = "channel_names"  # our key in ImageJ's description, which has none for them
-_OME_UNITS = {
-    "picometer": "pm",
-    "nanometer": "nm",
-    "micrometer": "µm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "angstrom": "Å",
+_OME_UNITS = {name: unit.symbol for name, unit in LENGTHS.items()} | {
     "inch": "in",
     "nanosecond": "ns",
     "microsecond": "µs",
@@ -82,6 +77,7 @@ def _write_imagej(path: Path, data: Any, spec: ImageSpec) -> None:
         planes = lengths.get("T", 1) * lengths.get("Z", 1)
         metadata["Labels"] = list(spec.channel_names) * planes
         metadata[NAMES_KEY] = json.dumps(spec.channel_names)
+    metadata |= imagej_looks(spec.looks)
     photometric = _photometric(spec)
     tifffile.imwrite(
         path, np.asarray(data), imagej=True, photometric=photometric, metadata=metadata, **options
@@ -106,14 +102,25 @@ def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
         key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
         keys[key] = size
         keys[f"{key}Unit"] = _OME_UNITS.get(spec.units.get(axis, ""), "pixel")
-    if spec.channel_names:
-        keys["Channel"] = [{"Name": name} for name in spec.channel_names]
+    if spec.channel_names or spec.looks:
+        keys["Channel"] = _ome_channels(spec)
     if set(spec.origin) & {*"ZYX"}:
         outer = "".join(axis for axis in spec.axes if axis in "TZC")
         lengths = dict(zip(spec.axes, spec.shape, strict=True))
         planes = np.ndindex(*(lengths[axis] for axis in outer))
         keys["Plane"] = [_position(spec, dict(zip(outer, p, strict=True))) for p in planes]
     return keys
+
+
+def _ome_channels(spec: ImageSpec) -> list[dict[str, Any]]:
+    """Return names and colours of channels, where they are known; OME-TIFF holds no range."""
+    stated: list[dict[str, Any]] = [{} for _ in spec.channel_names or spec.looks]
+    for channel, name in zip(stated, spec.channel_names, strict=False):
+        channel["Name"] = name
+    if any(look.colour for look in spec.looks):
+        for channel, look in zip(stated, spec.looks, strict=True):
+            channel["Color"] = ome_colour(look)
+    return stated
 
 
 def _position(spec: ImageSpec, plane: dict[str, int]) -> dict[str, Any]:

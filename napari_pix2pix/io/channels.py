@@ -99,12 +99,13 @@ def _take(image: ImageFile, numbers: Sequence[int]) -> ImageFile:
     else:
         data = TakenChannels(image.data, axis, pick)
     axes = image.axes.replace("S", "C")
-    names = image.channel_names
+    names, looks = image.channel_names, image.looks
     return replace(
         image,
         data=data,
         axes=axes.replace("C", "") if len(numbers) == 1 else axes,
         channel_names=tuple(names[number] for number in numbers) if names else (),
+        looks=tuple(looks[number] for number in numbers) if looks else (),
     )
 
 

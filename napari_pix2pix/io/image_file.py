@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.kinds import Kind
+from napari_pix2pix.data.lengths import convert_length
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError
 
 AXES = "TZCYXSQ"
@@ -34,16 +37,6 @@ _UNITS = {
     "hour": ("h", "hours"),
     "day": ("d", "days"),
 }
-# Powers of ten, in which conversions are exact.
-_METERS = {
-    "picometer": -12,
-    "angstrom": -10,
-    "nanometer": -9,
-    "micrometer": -6,
-    "millimeter": -3,
-    "centimeter": -2,
-    "meter": 0,
-}
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in (unit, *words)}
 
 
@@ -65,6 +58,7 @@ class ImageFile:
     origin: Mapping[str, float] = field(default_factory=dict)  # first pixel's position in `units`
     name: str = ""  # of the file, without folder and ending
     channel_names: tuple[str, ...] = ()  # one per channel, or empty
+    looks: Looks = ()  # likewise
     labels: bool = False  # whether the file itself says that its values are labels
     notes: tuple[str, ...] = ()  # sentences for the user about what else the file holds
 
@@ -84,11 +78,25 @@ class ImageFile:
         index = max(self.axes.find("C"), self.axes.find("S"))
         return None if index < 0 else index
 
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """How large its pixels are; None unless height and width are stated, in one unit."""
+        units = {self.units.get(axis) for axis in "YX"}
+        if not {"Y", "X"} <= set(self.scale) or len(units) > 1:
+            return None
+        unit = units.pop()
+        z = self.scale.get("Z")
+        depth = None if z is None else convert_length(z, self.units.get("Z"), unit)
+        return PixelSize(self.scale["Y"], self.scale["X"], depth, unit or "")
+
     def checked(self) -> ImageFile:
-        """Keep of sizes, units and positions what is known, and names if there are as many."""
+        """Keep of sizes, units and positions what is known, and one name and look a channel."""
         channel = self.channel_axis
         channels = 1 if channel is None else self.shape[channel]
-        named = len(self.channel_names) == channels and "S" not in self.axes
+        named, shown = (
+            len(stated) == channels and "S" not in self.axes
+            for stated in (self.channel_names, self.looks)
+        )
         scale, origin = (
             {
                 axis: float(value)
@@ -110,6 +118,7 @@ class ImageFile:
             units={axis: unit for axis, unit in self.units.items() if axis in scale},
             origin={axis: n for axis, n in origin.items() if n and math.isfinite(n)},
             channel_names=self.channel_names if named else (),
+            looks=self.looks if shown else (),
             notes=(*self.notes, *notes),
         )
 
@@ -124,6 +133,7 @@ class ImageSpec:
     scale: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     channel_names: Sequence[str] = ()
+    looks: Looks = ()  # one a channel, or empty
     origin: Mapping[str, float] = field(default_factory=dict)  # first pixel's position in `units`
     record: Mapping[str, Any] = field(default_factory=dict)  # JSON: what the image was made of
     name: str = ""
@@ -145,19 +155,6 @@ class ImageSpec:
         """Shape of a level, which keeps every `2**level`-th pixel; 0 is the full resolution."""
         sized = zip(self.axes, self.shape, strict=True)
         return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in sized)
-
-
-def convert_length(value: float, given: str | None, wanted: str | None) -> float | None:
-    """Convert a position between standard units; None if it can't be; without units it stays.
-
-    >>> convert_length(0.5, "millimeter", "micrometer")
-    500.0
-    """
-    if given == wanted:
-        return value
-    if given not in _METERS or wanted not in _METERS:
-        return None
-    return value * 10.0 ** (_METERS[given] - _METERS[wanted])
 
 
 def standard_unit(unit: object) -> str | None:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io._file_kinds import is_numpy, is_picture, is_tiff
 from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes
@@ -79,10 +78,7 @@ def lazy_image_of_file(image: ImageFile) -> LazyImage:
     # Counted from the end, so that it holds for any number of frame axes.
     axis = image.axes.index("C") - len(image.axes) if "C" in image.axes else None
     planes = LazyImage(image.data, channel_axis=axis, rgb="S" in image.axes, what="image")
-    planes.pixel_size = PixelSize.of(
-        [image.scale.get(axis, 1.0) for axis in "YX"], [image.units.get(axis, "") for axis in "YX"]
-    )
-    return planes.named(image.channel_names)
+    return planes.named(image.channel_names).stating(image.pixel_size, image.looks)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError, Remedy
@@ -34,6 +36,7 @@ def write_image(
     *,
     origin: Mapping[str, float] | None = None,
     channel_names: Sequence[str] = (),
+    looks: Looks = (),
     kind: Kind = "image",
     record: Mapping[str, Any] | None = None,
     overwrite: bool = True,
@@ -43,11 +46,12 @@ def write_image(
     ``.ome.tif`` is OME-TIFF; ``.tif`` an ImageJ hyperstack up to 16 MiB, otherwise TIFF with OME or
     plain metadata; ``.zarr`` OME-Zarr; ``.png`` gray or RGB of 8 or 16 bits; ``.npy`` any
     array. `axes` may be left out for (H, W) and RGB; `scale`, `units` and `origin`, the first
-    pixel's position, are given by axis letter.
+    pixel's position, are given by axis letter. `looks`, one a channel, say how an image is shown.
     """
     path = Path(path)
     data = array if hasattr(array, "dtype") else np.asarray(array)
     image = _image_of(data, path, axes, scale or {}, units or {}, origin or {}, channel_names)
+    image = replace(image, looks=looks if kind == "image" else ()).checked()
     letters = image.axes.replace("S", "C")
     order = file_axes(path, image.axes)
     if order not in (image.axes, letters):
@@ -59,6 +63,7 @@ def write_image(
         image.scale,
         image.units,
         image.channel_names,
+        image.looks,
         image.origin,
         record or {},
         name=file_stem(path),
@@ -194,6 +199,7 @@ def write_translation(
     layout: Layout,
     kind: Kind = "image",
     channel_names: Sequence[str] = (),
+    looks: Looks = (),
     record: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -206,6 +212,7 @@ def write_translation(
         source.units,
         origin=source.origin,
         channel_names=channel_names,
+        looks=looks,
         kind=kind,
         record=record,
         overwrite=overwrite,
@@ -237,11 +244,14 @@ def write_generated(
     *,
     layout: Layout,
     channel_names: Sequence[str] = (),
+    looks: Looks = (),
     overwrite: bool = False,
 ) -> Path:
     """Write an image that was generated without a source: it has no pixel size."""
     axes = _with_channels("YX", layout)
-    return write_image(path, array, axes, channel_names=channel_names, overwrite=overwrite)
+    return write_image(
+        path, array, axes, channel_names=channel_names, looks=looks, overwrite=overwrite
+    )
 
 
 def _with_channels(axes: str, layout: Layout) -> str:

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io._looks import WHITE, colour_of_hex, limits_of
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 CHUNK = 512  # pixels in Y and X
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5")
-_RGB = ("FF0000", "00FF00", "0000FF")
+_RGB = ("#FF0000", "#00FF00", "#0000FF")
 _LETTERS = {"time": "T", "channel": "C"}  # of axes by their type, whatever their names
 
 
@@ -73,8 +75,16 @@ def read_zarr(path: Path) -> ImageFile:
         units={axis: unit for axis, unit in units.items() if unit},
         origin={axis: n for axis, n in zip(axes, origin, strict=True) if axis in kept},
         channel_names=tuple(str(channel["label"]) for channel in channels if "label" in channel),
+        looks=tuple(map(_look_of, channels)),
         labels="image-label" in attributes,
     )
+
+
+def _look_of(channel: dict[str, Any]) -> ChannelLook:
+    """Read how OME-Zarr says that a channel is shown."""
+    window = channel.get("window") or {}
+    limits = limits_of(window.get("start"), window.get("end"))
+    return ChannelLook(colour_of_hex(channel.get("color", "")), limits=limits)
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
@@ -238,13 +248,16 @@ def _channels(level: Any, spec: ImageSpec) -> list[dict[str, Any]]:
     """Describe channels: colour and contrast, which the format requires, and names if known."""
     axis = spec.axes.find("C")
     ranges = _ranges(level, axis)
-    colours = _RGB if spec.rgb else ("FFFFFF",) * len(ranges)
+    colours = _RGB if spec.rgb else (WHITE,) * len(ranges)
+    looks = spec.looks or tuple(map(ChannelLook, colours))
     names: Sequence[str] = spec.channel_names
     channels = []
-    for number, (low, high) in enumerate(ranges):
-        window = {"min": low, "max": high, "start": low, "end": high if high > low else low + 1}
+    for number, ((low, high), look) in enumerate(zip(ranges, looks, strict=True)):
+        start, end = look.limits or (low, high if high > low else low + 1)
+        window = {"min": low, "max": high, "start": start, "end": end}
         label = {"label": names[number]} if names else {}
-        channels.append({**label, "color": colours[number], "window": window, "active": True})
+        colour = (look.colour or WHITE).removeprefix("#")
+        channels.append({**label, "color": colour, "window": window, "active": True})
     return channels
 
 

@@ -21,7 +21,7 @@ from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
 from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.inference.resampled import box_seen
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
 from napari_pix2pix.io.channels import take_channels
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
@@ -142,7 +142,6 @@ class Work:
         self.translator, self.planes, self.job = translator, planes, job
         options, generator = job.options, translator.generator
         self._samples = [options.of_sample(number) for number in range(options.samples)]
-        self._grid = TileGrid.of_network(generator, planes.height, planes.width)
         needs = bool(norms_that_measure(generator, options.norm_statistics))
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
@@ -175,7 +174,7 @@ class Work:
         if self._reads_whole:
             seen = Box(0, self.planes.height, 0, self.planes.width)
         else:
-            seen = self._grid.seen(self._grid.rounded(block.box))
+            seen = box_seen(self.translator, self.planes, self.job.options, block.box)
         return read_part(self.planes, block.frame, seen)
 
     def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Pixels:

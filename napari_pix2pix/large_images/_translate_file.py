@@ -14,7 +14,12 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Remedy
-from napari_pix2pix.inference.checks import check_options, warn_of_intensities, warn_of_type
+from napari_pix2pix.inference.checks import (
+    check_options,
+    warn_of_intensities,
+    warn_of_pixel_size,
+    warn_of_type,
+)
 from napari_pix2pix.inference.devices import block_side, choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
@@ -96,6 +101,8 @@ def translate_file(
         check_spread(translator.target_codec)
         options = options.model_copy(update={"output": "float"})
     planes = open_planes(translator, lazy_image_of_file(image))
+    if options.resample:
+        translator.resampled(planes, options)  # which says why it can't be
     if frames is not None and not frame_axes(image.axes):
         raise InputError(f"{source} has no frames to choose from: leave frames out.")
     part = parse_region(region, planes.height, planes.width)
@@ -108,11 +115,11 @@ def translate_file(
         "choice of channels": channels,
     }
     before = check_run(out, run, resume=resume, overwrite=overwrite)
-    _warn(translator, planes)
+    _warn(translator, planes, options)
     device = local.device
     side = int(before["side"]) if before else _side(translator, planes, part, options, device)
     plan = Plan(chosen, part, side)
-    spec = _output_spec(translator, image, out, planes, plan, options, record)
+    spec = _output_spec(translator, image, out, planes, plan, options, record, summary)
     names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
     job = Job(*names, plan, options, summary, channels)
     work = Work(translator, planes, job)
@@ -182,6 +189,7 @@ def _output_spec(
     plan: Plan,
     options: PredictOptions,
     record: Mapping[str, Any],
+    summary: str | None,
 ) -> ImageSpec:
     """Return what the file will be like."""
     layout = translator.target_codec.layout
@@ -204,6 +212,8 @@ def _output_spec(
         image.scale,
         image.units,
         () if layout.rgb else translator.info.output_names(options.condition),
+        # A deviation has a range of its own.
+        () if layout.rgb or summary == "std" else translator.info.output_looks(options.condition),
         {axis: position for axis, position in origin.items() if position},
         record,
         name=file_stem(out),
@@ -251,9 +261,10 @@ def _check_unchanged(work: Work, resumable: ResumableImage, source: Path) -> Non
             )
 
 
-def _warn(translator: Translator, planes: LazyImage) -> None:
-    """Warn if a few windows show that the image is unlike those of the training."""
+def _warn(translator: Translator, planes: LazyImage, options: PredictOptions) -> None:
+    """Warn if size or a few windows show that the image is unlike those of the training."""
     warn_of_type(planes, translator.source_codec)
+    warn_of_pixel_size(planes, options, translator)
     codecs = translator.source_codec, translator.target_codec
     try:
         warn_of_intensities(planes, *codecs, translator.info.intensities)

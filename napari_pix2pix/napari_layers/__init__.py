@@ -13,7 +13,6 @@ from napari_pix2pix.napari_layers.pairs import (
     transforms_differ,
 )
 from napari_pix2pix.napari_layers.results import (
-    contrast_limits_of,
     discriminator_layer,
     generated_layer,
     is_result_of,
@@ -22,6 +21,7 @@ from napari_pix2pix.napari_layers.results import (
     result_layer,
     result_name,
     result_record,
+    shown_like,
     to_layer_data,
     unlikeness_layer,
     visible_region,
@@ -41,7 +41,6 @@ __all__ = [
     "CopyMode",
     "LayerTransform",
     "Snapshot",
-    "contrast_limits_of",
     "copied_pair",
     "discriminator_layer",
     "generated_layer",
@@ -57,6 +56,7 @@ __all__ = [
     "result_layer",
     "result_name",
     "result_record",
+    "shown_like",
     "snapshot",
     "to_layer_data",
     "transforms_differ",

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.napari_layers._stated import look_keywords
 from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, Snapshot
 
 if TYPE_CHECKING:
@@ -58,11 +60,12 @@ def to_layer_data(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
 
 
 def result_layer(
-    array: NDArray[Any], like: Snapshot, codec: Codec, record: Mapping[str, Any]
+    array: NDArray[Any], like: Snapshot, codec: Codec, record: Mapping[str, Any], looks: Looks = ()
 ) -> Layer:
-    """Make the layer of a translation, shown in the range of the training's targets.
+    """Make the layer of a translation, shown like the training's targets.
 
-    `codec` is that of the targets; `record`, see `result_record`, goes into the layer's metadata.
+    `codec` is that of the targets, as `looks` are; `record`, see `result_record`, goes into the
+    layer's metadata.
     """
     return output_layer(
         array,
@@ -71,11 +74,13 @@ def result_layer(
         kind="image" if array.dtype.kind == "f" else codec.kind,
         name=result_name(record),
         metadata={KEY: dict(record)},
-        look={"colormap": "magma"} if record["shown"] == "deviation" else contrast_limits_of(codec),
+        look=shown_like(codec, looks, record),
     )
 
 
-def generated_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]) -> Layer:
+def generated_layer(
+    array: NDArray[Any], codec: Codec, record: Mapping[str, Any], looks: Looks = ()
+) -> Layer:
     """Make the layer of images (n, ...) that were generated without a source, at the origin."""
     from napari.layers import Image, Labels
 
@@ -83,7 +88,7 @@ def generated_layer(array: NDArray[Any], codec: Codec, record: Mapping[str, Any]
     keywords: dict[str, Any] = {"name": result_name(record), "metadata": {KEY: dict(record)}}
     if codec.kind != "image":
         return Labels(data, **keywords)
-    return Image(data, rgb=codec.layout.rgb, **keywords, **contrast_limits_of(codec))
+    return Image(data, rgb=codec.layout.rgb, **keywords, **shown_like(codec, looks, record))
 
 
 def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
@@ -115,12 +120,17 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
     return layer
 
 
-def contrast_limits_of(codec: Codec) -> dict[str, Any]:
-    """Return the contrast limits for all images of a model; empty for RGB and labels."""
+def shown_like(codec: Codec, looks: Looks, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return colormap and contrast limits for all images of a model; empty for RGB and labels.
+
+    They are those of the training's targets, or else reach over the range of their codec.
+    """
+    if record["shown"] == "deviation":
+        return {"colormap": "magma"}
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:
         return {}
     low, high = min(codec.low), max(codec.high)
-    return {"contrast_limits": (low, high)} if high > low else {}
+    return ({"contrast_limits": (low, high)} if high > low else {}) | look_keywords(looks)
 
 
 def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.layouts import Layout, has_trailing_channels
 from napari_pix2pix.data.lazy_array import TakenChannels
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.napari_layers._stated import looks_of, pixel_size_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -154,6 +154,13 @@ class Snapshot:
         axis = -1 if self.rgb else self.channel_axis
         return shape if axis is None else tuple(np.delete(shape, axis).tolist())
 
+    @property
+    def channels(self) -> int:
+        """Number of channels; 3 of RGB, whose alpha is left out."""
+        if self.rgb:
+            return 3
+        return 1 if self.channel_axis is None else int(self.data.shape[self.channel_axis])
+
     def copied(self) -> Snapshot:
         """Return the same with data that no one else can change; call it in any thread."""
         return replace(self, data=copied(self.data))
@@ -229,14 +236,11 @@ def lazy_image_of_layers(snapshots: Sequence[Snapshot], what: str = "image") -> 
         image = LazyImage(arrays, rgb=False, what=what)
         colours = [LazyImage(layer.data, rgb=True, what=what) for layer in snapshots if layer.rgb]
         image.note = next((each.note for each in colours if each.note), "")
-    place = (
-        first.transform
-        if first.channel_axis is None
-        else first.transform.without(first.channel_axis)
-    )
-    image.pixel_size = PixelSize.of(place.scale[-2:], place.units[-2:])
     names = [name for layer in snapshots for name in layer.channel_names]
-    return image.named(names) if len(names) == image.channels else image
+    image = image.named(names) if len(names) == image.channels else image
+    looks = looks_of((layer.look, layer.channels) for layer in snapshots)
+    place = first.field_transform
+    return image.stating(pixel_size_of(place.scale, place.units, place.axis_labels), looks)
 
 
 def copied(array: Any) -> Any:
@@ -280,10 +284,9 @@ def _channels(layer: Snapshot) -> list[Any]:
     if not layer.rgb and layer.channel_axis is None:
         return [data]
     axis = data.ndim - 1 if layer.rgb else data.ndim + (layer.channel_axis or 0)
-    count = 3 if layer.rgb else data.shape[axis]
     if isinstance(data, np.ndarray):
-        return list(np.moveaxis(data, axis, 0)[:count])
-    return [TakenChannels(data, axis, channel) for channel in range(count)]
+        return list(np.moveaxis(data, axis, 0)[: layer.channels])
+    return [TakenChannels(data, axis, channel) for channel in range(layer.channels)]
 
 
 def named(value: Any) -> str:

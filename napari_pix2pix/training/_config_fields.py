@@ -338,3 +338,15 @@ class ConfigFields(BaseModel):
         description="Which weights are applied: the last, or those of the best validation. The "
         "model file holds both, so this can be chosen again later.",
     )
+
+    # What people are told of the model: its card shows it.
+    authors: str = Field("", description="Who made the model, for its card.")
+    licence: str = Field("", description="Licence of the model, for its card, such as CC-BY-4.0.")
+    intended_use: str = Field(
+        "", description="What the model is meant for, and what not, for its card."
+    )
+    pixel_size: _Positive | None = Field(
+        None,
+        description="Height and width of the training images' pixels in micrometers, where neither "
+        "files nor layers state it.",
+    )

@@ -18,7 +18,7 @@ from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.paths import check_ending
 from napari_pix2pix.training._unlike_shares import UnlikeShares
-from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
+from napari_pix2pix.training.config import CARD_FIELDS, RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores, best_record
 from napari_pix2pix.training.model_info import ModelInfo
@@ -28,7 +28,7 @@ from napari_pix2pix.training.state import TrainingState
 _COUNTERS = "counters"
 
 # Fields that may differ between a run and its resumption.
-_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep"}
+_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep", *CARD_FIELDS}
 
 
 def checkpoint_paths(
@@ -138,7 +138,7 @@ def describe_model(
     thumbnail: NDArray[np.uint8] | None = None,
     unlike: UnlikeShares | None = None,
 ) -> ModelInfo:
-    """Collect all that is true of the model as it is now; `thumbnail` is (h, w, 3)."""
+    """Collect all that is true of the model as it is now; `thumbnail` is (h, 3 w, 3)."""
     return ModelInfo(
         config=state.config,
         source_codec=data.source_codec,
@@ -163,6 +163,7 @@ def describe_model(
         fingerprint=data.fingerprint,
         sampled_blocks=data.sampled,
         channel_names=data.channel_names,
+        made_for=data.made_for,
         source_channels=data.opened[0].source.channel_names,
         unlike=unlike,
     )

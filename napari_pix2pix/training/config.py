@@ -104,6 +104,9 @@ RUN_FIELDS = {
     "checkpoint_seconds",
 }
 
+# Fields that people are told, and that may change at any time.
+CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size")
+
 
 class TrainConfig(ConfigFields):
     """All options of a training run; frozen, keyword-only.

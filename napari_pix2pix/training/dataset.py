@@ -31,6 +31,7 @@ from napari_pix2pix.training._infer_codecs import (
     clipping_note,
     infer_codecs,
 )
+from napari_pix2pix.training._made_for import MadeFor, collect_made_for
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
 from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.config import TrainConfig
@@ -76,6 +77,7 @@ class TrainingData:
     sampled: tuple[int, int]
     start: Pretrained | None  # the model that the training begins from
     channel_names: tuple[tuple[str, ...], ...]  # of the targets, one tuple a condition, or one
+    made_for: MadeFor
 
     @property
     def planes(self) -> NetworkPlanes:
@@ -170,6 +172,7 @@ def prepare(
         sampled=(len(blocks), len(validation_blocks)),
         start=start,
         channel_names=_channel_names(opened[: validated.count], conditions, start),
+        made_for=_made_for(opened[: validated.count], conditions, config, start),
     )
 
 
@@ -212,6 +215,17 @@ def _channel_names(
         known = () if start is None else start.info.output_names(condition)
         names.append(stated.pop() if len(stated) == 1 and () not in stated else known)
     return tuple(names)
+
+
+def _made_for(
+    opened: Sequence[OpenPair],
+    conditions: Sequence[Hashable],
+    config: TrainConfig,
+    start: Pretrained | None,
+) -> MadeFor:
+    """Return what the pairs state, or else what the pretrained model does."""
+    stated = collect_made_for(opened, conditions, config.target_kind, config.pixel_size)
+    return stated if start is None else stated.or_else(start.info.made_for)
 
 
 def _make_sampler(

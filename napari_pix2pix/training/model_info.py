@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.errors import FileError, InputError
@@ -20,6 +21,7 @@ from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import (
@@ -130,7 +132,7 @@ class ModelInfo:
     seconds: float  # training time; 0 where it is not known
     versions: Mapping[str, str]  # of the libraries that it was trained with
     intensities: tuple[_Intensities, _Intensities] | None = None  # of training, to compare with
-    thumbnail: _Thumbnail = None  # (h, w, 3) uint8: a held-out source beside its prediction
+    thumbnail: _Thumbnail = None  # (h, w, 3) uint8: held-out source, prediction and truth
     started_from: StartedFrom | None = None
     fingerprint: str | None = None  # of pairs and split; a run is only resumed on the same
     sampled_blocks: tuple[int, int] | None = None  # for statistics and validation
@@ -141,6 +143,7 @@ class ModelInfo:
     # Those that are in the file (or in memory); the names of its tensors say so, not its header.
     weights: tuple[AppliedWeights, ...] = ("last",)
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
+    made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -241,6 +244,13 @@ class ModelInfo:
         if not self.channel_names or (self.conditions and condition not in self.conditions):
             return ()
         return self.channel_names[self.conditions.index(condition) if self.conditions else 0]
+
+    def output_looks(self, condition: Hashable = None) -> Looks:
+        """Return how the channels that it makes are shown; empty where that is not known."""
+        looks = self.made_for.target_looks
+        if not looks or (self.conditions and condition not in self.conditions):
+            return ()
+        return looks[self.conditions.index(condition) if self.conditions else 0]
 
     def output_codec(self, source: np.dtype[Any]) -> Codec:
         """Return the codec of the output for images of a dtype."""

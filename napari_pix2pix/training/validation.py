@@ -220,7 +220,7 @@ def not_finite(losses: Mapping[str, float]) -> str | None:
 def make_thumbnail(
     model: Predictor, validation: Validation | None, z_context: int
 ) -> NDArray[np.uint8] | None:
-    """Picture a held-out source and its prediction side by side, (h, 2 w, 3), h up to 96."""
+    """Picture a held-out source, its prediction and the truth, (h, 3 w, 3), h up to 96."""
     if validation is None:
         return None
     block = validation.blocks[0]
@@ -230,8 +230,9 @@ def make_thumbnail(
     encoded = model.source_codec.encode(source)
     # Of the neighbouring planes the one in the middle is shown.
     middle = encoded[len(encoded) // (2 * z_context + 1) * z_context :]
-    sides = picture(middle, model.source_codec), picture(planes, model.target_codec)
-    return np.concatenate(sides, axis=1)
+    truth = model.target_codec.encode(block.target[:, rows, columns])
+    made, true = (picture(shown, model.target_codec) for shown in (planes, truth))
+    return np.concatenate((picture(middle, model.source_codec), made, true), axis=1)
 
 
 def _liveliest(target: NDArray[Any]) -> tuple[slice, slice]:

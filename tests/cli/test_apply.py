@@ -8,8 +8,10 @@ import pytest
 from helpers import gray_noise, make_model
 
 from napari_pix2pix import Translator, load
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.training.model_info import read_model_info
 
 
@@ -150,6 +152,8 @@ CHOSEN = {
     "compile": True,
     "seed": 5,
     "samples": 2,
+    "resample": True,
+    "pixel_size": 0.5,
 }
 
 
@@ -259,3 +263,25 @@ def test_no_sample_replaces_its_input_or_what_is_there(place, tmp_path, write, i
     said = sentence(invoke("apply", model, tmp_path / "b.tif", *options))
     assert "a_2.tif exists: choose another name" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_2.tif", "b.tif"]
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_model_knows_size_and_look_of_its_files(tmp_path, succeed, tiny):
+    array, look = gray_noise(64, 64), ChannelLook("#00FF00", limits=(3.0, 200.0))
+    size = {"Y": 0.5, "X": 0.5}, dict.fromkeys("YX", "micrometer")
+    source = write_image(tmp_path / "s.tif", array, "YX", *size)
+    target = write_image(tmp_path / "t.tif", 255 - array, "YX", looks=(look,))
+    model = tmp_path / "m.safetensors"
+    succeed("train", source, target, "-o", model, tiny, "--authors", "A")
+    assert "- Trained at 0.5 µm per pixel.\n" in succeed("info", model).stdout
+    finer = {"Y": 0.25, "X": 0.25}
+    source = write_image(tmp_path / "fine.tif", gray_noise(50, 70), "YX", finer, size[1])
+    plain = succeed("apply", model, source, "-o", tmp_path / "plain.tif")
+    assert "looks 2 times as large as in the training. Turn resample on" in plain.stderr
+    done = succeed("apply", model, source, "-o", tmp_path / "resampled.tif", "--resample")
+    assert "Turn resample on" not in done.stderr
+    made = read_image(tmp_path / "resampled.tif")
+    assert (made.shape, made.scale, made.looks) == ((50, 70), finer, (look,))
+    with pytest.warns(UserWarning, match="2 times as large"):
+        array = load(model)(gray_noise(50, 70), pixel_size=0.25)
+    assert (made.data != array).any()

@@ -3,9 +3,11 @@ import re
 import numpy as np
 import pytest
 import tifffile
+import torch
 from helpers import strict_json, with_other_best
 
 from napari_pix2pix import load
+from napari_pix2pix.io.model_file import read_container
 
 TRAINED_ON = (
     "8-bit images to 8-bit images, 1 pair of 96 x 80 pixels, 5 training patches, shift unknown"
@@ -55,6 +57,19 @@ def test_weights_are_chosen_in_a_shell(gray, files, tmp_path, succeed, invoke, s
     assert "holds only its best weights" in sentence(refused)
 
 
+def test_info_writes_what_people_are_told(gray, invoke, sentence, tmp_path):
+    model = tmp_path / "told.safetensors"
+    model.write_bytes(gray.read_bytes())
+    said = invoke("info", model, "--licence", "CC0-1.0", "--intended-use", "Nuclei.").stdout
+    assert said.startswith("# told\n\n- Translates 8-bit images into 8-bit images.\n")
+    for stays in (said, invoke("info", model).stdout):
+        assert "- Licence: CC0-1.0.\n- Intended use: Nuclei.\n" in stays
+    before, after = read_container(gray), read_container(model)
+    assert before[0].keys() == after[0].keys()
+    assert all(torch.equal(before[0][name], after[0][name]) for name in before[0])
+    assert before[1]["history"] == after[1]["history"]
+
+
 def test_a_training_starts_from_a_model_and_info_says_so(
     files, gray, invoke, succeed, tmp_path, sentence
 ):
@@ -65,7 +80,7 @@ def test_a_training_starts_from_a_model_and_info_says_so(
     assert f"Starts from a model that was trained for 2 steps ({TRAINED_ON})" in done.stderr
     said = invoke("info", out).stdout
     assert "light, 3 steps in" in said
-    assert f"started from: {TRAINED_ON}, 2 steps" in said
+    assert f"Training began from a model of {TRAINED_ON}." in said
     succeed(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
     assert strict_json(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
 
@@ -76,7 +91,7 @@ def test_a_training_starts_from_a_model_and_info_says_so(
         ("train", ["SOURCE", "TARGET", "--out", "matched by name", "--axes", "--resume"]),
         ("apply", ["MODEL", "INPUT", "--out", "pixel size", "--condition"]),
         ("evaluate", ["MODEL", "SOURCE", "TARGET", "baseline"]),
-        ("info", ["MODEL"]),
+        ("info", ["MODEL", "--licence"]),
         ("demo", ["--out", "report.json", "--max-seconds"]),
     ],
 )

@@ -1,17 +1,53 @@
 import pytest
 
-from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.data.pixel_size import PixelSize, median_size, names_note, size_note
+
+MODEL = PixelSize(0.65, 0.65, 2.0)
 
 
 @pytest.mark.parametrize(
-    ("lengths", "units", "size"),
+    ("image", "said"),
     [
-        ((0.5, 0.5), ("micrometer", "micrometer"), PixelSize(0.5, "micrometer")),
-        ((0.5, 0.6), ("micrometer", "micrometer"), None),
-        ((0.5, 0.5), ("micrometer", "pixel"), None),
-        ((1.0, 1.0), ("pixel", "pixel"), None),
-        ((1.0, 1.0), ("", ""), None),
+        (PixelSize(0.325, 0.325), "looks 2 times as large"),
+        (PixelSize(1300.0, 1300.0, unit="nanometer"), "1300 nm per pixel"),
+        (PixelSize(0.65, 1.3), "0.65 x 1.3 µm per pixel"),
+        (PixelSize(0.65, 0.65, 9.0), ""),  # planes are translated one by one
+        (PixelSize(0.75, 0.6), ""),  # within 20 %
+        (PixelSize(3.0, 3.0, unit=""), ""),  # of a unit that is not known
+        (PixelSize(3.0, 3.0, unit="inch"), ""),
+        (None, ""),
     ],
 )
-def test_a_pixel_has_a_size_if_it_is_square_and_has_a_unit(lengths, units, size):
-    assert PixelSize.of(lengths, units) == size
+def test_pixels_of_another_size_are_said(image, said):
+    note = size_note(image, MODEL)
+    assert said in note
+    assert bool(note) == bool(said)
+    assert not size_note(image, None)
+
+
+def test_planes_farther_apart_are_said_where_they_are_seen_together():
+    far = PixelSize(0.65, 0.65, 9.0)
+    assert "planes 9 µm apart" in size_note(far, MODEL, z_context=1)
+    assert not size_note(MODEL, MODEL, z_context=1)
+
+
+def test_median_is_in_the_unit_of_the_first():
+    sizes = [None, PixelSize(0.5, 0.4), PixelSize(700.0, 600.0, unit="nanometer"), None]
+    assert median_size([*sizes, PixelSize(9.0, 9.0, unit="")]) == PixelSize(0.6, 0.5)
+    assert median_size([None]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("b", "A"), "another order"),
+        (("A", "c"), "check that they show the same"),
+        (("a", "B"), ""),
+        (("x",), ""),
+        ((), ""),
+    ],
+)
+def test_other_names_and_another_order_are_said(names, said):
+    note = names_note(names, ("A", "B") if len(names) != 1 else ("A",))
+    assert said in note
+    assert bool(note) == bool(said)

@@ -81,7 +81,7 @@ def test_one_scale_for_the_set_and_means_of_its_images(texture, case_of_images, 
 def test_detail_is_named_in_the_unit_of_the_pixels(texture, case_of_images, evaluated):
     case = case_of_images(texture(40, 48), lambda planes: planes + 1)
     assert evaluated(case).notes == ()
-    case.pair.target.pixel_size = PixelSize(0.65, "micrometer")
+    case.pair.target.pixel_size = PixelSize(0.65, 0.65)
     (note,) = evaluated(case).notes
     assert note == (
         "Detail is the true one down to 2 px = 1.3 µm (prediction) and 2 px = 1.3 µm (baseline), "

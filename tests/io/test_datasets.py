@@ -57,7 +57,7 @@ def test_zarr_and_dask_stay_lazy(make):
 def test_planes_know_the_size_of_a_pixel():
     sizes = {"scale": {"Y": 0.5, "X": 0.5}, "units": {"Y": "micrometer", "X": "micrometer"}}
     known = lazy_image_of_file(ImageFile(data=ramp(2, 8, 9), axes="CYX", **sizes))
-    assert known.pixel_size == PixelSize(0.5, "micrometer")
+    assert known.pixel_size == PixelSize(0.5, 0.5)
     assert lazy_image_of_file(ImageFile(data=ramp(8, 9), axes="YX")).pixel_size is None
 
 

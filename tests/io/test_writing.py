@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io import _tiff_writing
 from napari_pix2pix.io.reading import read_image
@@ -178,3 +179,39 @@ def test_disk_full_leaves_the_old_file(tmp_path, monkeypatch, name):
         write_image(path, make("YX", "uint8") + 1)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- how channels are shown ----------------------------------------------------------------------
+
+LOOKS = (ChannelLook("#FF00FF", limits=(2.0, 90.0)), ChannelLook("#00FF00", limits=(0.0, 55.5)))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.zarr"])
+def test_colours_and_display_ranges_come_back(tmp_path, name):
+    array = make("CYX", "uint16")
+    written = write_image(tmp_path / name, array, "CYX", channel_names=["a", "b"], looks=LOOKS)
+    image = read_image(written)
+    colours = tuple(ChannelLook(look.colour) for look in LOOKS)
+    assert image.looks == (colours if name == "a.ome.tif" else LOOKS)  # OME-TIFF has no ranges
+    assert image.channel_names == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
+def test_one_channel_has_a_look_too(tmp_path, name):
+    written = write_image(tmp_path / name, make("YX", "uint16"), "YX", looks=LOOKS[:1])
+    assert read_image(written).looks == LOOKS[:1]
+
+
+def test_labels_and_other_numbers_of_channels_have_no_look(tmp_path):
+    labels = write_image(
+        tmp_path / "a.tif", make("YX", "uint16"), "YX", looks=LOOKS[:1], kind="classes"
+    )
+    two = write_image(tmp_path / "b.tif", make("CYX", "uint16"), "CYX", looks=LOOKS[:1])
+    assert read_image(labels).looks == read_image(two).looks == ()
+
+
+def test_a_colour_table_that_is_no_colour_is_left_out(tmp_path):
+    fire = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint8)
+    metadata = {"axes": "YX", "LUTs": [fire], "min": 3.0, "max": 40.0}
+    tifffile.imwrite(tmp_path / "a.tif", make("YX", "uint16"), imagej=True, metadata=metadata)
+    assert read_image(tmp_path / "a.tif").looks == (ChannelLook(limits=(3.0, 40.0)),)

@@ -12,6 +12,7 @@ import zarr
 from helpers import gray_noise
 
 from napari_pix2pix import train
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
@@ -22,11 +23,13 @@ from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.io.zarr_file import create_zarr
 from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.large_images._job import Work
+from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
 SCALE = {"Z": 2.0, "Y": 0.5, "X": 0.25}
 UNITS = dict.fromkeys(SCALE, "micrometer")
+UNIT_SIZE = PixelSize(0.6, 0.6)
 
 
 def invert(**fields) -> Translator:
@@ -435,3 +438,23 @@ def test_the_record_says_what_a_run_is_made_of(gray, source, tmp_path, monkeypat
     assert run["options"]["seed"] == 3
     assert run["source"] == [[2, 70, 90], "uint8", "ZYX"]
     shutil.rmtree(tmp_path / "out.zarr.part")
+
+
+@pytest.mark.parametrize("size", [0.3, 1.4])
+def test_blocks_at_the_models_pixel_size_equal_the_whole(gray, tmp_path, size):
+    model = Translator(gray.tensors, replace(gray.info, made_for=MadeFor(pixel_size=UNIT_SIZE)))
+    array = gray_noise(2, 70, 90)
+    stated = {"Z": 2.0, "Y": size, "X": size}
+    source = write_image(tmp_path / "in.zarr", array, "ZYX", stated, UNITS)
+    out = apply(model, source, tmp_path / "out.zarr", resample=True)
+    made = read_image(out)
+    np.testing.assert_allclose(
+        np.asarray(made.data).astype(int), model(array, resample=True, pixel_size=size), atol=1
+    )
+    assert (made.scale, made.shape) == (stated, array.shape)
+
+
+def test_resampling_needs_a_pixel_size_before_anything_is_written(gray, source, tmp_path):
+    with pytest.raises(InputError, match="does not know the pixel size"):
+        apply(gray, source, tmp_path / "out.zarr", resample=True)
+    assert not list(tmp_path.glob("out*"))

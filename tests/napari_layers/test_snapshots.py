@@ -61,7 +61,7 @@ def test_an_image_knows_the_size_of_its_pixels():
     layer = image(3, 4, 5, axis_labels=("channel", "y", "x"), **place)
     planes = lazy_image_of_layers([snapshot(layer)])
     assert planes.channels == 3
-    assert (planes.pixel_size.length, unit_symbol(planes.pixel_size.unit)) == (0.5, "µm")
+    assert (planes.pixel_size.x, unit_symbol(planes.pixel_size.unit)) == (0.5, "µm")
     assert lazy_image_of_layers([snapshot(image(4, 5))]).pixel_size is None
 
 

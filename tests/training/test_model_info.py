@@ -10,13 +10,16 @@ from helpers import run_python
 
 from napari_pix2pix import convert, load, train
 from napari_pix2pix._load import read_reference_info
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensities import LEVELS, Intensities
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training._made_for import MadeFor
+from napari_pix2pix.training.config import CARD_FIELDS, TrainConfig
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores
 from napari_pix2pix.training.model_info import (
     ModelInfo,
@@ -61,6 +64,13 @@ def info():
         started_from=StartedFrom("uint8 image", 4, False, "ab12"),
         fingerprint="cd34",
         sampled_blocks=(8, 1),
+        made_for=MadeFor(
+            images=3,
+            date="2026-11-27",
+            pixel_size=PixelSize(0.65, 0.6, 2.0),
+            source_looks=(ChannelLook("#FF0000", limits=(0.1, 0.3)),),
+            target_looks=((ChannelLook("#00FF00", "viridis"),), ()),
+        ),
     )
 
 
@@ -75,6 +85,16 @@ def test_every_field_survives_a_header(info):
             assert repr(getattr(again, name)) == repr(value), name  # NaN is not itself
     assert again.to_header().keys() == header.keys()
     assert json.dumps(again.to_header()) == json.dumps(header)
+
+
+def test_a_file_from_before_is_read(info):
+    header = info.to_header()
+    del header["made_for"]
+    for name in CARD_FIELDS:
+        del header["config"][name]
+    again = ModelInfo.from_header(header, PATH)
+    assert (again.made_for, again.config.licence) == (MadeFor(), "")
+    assert again.output_looks("DAPI") == ()
 
 
 def test_config_remembers_that_all_its_fields_were_given(info):

@@ -168,17 +168,21 @@ def test_the_loss_that_is_not_finite_is_named(value):
     assert not_finite({"G_L1": 1e30, "D_real": 0.0}) is None
 
 
-def test_source_stands_beside_what_was_made_of_it(make_loop):
+def test_source_and_truth_stand_beside_what_was_made(make_loop):
     loop = make_loop(steps=1)
     validation = loop.data.validation
     made = make_thumbnail(loop.model(), validation, 0)
     height, width, _ = made.shape
-    block = validation.blocks[0]
-    assert (height, width // 2) == tuple(min(n, 96) for n in block.source.shape[1:])
-    codec = loop.data.source_codec
-    whole = picture(codec.encode(block.source), codec)
-    windows = np.lib.stride_tricks.sliding_window_view(whole, (height, width // 2, 3))
-    assert (windows == made[:, : width // 2]).all(axis=(-3, -2, -1)).any()
+    block, third = validation.blocks[0], width // 3
+    assert (height, third) == tuple(min(n, 96) for n in block.source.shape[1:])
+    sides = (
+        (block.source, loop.data.source_codec, made[:, :third]),
+        (block.target, loop.data.target_codec, made[:, 2 * third :]),
+    )
+    for image, codec, shown in sides:
+        whole = picture(codec.encode(image), codec)
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (height, third, 3))
+        assert (windows == shown).all(axis=(-3, -2, -1)).any()
     assert make_thumbnail(loop.model(), None, 0) is None
 
 

@@ -13,6 +13,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pixel_size import names_note
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.resampled import pixel_size_note
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
@@ -39,12 +42,14 @@ class InputCheck(QObject):
         self._latest = LatestOnly(self)
         self._latest.finished.connect(self._on_finished)
 
-    def check(self, card: ModelInfo, images: Sequence[LazyImage]) -> None:
-        """Check images for a model."""
-        seen = (card, *(_identity(member.array) for image in images for member in image.members))
+    def check(self, card: ModelInfo, images: Sequence[LazyImage], options: PredictOptions) -> None:
+        """Check images for a model that is applied with these options."""
+        arrays = (_identity(member.array) for image in images for member in image.members)
+        stated = tuple((image.pixel_size, image.channel_names) for image in images)
+        seen = (card, options.resample, options.pixel_size, stated, *arrays)
         if seen != self._seen:
             self._seen, images = seen, tuple(images)
-            self._latest.start(lambda _control: _unusual(card, images))
+            self._latest.start(lambda _control: _unusual(card, images, options))
 
     def forget(self) -> None:
         """Drop the last check, and repeat it when the same is chosen again."""
@@ -66,9 +71,17 @@ def _identity(array: Any) -> object:
     return where, array.shape, str(array.dtype)
 
 
-def _unusual(card: ModelInfo, images: Sequence[LazyImage]) -> str:
+def sizes_differ(card: ModelInfo, image: LazyImage, options: PredictOptions) -> str:
+    """Say that an image's pixels are not as large as the training's; "" if it is resampled."""
+    size, context = card.made_for.pixel_size, card.config.z_context
+    return pixel_size_note(image, options, size, z_context=context)
+
+
+def _unusual(card: ModelInfo, images: Sequence[LazyImage], options: PredictOptions) -> str:
     codecs = card.source_codec, card.target_codec
-    sentences = [dtype_note(card.source_codec, image.dtype) for image in images]
+    sentences = [sizes_differ(card, image, options) for image in images]
+    sentences += [names_note(image.channel_names, card.source_channels) for image in images]
+    sentences += [dtype_note(card.source_codec, image.dtype) for image in images]
     sentences += [image.note for image in images]
     sentences += [check_input(image, *codecs, card.intensities) for image in images]
     return " ".join(dict.fromkeys(filter(None, sentences)))

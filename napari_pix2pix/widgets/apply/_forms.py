@@ -129,7 +129,12 @@ _CHOICES: dict[str, list[tuple[str, Any]]] = {
     "tile": [("whole image", 0), ("256", 256), ("512", 512), ("1024", 1024)],
     "device": [("cpu", "cpu"), ("cuda", "cuda"), ("mps", "mps")],
 }
-_NONE_TEXTS = {"tile": "automatic", "batch": "automatic", "device": "as in Preferences"}
+_NONE_TEXTS = {
+    "tile": "automatic",
+    "batch": "automatic",
+    "device": "as in Preferences",
+    "pixel_size": "as the layer states",
+}
 
 
 class PredictOptionsForm(OptionsForm):
@@ -172,6 +177,9 @@ class PredictOptionsForm(OptionsForm):
         self._allow("turns", turns, "The model's norms measure each image, and so each turn.")
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
+        knows = card.made_for.pixel_size is not None
+        for name in ("resample", "pixel_size"):
+            self._allow(name, knows, "The model does not know the pixel size of its training.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         editor = self.editors[name]

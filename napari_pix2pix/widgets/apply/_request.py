@@ -13,6 +13,7 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.resampled import resample_image
 from napari_pix2pix.napari_layers import (
     CopyMode,
     result_name,
@@ -130,6 +131,9 @@ class FormState:
             )
             for group in self.groups
         ]
+        if self.options.resample:
+            for _, image in jobs:
+                resample_image(image, self.options, card.made_for.pixel_size, card.source_codec)
         request = ApplyRequest(
             model=model,
             card=card,
@@ -189,7 +193,7 @@ class ApplyRequest:
             self.card.output_codec(given),
             result_name(record),
             record,
-            self.model.look,
+            self.card.output_looks(self.options.condition),
             is_part=job.region is not None,
         )
 

@@ -14,9 +14,14 @@ from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
 _REMEMBERED = "apply/options"
+_OF_AN_IMAGE = {"seed", "resample", "pixel_size"}
 
 _APPLY = "Translate the layers; each result appears above its source"
 _GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
+_RESAMPLE = (
+    "Compute at the pixel size that the model was trained on; results come back on the layer's own "
+    "pixels"
+)
 _DISCRIMINATOR_MAP = (
     "Show where the selected layer, or else the last result, looks real (green) or false (pink) "
     "to the model's discriminator"
@@ -49,6 +54,8 @@ class ApplyView(ModelView):
         self.generate.hide()
         self.note, self.estimate = Sentence(is_warning=True), Sentence()
         self.seen = Sentence(is_warning=True)  # while the model was applied
+        self.resample = push_button("Resample", _RESAMPLE)
+        self.resample.hide()
         self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
@@ -68,6 +75,7 @@ class ApplyView(ModelView):
                 self.replaces,
                 self.note,
                 self.seen,
+                self.resample,
                 self._advanced,
             ],
             [self.estimate],
@@ -110,8 +118,8 @@ class ApplyView(ModelView):
         self.seen.set_text("")
 
     def remember(self) -> None:
-        """Remember the options for the next start, but not the seed, which belongs to a result."""
-        options = self.options.options().model_dump(mode="json", exclude={"seed"})
+        """Remember the options for the next start, but not those that belong to an image."""
+        options = self.options.options().model_dump(mode="json", exclude=_OF_AN_IMAGE)
         remember_fields(_REMEMBERED, options)
 
     def _recall(self) -> None:

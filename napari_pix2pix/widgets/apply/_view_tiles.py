@@ -11,7 +11,6 @@ import psutil
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.napari_layers import KEY
-from napari_pix2pix.napari_layers.results import contrast_limits_of
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
@@ -261,9 +260,8 @@ def _layer(made: ResultSpec, store: TileStore) -> Any:
     if made.codec.kind != "image":
         return Labels(**keywords)
     rgb = made.codec.layout.rgb
-    look = {} if rgb else {**contrast_limits_of(made.codec), **made.look}
     # Tiles that are missing are 0: blended additively, they let the source show.
-    return Image(rgb=rgb, blending="additive", **look, **keywords)
+    return Image(rgb=rgb, blending="additive", **made.look, **keywords)
 
 
 def _itemsize(codec: Any) -> int:

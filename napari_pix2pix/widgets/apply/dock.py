@@ -15,7 +15,7 @@ from napari_pix2pix.napari_layers import (
     unlikeness_layer,
 )
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate
+from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate, sizes_differ
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
@@ -172,6 +172,10 @@ class ApplyDock(ApplyChoices):
         self._view.set_text("")
         self._show_state()
 
+    def resample(self) -> None:
+        """Let images be computed at the pixel size of the model's training."""
+        self.options = self.options.model_copy(update={"resample": True})
+
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
@@ -205,6 +209,7 @@ class ApplyDock(ApplyChoices):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
+        view.resample.clicked.connect(self.resample)
         view.discriminator_map.clicked.connect(self._try_to_ask)
         view.unlikeness_map.clicked.connect(self._try_to_show_unlikeness)
         for run in (self._run, self._task):
@@ -257,7 +262,8 @@ class ApplyDock(ApplyChoices):
                 channel_names=card.output_names(request.condition),
                 samples=len(images),
             )
-            return generated_layer(images, card.target_codec, record)
+            looks = card.output_looks(request.condition)
+            return generated_layer(images, card.target_codec, record, looks)
 
         self._start_task(
             "Generating", lambda control: generate(control, model, request), make, "Done."
@@ -311,7 +317,10 @@ class ApplyDock(ApplyChoices):
                 passes=request.options.passes,
             )
         )
-        self._input_check.check(request.card, planes)
+        options = request.options
+        self._input_check.check(request.card, planes, options)
+        differ = any(sizes_differ(request.card, image, options) for image in planes)
+        self._view.resample.setVisible(differ)
 
     def _take_model(self) -> None:
         if self.card is not None:
@@ -339,6 +348,7 @@ class ApplyDock(ApplyChoices):
     def _clear_notes(self) -> None:
         self._view.estimate.set_text("")
         self._view.note.set_text("")
+        self._view.resample.hide()
         self._input_check.forget()
 
     def _show_state(self) -> None:

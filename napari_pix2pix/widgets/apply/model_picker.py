@@ -17,12 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.paths import as_path
-from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import AppliedWeights
+from napari_pix2pix.training.model_card import card_sentences
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
@@ -40,6 +38,7 @@ from napari_pix2pix.widgets.common.settings import read_settings
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
+_PICTURE = 240  # pixels, the largest width
 _LETTERS = 80  # of a line of a tooltip: Qt does not wrap plain text
 
 
@@ -94,7 +93,7 @@ class ModelPicker(QWidget):
         self.weights = WeightsChoice()
         self.description = Sentence()
         self.picture = QLabel()
-        self.picture.setToolTip("A held-out source, and the model's prediction")
+        self.picture.setToolTip("A held-out source, the model's prediction, and the truth")
         self.error = Sentence(is_error=True)
         self._lay_out()
         self.combo.activated.connect(self._take)
@@ -161,12 +160,12 @@ class ModelPicker(QWidget):
                 description = f"Reading {model.name} …"
             elif model is not None:
                 self._info = model.read_info()
-                description = "\n".join(describe(self._info))
+                description = "\n".join(card_sentences(self._info))
         except FileError as problem:
             error = str(problem)
         self.error.set_text(error)
         self.description.set_text(description)
-        notes = self._info.notes if self._info else ()
+        notes = (self._info.summary, *self._info.notes) if self._info else ()
         self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
         self.weights.offer(self._info)
         self._show_picture()
@@ -177,7 +176,8 @@ class ModelPicker(QWidget):
     def _show_picture(self) -> None:
         shown = None if self._info is None else self._info.thumbnail
         if shown is not None:
-            self.picture.setPixmap(pixmap(shown, len(shown)))
+            height, width, _ = shown.shape
+            self.picture.setPixmap(pixmap(shown, min(height, _PICTURE * height // width)))
         self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
@@ -249,40 +249,3 @@ class ModelPicker(QWidget):
         row.addWidget(self.combo, 1)
         row.addWidget(self.button)
         lay_out_column(self, row, self.weights, self.description, self.picture, self.error)
-
-
-def describe(info: ModelInfo) -> list[str]:
-    """Describe a model in short lines."""
-    lines = [info.summary]
-    if info.steps:
-        trained = f"Preset {info.config.preset}, {info.steps} steps."
-        lines.append(f"{_describe_sides(info)}. {trained}")
-    else:  # by another program
-        lines.append("Trained elsewhere.")
-    if isinstance(info.source_codec, ImageCodec) and info.source_codec.assumed:
-        lines.append("Intensities: the whole range of the layer's dtype.")
-    if info.conditions:
-        lines.append(f"Conditions: {', '.join(map(str, info.conditions))}.")
-    if info.scores is not None:
-        name, score = primary_metric(info.scores.prediction)
-        _, baseline = primary_metric(info.scores.baseline)
-        lines.append(f"Held-out {name} {score:.3f}; baseline {baseline:.3f}.")
-    elif info.steps:
-        lines.append("No scores: nothing was held out.")
-    return lines
-
-
-def _describe_sides(info: ModelInfo) -> str:
-    """Describe what goes in and comes out, such as "1 channel -> classes"."""
-    target = info.target_codec
-    made: str = target.kind
-    if made == "image":
-        made = _describe_channels(target.channels, target.layout)
-    given = "noise"
-    if info.channels:
-        given = _describe_channels(info.channels, info.source_codec.layout)
-    return f"{given} -> {made}"
-
-
-def _describe_channels(channels: int, layout: Layout) -> str:
-    return "RGB" if layout.rgb else plural(channels, "channel")

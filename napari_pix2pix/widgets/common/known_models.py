@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QWidget
@@ -36,8 +35,6 @@ class ModelEntry:
     name: str  # results are named after it
     translator: Translator | None = None  # None until the file was read
     path: Path | None = None  # None for a model that was not saved
-    # How the targets were shown: colormap, contrast_limits, gamma; may be empty.
-    look: Mapping[str, Any] = field(default_factory=dict)
     weights: AppliedWeights | None = None  # chosen in a dock; None for those that it names
 
     def read_info(self) -> ModelInfo:
@@ -75,20 +72,15 @@ class Models(QObject):
         self._models: list[ModelEntry] = []  # the last one first
 
     def remember(
-        self,
-        translator: Translator,
-        name: str,
-        *,
-        path: Path | None = None,
-        look: Mapping[str, Any] | None = None,
+        self, translator: Translator, name: str, *, path: Path | None = None
     ) -> ModelEntry:
-        """Make a model the last one; if known, it keeps its file and look unless new are given."""
+        """Make a model the last one; if known, it keeps its file unless a new one is given."""
         before = self._of(translator)
         if before is not None:
             self._models.remove(before)
-            path, look = path or before.path, look or before.look
+            path = path or before.path
         path = None if path is None else path.absolute()
-        added = ModelEntry(name, translator, path, dict(look or {}))
+        added = ModelEntry(name, translator, path)
         # Another model that was saved there has no file any more.
         others = [
             replace(entry, path=None) if path is not None and entry.path == path else entry
@@ -107,7 +99,7 @@ class Models(QObject):
             translator = holder.translator
         is_its_own = holder is None or holder.translator is translator
         path = model.path if is_its_own else None
-        return self.remember(translator, model.name, path=path, look=model.look)
+        return self.remember(translator, model.name, path=path)
 
     def exchange(self, before: Translator, after: Translator) -> None:
         """Put a model in the place of another one: the same with other weights, not saved."""

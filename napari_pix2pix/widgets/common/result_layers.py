@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.napari_layers import (
     KEY,
     LayerTransform,
     Snapshot,
-    contrast_limits_of,
     is_result_of,
     output_layer,
     result_key,
+    shown_like,
     to_layer_data,
 )
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
@@ -41,8 +42,7 @@ class ResultSpec:
     name: str  # name of the layer, such as ``stain [nuclei]``
     # See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
     record: dict[str, Any]
-    # As for `output_layer`; empty for the range of the training.
-    look: Mapping[str, Any] = field(default_factory=dict)
+    looks: Looks = ()  # how the targets of the training were shown, as far as that is known
     is_part: bool = False  # whether only a part of each frame is translated
 
     @property
@@ -52,10 +52,10 @@ class ResultSpec:
         moves = layout.channel_axis is not None and not layout.rgb
         return place.with_axis_in_front("channel") if moves else place
 
-    def _shown_as(self, array: np.ndarray) -> dict[str, Any]:
-        if self.record["shown"] == "deviation":
-            return {"colormap": "magma"}
-        return {**contrast_limits_of(self.codec), **self.look}
+    @property
+    def look(self) -> dict[str, Any]:
+        """How it is shown, as for `output_layer`."""
+        return shown_like(self.codec, self.looks, self.record)
 
     def layer(self, array: np.ndarray) -> Layer:
         """Return a new layer of the result."""
@@ -66,7 +66,7 @@ class ResultSpec:
             kind=self.codec.kind,
             name=self.name,
             metadata={KEY: self.record},
-            look=self._shown_as(array),
+            look=self.look,
         )
         if self.codec.kind == "image":
             layer.blending = _OVERLAY

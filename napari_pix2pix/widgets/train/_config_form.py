@@ -26,6 +26,7 @@ _PARTS = {
     "Discriminator": ("discriminator_layers", "spectral_norm"),
     "Objective": ("adversarial", "class_weights"),
     "Optimisation": ("learning_rate", "keep"),
+    "Model card": ("authors", "pixel_size"),
 }
 _NONE_TEXTS = {"discriminator_norm": "same as generator"}
 

@@ -39,6 +39,7 @@ _SHELL = ("devices", "num_nodes", "strategy")
 _LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
 _ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
+_OF_A_MODEL = {"intended_use", "pixel_size"}
 _CHECK_DELAY = 300  # milliseconds without a change
 _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
 
@@ -107,8 +108,9 @@ class TrainForm(QWidget):
             self._check.touch()
 
     def remember(self) -> None:
-        """Remember the fields for the next start."""
-        remember_fields(_REMEMBERED, self.fields)
+        """Remember the fields for the next start, but not those that belong to one model."""
+        kept = {name: value for name, value in self.fields.items() if name not in _OF_A_MODEL}
+        remember_fields(_REMEMBERED, kept)
 
     def close_work(self) -> None:
         """Wait for the threads; no signal comes afterwards."""

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, StoppedError
-from napari_pix2pix.napari_layers import copied_pair, snapshot
+from napari_pix2pix.napari_layers import copied_pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Region
 from napari_pix2pix.widgets.common.known_models import models
@@ -190,7 +190,6 @@ class TrainRun:
 
     config: TrainConfig
     name: str  # name of its model
-    look: Mapping[str, Any] = field(repr=False)  # how the targets are shown
     autosave: Autosave | None
     done: Done | None = None  # the run's last event
 
@@ -205,8 +204,7 @@ class TrainRun:
         if autosave is None and settings.autosave:
             rows = [choice.names() for choice in choices]
             autosave = Autosave.begin(settings.autosave_folder, rows=rows, fields=fields)
-        look = snapshot(target, copy=False).look
-        return cls(config, f"{source.name} → {target.name}", look, autosave)
+        return cls(config, f"{source.name} → {target.name}", autosave)
 
     def mark(self, state: AutosaveState) -> str:
         """Record the state of the autosave; return why that failed, or an empty string."""
@@ -227,5 +225,5 @@ class TrainRun:
     def remember(self, translator: Translator) -> None:
         """Tell all docks about its model, and remember how long its steps took."""
         assert self.done is not None
-        models().remember(translator, self.name, look=self.look)
+        models().remember(translator, self.name)
         remember_pace(translator.config, self.done.seconds / self.done.step)

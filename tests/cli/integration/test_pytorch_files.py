@@ -104,9 +104,8 @@ def test_an_unusable_file_ends_in_a_sentence(content, said, tmp_path, invoke, se
 
 def test_info(weights, invoke, succeed):
     said = succeed("info", weights)
-    assert said.stdout.startswith(
-        "images with 1 channel to images with 1 channel, U-Net-64 of width 4 with batch"
-    )
+    assert said.stdout.startswith("# latest_net_G\n\n- Translates images with 1 channel into")
+    assert "images with 1 channel, U-Net-64 of width 4 with batch" in said.stdout
     assert "steps in" not in said.stdout
     assert json.loads(invoke("info", weights, "--json").stdout)["config"]["depth"] == 6
 

@@ -237,4 +237,4 @@ def test_conditions_that_are_no_strings(tmp_path, invoke, succeed, sentence, wri
     assert json.loads(scored.stdout)["prediction"]
     said = sentence(invoke("evaluate", tmp_path / "m.st", source, source))
     assert "one of 1, 2, got None" in said
-    assert "conditions: 1, 2" in invoke("info", tmp_path / "m.st").stdout
+    assert "Conditions: 1, 2." in invoke("info", tmp_path / "m.st").stdout

@@ -21,6 +21,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.settings import read_settings, remember_fields
@@ -456,7 +457,7 @@ def test_card_shows_what_the_model_makes(viewer, dock, qtbot, inverter, labeller
     dock.set_model(tmp_path / "model.safetensors")  # read without PyTorch
     np.testing.assert_array_equal(dock.card.thumbnail, inverter.info.thumbnail)
     assert picker.picture.isVisibleTo(dock)
-    assert picker.picture.pixmap().height() == len(inverter.info.thumbnail)
+    assert picker.picture.pixmap().width() == min(240, inverter.info.thumbnail.shape[1])
     dock.set_model(models().remember(labeller, "m"))  # nothing was held out
     assert not picker.picture.isVisibleTo(dock)
 
@@ -472,6 +473,61 @@ def test_useless_options_are_disabled(viewer, dock, labeller):
         assert not options.editors[name].enabled
     dock.set_model(models().remember(labeller, "labels"))
     assert not options.editors["output"].enabled
+
+
+@pytest.fixture(scope="module")
+def micrometers():
+    """From a layer of 1 µm per pixel to a magenta one."""
+    place = {"scale": (1.0, 1.0), "units": ("um", "um")}
+    look = {"colormap": "magenta", "contrast_limits": (0.0, 0.7)}
+    source = Image(noise(64, 64), name="phase", **place)
+    return train(source, Image(1 - noise(64, 64), name="DAPI", **look), **TINY)
+
+
+def test_results_look_like_the_targets(viewer, dock, qtbot, micrometers):
+    choose(dock, micrometers, "m", viewer.add_image(noise(40, 40), name="s"))
+    apply_without_error(dock, qtbot)
+    shown = viewer.layers[1]
+    assert (shown.colormap.name, tuple(shown.contrast_limits)) == ("magenta", (0.0, 0.7))
+
+
+def test_pixels_of_another_size_are_said_and_can_be_resampled(viewer, dock, qtbot, micrometers):
+    place = {"scale": (0.5, 0.5), "translate": (3.0, 4.0), "units": ("um", "um")}
+    source = viewer.add_image(noise(50, 61), name="fine", **place)
+    choose(dock, micrometers, "m", source)
+    dock.check()
+    qtbot.waitUntil(lambda: "looks 2 times as large" in dock.warning)
+    assert dock._view.resample.isVisibleTo(dock)
+    dock._view.resample.click()
+    dock.check()
+    qtbot.waitUntil(lambda: not dock.warning)
+    assert not dock._view.resample.isVisibleTo(dock)
+    apply_without_error(dock, qtbot)
+    result = viewer.layers[1]
+    np.testing.assert_allclose(
+        result.data, micrometers(noise(50, 61), resample=True, pixel_size=0.5), atol=1e-5
+    )
+    assert_same_place(result, source)
+
+
+def test_resampling_a_layer_without_a_size_is_refused_in_time(viewer, dock, source, micrometers):
+    choose(dock, micrometers, "m", source)
+    dock.options = PredictOptions(resample=True)
+    assert "does not state its pixel size" in dock.check()
+    dock.options = PredictOptions(resample=True, pixel_size=0.5)
+    assert dock.check() == ""
+
+
+def test_channels_in_another_order_are_said(viewer, dock, qtbot, two_channels):
+    layers = [viewer.add_image(noise(40, 40), name=name) for name in "ab"]
+    info = replace(two_channels.info, source_channels=("a", "b"))
+    dock.set_model(models().remember(Translator(two_channels.tensors, info), "m"))
+    dock.set_layers(layers[::-1], by_channel=True)
+    dock.check()
+    qtbot.waitUntil(lambda: "in another order (b, a)" in dock.warning)
+    dock.set_layers(layers, by_channel=True)
+    dock.check()
+    qtbot.waitUntil(lambda: "order" not in dock.warning)
 
 
 # --- models --------------------------------------------------------------------------------------

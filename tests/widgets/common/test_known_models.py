@@ -27,11 +27,11 @@ def test_last_is_the_one_remembered_last(qtbot):
     assert [known.name for known in models().known()] == ["one again", "other"]
 
 
-def test_path_and_look_are_kept(files):
+def test_path_is_kept(files):
     model = Model()
-    models().remember(model, "m", path=files[0], look={"colormap": "green"})
+    models().remember(model, "m", path=files[0])
     known = models().remember(model, "n")
-    assert (known.path, known.look) == (files[0], {"colormap": "green"})
+    assert known.path == files[0]
     assert models().of_file(files[0]) is known
 
 

@@ -50,7 +50,7 @@ def test_images_of_16_bits(viewer, dock, qtbot, weights):
     image = integer_noise(64, 64).astype(np.uint16) * 257
     choose_file(dock, qtbot, weights, viewer.add_image(image, name="s"))
     described = dock._view.picker.description
-    assert "Intensities: the whole range of the layer's dtype." in described.text()
+    assert "Intensities: the whole range of the image's dtype." in described.text()
     assert "U-Net's file does not say whether it was trained" in described.toolTip()
     apply_without_error(dock, qtbot)
     made = viewer.layers[1]

@@ -1,0 +1,166 @@
+"""An image computed at the pixel size that a model was trained on, and put back on its own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from napari_pix2pix.data.box import Box
+from napari_pix2pix.data.codecs import Codec, Output
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pixel_size import PixelSize, size_note
+from napari_pix2pix.data.resampling import ResampledImage, Resampling
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile, TileGrid
+
+if TYPE_CHECKING:
+    from napari_pix2pix.inference.norm_statistics import Measured
+
+_MOST = 16.0  # times as high or wide, at most
+
+
+class _Predictor(Protocol):
+    """What of a `Predictor` is needed here."""
+
+    generator: Any
+    target_codec: Codec
+
+    def resampled(self, image: LazyImage, options: PredictOptions) -> ResampledImage: ...
+    def target_like(self, output: Output = "target") -> NDArray[Any]: ...
+    def predict(
+        self,
+        image: LazyImage,
+        options: PredictOptions,
+        *,
+        frames: Iterable[int] | None = None,
+        region: Box | None = None,
+        measured: Sequence[Measured] = (),
+    ) -> Iterator[PredictedTile]: ...
+
+
+def _size_of(
+    image: LazyImage, options: PredictOptions, model: PixelSize | None
+) -> PixelSize | None:
+    """Return how large an image's pixels are: what the options say, or else the image."""
+    if options.pixel_size is None:
+        return image.pixel_size
+    size = options.pixel_size
+    return PixelSize(size, size, unit="micrometer" if model is None else model.unit)
+
+
+def pixel_size_note(
+    image: LazyImage, options: PredictOptions, model: PixelSize | None, *, z_context: int
+) -> str:
+    """Say that an image's pixels are not as large as the model's; "" if it is resampled."""
+    if options.resample:
+        return ""
+    return size_note(_size_of(image, options, model), model, z_context=z_context)
+
+
+def resample_image(
+    image: LazyImage, options: PredictOptions, model: PixelSize | None, codec: Codec
+) -> ResampledImage:
+    """Open an image at a model's pixel size; raises `InputError` if the sizes are not known.
+
+    `codec` is that of the sources.
+    """
+    size = _size_of(image, options, model)
+    if model is None:
+        raise InputError(
+            "The model does not know the pixel size that it was trained on, so it can't resample: "
+            "turn resample off, or train it on images that state their pixel size."
+        )
+    if size is None:
+        raise InputError(
+            "The image does not state its pixel size, so it can't be resampled: give pixel_size, "
+            "or turn resample off."
+        )
+    factors = size.factors(model)
+    if factors is None:
+        raise InputError(
+            f"The image has {size.of_plane}, the model {model.of_plane}, and these units can't be "
+            "compared: give pixel_size, or turn resample off."
+        )
+    if max(factors.y, factors.x) > _MOST:
+        raise InputError(
+            f"The image has {size.of_plane}, the model {model.of_plane}: it would become more than "
+            f"{_MOST:.0f} times as large. Check the pixel size, or turn resample off."
+        )
+    before = image.height, image.width
+    after = max(1, round(before[0] * factors.y)), max(1, round(before[1] * factors.x))
+    nearest = codec.kind != "image" or image.dtype.kind == "b"
+    resampled = ResampledImage(image, Resampling(before, after, nearest))
+    resampled.pixel_size = replace(model, z=size.z)
+    return resampled
+
+
+def predict_resampled(
+    predictor: _Predictor,
+    image: LazyImage,
+    options: PredictOptions,
+    *,
+    frames: Iterable[int] | None = None,
+    region: Box | None = None,
+    measured: Sequence[Measured] = (),
+) -> Iterator[PredictedTile]:
+    """Predict as `Predictor.predict` does, at the model's pixel size.
+
+    Tiles show the progress; the pixels of an area come with its last tile, on the image's own grid.
+    """
+    there = predictor.resampled(image, options)
+    grid = TileGrid.of_network(predictor.generator, image.height, image.width)
+    area = grid.rounded(region or Box.of_size(image.height, image.width))
+    back = _way_back(predictor, there, options)
+    plain = options.model_copy(update={"resample": False, "pixel_size": None})
+    collector = FrameCollector()
+    region = back.needs(area)
+    for tile in predictor.predict(there, plain, frames=frames, region=region, measured=measured):
+        pixels = collector.add(tile)
+        shown = tile._replace(box=area, area=area, pixels=None)
+        if pixels is None:
+            done = int(area.pixels * tile.done / tile.area.pixels)
+            yield shown._replace(done=min(done, area.pixels - 1))
+        else:
+            whole = _Part(pixels, tile.area)
+            yield shown._replace(done=area.pixels, pixels=back.window(whole.read, area))
+
+
+def box_seen(predictor: _Predictor, image: LazyImage, options: PredictOptions, region: Box) -> Box:
+    """Return the pixels of an image that a region of its translation is computed from."""
+    if not options.resample:
+        return _seen(predictor, image, region)
+    there = predictor.resampled(image, options)
+    grid = TileGrid.of_network(predictor.generator, image.height, image.width)
+    wanted = _way_back(predictor, there, options).needs(grid.rounded(region))
+    return there.resampling.needs(_seen(predictor, there, wanted))
+
+
+def _way_back(predictor: _Predictor, there: ResampledImage, options: PredictOptions) -> Resampling:
+    """Return the way from a translation to the image's own grid; labels are never mixed."""
+    is_labels = predictor.target_codec.kind != "image"
+    is_boolean = predictor.target_like(options.output).dtype.kind == "b"
+    return there.resampling.reversed(nearest=is_labels or is_boolean)
+
+
+def _seen(predictor: _Predictor, image: LazyImage, region: Box) -> Box:
+    grid = TileGrid.of_network(predictor.generator, image.height, image.width)
+    return grid.seen(grid.rounded(region))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of an image."""
+
+    pixels: NDArray[Any]  # (C, h, w)
+    box: Box  # where it lies
+
+    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read a window of the image, which lies in this part."""
+        top, left = self.box.top, self.box.left
+        return self.pixels[
+            :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]

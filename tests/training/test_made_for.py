@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import helpers
+import numpy as np
+from helpers import noise
+
+from napari_pix2pix import Pair
+from napari_pix2pix.data.channel_look import ChannelLook
+from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pair import open_pair
+from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.training._made_for import MadeFor, collect_made_for
+
+GREEN, BLUE = ChannelLook("#00FF00", limits=(0.0, 9.0)), ChannelLook("#0000FF")
+WHOLE = ChannelLook("#00FF00", limits=(0.0, 65535.0))
+
+
+def pair(size, look, condition=None, dtype=np.float32):
+    stated = None if size is None else PixelSize(size, size)
+    source = LazyImage(noise(8, 8)).stating(stated, ())
+    target = LazyImage(noise(8, 8).astype(dtype)).stating(None, (look,))
+    return open_pair(Pair(source, target, condition=condition))
+
+
+def test_pairs_state_what_a_model_is_made_for():
+    pairs = [pair(1.0, GREEN), pair(3.0, GREEN), pair(None, GREEN), pair(4.0, GREEN)]
+    made_for = collect_made_for(pairs, (), "image")
+    assert (made_for.images, made_for.pixel_size) == (4, PixelSize(3.0, 3.0))
+    assert made_for.target_looks == ((GREEN,),)
+    assert len(made_for.date) == len("2026-11-27")
+    assert collect_made_for(pairs, (), "classes").target_looks == ()
+
+
+def test_each_condition_has_its_look():
+    pairs = [pair(1.0, GREEN, "a"), pair(1.0, BLUE, "b")]
+    assert collect_made_for(pairs, ("a", "b"), "image").target_looks == ((GREEN,), (BLUE,))
+
+
+def test_the_whole_range_of_a_dtype_says_nothing():
+    (looks,) = collect_made_for([pair(1.0, WHOLE, dtype=np.uint16)], (), "image").target_looks
+    assert looks == (replace(WHOLE, limits=None),)
+
+
+def test_what_pairs_do_not_state_is_that_of_the_model_before():
+    before = MadeFor(9, "2020-01-01", PixelSize(1.0, 1.0), (BLUE,), ((GREEN,),))
+    after = MadeFor(2, "2026-11-27", None, (), ((),)).or_else(before)
+    assert after == replace(before, images=2, date="2026-11-27")
+    own = MadeFor(2, "2026-11-27", PixelSize(2.0, 2.0), (GREEN,), ((BLUE,),))
+    assert own.or_else(before) == own
+
+
+def test_a_trained_model_knows_it():
+    image = LazyImage(noise(48, 48)).stating(PixelSize(0.5, 0.5), ())
+    model = helpers.make_model(image, 1 - noise(48, 48), pixel_size=3.0)
+    assert model.pixel_size == model.info.made_for.pixel_size == PixelSize(0.5, 0.5)
+    assert model.detached_copy().pixel_size == PixelSize(0.5, 0.5)
+
+
+def test_a_size_can_be_given_for_arrays():
+    assert collect_made_for([pair(None, GREEN)], (), "image", 0.65).pixel_size == PixelSize(
+        0.65, 0.65
+    )
