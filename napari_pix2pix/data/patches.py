@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.class_codec import leave_out_unknown, unknown_note
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
@@ -59,7 +60,7 @@ class PatchSampler:
         vertical_flips: bool = True,
         quarter_turns: bool = True,
         zoom: tuple[float, float] = (1.0, 1.0),
-        intensity_jitter: float = 0.0,  # largest change of the source's gain and offset
+        changes: IntensityChanges | None = None,  # of the source's intensities
         conditions: Sequence[Hashable] = (),  # all of the model, in order
     ) -> None:
         if not areas:
@@ -70,7 +71,7 @@ class PatchSampler:
         self._patch, self._batch, self._seed = patch, batch, seed
         self._flips = vertical_flips and flips, flips
         self._quarter_turns = quarter_turns
-        self._zoom, self._jitter = zoom, intensity_jitter
+        self._zoom, self._changes = zoom, changes
         self._conditions = _condition_indices(pairs, conditions)
         self._ends = np.cumsum([_pixels(pairs, area) for area in areas])
         # Not the blocks themselves, whose pixels would stay in memory.
@@ -115,9 +116,8 @@ class PatchSampler:
         valid = self._leave_out("target", raw_target, target_codec, valid)
         source = _encoded(raw_source, source_codec, geometry)
         target = _encoded(raw_target, target_codec, geometry)
-        if self._jitter and source_codec.kind == "image":
-            gain, offset = 1 + rng.uniform(-1, 1) * self._jitter, rng.uniform(-1, 1) * self._jitter
-            source = source * np.float32(gain) + np.float32(offset)
+        if self._changes is not None:
+            source = self._changes.apply(source, rng)
         if valid is not None:
             # Interpolation mixes neighbours: only what is valid through and through stays so.
             valid = geometry.apply(valid.astype(np.float32), 1) > 0.999

@@ -146,8 +146,13 @@ class ConfigFields(BaseModel):
     )
     intensity_jitter: _Fraction = Field(
         0.1,
-        description="Random gain and offset of the source's intensities, as a fraction of their "
-        "range.",
+        description="Random gain and offset of the source's intensities; the offset in standard "
+        "deviations of the training set.",
+    )
+    source_noise: _Weight = Field(
+        0.0,
+        description="Random noise on each pixel of a source image, in standard deviations of the "
+        "training set.",
     )
 
     # Generator.

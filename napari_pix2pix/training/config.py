@@ -30,6 +30,7 @@ _PIX2PIX: dict[str, Any] = {
     "batch": 1,
     "content": 0.0,
     "intensity_jitter": 0.0,
+    "source_noise": 0.0,
     "vertical_flips": False,
     "quarter_turns": False,
     "zoom": (286 / 256, 286 / 256),

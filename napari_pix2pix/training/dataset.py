@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note, overlaps_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
+from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
 from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
@@ -249,7 +250,12 @@ def _make_sampler(
         vertical_flips=config.vertical_flips,
         quarter_turns=config.quarter_turns,
         zoom=config.zoom,
-        intensity_jitter=config.intensity_jitter,
+        changes=IntensityChanges.measure(
+            inferred.source_codec,
+            [block.source for block in blocks],
+            jitter=config.intensity_jitter,
+            noise=config.source_noise,
+        ),
         conditions=conditions,
     )
 

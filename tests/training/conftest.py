@@ -20,6 +20,7 @@ PLAIN = TINY | {
     "discriminator_layers": 1,
     "dropout": 0.0,
     "intensity_jitter": 0.0,
+    "source_noise": 0.0,
     "ema": 0.9,
     "learning_rate": 1e-3,
     "adversarial_start": 0.5,

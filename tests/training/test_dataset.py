@@ -106,9 +106,10 @@ def test_the_sampler_does_what_the_config_says(make_pair, tiny, monkeypatch):
     given = {}
     monkeypatch.setattr(dataset, "PatchSampler", lambda *_, **options: given.update(options))
     wanted = {"flips": False, "vertical_flips": False, "quarter_turns": False, "content": 0.75}
-    wanted |= {"zoom": (1.0, 1.5), "intensity_jitter": 0.25, "patch": 16, "batch": 3, "seed": 7}
-    prepare([make_pair()], tiny(**wanted, depth=2))
+    wanted |= {"zoom": (1.0, 1.5), "patch": 16, "batch": 3, "seed": 7}
+    prepare([make_pair()], tiny(**wanted, depth=2, intensity_jitter=0.25, source_noise=0.5))
     assert {name: given[name] for name in wanted} == wanted
+    assert (given["changes"].jitter, given["changes"].noise) == (0.25, 0.5)
 
 
 def test_some_conditions_missing(make_pair, tiny):

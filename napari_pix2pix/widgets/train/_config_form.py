@@ -21,7 +21,7 @@ _LONG_LABELS = 104
 _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
     "Pairs": ("source_kind", "validation"),
-    "Patches": ("patch", "intensity_jitter"),
+    "Patches": ("patch", "source_noise"),
     "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),
     "Objective": ("adversarial", "class_weights"),
