@@ -4,8 +4,8 @@ Each run is a process of its own with one thread, and its budget counts the seco
 (``time.process_time``), so that waiting costs it nothing. Cores that share caches with other work
 still compute slower: use a quiet machine. Every finished run is a line of
 ``benchmarks/recipes.jsonl`` (or of the file that ``RECIPES_RESULTS`` names) and is not repeated.
-The rivals (``rivals.py``) get the same patches. The table is printed: primary scores on what was
-not seen, means over seeds with their spread.
+The rivals (``rivals.py``) get the same patches. The tables go to ``docs/quality.md``: scores on
+what was not seen, means over seeds with their spread.
 
     NAPARI_PIX2PIX_DATA=... NAPARI_PIX2PIX_PUBLIC=... python benchmarks/recipes.py \
         [--recipes light ...] [--sets nuclei ...] [--seconds 30 120] [--seeds 0 1 2] [--jobs 1]
@@ -26,9 +26,26 @@ from typing import Any
 
 import numpy as np
 from recipe_sets import SETS, Pairs, RecipeSet
+from recipe_table import page
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(os.environ.get("RECIPES_RESULTS", ROOT / "benchmarks" / "recipes.jsonl"))
+PAGE = ROOT / "docs" / "quality.md"
+HEAD = """
+# Recipes compared on fields that they never saw
+
+`light`, the preset `reference` (the PyTorch implementation's recipe) and rivals written in the
+small from their papers (`benchmarks/rivals.py`): fnet (Ounkomol et al. 2018), CARE (Weigert et
+al. 2018), and a ConvNeXt U-Net as in VisCy (Liu et al. 2025) with and without its adversarial
+term. All get the same patches, and the same seconds of one CPU thread. The sets and their
+licences are listed in `benchmarks/recipe_sets.py`. What is scored was not trained on: whole
+images where a set has several, else a part behind a gap.
+
+Made by `python benchmarks/recipes.py`, which keeps finished runs in `benchmarks/recipes.jsonl`.
+Means over seeds; in brackets the largest minus the smallest, where there are several. Bold is the
+best of a row. Variants of a recipe ("light width=32") are in the file alone; docs/decisions has
+what they taught.
+"""
 # Recipes by name: fields of `train`. Any other recipe is named by its fields, such as
 # "light width=16 ema=0.0".
 RIVALS = ("fnet", "care", "unext", "unext gan")  # those of rivals.py, which loads torch
@@ -63,7 +80,9 @@ def main() -> None:
         done = [_key(row) for row in rows()]
         with ThreadPoolExecutor(args.jobs) as pool:
             list(pool.map(_run_in_process, [task for task in todo if _key(task) not in done]))
-    print(table(rows()))
+    text = page(rows(), HEAD)
+    PAGE.write_text(text)
+    print(text)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -184,38 +203,8 @@ def _scores(
         image_scores(p, t, data_range=float(high - low), full=True)
         for p, t in zip(predictions, truths, strict=True)
     ]
-    names = [name for name in ("pearson", "ssim", "nrmse", "spectrum_distance") if name in each[0]]
+    names = [name for name in ("pearson", "ssim", "nrmse", "spectrum") if name in each[0]]
     return {name: round(float(np.mean([scores[name] for scores in each])), 4) for name in names}
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """Return the primary score of each recipe (rows) on each set (columns), by budget."""
-    lines = []
-    primary = {each.name: each.score for each in SETS}
-    budgets = sorted({(row.get("seconds") or 0, row.get("steps") or 0) for row in results})
-    for seconds, steps in budgets:
-        own = [
-            r for r in results if (r.get("seconds") or 0, r.get("steps") or 0) == (seconds, steps)
-        ]
-        sets = [each.name for each in SETS if any(r["set"] == each.name for r in own)]
-        lines += ["", f"## {seconds:.0f} s" if seconds else f"## {steps} steps", ""]
-        lines += ["| recipe | " + " | ".join(sets) + " | mean |", "|---" * (len(sets) + 2) + "|"]
-        for recipe in ["baseline", *dict.fromkeys(row["recipe"] for row in own)]:
-            cells, means = [], []
-            for name in sets:
-                runs = [r for r in own if r["set"] == name and recipe in ("baseline", r["recipe"])]
-                side = "baseline" if recipe == "baseline" else "prediction"
-                values = [r[side][primary[name]] for r in runs]
-                means += [np.mean(values)] if values else []
-                spread = (
-                    f" ({max(values) - min(values):.3f})"
-                    if len(values) > 1 and side == "prediction"
-                    else ""
-                )
-                cells.append(f"{np.mean(values):.3f}{spread}" if values else "-")
-            total = f"{np.mean(means):.4f}" if len(means) == len(sets) else "-"
-            lines.append(f"| {recipe} | " + " | ".join(cells) + f" | {total} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,158 @@
+"""The page that `recipes.py` writes: scores of each recipe on each set, and which recipe wins."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipe_sets import SETS
+
+Row = dict[str, Any]  # a finished run, as `recipes.py` keeps it
+BASELINE = "baseline"
+_PRIMARY = {each.name: each.score for each in SETS}
+_OTHERS = ("ssim", "nrmse", "spectrum", "dice")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The scores of one recipe on one set under one budget, one a seed."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return statistics.mean(self.values)
+
+    @property
+    def spread(self) -> float:
+        """Largest minus smallest; 0 of a single run."""
+        return max(self.values) - min(self.values)
+
+    def __str__(self) -> str:
+        if len(self.values) == 1:
+            return f"{self.mean:.3f}"
+        return f"{self.mean:.3f} ({self.spread:.3f})"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """All runs that had the same seconds, or the same steps."""
+
+    name: str
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)  # by recipe and set
+
+    @property
+    def recipes(self) -> list[str]:
+        """Recipes that were run on every set, in the order in which they were run."""
+        names = dict.fromkeys(recipe for recipe, _ in self.cells if recipe != BASELINE)
+        return [name for name in names if all((name, each) in self.cells for each in self.sets)]
+
+    @property
+    def sets(self) -> list[str]:
+        """Sets with any run, in the order of the module of sets."""
+        found = {name for _, name in self.cells}
+        return [each.name for each in SETS if each.name in found]
+
+    def gaps(self, recipe: str) -> list[tuple[float, float]]:
+        """Return, for each set, how far a recipe lies behind the first, and what seeds explain.
+
+        Seeds explain the larger of the two recipes' spreads.
+        """
+        result = []
+        for name in self.sets:
+            own = self.cells[recipe, name]
+            first = max((self.cells[other, name] for other in self.recipes), key=lambda c: c.mean)
+            result.append((first.mean - own.mean, max(first.spread, own.spread)))
+        return result
+
+
+def page(rows: list[Row], head: str) -> str:
+    """Return the page as Markdown."""
+    lines = [head.strip(), ""]
+    rows = [row for row in rows if "=" not in row["recipe"]]  # no variants
+    for budget in budgets(rows):
+        lines += ["", f"## {budget.name}", "", *_score_table(budget), "", *_rank_table(budget)]
+    lines += ["", "## Other scores", "", *_other_table(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def budgets(rows: list[Row]) -> list[Budget]:
+    """Sort the runs by budget, seconds first."""
+    keys = sorted({(row.get("seconds") or 0, row.get("steps") or 0) for row in rows})
+    return [Budget(_name(*key), _cells(list(_of_budget(rows, *key)))) for key in keys]
+
+
+def _name(seconds: float, steps: int) -> str:
+    return f"{seconds:.0f} CPU seconds" if seconds else f"{steps} steps"
+
+
+def _of_budget(rows: list[Row], seconds: float, steps: int) -> Iterator[Row]:
+    for row in rows:
+        if (row.get("seconds") or 0, row.get("steps") or 0) == (seconds, steps):
+            yield row
+
+
+def _cells(rows: list[Row]) -> dict[tuple[str, str], Cell]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        score = _PRIMARY[row["set"]]
+        values.setdefault((row["recipe"], row["set"]), []).append(row["prediction"][score])
+        values[BASELINE, row["set"]] = [row["baseline"][score]]
+    return {key: Cell(tuple(scores)) for key, scores in values.items()}
+
+
+def _score_table(budget: Budget) -> list[str]:
+    """Recipes are columns: there are fewer of them than sets."""
+    columns = [*budget.recipes, BASELINE]
+    lines = [f"| set | score | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for name in budget.sets:
+        best = max(budget.recipes, key=lambda recipe: budget.cells[recipe, name].mean)
+        cells = [budget.cells[recipe, name] for recipe in columns]
+        texts = [
+            f"**{cell}**" if recipe == best else str(cell)
+            for recipe, cell in zip(columns, cells, strict=True)
+        ]
+        lines.append(f"| {name} | {_PRIMARY[name]} | {' | '.join(texts)} |")
+    means = [
+        statistics.mean(budget.cells[recipe, name].mean for name in budget.sets)
+        for recipe in columns
+    ]
+    return [*lines, f"| mean | | {' | '.join(f'{mean:.3f}' for mean in means)} |"]
+
+
+def _rank_table(budget: Budget) -> list[str]:
+    lines = [
+        "| recipe | first or within the spread | largest gap to the first | above the baseline |"
+    ]
+    lines.append("|---|---|---|---|")
+    count = len(budget.sets)
+    for recipe in budget.recipes:
+        gaps = budget.gaps(recipe)
+        level = sum(gap <= spread for gap, spread in gaps)
+        worst = max(range(count), key=lambda index: gaps[index][0])
+        above = sum(
+            budget.cells[recipe, name].mean > budget.cells[BASELINE, name].mean
+            for name in budget.sets
+        )
+        gap = f"{gaps[worst][0]:.3f} ({budget.sets[worst]})"
+        lines.append(f"| {recipe} | {level} of {count} | {gap} | {above} of {count} |")
+    return lines
+
+
+def _other_table(rows: list[Row]) -> list[str]:
+    """Return what else `light` and the baseline have, under the largest budget in seconds."""
+    largest = max((row.get("seconds") or 0 for row in rows), default=0)
+    own = [row for row in _of_budget(rows, largest, 0) if row["recipe"] == "light"]
+    lines = ["| set | of | " + " | ".join(_OTHERS) + " |", "|---" * (len(_OTHERS) + 2) + "|"]
+    for name in [each.name for each in SETS]:
+        runs = [row for row in own if row["set"] == name]
+        for side in ("prediction", BASELINE) if runs else ():
+            cells = [
+                str(Cell(tuple(run[side][score] for run in runs))) if score in runs[0][side] else ""
+                for score in _OTHERS
+            ]
+            lines.append(f"| {name} | {side} | {' | '.join(cells)} |")
+    return lines
