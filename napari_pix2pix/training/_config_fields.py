@@ -131,9 +131,9 @@ class ConfigFields(BaseModel):
     )
     batch: _Count = Field(8, description="Patches per step, in each process.")
     content: _Fraction = Field(
-        0.5,
+        0.0,
         description="Share of patches that are drawn where the target has content; the others are "
-        "drawn anywhere. Without a source, light draws all anywhere.",
+        "drawn anywhere. For a target of labels or sparse spots, light uses 0.5.",
     )
     flips: bool = Field(True, description="Mirror patches at random.")
     vertical_flips: bool = Field(
@@ -145,7 +145,7 @@ class ConfigFields(BaseModel):
         description="Range of random magnification. The paper resizes 256 pixels to 286: 1.117.",
     )
     intensity_jitter: _Fraction = Field(
-        0.1,
+        0.0,
         description="Random gain and offset of the source's intensities; the offset in standard "
         "deviations of the training set.",
     )
@@ -165,14 +165,14 @@ class ConfigFields(BaseModel):
         5, description="Downsampling steps of a U-Net: 8 is U-Net-256, 7 is U-Net-128."
     )
     blocks: _Count = Field(9, description="Residual blocks of a ResNet.")
-    width: _Count = Field(32, description="Channels of the generator's first layer.")
+    width: _Count = Field(16, description="Channels of the generator's first layer.")
     norm: Literal["batch", "instance", "group", "none"] = Field(
         "batch", description="Normalisation layers of the generator."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.5,
+        0.0,
         description="Dropout in the inner decoder or residual blocks, pix2pix's source of noise. "
-        "For a target of labels, light uses 0.",
+        "The published recipes use 0.5.",
     )
     dropout_placement: Literal["reference", "paper"] = Field(
         "paper",
@@ -314,7 +314,7 @@ class ConfigFields(BaseModel):
     )
 
     # Optimisation.
-    learning_rate: _Positive = Field(1e-3, description="Adam's learning rate for the generator.")
+    learning_rate: _Positive = Field(2e-3, description="Adam's learning rate for the generator.")
     discriminator_learning_rate: _Positive = Field(
         2e-4, description="Adam's learning rate for the discriminator."
     )

@@ -26,7 +26,7 @@ from napari_pix2pix.training._target_content import (
     describe_content,
     find_content,
 )
-from napari_pix2pix.training.config import LIGHT_FOR_LABELS, TrainConfig
+from napari_pix2pix.training.config import LIGHT_FOR_LABELS, LIGHT_FOR_SPARSE, TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
 
 # Values so many widths of the target's range beyond it are visibly clipped by tanh; a linear output
@@ -84,7 +84,7 @@ def infer_codecs(
     return InferredCodecs(
         source,
         target,
-        _resolve(config, source, target),
+        _resolve(config, source, target, content),
         _class_weights(target, blocks) if config.class_weights else None,
         content,
         notes if content is None else (*notes, *describe_content(content, target, config)),
@@ -167,14 +167,21 @@ def _valid(side: Side, blocks: Sequence[SampleBlock]) -> list[NDArray[np.bool_]]
     return [np.asarray(block.valid.any(axis=0, keepdims=True)) for block in blocks]
 
 
-def _resolve(config: TrainConfig, source: Codec, target: Codec) -> TrainConfig:
-    """Return the config with the kinds, and with light's defaults for a target of labels."""
+def _resolve(
+    config: TrainConfig, source: Codec, target: Codec, content: TargetContent | None
+) -> TrainConfig:
+    """Return the config with the kinds, and with what light does for such a target."""
     resolved: dict[str, Any] = {"source_kind": source.kind, "target_kind": target.kind}
-    if target.kind != "image" and source.channels and config.preset == "light":
-        unset = LIGHT_FOR_LABELS.keys() - config.model_fields_set
+    if config.preset == "light" and source.channels:
+        defaults: dict[str, Any] = {}
+        if target.kind != "image":
+            defaults = LIGHT_FOR_LABELS
+        elif content is not None and any(channel.gain for channel in content):
+            defaults = LIGHT_FOR_SPARSE
+        unset = defaults.keys() - config.model_fields_set
         if config.feature_matching:  # needs a discriminator
             unset -= {"adversarial_weight"}
-        resolved |= {name: LIGHT_FOR_LABELS[name] for name in unset}
+        resolved |= {name: defaults[name] for name in unset}
     return config.model_copy(update=resolved)
 
 

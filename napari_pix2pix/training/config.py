@@ -36,6 +36,7 @@ _PIX2PIX: dict[str, Any] = {
     "zoom": (286 / 256, 286 / 256),
     "depth": 8,
     "width": 64,
+    "dropout": 0.5,
     "activation": "tanh",
     "discriminator_width": 64,
     "adversarial_weight": 1.0,
@@ -65,12 +66,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # ``light`` for a target of labels, where a field is not set. Under the squared error an output
 # plane is the probability of its class, so thin borders between objects survive; the absolute
-# error's median leaves them out. Noise and an adversarial term add nothing to that.
+# error's median leaves them out. An adversarial term adds nothing to that.
 LIGHT_FOR_LABELS: dict[str, Any] = {
     "adversarial_weight": 0.0,
     "reconstruction": "l2",
-    "dropout": 0.0,
+    "content": 0.5,  # objects may fill little of the images
 }
+# ``light`` for a sparse target, where patches that are drawn anywhere rarely hold anything. Of other
+# images, such draws bias what the norms measure.
+LIGHT_FOR_SPARSE: dict[str, Any] = {"content": 0.5}
 # Any training without a source, where a field is not set: only noise makes images differ.
 WITHOUT_SOURCE: dict[str, Any] = {
     "reconstruction_weight": 0.0,
@@ -78,13 +82,11 @@ WITHOUT_SOURCE: dict[str, Any] = {
     "noise": "pixel",
 }
 # ``light`` without a source (docs/cgan.md): generator and discriminator of about the same strength
-# and rate; many patches a step, drawn uniformly, since samples should hold no more content than
-# images do; no checkerboard, as no other term would average it out.
+# and rate; many patches a step; no checkerboard, as no other term would average it out.
 LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
     "batch": 16,
-    "content": 0.0,
     "depth": 4,
-    "dropout": 0.0,
+    "width": 32,
     "upsampling": "resize",
     "discriminator_width": 32,
     "learning_rate": 5e-4,
@@ -125,7 +127,7 @@ class TrainConfig(ConfigFields):
 
     Notes
     -----
-    ``light`` is made for minutes on a laptop: a U-Net of 4 million parameters, batches of patches,
+    ``light`` is made for minutes on a laptop: a U-Net of 1 million parameters, batches of patches,
     batch norm with running statistics, an averaged generator and an adversarial term that sets in
     at half of the budget. ``reference`` is the recipe of the PyTorch implementation and ``paper``
     that of the Torch original [1]_.
