@@ -484,7 +484,7 @@ class Translator(ImagePredictor):
         >>> from napari_pix2pix import train
         >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
         >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
-        >>> with TemporaryDirectory() as folder:  # doctest: +SKIP
+        >>> with TemporaryDirectory() as folder:
         ...     notes = model.export(f"{folder}/model.onnx")
         """
         path = as_path(path)
