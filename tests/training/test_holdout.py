@@ -57,7 +57,7 @@ def test_one_offset_is_taken_out_of_all_pairs_and_their_masks(tiny):
     mask[:40] = False
     pairs = [shifted(4, -3, seed, mask=mask) for seed in range(2)]
     held_out = [shifted(4, -3, 2)]
-    data = prepare(pairs, tiny(correct_shift=True), held_out=held_out)
+    data = prepare(pairs, tiny(correct_shift=True, content=0.5), held_out=held_out)
     (block,) = data.validation.blocks
     np.testing.assert_array_equal(block.source, block.target)
     np.testing.assert_array_equal(block.target[0], held_out[0].target[4:, :-3])

@@ -82,7 +82,7 @@ def tell(translator: Translator, events: list[Event]):
         "reason": done.reason,
         "digest": digest(translator),
         # Without what a stop in between leaves: a validation, statistics that were averaged.
-        "weights": digest(translator, without=("best.", "running_")),
+        "weights": digest(translator, without=("best.", "running_", "usual.")),
         "losses": losses(events),
         "scores": [event.prediction for event in events if isinstance(event, Validated)],
         "checkpoints": sum(isinstance(event, Checkpoint) for event in events),
