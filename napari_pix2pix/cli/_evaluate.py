@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--samples",
     type=int,
-    help="Samples in the report, for a model with noise or dropout; 0 for none.  [default: 8]",
+    help="Samples in the report, by noise, dropout or the eight turns; 0 for none.  [default: 8]",
 )
 @click.option(
     "--segmenter",

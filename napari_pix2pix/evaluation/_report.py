@@ -92,7 +92,7 @@ def write_report(
 
 
 def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None = None) -> str:
-    """Compose the page; models with noise or dropout draw ``samples``."""
+    """Compose the page; ``samples`` are drawn of models that give several answers."""
     report_part = on_part or (lambda part: None)
     share = 0.5 if samples and _draws(result) else 1.0
     images = _choose_shown(result.ranked)
@@ -251,8 +251,9 @@ def _uncertainty(result: EvaluationResult, samples: int, on_part: OnPart) -> Ite
         return
     if not _draws(result):
         yield (
-            '<p class="note">The model has neither dropout nor noise: it gives one answer, and '
-            "nothing shows where that answer is uncertain.</p>"
+            '<p class="note">The model has neither dropout nor noise, and its norms measure each '
+            "image, so it can't be turned: it gives one answer, and nothing shows where that "
+            "answer is uncertain.</p>"
         )
         return
     check = check_uncertainty(result.ranked, samples, on_part)

@@ -55,10 +55,14 @@ class UncertaintyCheck:
 def check_uncertainty(
     ranked: Sequence[ImageScores], samples: int, on_part: OnPart | None = None
 ) -> UncertaintyCheck | None:
-    """Draw 2 or more samples of some images, spread over the ranks; None if no model has any."""
+    """Draw 2 or more samples of some images, spread over the ranks; None if no model has any.
+
+    There are no more than differ.
+    """
     chosen = choose([image for image in ranked if image.case.draw is not None])
     if not chosen:
         return None
+    samples = min([samples, *(image.case.most_samples or samples for image in chosen)])
     maps, spreads, errors, cells = [], [], [], []
     random = np.random.default_rng(0)
     for done, image in enumerate(chosen, start=1):

@@ -34,6 +34,8 @@ from napari_pix2pix.evaluation.scoring import (
     know_usual,
     score_images,
 )
+from napari_pix2pix.inference._turns import TURNS
+from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
@@ -59,8 +61,9 @@ class Evaluation(EvaluationResult):
         path : path-like
             Usually ``*.html``; an existing file is replaced.
         samples : int
-            Number of samples to draw of a model with noise or dropout, to see whether their spread
-            tells where the error is; 0 for none. Other models have no samples to draw.
+            Number of samples to draw of a model, to see whether their spread tells where the error
+            is; 0 for none. They differ by its noise, else by its dropout, else by the turn in which
+            it sees the image, of which there are 8.
 
         Raises
         ------
@@ -243,15 +246,14 @@ def make_case(
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     model = translator.detached_copy() if copies else translator
     condition = opened.condition
-    has_dropout = any(isinstance(module, nn.Dropout) for module in translator.generator.modules())
-    has_noise = bool(translator.config.noise_channels)
     options = PredictOptions(condition=condition, device=device)
-    sampling = options.model_copy(update={"dropout": not has_noise})
+    sampling = _sampling_options(translator, options)
 
     def translate(frame: int, on_tile: OnTile | None) -> Array:
         return model.predict_frame(opened.source, frame, options, on_tile=on_tile)
 
     def draw(frame: int, number: int) -> Array:
+        assert sampling is not None
         return model.predict_frame(opened.source, frame, sampling.of_sample(number))
 
     def unlikeness(frame: int) -> Array:
@@ -269,9 +271,21 @@ def make_case(
         translate,
         baseline=baseline,
         labels=None if labels is None else _open_labels(labels, opened),
-        draw=draw if has_noise or has_dropout else None,
+        draw=None if sampling is None else draw,
+        most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
     )
+
+
+def _sampling_options(translator: Translator, options: PredictOptions) -> PredictOptions | None:
+    """Return the options with which samples differ; None for a model that gives one answer."""
+    if translator.config.noise_channels:
+        return options
+    if any(isinstance(module, nn.Dropout) for module in translator.generator.modules()):
+        return options.model_copy(update={"dropout": True})
+    if norms_that_measure(translator.generator):  # each turn would be measured apart
+        return None
+    return options.model_copy(update={"turns": len(TURNS), "samples": len(TURNS)})
 
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:

@@ -66,6 +66,7 @@ class EvaluationCase:
     labels: OpenPair | None = None  # its targets are the true labels for a segmenter
     # The numbers of a frame and of a sample to that sample (D, H, W); None if there is one answer.
     draw: Callable[[int, int], Array] | None = None
+    most_samples: int | None = None  # that differ: the turns of an image; None if any number does
     # A frame's number to how unlike the training it is (H, W); None if that is not known.
     unlikeness: Callable[[int], Array] | None = None
 
