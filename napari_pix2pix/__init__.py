@@ -6,6 +6,8 @@ manifest and build its menus without waiting for PyTorch.
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from napari_pix2pix.evaluation.evaluate import evaluate
     from napari_pix2pix.training.config import TrainConfig
     from napari_pix2pix.translator import Translator
+
+# OpenMP's threads sleep while they wait for work. By default they spin: beside another program a
+# training step then takes three times as long (docs/decisions/053-threads-and-freed-memory.md).
+# torch reads this once, when it is loaded; what the user has set stays.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

@@ -311,3 +311,19 @@ def test_public_names_are_few_and_listed():
     assert dir(napari_pix2pix) == sorted(names)
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         napari_pix2pix.trian  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("before", "policy"),
+    [
+        ("pass", "passive"),
+        ("os.environ['OMP_WAIT_POLICY'] = 'active'", "active"),
+        ("sys.modules['torch'] = sys", "None"),  # torch, once loaded, would not read it
+    ],
+)
+def test_waiting_threads_sleep_unless_the_user_has_decided(before, policy):
+    code = (
+        f"import os, sys; os.environ.pop('OMP_WAIT_POLICY', None); {before}; import napari_pix2pix;"
+        "print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    assert run_python(code) == [policy]
