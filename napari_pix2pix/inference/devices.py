@@ -23,7 +23,9 @@ _SHARE = 0.5  # of the free memory: other programs, workspaces and the image its
 _BLOCK_BYTES = 1 << 30  # windows and blocks take half of it: more would hardly be faster
 _ENOUGH_HALOS = 8  # a tile as wide as so many is hardly slower than the whole image
 _AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as it is freed
-_MMAP_THRESHOLD = -3  # its number in malloc.h
+_USUAL = 32 << 20  # the most that glibc's own rule comes to
+_ALL = 2**31 - 1  # the largest number of bytes that glibc takes
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # their numbers in malloc.h
 # What PyTorch's allocators, cuDNN and cuBLAS say; only CUDA's has an exception class of its own.
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
@@ -51,10 +53,40 @@ def free_at_once() -> None:
     """Give freed buffers back to the system at once, where the C library would keep them."""
     # By default glibc keeps buffers up to the size of the largest one that was freed, at most 32
     # MB, so how much memory a process holds would depend on what came before.
-    if sys.platform == "linux":
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl
-        if set_option is not None:
-            set_option(_MMAP_THRESHOLD, _AT_ONCE)
+    _keep_freed(_AT_ONCE)
+
+
+@contextmanager
+def freed_memory_kept(device: torch.device) -> Iterator[None]:
+    """Keep freed buffers for the next ones; at the end, give them back to the system."""
+    # Each step on a CPU asks for the buffers that the last one freed. If the system takes them back
+    # meanwhile, it fills every page with zeros again: an eighth of a step of `reference`, whose
+    # gradients are as large as its 54 million weights.
+    if device.type != "cpu":
+        yield
+        return
+    _keep_freed(_ALL)
+    try:
+        yield
+    finally:
+        _keep_freed(_USUAL)
+        if (c_library := _glibc()) is not None:
+            c_library.malloc_trim(0)
+
+
+def _keep_freed(most: int) -> None:
+    """Let glibc keep a freed buffer of up to so many bytes, and as many at the heap's end."""
+    if (c_library := _glibc()) is not None:
+        for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            c_library.mallopt(option, most)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is glibc; others have neither of its functions."""
+    if sys.platform != "linux":
+        return None
+    c_library = ctypes.CDLL(None)
+    return c_library if hasattr(c_library, "malloc_trim") else None  # musl has none
 
 
 def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:

@@ -12,7 +12,7 @@ import torch
 
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.inference.devices import name_device
+from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
@@ -123,7 +123,8 @@ class TrainingLoop:
         reason, problem = "budget", None
         device = self.fabric.device
         memory_format, rank = generator_format(device), self.fabric.global_rank
-        with BatchFeed(self.data.sampler, device, memory_format, rank) as feed:
+        feed = BatchFeed(self.data.sampler, device, memory_format, rank)
+        with freed_memory_kept(device), feed:
             while not (decision := self._decide()).budget_used:
                 if decision.stopped:
                     reason = "stopped"

@@ -21,6 +21,7 @@ from napari_pix2pix.inference.devices import (
     fit_to_memory,
     free_at_once,
     free_memory,
+    freed_memory_kept,
     is_out_of_memory,
     name_device,
     out_of_memory_in_words,
@@ -192,11 +193,37 @@ def test_the_cpu_has_some_free_memory():
     assert 2**20 < free_memory("cpu") < 2**50
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
-def test_freed_buffers_are_not_kept():
-    def held():
-        return int(psutil.Process().memory_info().rss)
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
 
+
+def held() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+@glibc
+def test_freed_buffers_are_kept_for_a_while():
+    free_at_once()
+    before = held()
+    with freed_memory_kept(CPU):
+        buffers = [np.ones(1 << 23, np.uint8) for _ in range(16)]
+        above = bytes(1 << 17)
+        del buffers
+        assert held() - before > 100e6
+    assert held() - before < 20e6 + len(above)
+
+
+@glibc
+def test_another_device_leaves_the_library_as_it_is():
+    free_at_once()
+    with freed_memory_kept(MPS):
+        before = held()
+        del (buffers := [np.ones(1 << 23, np.uint8) for _ in range(16)])[:]
+        assert not buffers
+        assert held() - before < 20e6
+
+
+@glibc
+def test_freed_buffers_are_not_kept():
     free_at_once()
     for _ in range(2):  # the first would teach the library to keep them
         before = held()
