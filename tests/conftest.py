@@ -24,6 +24,11 @@ _BESIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, os.cpu_count() or 1) // _BESIDE)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that ask for a `device` run on another one than the CPU."""
+    parser.addoption("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs Qt."""
     for item in items:
@@ -61,6 +66,18 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(f"NAPARI_PIX2PIX_DATA names {named!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def device(request):
+    """Return the device that --device names; tests that ask for it are skipped where it is not."""
+    from napari_pix2pix.errors import DeviceError
+    from napari_pix2pix.inference.devices import choose_device
+
+    try:
+        return choose_device(request.config.getoption("--device"))
+    except DeviceError as error:
+        pytest.skip(f"--device: {error}")
 
 
 @pytest.fixture

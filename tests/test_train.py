@@ -52,6 +52,12 @@ def test_dtypes(source_dtype, target_dtype):
     assert np.isfinite(result).all()
 
 
+def test_a_device_of_choice_trains_and_applies(device):
+    translator = tiny_train(gray("uint8"), gray("uint16", seed=1), device=str(device))
+    result = translator(gray("uint8"), device=str(device))
+    assert (result.shape, result.dtype) == ((72, 64), np.uint16)
+
+
 def test_rgb_to_gray_and_back():
     rgb = (np.moveaxis(smooth((3, 72, 64)), 0, -1) * 255).astype(np.uint8)
     plane = gray("uint16", seed=1)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from helpers import TINY
 from lightning_fabric import Fabric
 from scipy.ndimage import gaussian_filter
@@ -10,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.dataset import prepare
+from napari_pix2pix.training.distributed import make_fabric
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.loop import TrainingLoop, build_state
 from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
@@ -75,14 +75,14 @@ def make_state():
 
 
 @pytest.fixture
-def make_loop(tiny, make_pair, fabric):
+def make_loop(tiny, make_pair, device):
     """Return a maker of loops over one pair."""
 
     def make(*, data=None, control=None, save=None, seconds_before=0.0, **fields):
         config = tiny(**fields)
         data = data or prepare([make_pair()], config)
-        state = build_state(config, data, torch.device("cpu"))
+        state = build_state(config, data, device)
         how = {"control": control or Control(), "save": save, "seconds_before": seconds_before}
-        return TrainingLoop(state, data, fabric, **how)
+        return TrainingLoop(state, data, make_fabric(config, device), **how)
 
     return make

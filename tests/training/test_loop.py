@@ -13,6 +13,7 @@ import napari_pix2pix.training._schedule as schedule_module
 import napari_pix2pix.training._step as step_module
 import napari_pix2pix.training.loop as loop_module
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.inference import devices
 from napari_pix2pix.training.dataset import prepare
 from napari_pix2pix.training.events import (
     Checkpoint,
@@ -255,6 +256,17 @@ def test_training_leaves_torchs_random_state_alone(make_loop):
     torch.manual_seed(7)
     list(loop)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_cpu_keeps_freed_memory_while_it_trains_and_not_after(make_loop, device, monkeypatch):
+    kept: list[int] = []
+    monkeypatch.setattr(devices, "_keep_freed", kept.append)
+    for event in make_loop(steps=1):
+        if isinstance(event, Step):
+            assert len(kept) == (device.type == "cpu")
+    if device.type == "cpu":
+        during, after = kept
+        assert during > after
 
 
 def test_an_error_while_reading_arrives(make_loop):
