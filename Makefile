@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 DEMO ?= demo
-BENCHMARKS ?= imports step recipes pairs apply gui view_tiles paper
+BENCHMARKS ?= imports step threads shares recipes pairs apply gui view_tiles paper
 PYTEST_FLAGS ?=
 PYTEST_JOBS ?= 2
 OUT ?= constraints.txt
