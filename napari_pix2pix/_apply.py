@@ -263,7 +263,7 @@ class ImagePredictor(Predictor):
         >>> from napari_pix2pix import train
         >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
         >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
-        >>> mean, std, quantiles = model.spread(image, 3, dropout=True, quantiles=[0.1, 0.9])
+        >>> mean, std, quantiles = model.spread(image, 3, turns=8, quantiles=[0.1, 0.9])
         >>> mean.shape, std.shape, quantiles.shape
         ((96, 96), (96, 96), (2, 96, 96))
         """

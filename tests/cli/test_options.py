@@ -31,6 +31,8 @@ def another_value(name: str, field):
             return next(one for one in get_args(part) if one != field.default)
     if "int" in kinds:
         return (field.default or 0) + 1
+    if "str" in kinds:
+        return "words"
     assert "float" in kinds, f"{name} is of a new type"
     return field.default / 2 if field.default else 0.25
 

@@ -141,7 +141,8 @@ def test_checkpoint_is_saved_as_a_model(tmp_path):
     load(checkpoint).save(path)
     model.save(tmp_path / "direct.safetensors")
     (tensors, header), (expected, _) = map(read_container, (path, tmp_path / "direct.safetensors"))
-    assert set(tensors) == set(expected)
+    # What is usual is learnt when a training ends.
+    assert set(tensors) == {name for name in expected if not name.startswith("usual.")}
     assert "counters" not in header
     assert path.stat().st_size < checkpoint.stat().st_size
 

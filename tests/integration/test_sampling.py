@@ -178,7 +178,7 @@ def test_condition_alone_tells_two_targets_of_one_source_apart():
     targets = {"same": image, "inverted": 1 - image}
     model = train(
         [image, image], list(targets.values()), condition=list(targets),
-        **{**TINY, "steps": 60, "batch": 4, "width": 8, "adversarial_weight": 0.0, "ema": 0.0},
+        **{**TINY, "steps": 90, "batch": 4, "width": 8, "adversarial_weight": 0.0, "ema": 0.0},
         learning_rate=5e-3, validation=0.0,
     )  # fmt: skip
     new = noise(64, 64, seed=1)

@@ -19,7 +19,7 @@ from napari_pix2pix.large_images._job import Work
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "in.zarr"
-    write_image(path, gray_noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.5}, {"Y": "µm", "X": "µm"})
+    write_image(path, gray_noise(3, 60, 70), "TYX", {"Y": 0.5, "X": 0.25}, {"Y": "µm", "X": "µm"})
     return path
 
 
@@ -29,7 +29,7 @@ def test_a_part_of_a_zarr(gray, source, tmp_path, succeed, name):
     succeed("apply", gray, source, "-o", out, "--region 8:40,16:70 --frames 1:")
     found = read_image(out)
     whole = load(gray)(gray_noise(3, 60, 70), tile=0)
-    assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.5, "micrometer")
+    assert (found.axes, found.scale["X"], found.units["X"]) == ("TYX", 0.25, "micrometer")
     assert np.abs(found.data[...].astype(int) - whole[1:, 8:40, 16:]).max() <= 1
 
 

@@ -244,7 +244,8 @@ def test_a_held_out_strip_holds_a_part_of_the_only_object(seed, dtype):
     mask = np.zeros((200, 96), np.uint8)
     mask[90:120, 30:60] = 1
     target = mask if dtype == np.uint8 else bright(mask)
-    data = prepare([Pair(bright(mask, 1), target)], TrainConfig(**TINY, seed=seed))
+    config = TrainConfig(**TINY, seed=seed, content=0.5)
+    data = prepare([Pair(bright(mask, 1), target)], config)
     inside = [block.target > (0 if dtype == np.uint8 else 1000) for block in data.validation.blocks]
     assert any(part.any() for part in inside)
     assert data.sampler.batch(0).target.max() > 0.5  # and the training, another one
