@@ -24,7 +24,7 @@ _PARTS = {
     "Patches": ("patch", "source_noise"),
     "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),
-    "Objective": ("adversarial", "class_weights"),
+    "Objective": ("adversarial", "foreground_dice"),
     "Optimisation": ("learning_rate", "keep"),
     "Model card": ("authors", "pixel_size"),
 }

@@ -50,7 +50,9 @@ def other_value(name: str):
         return OTHER[name]
     if isinstance(default, bool):
         return not default
-    return 0.25 if isinstance(default, float) else default + 1
+    if isinstance(default, str):
+        return "words"
+    return 0.25 if isinstance(default, float | None) else default + 1
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_editing_and_editing_back(form, qtbot):
     with qtbot.waitSignal(form.changed):
         width.setValue(12)
     assert form.values() == {"width": 12}
-    width.setValue(32)
+    width.setValue(TrainConfig.model_fields["width"].default)
     assert form.values() == {}
 
 
