@@ -143,16 +143,17 @@ def _rank_table(budget: Budget) -> list[str]:
 
 
 def _other_table(rows: list[Row]) -> list[str]:
-    """Return what else `light` and the baseline have, under the largest budget in seconds."""
-    largest = max((row.get("seconds") or 0 for row in rows), default=0)
-    own = [row for row in _of_budget(rows, largest, 0) if row["recipe"] == "light"]
-    lines = ["| set | of | " + " | ".join(_OTHERS) + " |", "|---" * (len(_OTHERS) + 2) + "|"]
+    """Return what else `light` and the baseline have on each set, after the most seconds."""
+    lines = ["| set | seconds | of | " + " | ".join(_OTHERS) + " |"]
+    lines.append("|---" * (len(_OTHERS) + 3) + "|")
     for name in [each.name for each in SETS]:
-        runs = [row for row in own if row["set"] == name]
+        own = [row for row in rows if row["set"] == name and row["recipe"] == "light"]
+        most = max((row.get("seconds") or 0 for row in own), default=0)
+        runs = list(_of_budget(own, most, 0))
         for side in ("prediction", BASELINE) if runs else ():
             cells = [
                 str(Cell(tuple(run[side][score] for run in runs))) if score in runs[0][side] else ""
                 for score in _OTHERS
             ]
-            lines.append(f"| {name} | {side} | {' | '.join(cells)} |")
+            lines.append(f"| {name} | {most:.0f} | {side} | {' | '.join(cells)} |")
     return lines

@@ -44,7 +44,7 @@ images where a set has several, else a part behind a gap.
 Made by `python benchmarks/recipes.py`, which keeps finished runs in `benchmarks/recipes.jsonl`.
 Means over seeds; in brackets the largest minus the smallest, where there are several. Bold is the
 best of a row. Variants of a recipe ("light width=32") are in the file alone; docs/decisions has
-what they taught.
+what they taught. What is in no table was not run yet, such as the preset `reference`.
 """
 # Recipes by name: fields of `train`. Any other recipe is named by its fields, such as
 # "light width=16 ema=0.0".
