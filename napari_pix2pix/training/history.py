@@ -34,26 +34,34 @@ class Candidate:
 
     weights: AppliedWeights
     step: int
-    scores: Mapping[str, float]
+    scores: Mapping[str, float]  # empty where they were not validated
 
     def __str__(self) -> str:
         """Return a text such as ``best (800 steps, Pearson 0.812)``."""
+        if not self.scores:
+            return f"{self.weights} ({self.step:,} steps, not validated)"
         name, score = primary_metric(self.scores)
         return f"{self.weights} ({self.step:,} steps, {name} {score:.3f})"
 
 
-def find_candidates(history: Sequence[EpochRecord]) -> tuple[Candidate, ...]:
-    """Return the last weights and the best of a history; empty where they are the same."""
+def find_candidates(history: Sequence[EpochRecord], steps: int) -> tuple[Candidate, ...]:
+    """Return the last weights and the best of a history; empty where they are the same.
+
+    The last weights are those after all `steps`, which a checkpoint has not always validated.
+    """
     validated = [record for record in history if record.validation is not None]
     if not validated:
         return ()
     last, best = validated[-1], best_record(validated)
-    if best.step == last.step:
+    if best.step == steps:
         return ()
-    return (
-        Candidate("last", last.step, last.validation or {}),
-        Candidate("best", best.step, best.validation or {}),
-    )
+    scores = (last.validation or {}) if last.step == steps else {}
+    return Candidate("last", steps, scores), Candidate("best", best.step, best.validation or {})
+
+
+def last_validation(history: Sequence[EpochRecord]) -> Mapping[str, float]:
+    """Return the newest scores of a history; empty without any."""
+    return next((record.validation for record in reversed(history) if record.validation), {})
 
 
 def best_record(validated: Sequence[EpochRecord]) -> EpochRecord:

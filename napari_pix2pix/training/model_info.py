@@ -30,6 +30,7 @@ from napari_pix2pix.training.history import (
     HeldOutScores,
     find_candidates,
     held_weights,
+    last_validation,
 )
 
 _LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
@@ -124,7 +125,8 @@ class ModelInfo:
     conditions: _Conditions  # their names; empty without any
     baselines: _Baselines  # one a condition; none without a source or from another program
     has_discriminator: bool  # whether its weights are in the file (or in memory)
-    scores: HeldOutScores | None  # None without validation
+    # None without validation; of last weights that were not validated, the last validation's.
+    scores: HeldOutScores | None
     history: tuple[EpochRecord, ...]
     summary: str  # what it was trained on, in one line
     notes: tuple[str, ...]  # what was found in the pairs: kinds, split, alignment, warnings
@@ -217,7 +219,7 @@ class ModelInfo:
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The last weights and the best, where it holds both and they differ; else empty."""
-        return find_candidates(self.history) if len(self.weights) > 1 else ()
+        return find_candidates(self.history, self.steps) if len(self.weights) > 1 else ()
 
     def holding(self, tensors: Iterable[str]) -> ModelInfo:
         """Return the same with the weights that are among these tensors, by their names."""
@@ -235,7 +237,8 @@ class ModelInfo:
         scores = self.scores
         for candidate in self.candidates:
             if candidate.weights == weights and scores is not None:
-                scores = HeldOutScores(candidate.scores, scores.baseline)
+                found = candidate.scores or last_validation(self.history)
+                scores = HeldOutScores(found, scores.baseline)
         config = self.config.model_copy(update={"keep": weights})
         return replace(self, config=config, scores=scores)
 

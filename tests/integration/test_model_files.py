@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 
 import helpers
 import numpy as np
@@ -93,6 +94,15 @@ def test_weights_are_chosen_after_training(translator, tmp_path):
     assert again.digest == best.digest
     assert again.with_weights("last").digest == last.digest
     assert read_model_info(path).applied == "best"
+
+
+def test_scores_are_of_a_validation_where_the_last_weights_had_none(translator):
+    model = with_other_best(translator)
+    model = Translator(model.tensors, replace(model.info, steps=1250))
+    best = model.with_weights("best")
+    assert best.scores.prediction == {"pearson": 0.75}
+    assert best.with_weights("last").scores == model.scores
+    assert best.with_weights("last").info.candidates[0].step == 1250
 
 
 def test_weights_that_are_not_there_are_refused(translator, tmp_path):

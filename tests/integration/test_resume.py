@@ -18,6 +18,7 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.training import dataset
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
+from napari_pix2pix.training.model_info import describe_weights
 
 TINY = helpers.TINY | {
     "depth": 3,
@@ -120,6 +121,8 @@ def test_killed_and_resumed_is_bit_identical(at, images, tmp_path):
     process = subprocess.run([*command, repr(TINY)], capture_output=True, timeout=600, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()
     assert read_container(killed)[1]["counters"]["step"] == at
+    said = describe_weights(load(killed).info)
+    assert said.startswith("last (4 steps, not validated), which are applied; best (3") == (at == 4)
 
     straight, _ = run(images, steps=10, checkpoint=whole)
     resumed, events = run(images, steps=10, checkpoint=killed, resume=True)

@@ -14,7 +14,7 @@ def records(*scores):
 
 
 def test_last_and_best_are_told_apart_with_steps_and_scores():
-    found = find_candidates(records(0.5, 0.812, None, 0.812, 0.7825, None))
+    found = find_candidates(records(0.5, 0.812, None, 0.812, 0.7825, None), steps=2000)
     assert [str(one) for one in found] == [
         "last (2,000 steps, Pearson 0.782)",
         "best (800 steps, Pearson 0.812)",
@@ -24,11 +24,22 @@ def test_last_and_best_are_told_apart_with_steps_and_scores():
 
 @pytest.mark.parametrize("scores", [(), (None,), (0.5,), (0.5, 0.6), (NAN, NAN), (NAN, 0.1, None)])
 def test_there_is_no_choice_where_the_last_are_the_best(scores):
-    assert find_candidates(records(*scores)) == ()
+    validated = [one.step for one in records(*scores) if one.validation is not None]
+    assert find_candidates(records(*scores), steps=max(validated, default=400)) == ()
+
+
+@pytest.mark.parametrize("scores", [(0.5, 0.812), (0.812, 0.5, None), (0.5, 0.812, NAN)])
+def test_weights_after_the_last_validation_have_no_score(scores):
+    found = find_candidates(records(*scores), steps=1250)
+    best = 400 * (1 + scores.index(0.812))
+    assert list(map(str, found)) == [
+        "last (1,250 steps, not validated)",
+        f"best ({best:,} steps, Pearson 0.812)",
+    ]
 
 
 def test_nan_is_never_the_best():
-    assert [one.step for one in find_candidates(records(NAN, 0.2, NAN))] == [1200, 800]
+    assert [one.step for one in find_candidates(records(NAN, 0.2, NAN), steps=1200)] == [1200, 800]
 
 
 @pytest.mark.parametrize(
