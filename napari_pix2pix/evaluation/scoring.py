@@ -225,11 +225,12 @@ def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measu
     truth_counts = None
     if measures.segmenter is not None:
         counts, true_labels = _count_segmented(frame, case, measures.segmenter)
+        labelled = frame.valid & (true_labels >= 0)
         truth_counts = counts.get("truth")
         scored = {
             name: image.with_segmented(
                 counts[name],
-                measure_objects(frame.predictions[name], frame.truth, true_labels, frame.valid),
+                measure_objects(frame.predictions[name], frame.truth, true_labels, labelled),
             )
             for name, image in scored.items()
         }
@@ -258,13 +259,15 @@ def _count_segmented(
     frame: Frame, case: EvaluationCase, segmenter: Segmenter
 ) -> tuple[dict[str, LabelCounts], Array]:
     """Compare what a segmenter finds with true labels, or with what it finds in the truth."""
-    # The labels (1, H, W) are returned, too.
+    # The labels (1, H, W) are returned, too; where they are negative, nothing is known of a pixel.
     segmented = {
         name: run_segmenter(segmenter, _fill_and_lay_out(image, frame, case), image.shape[-2:])
         for name, image in {**frame.predictions, "truth": frame.truth}.items()
     }
     true_labels = segmented.pop("truth") if frame.labels is None else frame.labels
-    if has_shared_numbers([true_labels]) and not any(
+    known = true_labels >= 0  # background in both counts in no score of objects
+    segmented = {name: labels * known for name, labels in segmented.items()}
+    if has_shared_numbers([true_labels * known]) and not any(
         has_shared_numbers([labels]) for labels in segmented.values()
     ):
         raise InputError(
@@ -273,7 +276,7 @@ def _count_segmented(
         )
     valid = frame.valid.any(axis=0, keepdims=True)
     counts = {
-        name: label_counts(labels, true_labels, kind="instances", valid=valid)
+        name: label_counts(labels, true_labels * known, kind="instances", valid=valid)
         for name, labels in segmented.items()
     }
     return counts, true_labels

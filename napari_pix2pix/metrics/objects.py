@@ -43,7 +43,7 @@ def measure_objects(
     prediction, truth : ndarray
         Intensities of shape (D, H, W); finite in the truth where `valid`.
     labels : ndarray of int
-        (1, H, W), 0 outside the objects.
+        (1, H, W), positive in the objects.
     valid : ndarray of bool
         (1 or D, H, W): the pixels that count.
 
@@ -60,8 +60,10 @@ def measure_objects(
     ([[4.0, 8.0]], [[2.0, 4.0]], [[2.0, 1.0]])
     """
     counted = np.broadcast_to(valid, truth.shape)
-    _, numbers = np.unique(np.append(0, labels), return_inverse=True)
-    numbers = numbers[1:].reshape(labels.shape[1:])  # 0 is the background, even if there is none
+    # 0 is the background, even if there is none.
+    objects = np.append(0, np.where(labels > 0, labels, 0))
+    _, numbers = np.unique(objects, return_inverse=True)
+    numbers = numbers[1:].reshape(labels.shape[1:])
     count = int(numbers.max(initial=0))
     areas = np.stack([_totals(numbers[inside], None, count) for inside in counted])
     predicted, true = (

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from skimage.measure import label
 
+from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation import Measures, score_images
 from napari_pix2pix.metrics.images import image_scores
@@ -52,6 +56,20 @@ def test_what_a_segmenter_finds_is_compared(case_of_images):
     assert pool_scores([image.scored["prediction"] for image in images])[
         "object_sum_error"
     ] == pytest.approx(errors[0] / 2)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_pixels_of_negative_labels_are_neither_object_nor_background(case_of_images, everywhere):
+    truth = blobs(0)
+    unknown = np.broadcast_to(everywhere | (np.arange(64) > 40), (64, 64))
+    labels = np.where(unknown, -1, segment_otsu(truth))
+    # The prediction is wrong where nothing is known of the truth, and nowhere else.
+    case = case_of_images(truth, lambda planes: np.where(unknown, 1000 - planes, planes))
+    case = replace(case, labels=open_pair(Pair(None, labels)))
+    ((_, scores),) = score_images([case], Measures(lambda image: label(image > 500)))
+    found = scores.scored["prediction"].scores
+    assert found["segmented_dice"] == pytest.approx(np.nan if everywhere else 1, nan_ok=True)
+    assert found["object_mean_error"] == pytest.approx(np.nan if everywhere else 0, nan_ok=True)
 
 
 def test_a_segmenter_sees_nothing_of_what_does_not_count(case_of_images):

@@ -35,6 +35,13 @@ def test_measured_by_hand():
     )
 
 
+def test_negative_labels_are_no_object():
+    negative = np.where(LABELS == 0, -1, LABELS)
+    measured = measure_objects(2 * TRUTH, TRUTH, negative, ALL)
+    assert measured.true.tolist() == [[10, 20, 50]]
+    assert measured.predicted.tolist() == [[20, 40, 100]]
+
+
 def test_an_offset_is_background_and_a_gain_is_an_error():
     same, twice = scores(TRUTH - 70), scores(2 * TRUTH)
     assert (same["object_mean_error"], same["object_sum_error"]) == (0, 0)
