@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class ObjectIntensities:
 def measure_objects(
     prediction: NDArray[np.generic],
     truth: NDArray[np.generic],
-    labels: NDArray[np.generic],
+    labels: NDArray[Any],
     valid: NDArray[np.bool_],
 ) -> ObjectIntensities:
     """Measure the objects of a label image in a prediction and in its truth.
