@@ -49,7 +49,7 @@ def find_candidates(history: Sequence[EpochRecord], steps: int) -> tuple[Candida
 
     The last weights are those after all `steps`, which a checkpoint has not always validated.
     """
-    validated = [record for record in history if record.validation is not None]
+    validated = validated_epochs(history)
     if not validated:
         return ()
     last, best = validated[-1], best_record(validated)
@@ -59,9 +59,9 @@ def find_candidates(history: Sequence[EpochRecord], steps: int) -> tuple[Candida
     return Candidate("last", steps, scores), Candidate("best", best.step, best.validation or {})
 
 
-def last_validation(history: Sequence[EpochRecord]) -> Mapping[str, float]:
-    """Return the newest scores of a history; empty without any."""
-    return next((record.validation for record in reversed(history) if record.validation), {})
+def validated_epochs(history: Sequence[EpochRecord]) -> list[EpochRecord]:
+    """Return the epochs that were validated."""
+    return [record for record in history if record.validation is not None]
 
 
 def best_record(validated: Sequence[EpochRecord]) -> EpochRecord:

@@ -8,6 +8,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.errors import plural
 from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.training.history import validated_epochs
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.summary import describe_images
 
@@ -100,7 +101,11 @@ def _of_scores(info: ModelInfo) -> str:
     name, score = primary_metric(info.scores.prediction)
     _, baseline = primary_metric(info.scores.baseline)
     rival = "linear" if info.target_codec.kind == "image" else "threshold"
-    return f"Held-out {name} {score:.3f}; the {rival} baseline has {baseline:.3f}."
+    found = f"Held-out {name} {score:.3f}; the {rival} baseline has {baseline:.3f}."
+    steps = [record.step for record in validated_epochs(info.history)]
+    if info.applied == "last" and steps and steps[-1] != info.steps:  # a checkpoint's
+        found += f" This was measured after {steps[-1]} of these steps."
+    return found
 
 
 def _given(info: ModelInfo) -> str:

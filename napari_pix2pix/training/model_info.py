@@ -30,7 +30,7 @@ from napari_pix2pix.training.history import (
     HeldOutScores,
     find_candidates,
     held_weights,
-    last_validation,
+    validated_epochs,
 )
 
 _LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
@@ -237,8 +237,8 @@ class ModelInfo:
         scores = self.scores
         for candidate in self.candidates:
             if candidate.weights == weights and scores is not None:
-                found = candidate.scores or last_validation(self.history)
-                scores = HeldOutScores(found, scores.baseline)
+                validation = validated_epochs(self.history)[-1].validation
+                scores = HeldOutScores(candidate.scores or validation or {}, scores.baseline)
         config = self.config.model_copy(update={"keep": weights})
         return replace(self, config=config, scores=scores)
 

@@ -6,6 +6,7 @@ from helpers import make_model, noise
 
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.training._made_for import MadeFor
+from napari_pix2pix.training.history import EpochRecord
 from napari_pix2pix.training.model_card import card_sentences, model_card
 from napari_pix2pix.training.model_info import HeldOutScores, StartedFrom
 
@@ -45,6 +46,14 @@ def test_what_is_not_known_is_left_out(info):
     said = card_sentences(none)
     assert "No scores: nothing was held out." in said
     assert "Training began from a model of faces." in said
+
+
+def test_scores_from_before_the_last_steps_say_so(info):
+    history = (EpochRecord(8, 1, {}, {"pearson": 0.8123}),)
+    late = replace(info, history=history, steps=14)
+    said = "Held-out Pearson 0.812; the linear baseline has 0.420."
+    assert f"{said} This was measured after 8 of these steps." in card_sentences(late)
+    assert said in card_sentences(replace(late, steps=8))
 
 
 def test_conditions_and_what_they_make():
