@@ -24,6 +24,7 @@ from napari_pix2pix.io.pytorch_networks import (
     write_network,
 )
 from napari_pix2pix.training.config import AppliedWeights
+from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
 
 MODEL_ENDINGS = (ENDING, *TORCH_ENDINGS, *EXPORT_ENDINGS)
@@ -91,14 +92,24 @@ def convert(
     path = as_path(path)
     check_ending(path, *MODEL_ENDINGS, what="a model")
     translator = model if isinstance(model, Translator) else load(model)
+    info = translator.info
     if weights is not None:
         translator = translator.with_weights(weights)
     if path.suffix.lower() in EXPORT_ENDINGS:
         return translator.export(path, authors=authors, licence=licence, overwrite=overwrite)
     if path.suffix.lower() not in TORCH_ENDINGS:
         translator.save(path, slim=weights is not None, overwrite=overwrite)
-        return ()
+        return () if weights is None else tuple(_left_out(info, weights))
     return _write_reference(translator, path, overwrite)
+
+
+def _left_out(info: ModelInfo, weights: AppliedWeights) -> Iterator[str]:
+    """Say what of a model is not written with these weights alone."""
+    others = [f"the {name} ones" for name in info.weights if name != weights]
+    if info.has_discriminator:
+        others.append("the discriminator")
+    if others:
+        yield f"It holds the {weights} weights alone, without {' and '.join(others)}."
 
 
 def _write_reference(translator: Translator, path: Path, overwrite: bool) -> tuple[str, ...]:

@@ -410,7 +410,8 @@ class Translator(ImagePredictor):
         path : path-like
             Usually ``*.safetensors``; no name with the ending of another format.
         slim : bool
-            Leave out the discriminator and the weights that are not applied.
+            Leave out the discriminator and the weights that are not applied. What is usual, which
+            `unlikeness_map` needs, goes with the last weights.
         overwrite : bool
             Whether an existing file is replaced.
 
@@ -426,9 +427,12 @@ class Translator(ImagePredictor):
         check_free(path, overwrite=overwrite)
         # The generator as it is now, which the user may have changed.
         applied = self._named(self.generator.state_dict())
-        info = replace(self.info, has_discriminator=False) if slim else self.info
+        if not slim:
+            write_container(path, self._tensors | applied, self.info.to_header())
+            return
+        info = self.info.slim()
         usual = {name: t for name, t in self._tensors.items() if name.startswith("usual.")}
-        kept = usual | applied if slim else self._tensors | applied
+        kept = applied if info.unlike is None else usual | applied
         write_container(path, kept, info.to_header())
 
     def export(

@@ -242,6 +242,13 @@ class ModelInfo:
         config = self.config.model_copy(update={"keep": weights})
         return replace(self, config=config, scores=scores)
 
+    def slim(self) -> ModelInfo:
+        """Return what is true of the model without discriminator and weights not applied."""
+        notes = self.notes
+        if self.unlike is not None and self.usual is None:  # what is usual goes with the last ones
+            notes = tuple(note for note in notes if note != self.unlike.note)
+        return replace(self, has_discriminator=False, unlike=self.usual, notes=notes)
+
     def output_names(self, condition: Hashable = None) -> tuple[str, ...]:
         """Return the names of the channels that it makes; empty where they are not known."""
         if not self.channel_names or (self.conditions and condition not in self.conditions):
@@ -278,15 +285,19 @@ class ModelInfo:
     def check_usual(self) -> UnlikeShares:
         """Return how many cells are usually unlike; refuse a model that does not know it."""
         if self.unlike is not None and self.usual is None:
+            remedy = "take the file that it was saved in after training"
+            if "last" in self.weights:
+                remedy = "choose weights='last'"
             raise InputError(
                 "The model knows what is usual for its last weights, and its best are applied: "
-                "choose weights='last' to compare an image with the training images."
+                f"{remedy} to compare an image with the training images."
             )
         if self.usual is None:
             raise InputError(
                 "The model does not know what its training images looked like: it was trained "
                 "without a source, by an earlier version or by another program, or it is a "
-                "checkpoint. Train it again, or fine-tune it."
+                "checkpoint or holds its best weights alone. Take a file with its last weights, "
+                "train it again, or fine-tune it."
             )
         return self.usual
 

@@ -107,7 +107,9 @@ def test_scores_are_of_a_validation_where_the_last_weights_had_none(translator):
 
 def test_weights_that_are_not_there_are_refused(translator, tmp_path):
     model, path = with_other_best(translator), tmp_path / "m.safetensors"
-    convert(model, path, weights="best")
+    alone = "It holds the best weights alone, without the last ones"
+    assert convert(model, path, weights="best") == (f"{alone} and the discriminator.",)
+    assert convert(path, tmp_path / "again.safetensors", weights="best") == ()  # nothing more
     kept = load(path)
     assert {name.partition(".")[0] for name in kept.tensors} == {"best"}
     assert np.ptp(kept(noise(16, 16))) == 0
@@ -151,7 +153,7 @@ def test_checkpoint_is_saved_as_a_model(tmp_path):
     load(checkpoint).save(path)
     model.save(tmp_path / "direct.safetensors")
     (tensors, header), (expected, _) = map(read_container, (path, tmp_path / "direct.safetensors"))
-    # What is usual is learnt when a training ends.
+    # A checkpoint does not know what is usual.
     assert set(tensors) == {name for name in expected if not name.startswith("usual.")}
     assert "counters" not in header
     assert path.stat().st_size < checkpoint.stat().st_size

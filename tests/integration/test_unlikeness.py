@@ -106,7 +106,7 @@ def test_layers_become_a_layer_where_they_lie(gray):
     np.testing.assert_array_equal(shown.data, gray.unlikeness_map(image.data))
 
 
-def test_the_best_weights_have_no_map_of_their_own(gray):
+def test_the_best_weights_have_no_map_of_their_own(gray, tmp_path):
     best = gray.with_weights("best")
     with pytest.raises(InputError, match="choose weights='last'"):
         best.unlikeness_map(noise(64, 64, drawn=float))
@@ -114,3 +114,13 @@ def test_the_best_weights_have_no_map_of_their_own(gray):
         best.with_weights("last").unlikeness_map(noise(64, 64, drawn=float)),
         gray.unlikeness_map(noise(64, 64, drawn=float)),
     )
+    best.save(tmp_path / "best.safetensors", slim=True)
+    alone = load(tmp_path / "best.safetensors")
+    assert not any(name.startswith("usual.") for name in alone.tensors)
+    assert not any(note.startswith("Unlikeness:") for note in alone.info.notes)
+    with pytest.raises(InputError, match="it is a checkpoint or holds its best weights alone"):
+        alone.unlikeness_map(noise(64, 64, drawn=float))
+    # An older slim file said that it knows what is usual.
+    older = dataclasses.replace(best.info, weights=("best",))
+    with pytest.raises(InputError, match="best are applied: take the file that it was saved in"):
+        older.check_usual()
