@@ -303,14 +303,15 @@ class ConfigFields(BaseModel):
     )
     foreground_weight: _Weight = Field(
         0.0,
-        description="What the foreground of the target, found by Otsu's threshold, weighs more "
-        "than its ground in the reconstruction term: with 9 it weighs 10 times as much. For a "
-        "target of intensities.",
+        description="What the foreground of the target, the side of Otsu's threshold that holds "
+        "fewer pixels, weighs more than its ground in the reconstruction term: with 9 it weighs 10 "
+        "times as much. For a target of intensities.",
     )
     foreground_dice: _Weight = Field(
         0.0,
         description="Weight, within the reconstruction term, of soft Dice between the foregrounds "
-        "of output and target. For a target of intensities.",
+        "of output and target. The foreground is the side of Otsu's threshold that holds fewer "
+        "pixels. For a target of intensities.",
     )
 
     # Optimisation.

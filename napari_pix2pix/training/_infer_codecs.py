@@ -25,6 +25,7 @@ from napari_pix2pix.training._target_content import (
     TargetContent,
     describe_content,
     find_content,
+    foreground_warning,
 )
 from napari_pix2pix.training.config import LIGHT_FOR_LABELS, LIGHT_FOR_SPARSE, TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
@@ -81,6 +82,7 @@ def infer_codecs(
         for side, codec in zip(_SIDES, (source, target), strict=True)
     ]
     warnings += [_saturation("source", source, blocks), _saturation("target", target, blocks)]
+    warnings.append(foreground_warning(content or (), config))
     return InferredCodecs(
         source,
         target,

@@ -21,6 +21,8 @@ from napari_pix2pix.training.config import TrainConfig
 _MANY = 2**20  # values that tell percentiles, means and thresholds well enough
 # A target is sparse if its percentiles lie within so small a part of its range.
 _SPARSE = 0.5
+# Of the pixels: a dark foreground that is so large is rather the background between dense objects.
+_MOST_DARK = 0.3
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class ChannelContent:
     """The ground and the content of one channel, in the values of its plane."""
 
     ground: float  # its median
-    threshold: float  # Otsu's, if asked for: the foreground lies beyond it, seen from the ground
+    # Otsu's, if asked for: the foreground lies beyond it, seen from the ground, so it is the side
+    # that holds fewer pixels.
+    threshold: float
     gain: float  # what a full range of distance from the ground adds to a weight of 1; 0: dense
     share: float  # of the pixels, the foreground's
 
@@ -85,6 +89,19 @@ def describe_content(content: TargetContent, codec: Codec, config: TrainConfig) 
     return notes
 
 
+def foreground_warning(content: TargetContent, config: TrainConfig) -> str:
+    """Say where the foreground may be the background between dense objects; else return ""."""
+    dark = [channel.share for channel in content if channel.threshold < channel.ground]
+    if not asks_for_foreground(config) or max(dark, default=0.0) <= _MOST_DARK:
+        return ""
+    names = [name for name in ("foreground_weight", "foreground_dice") if getattr(config, name)]
+    return (
+        "The target's foreground is the side of Otsu's threshold that holds fewer pixels, here the "
+        f"dark one with {rounded(100 * max(dark))} % of them: if that is the background between "
+        f"bright objects, leave {' and '.join(names)} out."
+    )
+
+
 def _describe_foreground(channel: ChannelContent, low: float, high: float) -> str:
     side = "above" if channel.threshold >= channel.ground else "below"
     value = low + (channel.threshold + 1) * (high - low) / 2
@@ -115,4 +132,10 @@ def _measure(
 def _otsu(values: NDArray[np.float64]) -> float:
     from skimage.filters import threshold_otsu
 
-    return float(threshold_otsu(values))
+    threshold = float(threshold_otsu(values))
+    above = values > threshold
+    if not above.any():
+        return threshold
+    # At Otsu's optimum the threshold is the middle of both means. In an empty gap of the histogram
+    # all thresholds are as good, and scikit-image takes the lowest, at the edge of the dark side.
+    return float(values[above].mean() + values[~above].mean()) / 2

@@ -39,6 +39,25 @@ def test_otsu_finds_the_foreground_on_either_side(sign, pair, tiny):
     assert any(f"foreground, by Otsu's threshold, is what lies {side}" in n for n in data.notes)
 
 
+@pytest.mark.parametrize(("bright", "warned"), [(0.6, True), (0.4, False), (0.8, False)])
+def test_dense_bright_objects_are_warned_of(bright, warned, tiny):
+    rng = np.random.default_rng(0)
+    target = rng.normal(100, 40, (96, 100)) + 400 * (rng.random((96, 100)) < bright)
+    config = tiny(foreground_weight=9.0, **ONLY_PIXELS)
+    said = prepare([Pair(rng.random((96, 100)), target.astype(np.float32))], config).warnings
+    found = [text for text in said if "here the dark one with 4" in text]
+    assert len(found) == warned
+    assert all("leave foreground_weight out" in text for text in found)
+
+
+def test_a_threshold_is_in_the_middle_of_an_empty_gap(tiny):
+    target = np.full((96, 80), 100.0, np.float32)
+    target[:48, :40] = 300
+    pair = Pair(np.random.default_rng(0).random((96, 80)), target)
+    (content,) = content_of(pair, tiny(foreground_weight=9.0, **ONLY_PIXELS))
+    assert content.threshold == pytest.approx(0.0, abs=1e-6)
+
+
 def test_nothing_is_measured_unasked_for(pair, tiny):
     assert content_of(pair, tiny(**ONLY_PIXELS)) is None
 
