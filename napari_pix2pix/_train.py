@@ -115,7 +115,7 @@ def train(
         checkpoint, None refuses to. Fields you do not set are taken from the checkpoint.
     start : Translator or path-like, optional
         A model to fine-tune. Its intensities, conditions, networks and weights are kept. Fields you
-        do not set are taken from that model, except the budget.
+        do not set are taken from that model, except the budget and ``keep``.
     callback : callable, optional
         Called with each `Event`, in the thread that called `train`. If it returns True, the
         training stops and the model is kept, as with Ctrl+C or SIGTERM.

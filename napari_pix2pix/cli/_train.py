@@ -78,7 +78,7 @@ def train(
 
     The model is written to OUT when the budget ends, or after Ctrl+C, SIGTERM or SIGHUP. --resume
     continues a run that was stopped or killed: options that you do not set are taken from its
-    checkpoint. --start fine-tunes a model: they are taken from it, except the budget.
+    checkpoint. --start fine-tunes a model: they are taken from it, except the budget and keep.
 
     \b
     napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300

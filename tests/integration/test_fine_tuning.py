@@ -79,6 +79,10 @@ def test_the_best_weights_are_begun_from_where_they_are_applied():
     on = learn(start=model, **STILL)
     for one, other in zip(trainable(on.generator), trainable(model.generator), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert (on.config.keep, learn(start=model, keep="best", **STILL).config.keep) == (
+        "last",
+        "best",
+    )
 
 
 def test_intensities_are_the_models_and_the_rest_is_new(model):
