@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 SMALLEST_SPECTRUM_SIDE = 8  # pixels, for four frequencies
 FRC_THRESHOLD = 1 / 7  # Rosenthal & Henderson (2003), as Nieuwenhuizen et al. (2013) use it
 
+_NYQUIST = 0.5  # cycles per pixel
 _POWER_FLOOR = 1e-12  # of the truth's strongest power: less is rounding
 _SMOOTHED = 5  # rings that are averaged before a curve's first crossing is sought
 _NOISE_PART = 0.2  # of the rings, the highest: their mean power is taken for noise
@@ -145,12 +146,12 @@ def cutoff_frequency(
     Returns
     -------
     float
-        Cycles per pixel: 0 if no detail is shared, the highest frequency if all is.
+        Cycles per pixel: 0 if no detail is shared, 0.5 if all is.
     """
     smooth = ndimage.uniform_filter1d(correlations, _SMOOTHED, mode="nearest")
     below = np.flatnonzero(smooth < threshold)
     if not below.size:
-        return float(frequencies[-1])
+        return _NYQUIST  # the last ring of an odd side lies a little below it
     first = int(below[0])
     if first == 0:
         return 0.0
