@@ -72,8 +72,8 @@ LIGHT_FOR_LABELS: dict[str, Any] = {
     "reconstruction": "l2",
     "content": 0.5,  # objects may fill little of the images
 }
-# ``light`` for a sparse target, where patches that are drawn anywhere rarely hold anything. Of other
-# images, such draws bias what the norms measure.
+# ``light`` for a sparse target, where patches that are drawn anywhere rarely hold anything. With
+# other images, such draws bias what the norms measure.
 LIGHT_FOR_SPARSE: dict[str, Any] = {"content": 0.5}
 # Any training without a source, where a field is not set: only noise makes images differ.
 WITHOUT_SOURCE: dict[str, Any] = {
