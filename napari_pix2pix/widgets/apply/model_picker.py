@@ -100,6 +100,7 @@ class ModelPicker(QWidget):
         self.weights.activated.connect(self._take_weights)
         self.button.clicked.connect(self.ask)
         models().changed.connect(self._follow)
+        models().exchanged.connect(self._exchange)
         self._reader.finished.connect(self._take_read)
         self._reader.failed.connect(self._on_unreadable)
         self._reader.ended.connect(self._read_next)
@@ -151,6 +152,11 @@ class ModelPicker(QWidget):
             self._show(last)
         else:
             self.refresh()
+
+    def _exchange(self, before: Translator, after: Translator) -> None:
+        """Show what took the place of the chosen model."""
+        if self._model is not None and self._model.translator is before:
+            self._show(replace(self._model, translator=after, path=None))
 
     def _show(self, model: ModelEntry | None) -> None:
         self._model, self._info = model, None

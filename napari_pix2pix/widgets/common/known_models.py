@@ -66,6 +66,7 @@ class Models(QObject):
     """The registry that all docks of one napari share; see `models`."""
 
     changed = Signal()  # a model or a file was added, or another one became the last
+    exchanged = Signal(object, object)  # a translator, and what took its place
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +108,7 @@ class Models(QObject):
             replace(entry, translator=after, path=None) if entry.translator is before else entry
             for entry in self._models
         ]
+        self.exchanged.emit(before, after)
         self.changed.emit()
 
     def known(self) -> tuple[ModelEntry, ...]:

@@ -108,6 +108,17 @@ def test_weights_are_chosen_where_a_model_has_two(
     assert len(models().known()) == 1
 
 
+def test_weights_that_the_train_dock_takes_are_those_of_the_chosen_model(dock, inverter):
+    model = with_other_best(inverter)
+    dock.set_model(models().remember(model, "run"))
+    best = model.with_weights("best")
+    models().exchange(model, best)
+    combo = dock._view.picker.combo
+    assert [combo.itemText(number) for number in range(combo.count())] == ["run"]
+    assert dock.model.translator is best
+    assert dock.card.scores.prediction == {"pearson": 0.75}
+
+
 def test_there_is_no_choice_of_weights_where_the_last_are_the_best(dock, inverter):
     dock.set_model(inverter)
     assert dock._view.picker.weights.isHidden()
