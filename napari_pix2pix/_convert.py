@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_pix2pix._load import load
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.export.files import EXPORT_ENDINGS
+from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits
 from napari_pix2pix.export.interface import describe_range
 from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
 from napari_pix2pix.io.paths import as_path, check_ending, check_free
@@ -38,8 +38,8 @@ def convert(
     path: str | os.PathLike[str],
     *,
     weights: AppliedWeights | None = None,
-    authors: Sequence[str] = (),
-    licence: str = "CC-BY-4.0",
+    authors: str | None = None,
+    licence: str | None = None,
     overwrite: bool = True,
 ) -> tuple[str, ...]:
     """Write a model into a file of another kind, or with fewer weights into one of ours.
@@ -57,8 +57,8 @@ def convert(
     weights : {"last", "best"}, optional
         Write only these, without the other weights and the discriminator: a model of
         napari-pix2pix becomes a smaller file (`Translator.save` with ``slim``).
-    authors, licence
-        For a BioImage.IO package, see `Translator.export`.
+    authors, licence : str, optional
+        For a BioImage.IO package alone, see `Translator.export`.
     overwrite : bool
         Whether files that are there are replaced.
 
@@ -70,8 +70,8 @@ def convert(
     Raises
     ------
     InputError
-        When the other kind of file can't hold such a network, or the model lacks these weights; the
-        sentence says what is missing.
+        When the other kind of file can't hold such a network, or authors and a licence, or the
+        model lacks these weights; the sentence says what is missing.
     FileError
         When a file can't be read or written, its name has the ending of another format, or a
         library is missing.
@@ -91,6 +91,7 @@ def convert(
     """
     path = as_path(path)
     check_ending(path, *MODEL_ENDINGS, what="a model")
+    check_credits(path, authors, licence)
     translator = model if isinstance(model, Translator) else load(model)
     info = translator.info
     if weights is not None:

@@ -19,7 +19,7 @@ from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.export.files import EXPORT_ENDINGS, Credits, export_model
+from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_model
 from napari_pix2pix.inference.checks import check_options, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
@@ -130,9 +130,7 @@ class Translator(ImagePredictor):
         - Licence: CC-BY-4.0.
         """
         texts = {"authors": authors, "licence": licence, "intended_use": intended_use}
-        given = {name: text for name, text in texts.items() if text is not None}
-        config = TrainConfig(**self.config.model_dump() | given)
-        self.info = replace(self.info, config=config)
+        self.info = self.info.with_texts(texts)
 
     @property
     def scores(self) -> HeldOutScores | None:
@@ -439,8 +437,8 @@ class Translator(ImagePredictor):
         self,
         path: str | os.PathLike[str],
         *,
-        authors: Sequence[str] = (),
-        licence: str = "CC-BY-4.0",
+        authors: str | None = None,
+        licence: str | None = None,
         overwrite: bool = True,
     ) -> tuple[str, ...]:
         """Write the generator into a file that other programs run.
@@ -455,10 +453,12 @@ class Translator(ImagePredictor):
             (B, C, H, W) float32, with any batch size and any height and width that are multiples of
             the network's stride. One that ends in ``.zip`` gets a package of the BioImage Model
             Zoo: images in their own intensities in and out.
-        authors : sequence of str
-            Names for the package; the model zoo asks for them.
-        licence : str
-            What others may do with the package: an identifier of SPDX.
+        authors : str, optional
+            For a package: who made the model, names with commas between them. By default those of
+            the model (see `describe`); the model zoo asks for some.
+        licence : str, optional
+            For a package: what others may do with it, an identifier of SPDX. By default that of the
+            model, or else CC-BY-4.0.
         overwrite : bool
             Whether an existing file is replaced.
 
@@ -471,7 +471,7 @@ class Translator(ImagePredictor):
         ------
         InputError
             When other programs can't run the model (noise planes, no source), or the package can't
-            take labels, or has no such licence.
+            take labels, or there is no such licence, or they are given for an ONNX file.
         FileError
             When it can't be written, has another ending, a library is missing (``pip install
             "napari-pix2pix[onnx]"`` or ``[bioimageio]``) or a test failed.
@@ -493,9 +493,10 @@ class Translator(ImagePredictor):
         """
         path = as_path(path)
         check_ending(path, *EXPORT_ENDINGS, what="an exported model")
+        check_credits(path, authors, licence)
         check_free(path, overwrite=overwrite)
-        credits = Credits(tuple(authors), licence)
-        return export_model(path, self.generator, self.info, credits)
+        info = self.info.with_texts({"authors": authors, "licence": licence})
+        return export_model(path, self.generator, info)
 
     def _build_generator(self) -> UNet | ResNet:
         """Build the generator with the weights that are applied, which it shares with the model."""

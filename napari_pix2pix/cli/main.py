@@ -92,13 +92,12 @@ main.add_command(discriminator_map)
     help="Kind of file, where the name OUT has no ending.  [default: by its ending]",
 )
 @click.option(
-    "--author", multiple=True, help="For a .zip: who made the model; once for each of several."
+    "--authors",
+    help="For a .zip: who made the model, names with commas between them.  [default: MODEL's]",
 )
 @click.option(
     "--licence",
-    default="CC-BY-4.0",
-    show_default=True,
-    help="For a .zip: an identifier of SPDX, such as MIT.",
+    help="For a .zip: an identifier of SPDX, such as MIT.  [default: MODEL's, or else CC-BY-4.0]",
 )
 @click.option(
     "--dtype",
@@ -119,8 +118,8 @@ def convert(
     to: str | None,
     dtype: str | None,
     weights: AppliedWeights | None,
-    author: tuple[str, ...],
-    licence: str,
+    authors: str | None,
+    licence: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -136,7 +135,7 @@ def convert(
     napari-pix2pix convert model.safetensors checkpoints/mine/latest_net_G.pth
     napari-pix2pix convert model.safetensors small.safetensors --weights best
     napari-pix2pix convert model.safetensors model.onnx
-    napari-pix2pix convert model.safetensors model.zip --to bioimageio --author "Ada Lovelace"
+    napari-pix2pix convert model.safetensors model.zip --to bioimageio --authors "Ada Lovelace"
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
@@ -149,7 +148,7 @@ def convert(
     check_output(out, overwrite=overwrite)
     loaded = load(model, dtype=dtype)
     notes = _convert.convert(
-        loaded, out, weights=weights, authors=author, licence=licence, overwrite=overwrite
+        loaded, out, weights=weights, authors=authors, licence=licence, overwrite=overwrite
     )
     text = "\n".join([f"Wrote {out}.", *notes])
     print_result({"written": str(out), "notes": list(notes)}, text, as_json=as_json)

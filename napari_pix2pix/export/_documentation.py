@@ -8,6 +8,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.errors import rounded
 from napari_pix2pix.export.interface import Interface, describe_labels
 from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.training.model_card import card_sentences
 from napari_pix2pix.training.model_info import ModelInfo
 
 
@@ -23,12 +24,11 @@ def write_readme(info: ModelInfo, interface: Interface) -> str:
 
 
 def _describe_training(info: ModelInfo) -> Iterator[str]:
+    yield "\n".join(f"- {sentence}" for sentence in card_sentences(info))
     yield (
-        "It translates one image of a field into another with pix2pix (Isola et al. 2017). It was "
-        f"trained with napari-pix2pix on: {info.summary}. Exported by version {__version__}."
+        f"The method is pix2pix (Isola et al. 2017). The model was trained on: {info.summary}. "
+        f"Exported by napari-pix2pix {__version__}."
     )
-    if info.steps:
-        yield f"Preset {info.config.preset}, {info.steps} steps in {info.seconds:.0f} s."
     if info.notes:
         yield "\n".join(f"- {note}" for note in info.notes)
 
@@ -41,18 +41,26 @@ def _describe_tensors(info: ModelInfo, interface: Interface) -> Iterator[str]:
     yield from interface.notes
     if labels := describe_labels(info.target_codec):
         yield f"What comes out is planes of labels. {labels}"
-    if info.target_codec.kind == "image":
-        yield (
-            "Intensities are scaled before and after the network as they were for training: give "
-            "images as the microscope made them, without any normalisation. Pixels that are NaN or "
-            "infinite have no meaning here: replace them."
-        )
+    when = "before and after" if info.target_codec.kind == "image" else "before"
+    yield (
+        f"Intensities are scaled {when} the network as they were for training: give images as the "
+        "microscope made them, without any normalisation. Pixels that are NaN or infinite have no "
+        "meaning here: replace them."
+    )
 
 
 def _describe_edges(interface: Interface) -> Iterator[str]:
+    beyond = (
+        "The network sees zeros beyond its input. Programs that pad an image show it mirrored "
+        "pixels there"
+    )
+    if interface.mirrors:
+        beyond = (
+            "Beyond the edges most layers of the network mirror what they are given. Programs that "
+            "pad an image mirror the image alone"
+        )
     yield (
-        f"Heights and widths are multiples of {interface.stride} pixels. The network sees zeros "
-        "beyond its input. Programs that pad an image show it mirrored pixels there, so the "
+        f"Heights and widths are multiples of {interface.stride} pixels. {beyond}, so the "
         "outermost pixels differ a little from those that napari-pix2pix makes."
     )
     if interface.halo:

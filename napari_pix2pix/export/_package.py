@@ -12,7 +12,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +29,22 @@ from napari_pix2pix.io.libraries import needing
 from napari_pix2pix.io.onnx_file import run_onnx
 from napari_pix2pix.io.onnx_graph import INPUT, OPSET, OUTPUT
 from napari_pix2pix.io.paths import replacing
+from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo
 
 if TYPE_CHECKING:
     from bioimageio.spec import ValidationSummary
-    from bioimageio.spec.model.v0_5 import InputTensorDescr, ModelDescr, OutputTensorDescr
+    from bioimageio.spec.model.v0_5 import (
+        Author,
+        InputTensorDescr,
+        ModelDescr,
+        OutputTensorDescr,
+    )
 
 ENDING = ".zip"
 _WEIGHTS, _README, _COVER = "weights.onnx", "README.md", "cover.png"
 _TESTS = {INPUT: "test_source.npy", OUTPUT: "test_target.npy"}
-_COVER_SIDE = 256  # pixels of each of the two pictures
+_COVER_SIZE = 512, 256  # width and height in pixels; the model zoo asks for 2 to 1, or squares
 _SMOOTH = 2.0  # sigma in pixels of the test image
 _TOLERANCE = 1e-3  # of the range of what comes out: devices round differently
 _MOST_TOLERANCE = 0.0099  # of the largest value
@@ -49,18 +54,8 @@ _PIX2PIX = (
 )
 
 
-@dataclass(frozen=True)
-class Credits:
-    """Who made a model, and what others may do with it."""
-
-    authors: tuple[str, ...] = ()
-    licence: str = "CC-BY-4.0"  # an identifier of SPDX
-
-
-def export_package(
-    path: Path, generator: UNet | ResNet, info: ModelInfo, credits: Credits
-) -> tuple[str, ...]:
-    """Write a package; return what a user has to know, a sentence each."""
+def export_package(path: Path, generator: UNet | ResNet, info: ModelInfo) -> tuple[str, ...]:
+    """Write a package with the model's authors and licence; return what a user has to know."""
     with needing("bioimageio", "A BioImage.IO package"):
         from bioimageio.core import test_model
     if not isinstance(info.source_codec, ImageCodec):
@@ -68,6 +63,7 @@ def export_package(
             "A BioImage.IO package can't turn labels into the planes that the network takes: "
             "write an ONNX file, and give it the planes."
         )
+    _check_credits(info.config)
     interface = describe_interface(info, generator)
     with replacing(path) as fresh, tempfile.TemporaryDirectory() as name, _quiet():
         folder = Path(name)
@@ -75,15 +71,39 @@ def export_package(
         _write_tests(folder, info, interface)
         (folder / _README).write_text(write_readme(info, interface), encoding="utf-8")
         _write_cover(folder, info)
-        _pack(fresh, _describe(folder, path.stem, info, interface, credits))
+        _pack(fresh, _describe(folder, path.stem, info, interface))
         _check(test_model(fresh, stop_early=True))
-    return (*interface.notes, *_notes(info, credits))
+    return (*interface.notes, *_notes(info))
 
 
-def _notes(info: ModelInfo, credits: Credits) -> Iterator[str]:
+def _check_credits(config: TrainConfig) -> None:
+    """Refuse names and a licence that the format does not take, before anything is written."""
+    from bioimageio.spec.model import v0_5
+    from pydantic import TypeAdapter, ValidationError
+
+    licence: Any = TypeAdapter(v0_5.ModelDescr.model_fields["license"].annotation)
+    try:
+        _authors(config)
+        licence.validate_python(config.licence)
+    except ValidationError as error:
+        raise InputError(
+            f"A package can't have the authors {config.authors!r} and the licence "
+            f"{config.licence!r}: give names, and an identifier of SPDX, such as CC-BY-4.0 or MIT."
+        ) from error
+
+
+def _authors(config: TrainConfig) -> list[Author]:
+    """Return the authors, whose names have commas between them."""
+    from bioimageio.spec.model import v0_5
+
+    names = [name.strip() for name in config.authors.split(",")]
+    return [v0_5.Author(name=name) for name in names if name]
+
+
+def _notes(info: ModelInfo) -> Iterator[str]:
     if info.target_codec.kind != "image":
         yield "Planes of labels come out: the package's README.md says how they become labels."
-    if not credits.authors:
+    if not _authors(info.config):
         yield "It names no authors: the model zoo asks for them."
 
 
@@ -107,15 +127,14 @@ def _write_tests(folder: Path, info: ModelInfo, interface: Interface) -> None:
 
 
 def _write_cover(folder: Path, info: ModelInfo) -> None:
-    """Draw a held-out source beside its prediction, or else the test image and its result."""
-    from PIL import Image
+    """Draw a held-out source, prediction and truth, or else the test image and its result."""
+    from PIL import Image, ImageOps
 
     shown = info.thumbnail
     if shown is None:
         codecs = {INPUT: info.source_codec, OUTPUT: info.target_codec}
         shown = np.concatenate([_picture(folder / _TESTS[k], c) for k, c in codecs.items()], 1)
-    size = 2 * _COVER_SIDE, _COVER_SIDE
-    Image.fromarray(shown).resize(size).save(folder / _COVER)
+    ImageOps.pad(Image.fromarray(shown), _COVER_SIZE, color="white").save(folder / _COVER)
 
 
 def _picture(path: Path, codec: Codec) -> NDArray[np.uint8]:
@@ -123,9 +142,7 @@ def _picture(path: Path, codec: Codec) -> NDArray[np.uint8]:
     return picture(codec.encode(values) if codec.kind == "image" else values, codec)
 
 
-def _describe(
-    folder: Path, name: str, info: ModelInfo, interface: Interface, credits: Credits
-) -> ModelDescr:
+def _describe(folder: Path, name: str, info: ModelInfo, interface: Interface) -> ModelDescr:
     """Return the description of a package whose files lie in a folder."""
     from bioimageio.spec.model import v0_5
     from pydantic import ValidationError
@@ -137,8 +154,8 @@ def _describe(
         return v0_5.ModelDescr(
             name=f"pix2pix {plain}"[:64],
             description=info.summary[:512],
-            authors=[v0_5.Author(name=author) for author in credits.authors],
-            license=credits.licence,
+            authors=_authors(info.config),
+            license=info.config.licence,
             cite=[v0_5.CiteEntry(text=text, doi=v0_5.Doi(doi))],
             tags=["pix2pix", "image-to-image-translation", "napari-pix2pix", "2d"],
             covers=[v0_5.FileDescr(source=folder / _COVER)],
@@ -150,14 +167,9 @@ def _describe(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        if not {*first["loc"]} & {"authors", "license"}:
-            raise FileError(
-                f"bioimageio.core refuses the package ({first['msg'][:300]}): update it, or write "
-                "an ONNX file."
-            ) from error
-        raise InputError(
-            f"A package can't have authors {credits.authors} and the licence {credits.licence!r}: "
-            "give names, and an identifier of SPDX, such as CC-BY-4.0 or MIT."
+        raise FileError(
+            f"bioimageio.core refuses the package ({first['msg'][:300]}): update it, or write "
+            "an ONNX file."
         ) from error
 
 

@@ -31,6 +31,7 @@ class Interface:
     stride: int  # heights and widths are multiples of it
     least: int  # smallest height and width
     halo: int  # pixels of context that make a tile equal the whole; 0 where only the whole is right
+    mirrors: bool  # whether it mirrors what is at the edges, where others see zeros
     notes: tuple[str, ...]  # what a user has to know, a sentence each
 
     @property
@@ -52,6 +53,7 @@ def describe_interface(info: ModelInfo, generator: UNet | ResNet) -> Interface:
         stride=generator.stride,
         least=TileGrid.of_network(generator, 1, 1).padded[0],
         halo=0 if measures else generator.halo,
+        mirrors=isinstance(generator, ResNet),
         notes=tuple(_notes(info, measures)),
     )
 

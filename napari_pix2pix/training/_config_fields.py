@@ -346,7 +346,9 @@ class ConfigFields(BaseModel):
     )
 
     # What people are told of the model: its card shows it.
-    authors: str = Field("", description="Who made the model, for its card.")
+    authors: str = Field(
+        "", description="Who made the model, for its card: names, with commas between them."
+    )
     licence: str = Field("", description="Licence of the model, for its card, such as CC-BY-4.0.")
     intended_use: str = Field(
         "", description="What the model is meant for, and what not, for its card."

@@ -249,6 +249,11 @@ class ModelInfo:
             notes = tuple(note for note in notes if note != self.unlike.note)
         return replace(self, has_discriminator=False, unlike=self.usual, notes=notes)
 
+    def with_texts(self, texts: Mapping[str, str | None]) -> ModelInfo:
+        """Return the same with other authors, licence or intended use; None keeps what it has."""
+        given = {name: text for name, text in texts.items() if text is not None}
+        return replace(self, config=TrainConfig(**self.config.model_dump() | given))
+
     def output_names(self, condition: Hashable = None) -> tuple[str, ...]:
         """Return the names of the channels that it makes; empty where they are not known."""
         if not self.channel_names or (self.conditions and condition not in self.conditions):

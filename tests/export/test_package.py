@@ -1,5 +1,6 @@
 """Packages of the BioImage Model Zoo: bioimageio.core makes our pixels of them."""
 
+import io
 import json
 import zipfile
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from helpers import gray_noise, integer_noise, make_model
+from PIL import Image
 from torch import nn
 
+from napari_pix2pix import convert
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.export import _package as package
-from napari_pix2pix.export._package import Credits
 
 bioimageio_core = pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
 
@@ -83,11 +85,16 @@ def ours(model, raw, condition=None):
 @pytest.mark.parametrize("kind", ["image", "rgb", "channels", "classes", "instances"])
 def test_others_make_our_pixels(kind, tmp_path):
     model, path = with_contrast(model_of(kind)), tmp_path / "cells.zip"
-    notes = model.export(path, authors=["Ada Lovelace"])
+    notes = model.export(path)
     assert [file.name for file in tmp_path.iterdir()] == ["cells.zip"]
     with zipfile.ZipFile(path) as file:
         assert {"weights.onnx", "README.md", "cover.png"} <= {*file.namelist()}
-        assert "## Validation" in file.read("README.md").decode()
+    readme = read(path, "README.md")
+    assert "## Validation" in readme
+    assert "as the microscope made them, without any normalisation" in readme
+    assert ("scaled before and after the network" in readme) == (model.target_codec.kind == "image")
+    assert ("network mirror what they are given" in readme) == (kind == "instances")  # a ResNet
+    assert ("The network sees zeros" in readme) != (kind == "instances")
     size = 3 * 32
     raw = integer_noise(model.source_codec.planes, size, size, seed=5)
     planes = np.zeros((len(model.conditions), size, size), raw.dtype)
@@ -103,21 +110,50 @@ def test_others_make_our_pixels(kind, tmp_path):
     assert ("Each condition" in " ".join(notes)) == (kind == "channels")
 
 
-def test_package_tells_who_made_it_and_how_good_it_is(tmp_path):
-    model = make_model(IMAGE, 255 - IMAGE, validation=0.3)
-    assert "It names no authors" in model.export(tmp_path / "a.zip", licence="MIT")[-1]
-    with zipfile.ZipFile(tmp_path / "a.zip") as file:
-        readme, described = (file.read(name).decode() for name in ("README.md", "rdf.yaml"))
-    assert "| Pearson | " in readme
-    assert "license: MIT" in described
+def read(path, name):
+    with zipfile.ZipFile(path) as file:
+        return file.read(name).decode()
+
+
+def test_package_tells_what_the_model_knows(tmp_path):
+    path = tmp_path / "a.zip"
+    card = {"licence": "CC-BY-NC-4.0", "intended_use": "Nuclei", "pixel_size": 0.65}
+    model = make_model(IMAGE, 255 - IMAGE, validation=0.3, authors="Ada Lovelace, Grace H.", **card)
+    assert "It names no authors" not in " ".join(model.export(path))
+    readme, described = (" ".join(read(path, n).split()) for n in ("README.md", "rdf.yaml"))
+    for said in ("| Pearson | ", "- Intended use: Nuclei.", "0.65 µm per pixel", "CC-BY-NC-4.0"):
+        assert said in readme
+    for said in ("license: CC-BY-NC-4.0", "- name: Ada Lovelace - name: Grace H."):
+        assert said in described
     assert "10.1109/CVPR.2017.632" in described
     assert json.dumps("intensity")[1:-1] in described
+    shown = np.asarray(Image.open(io.BytesIO(zipfile.ZipFile(path).read("cover.png"))))
+    height, width, _ = model.info.thumbnail.shape
+    drawn = np.flatnonzero((shown < 255).any((1, 2)))
+    assert shown.shape == (256, 512, 3)
+    assert np.ptp(drawn) + 1 == pytest.approx(512 * height / width, abs=2)
+
+
+def test_other_credits_are_those_of_the_package_alone(tmp_path):
+    path, model = tmp_path / "a.zip", make_model(IMAGE, 255 - IMAGE, authors="Ada Lovelace")
+    assert "It names no authors" in model.export(path, authors="", licence="MIT")[-1]
+    assert "license: MIT" in read(path, "rdf.yaml")
+    assert "- Licence: MIT." in read(path, "README.md")
+    assert (model.config.authors, model.config.licence) == ("Ada Lovelace", "")
 
 
 def test_what_a_package_can_not_be_leaves_nothing(tmp_path, monkeypatch):
     model, path = make_model(IMAGE, 255 - IMAGE), tmp_path / "m.zip"
-    with pytest.raises(InputError, match="the licence 'mine': give names, and an identifier"):
-        model.export(path, licence="mine")
+    with monkeypatch.context() as patched:
+        patched.setattr(package, "write_network", None)  # that comes too late
+        with pytest.raises(InputError, match="the licence 'mine': give names, and an identifier"):
+            model.export(path, licence="mine")
+    none = r"are for packages \(.zip\) alone, and m.\w+ is none"
+    with pytest.raises(InputError, match=none):
+        model.export(tmp_path / "m.onnx", authors="Ada")
+    for ending in ("onnx", "pth", "safetensors"):
+        with pytest.raises(InputError, match=none):
+            convert(model, tmp_path / f"m.{ending}", licence="MIT")
     monkeypatch.setattr(package, "decoding_steps", lambda codec: [])
     with pytest.raises(FileError, match=r"test of the package failed .*no file was written"):
         model.export(path)
@@ -128,5 +164,5 @@ def test_what_a_package_can_not_be_leaves_nothing(tmp_path, monkeypatch):
     labels = make_model((IMAGE > 100).astype(np.uint8), IMAGE, source_kind="classes")
     monkeypatch.undo()
     with pytest.raises(InputError, match="can't turn labels into the planes"):
-        package.export_package(path, labels.generator, labels.info, Credits())
+        package.export_package(path, labels.generator, labels.info)
     assert not list(tmp_path.iterdir())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QInputDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
 
-from napari_pix2pix.io.model_header import ENDING, is_torch_file
-from napari_pix2pix.training.config import AppliedWeights
+from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS, is_torch_file
+from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.runner import Runner
@@ -169,11 +169,12 @@ def _recent() -> list[Path]:
 
 # What a model is saved as: the first is ours, the others are for other programs.
 _KINDS = {
-    "napari-pix2pix (*.safetensors)": ".safetensors",
-    "PyTorch implementation (*.pth)": ".pth",
-    "ONNX (*.onnx)": ".onnx",
-    "BioImage.IO package (*.zip)": ".zip",
+    "napari-pix2pix (*.safetensors)": (ENDING,),
+    "PyTorch implementation (*.pth *.pt)": TORCH_ENDINGS,
+    "ONNX (*.onnx)": (".onnx",),
+    "BioImage.IO package (*.zip)": (".zip",),
 }
+_ENDINGS = tuple(ending for endings in _KINDS.values() for ending in endings)
 _LICENCES = ["CC-BY-4.0", "CC0-1.0", "MIT", "BSD-3-Clause"]
 
 
@@ -206,22 +207,24 @@ class ModelSaver(Runner):
         folder, window = read_settings().models_folder, self.parent()
         assert isinstance(window, QWidget)
         name, kind = QFileDialog.getSaveFileName(
-            window, "Save the model", str(folder / "model.safetensors"), ";;".join(_KINDS)
+            window, "Save the model", str(folder / "model"), ";;".join(_KINDS)
         )
         if not name or self.running:
             return
-        path = Path(name) if Path(name).suffix else Path(name).with_suffix(_KINDS.get(kind, ENDING))
-        authors, licence = "", _LICENCES[0]
+        path = _named(Path(name), kind)
+        # The dialog asked about the name as it was given.
+        if path != Path(name) and path.exists() and not _may_replace(window, path):
+            return
+        credits = _Credits()
         if path.suffix.lower() == ".zip":
-            authors, licence = _ask_credits(window)
-            if not licence:
+            credits = _ask_credits(window, translator.info.config)
+            if not credits.licence:
                 return
-        names = [author.strip() for author in authors.split(",") if author.strip()]
 
         def write(control: Control) -> Written:
             from napari_pix2pix._convert import convert
 
-            notes = convert(translator, path, authors=names, licence=licence)
+            notes = convert(translator, path, authors=credits.authors, licence=credits.licence)
             return Written(translator, path, notes)
 
         self.start(write)
@@ -230,13 +233,43 @@ class ModelSaver(Runner):
         self.saved.emit(written)
 
 
-def _ask_credits(window: QWidget) -> tuple[str, str]:
-    """Ask who made a model and what others may do with it; no licence where that is cancelled."""
+def _named(path: Path, kind: str) -> Path:
+    """Give a name the ending of the chosen kind; where none is chosen, its ending stays.
+
+    >>> str(_named(Path("a.b"), "ONNX (*.onnx)")), str(_named(Path("a.zip"), "ONNX (*.onnx)"))
+    ('a.b.onnx', 'a.onnx')
+    """
+    endings = _KINDS.get(kind, _ENDINGS)
+    if path.suffix.lower() in endings:
+        return path
+    if path.suffix.lower() in _ENDINGS:
+        return path.with_suffix(endings[0])
+    return path.with_name(path.name + endings[0])
+
+
+def _may_replace(window: QWidget, path: Path) -> bool:
+    question = f"{path.name} exists. Replace it?"
+    answer = QMessageBox.question(window, "Save the model", question)
+    return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+class _Credits(NamedTuple):
+    """Who made a model, and what others may do with it; None where that is not asked."""
+
+    authors: str | None = None
+    licence: str | None = None
+
+
+def _ask_credits(window: QWidget, config: TrainConfig) -> _Credits:
+    """Ask for the credits of a package; no licence where that is cancelled."""
     title = "BioImage.IO package"
     question = "Who made the model? Names, with commas between them:"
-    authors, is_given = QInputDialog.getText(window, title, question)
+    shown = QLineEdit.EchoMode.Normal
+    authors, is_given = QInputDialog.getText(window, title, question, shown, config.authors)
     if not is_given:
-        return "", ""
+        return _Credits()
     question = "Licence: what others may do with the model."
-    licence, is_given = QInputDialog.getItem(window, title, question, _LICENCES)
-    return authors, licence if is_given else ""
+    own = [config.licence] if config.licence else []
+    offered = [*own, *(licence for licence in _LICENCES if licence not in own)]
+    licence, is_given = QInputDialog.getItem(window, title, question, offered)
+    return _Credits(authors, licence) if is_given else _Credits()

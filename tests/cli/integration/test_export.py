@@ -22,9 +22,11 @@ def test_convert_to_onnx(gray, tmp_path, invoke, succeed, sentence):
     said = sentence(invoke("convert", gray, tmp_path / "m.onnx", "--to bioimageio --overwrite"))
     assert "such a file (bioimageio) ends in .zip, and m.onnx is that of another format" in said
     assert [file.name for file in tmp_path.iterdir()] == [out.name]
+    said = sentence(invoke("convert", gray, tmp_path / "m", "--to onnx --overwrite --licence MIT"))
+    assert "are for packages (.zip) alone, and m.onnx is none: leave them out" in said
 
 
 def test_convert_to_a_package(gray, tmp_path, succeed):
     pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
-    words = ("--to=bioimageio", "--author=Ada", "--licence=MIT")
+    words = ("--to=bioimageio", "--authors=Ada", "--licence=MIT")
     assert "It names no authors" not in succeed("convert", gray, tmp_path / "m.zip", *words).stdout
