@@ -69,8 +69,11 @@ def _is_exported(path: Path) -> bool:
     """Whether it is an ONNX file or a package of the BioImage Model Zoo."""
     if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
         return path.suffix.lower() == ".onnx"
-    with zipfile.ZipFile(path) as file:
-        return bool({"rdf.yaml", "bioimageio.yaml"} & {*file.namelist()})
+    try:
+        with zipfile.ZipFile(path) as file:
+            return bool({"rdf.yaml", "bioimageio.yaml"} & {*file.namelist()})
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False  # damaged: whoever reads it will say so
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -83,6 +84,21 @@ def test_a_training_starts_from_a_model_and_info_says_so(
     assert f"Training began from a model of {TRAINED_ON}." in said
     succeed(*plain[:3], "-o", out, "--resume --overwrite --steps 4 --device cpu")
     assert strict_json(invoke("info", out, "--json").stdout)["started_from"]["steps"] == 2
+
+
+@pytest.mark.parametrize("harm", ["directory", "version"])
+def test_a_damaged_package_is_named_as_such(harm, files, invoke, sentence, tmp_path):
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("rdf.yaml", "type: model")
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\1\2")
+    content[entry + (0 if harm == "directory" else 6)] = 255
+    path.write_bytes(content)
+    for words in (("info", path), ("apply", path, files[0], "-o", tmp_path / "a.tif")):
+        assert "m.zip is not a PyTorch file of weights, or it is cut short or damaged" in sentence(
+            invoke(*words)
+        )
 
 
 @pytest.mark.parametrize(
