@@ -162,7 +162,7 @@ class ApplyRun(QObject):
             self._complete(event.job, complete=event.complete)
 
     def _report_unlike(self, shares: Sequence[float]) -> None:
-        usual = None if self._translator is None else self._translator.info.usual
+        usual = None if self._request is None else self._request.card.usual
         if usual is not None and (sentence := usual.warning(shares)):
             self.unusual.emit(sentence)
 

@@ -17,7 +17,7 @@ def compare_with_training(
     control: Control, known: ModelEntry, job: Job, options: PredictOptions
 ) -> Generator[GenerateProgress, None, np.ndarray | None]:
     """Compare frame by frame, and yield the progress; returns (..., H, W), or None if stopped."""
-    translator = load_known(known)
+    translator = known.with_its_weights(load_known(known))
     translator.info.check_usual()
     image = job.copied().planes(translator.source_codec, translator.z_context)
     own = translator.detached_copy()  # another dock may use the model meanwhile

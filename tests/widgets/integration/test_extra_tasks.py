@@ -5,7 +5,7 @@ import dataclasses
 import helpers
 import numpy as np
 import pytest
-from helpers import choose, noise
+from helpers import choose, noise, with_other_best
 
 from napari_pix2pix import train
 from napari_pix2pix.errors import InputError
@@ -121,6 +121,20 @@ def test_an_unlike_image_is_named_in_amber(viewer, dock, qtbot):
     dock.check()
     assert dock.warning == ""
     assert not dock._view.unlikeness_map.isEnabled()
+
+
+def test_the_weights_that_are_chosen_are_compared(viewer, dock, qtbot):
+    large = noise(160, 160)
+    model = with_other_best(train(large, 1 - large, **TINY))
+    image = viewer.add_image(noise(64, 64).round(), name="s")
+    choose(dock, model.with_weights("best"), "m", image)
+    dock.choose_weights("last")
+    end_of(dock.apply, dock, qtbot)
+    assert "% of the image is unlike the training images" in dock.warning
+    message, is_error = end_of(dock.show_unlikeness, dock, qtbot)
+    assert not is_error, message
+    expected = model.unlikeness_map(image.data)
+    np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
 
 
 def test_the_verdict_on_a_layer_that_is_selected(viewer, dock, qtbot, gray):
