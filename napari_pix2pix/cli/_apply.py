@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_pix2pix.cli._console import say
+from napari_pix2pix.cli._console import naming, say
 from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
@@ -215,9 +215,10 @@ class _Work:
 
         def attempt(source: Path, names: list[Path], own: list[Path]) -> Pix2PixError | None:
             try:
-                self.apply(source, names, with_bar=with_bar)
-                for path in own:
-                    self.write_unlikeness(source, path)
+                with naming(str(source) if len(sources) > 1 else ""):
+                    self.apply(source, names, with_bar=with_bar)
+                    for path in own:
+                        self.write_unlikeness(source, path)
             except Pix2PixError as error:
                 return error
             return None

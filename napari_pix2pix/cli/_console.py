@@ -8,10 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import click
 
 from napari_pix2pix.training.events import ENDING_SIGNALS
+
+# What warnings are about, in each thread.
+_subject: ContextVar[str] = ContextVar("_subject", default="")
 
 
 class Ended(KeyboardInterrupt):
@@ -37,6 +41,31 @@ def say(line: str, *, err: bool = False) -> None:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
+
+
+@contextmanager
+def naming(subject: str) -> Iterator[None]:
+    """Let the warnings of this thread name what they are about; an empty name is left out."""
+    token = _subject.set(subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+class Warner:
+    """Prints each warning once for each file that it is about; a file in blocks has many."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def show(self, message: Warning | str, *_: object, **__: object) -> None:
+        """Print the sentence alone, without file and line of the code."""
+        subject = _subject.get()
+        line = f"Warning: {subject}: {message}" if subject else f"Warning: {message}"
+        if line not in self._said:
+            self._said.add(line)
+            say(line, err=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply, sample
-from napari_pix2pix.cli._console import escape_unprintable, say, signals_interrupt
+from napari_pix2pix.cli._console import Warner, escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, read_info
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
@@ -46,10 +46,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings(), signals_interrupt():
-                # Print the sentence alone, without file and line of the code.
-                warnings.showwarning = lambda message, *_, **__: say(
-                    f"Warning: {message}", err=True
-                )
+                warnings.showwarning = Warner().show
+                # Python would drop the same text about another file.
+                warnings.filterwarnings("always", category=UserWarning, module="napari_pix2pix")
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
             say(str(error) or "Stopped by Ctrl+C.", err=True)

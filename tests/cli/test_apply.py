@@ -83,6 +83,22 @@ def test_unlikeness_is_written_beside_each_output(sets, gray, succeed, invoke, s
     assert "--unlikeness is for whole images" in sentence(refused)
 
 
+@pytest.mark.parametrize("options", ["", "--region 0:16,0:16"])
+def test_each_unusual_image_of_several_is_named(gray, tmp_path, write, succeed, options):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.tif", gray_noise(40, 40).astype(np.uint16) // 64, "YX")
+    result = succeed("apply", gray, tmp_path / "in", "-o", tmp_path / "out", options)
+    warned = [line for line in result.stderr.splitlines() if "Warning: " in line]
+    for name in "ab":
+        said = [line for line in warned if f"Warning: {tmp_path / 'in' / name}.tif: " in line]
+        assert said
+        assert len(said) == len(set(said)) == len(warned) / 2
+    alone = succeed("apply", gray, tmp_path / "in" / "a.tif", "-o", tmp_path / "a.tif", options)
+    assert "Warning: " in alone.stderr
+    assert "a.tif: " not in alone.stderr
+
+
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [("", ["a1", "a2", "b1"]), ("a*.tif", ["a1", "a2"]), ("../one", ["a"])],
