@@ -18,13 +18,15 @@ from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
+from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_model
-from napari_pix2pix.inference.checks import check_options, warn_of_type
+from napari_pix2pix.inference.checks import check_options, warn_of_pixel_size, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
 from napari_pix2pix.inference.options import PredictOptions, check_integer, check_size
-from napari_pix2pix.inference.unlikeness import Cells, in_pixels
+from napari_pix2pix.inference.resampled import put_back
+from napari_pix2pix.inference.unlikeness import Cells, in_pixels, map_options
 from napari_pix2pix.io.model_file import write_container
 from napari_pix2pix.io.model_header import ENDING
 from napari_pix2pix.io.paths import as_path, check_ending, check_free
@@ -327,6 +329,8 @@ class Translator(ImagePredictor):
         condition: Hashable = None,
         tile: int | None = None,
         device: str | None = None,
+        resample: bool = False,
+        pixel_size: float | None = None,
     ) -> Any:
         """Show where an image is unlike those that the model was trained on.
 
@@ -337,8 +341,9 @@ class Translator(ImagePredictor):
 
         Parameters
         ----------
-        image, condition, tile, device
-            As when the translator is called. It takes as long, too.
+        image, condition, tile, device, resample, pixel_size
+            As when the translator is called; dask arrays are read. It takes as long, too.
+            Resampled, cells have their side in the model's pixels.
 
         Returns
         -------
@@ -350,7 +355,8 @@ class Translator(ImagePredictor):
         ------
         InputError
             When the model does not know what is usual (it was trained without a source or by an
-            earlier version, or it is a checkpoint), or the image does not fit it.
+            earlier version, or it is a checkpoint), or the image does not fit it or can't be
+            resampled.
         DeviceError
             As when the translator is called.
 
@@ -363,25 +369,39 @@ class Translator(ImagePredictor):
         (96, 96)
         """
         self.info.check_usual()
-        options = PredictOptions(condition=condition, tile=tile, device=device)
+        options = PredictOptions(
+            condition=condition, tile=tile, device=device, resample=resample, pixel_size=pixel_size
+        )
         check_options(options, self)
         opened, layers = self._open(image)
         warn_of_type(opened, self.source_codec)
+        warn_of_pixel_size(opened, options, self)
+        seen = self.as_computed(opened, options)
 
         def measure(report: ProgressReporter) -> list[Cells]:
             def show(frame: int, done: int, total: int) -> None:
-                report.show((frame + done / total) / opened.frames)
+                report.show((frame + done / total) / seen.frames)
 
-            return self.predict_cells(opened, options, show)
+            return self.predict_cells(seen, map_options(options), show)
 
         frames = run_responsive(measure, title="Unlikeness map")
-        shown = self.show_cells(frames, opened)
+        shown = self.show_cells(frames, seen)
         return unlikeness_layer(shown, layers[0]) if layers else shown
 
     def show_cells(self, frames: Sequence[Cells], image: LazyImage) -> NDArray[np.float32]:
-        """Show the cells of all frames of an image on their pixels, (..., H, W)."""
+        """Show the cells of all frames of an image on their pixels, (..., H, W).
+
+        Those of a resampled image are shown on the grid that it had before.
+        """
         side = cell_side(self.generator)
-        maps = [in_pixels(cells, side, image.height, image.width) for cells in frames]
+
+        def show(cells: Cells) -> Cells:
+            shown = in_pixels(cells, side, image.height, image.width)
+            if not isinstance(image, ResampledImage):
+                return shown
+            return put_back(image, shown[np.newaxis])[0]
+
+        maps = [show(cells) for cells in frames]
         return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
 
     def discriminator_predictor(self, device: str | None = None) -> DiscriminatorPredictor:

@@ -206,8 +206,7 @@ class Predictor:
 
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
-        if options.resample:
-            image = self.resampled(image, options)
+        image = self.as_computed(image, options)
         return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
 
     def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
@@ -263,6 +262,10 @@ class Predictor:
     def resampled(self, image: LazyImage, options: PredictOptions) -> ResampledImage:
         """Return an image at the pixel size of the training; raises `InputError` if it can't be."""
         return resample_image(image, options, self.pixel_size, self.source_codec)
+
+    def as_computed(self, image: LazyImage, options: PredictOptions) -> LazyImage:
+        """Return an image as the network sees it: resampled, where the options say so."""
+        return self.resampled(image, options) if options.resample else image
 
     def _job(
         self,

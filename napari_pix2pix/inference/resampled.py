@@ -139,6 +139,12 @@ def box_seen(predictor: _Predictor, image: LazyImage, options: PredictOptions, r
     return there.resampling.needs(_seen(predictor, there, wanted))
 
 
+def put_back(image: ResampledImage, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels (C, h, w) of a resampled image on its own grid: the nearest, none mixed."""
+    back = image.resampling.reversed(nearest=True)
+    return back.window(lambda rows, columns: pixels[:, rows, columns], Box.of_size(*back.after))
+
+
 def _way_back(predictor: _Predictor, there: ResampledImage, options: PredictOptions) -> Resampling:
     """Return the way from a translation to the image's own grid; labels are never mixed."""
     is_labels = predictor.target_codec.kind != "image"

@@ -14,11 +14,19 @@ from torch import Tensor, nn
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.encoder import cell_side, feature_layer
 from napari_pix2pix.data.box import Box
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import Tile
 
 _NO_CHANCE = 10  # unlike cells: a small image has some by chance
 
 Cells = NDArray[np.float32]  # (J, h, w), one vector a cell
+
+
+def map_options(options: PredictOptions) -> PredictOptions:
+    """Return what a map of an image takes of the options, which is computed as it is read."""
+    return PredictOptions(
+        condition=options.condition, tile=options.tile, batch=options.batch, device=options.device
+    )
 
 
 class FeatureWatch:

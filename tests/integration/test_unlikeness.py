@@ -9,6 +9,7 @@ from helpers import noise
 
 from napari_pix2pix import evaluate, load, train
 from napari_pix2pix.data.box import Box
+from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 
@@ -40,6 +41,18 @@ def test_tiles_equal_the_whole(fields):
     assert whole.std() > 0
     allowed = 0.05 if "norm" in fields else 1e-4  # measured in windows, nearly the same
     assert np.abs(model.unlikeness_map(stack, tile=16) - whole).max() <= allowed * whole.max()
+
+
+def test_resampled_it_is_the_map_at_the_models_pixel_size(gray):
+    sized = type(gray)(gray.tensors, gray.info)
+    sized.pixel_size = PixelSize(1.0, 1.0)
+    image = noise(48, 33, drawn=float)
+    there = sized.resampled(sized._open(image)[0], PredictOptions(resample=True, pixel_size=2.0))
+    large = there.read(0, slice(0, 96), slice(0, 66))[0]
+    shown = sized.unlikeness_map(image, resample=True, pixel_size=2.0)
+    np.testing.assert_allclose(shown, gray.unlikeness_map(large)[1::2, 1::2], rtol=1e-4)
+    with pytest.warns(UserWarning, match="Turn resample on"):
+        sized.unlikeness_map(image, pixel_size=2.0)
 
 
 def test_a_region_sees_what_the_whole_sees(gray):

@@ -7,6 +7,7 @@ from collections.abc import Generator
 import numpy as np
 
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.unlikeness import map_options
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply.work import Job, load_known
@@ -21,9 +22,7 @@ def compare_with_training(
     translator.info.check_usual()
     image = job.copied().planes(translator.source_codec, translator.z_context)
     own = translator.detached_copy()  # another dock may use the model meanwhile
-    plain = PredictOptions(
-        condition=options.condition, tile=options.tile, batch=options.batch, device=options.device
-    )
+    image, plain = own.as_computed(image, options), map_options(options)
     cells = []
     for frame in range(image.frames):
         for tile in own.predict(image, plain, frames=[frame], decoded=False):
