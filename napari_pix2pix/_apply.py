@@ -381,7 +381,7 @@ def _warn_of_seen(predictor: ImagePredictor, collector: FrameCollector | SpreadC
     if collector.invalid:
         warn_of_invalid(predictor.source_codec)
     unlike = predictor.info.usual
-    shares = [share_unlike(cells) for cells in collector.cells]
+    shares = {frame: share_unlike(cells) for frame, cells in collector.cells.items()}
     if unlike is not None and (sentence := unlike.warning(shares)):
         warnings.warn(sentence, UserWarning, stacklevel=3)
 

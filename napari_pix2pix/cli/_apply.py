@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -232,7 +233,11 @@ class _Work:
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
         tagged = zip(self.tags or ["1"], outs, strict=True)
-        unfinished = {tag: path for tag, path in tagged if not self._finished(source, path, tag)}
+        unfinished = {
+            tag: path
+            for tag, path in tagged
+            if not self._finished(path, partial(self._record, source, tag))
+        }
         if not unfinished:
             return
         image = self._read(source)
@@ -243,26 +248,31 @@ class _Work:
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""
+        from napari_pix2pix.data.inputs import open_for_codec
         from napari_pix2pix.data.layouts import Layout
+        from napari_pix2pix.inference.unlikeness import map_options, share_unlike
         from napari_pix2pix.io.reading import lazy_image_of_file
         from napari_pix2pix.io.writing import check_translation, write_translation
 
-        if self.resume and out.exists() and not self.overwrite:
+        if self._finished(out, partial(self._record_of_map, source)):
             return
-        image, layout, options = self._read(source), Layout(), self.options
+        image, layout, model = self._read(source), Layout(), self.translator
         check_translation(out, "float32", source=image, layout=layout)
-        values = self.translator.unlikeness_map(
-            lazy_image_of_file(image),
-            condition=options.condition,
-            tile=options.tile,
-            device=options.device,
+        opened = open_for_codec(lazy_image_of_file(image), model.source_codec, model.z_context)
+        seen = model.as_computed(opened, self.options)
+        cells = model.predict_cells(seen, map_options(self.options))
+        write_translation(
+            out,
+            model.show_cells(cells, seen),
+            source=image,
+            layout=layout,
+            record=self._record_of_map(source),
+            overwrite=self.overwrite,
         )
-        write_translation(out, values, source=image, layout=layout, overwrite=self.overwrite)
-        usual = self.translator.info.check_usual()
         if self._needs_blocks(image):  # which are not watched while they are translated
-            frames = values.reshape(-1, *values.shape[-2:])
-            if sentence := usual.warning([float((frame > 1).mean()) for frame in frames]):
-                say(f"{source}: {sentence}", err=True)
+            shares = {frame: share_unlike(of_frame) for frame, of_frame in enumerate(cells)}
+            if sentence := model.info.check_usual().warning(shares):
+                warnings.warn(sentence, UserWarning, stacklevel=2)
 
     def _needs_blocks(self, image: ImageFile) -> bool:
         from napari_pix2pix.large_images import needs_blocks
@@ -277,13 +287,13 @@ class _Work:
         trained = self.translator.info.trained_channels[0]
         return take_channels(read_image(source, self.axes), self.channels, trained)
 
-    def _finished(self, source: Path, out: Path, tag: str) -> bool:
+    def _finished(self, out: Path, record: Callable[[], dict[str, Any]]) -> bool:
         """Tell whether a resumed run has finished an output; raises if that was made otherwise."""
         from napari_pix2pix.large_images import check_finished
 
         if not (self.resume and out.exists()) or self.overwrite:
             return False
-        is_known = check_finished(out, self._record(source, tag))
+        is_known = check_finished(out, record())
         unknown = "" if is_known else "; the file does not name its model"
         say(f"{out} is finished already{unknown}.", err=True)
         return True
@@ -359,6 +369,16 @@ class _Work:
 
         part = *self.part, self.channels
         return output_record(self.translator, source, self.options, *self._wanted(tag), *part)
+
+    def _record_of_map(self, source: Path) -> dict[str, Any]:
+        """Return what an unlikeness map is made of."""
+        from napari_pix2pix.inference.unlikeness import map_options
+        from napari_pix2pix.large_images import output_record
+
+        size = {"resample": self.options.resample, "pixel_size": self.options.pixel_size}
+        options = map_options(self.options).model_copy(update=size)
+        record = output_record(self.translator, source, options, channels=self.channels)
+        return record | {"shown": "unlikeness"}
 
     def _wanted(self, tag: str) -> tuple[int, str | None]:
         """Return which sample, or what of all samples, an output holds."""

@@ -193,13 +193,14 @@ class FrameCollector:
     def __init__(self) -> None:
         self._frame: NDArray[Any] | None = None
         self.invalid = False  # whether any source pixel was invalid
-        self.cells: list[NDArray[np.float32]] = []  # of the frames whose unlikeness is known
+        # By the number of the frame, where its unlikeness is known.
+        self.cells: dict[int, NDArray[np.float32]] = {}
 
     def add(self, tile: PredictedTile) -> NDArray[Any] | None:
         """Add a tile; return its area, (C, H, W), once that is complete."""
         self.invalid = self.invalid or tile.invalid
         if tile.cells is not None:
-            self.cells.append(tile.cells)
+            self.cells[tile.frame] = tile.cells
         if tile.pixels is not None:
             if self._frame is None:
                 self._frame = _empty(len(tile.pixels), tile.area, tile.pixels.dtype)

@@ -68,8 +68,8 @@ class SpreadCollector:
         return self._collector.invalid
 
     @property
-    def cells(self) -> list[Floats]:
-        """How unlike the training each cell of each frame is, where that is known."""
+    def cells(self) -> dict[int, Floats]:
+        """How unlike the training each cell is, by the number of the frame where it is known."""
         return self._collector.cells
 
     def add(self, tile: PredictedTile) -> None:

@@ -49,6 +49,7 @@ from napari_pix2pix.translator import Translator
 _LARGEST = 8 * CHUNK  # pixels along a block
 _AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
 _DIFFERENCES = {
+    "shown": "to show something else",
     "model": "with another model",
     "options": "with other options",
     "part": "from another region or other frames",
@@ -167,7 +168,7 @@ def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
     if made is None:
         return False
     for name, difference in _DIFFERENCES.items():
-        if made.get(name) != record[name]:
+        if made.get(name) != record.get(name):
             raise FileError(
                 f"{path} was made {difference}: choose another name, or overwrite the file.",
                 remedies=(Remedy.OVERWRITE,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # An image is reported if more of its cells are unlike than twice the share in any window of the
@@ -25,12 +25,15 @@ class UnlikeShares:
         """The share above which an image is reported."""
         return max(_FEWEST, 2 * self.most)
 
-    def warning(self, shares: Sequence[float]) -> str:
-        """Say that frames with these shares of unlike cells are unusual; "" if they are not."""
-        worst = max(shares, default=0.0)
+    def warning(self, shares: Mapping[int, float]) -> str:
+        """Say that frames are unusual by their shares of unlike cells; "" if they are not.
+
+        The keys are the numbers of the frames.
+        """
+        worst = max(shares.values(), default=0.0)
         if worst <= self.limit or self.cells < _ENOUGH_CELLS:
             return ""
-        where = "the image" if len(shares) == 1 else f"frame {list(shares).index(worst)}"
+        where = "the image" if len(shares) == 1 else f"frame {max(shares, key=shares.__getitem__)}"
         return (
             f"{100 * worst:.0f} % of {where} is unlike the training images (up to "
             f"{100 * self.limit:.0f} % is usual), so do not trust the prediction there: look at "

@@ -83,6 +83,22 @@ def test_unlikeness_is_written_beside_each_output(sets, gray, succeed, invoke, s
     assert "--unlikeness is for whole images" in sentence(refused)
 
 
+def test_a_map_of_another_model_is_not_kept(gray, folder, invoke, succeed, tmp_path):
+    other = make_model(gray_noise(48, 48, seed=5), gray_noise(48, 48))
+    other.save(tmp_path / "other.safetensors")
+    out, map_path = tmp_path / "out.tif", tmp_path / "out_unlikeness.tif"
+    apply = ("apply", gray, folder / "source.tif", "-o", out, "--unlikeness")
+    succeed(*apply)
+    assert f"{map_path} is finished already" in succeed(*apply, "--resume").stderr
+    out.unlink()
+    apply = ("apply", tmp_path / "other.safetensors", *apply[2:], "--resume")
+    refused = invoke(*apply)
+    assert refused.exit_code == 2
+    assert f"{map_path} was made with another model" in refused.stderr
+    map_path.write_bytes(out.read_bytes())  # a translation
+    assert "was made to show something else" in invoke(*apply).stderr
+
+
 @pytest.mark.parametrize("options", ["", "--region 0:16,0:16"])
 def test_each_unusual_image_of_several_is_named(gray, tmp_path, write, succeed, options):
     (tmp_path / "in").mkdir()
@@ -296,6 +312,10 @@ def test_a_model_knows_size_and_look_of_its_files(tmp_path, succeed, tiny):
     assert "looks 2 times as large as in the training. Turn resample on" in plain.stderr
     done = succeed("apply", model, source, "-o", tmp_path / "resampled.tif", "--resample")
     assert "Turn resample on" not in done.stderr
+    map_path = tmp_path / "map_unlikeness.tif"
+    succeed("apply", model, source, "-o", tmp_path / "map.tif", "--resample", "--unlikeness")
+    shown = load(model).unlikeness_map(gray_noise(50, 70), resample=True, pixel_size=0.25)
+    np.testing.assert_allclose(read_image(map_path).data, shown, atol=1e-5)
     made = read_image(tmp_path / "resampled.tif")
     assert (made.shape, made.scale, made.looks) == ((50, 70), finer, (look,))
     with pytest.warns(UserWarning, match="2 times as large"):

@@ -12,14 +12,14 @@ def shares(cells=2000, most=0.02, held_out=0.03):
 def test_twice_the_most_of_a_training_window_is_too_much():
     assert shares().limit == 0.05
     assert shares(most=0.1).limit == 0.2
-    assert shares().warning([0.05]) == ""
-    assert shares().warning([]) == ""
-    assert shares().warning([0.34]).startswith("34 % of the image is unlike the training images")
-    assert "of frame 1 is" in shares().warning([0.01, 0.5, 0.4])
+    assert shares().warning({0: 0.05}) == ""
+    assert shares().warning({}) == ""
+    assert shares().warning({7: 0.34}).startswith("34 % of the image is unlike the training images")
+    assert "of frame 6 is" in shares().warning({5: 0.01, 6: 0.5, 7: 0.4})
 
 
 def test_few_cells_warn_nobody():
-    assert shares(cells=900).warning([1.0]) == ""
+    assert shares(cells=900).warning({0: 1.0}) == ""
 
 
 @pytest.mark.parametrize(("held_out", "words"), [(0.03, "and 97.0 % of the held"), (None, "1.")])

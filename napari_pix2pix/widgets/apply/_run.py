@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -161,7 +161,7 @@ class ApplyRun(QObject):
             self._report_unlike(event.unlike)
             self._complete(event.job, complete=event.complete)
 
-    def _report_unlike(self, shares: Sequence[float]) -> None:
+    def _report_unlike(self, shares: Mapping[int, float]) -> None:
         usual = None if self._request is None else self._request.card.usual
         if usual is not None and (sentence := usual.warning(shares)):
             self.unusual.emit(sentence)

@@ -75,7 +75,7 @@ class JobDone(NamedTuple):
     job: int
     complete: bool
     invalid: bool  # whether its source had pixels that the model has no meaning for
-    unlike: tuple[float, ...] = ()  # share of each frame that is unlike the training
+    unlike: Mapping[int, float]  # share of each frame, by its number, that is unlike the training
 
 
 class Speed(NamedTuple):
@@ -117,7 +117,8 @@ def apply_model(
     total = options.samples * sum(map(_pixels, jobs, grids))
     began, before = time.perf_counter(), 0
     for number, (job, image) in enumerate(zip(jobs, images, strict=True)):
-        codec, invalid, done, shares = translator.target_codec, False, 0, []
+        codec, invalid, done = translator.target_codec, False, 0
+        shares: dict[int, float] = {}
         canvases = {
             name: Canvas(codec, image, job.before.get((translator.digest, name)))
             for name in (SPREAD if options.samples > 1 else ("",))
@@ -130,12 +131,12 @@ def apply_model(
             invalid, done = invalid or tile.invalid, before + tile.done
             before += tile.area.pixels if tile.is_last else 0
             if tile.cells is not None:
-                shares.append(share_unlike(tile.cells))
+                shares[tile.frame] = share_unlike(tile.cells)
             yield Progress(number, painter.arrays, done, total, time.perf_counter() - began)
             if control.stopped and (done < total or tile.pixels is None):
-                yield JobDone(number, False, invalid)
+                yield JobDone(number, False, invalid, {})
                 return
-        yield JobDone(number, True, invalid, tuple(shares))
+        yield JobDone(number, True, invalid, shares)
 
 
 def try_speed(known: ModelEntry, device: str | None) -> Speed:

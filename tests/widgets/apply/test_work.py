@@ -36,7 +36,13 @@ def test_a_part_of_a_stack_can_be_cancelled_before_its_last_frame(known):
         seen.append(event)
         if isinstance(event, Progress) and event.done == 3 * event.total // 4:
             control.stop()
-    assert seen[-1] == JobDone(0, False, False)
+    assert seen[-1] == JobDone(0, False, False, {})
+
+
+def test_unlike_frames_are_known_by_their_numbers(known):
+    job = Job([snapshot(Image(STACK))], [2, 3])
+    *_, done = apply_model(Control(), known, [job], PredictOptions(device="cpu"))
+    assert list(done.unlike) == [2, 3]
 
 
 def test_two_docks_may_apply_one_model_at_once():
