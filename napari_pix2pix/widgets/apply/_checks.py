@@ -15,7 +15,7 @@ from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pixel_size import names_note
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.resampled import pixel_size_note
+from napari_pix2pix.inference.resampled import pixel_size_note, resample_image
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
@@ -94,42 +94,56 @@ def estimate(
     card: ModelInfo,
     jobs: Sequence[Job],
     planes: Sequence[LazyImage],
+    options: PredictOptions,
     *,
     measured: float | None,  # pixels per second and pass of the last run
     trial: Speed | None,
     tile: int | None,  # its side in pixels; 0 if the network takes whole images
-    samples: int = 1,
-    passes: int = 1,  # how many times the network sees each pixel
 ) -> str:
     """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
+    seen = [_as_computed(card, image, options) for image in planes]
     pixels = [
-        len(job.frames) * (job.region.pixels if job.region else image.height * image.width)
+        len(job.frames) * (job.region.pixels if job.region else _pixels(image))
         for job, image in pairs
     ]
     results = sum(
         image.frames
-        * image.height
-        * image.width
-        * _bytes_per_pixel(card.output_codec(image.dtype), samples)
+        * _pixels(image)
+        * _bytes_per_pixel(card.output_codec(image.dtype), options.samples)
         for image in planes
     )
     total = sum(pixels)
     text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"
-    grids = [] if trial is None else [_grid(trial.translator, image, tile) for image in planes]
+    grids = [] if trial is None else [_grid(trial.translator, image, tile) for image in seen]
+    computed = [
+        count * _pixels(there) / _pixels(image)
+        for count, image, there in zip(pixels, planes, seen, strict=True)
+    ]
     seconds = None
     if measured:
-        seconds = total / measured
+        seconds = sum(computed) / measured
     elif trial is not None:
-        work = sum(count * _cost(grid) for count, grid in zip(pixels, grids, strict=True))
+        work = sum(count * _cost(grid) for count, grid in zip(computed, grids, strict=True))
         seconds = work / trial.pixels_per_second
     if seconds is not None:
-        text += f", about {in_time_units(passes * seconds)}"
+        text += f", about {in_time_units(options.passes * seconds)}"
     text += f"; results {in_bytes(results)}"
     if trial is not None:
         window = max(prod(grid.window) for grid in grids)
         text += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
     return f"{text}."
+
+
+def _as_computed(card: ModelInfo, image: LazyImage, options: PredictOptions) -> LazyImage:
+    """Return an image as the network sees it: resampled, where the options say so."""
+    if not options.resample:
+        return image
+    return resample_image(image, options, card.made_for.pixel_size, card.source_codec)
+
+
+def _pixels(image: LazyImage) -> int:
+    return image.height * image.width
 
 
 def in_bytes(count: float) -> str:

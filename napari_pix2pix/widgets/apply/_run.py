@@ -201,8 +201,9 @@ class ApplyRun(QObject):
                 message += " What was done is kept and marked as partial."
         else:
             message = f"Done in {in_time_units(last.seconds)}."
-            if last.seconds > 0 and self._translator is not None:
-                options = request.options
+            options = request.options
+            # Resampled, the network has seen another number of pixels.
+            if last.seconds > 0 and self._translator is not None and not options.resample:
                 passes = last.total * options.passes / options.samples
                 self.speeds[self._translator] = passes / last.seconds
         if self._invalid and self._translator is not None:

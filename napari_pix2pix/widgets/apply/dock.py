@@ -310,11 +310,10 @@ class ApplyDock(ApplyChoices):
                 request.card,
                 request.jobs,
                 planes,
+                request.options,
                 measured=measured,
                 trial=self._trial.speed(request.model),
                 tile=0 if self._view.options.whole else request.options.tile,
-                samples=request.options.samples,
-                passes=request.options.passes,
             )
         )
         options = request.options

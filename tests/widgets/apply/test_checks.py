@@ -7,19 +7,26 @@ from napari_pix2pix.core import UNet
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.widgets.apply._checks import estimate
 from napari_pix2pix.widgets.apply.work import Job, Speed
 
+ONCE = PredictOptions()
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 
 
-def estimated(size: int, *, depth: int, tile: int | None = None, **known) -> str:
+def estimated(size: int, *, depth: int, tile: int | None = None, options=ONCE, **known) -> str:
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
     translator = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
-    card = SimpleNamespace(output_codec=lambda _dtype: CODEC)
+    card = SimpleNamespace(
+        output_codec=lambda _dtype: CODEC,
+        source_codec=CODEC,
+        made_for=SimpleNamespace(pixel_size=PixelSize(0.5, 0.5)),
+    )
     planes = LazyImage(np.broadcast_to(np.uint8(0), (1, size, size)), channel_axis=0)
     speed = {"measured": None, "trial": Speed(translator, 50_000.0, 100.0), "tile": tile} | known
-    return estimate(card, [Job([], [0])], [planes], **speed)
+    return estimate(card, [Job([], [0])], [planes], options, **speed)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +48,10 @@ def test_tiles_cost_the_halo_that_they_have(size, depth, tile, time, memory):
 def test_what_was_measured_counts_more_than_a_trial():
     assert "about 2.0 s" in estimated(1024, depth=4, measured=2**19)
     assert estimated(1024, depth=4, measured=None, trial=None) == "1 Mpx; results 1.0 MB."
+
+
+def test_resampled_images_cost_what_the_network_sees_of_them():
+    twice = PredictOptions(resample=True, pixel_size=1.0)
+    text = estimated(512, depth=4, tile=0, options=twice)
+    assert text == "0.26 Mpx, about 21 s; results 0.3 MB, network about 105 MB."
+    assert "about 2.0 s" in estimated(512, depth=4, options=twice, measured=2**19)

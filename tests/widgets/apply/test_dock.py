@@ -519,6 +519,11 @@ def test_pixels_of_another_size_are_said_and_can_be_resampled(viewer, dock, qtbo
         result.data, micrometers(noise(50, 61), resample=True, pixel_size=0.5), atol=1e-5
     )
     assert_same_place(result, source)
+    assert not dock._run.speeds  # of other pixels than the image's
+    with qtbot.waitSignal(dock.ended):
+        dock.show_unlikeness()
+    expected = micrometers.unlikeness_map(noise(50, 61), resample=True, pixel_size=0.5)
+    np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-5)
 
 
 def test_resampling_a_layer_without_a_size_is_refused_in_time(viewer, dock, source, micrometers):
