@@ -12,6 +12,7 @@ from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
+from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.model_info import read_model_info
 
 
@@ -97,6 +98,15 @@ def test_a_map_of_another_model_is_not_kept(gray, folder, invoke, succeed, tmp_p
     assert f"{map_path} was made with another model" in refused.stderr
     map_path.write_bytes(out.read_bytes())  # a translation
     assert "was made to show something else" in invoke(*apply).stderr
+
+
+def test_a_handful_of_cells_of_a_file_in_blocks_is_chance(gray, tmp_path, succeed, monkeypatch):
+    monkeypatch.setattr(UnlikeShares, "warning", lambda _, shares: f"shares {shares}")
+    write_image(tmp_path / "in.zarr", gray_noise(2, 20, 20) // 128 * 255, "ZYX")
+    out = "-o", tmp_path / "out.zarr"
+    result = succeed("apply", gray, tmp_path / "in.zarr", *out, "--unlikeness")
+    assert (np.asarray(read_image(tmp_path / "out_unlikeness.zarr").data) > 1).any()
+    assert "Warning: shares {0: 0.0, 1: 0.0}" in result.stderr
 
 
 @pytest.mark.parametrize("options", ["", "--region 0:16,0:16"])
