@@ -21,7 +21,7 @@ class ErrorRanking:
     """How well the values of cells rank their errors."""
 
     correlation: float  # Spearman's; NaN if values or errors are all the same
-    auroc: float  # chance that a cell of the worst tenth has a higher value than another one
+    auroc: float  # chance that one of the worst cells has a higher value than another one
     cells: int
 
     @property
@@ -47,6 +47,9 @@ class ErrorRanking:
 def rank_errors(values: NDArray[Any], errors: NDArray[Any]) -> ErrorRanking:
     """Compare the values (N,) of cells with their errors (N,), 0 or more.
 
+    The worst cells are the worst tenth, or all that are wrong where they are fewer. Cells with the
+    same error are all among the worst, or none of them is.
+
     Raises
     ------
     InputError
@@ -65,10 +68,16 @@ def rank_errors(values: NDArray[Any], errors: NDArray[Any]) -> ErrorRanking:
         )
     if not (np.ptp(values) and np.ptp(errors)):
         return ErrorRanking(math.nan, math.nan, values.size)
-    worst = np.zeros(values.size, bool)
-    worst[np.argsort(errors, kind="stable")[-max(1, round(_WORST * values.size)) :]] = True
+    worst = _worst(errors)
     correlation = float(spearmanr(values, errors).statistic)
     return ErrorRanking(correlation, _area_under_curve(values, worst), values.size)
+
+
+def _worst(errors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the worst cells of errors (N,) that are not all the same."""
+    least = np.sort(errors)[-max(1, round(_WORST * errors.size))]
+    fewest = errors.min()
+    return np.asarray(errors >= least if least > fewest else errors > fewest)
 
 
 def _area_under_curve(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

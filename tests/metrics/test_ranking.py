@@ -18,6 +18,16 @@ def test_known_rankings():
     assert rank_errors(*drawn).auroc == pytest.approx(0.5, abs=0.05)
 
 
+def test_few_errors_and_ties_are_counted_by_their_size_not_their_place():
+    few = np.zeros(100)
+    few[[3, 40]] = 2, 1  # fewer than a tenth: the other eight of the tenth are not wrong
+    assert rank_errors(few > 0, few).auroc == 1
+    ties = np.repeat([0.0, 1.0], [70, 30])
+    assert rank_errors(ties, ties).auroc == 1
+    turned = np.random.default_rng(2).permutation(100)
+    assert rank_errors(np.arange(100)[turned], ties[turned]).auroc == 1
+
+
 @pytest.mark.parametrize(
     ("noise", "words"), [(0, "tells where"), (120, "only hints at"), (1e4, "does not tell")]
 )
