@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ Read = Callable[[slice, slice], NDArray[np.generic]]  # a window (C, h, w) by ro
 @dataclass(frozen=True)
 class Resampling:
     """From one size in pixels to another one of the same field.
+
+    Pixels that are not finite are left out of the sums: a new pixel is NaN only if it is a sum of
+    no others. An axis that keeps its length keeps its pixels.
 
     Examples
     --------
@@ -42,7 +46,9 @@ class Resampling:
         """Return a box of the result, (C, h, w); `read` reads windows of the image before."""
         rows, columns = self._taps(box)
         window = read(slice(rows.first, rows.last + 1), slice(columns.first, columns.last + 1))
-        mixed = columns.mix(rows.mix(window, axis=1), axis=2)
+        if rows.weights is None and columns.weights is None:
+            return columns.mix(rows.mix(window, axis=1), axis=2)
+        mixed = _mix_finite(window, rows, columns)
         if window.dtype.kind in "iu":
             mixed = np.rint(mixed)  # weights are positive, so it stays within the dtype
         return mixed.astype(window.dtype)
@@ -52,11 +58,15 @@ class Resampling:
         return Resampling(self.after, self.before, nearest)
 
     def _taps(self, box: Box) -> tuple[_Taps, _Taps]:
-        make = _nearest_taps if self.nearest else _linear_taps
         return (
-            make(box.top, box.bottom, self.before[0], self.after[0]),
-            make(box.left, box.right, self.before[1], self.after[1]),
+            self._taps_along(0, box.top, box.bottom),
+            self._taps_along(1, box.left, box.right),
         )
+
+    def _taps_along(self, axis: int, start: int, stop: int) -> _Taps:
+        before, after = self.before[axis], self.after[axis]
+        make = _nearest_taps if self.nearest or before == after else _linear_taps
+        return make(start, stop, before, after)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +99,24 @@ class _Taps:
             total = part if total is None else total + part
         assert total is not None
         return total
+
+
+def _mix_finite(window: NDArray[Any], rows: _Taps, columns: _Taps) -> NDArray[Any]:
+    """Return the weighted means of the finite pixels of a window (C, h, w)."""
+
+    def mix(pixels: NDArray[Any]) -> NDArray[Any]:
+        return columns.mix(rows.mix(pixels, axis=1), axis=2)
+
+    finite = np.isfinite(window)
+    if finite.all():
+        return mix(window)
+    total = mix(np.where(finite, window, window.dtype.type(0)))
+    # Only where pixels are left out, so that all others are equal in every window.
+    lacks = mix(np.where(finite, window.dtype.type(0), window.dtype.type(1))) > 0
+    weights = mix(finite.astype(window.dtype))
+    means = np.full_like(total, np.nan)
+    np.divide(total, weights, out=means, where=weights > 0)
+    return np.where(lacks, means, total)
 
 
 def _nearest_taps(start: int, stop: int, before: int, after: int) -> _Taps:

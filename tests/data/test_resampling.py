@@ -24,7 +24,9 @@ def whole(image: LazyImage) -> np.ndarray:
 @given(before=st.tuples(sides, sides), after=st.tuples(sides, sides), data=st.data())
 def test_any_window_is_that_part_of_the_whole(before, after, data):
     nearest = data.draw(st.booleans())
-    image = resampled(noise(*before), after, nearest=nearest)
+    pixels = noise(*before)
+    pixels[pixels < data.draw(st.sampled_from([0.0, 0.2]))] = np.nan
+    image = resampled(pixels, after, nearest=nearest)
     rows, columns = (
         slice(*sorted(data.draw(st.tuples(st.integers(0, n - 1), st.just(n))))) for n in after
     )
@@ -47,6 +49,22 @@ def test_constant_and_full_range_stay(dtype):
 def test_smaller_means_averages_and_no_aliasing():
     stripes = np.tile(np.float32([0, 1]), (24, 12))
     np.testing.assert_allclose(whole(resampled(stripes, (12, 12)))[0, :, 1:-1], 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("after", [(24, 20), (12, 10), (48, 30), (17, 20)])
+def test_pixels_that_are_not_finite_are_left_out(after):
+    image = np.full((24, 20), 3.0, np.float32)
+    image[5, 7], image[14:20, 8:14] = np.inf, np.nan
+    made = whole(resampled(image, after))[0]
+    if after == image.shape:
+        np.testing.assert_array_equal(made, image)
+        return
+    np.testing.assert_allclose(made[np.isfinite(made)], 3, rtol=1e-6)
+    shares = np.divide(after, image.shape)
+    unknown = np.argwhere(np.isnan(made)) / shares
+    assert len(unknown)
+    assert (unknown.min(0) >= (14, 8)).all()
+    assert (unknown.max(0) <= (20, 14)).all()
 
 
 def test_a_ramp_comes_back():
