@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 from statistics import median
 from typing import NamedTuple
 
@@ -105,13 +106,9 @@ def size_note(image: PixelSize | None, trained: PixelSize | None, *, z_context: 
     if image is None or trained is None or factors is None:
         return ""
     if not factors.alike:
-        # What is small in pixels has large pixels.
-        larger = 1 / (factors.y * factors.x) ** 0.5
-        times = f"{larger if larger > 1 else 1 / larger:.2g} times"
-        looks = f"{times} as {'large' if larger > 1 else 'small'} as in the training"
         return (
             f"The image has {image.of_plane}, and the model was trained on {trained.of_plane}, so "
-            f"what it shows looks {looks}."
+            f"{_looks(factors)} as in the training."
         )
     apart = factors.z
     if z_context and apart is not None and not 1 / _ALIKE <= apart <= _ALIKE:
@@ -120,6 +117,18 @@ def size_note(image: PixelSize | None, trained: PixelSize | None, *, z_context: 
             "beside each other differ more or less than in the training."
         )
     return ""
+
+
+def _looks(factors: Factors) -> str:
+    """Say how large or small something looks by the side that is off the most."""
+    side, worst = max(
+        ("height", factors.y), ("width", factors.x), key=lambda known: abs(log(known[1]))
+    )
+    is_round = 1 / _ALIKE <= factors.y / factors.x <= _ALIKE
+    what = "what it shows" if is_round else f"the {side} of what it shows"
+    # What is small in pixels has large pixels.
+    times, size = (worst, "small") if worst > 1 else (1 / worst, "large")
+    return f"{what} looks {f'{times:.0f}' if times >= 10 else f'{times:.2g}'} times as {size}"
 
 
 def names_note(image: Iterable[str], trained: Iterable[str]) -> str:

@@ -39,7 +39,9 @@ from napari_pix2pix.io.image_file import (
 # tifffile logs every oddity of a broken file; the user gets one sentence from us instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_MICROMETERS_PER_TAG_UNIT = {2: 25400.0, 3: 10000.0}  # inch, centimetre
+_INCH, _CENTIMETRE = 2, 3  # of the resolution tags
+_MICROMETERS_PER_TAG_UNIT = {_INCH: 25400.0, _CENTIMETRE: 10000.0}
+_OF_PRINTERS = {72, 96, 150, 300, 600}  # per inch: programs write them into any image
 # Of planes, not of channels, as Bio-Formats writes them for ImageJ.
 _PLANE_LABEL = re.compile(r"[czt]:\d+/\d+")
 
@@ -184,7 +186,9 @@ def _imagej(tiff: tifffile.TiffFile) -> _Geometry:
     unit = standard_unit(metadata.get("unit"))
     if unit is None:
         plain = _resolution_tags(tiff)
-        scale, units = plain.scale or _pixel_sizes(tiff), plain.units
+        scale, units = plain.scale, plain.units
+        if not scale and not _is_for_printers(tiff):
+            scale = _pixel_sizes(tiff)
     else:
         # ImageJ leaves out a spacing of 1, and units that are those of X.
         scale = dict.fromkeys("ZYX", 1.0) | _pixel_sizes(tiff)
@@ -232,10 +236,15 @@ def _pixel_sizes(tiff: tifffile.TiffFile) -> dict[str, float]:
     return {"Y": 1 / y, "X": 1 / x}
 
 
+def _is_for_printers(tiff: tifffile.TiffFile) -> bool:
+    page = tiff.pages.first
+    return page.resolutionunit == _INCH and _OF_PRINTERS.issuperset(page.resolution)
+
+
 def _resolution_tags(tiff: tifffile.TiffFile) -> _Geometry:
     factor = _MICROMETERS_PER_TAG_UNIT.get(int(tiff.pages.first.resolutionunit or 1))
     sizes = _pixel_sizes(tiff)
-    if factor is None or not sizes:
+    if factor is None or not sizes or _is_for_printers(tiff):
         return _Geometry()
     scale = {axis: size * factor for axis, size in sizes.items()}
     return _Geometry(scale, dict.fromkeys(sizes, "micrometer"))

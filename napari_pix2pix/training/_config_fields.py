@@ -355,6 +355,6 @@ class ConfigFields(BaseModel):
     )
     pixel_size: _Positive | None = Field(
         None,
-        description="Height and width of the training images' pixels in micrometers, where neither "
-        "files nor layers state it.",
+        description="Height and width of the training images' pixels in micrometers, where files "
+        "and layers do not state it or state a wrong one.",
     )

@@ -26,7 +26,7 @@ class MadeFor:
     date : str
         Day of the training, such as ``2026-11-27``; empty where it is not known.
     pixel_size : PixelSize, optional
-        Median over the training pairs that state one.
+        What the training was told, or else the median over the pairs that state one.
     source_looks : tuple of ChannelLook
         How the source's channels were shown, one each; empty where that is not stated.
     target_looks : tuple of tuple of ChannelLook
@@ -57,7 +57,7 @@ def collect_made_for(
 ) -> MadeFor:
     """Collect what training pairs state; `conditions` are their names, `kind` is the target's.
 
-    `pixel_size` in micrometers is that of pairs that state none.
+    `pixel_size` in micrometers replaces what pairs state.
     """
     told = None if pixel_size is None else PixelSize(pixel_size, pixel_size)
     sizes = (pair.source.pixel_size or pair.target.pixel_size for pair in pairs)
@@ -69,7 +69,7 @@ def collect_made_for(
         images=len(pairs),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         # Most programs write the size into both, some into one.
-        pixel_size=median_size(sizes) or told,
+        pixel_size=told or median_size(sizes),
         source_looks=shared_looks([_stated_looks(pair.source) for pair in pairs]),
         target_looks=tuple(map(shared_looks, targets)) if kind == "image" else (),
     )

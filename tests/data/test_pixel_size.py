@@ -11,6 +11,10 @@ MODEL = PixelSize(0.65, 0.65, 2.0)
         (PixelSize(0.325, 0.325), "looks 2 times as large"),
         (PixelSize(1300.0, 1300.0, unit="nanometer"), "1300 nm per pixel"),
         (PixelSize(0.65, 1.3), "0.65 x 1.3 µm per pixel"),
+        (PixelSize(0.65, 1.3), "the width of what it shows looks 2 times as small"),
+        (PixelSize(1.3, 0.325), "the height of what it shows looks 2 times as small"),
+        (PixelSize(1.3, 0.065), "the width of what it shows looks 10 times as large"),
+        (PixelSize(500.0, 500.0), "so what it shows looks 769 times as small"),
         (PixelSize(0.65, 0.65, 9.0), ""),  # planes are translated one by one
         (PixelSize(0.75, 0.6), ""),  # within 20 %
         (PixelSize(3.0, 3.0, unit=""), ""),  # of a unit that is not known

@@ -76,6 +76,9 @@ def test_ome_units_and_channel_names(tmp_path):
         ("INCH", (25400, 25400), {"Y": 1.0, "X": 1.0}),
         ("NONE", (2, 2), {}),
         ("INCH", (1, 1), {}),
+        ("INCH", (300, 300), {}),  # for printers
+        ("INCH", (301, 301), {"Y": 25400 / 301, "X": 25400 / 301}),
+        ("CENTIMETER", (300, 300), {"Y": 10000 / 300, "X": 10000 / 300}),
     ],
 )
 def test_plain_resolution(tmp_path, unit, resolution, scale):
@@ -85,6 +88,13 @@ def test_plain_resolution(tmp_path, unit, resolution, scale):
     image = read_image(tmp_path / "a.tif")
     assert image.scale == pytest.approx(scale)
     assert image.units == dict.fromkeys(scale, "micrometer")
+
+
+def test_imagej_without_a_unit_has_no_size_of_printers(tmp_path):
+    how = {"imagej": True, "resolution": (72, 72), "resolutionunit": "INCH"}
+    tifffile.imwrite(tmp_path / "a.tif", gray(9, 12), **how)
+    image = read_image(tmp_path / "a.tif")
+    assert (image.scale, image.units) == ({}, {})
 
 
 @pytest.mark.parametrize("metadata", [None, {}])

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import helpers
 import numpy as np
+import pytest
 from helpers import noise
 
 from napari_pix2pix import Pair
@@ -51,12 +52,12 @@ def test_what_pairs_do_not_state_is_that_of_the_model_before():
 
 def test_a_trained_model_knows_it():
     image = LazyImage(noise(48, 48)).stating(PixelSize(0.5, 0.5), ())
-    model = helpers.make_model(image, 1 - noise(48, 48), pixel_size=3.0)
+    model = helpers.make_model(image, 1 - noise(48, 48))
     assert model.pixel_size == model.info.made_for.pixel_size == PixelSize(0.5, 0.5)
     assert model.detached_copy().pixel_size == PixelSize(0.5, 0.5)
 
 
-def test_a_size_can_be_given_for_arrays():
-    assert collect_made_for([pair(None, GREEN)], (), "image", 0.65).pixel_size == PixelSize(
-        0.65, 0.65
-    )
+@pytest.mark.parametrize("stated", [None, 352.8])
+def test_a_size_that_is_told_goes_before_what_is_stated(stated):
+    made_for = collect_made_for([pair(stated, GREEN)], (), "image", 0.65)
+    assert made_for.pixel_size == PixelSize(0.65, 0.65)
