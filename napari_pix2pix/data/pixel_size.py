@@ -56,7 +56,7 @@ class PixelSize:
     unit: str = "micrometer"
 
     def __str__(self) -> str:
-        planes = "" if self.z is None else f", planes {self.z:.4g}{self._symbol} apart"
+        planes = "" if self.z is None else f", planes {self.of_planes}"
         return f"{self.of_plane}{planes}"
 
     @property
@@ -65,6 +65,11 @@ class PixelSize:
         height, width = f"{self.y:.4g}", f"{self.x:.4g}"
         sides = width if height == width else f"{height} x {width}"
         return f"{sides}{self._symbol} per pixel"
+
+    @property
+    def of_planes(self) -> str:
+        """Distance of two planes as text, such as "2 µm apart"; empty where there is none."""
+        return "" if self.z is None else f"{self.z:.4g}{self._symbol} apart"
 
     @property
     def _symbol(self) -> str:
@@ -100,23 +105,30 @@ def median_size(sizes: Iterable[PixelSize | None]) -> PixelSize | None:
     )
 
 
-def size_note(image: PixelSize | None, trained: PixelSize | None, *, z_context: int = 0) -> str:
+def size_note(image: PixelSize | None, trained: PixelSize | None) -> str:
     """Say that an image's pixels are not as large as the training's; else, or if unknown, ""."""
     factors = None if image is None or trained is None else image.factors(trained)
-    if image is None or trained is None or factors is None:
+    if image is None or trained is None or factors is None or factors.alike:
         return ""
-    if not factors.alike:
-        return (
-            f"The image has {image.of_plane}, and the model was trained on {trained.of_plane}, so "
-            f"{_looks(factors)} as in the training."
-        )
-    apart = factors.z
-    if z_context and apart is not None and not 1 / _ALIKE <= apart <= _ALIKE:
-        return (
-            f"The image has {image}, and the model was trained on {trained}: planes that it sees "
-            "beside each other differ more or less than in the training."
-        )
-    return ""
+    return (
+        f"The image has {image.of_plane}, and the model was trained on {trained.of_plane}, so "
+        f"{_looks(factors)} as in the training."
+    )
+
+
+def planes_note(image: PixelSize | None, trained: PixelSize | None, z_context: int) -> str:
+    """Say that planes that are seen together are not as far apart as the training's; else ""."""
+    factors = None if image is None or trained is None else image.factors(trained)
+    if image is None or trained is None or factors is None or factors.z is None:
+        return ""
+    if not z_context or 1 / _ALIKE <= factors.z <= _ALIKE:
+        return ""
+    return (
+        f"The image's planes are {image.of_planes}, and those of the training are "
+        f"{trained.of_planes}: planes that the model sees beside each other differ "
+        f"{'more' if factors.z > 1 else 'less'} than in the training, and resampling does not "
+        "change that."
+    )
 
 
 def _looks(factors: Factors) -> str:

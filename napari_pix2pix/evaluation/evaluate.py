@@ -19,7 +19,7 @@ from napari_pix2pix.data.inputs import (
 )
 from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.pair import OpenPair, Pair, make_pairs, open_pair
-from napari_pix2pix.data.pixel_size import size_note
+from napari_pix2pix.data.pixel_size import planes_note, size_note
 from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
@@ -213,15 +213,14 @@ def match_truths_of(
                 f"model makes {plural(codec.channels, 'channel')}: give the same channels."
             )
     matched, notes = match_truths(pairs, codec, None if intensities is None else intensities[1])
-    read = translator.source_codec
+    read, size = translator.source_codec, translator.pixel_size
     of_sources = (
         note
         for pair in pairs
         for note in (
             dtype_note(read, pair.source.dtype),
-            size_note(
-                pair.source.pixel_size, translator.pixel_size, z_context=translator.z_context
-            ),
+            size_note(pair.source.pixel_size, size),
+            planes_note(pair.source.pixel_size, size, translator.z_context),
             check_input(pair.source, read, codec, intensities),
         )
     )

@@ -11,7 +11,7 @@ from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, names_note
+from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, names_note, planes_note
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference.devices import choose_device
@@ -73,11 +73,12 @@ def warn_of_intensities(
 def warn_of_pixel_size(
     image: LazyImage, options: PredictOptions, predictor: Predictor, stacklevel: int = 3
 ) -> None:
-    """Warn that an image's pixels are larger or smaller than the training's, unless resampled."""
-    if sentence := pixel_size_note(
-        image, options, predictor.pixel_size, z_context=predictor.z_context
-    ):
+    """Warn of pixels larger or smaller than the training's, unless resampled, and of planes."""
+    trained = predictor.pixel_size
+    if sentence := pixel_size_note(image, options, trained):
         warnings.warn(f"{sentence} {RESAMPLE_ADVICE}", UserWarning, stacklevel=stacklevel)
+    if sentence := planes_note(image.pixel_size, trained, predictor.z_context):
+        warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
 def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3) -> None:

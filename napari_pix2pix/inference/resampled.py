@@ -52,13 +52,11 @@ def _size_of(
     return PixelSize(size, size, unit="micrometer" if model is None else model.unit)
 
 
-def pixel_size_note(
-    image: LazyImage, options: PredictOptions, model: PixelSize | None, *, z_context: int
-) -> str:
+def pixel_size_note(image: LazyImage, options: PredictOptions, model: PixelSize | None) -> str:
     """Say that an image's pixels are not as large as the model's; "" if it is resampled."""
     if options.resample:
         return ""
-    return size_note(_size_of(image, options, model), model, z_context=z_context)
+    return size_note(_size_of(image, options, model), model)
 
 
 def resample_image(

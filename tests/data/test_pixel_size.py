@@ -1,6 +1,12 @@
 import pytest
 
-from napari_pix2pix.data.pixel_size import PixelSize, median_size, names_note, size_note
+from napari_pix2pix.data.pixel_size import (
+    PixelSize,
+    median_size,
+    names_note,
+    planes_note,
+    size_note,
+)
 
 MODEL = PixelSize(0.65, 0.65, 2.0)
 
@@ -30,9 +36,12 @@ def test_pixels_of_another_size_are_said(image, said):
 
 
 def test_planes_farther_apart_are_said_where_they_are_seen_together():
-    far = PixelSize(0.65, 0.65, 9.0)
-    assert "planes 9 µm apart" in size_note(far, MODEL, z_context=1)
-    assert not size_note(MODEL, MODEL, z_context=1)
+    far, near = PixelSize(0.65, 0.65, 9.0), PixelSize(3000.0, 3000.0, 300.0, unit="nanometer")
+    assert "planes are 9 µm apart, and those of the training are 2 µm" in planes_note(far, MODEL, 1)
+    assert "differ more than" in planes_note(far, MODEL, 1)
+    assert "differ less than" in planes_note(near, MODEL, 1)
+    for image, context in ((far, 0), (MODEL, 1), (PixelSize(3.0, 3.0), 1), (None, 1)):
+        assert not planes_note(image, MODEL, context)
 
 
 def test_median_is_in_the_unit_of_the_first():

@@ -11,6 +11,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.checks import warn_of_pixel_size
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import box_seen, resample_image
 
@@ -105,3 +106,13 @@ def test_another_size_is_warned_of_unless_resampled(gray):
         gray(noise(20, 20), pixel_size=2.0)
     gray(noise(20, 20), pixel_size=2.0, resample=True)  # warnings are errors
     gray(noise(20, 20))
+
+
+@pytest.mark.parametrize("options", [ON, PredictOptions()])
+def test_planes_that_are_apart_are_warned_of_without_advice_to_resample(gray, monkeypatch, options):
+    monkeypatch.setattr(gray, "z_context", 1)
+    monkeypatch.setattr(gray, "pixel_size", replace(SIZE, z=1.0))
+    image = LazyImage(noise(20, 20)).stating(replace(SIZE, z=3.0), ())
+    with pytest.warns(UserWarning, match="planes are 3 µm apart") as caught:
+        warn_of_pixel_size(image, options, gray)
+    assert not any("Turn resample on" in str(warning.message) for warning in caught)

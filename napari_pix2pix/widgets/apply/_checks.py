@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import names_note
+from napari_pix2pix.data.pixel_size import names_note, planes_note
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import pixel_size_note, resample_image
 from napari_pix2pix.inference.tiling import TileGrid
@@ -73,13 +73,14 @@ def _identity(array: Any) -> object:
 
 def sizes_differ(card: ModelInfo, image: LazyImage, options: PredictOptions) -> str:
     """Say that an image's pixels are not as large as the training's; "" if it is resampled."""
-    size, context = card.made_for.pixel_size, card.config.z_context
-    return pixel_size_note(image, options, size, z_context=context)
+    return pixel_size_note(image, options, card.made_for.pixel_size)
 
 
 def _unusual(card: ModelInfo, images: Sequence[LazyImage], options: PredictOptions) -> str:
     codecs = card.source_codec, card.target_codec
     sentences = [sizes_differ(card, image, options) for image in images]
+    trained, context = card.made_for.pixel_size, card.config.z_context
+    sentences += [planes_note(image.pixel_size, trained, context) for image in images]
     sentences += [names_note(image.channel_names, card.source_channels) for image in images]
     sentences += [dtype_note(card.source_codec, image.dtype) for image in images]
     sentences += [image.note for image in images]

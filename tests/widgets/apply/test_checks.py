@@ -9,7 +9,7 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.widgets.apply._checks import estimate
+from napari_pix2pix.widgets.apply._checks import estimate, sizes_differ
 from napari_pix2pix.widgets.apply.work import Job, Speed
 
 ONCE = PredictOptions()
@@ -55,3 +55,12 @@ def test_resampled_images_cost_what_the_network_sees_of_them():
     text = estimated(512, depth=4, tile=0, options=twice)
     assert text == "0.26 Mpx, about 21 s; results 0.3 MB, network about 105 MB."
     assert "about 2.0 s" in estimated(512, depth=4, options=twice, measured=2**19)
+
+
+def test_resampling_is_offered_for_pixels_and_not_for_planes():
+    made_for = SimpleNamespace(pixel_size=PixelSize(1.0, 1.0, 2.0))
+    card = SimpleNamespace(made_for=made_for, config=SimpleNamespace(z_context=1))
+    image = LazyImage(np.zeros((8, 8), np.float32))
+    planes = image.stating(PixelSize(1.0, 1.0, 9.0), ())
+    assert not sizes_differ(card, planes, PredictOptions())
+    assert sizes_differ(card, image.stating(PixelSize(3.0, 3.0), ()), PredictOptions())
