@@ -19,6 +19,7 @@ from napari_pix2pix.training.dataset import TrainingData
 
 _WINDOWS, _SIDE = 32, 256  # that are looked at: 2 million pixels, one or two seconds on a CPU
 _HELD_OUT = 8  # windows, up to four times as large
+_FEWEST_CELLS = 100  # of a window whose share tells what is usual: a few odd cells are no share
 _MOST_CELLS = 2**15  # that the statistics are measured of; a ResNet has more
 # A budget in seconds gives this share of it for reading windows, and for looking at each kind.
 _SHARE = 0.02
@@ -48,7 +49,7 @@ def learn_usual(
         return {}, None
     joined = np.concatenate(trained)
     usual = UsualFeatures.fit(torch.from_numpy(joined[:: -(-len(joined) // _MOST_CELLS)]))
-    most = max(float((_distances(usual, cells) > 1).mean()) for cells in trained)
+    most = largest_share([_distances(usual, cells) for cells in trained])
     model.usual = usual
     held_out = None
     if data.validation is not None:
@@ -57,6 +58,12 @@ def learn_usual(
         held_out = float((values > 1).mean()) if values.size else None
     tensors = {name: tensor.cpu() for name, tensor in usual.state_dict().items()}
     return tensors, UnlikeShares(len(joined), most, held_out)
+
+
+def largest_share(windows: Sequence[NDArray[np.float32]]) -> float:
+    """Return the largest share above 1 in one window of distances (N,), N at least 100; else 0."""
+    shares = (float((window > 1).mean()) for window in windows if len(window) >= _FEWEST_CELLS)
+    return max(shares, default=0.0)
 
 
 def _valid_cells(
