@@ -211,7 +211,7 @@ def _option_of(annotation: Any) -> dict[str, Any]:
 
 def _defaults(name: str, default: Any) -> str:
     """Describe the default of a field, and the presets that have another one."""
-    if default is None:
+    if default in (None, ""):
         return ""
     others = {
         preset: fields[name]

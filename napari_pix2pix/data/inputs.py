@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -116,6 +116,26 @@ def dtype_note(codec: Codec, given: np.dtype[Any]) -> str:
     return (
         f"The model was trained on {trained} images, got {given}: give {trained} images in the "
         "range of the training images."
+    )
+
+
+def names_note(image: Iterable[str], trained: Iterable[str]) -> str:
+    """Say that channels have other names than the training's, or another order; else ""."""
+    given, known = tuple(image), tuple(trained)
+    # The name of a single layer is that of its image.
+    if len(given) < 2 or len(given) != len(known):
+        return ""
+    one, other = ([name.casefold() for name in names] for names in (given, known))
+    if one == other:
+        return ""
+    if sorted(one) == sorted(other):
+        return (
+            f"The channels are in another order ({', '.join(given)}) than in the training "
+            f"({', '.join(known)}): give them in that order."
+        )
+    return (
+        f"The channels are {', '.join(given)}, and the model was trained on {', '.join(known)}: "
+        "check that they show the same, in the same order."
     )
 
 

@@ -141,23 +141,3 @@ def _looks(factors: Factors) -> str:
     # What is small in pixels has large pixels.
     times, size = (worst, "small") if worst > 1 else (1 / worst, "large")
     return f"{what} looks {f'{times:.0f}' if times >= 10 else f'{times:.2g}'} times as {size}"
-
-
-def names_note(image: Iterable[str], trained: Iterable[str]) -> str:
-    """Say that channels have other names than the training's, or another order; else ""."""
-    given, known = tuple(image), tuple(trained)
-    # The name of a single layer is that of its image.
-    if len(given) < 2 or len(given) != len(known):
-        return ""
-    one, other = ([name.casefold() for name in names] for names in (given, known))
-    if one == other:
-        return ""
-    if sorted(one) == sorted(other):
-        return (
-            f"The channels are in another order ({', '.join(given)}) than in the training "
-            f"({', '.join(known)}): give them in that order."
-        )
-    return (
-        f"The channels are {', '.join(given)}, and the model was trained on {', '.join(known)}: "
-        "check that they show the same, in the same order."
-    )

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from torch import nn
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.inputs import check_input, dtype_note
+from napari_pix2pix.data.inputs import check_input, dtype_note, names_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, names_note, planes_note
+from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, planes_note
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference.devices import choose_device

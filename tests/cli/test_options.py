@@ -84,6 +84,7 @@ def test_help_names_the_defaults_of_presets(invoke):
     text = " ".join(invoke("train", "--help").stdout.split())
     assert re.search(r"\[default: \d+; reference: 256; paper: 256\]", text)
     assert "[default: on]" in text
+    assert not re.search(r"default:\s*\]", text)  # of texts that are empty
 
 
 # --- pairs ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_pix2pix.data.inputs import check_channels, check_finite, open_source_image
+from napari_pix2pix.data.inputs import check_channels, check_finite, names_note, open_source_image
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
@@ -54,3 +54,19 @@ def test_channels_other_than_trained():
         open_source_image(IMAGE, Layout(-3), 2)
     with pytest.raises(InputError, match="RGB images of 3 channels, got one of shape"):
         open_source_image(np.ones((8, 8, 2)), Layout(-1, rgb=True), 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("b", "A"), "another order"),
+        (("A", "c"), "check that they show the same"),
+        (("a", "B"), ""),
+        (("x",), ""),
+        ((), ""),
+    ],
+)
+def test_other_names_and_another_order_are_said(names, said):
+    note = names_note(names, ("A", "B") if len(names) != 1 else ("A",))
+    assert said in note
+    assert bool(note) == bool(said)

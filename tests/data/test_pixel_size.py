@@ -1,12 +1,6 @@
 import pytest
 
-from napari_pix2pix.data.pixel_size import (
-    PixelSize,
-    median_size,
-    names_note,
-    planes_note,
-    size_note,
-)
+from napari_pix2pix.data.pixel_size import PixelSize, median_size, planes_note, size_note
 
 MODEL = PixelSize(0.65, 0.65, 2.0)
 
@@ -48,19 +42,3 @@ def test_median_is_in_the_unit_of_the_first():
     sizes = [None, PixelSize(0.5, 0.4), PixelSize(700.0, 600.0, unit="nanometer"), None]
     assert median_size([*sizes, PixelSize(9.0, 9.0, unit="")]) == PixelSize(0.6, 0.5)
     assert median_size([None]) is None
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        (("b", "A"), "another order"),
-        (("A", "c"), "check that they show the same"),
-        (("a", "B"), ""),
-        (("x",), ""),
-        ((), ""),
-    ],
-)
-def test_other_names_and_another_order_are_said(names, said):
-    note = names_note(names, ("A", "B") if len(names) != 1 else ("A",))
-    assert said in note
-    assert bool(note) == bool(said)

@@ -11,9 +11,9 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.codecs import Codec
-from napari_pix2pix.data.inputs import check_input, dtype_note
+from napari_pix2pix.data.inputs import check_input, dtype_note, names_note
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import names_note, planes_note
+from napari_pix2pix.data.pixel_size import planes_note
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import pixel_size_note, resample_image
 from napari_pix2pix.inference.tiling import TileGrid
