@@ -34,10 +34,10 @@ from napari_pix2pix.evaluation.scoring import (
     know_usual,
     score_images,
 )
-from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile
+from napari_pix2pix.inference.turns import TURNS
 from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
