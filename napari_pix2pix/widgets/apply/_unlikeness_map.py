@@ -7,7 +7,6 @@ from collections.abc import Generator
 import numpy as np
 
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.unlikeness import map_options
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply.work import Job, load_known
@@ -18,6 +17,8 @@ def compare_with_training(
     control: Control, known: ModelEntry, job: Job, options: PredictOptions
 ) -> Generator[GenerateProgress, None, np.ndarray | None]:
     """Compare frame by frame, and yield the progress; returns (..., H, W), or None if stopped."""
+    from napari_pix2pix.inference.unlikeness import map_options  # loads torch, in the thread
+
     translator = known.with_its_weights(load_known(known))
     translator.info.check_usual()
     image = job.copied().planes(translator.source_codec, translator.z_context)

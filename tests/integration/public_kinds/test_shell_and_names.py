@@ -241,8 +241,9 @@ def test_resume_names_each_field_that_differs(door, tmp_path):
 # --- consoles and signals -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("encoding", "as_json"), [("cp1252", False), ("ascii", True), ("utf-8", True)]
+)
 def test_no_encoding_of_a_console_ends_a_run(encoding, as_json, model, tmp_path):
     source, out = write(tmp_path / "日本é.tif", image()), tmp_path / "日本é out.tif"
     command = [*SCRIPT, "apply", model, source, "-o", out, *(["--json"] if as_json else [])]
