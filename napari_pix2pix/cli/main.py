@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_pix2pix import __version__
-from napari_pix2pix.cli._apply import apply, sample
+from napari_pix2pix.cli._apply import apply
 from napari_pix2pix.cli._console import Warner, escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, read_info
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
+from napari_pix2pix.cli._sample import sample
 from napari_pix2pix.cli._train import train
 from napari_pix2pix.errors import Pix2PixError
 
