@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
 from napari_pix2pix.core.encoder import cell_side
 from napari_pix2pix.data.checks import alpha_notes
 from napari_pix2pix.data.inputs import (
@@ -34,10 +32,9 @@ from napari_pix2pix.evaluation.scoring import (
     know_usual,
     score_images,
 )
-from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.checks import sampling_options
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile
-from napari_pix2pix.inference.turns import TURNS
 from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
@@ -246,7 +243,7 @@ def make_case(
     model = translator.detached_copy() if copies else translator
     condition = opened.condition
     options = PredictOptions(condition=condition, device=device)
-    sampling = _sampling_options(translator, options)
+    sampling = sampling_options(options, translator)
 
     def translate(frame: int, on_tile: OnTile | None) -> Array:
         return model.predict_frame(opened.source, frame, options, on_tile=on_tile)
@@ -274,17 +271,6 @@ def make_case(
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
     )
-
-
-def _sampling_options(translator: Translator, options: PredictOptions) -> PredictOptions | None:
-    """Return the options with which samples differ; None for a model that gives one answer."""
-    if translator.config.noise_channels:
-        return options
-    if any(isinstance(module, nn.Dropout) for module in translator.generator.modules()):
-        return options.model_copy(update={"dropout": True})
-    if norms_that_measure(translator.generator):  # each turn would be measured apart
-        return None
-    return options.model_copy(update={"turns": len(TURNS), "samples": len(TURNS)})
 
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:

@@ -27,6 +27,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kept_parts, to_device
 from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
+from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
@@ -39,7 +40,6 @@ from napari_pix2pix.inference.norm_statistics import (
 )
 from napari_pix2pix.inference.options import NormStatistics, Precision, PredictOptions
 from napari_pix2pix.inference.tiling import Tile, TileGrid
-from napari_pix2pix.inference.turns import TURNS
 from napari_pix2pix.inference.unlikeness import Cells, FeatureWatch
 
 

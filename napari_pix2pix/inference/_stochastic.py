@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.data.box import Box, overlap
+from napari_pix2pix.inference._turns import Turn
 from napari_pix2pix.inference.norm_statistics import replaced
 from napari_pix2pix.inference.tiling import Tile
-from napari_pix2pix.inference.turns import Turn
 
 NoiseKind = Literal["image", "pixel"]
 ReadWindow = Callable[[slice, slice], np.ndarray]

@@ -14,6 +14,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, planes_note
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
+from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
@@ -50,6 +51,17 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
                 "is on or norms measure each image: turn compile off."
             )
         check_compiler(choose_device(options.device or "auto"))
+
+
+def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOptions | None:
+    """Return options with which samples differ: by noise, else dropout, else turns; None: never."""
+    if predictor.noise_channels:
+        return options
+    if _has(predictor.generator, nn.Dropout):
+        return options.model_copy(update={"dropout": True})
+    if norms_that_measure(predictor.generator):  # each turn would be measured apart
+        return None
+    return options.model_copy(update={"turns": len(TURNS), "samples": len(TURNS)})
 
 
 def warn_of_type(image: LazyImage, codec: Codec, stacklevel: int = 3) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_pix2pix.core.encoder import UsualFeatures, cell_side
+from napari_pix2pix.data.cells import cell_sums
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.sample import SampleBlock, sample_blocks, until
 from napari_pix2pix.inference.options import PredictOptions
@@ -81,16 +82,8 @@ def _valid_cells(
         condition = data.opened[block.pair].condition if data.conditions else None
         options = PredictOptions(condition=condition, device=device)
         [cells] = model.predict_cells(LazyImage(block.source, channel_axis=0), options)
-        rows, columns = np.nonzero(_any_in_cell(block.valid, side))
+        rows, columns = np.nonzero(cell_sums(block.valid, side))
         yield cells[:, rows, columns].T
-
-
-def _any_in_cell(valid: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """Mark the cells in which any pixel (1 or D, H, W) is valid, (h, w)."""
-    _, height, width = valid.shape
-    padded = np.pad(valid, ((0, 0), (0, -height % side), (0, -width % side)))
-    rows, columns = (length // side for length in padded.shape[1:])
-    return np.asarray(padded.reshape(-1, rows, side, columns, side).any(axis=(0, 2, 4)))
 
 
 def _distances(usual: UsualFeatures, cells: NDArray[np.float32]) -> NDArray[np.float32]:

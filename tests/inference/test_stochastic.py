@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference._stochastic import NoiseKind, PlacedDropout, dropping, noise_reader
+from napari_pix2pix.inference._turns import Turn
 from napari_pix2pix.inference.options import sample_seed
 from napari_pix2pix.inference.tiling import Tile
-from napari_pix2pix.inference.turns import Turn
 
 KINDS: list[NoiseKind] = ["image", "pixel"]
 

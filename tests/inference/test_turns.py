@@ -10,10 +10,10 @@ from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.checks import check_options
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
-from napari_pix2pix.inference.turns import TURNS
 from tests.helpers import as_if_trained, noise
 
 CODEC = ImageCodec("minmax", "float32", (0.0,), (1.0,), Layout(None, False))
