@@ -12,6 +12,7 @@ import click
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
 from napari_pix2pix.cli._console import Warner, escape_unprintable, say, signals_interrupt
+from napari_pix2pix.cli._doctor import doctor
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, read_info
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
@@ -81,6 +82,7 @@ main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
 main.add_command(discriminator_map)
+main.add_command(doctor)
 
 
 @main.command()
