@@ -1,6 +1,7 @@
 """Wheel, sdist and editable install carry manifest and sample data; no network is used."""
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -193,3 +194,16 @@ def test_conda_recipe_requires_what_pip_does():
     found = {tuple(line.split(" >=")) for line in recipe["requirements"]["run"]}
     assert found == expected
     assert recipe["context"]["version"] == napari_pix2pix.__version__
+
+
+def test_links_of_the_description_lead_to_the_repository(built):
+    with zipfile.ZipFile(built["wheel"]) as wheel:
+        (name,) = (one for one in wheel.namelist() if one.endswith("METADATA"))
+        description = wheel.read(name).decode().partition("\n\n")[2]
+    assert description.startswith("# napari-pix2pix")
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert targets
+    assert not [target for target in targets if not target.startswith("https://")]
+    for target in targets:  # what leads to the repository is there
+        place = re.fullmatch(r"https://\S+?/napari-pix2pix/(?:blob/)?main/(\S+)", target)
+        assert place is None or (ROOT / place[1]).exists(), target
