@@ -14,7 +14,7 @@ from napari_pix2pix import train
 from napari_pix2pix.napari_layers.samples import phase_fluorescence
 
 layers = {meta["name"]: data for data, meta, _ in phase_fluorescence()}
-translator = train(layers["phase train"], layers["fluorescence train"], max_seconds=15)
+translator = train(layers["phase train"], layers["fluorescence train"], steps=200)
 
 # %%
 # A foreign structure is put into the unseen field: stripes, as of a ruler.
@@ -36,7 +36,7 @@ pictures = {
     "source, with stripes": (image, "gray", None),
     "prediction (mean of 8)": (mean, "magma", None),
     "spread of 8 answers": (std, "viridis", None),
-    "unlikeness (above 1: not learnt)": (unlike, "cividis", 2),
+    "unlikeness": (unlike, "cividis", 2),
 }
 for axis, (title, (shown, colours, high)) in zip(axes, pictures.items(), strict=True):
     drawn = axis.imshow(shown, cmap=colours, vmin=0 if high else None, vmax=high)

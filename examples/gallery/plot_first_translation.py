@@ -17,9 +17,9 @@ layers = {meta["name"]: data for data, meta, _ in phase_fluorescence()}
 print({name: (data.shape, str(data.dtype)) for name, data in layers.items()})
 
 # %%
-# Train. The budget here is 15 seconds; a minute or more is better.
+# Train. These 200 steps take some 15 seconds; a minute or more is better.
 
-translator = train(layers["phase train"], layers["fluorescence train"], max_seconds=15)
+translator = train(layers["phase train"], layers["fluorescence train"], steps=200)
 print(translator.info)
 
 # %%

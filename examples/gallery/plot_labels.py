@@ -14,7 +14,7 @@ from napari_pix2pix import evaluate, train
 from napari_pix2pix.napari_layers.samples import stain_nuclei
 
 stain, nuclei, unseen, truth = (layer[0] for layer in stain_nuclei())
-translator = train(stain, nuclei, max_seconds=30)
+translator = train(stain, nuclei, steps=300)
 print(translator.info.notes)
 
 # %%
