@@ -294,6 +294,9 @@ def _estimate(summary: PairSummary) -> str:
     if config.max_seconds and (seconds is None or seconds > config.max_seconds):
         most = "at most " if steps else ""
         return f"Takes {most}{in_time_units(config.max_seconds)} and {memory}."
+    count = f"{steps} steps"
+    if steps == summary.most_steps:
+        count += " (the most for so few images, see passes)"
     if seconds is None:
-        return f"{steps} steps, {memory}; the time is known after the first steps."
-    return f"{steps} steps in about {in_time_units(seconds)}, {memory}."
+        return f"{count}, {memory}; the time is known after the first steps."
+    return f"{count} in about {in_time_units(seconds)}, {memory}."

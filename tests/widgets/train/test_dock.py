@@ -134,7 +134,7 @@ def test_a_dock_says_that_enough_passes_ended_its_run(make_dock, qtbot, monkeypa
     monkeypatch.setattr(dataset, "steps_for_passes", lambda *_: 3)
     _, dock = make_dock(steps=None, epochs=2)
     wait_until_ready(qtbot, dock)
-    qtbot.waitUntil(lambda: dock.view.form.estimate.text().startswith("3 steps"))
+    qtbot.waitUntil(lambda: dock.view.form.estimate.text().startswith("3 steps (the most"))
     run_until(qtbot, dock, "done")
     assert "The training ended before its budget, after 3 steps: " in dock.view.health.text()
 
