@@ -101,7 +101,8 @@ def train(
         Set of defaults, see `TrainConfig`; ``light`` by default.
     epochs, steps, max_seconds : number, optional
         Budget, the preset's epochs by default; the first limit that is reached ends the training.
-        ``max_seconds`` limits the whole call.
+        ``max_seconds`` limits the whole call. A budget other than in steps is an upper limit:
+        ``light`` ends after enough passes over the images, see ``passes`` of `TrainConfig`.
     seed : int, optional
         Seed of every random draw; 0 by default.
     device : str

@@ -167,6 +167,15 @@ def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, ba
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
 
+def pass_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> float:
+    """Return the steps in which patches draw as many pixels as the areas have."""
+    # Of an area smaller than a patch, each patch draws all, and reflects it. Areas are drawn by
+    # their pixels.
+    pixels = np.array([_pixels(pairs, area) for area in areas], float)
+    drawn = np.array([min(area.box.height, patch) * min(area.box.width, patch) for area in areas])
+    return float(pixels.sum() ** 2 / (pixels * drawn).sum() / batch)
+
+
 def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) -> int:
     """Return how many patches have as many pixels as the areas, rounded up."""
     return math.ceil(sum(_pixels(pairs, area) for area in areas) / patch**2)

@@ -28,7 +28,7 @@ from napari_pix2pix.training.state import TrainingState
 _COUNTERS = "counters"
 
 # Fields that may differ between a run and its resumption.
-_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep", *CARD_FIELDS}
+_RESUMABLE = RUN_FIELDS | {"default_epochs", "passes", "keep", *CARD_FIELDS}
 
 
 def checkpoint_paths(

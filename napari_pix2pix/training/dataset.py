@@ -15,7 +15,7 @@ from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
-from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
+from napari_pix2pix.data.patches import PatchSampler, epoch_steps, pass_steps, patch_count
 from napari_pix2pix.data.sample import (
     SampleBlock,
     hot_pixel_notes,
@@ -34,6 +34,7 @@ from napari_pix2pix.training._infer_codecs import (
 )
 from napari_pix2pix.training._made_for import MadeFor, collect_made_for
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
+from napari_pix2pix.training._schedule import steps_for_passes
 from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
@@ -68,6 +69,7 @@ class TrainingData:
     target_content: TargetContent | None  # of the target's channels; None if no content weighs more
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     steps_per_epoch: int
+    most_steps: int | None  # that the limit of passes allows; None without one
     summary: str  # one line
     notes: tuple[str, ...]  # for the user, warnings included
     warnings: tuple[str, ...]
@@ -144,6 +146,7 @@ def prepare(
         clipping_note(codecs[1], blocks, config.activation, tuned=start is not None),
         *(split.parts.note, *truth_notes, sample_note, alignment_note),
     )
+    batch = config.batch * config.processes
     return TrainingData(
         opened=opened,
         areas=tuple(areas),
@@ -157,9 +160,8 @@ def prepare(
         class_weights=inferred.class_weights,
         target_content=inferred.target_content,
         origin=split.origin,
-        steps_per_epoch=epoch_steps(
-            opened, areas, patch=config.patch, batch=config.batch * config.processes
-        ),
+        steps_per_epoch=epoch_steps(opened, areas, config.patch, batch),
+        most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch)),
         summary=summarise(
             opened[: validated.count],
             *codecs,

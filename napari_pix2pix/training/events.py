@@ -186,4 +186,15 @@ class Done(Event):
 
     step: int
     seconds: float  # training time, without pauses
-    reason: str  # budget, stopped or not finite
+    reason: str  # budget, passes, stopped or not finite
+
+    @property
+    def note(self) -> str:
+        """Say why the run ended before its budget did; empty if it did not do so by itself."""
+        if self.reason != "passes":
+            return ""
+        return (
+            f"The training ended before its budget, after {self.step} steps: with more passes over "
+            "so few images, models often learn them by heart and do worse on others. To train for "
+            "longer, give more images, or set passes=0."
+        )

@@ -94,7 +94,9 @@ class TrainingLoop:
         self.config = self.state.config
         if self.preview is not None:
             self.preview = self.preview.moved(self.data.origin)
-        self.schedule = Schedule(self.config, self.data.steps_per_epoch, self.state.warm_up)
+        self.schedule = Schedule(
+            self.config, self.data.steps_per_epoch, self.state.warm_up, self.data.most_steps
+        )
         self.clock = Clock(self.seconds_before + self.state.seconds)
         self.step_seconds = math.inf  # of the fastest step, without reading its batch
         self.health = HealthWatch()
@@ -148,6 +150,8 @@ class TrainingLoop:
             self.state.restore(last_good)
             self.state.step = good_step
             reason = "not finite"
+        if reason == "budget" and self.schedule.passes_are_done(self.state.step):
+            reason = "passes"
         if self.state.step == 0 and reason == "budget":
             yield Health(0, _NO_STEP)
         yield from self._validate(force=True)  # the last weights are always scored

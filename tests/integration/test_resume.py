@@ -16,7 +16,7 @@ from napari_pix2pix._load import load
 from napari_pix2pix._train import train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
-from napari_pix2pix.training import dataset
+from napari_pix2pix.training import _schedule, dataset
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.training.model_info import describe_weights
 
@@ -154,6 +154,18 @@ def test_more_steps_go_on_from_a_finished_run(images, tmp_path):
     resumed, events = run(images, steps=6, checkpoint=path, resume=True, **constant)
     assert steps_of(events) == [4, 5, 6]
     assert np.array_equal(resumed(images[0]), straight(images[0]))
+
+
+def test_more_passes_go_on_from_a_run_that_they_ended(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(_schedule, "_FEWEST_STEPS", 1)
+    fields = {"patch": 32, "batch": 2, "validation": 0, "epochs": 1}  # 2.8 steps a pass
+    fields["checkpoint"] = tmp_path / "run.ckpt"
+    _, events = run(images, passes=1, **fields)
+    assert (events[-1].step, events[-1].reason) == (3, "passes")
+    _, events = run(images, passes=2, resume=True, **fields)
+    assert steps_of(events) == [4, 5, 6]
+    _, events = run(images, resume=True, **fields)  # keeps the limit that the run has
+    assert steps_of(events) == []
 
 
 def test_a_finished_run_returns_at_once(images, tmp_path):

@@ -288,15 +288,15 @@ def _estimate(summary: PairSummary) -> str:
     gigabytes = summary.memory / 2**30
     amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
     memory = f"about {amount} of the device's memory"
-    steps = config.steps or 0
-    if config.epochs:
-        epoch_steps = config.epochs * summary.steps_per_epoch
-        steps = min(steps, epoch_steps) if steps else epoch_steps
-    if not steps:
-        return f"Takes {in_time_units(config.max_seconds or 0)} and {memory}."
-    seconds = expected_seconds(config, steps)
+    limits = config.steps, summary.most_steps, (config.epochs or 0) * summary.steps_per_epoch
+    steps = min(filter(None, limits), default=0)
+    seconds = expected_seconds(config, steps) if steps else None
+    if config.max_seconds and (seconds is None or seconds > config.max_seconds):
+        most = "at most " if steps else ""
+        return f"Takes {most}{in_time_units(config.max_seconds)} and {memory}."
+    count = f"{steps} steps"
+    if steps == summary.most_steps:
+        count += " (the most for so few images, see passes)"
     if seconds is None:
-        return f"{steps} steps, {memory}; the time is known after the first steps."
-    if config.max_seconds:
-        seconds = min(seconds, config.max_seconds)
-    return f"{steps} steps in about {in_time_units(seconds)}, {memory}."
+        return f"{count}, {memory}; the time is known after the first steps."
+    return f"{count} in about {in_time_units(seconds)}, {memory}."

@@ -34,6 +34,7 @@ class PairSummary:
     config: TrainConfig  # with what the pairs decide, such as the kind of the target
     start_config: TrainConfig | None  # the defaults that the model to start from sets
     steps_per_epoch: int
+    most_steps: int | None  # after which the limit of passes ends the training
     memory: int  # estimate of the memory on the device, in bytes
 
 
@@ -62,6 +63,7 @@ def summarise_pairs(
         config=data.config,
         start_config=None if model is None else model.fill(TrainConfig()),
         steps_per_epoch=data.steps_per_epoch,
+        most_steps=data.most_steps,
         memory=training_memory(data),
     )
 

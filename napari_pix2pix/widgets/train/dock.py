@@ -294,8 +294,9 @@ class TrainDock(QWidget):
         run.remember(translator)
         self.view.outcome.show_model(translator)
         self.view.body.show_soon(self.view.outcome)
-        state = State.DONE if run.done.reason == "budget" else State.STOPPED
+        state = State.DONE if run.done.reason in ("budget", "passes") else State.STOPPED
         self._enter(state, f"{run.done.step} steps, the model is kept")
+        self.view.warn(run.done.note)
         self.view.warn(problem)
 
     def _on_failed(self, sentence: str) -> None:

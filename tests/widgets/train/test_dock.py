@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QMessageBox
 import napari_pix2pix._train
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.training import dataset
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
@@ -127,6 +128,15 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     assert {"L1", "PSNR (dB)", "Pearson"} <= rows
     assert "Baseline" in columns
     assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
+
+
+def test_a_dock_says_that_enough_passes_ended_its_run(make_dock, qtbot, monkeypatch):
+    monkeypatch.setattr(dataset, "steps_for_passes", lambda *_: 3)
+    _, dock = make_dock(steps=None, epochs=2)
+    wait_until_ready(qtbot, dock)
+    qtbot.waitUntil(lambda: dock.view.form.estimate.text().startswith("3 steps (the most"))
+    run_until(qtbot, dock, "done")
+    assert "The training ended before its budget, after 3 steps: " in dock.view.health.text()
 
 
 def test_pause_resume_and_stop(make_dock, qtbot, monkeypatch):

@@ -21,6 +21,7 @@ def test_summary_describes_a_training_on_the_pairs():
     )
     assert summary.config.target_kind == "classes"
     assert summary.steps_per_epoch >= 100
+    assert summary.most_steps == 500
     assert summary.memory > 0
 
 
