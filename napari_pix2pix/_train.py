@@ -15,6 +15,7 @@ from napari_pix2pix._load import load
 from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
+from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.napari_layers import read_pair, read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.checkpoints import (
@@ -222,6 +223,8 @@ def training_events(
     """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
+    if isinstance(start, str | Path):
+        check_apart([path], [Path(start)])
     before = None if old is None else read_checkpoint(old)
     if before is not None:
         config = before.fill(config)

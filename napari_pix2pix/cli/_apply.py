@@ -132,11 +132,11 @@ def apply(
     translator = load(model, weights=weights)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
-    tagged = prepare_outputs(input, inputs, out, tags)
+    tagged = prepare_outputs(input, inputs, out, tags, model=model)
     maps: list[list[Path]] = [[] for _ in inputs]
     if unlikeness:
         _check_unlikeness(translator, region or frames)
-        maps = prepare_outputs(input, inputs, out, ["unlikeness"])
+        maps = prepare_outputs(input, inputs, out, ["unlikeness"], model=model)
     for path in (path for names in (*tagged, *maps) for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []

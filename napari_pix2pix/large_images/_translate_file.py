@@ -26,9 +26,10 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
-from napari_pix2pix.io.paths import file_stem
+from napari_pix2pix.io.outputs import check_apart
+from napari_pix2pix.io.paths import file_stem, files_read
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
-from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
+from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint, part_folder
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
 from napari_pix2pix.large_images._job import (
@@ -91,6 +92,7 @@ def translate_file(
     `region` and `frames` see `parse_region` and `parse_frames`. `on_tile` is called with the
     numbers of blocks done and of all.
     """
+    check_apart([out, part_folder(out)], files_read([source]))
     options = options or PredictOptions()
     record = output_record(translator, source, options, sample, summary, region, frames, channels)
     # Only the workers know whether they have the requested device.
