@@ -229,6 +229,8 @@ class _Work:
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
+        from napari_pix2pix.io.locks import locked
+
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {
             tag: path
@@ -240,8 +242,11 @@ class _Work:
         image = self._read(source)
         for note in image.notes:
             say(note, err=True)
-        translate = self._in_blocks if self._needs_blocks(image) else self._at_once
-        translate(source, image, unfinished, with_bar)
+        if self._needs_blocks(image):
+            self._in_blocks(source, image, unfinished, with_bar)
+            return
+        with locked(*unfinished.values()):
+            self._at_once(source, image, unfinished, with_bar)
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""

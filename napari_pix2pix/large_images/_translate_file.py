@@ -26,6 +26,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
+from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import file_stem, files_read
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
@@ -117,28 +118,29 @@ def translate_file(
         "source": [list(planes.shape), str(planes.dtype), image.axes],
         "choice of channels": channels,
     }
-    before = check_run(out, run, resume=resume, overwrite=overwrite)
-    _warn(translator, planes, options)
-    device = local.device
-    side = int(before["side"]) if before else _side(translator, planes, part, options, device)
-    plan = Plan(chosen, part, side)
-    spec = _output_spec(translator, image, out, planes, plan, options, record, summary)
-    names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
-    job = Job(*names, plan, options, summary, channels)
-    work = Work(translator, planes, job)
-    run |= {"side": side, "files": record["source"]}
-    kept = translator.part_like(planes, options.output).dtype
-    resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
-    if before and before.get("files") != run["files"]:
-        _check_unchanged(work, resumable, source)
-    try:
-        worker = cluster.worker(job) if cluster else LocalWorker(work)
-    except FileError:
-        resumable.discard_if_empty()
-        raise
-    complete(work, resumable, worker, on_tile)
-    codec = translator.target_codec
-    return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
+    with locked(out):
+        before = check_run(out, run, resume=resume, overwrite=overwrite)
+        _warn(translator, planes, options)
+        device = local.device
+        side = int(before["side"]) if before else _side(translator, planes, part, options, device)
+        plan = Plan(chosen, part, side)
+        spec = _output_spec(translator, image, out, planes, plan, options, record, summary)
+        names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
+        job = Job(*names, plan, options, summary, channels)
+        work = Work(translator, planes, job)
+        run |= {"side": side, "files": record["source"]}
+        kept = translator.part_like(planes, options.output).dtype
+        resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
+        if before and before.get("files") != run["files"]:
+            _check_unchanged(work, resumable, source)
+        try:
+            worker = cluster.worker(job) if cluster else LocalWorker(work)
+        except FileError:
+            resumable.discard_if_empty()
+            raise
+        complete(work, resumable, worker, on_tile)
+        codec = translator.target_codec
+        return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 
 
 def output_record(
