@@ -22,7 +22,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
 demo: .venv/installed | system-libraries  ## learn a stain and labels, translate what was never seen, report in demo/
-	.venv/bin/napari-pix2pix demo --out $(DEMO)
+	.venv/bin/napari-pix2pix demo --out $(DEMO) --overwrite
 
 test: .venv/installed | system-libraries  ## run the tests, docks on PyQt6 (some: PYTEST_FLAGS="-k name")
 	$(call run_tests,.venv,not window)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
     from napari_pix2pix.training.config import AppliedWeights
 
+_OTSU = "otsu"  # the segmenter that is no model
+
 
 @click.command()
 @click.argument("model", type=PATH)
@@ -98,7 +100,14 @@ def evaluate(
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
     translator = load(model, weights=weights)
-    sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
+    sets = read_pair_sets(
+        named,
+        condition=condition,
+        test=True,
+        model=translator.info,
+        outputs=(csv, report),
+        read_too=_read_besides(model, segmenter, labels),
+    )
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -121,12 +130,20 @@ def evaluate(
     print_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
 
 
+def _read_besides(model: Path, segmenter: str | None, labels: Path | None) -> list[Path]:
+    """List the files that are read besides those of the pairs."""
+    from napari_pix2pix.io.paths import expand_paths, files_read
+
+    models = [model] if segmenter in (None, _OTSU) else [model, Path(segmenter)]
+    return models if labels is None else [*models, *files_read(expand_paths(labels))]
+
+
 def _load_segmenter(name: str) -> Any:
     """Return Otsu's threshold, or the model in a file."""
     from napari_pix2pix._load import load
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
-    if name == "otsu":
+    if name == _OTSU:
         return segment_otsu
     segmenter = load(name)
     if segmenter.target_codec.kind == "image":
@@ -185,10 +202,13 @@ def discriminator_map(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.paths import files_read
     from napari_pix2pix.io.reading import lazy_image_of_file, read_image
     from napari_pix2pix.io.writing import check_translation, write_translation
 
     check_output(out, overwrite=overwrite)
+    check_apart([out], [model, *files_read([prediction, source])])
     translator = load(model)
     judged, layout = read_image(prediction, axes, override=False), Layout()
     check_translation(out, "float32", source=judged, layout=layout)

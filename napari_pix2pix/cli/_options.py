@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import wraps
@@ -239,13 +239,18 @@ def read_pair_sets(
     no_source: bool = False,
     test: bool = False,
     model: ModelInfo | None = None,
+    outputs: Sequence[Path | None] = (),
+    read_too: Sequence[Path | None] = (),
 ) -> PairSets:
     """Read the pairs that a command names in exactly one way, and print notes on their files.
 
-    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for.
+    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for. No
+    output may replace what is read: files of the pairs, and what is `read_too`.
     """
     from napari_pix2pix.io.datasets import PairSets, read_aligned, read_table
-    from napari_pix2pix.io.pair_files import ReadContext, open_pairs
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.pair_files import ReadContext, open_pairs, paths_of
+    from napari_pix2pix.io.paths import files_read
 
     others: dict[str, object] = {
         "SOURCE": named.source,
@@ -273,8 +278,11 @@ def read_pair_sets(
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
         train, held_out, notes = _find_files(named, condition, validate, no_source=no_source)
-        read, more = open_pairs([*train, *held_out], how["context"])
-        sets = PairSets(read[: len(train)], read[len(train) :], notes + more)
+        files = [*train, *held_out]
+        read, more = open_pairs(files, how["context"])
+        split = len(train)
+        sets = PairSets(read[:split], read[split:], notes + more, paths_of(files))
+    check_apart(outputs, [*files_read(sets.files), *read_too])
     for note in sets.notes:
         say(note, err=True)
     return sets
@@ -320,9 +328,12 @@ def _write_pairs(
 ) -> NoReturn:
     """Write a table of pairs, and end the command."""
     from napari_pix2pix.io.datasets import write_table
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.pair_files import paths_of
 
     context = click.get_current_context()
     check_output(path, overwrite=context.params["overwrite"])
+    check_apart([path], paths_of([*train, *held_out]))
     write_table(path, train, held_out)
     for note in notes:
         say(note, err=True)

@@ -141,6 +141,7 @@ def convert(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
+    from napari_pix2pix.io.outputs import check_apart
     from napari_pix2pix.io.paths import check_ending, has_file_ending
 
     endings = _convert.MODEL_ENDINGS if to is None else _ENDINGS[to]
@@ -148,6 +149,7 @@ def convert(
     if to is not None and not has_file_ending(out):
         out = out.with_name(out.name + endings[0])
     check_output(out, overwrite=overwrite)
+    check_apart([out], [model])
     loaded = load(model, dtype=dtype)
     notes = _convert.convert(
         loaded, out, weights=weights, authors=authors, licence=licence, overwrite=overwrite
@@ -208,8 +210,9 @@ def _write_texts(path: Path, texts: dict[str, str]) -> None:
     show_default=True,
     help="Training time for the stain; the labels take three quarters of it.",
 )
+@overwrite_option
 @json_option
-def demo(out: Path, max_seconds: float, as_json: bool) -> None:
+def demo(out: Path, max_seconds: float, overwrite: bool, as_json: bool) -> None:
     """Train and apply two models, without any data of yours.
 
     One learns a stain, the other the labels of nuclei; both are scored on images that they have not
@@ -218,7 +221,7 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     """
     from napari_pix2pix.cli._demo import run_demo
 
-    report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
+    report = run_demo(out, max_seconds=max_seconds, overwrite=overwrite, quiet=as_json)
     lines = [
         "Stain, on a part that the network has not seen; baseline: a linear fit.",
         score_table(report["validation"]),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import _checks
 from napari_pix2pix.core.layers import (
+    Dropout,
     NormName,
     ResidualBlock,
     UNetLevel,
@@ -174,7 +175,7 @@ class UNet(Generator):
                 norm_layer(norm, outer),
             ]
             if level in dropout_levels:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             below = UNetLevel(*layers, skip=skips)
         assert below is not None  # depth is at least 2
         self.model = UNetLevel(

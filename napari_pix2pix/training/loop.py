@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
+from napari_pix2pix.training._batches import BatchFeed, TensorBatch, make_rng, seeded
 from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
 from napari_pix2pix.training.dataset import TrainingData
@@ -200,12 +201,14 @@ class TrainingLoop:
         began = self.clock.seconds()
         progress = schedule.progress(state.step, seconds)
         rate = schedule.rate_factor(state.step, progress)
-        with seeded(self.config.seed, state.step, device=self.fabric.device):
+        entropy, device = (self.config.seed, state.step), self.fabric.device
+        with seeded(*entropy, device=device) if self.config.compile else nullcontext():
             losses = train_step(
                 batch,
                 adversarial=schedule.discriminator_learns(progress),
                 adversarial_weight=schedule.adversarial_weight(progress),
                 rate=rate,
+                rng=make_rng(*entropy, device=device),
             )
         values = mean_over_processes(self.fabric, torch.stack(list(losses.values()))).tolist()
         used = self.clock.seconds()

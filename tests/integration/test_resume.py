@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import helpers
@@ -192,6 +193,22 @@ def test_seconds_go_on_with_those_left(images, tmp_path, counted_clock):
     assert 0.6 <= next(e for e in events if isinstance(e, Step)).progress <= 0.8
     assert isinstance(events[-1], Done)
     assert 2.2 <= events[-1].seconds <= 2.8
+
+
+def test_a_training_is_the_same_beside_others(images):
+    alone, _ = run(images, steps=6)
+    drawn = []
+
+    def draw_at_every_step(event):
+        drawn.append(torch.rand(7))
+
+    beside, _ = run(images, steps=6, callback=draw_at_every_step)
+    with ThreadPoolExecutor(2) as pool:
+        both = [model for model, _ in pool.map(lambda _: run(images, steps=6), range(2))]
+    assert drawn
+    for other in (beside, *both):
+        for name, tensor in alone.tensors.items():
+            assert torch.equal(tensor, other.tensors[name]), name
 
 
 def test_a_checkpoint_is_a_model_too(images, tmp_path):

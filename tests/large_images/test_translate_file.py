@@ -248,6 +248,25 @@ def test_resumed_is_identical_and_does_nothing_twice(gray, source, tmp_path, mon
     assert files_of(out) == files_of(whole)
 
 
+@pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}, {}])
+def test_a_second_run_on_one_output_is_refused_and_the_first_is_right(
+    gray, whole, source, tmp_path, how
+):
+    out, refused = tmp_path / "out.zarr", []
+
+    def begin_second(done: int, total: int) -> None:
+        try:
+            apply(gray, source, out, **how)
+        except FileError as error:
+            refused.append(str(error))
+
+    apply(gray, source, out, on_tile=begin_second)
+    assert len(refused) > 1
+    assert {"is being written by another run" in one for one in refused} == {True}
+    assert near(read_image(out).data, whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.zarr", "out.zarr"]
+
+
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
     gray, source, tmp_path, monkeypatch
 ):
