@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core.layers import BatchNorm
 from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
@@ -284,7 +285,7 @@ def applying(
     generator.eval()
     running = {}
     for module in generator.modules():
-        if isinstance(module, nn.BatchNorm2d) and norm_statistics == "per-image":
+        if isinstance(module, BatchNorm) and norm_statistics == "per-image":
             # Without running statistics a batch norm measures its input, also in eval mode.
             running[module] = (module.running_mean, module.running_var)
             module.running_mean = module.running_var = None

@@ -29,7 +29,9 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
     condition_index(predictor.conditions, options.condition)
     if options.dropout and not can_drop:
         raise InputError("This model has no dropout layers: leave dropout off.")
-    if options.norm_statistics == "per-image" and not _has(generator, nn.BatchNorm2d):
+    if options.norm_statistics == "per-image" and not _has(
+        generator, nn.BatchNorm2d, nn.BatchNorm3d
+    ):
         raise InputError("This model has no batch norm: leave its norm statistics at 'running'.")
     can_turn = not norms_that_measure(generator, options.norm_statistics)
     if options.turns > 1 and not can_turn:
@@ -99,5 +101,5 @@ def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3)
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
-def _has(generator: nn.Module, layer: type[nn.Module]) -> bool:
-    return any(isinstance(module, layer) for module in generator.modules())
+def _has(generator: nn.Module, *layers: type[nn.Module]) -> bool:
+    return any(isinstance(module, layers) for module in generator.modules())

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core.layers import FixedNorm, Norm
+from napari_pix2pix.core.layers import BatchNorm, FixedNorm, InstanceNorm, Norm
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import NormStatistics
 from napari_pix2pix.inference.tiling import Tile, TileGrid
@@ -75,8 +75,8 @@ def norms_that_measure(
     return {
         name: module
         for name, module in generator.named_modules()
-        if isinstance(module, nn.InstanceNorm2d | nn.GroupNorm)
-        or (per_image and isinstance(module, nn.BatchNorm2d))
+        if isinstance(module, InstanceNorm | nn.GroupNorm)
+        or (per_image and isinstance(module, BatchNorm))
     }
 
 
