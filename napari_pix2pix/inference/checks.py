@@ -27,6 +27,8 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
     generator = predictor.generator
     can_drop = _has(generator, nn.Dropout)
     condition_index(predictor.conditions, options.condition)
+    if predictor.ndim == 3 and (refused := _refused_in_volumes(options)):
+        raise InputError(f"3D can't {refused} yet: leave it out, or use a 2D model.")
     if options.dropout and not can_drop:
         raise InputError("This model has no dropout layers: leave dropout off.")
     if options.norm_statistics == "per-image" and not _has(
@@ -41,7 +43,9 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         )
     if options.samples > options.turns and not (predictor.noise_channels or options.dropout):
         which = "some of the" if options.turns > 1 else "all"
-        remedies = ["turn dropout on"] * can_drop + ["take 8 turns and 8 samples"] * can_turn
+        remedies = ["turn dropout on"] * (can_drop and predictor.ndim == 2) + [
+            "take 8 turns and 8 samples"
+        ] * can_turn
         raise InputError(
             f"This model has no noise planes, so {which} {options.samples} samples would be "
             f"the same: {' or '.join([*remedies, 'take one sample'])}."
@@ -59,7 +63,7 @@ def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOp
     """Return options with which samples differ: by noise, else dropout, else turns; None: never."""
     if predictor.noise_channels:
         return options
-    if _has(predictor.generator, nn.Dropout):
+    if _has(predictor.generator, nn.Dropout) and predictor.ndim == 2:
         return options.model_copy(update={"dropout": True})
     if norms_that_measure(predictor.generator):  # each turn would be measured apart
         return None
@@ -99,6 +103,15 @@ def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3)
     """Warn that channels have other names than the training's, or another order."""
     if sentence := names_note(image.channel_names, trained):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
+
+
+def _refused_in_volumes(options: PredictOptions) -> str:
+    """Name what is asked for and not there for volumes; else ""."""
+    if options.dropout:
+        return "keep dropout on"
+    if options.resample:
+        return "resample images to the model's pixel size"
+    return "be compiled" if options.compile else ""
 
 
 def _has(generator: nn.Module, *layers: type[nn.Module]) -> bool:

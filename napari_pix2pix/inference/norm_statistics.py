@@ -148,9 +148,9 @@ class _Probe(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kept = []
         for image, tile in zip(x, self.tiles, strict=True):
-            factor = (tile.window.bottom - tile.window.top) // x.shape[2]
+            factor = (tile.window.bottom - tile.window.top) // x.shape[-2]
             crop = Box(*(edge // factor for edge in tile.crop))
-            kept.append(image[:, crop.rows, crop.columns].flatten(1))
+            kept.append(image[..., crop.rows, crop.columns].flatten(1))
         moments = Moments.of(torch.cat(kept, 1))
         self.moments = self.moments.joined(moments) if self.moments else moments
         norm = FixedNorm(self._norm, moments.mean, moments.variance).to(x.device)
