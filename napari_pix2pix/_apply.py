@@ -80,6 +80,7 @@ class ImagePredictor(Predictor):
         image : array_like, napari layer, or tuple of layers
             Laid out as the sources of the training were: (..., H, W), (..., H, W, 3) for RGB, or
             with the channel axis where it was; leading axes are frames. Any height and width. A
+            model of volumes (``ndim=3``) sees all planes of the last frame axis together. A
             tuple of layers is one image whose channels they are.
         condition : hashable, optional
             One of `conditions`; needed when there are any.
@@ -327,7 +328,7 @@ class ImagePredictor(Predictor):
     def _open(self, image: Any) -> tuple[LazyImage, list[Snapshot]]:
         """Open an image like those of the training, and return the layers that it is made of."""
         given, layers = image_of(image, self.source_codec.layout)
-        opened = open_for_codec(given, self.source_codec, self.z_context)
+        opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
         if layers:  # of files, channels are chosen by their names
             warn_of_names(opened, self.info.source_channels, stacklevel=4)
         return opened, layers

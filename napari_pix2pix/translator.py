@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_pix2pix._apply import ImagePredictor, draw_images
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
 from napari_pix2pix.core.encoder import UsualFeatures, cell_side
+from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.data.resampling import ResampledImage
@@ -292,6 +292,8 @@ class Translator(ImagePredictor):
         >>> model.discriminator_map(image, model(image)).shape
         (96, 96)
         """
+        if self.ndim == 3:
+            raise InputError("3D can't show where the discriminator doubts yet: use a 2D model.")
         given, layers = image_of(prediction, self.target_codec.layout)
         judged = as_lazy_image(given, like=self.target_codec.layout, what="prediction")
         opened: LazyImage = EmptyImage(judged.height, judged.width, judged.frame_shape)
@@ -525,7 +527,8 @@ class Translator(ImagePredictor):
         )
         generator.load_state_dict(part_of(self._tensors, self._applied))
         # Without gradients this is the fastest on every device.
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        memory_format = channels_last(generator.ndim)
+        generator.to(memory_format=memory_format)  # type: ignore[call-overload]
         # One copy of the applied weights is enough: from now on it is the generator's.
         self._tensors |= self._named(generator.state_dict())
         return generator.eval()

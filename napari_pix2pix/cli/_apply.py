@@ -260,7 +260,9 @@ class _Work:
             return
         image, layout, model = self._read(source), Layout(), self.translator
         check_translation(out, "float32", source=image, layout=layout)
-        opened = open_for_codec(lazy_image_of_file(image), model.source_codec, model.z_context)
+        opened = open_for_codec(
+            lazy_image_of_file(image), model.source_codec, model.z_context, model.ndim
+        )
         seen = model.as_computed(opened, self.options)
         cells = model.predict_cells(seen, map_options(self.options))
         write_translation(

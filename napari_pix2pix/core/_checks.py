@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
@@ -21,13 +21,31 @@ def at_least(what: str, value: int, least: int) -> None:
         raise ValueError(f"{what} is {value}; give an integer of at least {least}.")
 
 
-def network_input(
-    network: str, x: Tensor, channels: int, *, stride: int = 1, least_size: int = 1
-) -> None:
-    """Refuse an input whose axes, channels, height or width the network can't take."""
-    if x.ndim != 4:
+def dimensions(ndim: int, plane_levels: int) -> None:
+    """Refuse dimensions that networks don't have."""
+    if ndim not in (2, 3):
+        raise ValueError(f"ndim is {ndim}; give 2 for images or 3 for volumes.")
+    at_least("plane_levels", plane_levels, 0)
+    if plane_levels and ndim == 2:
         raise ValueError(
-            f"The {network} takes tensors (batch, channel, height, width), not of {x.ndim} axes; "
+            f"plane_levels is {plane_levels}, and images have no planes; give ndim=3, or 0."
+        )
+
+
+def network_input(
+    network: str,
+    x: Tensor,
+    channels: int,
+    *,
+    least_sizes: Sequence[int],
+    strides: Sequence[int] = (),  # multiples of 1 where none are given
+) -> None:
+    """Refuse an input whose axes, channels or size the network can't take."""
+    ndim = len(least_sizes)
+    if x.ndim != ndim + 2:
+        axes = "height, width" if ndim == 2 else "planes, height, width"
+        raise ValueError(
+            f"The {network} takes tensors (batch, channel, {axes}), not of {x.ndim} axes; "
             "add or remove axes."
         )
     if x.shape[1] != channels:
@@ -35,17 +53,23 @@ def network_input(
             f"The {network} takes {channels} channels, not {x.shape[1]}; "
             "give as many as it was made for."
         )
-    height, width = x.shape[2:]
-    if height % stride or width % stride:
+    sizes, strides = x.shape[2:], strides or (1,) * ndim
+    what, image = ("heights and widths", "image") if ndim == 2 else ("sizes", "volume")
+    if any(size % stride for size, stride in zip(sizes, strides, strict=True)):
+        multiples = str(strides[-1]) if ndim == 2 else _by(strides)
         raise ValueError(
-            f"The {network} takes heights and widths that are multiples of {stride}, "
-            f"not {height} x {width}; pad the image."
+            f"The {network} takes {what} that are multiples of {multiples}, "
+            f"not {_by(sizes)}; pad the {image}."
         )
-    if height < least_size or width < least_size:
+    if any(size < least for size, least in zip(sizes, least_sizes, strict=True)):
         raise ValueError(
-            f"The {network} takes images of at least {least_size} x {least_size} pixels, "
-            f"not {height} x {width}; pad the image or make the network shallower."
+            f"The {network} takes {image}s of at least {_by(least_sizes)} pixels, "
+            f"not {_by(sizes)}; pad the {image} or make the network shallower."
         )
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def same_shape(first_name: str, first: Tensor, second_name: str, second: Tensor) -> None:
@@ -58,9 +82,9 @@ def same_shape(first_name: str, first: Tensor, second_name: str, second: Tensor)
 
 
 def pixel_map(name: str, pixels: Tensor, images: Tensor) -> None:
-    """Refuse a map that is not (B, 1 or C, H, W) for images (B, C, H, W)."""
-    batch, channels, height, width = images.shape
-    if tuple(pixels.shape) not in ((batch, 1, height, width), (batch, channels, height, width)):
+    """Refuse a map that is not (B, 1 or C, H, W) for images (B, C, H, W), or volumes likewise."""
+    batch, channels, *sizes = images.shape
+    if tuple(pixels.shape) not in ((batch, 1, *sizes), (batch, channels, *sizes)):
         raise ValueError(
             f"{name} has shape {tuple(pixels.shape)} for images of shape {tuple(images.shape)}; "
             "give it one channel, or as many as the images have."

@@ -31,7 +31,8 @@ def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels:
     """Augment what a discriminator sees, (B, C, H, W); the last `image_channels` are the image.
 
     Translation goes up to an eighth of the size, cutout takes a square of half the size; pixels
-    that are moved in or cut out are 0. All planes move together. Colour (brightness, saturation,
+    that are moved in or cut out are 0. All channels move together, and so do the planes of volumes
+    (B, C, Z, H, W). Colour (brightness, saturation,
     contrast) changes the image only. `numbers`, (B, AUGMENTATION_DRAWS) and uniform in [0, 1),
     decide: the same numbers give the same augmentation.
 
@@ -55,11 +56,12 @@ def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels:
 
 
 def _change_colour(image: Tensor, numbers: Tensor) -> Tensor:
-    brightness, saturation, contrast = numbers[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1)
+    # Each (B, 1, 1, 1).
+    brightness, saturation, contrast = numbers[..., *[None] * (image.ndim - 1)].unbind(1)
     image = image + (brightness - 0.5)
     gray = image.mean(1, keepdim=True)  # (B, 1, H, W)
     image = gray + 2 * saturation * (image - gray)
-    mean = image.mean((1, 2, 3), keepdim=True)
+    mean = image.mean(tuple(range(1, image.ndim)), keepdim=True)
     return mean + (contrast + 0.5) * (image - mean)
 
 
@@ -81,4 +83,5 @@ def _cut_out(planes: Tensor, numbers: Tensor) -> Tensor:
         distance = torch.arange(side, device=planes.device) - centre[:, None]  # (B, side)
         spans.append((distance >= -half) & (distance < half))
     rows, columns = spans
-    return planes * ~(rows[:, None, :, None] & columns[:, None, None, :])
+    blank = rows[:, :, None] & columns[:, None, :]  # (B, H, W)
+    return planes * ~blank.view(len(planes), *[1] * (planes.ndim - 3), *planes.shape[-2:])

@@ -16,8 +16,10 @@ from torch import Tensor
 from napari_pix2pix.core import _checks
 
 
-def condition_planes(index: Tensor, count: int, height: int, width: int) -> Tensor:
+def condition_planes(index: Tensor, count: int, *size: int) -> Tensor:
     """Spread class indices (B,) over one-hot planes (B, count, height, width).
+
+    The size is that of images, height and width, or of volumes with their planes before these.
 
     An index that is no class gives planes of 0, "no class"; it is not refused, since reading the
     value would make a GPU wait. The result is a view with repeated memory: do not write to it.
@@ -35,17 +37,17 @@ def condition_planes(index: Tensor, count: int, height: int, width: int) -> Tens
             "give a vector of integers, one a batch item."
         )
     one_hot = index[:, None] == torch.arange(count, device=index.device)  # (B, count)
-    planes = one_hot.to(torch.get_default_dtype())[:, :, None, None]
-    return planes.expand(-1, -1, height, width)
+    planes = one_hot.to(torch.get_default_dtype())[..., *[None] * len(size)]
+    return planes.expand(-1, -1, *size)
 
 
-def noise_planes(vectors: Tensor, height: int, width: int) -> Tensor:
+def noise_planes(vectors: Tensor, *size: int) -> Tensor:
     """Spread noise vectors (B, N) over constant planes (B, N, height, width): a view, as above."""
     if vectors.ndim != 2:
         raise ValueError(
             f"Noise has shape {tuple(vectors.shape)}; give one vector a batch item, (batch, N)."
         )
-    return vectors[:, :, None, None].expand(-1, -1, height, width)
+    return vectors[..., *[None] * len(size)].expand(-1, -1, *size)
 
 
 def stack_planes(*parts: Tensor | None) -> Tensor:

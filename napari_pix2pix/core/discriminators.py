@@ -1,4 +1,4 @@
-"""Discriminators: tensors (B, C, H, W) in, maps of logits (B, 1, h, w) out.
+"""Discriminators: tensors (B, C, H, W) in, maps of logits (B, 1, h, w) out; volumes likewise.
 
 A conditional discriminator is one that is made for, and given, source and image stacked on the
 channel axis (`stack_planes`); an unconditional one takes the image alone.
@@ -20,7 +20,16 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from napari_pix2pix.core import _checks
-from napari_pix2pix.core.layers import NormName, input_span, needs_bias, norm_layer
+from napari_pix2pix.core.generators import strides_of
+from napari_pix2pix.core.layers import (
+    Axes,
+    NormName,
+    axes_of,
+    convolution,
+    input_span,
+    needs_bias,
+    norm_layer,
+)
 from napari_pix2pix.core.losses import Features
 
 
@@ -43,13 +52,18 @@ class PatchDiscriminator(nn.Module):
     bias : bool
         Give a bias to the first and last convolution, and to the others if the norm has none.
         False: no convolution has one.
+    ndim : {2, 3}
+        Images, or volumes. In volumes the convolutions with stride 1 act within planes, so that a
+        thin one gives a logit too.
+    plane_levels : int
+        In volumes, how many of the convolutions with stride 2 act within planes alone.
 
     Attributes
     ----------
     receptive_field : int
         Height and width in pixels that one logit sees.
-    least_size : int
-        Smallest height and width in pixels that give a logit.
+    least_sizes : tuple of int
+        Smallest size along each axis that gives a logit; `least_size` is that of rows and columns.
 
     Raises
     ------
@@ -74,43 +88,56 @@ class PatchDiscriminator(nn.Module):
         norm: NormName = "batch",
         spectral_norm: bool = False,
         bias: bool = True,
+        ndim: int = 2,
+        plane_levels: int = 0,
     ) -> None:
         super().__init__()
+        _checks.dimensions(ndim, plane_levels)
         _checks.at_least("in_channels", in_channels, 1)
         _checks.at_least("layers", layers, 1)
         _checks.at_least("width", width, 1)
         self.in_channels = in_channels
         inner_bias = bias and needs_bias(norm)
 
-        def convolution(inputs: int, outputs: int, stride: int, has_bias: bool) -> nn.Module:
-            layer = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=has_bias)
+        def layer_of(number: int, inputs: int, outputs: int, has_bias: bool) -> nn.Module:
+            # The last two move by single pixels, so that patches overlap more.
+            halves = number < layers
+            axes: Axes = axes_of(ndim, within_planes=not plane_levels <= number < layers)
+            layer = convolution(
+                axes, inputs, outputs, 4, stride=1 + halves, padding=1, bias=has_bias
+            )
             return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
-        stack = [convolution(in_channels, width, 2, bias), nn.LeakyReLU(0.2, inplace=True)]
+        stack = [layer_of(0, in_channels, width, bias), nn.LeakyReLU(0.2, inplace=True)]
         channels = width
-        for layer in range(1, layers + 1):
-            inputs, channels = channels, width * min(2**layer, 8)
-            # The last of these moves by single pixels, so that patches overlap more.
+        for number in range(1, layers + 1):
+            inputs, channels = channels, width * min(2**number, 8)
             stack += [
-                convolution(inputs, channels, 2 if layer < layers else 1, inner_bias),
-                norm_layer(norm, channels),
+                layer_of(number, inputs, channels, inner_bias),
+                norm_layer(norm, channels, ndim),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        self.model = nn.Sequential(*stack, convolution(channels, 1, 1, bias))
+        self.model = nn.Sequential(*stack, layer_of(layers + 1, channels, 1, bias))
         first, last = input_span(self.model, (0, 0))
         self.receptive_field = last - first + 1
         # Each of the two convolutions with stride 1 takes a row of the halved image away.
-        self.least_size = int(3 * 2**layers)
+        *depth, height, _ = strides_of(ndim, layers, plane_levels)
+        self.least_sizes = (*depth, 3 * height, 3 * height)
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels that give a logit."""
+        return self.least_sizes[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to logits (B, 1, h, w), positive for real."""
-        _checks.network_input("PatchGAN", x, self.in_channels, least_size=self.least_size)
+        _checks.network_input("PatchGAN", x, self.in_channels, least_sizes=self.least_sizes)
         logits: Tensor = self.model(x)
         return logits
 
     def features(self, x: Tensor) -> Features:
         """Return the activations of each layer, the logits last, in a list of one scale."""
-        _checks.network_input("PatchGAN", x, self.in_channels, least_size=self.least_size)
+        _checks.network_input("PatchGAN", x, self.in_channels, least_sizes=self.least_sizes)
         return [_activations(self.model, x)]
 
 
@@ -119,7 +146,7 @@ class PixelDiscriminator(nn.Module):
 
     Parameters
     ----------
-    in_channels, width, norm, spectral_norm, bias
+    in_channels, width, norm, spectral_norm, bias, ndim
         As in `PatchDiscriminator`. With ``bias`` the first convolution has one, the others have if
         the norm has none.
 
@@ -140,35 +167,38 @@ class PixelDiscriminator(nn.Module):
         norm: NormName = "batch",
         spectral_norm: bool = False,
         bias: bool = True,
+        ndim: int = 2,
     ) -> None:
         super().__init__()
+        _checks.dimensions(ndim, 0)
         _checks.at_least("in_channels", in_channels, 1)
         _checks.at_least("width", width, 1)
+        self.least_sizes = (1,) * ndim
         self.in_channels = in_channels
         inner_bias = bias and needs_bias(norm)
 
-        def convolution(inputs: int, outputs: int, has_bias: bool) -> nn.Module:
-            layer = nn.Conv2d(inputs, outputs, 1, bias=has_bias)
+        def layer_of(inputs: int, outputs: int, has_bias: bool) -> nn.Module:
+            layer = convolution(axes_of(ndim), inputs, outputs, 1, bias=has_bias)
             return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
         self.net = nn.Sequential(
-            convolution(in_channels, width, bias),
+            layer_of(in_channels, width, bias),
             nn.LeakyReLU(0.2, inplace=True),
-            convolution(width, 2 * width, inner_bias),
-            norm_layer(norm, 2 * width),
+            layer_of(width, 2 * width, inner_bias),
+            norm_layer(norm, 2 * width, ndim),
             nn.LeakyReLU(0.2, inplace=True),
-            convolution(2 * width, 1, inner_bias),
+            layer_of(2 * width, 1, inner_bias),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to logits (B, 1, H, W), positive for real."""
-        _checks.network_input("PixelGAN", x, self.in_channels)
+        _checks.network_input("PixelGAN", x, self.in_channels, least_sizes=self.least_sizes)
         logits: Tensor = self.net(x)
         return logits
 
     def features(self, x: Tensor) -> Features:
         """Return the activations of each layer, the logits last, in a list of one scale."""
-        _checks.network_input("PixelGAN", x, self.in_channels)
+        _checks.network_input("PixelGAN", x, self.in_channels, least_sizes=self.least_sizes)
         return [_activations(self.net, x)]
 
 
@@ -198,8 +228,16 @@ class MultiScaleDiscriminator(nn.Module):
         last = discriminators[-1]
         self.in_channels = last.in_channels
         self.receptive_field = last.receptive_field * 2 ** (scales - 1)
-        self.least_size = last.least_size * 2 ** (scales - 1)
+        # Height and width are halved, and the planes of a volume stay.
+        *depth, height, width = last.least_sizes
+        times = int(2 ** (scales - 1))
+        self.least_sizes: tuple[int, ...] = (*depth, height * times, width * times)
         self.scales = nn.ModuleList(discriminators)
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels."""
+        return self.least_sizes[-1]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (B, C, H, W) to one map of logits a scale, from full size down."""
@@ -218,11 +256,11 @@ class MultiScaleDiscriminator(nn.Module):
     ) -> Iterator[tuple[PatchDiscriminator | PixelDiscriminator, Tensor]]:
         """Yield each discriminator with the image at its scale."""
         _checks.network_input(
-            "multi-scale discriminator", x, self.in_channels, least_size=self.least_size
+            "multi-scale discriminator", x, self.in_channels, least_sizes=self.least_sizes
         )
         for number, discriminator in enumerate(self.scales):
-            if number:
-                x = functional.avg_pool2d(x, 2)  # (B, C, H / 2, W / 2)
+            if number:  # (B, C, H / 2, W / 2)
+                x = functional.avg_pool2d(x, 2) if x.ndim == 4 else _halved(x)
             yield cast("PatchDiscriminator | PixelDiscriminator", discriminator), x
 
 
@@ -235,6 +273,8 @@ def make_discriminator(
     scales: int = 1,
     spectral_norm: bool = False,
     bias: bool = True,
+    ndim: int = 2,
+    plane_levels: int = 0,
 ) -> PatchDiscriminator | PixelDiscriminator | MultiScaleDiscriminator:
     """Make a PatchGAN, with ``layers=0`` a PixelGAN, with ``scales`` of 2 or more several of them.
 
@@ -247,10 +287,12 @@ def make_discriminator(
     """
     _checks.at_least("layers", layers, 0)
     kind: Callable[..., PatchDiscriminator | PixelDiscriminator] = (
-        partial(PatchDiscriminator, layers=layers) if layers else PixelDiscriminator
+        partial(PatchDiscriminator, layers=layers, plane_levels=plane_levels)
+        if layers
+        else PixelDiscriminator
     )
     make = partial(
-        kind, in_channels, width=width, norm=norm, spectral_norm=spectral_norm, bias=bias
+        kind, in_channels, width=width, norm=norm, spectral_norm=spectral_norm, bias=bias, ndim=ndim
     )
     return make() if scales == 1 else MultiScaleDiscriminator(make, scales)
 
@@ -266,6 +308,7 @@ class DiscriminatorMap(nn.Module):
     Parameters
     ----------
     discriminator : PatchDiscriminator, PixelDiscriminator or MultiScaleDiscriminator
+        Of images.
 
     Attributes
     ----------
@@ -309,6 +352,11 @@ class DiscriminatorMap(nn.Module):
             padded = functional.pad(scale, [margin] * 4, mode="replicate") if margin else scale
             total += functional.interpolate(padded, scale_factor=float(step), mode="nearest")
         return total / len(scales)
+
+
+def _halved(volumes: Tensor) -> Tensor:
+    """Halve height and width of volumes (B, C, Z, H, W)."""
+    return functional.avg_pool3d(volumes, (1, 2, 2))
 
 
 def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core.generators import ResNet, UNet
+from napari_pix2pix.core.layers import Convolution
 
 # Halvings after which the features of a U-Net are read: cells of 16 pixels. Deeper ones are few in
 # a small training set, and at a depth of 8 as wide as whole patches.
@@ -18,7 +19,7 @@ _FLAT = 1e-6  # of the largest variance: an axis with less is rounding
 _USUAL = 0.99  # of the training's cells lie below 1
 
 
-def feature_layer(generator: UNet | ResNet) -> nn.Conv2d:
+def feature_layer(generator: UNet | ResNet) -> Convolution:
     """Return the layer whose output (B, K, H / cell, W / cell) are the features.
 
     It is the fourth convolution that halves the image, or the last where there are fewer. All of
@@ -33,13 +34,13 @@ def feature_layer(generator: UNet | ResNet) -> nn.Conv2d:
 
 
 def cell_side(generator: UNet | ResNet) -> int:
-    """Return the side in pixels of the square that each feature vector stands for."""
+    """Return the side in pixels, within a plane, of what each feature vector stands for."""
     return int(2 ** len(_halvings(generator)))
 
 
-def _halvings(generator: UNet | ResNet) -> list[nn.Conv2d]:
-    convolutions = (layer for layer in generator.modules() if isinstance(layer, nn.Conv2d))
-    return [layer for layer in convolutions if layer.stride[0] == 2][:_HALVINGS]
+def _halvings(generator: UNet | ResNet) -> list[Convolution]:
+    convolutions = (layer for layer in generator.modules() if isinstance(layer, Convolution))
+    return [layer for layer in convolutions if layer.stride[-1] == 2][:_HALVINGS]
 
 
 class UsualFeatures(nn.Module):
@@ -88,8 +89,8 @@ class UsualFeatures(nn.Module):
         return cls(mean.float(), (axes / unit).float())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, K, h, w) to distances (B, 1, h, w) from 0."""
-        centred = features.float() - self.mean[:, None, None]
-        along = torch.einsum("dk,bkhw->bdhw", self.axes, centred)
+        """Map features (B, K, h, w) to distances (B, 1, h, w) from 0; of volumes likewise."""
+        centred = features.float() - self.mean.view(-1, *[1] * (features.ndim - 2))
+        along = torch.einsum("dk,bk...->bd...", self.axes, centred)
         distances: Tensor = torch.linalg.vector_norm(along, dim=1, keepdim=True)
         return distances

@@ -22,7 +22,7 @@ def foreground(planes: Tensor, ground: Tensor, threshold: Tensor) -> Tensor:
     Parameters
     ----------
     planes : Tensor
-        Images (B, C, H, W), usually in [-1, 1].
+        Images (B, C, H, W), or volumes with planes before H, usually in [-1, 1].
     ground, threshold : Tensor
         (C, 1, 1): a typical value of the ground, and the threshold. The foreground is brighter
         where the threshold is above the ground, and darker where it is below. Where both are equal
@@ -57,7 +57,7 @@ def foreground_dice_loss(
     Parameters
     ----------
     prediction, target : Tensor
-        Images (B, C, H, W), usually in [-1, 1].
+        Images (B, C, H, W), or volumes with planes before H, usually in [-1, 1].
     ground, threshold : Tensor
         As in `foreground`.
     valid : Tensor, optional
@@ -95,10 +95,17 @@ def foreground_dice_loss(
     if valid is not None:
         _checks.pixel_map("valid", valid, prediction)
         found, wanted = found * valid, wanted * valid
-    overlap, total = (found * wanted).sum((2, 3)), (found + wanted).sum((2, 3))
+    axes = tuple(range(2, found.ndim))
+    overlap, total = (found * wanted).sum(axes), (found + wanted).sum(axes)
     return (1 - (2 * overlap + _SMOOTHING) / (total + _SMOOTHING)).mean()
 
 
 def _beyond(planes: Tensor, ground: Tensor, threshold: Tensor) -> Tensor:
     """Return how far values lie beyond the threshold, on the side away from the ground."""
+    ground, threshold = (per_channel(values, planes) for values in (ground, threshold))
     return (planes - threshold) * (threshold - ground).sign()
+
+
+def per_channel(values: Tensor, planes: Tensor) -> Tensor:
+    """Give one value a channel, (C, ...), the axes of images (B, C, H, W) or volumes."""
+    return values.reshape(-1, *[1] * (planes.ndim - 2))

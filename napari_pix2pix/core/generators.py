@@ -1,5 +1,9 @@
 """Generators: U-Net, encoder-decoder and ResNet, tensors (B, C, H, W) in, (B, C', H, W) out.
 
+The same classes make networks of volumes, (B, C, Z, H, W), with ``ndim=3``. Where planes lie
+farther apart than pixels, the first ``plane_levels`` levels act within planes alone, until a voxel
+is about as deep as it is wide (as in Isensee et al. 2021, nnU-Net).
+
 State dicts have the names and shapes of the PyTorch reference implementation of pix2pix, so that
 its checkpoints load into these networks.
 
@@ -24,9 +28,12 @@ from napari_pix2pix.core.layers import (
     ResidualBlock,
     UNetLevel,
     Upsampling,
+    axes_of,
+    convolution,
     halo_of,
     needs_bias,
     norm_layer,
+    reflection,
     upsample,
 )
 
@@ -40,10 +47,10 @@ class Generator(nn.Module):
 
     name: str  # in messages
     model: nn.Module
-    stride: int
-    """Heights, widths and window corners must be multiples of this many pixels."""
-    least_size: int
-    """Smallest height and width in pixels."""
+    strides: tuple[int, ...]
+    """For each axis, planes of a volume first: sizes and window corners are multiples of it."""
+    least_sizes: tuple[int, ...]
+    """Smallest size along each axis."""
 
     def __init__(
         self,
@@ -53,8 +60,11 @@ class Generator(nn.Module):
         dropout: float,
         upsampling: Upsampling,
         activation: Activation,
+        ndim: int,
+        plane_levels: int,
     ) -> None:
         super().__init__()
+        _checks.dimensions(ndim, plane_levels)
         _checks.at_least("in_channels", in_channels, 1)
         _checks.at_least("out_channels", out_channels, 1)
         _checks.at_least("width", width, 1)
@@ -63,6 +73,17 @@ class Generator(nn.Module):
         _checks.one_of("upsampling", upsampling, get_args(Upsampling))
         _checks.one_of("activation", activation, get_args(Activation))
         self.in_channels = in_channels
+        self.ndim, self.plane_levels = ndim, plane_levels
+
+    @property
+    def stride(self) -> int:
+        """Heights, widths and window corners must be multiples of this many pixels."""
+        return self.strides[-1]
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels."""
+        return self.least_sizes[-1]
 
     @property
     def halo(self) -> int:
@@ -73,10 +94,16 @@ class Generator(nn.Module):
         """
         return halo_of(self, self.stride)
 
+    @property
+    def halos(self) -> tuple[int, ...]:
+        """The same for each axis, planes of a volume first."""
+        axes = range(-self.ndim, 0)
+        return tuple(halo_of(self, self.strides[axis], axis) for axis in axes)
+
     def forward(self, x: Tensor) -> Tensor:
-        """Translate (B, in_channels, H, W) into (B, out_channels, H, W)."""
+        """Translate (B, in_channels, H, W) into (B, out_channels, H, W), and volumes likewise."""
         _checks.network_input(
-            self.name, x, self.in_channels, stride=self.stride, least_size=self.least_size
+            self.name, x, self.in_channels, strides=self.strides, least_sizes=self.least_sizes
         )
         output: Tensor = self.model(x)
         return output
@@ -113,6 +140,11 @@ class UNet(Generator):
         convolution has one, as in the Torch original.
     activation : {"tanh", "linear"}
         Last layer: outputs in [-1, 1], or unbounded.
+    ndim : {2, 3}
+        Images (B, C, H, W), or volumes (B, C, Z, H, W).
+    plane_levels : int
+        In volumes, how many of the first levels act within planes alone, with kernels (1, 4, 4)
+        and strides (1, 2, 2).
 
     Raises
     ------
@@ -146,14 +178,19 @@ class UNet(Generator):
         upsampling: Upsampling = "transpose",
         bias: bool = True,
         activation: Activation = "tanh",
+        ndim: int = 2,
+        plane_levels: int = 0,
     ) -> None:
-        super().__init__(in_channels, out_channels, width, dropout, upsampling, activation)
+        super().__init__(
+            in_channels, out_channels, width, dropout, upsampling, activation, ndim, plane_levels
+        )
         _checks.at_least("depth", depth, 2)
         _checks.one_of("dropout_placement", dropout_placement, get_args(DropoutPlacement))
         self.depth = depth
-        self.stride = self.least_size = int(2**depth)
+        self.strides = self.least_sizes = strides_of(ndim, depth, plane_levels)
         widths = [width * min(2**level, 8) for level in range(depth)]
-        convolution = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+        halve = partial(convolution, kernel=4, stride=2, padding=1)
+        axes = [axes_of(ndim, within_planes=level < plane_levels) for level in range(depth)]
         inner_bias = bias and needs_bias(norm)
         joined = 2 if skips else 1  # a level's output has its input beside it
         dropout_levels = _dropout_levels(depth, dropout_placement) if dropout else range(0)
@@ -164,25 +201,25 @@ class UNet(Generator):
             outer, inner = widths[level - 1], widths[level]
             layers: list[nn.Module] = [
                 nn.LeakyReLU(0.2, inplace=True),
-                convolution(outer, inner, bias=inner_bias),
+                halve(axes[level], outer, inner, bias=inner_bias),
             ]
             if below is not None:
-                layers += [norm_layer(norm, inner), below]
+                layers += [norm_layer(norm, inner, ndim), below]
                 inner *= joined
             layers += [
                 nn.ReLU(inplace=True),
-                upsample(upsampling, inner, outer, 4, inner_bias),
-                norm_layer(norm, outer),
+                upsample(axes[level], upsampling, inner, outer, 4, inner_bias),
+                norm_layer(norm, outer, ndim),
             ]
             if level in dropout_levels:
                 layers.append(Dropout(dropout))
             below = UNetLevel(*layers, skip=skips)
         assert below is not None  # depth is at least 2
         self.model = UNetLevel(
-            convolution(in_channels, width, bias=inner_bias),
+            halve(axes[0], in_channels, width, bias=inner_bias),
             below,
             nn.ReLU(inplace=True),
-            upsample(upsampling, joined * width, out_channels, 4, bias),
+            upsample(axes[0], upsampling, joined * width, out_channels, 4, bias),
             *_last_layers(activation),
             skip=False,
         )
@@ -193,7 +230,7 @@ class ResNet(Generator):
 
     Parameters
     ----------
-    in_channels, out_channels, width, norm, upsampling, bias, activation
+    in_channels, out_channels, width, norm, upsampling, bias, activation, ndim, plane_levels
         As in `UNet`; `width` counts the channels at full size. Transposed convolutions are 3x3.
     blocks : int
         Residual blocks, at least 1.
@@ -228,28 +265,39 @@ class ResNet(Generator):
         upsampling: Upsampling = "transpose",
         bias: bool = True,
         activation: Activation = "tanh",
+        ndim: int = 2,
+        plane_levels: int = 0,
     ) -> None:
-        super().__init__(in_channels, out_channels, width, dropout, upsampling, activation)
+        super().__init__(
+            in_channels, out_channels, width, dropout, upsampling, activation, ndim, plane_levels
+        )
         _checks.at_least("blocks", blocks, 1)
-        self.stride = 4
-        self.least_size = 8  # reflection padding needs 2 pixels at a quarter of the size
+        self.strides = strides_of(ndim, 2, plane_levels)
+        # Reflection padding needs 4 pixels at full size, and 2 at a quarter of it.
+        self.least_sizes = tuple(max(2 * s, 4 if s > 1 else 2) for s in self.strides)
         inner_bias = bias and needs_bias(norm)
+        full, half = (axes_of(ndim, within_planes=level < plane_levels) for level in range(2))
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
-            return [layer, norm_layer(norm, channels), nn.ReLU(inplace=True)]
+            return [layer, norm_layer(norm, channels, ndim), nn.ReLU(inplace=True)]
 
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
-            *normed(nn.Conv2d(in_channels, width, 7, bias=inner_bias), width),
+            reflection(full, 3),
+            *normed(convolution(full, in_channels, width, 7, bias=inner_bias), width),
         ]
-        for channels in (2 * width, 4 * width):
-            halving = nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1, bias=inner_bias)
+        for axes, channels in ((full, 2 * width), (half, 4 * width)):
+            halving = convolution(
+                axes, channels // 2, channels, 3, stride=2, padding=1, bias=inner_bias
+            )
             layers += normed(halving, channels)
-        layers += [ResidualBlock(4 * width, norm, dropout, inner_bias) for _ in range(blocks)]
-        for channels in (2 * width, width):
-            doubling = upsample(upsampling, 2 * channels, channels, 3, inner_bias)
+        inner = axes_of(ndim)
+        layers += [
+            ResidualBlock(inner, 4 * width, norm, dropout, inner_bias) for _ in range(blocks)
+        ]
+        for axes, channels in ((half, 2 * width), (full, width)):
+            doubling = upsample(axes, upsampling, 2 * channels, channels, 3, inner_bias)
             layers += normed(doubling, channels)
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7, bias=bias)]
+        layers += [reflection(full, 3), convolution(full, width, out_channels, 7, bias=bias)]
         self.model = nn.Sequential(*layers, *_last_layers(activation))
 
 
@@ -267,6 +315,8 @@ def make_generator(
     upsampling: Upsampling = "transpose",
     bias: bool = True,
     activation: Activation = "tanh",
+    ndim: int = 2,
+    plane_levels: int = 0,
 ) -> UNet | ResNet:
     """Make a generator by its kind: `UNet`, the same without skips, or `ResNet`.
 
@@ -293,7 +343,21 @@ def make_generator(
         upsampling=upsampling,
         bias=bias,
         activation=activation,
+        ndim=ndim,
+        plane_levels=plane_levels,
     )
+
+
+def strides_of(ndim: int, halvings: int, plane_levels: int) -> tuple[int, ...]:
+    """Return how many pixels become one along each axis after so many halvings.
+
+    >>> strides_of(2, 5, 0), strides_of(3, 5, 2)
+    ((32, 32), (8, 32, 32))
+    """
+    in_plane = int(2**halvings)
+    if ndim == 2:
+        return in_plane, in_plane
+    return int(2 ** max(0, halvings - plane_levels)), in_plane, in_plane
 
 
 def _dropout_levels(depth: int, placement: DropoutPlacement) -> range:

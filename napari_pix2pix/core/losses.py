@@ -1,7 +1,8 @@
 """The losses of pix2pix: adversarial, gradient penalties, feature matching, reconstruction.
 
 All are means, so that a weight means the same for every batch, patch size and receptive field.
-Nothing here reads a value back from the device or branches on one.
+Shapes are those of images, (B, C, H, W); volumes have their planes before H. Nothing here reads a
+value back from the device or branches on one.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def gradient_penalty(
     real, fake : Tensor
         What the discriminator sees, (B, C, H, W): with a conditional one, source and image stacked.
     alpha : Tensor
-        Share of `real` in each mixture, (B, 1, 1, 1), in [0, 1].
+        Share of `real` in each mixture, (B, 1, 1, 1), in [0, 1]; of volumes with one axis more.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def gradient_penalty(
     _checks.same_shape("real", real, "fake", fake)
     mixture = torch.lerp(fake.detach(), real.detach(), alpha).requires_grad_()
     penalties = [
-        (torch.linalg.vector_norm(gradient, dim=(1, 2, 3)) - 1).square().mean()
+        (torch.linalg.vector_norm(gradient, dim=_pixel_axes(gradient)) - 1).square().mean()
         for gradient in _input_gradients(discriminator, mixture)
     ]
     return torch.stack(penalties).mean()
@@ -155,7 +156,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
     """
     real = real.detach().requires_grad_()
     penalties = [
-        gradient.square().sum((1, 2, 3)).mean()
+        gradient.square().sum(_pixel_axes(gradient)).mean()
         for gradient in _input_gradients(discriminator, real)
     ]
     return torch.stack(penalties).mean()
@@ -272,6 +273,11 @@ def _input_gradients(discriminator: Callable[[Tensor], Logits], images: Tensor) 
     """Return the gradient of each scale's summed logits at the images, (B, C, H, W)."""
     scales = _scales(discriminator(images))
     return [torch.autograd.grad(scale.sum(), images, create_graph=True)[0] for scale in scales]
+
+
+def _pixel_axes(images: Tensor) -> tuple[int, ...]:
+    """Return all axes but that of the batch."""
+    return tuple(range(1, images.ndim))
 
 
 def pixel_loss(kind: ReconstructionLoss, difference: Tensor) -> Tensor:

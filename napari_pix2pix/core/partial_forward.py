@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,12 +18,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_pix2pix.core.generators import ResNet, UNet
 from napari_pix2pix.core.layers import (
+    BatchNorm,
+    Convolution,
     FixedNorm,
     Network,
+    Reflection,
     ResidualBlock,
     ResizeConvolution,
     Span,
+    Transposed,
     UNetLevel,
+    channels_last,
     input_span,
 )
 
@@ -53,11 +59,16 @@ def _fold(network: Network) -> Network:
         for module in copy.modules():
             for conv_name, norm_name in _foldable(module):
                 convolution, norm = getattr(module, conv_name), getattr(module, norm_name)
-                transposed = isinstance(convolution, nn.ConvTranspose2d)
+                transposed = isinstance(convolution, Transposed)
                 setattr(module, conv_name, fuse_conv_bn_eval(convolution, norm, transposed))
                 setattr(module, norm_name, nn.Identity())
-    copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    copy.to(memory_format=channels_last(_image_axes(copy)))  # type: ignore[call-overload]
     return copy
+
+
+def _image_axes(network: nn.Module) -> int:
+    """Return how many axes the images of a network have."""
+    return 3 if any(weight.ndim == 5 for weight in network.parameters()) else 2
 
 
 def _foldable(module: nn.Module) -> list[tuple[str, str]]:
@@ -67,24 +78,25 @@ def _foldable(module: nn.Module) -> list[tuple[str, str]]:
     return [
         (layer_name, norm_name)
         for (layer_name, layer), (norm_name, norm) in itertools.pairwise(module.named_children())
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-        and isinstance(norm, nn.BatchNorm2d)
+        if isinstance(layer, Convolution | Transposed)
+        and isinstance(norm, BatchNorm)
         and norm.running_mean is not None
     ]
 
 
+Spans = tuple[Span, ...]  # one an image axis
 _EVERYTHING: Span = (-(1 << 60), 1 << 60)
-_DOUBLING = nn.ConvTranspose2d | ResizeConvolution
+_DOUBLING = Transposed | ResizeConvolution
 # Layers whose output pixel depends on its input pixel alone.
 _POINTWISE = nn.ReLU | nn.LeakyReLU | nn.Tanh | nn.Identity | nn.Dropout | FixedNorm
 
 
-def run_part(network: UNet | ResNet, x: Tensor, rows: slice, columns: slice) -> Tensor:
-    """Return ``network(x)[..., rows, columns]``, equal up to rounding, at a lower cost.
+def run_part(network: UNet | ResNet, x: Tensor, *parts: slice) -> Tensor:
+    """Return ``network(x)[..., *parts]``, equal up to rounding, at a lower cost.
 
-    `x` is (B, C, H, W), the network in eval mode. Layers that halve an image still see all of it,
-    as do layers that depend on all of it: a norm that measures its input, or a layer that is not
-    known here.
+    `x` is (B, C, H, W) and the parts are rows and columns; or (B, C, Z, H, W), and planes come
+    first. The network is in eval mode. Layers that halve an image still see all of it, as do layers
+    that depend on all of it: a norm that measures its input, or a layer that is not known here.
 
     Examples
     --------
@@ -94,68 +106,76 @@ def run_part(network: UNet | ResNet, x: Tensor, rows: slice, columns: slice) -> 
     >>> torch.allclose(part, network(x)[..., 24:40, 16:48], atol=1e-6)
     True
     """
-    if (rows.stop - rows.start, columns.stop - columns.start) == x.shape[-2:]:
+    if tuple(part.stop - part.start for part in parts) == x.shape[2:]:
         return network(x)  # type: ignore[no-any-return]
-    row_span, column_span = ((part.start, part.stop - 1) for part in (rows, columns))
-    return _run(network.model, _Piece(x, 0, 0), row_span, column_span).tensor
+    spans = tuple((part.start, part.stop - 1) for part in parts)
+    return _run(network.model, _Piece(x, (0,) * len(spans)), spans).tensor
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A part (B, C, h, w) of a layer's input or output, and where it begins."""
+    """A part of a layer's input or output, (B, C, h, w) or with planes, and where it begins."""
 
     tensor: Tensor
-    top: int
-    left: int
+    start: tuple[int, ...]
 
-    def cropped(self, rows: Span, columns: Span) -> _Piece:
-        """Keep these rows and columns, as far as the piece has them."""
-        height, width = self.tensor.shape[-2:]
-        top, left = max(rows[0], self.top), max(columns[0], self.left)
-        bottom, right = min(rows[1] + 1, self.top + height), min(columns[1] + 1, self.left + width)
-        kept = self.tensor[
-            ..., top - self.top : bottom - self.top, left - self.left : right - self.left
-        ]
-        return _Piece(kept, top, left)
+    def cropped(self, spans: Spans) -> _Piece:
+        """Keep these spans of the axes, as far as the piece has them."""
+        kept = []
+        for span, start, size in zip(spans, self.start, self.tensor.shape[2:], strict=True):
+            kept.append(slice(max(span[0] - start, 0), min(span[1] + 1 - start, size)))
+        first = tuple(start + part.start for start, part in zip(self.start, kept, strict=True))
+        index: Any = (..., *kept)
+        return _Piece(self.tensor[index], first)
 
 
-def _run(layer: nn.Module, piece: _Piece, rows: Span, columns: Span) -> _Piece:
-    """Run a layer and keep these rows and columns of its output, as far as it has them."""
+def _run(layer: nn.Module, piece: _Piece, spans: Spans) -> _Piece:
+    """Run a layer and keep these spans of its output, as far as it has them."""
     if isinstance(layer, nn.Sequential):
-        return _run_sequence(list(layer), piece, rows, columns)
+        return _run_sequence(list(layer), piece, spans)
     if isinstance(layer, UNetLevel | ResidualBlock):
         [inner] = layer.children()
-        output = _run(inner, piece, rows, columns)
+        output = _run(inner, piece, spans)
         if isinstance(layer, UNetLevel) and not layer.skip:
             return output
-        shortcut = piece.cropped(rows, columns).tensor
+        shortcut = piece.cropped(spans).tensor
         if isinstance(layer, UNetLevel):
             return replace(output, tensor=torch.cat([shortcut, output.tensor], 1))
         return replace(output, tensor=shortcut + output.tensor)
-    scale = 2 if isinstance(layer, _DOUBLING) else 1
-    return _Piece(layer(piece.tensor), scale * piece.top, scale * piece.left).cropped(rows, columns)
+    factors = _factors(layer, len(spans))
+    start = tuple(factor * first for factor, first in zip(factors, piece.start, strict=True))
+    return _Piece(layer(piece.tensor), start).cropped(spans)
 
 
-def _run_sequence(layers: list[nn.Module], piece: _Piece, rows: Span, columns: Span) -> _Piece:
+def _factors(layer: nn.Module, axes: int) -> tuple[int, ...]:
+    """Return how many times longer a layer makes each axis; those that halve see the whole."""
+    if isinstance(layer, ResizeConvolution):
+        return layer.factors
+    return tuple(layer.stride) if isinstance(layer, Transposed) else (1,) * axes
+
+
+def _run_sequence(layers: list[nn.Module], piece: _Piece, spans: Spans) -> _Piece:
     """Run layers one after the other, each on what those after it need."""
-    wanted = [(rows, columns)]  # spans of each layer's output, from the last layer back
+    wanted = [spans]  # of each layer's output, from the last layer back
     for layer in reversed(layers[1:]):
-        row_span, column_span = wanted[-1]
-        wanted.append((_needed_span(layer, row_span), _needed_span(layer, column_span)))
-    for layer, spans in zip(layers, reversed(wanted), strict=True):
-        piece = _run(layer, piece, *spans)
+        after = wanted[-1]
+        wanted.append(
+            tuple(_needed_span(layer, span, axis - len(after)) for axis, span in enumerate(after))
+        )
+    for layer, needed in zip(layers, reversed(wanted), strict=True):
+        piece = _run(layer, piece, needed)
     return piece
 
 
-def _needed_span(layer: nn.Module, output_span: Span) -> Span:
-    return _EVERYTHING if _needs_everything(layer) else input_span(layer, output_span)
+def _needed_span(layer: nn.Module, output_span: Span, axis: int) -> Span:
+    return _EVERYTHING if _needs_everything(layer) else input_span(layer, output_span, axis)
 
 
 def _needs_everything(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Sequential | UNetLevel | ResidualBlock):
         return any(map(_needs_everything, layer.children()))
-    if isinstance(layer, nn.Conv2d) and not isinstance(layer, ResizeConvolution):
-        return layer.stride[0] > 1
-    if isinstance(layer, nn.BatchNorm2d):
+    if isinstance(layer, Convolution) and not isinstance(layer, ResizeConvolution):
+        return max(layer.stride) > 1
+    if isinstance(layer, BatchNorm):
         return layer.running_mean is None
-    return not isinstance(layer, _POINTWISE | _DOUBLING | nn.ReflectionPad2d)
+    return not isinstance(layer, _POINTWISE | _DOUBLING | Reflection)

@@ -13,7 +13,11 @@ def shift_planes(planes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Move each image (B, C, H, W): ``moved[y, x]`` is ``planes[y + row, x + column]``.
 
     `offsets` are (B, 2) integers. Edges repeat; (B, 1, H, W) bool tells what is within the image.
+    The planes of a volume (B, C, Z, H, W) move together, and the bools are (B, 1, 1, H, W).
     """
+    if planes.ndim == 5:
+        moved, inside = shift_planes(planes.flatten(1, 2), offsets)
+        return moved.reshape(planes.shape), inside[:, None]
     batch, channels, height, width = planes.shape
     device = planes.device
     rows = torch.arange(height, device=device) + offsets[:, :1]  # (B, H)
@@ -39,7 +43,7 @@ def align_target(
 ) -> tuple[Tensor, Tensor]:
     """Move each target to where its prediction fits best, for pairs that are not well aligned.
 
-    All shifts of up to `reach` pixels in each direction are tried, one shift for each image. The
+    All shifts along rows and columns of up to `reach` pixels are tried, one for each image. The
     result has the smallest reconstruction loss of all; of equally good shifts the smallest is
     taken. `valid` is as in `reconstruction_loss`; it moves along with the target, (B, 1 or C, H,
     W), and is 0 where there is no target.
@@ -76,6 +80,7 @@ def _mean_losses(
     """Return each image's mean loss, (B,), and how many elements count, (B,)."""
     weights = valid.to(prediction.dtype).expand_as(prediction)
     difference = torch.where(weights > 0, prediction - target, 0)
-    total = (weights * pixel_loss(kind, difference)).sum((1, 2, 3))
-    count = weights.sum((1, 2, 3))
+    axes = tuple(range(1, weights.ndim))
+    total = (weights * pixel_loss(kind, difference)).sum(axes)
+    count = weights.sum(axes)
     return total / count.clamp_min(torch.finfo(weights.dtype).tiny), count

@@ -71,13 +71,13 @@ def rare_frames(pair: OpenPair, box: Box) -> tuple[int, ...] | None:
     return filled if filled and 2 * len(filled) < pair.frames else None
 
 
-def frames_differ(pair: OpenPair) -> bool:
-    """Say whether neighbouring frames, along each of their axes, show different fields."""
+def frames_differ(pair: OpenPair, *, volumes: bool = False) -> bool:
+    """Say whether neighbouring frames, or volumes, along each axis show different fields."""
     shape = pair.target.frame_shape
     numbers = np.arange(pair.frames).reshape(shape)
     rows, columns = (middle(slice(0, n), 16 * _SIDE) for n in (pair.height, pair.width))
     for axis, length in enumerate(shape):
-        if length == 1:
+        if length == 1 or (volumes and axis == len(shape) - 1):
             continue
         firsts = np.delete(numbers, -1, axis=axis).ravel()
         step = math.prod(shape[axis + 1 :])

@@ -1,6 +1,7 @@
 """Instance maps to planes in [-1, 1] that a network can learn, and back."""
 # Plane 0 is the foreground, plane 1 the depth within the object, clipped at a few pixels. Planes 2
-# and 3 say whether a pixel and its right or lower neighbour are of one object. A network learns
+# and 3 say whether a pixel and its right or lower neighbour are of one object; of volumes a further
+# one says so of the neighbour in the next plane. A network learns
 # depth well and these thin lines badly, but only they make the planes of any map exact: depth alone
 # can't tell a narrow neck from a border.
 
@@ -24,7 +25,8 @@ from napari_pix2pix.errors import InputError
 _REACH = 0.5
 _LEAST_REACH, _MOST_REACH = 3, 12
 
-PLANES = 4
+# Axes along which neighbours are compared: columns, rows, and planes of volumes.
+_AXES = (-1, -2, -3)
 
 _SMOOTH = 1.0  # sigma in pixels
 # A valley of depth parts two objects where it is this deep, seen from the lower summit; where
@@ -39,7 +41,10 @@ _REACH_OF_SPECKS = 3.0  # pixels over which objects take in what is left of spec
 
 @dataclass(frozen=True)
 class InstanceCodec(LabelCodec):
-    """Four planes for each map; exact for 4-connected objects of `smallest` pixels or more."""
+    """Planes for each map; exact for connected objects of `smallest` pixels or more.
+
+    Objects are connected by edges in images, and by faces in volumes.
+    """
 
     # Planes of tiles are stitched before they are decoded: only whole images show whole objects.
 
@@ -50,16 +55,24 @@ class InstanceCodec(LabelCodec):
     layout: Layout
     channels: int = 1  # maps, such as the frames of a z-context
     reach: int = _LEAST_REACH  # the depth in pixels within an object that becomes +1
+    ndim: int = 2  # 3: maps are volumes
+    z_step: float = 1.0  # distance of two planes of a volume, in pixels of a plane
 
     def __post_init__(self) -> None:
         numbers = (self.smallest, self.channels, self.reach)
-        if np.dtype(self.dtype).kind not in "biu" or min(numbers) < 1:
+        volume = self.ndim in (2, 3) and self.z_step > 0
+        if np.dtype(self.dtype).kind not in "biu" or min(numbers) < 1 or not volume:
             raise ValueError("its values make no sense")
 
     @property
     def planes(self) -> int:
-        """Number of planes, four a map."""
-        return PLANES * self.channels
+        """Number of planes: four a map, five a volume."""
+        return (2 + self.ndim) * self.channels
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance of two pixels along each axis, in pixels of a plane."""
+        return (self.z_step, 1.0, 1.0)[-self.ndim :]
 
     @classmethod
     def fit(
@@ -70,8 +83,10 @@ class InstanceCodec(LabelCodec):
         layout: Layout,
         what: str = "labels",
         smallest: int | None = None,
+        ndim: int = 2,
+        z_step: float = 1.0,
     ) -> InstanceCodec:
-        """Measure objects in blocks (C, h, w), inside the masks (1 or C, h, w)."""
+        """Measure objects in blocks (C, h, w) or (C, Z, h, w), inside masks of 1 or C channels."""
         arrays = check_label_blocks(blocks, what)
         if valid is not None:
             arrays = [np.where(mask, array, 0) for array, mask in zip(arrays, valid, strict=True)]
@@ -84,25 +99,32 @@ class InstanceCodec(LabelCodec):
         if smallest is None:
             # A quarter of the area of the smallest 1 %: smaller specks are not learned from.
             smallest = max(1, int(np.percentile(areas, 1) // 4))
-        radius = math.sqrt(np.median(areas) / math.pi)
+        typical = float(np.median(areas))
+        radius = math.sqrt(typical / math.pi)
+        if ndim == 3:
+            radius = (0.75 * typical * z_step / math.pi) ** (1 / 3)
         reach = min(max(round(_REACH * radius), _LEAST_REACH), _MOST_REACH)
         dtype = arrays[0].dtype.newbyteorder("=").name
-        return cls(dtype, smallest, layout, arrays[0].shape[0], reach)
+        return cls(dtype, smallest, layout, arrays[0].shape[0], reach, ndim, z_step)
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Map labels (C, H, W) with a background of 0 to planes (4 * C, H, W) in [-1, 1]."""
         self.check_encodable(raw, self.channels)
-        return np.concatenate([instance_planes(labels, self.reach) for labels in raw])
+        maps = [instance_planes(labels, self.reach, self.spacing) for labels in raw]
+        return np.concatenate(maps)
 
     def decode(self, planes: NDArray[Any], output: str = "target") -> NDArray[Any]:
-        """Map planes (..., 4 * C, H, W) of whole images to labels (..., C, H, W) from 1 on."""
+        """Map planes (..., 4 * C, H, W) of whole images to labels (..., C, H, W) from 1 on.
+
+        Of volumes they are (..., 5 * C, Z, H, W).
+        """
         self.check_output(output)
-        *frames, _, height, width = planes.shape
-        stacks = planes.reshape(-1, PLANES, height, width)
-        labels = np.empty((len(stacks), height, width), np.int32)
+        frames, size = planes.shape[: -self.ndim - 1], planes.shape[-self.ndim :]
+        stacks = planes.reshape(-1, 2 + self.ndim, *size)
+        labels = np.empty((len(stacks), *size), np.int32)
         for number, stack in enumerate(stacks):
-            labels[number] = split_objects(stack, self.smallest)
-        return self.as_target(labels.reshape(*frames, self.channels, height, width))
+            labels[number] = split_objects(stack, self.smallest, self.spacing)
+        return self.as_target(labels.reshape(*frames, self.channels, *size))
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Keep the numbers of objects, in the labels' dtype or one that holds them."""
@@ -125,60 +147,77 @@ def _areas(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     whole, every = [], []
     for labels in (labels for array in arrays for labels in array):
         values, areas = np.unique(labels, return_counts=True)
-        edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        ends = (labels.take((0, -1), axis).ravel() for axis in range(labels.ndim))
+        edge = np.concatenate(list(ends))
         every.append(areas[values != 0])
         whole.append(areas[(values != 0) & ~np.isin(values, edge)])
     uncut = np.concatenate(whole)
     return uncut if len(uncut) else np.concatenate(every)
 
 
-def instance_planes(labels: NDArray[Any], reach: int) -> NDArray[np.float32]:
+def instance_planes(
+    labels: NDArray[Any], reach: int, spacing: Sequence[float] = (1.0, 1.0)
+) -> NDArray[np.float32]:
     """Return the planes (4, H, W) of labels (H, W); `reach` is the depth that becomes +1."""
     # A window's planes equal the crop of the whole map's, except for the depth of objects that its
     # edge cuts, less than `reach` from it, and for planes 2 and 3 in its last column and row.
     inside = labels != 0
-    right, below = inside.copy(), inside.copy()
-    right[:, :-1] &= labels[:, :-1] == labels[:, 1:]
-    below[:-1] &= labels[:-1] == labels[1:]
-    planes = np.empty((PLANES, *labels.shape), np.float32)
-    planes[0], planes[2], planes[3] = inside, right, below
-    planes[1] = _depth(inside, right, below, reach)
+    planes = np.empty((2 + labels.ndim, *labels.shape), np.float32)
+    planes[0] = inside
+    within = inside.copy()  # no neighbour is of another object
+    for same, axis in zip(planes[2:], _AXES, strict=False):
+        before, after = _shifted(labels.ndim, axis)
+        joined = inside.copy()  # with the next one along the axis
+        joined[before] &= labels[before] == labels[after]
+        within &= joined
+        within[after] &= joined[before]
+        same[...] = joined
+    planes[1] = _depth(inside, within, reach, spacing)
     planes *= 2
     planes -= 1
     return planes
 
 
+def _shifted(ndim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return the indices of all pixels but the last along an axis, and of their next ones."""
+    before, after = [slice(None)] * ndim, [slice(None)] * ndim
+    before[axis], after[axis] = slice(None, -1), slice(1, None)
+    return tuple(before), tuple(after)
+
+
 def _depth(
-    inside: NDArray[np.bool_], right: NDArray[np.bool_], below: NDArray[np.bool_], reach: int
+    inside: NDArray[np.bool_], within: NDArray[np.bool_], reach: int, spacing: Sequence[float]
 ) -> NDArray[Any]:
     """Return the distance to the nearest other pixel: 0 in the background, 1 from `reach` on."""
     # scipy takes a while to import, and images don't need it.
     from scipy import ndimage
 
-    within = right & below
-    within[:, 1:] &= right[:, :-1]
-    within[1:] &= below[:-1]
     if within.all():
         return np.ones(inside.shape, np.float32)
     # The way out of an object leads over its rim, which is one pixel away from what lies beyond.
-    distance = ndimage.distance_transform_edt(within) + inside
+    sampling = None if set(spacing) == {1.0} else spacing
+    distance = ndimage.distance_transform_edt(within, sampling=sampling) + inside
     return np.minimum(distance / reach, 1)
 
 
-def split_objects(planes: NDArray[Any], smallest: int = 1) -> NDArray[np.int32]:
+def split_objects(
+    planes: NDArray[Any], smallest: int = 1, spacing: Sequence[float] = (1.0, 1.0)
+) -> NDArray[np.int32]:
     """Return the labels (H, W), numbered from 1, that planes (4, H, W) describe."""
     inside = planes[0] > 0
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
-        labels[inside] = _objects(planes, inside) + 1
-        _remove_specks(labels, smallest)
+        labels[inside] = _objects(planes, inside, spacing) + 1
+        _remove_specks(labels, smallest, spacing)
     return labels
 
 
-def _objects(planes: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _objects(
+    planes: NDArray[Any], inside: NDArray[np.bool_], spacing: Sequence[float]
+) -> NDArray[np.int32]:
     """Return the object of each pixel of the foreground, numbered from 0."""
     first, second, same = _neighbours(planes, inside)
-    basins = _basins(planes[1], inside, first, second)
+    basins = _basins(planes[1], inside, first, second, spacing)
     kept = (same > 0) & (basins[first] == basins[second])
     fragments = _components(len(basins), first[kept], second[kept])
     border = fragments[first] != fragments[second]
@@ -194,13 +233,14 @@ def _basins(
     inside: NDArray[np.bool_],
     first: NDArray[np.int32],
     second: NDArray[np.int32],
+    spacing: Sequence[float],
 ) -> NDArray[np.int64]:
     """Return the basin of each pixel of the foreground, cut along the valleys of depth."""
     from scipy import ndimage
     from skimage.segmentation import watershed
 
     depth = depth.astype(np.float32)
-    smooth = ndimage.gaussian_filter(depth, _SMOOTH)
+    smooth = ndimage.gaussian_filter(depth, [_SMOOTH / step for step in spacing])
     basins = watershed(-smooth, mask=inside)[inside]
     heights = smooth[inside]
     summits = np.full(int(basins.max()) + 1, -np.inf, np.float32)
@@ -218,7 +258,8 @@ def _noise(depth: NDArray[Any], inside: NDArray[np.bool_]) -> float:
     """Return the standard deviation of noise, blind to slopes (Immerkaer, 1996)."""
     from scipy import ndimage
 
-    curved = ndimage.convolve1d(ndimage.convolve1d(depth, (1, -2, 1), axis=0), (1, -2, 1), axis=1)
+    # Within planes.
+    curved = ndimage.convolve1d(ndimage.convolve1d(depth, (1, -2, 1), axis=-2), (1, -2, 1), axis=-1)
     return float(np.median(np.abs(curved[inside]))) / (6 * 0.6745)
 
 
@@ -249,13 +290,16 @@ def _join_shallow(
 def _neighbours(
     planes: NDArray[Any], inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[Any]]:
-    """Return all pairs of neighbours in the foreground, and the value of plane 2 or 3 for each."""
+    """Return all pairs of neighbours in the foreground, and what planes 2 and on say of each."""
     numbers = np.cumsum(inside, dtype=np.int32).reshape(inside.shape) - 1
-    beside, above = inside[:, :-1] & inside[:, 1:], inside[:-1] & inside[1:]
-    first = np.concatenate([numbers[:, :-1][beside], numbers[:-1][above]])
-    second = np.concatenate([numbers[:, 1:][beside], numbers[1:][above]])
-    same = np.concatenate([planes[2][:, :-1][beside], planes[3][:-1][above]])
-    return first, second, np.clip(same, -1, 1)
+    first, second, same = [], [], []
+    for plane, axis in zip(planes[2:], _AXES, strict=False):
+        before, after = _shifted(inside.ndim, axis)
+        both = inside[before] & inside[after]
+        first.append(numbers[before][both])
+        second.append(numbers[after][both])
+        same.append(plane[before][both])
+    return np.concatenate(first), np.concatenate(second), np.clip(np.concatenate(same), -1, 1)
 
 
 def _pairs(
@@ -278,7 +322,7 @@ def _components(count: int, first: NDArray[Any], second: NDArray[Any]) -> NDArra
     return connected_components(graph, directed=False)[1]
 
 
-def _remove_specks(labels: NDArray[np.int32], smallest: int) -> None:
+def _remove_specks(labels: NDArray[np.int32], smallest: int, spacing: Sequence[float]) -> None:
     """Remove objects of fewer pixels and close the gaps in the numbers, in place."""
     from skimage.segmentation import expand_labels
 
@@ -287,4 +331,5 @@ def _remove_specks(labels: NDArray[np.int32], smallest: int) -> None:
     specks = (labels > 0) & ~kept[labels]
     labels[:] = np.where(kept, np.cumsum(kept), 0)[labels]
     if specks.any():
-        labels[specks] = expand_labels(labels, _REACH_OF_SPECKS)[specks]
+        step = 1 if set(spacing) == {1.0} else tuple(spacing)
+        labels[specks] = expand_labels(labels, _REACH_OF_SPECKS, spacing=step)[specks]

@@ -18,6 +18,7 @@ from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_image import GrayAsRGB, ImageWithContext, LazyImage, as_lazy_image
 from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.volumes import VolumeImage, flat_image
 from napari_pix2pix.errors import InputError, plural, rounded
 
 _STRIP = 256  # rows
@@ -57,11 +58,12 @@ def open_source_image(
     return opened
 
 
-def open_for_codec(image: Any, codec: Codec, z_context: int) -> LazyImage:
-    """Open an image that a model with this source codec is to translate."""
+def open_for_codec(image: Any, codec: Codec, z_context: int, ndim: int = 2) -> LazyImage:
+    """Open an image that a model of images (2) or volumes (3) is to translate."""
     layout, channels = codec.layout, codec.channels
     opened = open_source_image(image, layout, channels, z_context, gray=takes_gray(codec))
-    return _as_labels(opened, codec)
+    opened = _as_labels(opened, codec)
+    return VolumeImage(opened) if ndim == 3 else opened
 
 
 def as_model_reads(opened: OpenPair, codec: Codec) -> OpenPair:
@@ -158,6 +160,7 @@ def check_input(
     image: LazyImage, source: Codec, target: Codec, trained: tuple[Intensities, Intensities] | None
 ) -> str:
     """Say that an image looks like a target, or has other intensities than the sources; else ""."""
+    image = flat_image(image)  # intensities are those of planes
     if source.kind != "image" or image.dtype.kind == "b":
         return ""
     if trained is None:

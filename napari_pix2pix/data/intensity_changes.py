@@ -43,8 +43,10 @@ class IntensityChanges:
     def apply(self, planes: FloatPlanes, rng: np.random.Generator) -> FloatPlanes:
         """Return changed planes; gain and offset are the same in all of them."""
         gain, offset = (rng.uniform(-1, 1, 2) * self.jitter).astype(np.float32)
-        changed = planes + gain * (planes - self.mean) + offset * self.deviation
+        axes = (-1, *(1,) * (planes.ndim - 1))  # volumes have one more
+        mean, deviation = self.mean.reshape(axes), self.deviation.reshape(axes)
+        changed = planes + gain * (planes - mean) + offset * deviation
         if self.noise:
             drawn = rng.standard_normal(planes.shape, np.float32)
-            changed += np.float32(self.noise) * self.deviation * drawn
+            changed += np.float32(self.noise) * deviation * drawn
         return changed

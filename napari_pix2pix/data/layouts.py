@@ -28,7 +28,14 @@ class Layout:
     rgb: bool = False  # the channels are red, green and blue
 
     def assemble(self, planes: NDArray[Any], frame_shape: tuple[int, ...] = ()) -> NDArray[Any]:
-        """Lay planes (F, C, H, W) out as an image: (*frame_shape, H, W) with the channel axis."""
+        """Lay planes (F, C, H, W) out as an image: (*frame_shape, H, W) with the channel axis.
+
+        Of volumes (F, C, Z, H, W) the planes come after the axes of `frame_shape`.
+        """
+        if planes.ndim == 5:
+            planes = np.moveaxis(planes, 2, 1)
+            frame_shape = (*frame_shape, planes.shape[1])
+            planes = planes.reshape(-1, *planes.shape[2:])
         channels, height, width = planes.shape[1:]
         if self.channel_axis is None:
             if channels != 1:
@@ -125,12 +132,25 @@ class ChannelArray:
         index: list[Any] = [slice(0, self.channels)] * len(self.shape)
         for axis, position in zip(self._frame_axes, frame, strict=True):
             index[axis] = position
+        return self._read(index, rows, columns)
+
+    def read_planes(self, frame: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
+        """Read one window (C, Z, h, w) of all planes along the last frame axis."""
+        index: list[Any] = [slice(0, self.channels)] * len(self.shape)
+        for axis, position in zip(self._frame_axes[:-1], frame, strict=True):
+            index[axis] = position
+        index[self._frame_axes[-1]] = slice(0, self.frame_shape[-1])
+        return self._read(index, rows, columns)
+
+    def _read(self, index: list[Any], rows: slice, columns: slice) -> NDArray[Any]:
+        """Read a window, where other axes than Y and X are as in the index; channels first."""
         index[self._plane_axes[0]] = slice(*rows.indices(self.height))
         index[self._plane_axes[1]] = slice(*columns.indices(self.width))
         window = np.asarray(self.array[tuple(index)]).astype(self.dtype, copy=False)
         if self._channel_axis is None:
             return window[np.newaxis]
-        before = sum(axis < self._channel_axis for axis in self._plane_axes)
+        # Axes that are not read whole are gone.
+        before = sum(isinstance(part, slice) for part in index[: self._channel_axis])
         return np.moveaxis(window, before, 0)
 
     @property

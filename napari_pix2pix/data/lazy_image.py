@@ -23,6 +23,7 @@ class LazyImage:
     # `may_lack` allows None in a tuple for a channel that this image lacks (`absent`); it is read
     # as 0.
 
+    depth = 1  # planes of each frame, see `VolumeImage`
     absent: tuple[int, ...] = ()
     channel_names: tuple[str, ...] = ()  # one each, or empty
     looks: Looks = ()  # likewise

@@ -95,7 +95,7 @@ class HotPixels:
         found = cls(0, image.size)
         if hot is None:
             return found
-        for channel in np.flatnonzero(hot.any(axis=(1, 2))).tolist():
+        for channel in np.flatnonzero(hot.reshape(len(hot), -1).any(axis=1)).tolist():
             low, _, high = usual[channel]
             values = image[channel][hot[channel]].astype(np.float64)
             beyond = np.maximum(low - values, values - high)
@@ -140,9 +140,14 @@ _DOUBT = " No camera has so many: if they are what the image shows, blur it a li
 def find_hot(image: NDArray[Any], usual: Usual, *, most: float = 1.0) -> NDArray[np.bool_] | None:
     """Mark the hot pixels of (C, h, w), far beyond what their channel holds; None without any.
 
+    The planes of a volume, (C, Z, h, w), are looked at one by one.
+
     If more than the part `most` of a channel lies far beyond, it is no pixel that is hot: the whole
     image has other intensities.
     """
+    if image.ndim == 4:  # below each other
+        flat = find_hot(image.reshape(len(image), -1, image.shape[-1]), usual, most=most)
+        return None if flat is None else flat.reshape(image.shape)
     hot = None
     for channel, (plane, ends) in enumerate(zip(image, usual, strict=True)):
         beyond = pixels_beyond(plane, *ends, far=_FAR) if ends else None

@@ -18,6 +18,8 @@ from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
+from napari_pix2pix.data.volume_blocks import plane_runs, read_volume
+from napari_pix2pix.data.volumes import encode, flat_codec
 from napari_pix2pix.errors import InputError
 
 _FEWEST_STEPS, _MOST_STEPS = 100, 1000
@@ -31,6 +33,7 @@ FloatPlanes = NDArray[np.float32]
 class PatchBatch:
     """The patches of one training step; `valid` is None if every pixel counts."""
 
+    # Of volumes there is an axis of planes before h.
     source: FloatPlanes  # (B, P, h, w)
     target: FloatPlanes  # (B, Q, h, w)
     valid: NDArray[np.bool_] | None  # (B, 1 or Q, h, w)
@@ -38,7 +41,10 @@ class PatchBatch:
 
 
 class PatchSampler:
-    """Draws batches of square patches of side `patch` from the training areas."""
+    """Draws batches of square patches of side `patch` from the training areas.
+
+    With `planes` patches are volumes of so many planes.
+    """
 
     # The share `content` of the patches has its centre in a content block, drawn by the standard
     # deviation of its target. A window of patch / zoom pixels is resized to `patch`, as 286 -> 256
@@ -52,12 +58,14 @@ class PatchSampler:
         target_codec: Codec,
         *,
         patch: int,
+        planes: int | None = None,
         batch: int,
         seed: int,
         content: float = 0.5,
         content_blocks: Sequence[SampleBlock] = (),
         flips: bool = True,
         vertical_flips: bool = True,
+        plane_flips: bool = False,
         quarter_turns: bool = True,
         zoom: tuple[float, float] = (1.0, 1.0),
         changes: IntensityChanges | None = None,  # of the source's intensities
@@ -69,7 +77,11 @@ class PatchSampler:
         self._areas = areas
         self._codecs = source_codec, target_codec
         self._patch, self._batch, self._seed = patch, batch, seed
-        self._flips = vertical_flips and flips, flips
+        self._planes = planes
+        self._runs = [] if planes is None else [plane_runs(pairs[a.pair], a) for a in areas]
+        # Along planes (of volumes), rows and columns.
+        self._flips = (plane_flips and flips,) * (planes is not None)
+        self._flips += vertical_flips and flips, flips
         self._quarter_turns = quarter_turns
         self._zoom, self._changes = zoom, changes
         self._conditions = _condition_indices(pairs, conditions)
@@ -95,7 +107,7 @@ class PatchSampler:
         return PatchBatch(
             np.ascontiguousarray(np.stack(sources)),
             np.ascontiguousarray(np.stack(targets)),
-            _join_valid(valids, self._patch),
+            _join_valid(valids, targets[0].shape[1:]),
             self._conditions[list(pairs)],
         )
 
@@ -107,10 +119,15 @@ class PatchSampler:
             area, frame, top, left = self._place(rng, side)
             rows = slice(top, top + min(side, area.box.height))
             columns = slice(left, left + min(side, area.box.width))
-            raw_source, raw_target, valid = self._pairs[area.pair].read(frame, rows, columns)
+            pair = self._pairs[area.pair]
+            if self._planes is None:
+                raw_source, raw_target, valid = pair.read(frame, rows, columns)
+            else:
+                planes = self._planes_around(rng, area, frame)
+                raw_source, raw_target, valid = read_volume(pair, planes, rows, columns)
             if valid is None or valid.any():
                 break
-        geometry = self._geometry(rng, side, area)
+        geometry = self._geometry(rng, side, raw_target.shape[1:])
         source_codec, target_codec = self._codecs
         valid = self._leave_out("source", raw_source, source_codec, valid)
         valid = self._leave_out("target", raw_target, target_codec, valid)
@@ -142,6 +159,15 @@ class PatchSampler:
         left = int(rng.integers(box.left, max(box.right - side, box.left) + 1))
         return area, frame, top, left
 
+    def _planes_around(self, rng: np.random.Generator, area: Area, frame: int) -> range:
+        """Draw a window of neighbouring planes that holds a plane, or all where there are fewer."""
+        assert self._planes is not None
+        runs = self._runs[next(i for i, one in enumerate(self._areas) if one is area)]
+        run = next(run for run in runs if frame in run)
+        low, high = max(run.start, frame - self._planes + 1), min(frame, run.stop - self._planes)
+        first = int(rng.integers(low, high + 1)) if low <= high else run.start
+        return range(first, min(first + self._planes, run.stop))
+
     def _leave_out(
         self, side: Side, raw: NDArray[Any], codec: Codec, valid: NDArray[np.bool_] | None
     ) -> NDArray[np.bool_] | None:
@@ -152,42 +178,57 @@ class PatchSampler:
             warnings.warn(unknown_note(unknown, side), UserWarning, stacklevel=2)
         return valid
 
-    def _geometry(self, rng: np.random.Generator, side: int, area: Area) -> _Geometry:
-        missing = [max(side - length, 0) for length in area.box.size]
+    def _geometry(self, rng: np.random.Generator, side: int, sizes: tuple[int, ...]) -> _Geometry:
+        wanted = (side, side) if self._planes is None else (self._planes, side, side)
+        missing = [max(most - size, 0) for most, size in zip(wanted, sizes, strict=True)]
         before = [int(rng.integers(number + 1)) for number in missing]
         turns = int(rng.integers(4)) if self._quarter_turns else 0
-        vertical, horizontal = (bool(rng.integers(2)) and wanted for wanted in self._flips)
+        flips = tuple(bool(rng.integers(2)) and wanted for wanted in self._flips)
         pad = tuple((b, number - b) for b, number in zip(before, missing, strict=True))
-        return _Geometry(pad, self._patch, (vertical, horizontal), turns)
+        return _Geometry(pad, self._patch, flips, turns)
 
 
-def epoch_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> int:
+def epoch_steps(
+    pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int, planes: int = 1
+) -> int:
     """Return the steps of an epoch: one draw per patch area, but 100 to 1000 steps."""
-    draws = sum(_pixels(pairs, area) for area in areas) / patch**2
+    draws = sum(_pixels(pairs, area) for area in areas) / (planes * patch**2)
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
 
-def pass_steps(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int) -> float:
+def pass_steps(
+    pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int, planes: int = 1
+) -> float:
     """Return the steps in which patches draw as many pixels as the areas have."""
     # Of an area smaller than a patch, each patch draws all, and reflects it. Areas are drawn by
     # their pixels.
     pixels = np.array([_pixels(pairs, area) for area in areas], float)
-    drawn = np.array([min(area.box.height, patch) * min(area.box.width, patch) for area in areas])
+    drawn = np.array([_drawn_pixels(pairs, area, patch, planes) for area in areas], float)
     return float(pixels.sum() ** 2 / (pixels * drawn).sum() / batch)
 
 
-def patch_count(pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int) -> int:
+def _drawn_pixels(pairs: Sequence[OpenPair], area: Area, patch: int, planes: int) -> int:
+    """Return the pixels that one patch draws of an area."""
+    sides = min(area.box.height, patch) * min(area.box.width, patch)
+    return sides * min(planes, len(area.numbers(pairs[area.pair])))
+
+
+def patch_count(
+    pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, planes: int = 1
+) -> int:
     """Return how many patches have as many pixels as the areas, rounded up."""
-    return math.ceil(sum(_pixels(pairs, area) for area in areas) / patch**2)
+    return math.ceil(sum(_pixels(pairs, area) for area in areas) / (planes * patch**2))
 
 
 @dataclass(frozen=True)
 class _Geometry:
     """What is done to source, target and mask alike: pad, resize, mirror, turn."""
 
+    # Resized and turned within planes alone: planes seldom lie as far apart as pixels, and no
+    # microscope sees as sharply along its axis as across it.
     pad: tuple[tuple[int, int], ...]
     patch: int
-    flips: tuple[bool, bool]
+    flips: tuple[bool, ...]
     turns: int
 
     def apply(self, planes: FloatPlanes, order: int) -> FloatPlanes:
@@ -195,17 +236,18 @@ class _Geometry:
             # Reflection; numpy repeats the edge where an axis has a single pixel.
             planes = np.pad(planes, ((0, 0), *self.pad), mode="reflect")
         if planes.shape[-1] != self.patch:
-            planes = _resize(planes, self.patch, order)
-        vertical, horizontal = self.flips
-        planes = planes[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
-        return np.rot90(planes, self.turns, axes=(1, 2))
+            flat = planes.reshape(-1, *planes.shape[-2:])
+            flat = _resize(flat, self.patch, order)
+            planes = flat.reshape(*planes.shape[:-2], self.patch, self.patch)
+        planes = planes[:, *(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        return np.rot90(planes, self.turns, axes=(-2, -1))
 
 
 def _encoded(raw: NDArray[Any], codec: Codec, geometry: _Geometry) -> FloatPlanes:
     """Encode a window and transform it; labels first, since their planes have directions."""
     if codec.kind == "image":
-        return geometry.apply(codec.encode(raw), 1)
-    return codec.encode(np.ascontiguousarray(geometry.apply(raw, 0)))
+        return geometry.apply(encode(codec, raw), 1)
+    return encode(codec, np.ascontiguousarray(geometry.apply(raw, 0)))
 
 
 def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
@@ -225,11 +267,13 @@ def _resize(planes: FloatPlanes, side: int, order: int) -> FloatPlanes:
     return mixed
 
 
-def _join_valid(valids: Sequence[NDArray[np.bool_] | None], patch: int) -> NDArray[np.bool_] | None:
+def _join_valid(
+    valids: Sequence[NDArray[np.bool_] | None], size: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
     masks = [valid for valid in valids if valid is not None]
     if all(mask.all() for mask in masks):
         return None
-    joined = np.ones((len(valids), max(len(mask) for mask in masks), patch, patch), bool)
+    joined = np.ones((len(valids), max(len(mask) for mask in masks), *size), bool)
     for row, valid in zip(joined, valids, strict=True):
         if valid is not None:
             row[:] = valid
@@ -253,7 +297,7 @@ def _condition_indices(
 
 def _content(block: SampleBlock, codec: Codec) -> float:
     """Return the standard deviation of a block's encoded target where it is valid."""
-    encoded = codec.encode(block.target)
+    encoded = flat_codec(codec).encode(block.target)
     inside = np.broadcast_to(block.valid, encoded.shape)
     return float(encoded[inside].std()) if inside.any() else 0.0
 

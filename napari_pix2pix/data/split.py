@@ -63,8 +63,10 @@ def split(
     seed: int,
     gap: int = 16,
     by_frame: bool = True,
+    volumes: bool = False,
 ) -> Split:
     """Hold out a fraction of a training set, from 0 (nothing) to below 1."""
+    # Of `volumes` all planes are held out together, or a block with a gap along the longest axis.
     # From four images on, whole images are held out, never the last one of a condition. Otherwise
     # frames of each image that is a stack of different fields, if `by_frame` allows it, or else a
     # strip of it, with a gap, if half of a training patch or more remains. All of them hold
@@ -81,7 +83,9 @@ def split(
         chosen = _choose_images(pairs, fraction, rng)
         if chosen:
             return _hold_out_images(whole, chosen)
-    return _hold_out_parts(pairs, whole, fraction, patch, gap, rng, by_frame=by_frame)
+    return _hold_out_parts(
+        pairs, whole, fraction, patch, gap, rng, by_frame=by_frame, volumes=volumes
+    )
 
 
 def _choose_images(
@@ -120,13 +124,18 @@ def _hold_out_parts(
     rng: np.random.Generator,
     *,
     by_frame: bool,
+    volumes: bool,
 ) -> Split:
     """Hold out frames or a strip of each image."""
     train, validation, notes, strips = [], [], [], 0
     for area in areas:
         pair, at_end = pairs[area.pair], bool(rng.integers(2))
         enough = by_frame and pair.frames >= _ENOUGH_IMAGES
-        if enough and frames_differ(pair):
+        of_volumes = _cut_volumes(pair, area, fraction, gap, rng, at_end) if volumes else None
+        if of_volumes is not None:
+            parts, held_out, note = of_volumes
+            notes.append(note)
+        elif enough and frames_differ(pair):
             parts, held_out = _cut_frames(pair, area, fraction, rng)
             count = len(held_out.numbers(pair))
             notes.append(f"{count} of {pair.frames} frames, which show different fields,")
@@ -137,7 +146,8 @@ def _hold_out_parts(
                 continue
             parts, held_out = cut
             # Of few windows that are scored, some should hold something.
-            held_out = replace(held_out, frames=rare_frames(pair, held_out.box))
+            if not volumes:
+                held_out = replace(held_out, frames=rare_frames(pair, held_out.box))
             strips += 1
             notes.append(f"the {_describe(area.box, held_out.box)}")
         train += parts
@@ -174,6 +184,41 @@ def _cut_frames(
     chosen = set(_filled_first(order, wanted, lambda n: survey(pair, [n]).empty)[:wanted])
     rest = tuple(number for number in range(pair.frames) if number not in chosen)
     return [replace(area, frames=rest)], replace(area, frames=tuple(sorted(chosen)))
+
+
+def _cut_volumes(
+    pair: OpenPair, area: Area, fraction: float, gap: int, rng: np.random.Generator, at_end: bool
+) -> tuple[list[Area], Area, str] | None:
+    """Hold out volumes that differ, or the first or last planes of deep ones; None for neither."""
+    depth = pair.target.frame_shape[-1]
+    count = pair.frames // depth
+    if count >= _ENOUGH_IMAGES and frames_differ(pair, volumes=True):
+        wanted = max(round(fraction * count), 1)
+        order = rng.permutation(count).tolist()
+        chosen = set(_filled_first(order, wanted, lambda n: _is_empty(pair, n, depth))[:wanted])
+        frames = np.arange(pair.frames).reshape(count, depth)
+        held = np.isin(np.arange(count), list(chosen))
+        note = f"{len(chosen)} of {count} volumes, which show different fields,"
+    elif depth > max(area.box.size):
+        strip = max(round(fraction * depth), _SMALLEST_STRIP)
+        if depth < strip + gap + _SMALLEST_STRIP:
+            return None
+        planes = np.arange(depth)
+        held_planes = planes >= depth - strip if at_end else planes < strip
+        near = planes >= depth - strip - gap if at_end else planes < strip + gap
+        numbers = np.arange(pair.frames)
+        held_out = replace(area, frames=tuple(numbers[held_planes[numbers % depth]].tolist()))
+        rest = replace(area, frames=tuple(numbers[~near[numbers % depth]].tolist()))
+        which = "last" if at_end else "first"
+        return [rest], held_out, f"the {which} {strip} planes of {depth}"
+    else:
+        return None
+    rest = replace(area, frames=tuple(frames[~held].ravel().tolist()))
+    return [rest], replace(area, frames=tuple(frames[held].ravel().tolist())), note
+
+
+def _is_empty(pair: OpenPair, volume: int, depth: int) -> bool:
+    return survey(pair, range(volume * depth, (volume + 1) * depth)).empty
 
 
 def _cut(

@@ -34,6 +34,7 @@ from napari_pix2pix.evaluation.scoring import (
 )
 from napari_pix2pix.inference.checks import sampling_options
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
@@ -242,15 +243,16 @@ def make_case(
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     model = translator.detached_copy() if copies else translator
     condition = opened.condition
+    planes = _Planes(model, opened)
     options = PredictOptions(condition=condition, device=device)
     sampling = sampling_options(options, translator)
 
     def translate(frame: int, on_tile: OnTile | None) -> Array:
-        return model.predict_frame(opened.source, frame, options, on_tile=on_tile)
+        return planes.predict(frame, options, on_tile)
 
     def draw(frame: int, number: int) -> Array:
         assert sampling is not None
-        return model.predict_frame(opened.source, frame, sampling.of_sample(number))
+        return planes.predict(frame, sampling.of_sample(number))
 
     def unlikeness(frame: int) -> Array:
         [cells] = model.predict_cells(opened.source, options, frames=[frame])
@@ -271,6 +273,24 @@ def make_case(
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
     )
+
+
+class _Planes:
+    """Predicts plane by plane, as all is scored; of a volume all planes come at once."""
+
+    def __init__(self, model: Predictor, opened: OpenPair) -> None:
+        self._model, self._image = model, opened.source
+        self._last: tuple[int, PredictOptions, Array] | None = None
+
+    def predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
+        """Predict one plane, (C, H, W)."""
+        if self._model.ndim == 2:
+            return self._model.predict_frame(self._image, frame, options, on_tile=on_tile)
+        volume, plane = divmod(frame, self._image.frame_shape[-1])
+        if self._last is None or self._last[:2] != (volume, options):
+            made = self._model.predict_frame(self._image, volume, options, on_tile=on_tile)
+            self._last = volume, options, made
+        return self._last[2][:, plane]
 
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:

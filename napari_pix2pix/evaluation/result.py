@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -20,6 +20,7 @@ from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.metrics.spectra import SMALLEST_SPECTRUM_SIDE
 from napari_pix2pix.metrics.summary import (
+    ScoredImage,
     fit_micro_ssim,
     frechet_distance,
     pool_scores,
@@ -216,14 +217,20 @@ def _hot_notes(images: Sequence[ImageScores]) -> list[str]:
     notes = [hot.note(side) for side, hot in found.items() if hot.count]
     if notes:
         scores = [image.with_hot or image.scored for image in images]
+        # Images with hot pixels were scored again without the slow scores.
+        shared = set.intersection(*(set(image["prediction"].scores) for image in scores))
         values = {
-            name: primary_metric(pool_scores([image[name] for image in scores]))
+            name: primary_metric(pool_scores([_only(shared, image[name]) for image in scores]))
             for name in images[0].scored
         }
         title = values["prediction"][0]
         texts = [f"{value:.3f} ({name})" for name, (_, value) in values.items()]
         notes.append(f"With them, {title} would be {' and '.join(texts)}.")
     return notes
+
+
+def _only(names: Collection[str], image: ScoredImage) -> ScoredImage:
+    return replace(image, scores={name: image.scores[name] for name in names})
 
 
 def _rank(image: ImageScores) -> tuple[float, float]:

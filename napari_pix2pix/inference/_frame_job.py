@@ -19,12 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core.layers import BatchNorm
 from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.volumes import encode
 from napari_pix2pix.errors import DeviceError
+from napari_pix2pix.inference._depth import planes_at_once, run_volume
 from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kept_parts, to_device
 from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
 from napari_pix2pix.inference._turns import TURNS
@@ -89,10 +92,13 @@ class FrameJob:
         """Read the planes (P, h, w) of a window that are not the condition's."""
         window = self._image.read(self._frame, rows, columns)
         self.invalid = self.invalid or has_unlabelled_pixels(self._codec, window)
-        planes = self._codec.encode(window)
+        planes = encode(self._codec, window)
         if self._noise is None:
             return planes
-        return np.concatenate([planes, self._noise(rows, columns)])
+        noise = self._noise(rows, columns)
+        if planes.ndim == 4:  # one number for a whole volume
+            noise = np.broadcast_to(noise[:, np.newaxis], (len(noise), *planes.shape[1:]))
+        return np.concatenate([planes, noise])
 
     @contextmanager
     def prepared(self, measured: Measured | None, region: Box | None) -> Iterator[FrameRun]:
@@ -134,7 +140,14 @@ class FrameJob:
         device = next(own.parameters()).device
         # What is measured is run exactly, and is another network for each image.
         options = self._options.model_copy(update={"precision": "32-true", "compile": False})
-        fit = partial(fit_to_memory, self._generator, self._generator.in_channels, device=device)
+        planes = planes_at_once(self._generator, self._image.depth, 0)
+        fit = partial(
+            fit_to_memory,
+            self._generator,
+            self._generator.in_channels,
+            device=device,
+            planes=planes,
+        )
         windows: TileGrid | None = sample_windows(grid)
         with applying(own, norm_statistics=options.norm_statistics):
             while self._norms and windows is not None:
@@ -168,21 +181,22 @@ class FrameJob:
             conditions=self._conditions,
             source_planes=self._codec.planes,
             dropouts=stack.enter_context(dropping(own, self._seed if options.dropout else None)),
+            depth_tile=_depth_tile(bool(self._norms), options),
             watch=watch,
         )
 
     def _cut(self) -> tuple[TileGrid, int]:
-        size = self._image.height, self._image.width
-        return choose_grid(self._generator, *size, self._options)
+        return choose_grid(self._generator, self._image, self._options)
 
 
 def choose_grid(
-    generator: UNet | ResNet, height: int, width: int, options: PredictOptions
+    generator: UNet | ResNet, image: LazyImage, options: PredictOptions
 ) -> tuple[TileGrid, int]:
     """Choose tile and batch by the memory of the device, to which the generator is moved."""
     device = choose_device(options.device or "auto")
     generator.to(device)
-    grid = TileGrid.of_network(generator, height, width)
+    grid = TileGrid.of_network(generator, image.height, image.width)
+    measures = bool(norms_that_measure(generator, options.norm_statistics))
     return cut_image(
         generator,
         generator.in_channels,
@@ -190,8 +204,14 @@ def choose_grid(
         device=device,
         tile=options.tile,
         batch=options.batch,
-        whole=bool(norms_that_measure(generator, options.norm_statistics)),
+        whole=measures,
+        planes=planes_at_once(generator, image.depth, _depth_tile(measures, options)),
     )
+
+
+def _depth_tile(measures: bool, options: PredictOptions) -> int | None:
+    """Return how many planes of a volume are kept of a window: all, where norms measure it."""
+    return 0 if measures else options.tile
 
 
 # Root mean square, where the network's range is 2: a PSNR of 46 dB.
@@ -214,6 +234,7 @@ class GeneratorRun:
         conditions: int,
         source_planes: int,
         dropouts: Dropouts,
+        depth_tile: int | None = None,  # planes of a volume that are kept of a window
         watch: FeatureWatch | None = None,
     ) -> None:
         self._generator, self._original = generator, original
@@ -221,7 +242,7 @@ class GeneratorRun:
         self._compiled = compiled(generator) if options.compile else None
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
-        self._watch = watch
+        self._depth_tile, self._watch = depth_tile, watch
         self._turns = [TURNS[number] for number in options.own_turns]
         self.device = next(original.parameters()).device
 
@@ -244,22 +265,26 @@ class GeneratorRun:
                     for turn in self._turns:
                         self._dropouts.place(tiles, turn)
                         turned, part = turn.turn(planes), turn.turn_box(wanted, size)
-                        if self._compiled is None:
-                            y = run_part(self._generator, turned, part.rows, part.columns)
-                        else:
-                            # Compiled for all sizes once; parts would each be compiled anew.
-                            y = self._compiled(turned)[..., part.rows, part.columns]
+                        y = self._run(turned, part)
                         turns.append(turn.turn_back(y).float())
                 outputs.append(torch.stack(turns).mean(0))
             return kept_parts(nearer(self._original, outputs), tiles, wanted)
+
+    def _run(self, planes: Tensor, part: Box) -> Tensor:
+        """Run the network and keep a part of each plane."""
+        if planes.ndim == 5:
+            return run_volume(self._generator, planes, part.rows, part.columns, self._depth_tile)
+        if self._compiled is None:
+            return run_part(self._generator, planes, part.rows, part.columns)
+        # Compiled for all sizes once; parts would each be compiled anew.
+        return self._compiled(planes)[..., part.rows, part.columns]
 
     def _with_condition(self, planes: Tensor) -> Tensor:
         """Put the condition's planes between those of source and noise: (B, P + N, h, w)."""
         if not self._conditions:
             return planes
-        size, _, height, width = planes.shape
-        index = torch.full((size,), self._condition, device=planes.device)
-        wanted = condition_planes(index, self._conditions, height, width)
+        index = torch.full((len(planes),), self._condition, device=planes.device)
+        wanted = condition_planes(index, self._conditions, *planes.shape[2:])
         source, noise = planes.tensor_split([self._source_planes], dim=1)
         return stack_planes(source, wanted, noise)
 
@@ -284,7 +309,7 @@ def applying(
     generator.eval()
     running = {}
     for module in generator.modules():
-        if isinstance(module, nn.BatchNorm2d) and norm_statistics == "per-image":
+        if isinstance(module, BatchNorm) and norm_statistics == "per-image":
             # Without running statistics a batch norm measures its input, also in eval mode.
             running[module] = (module.running_mean, module.running_var)
             module.running_mean = module.running_var = None
@@ -300,7 +325,8 @@ def applying(
 def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
     """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both."""
     # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
-    narrow = planes.device.type == "cpu" and planes.shape[-1] == network.stride
+    narrow = planes.shape[-1] == network.stride or planes.ndim == 5  # volumes were not tried
+    narrow = narrow and planes.device.type == "cpu"
     if precision == "32-true" or narrow or _near.get(network) is False:
         return (False,)
     return (True,) if network in _near else (True, False)

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, DeviceError
 from napari_pix2pix.inference.devices import is_out_of_memory
-from napari_pix2pix.inference.tiling import Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 FloatPlanes = NDArray[np.float32]
-ReadPlanes = Callable[[slice, slice], NDArray[Any]]  # rows, columns -> (P, h, w)
+ReadPlanes = Callable[[slice, slice], NDArray[Any]]  # rows, columns -> (P, h, w) or (P, Z, h, w)
 
 
 class TileNetwork(Protocol):
@@ -109,14 +110,14 @@ def fits_in_memory(
 
 def to_device(windows: FloatPlanes, device: torch.device) -> torch.Tensor:
     """Return windows as a tensor (B, P, h, w), laid out as convolutions are fastest."""
-    return torch.from_numpy(windows).to(device, memory_format=torch.channels_last)
+    return torch.from_numpy(windows).to(device, memory_format=channels_last(windows.ndim - 2))
 
 
 def kept_parts(output: torch.Tensor, tiles: Sequence[Tile], wanted: Box) -> list[FloatPlanes]:
     """Cut the kept part of each tile out of what was computed of their windows."""
     # Copies: views would hold the whole batch for as long as they are used.
     crops = (tile.crop.within(wanted) for tile in tiles)
-    parts = (planes[:, b.rows, b.columns] for planes, b in zip(output, crops, strict=True))
+    parts = (planes[..., b.rows, b.columns] for planes, b in zip(output, crops, strict=True))
     return [np.array(part.float().cpu().numpy(), order="C") for part in parts]
 
 
@@ -141,23 +142,16 @@ def _read_windows(read: ReadPlanes, tiles: Sequence[Tile], grid: TileGrid) -> Fl
 
 
 def _read_window(read: ReadPlanes, window: Box, grid: TileGrid) -> FloatPlanes:
-    rows = _reflected(window.top, window.bottom, grid.height)
-    columns = _reflected(window.left, window.right, grid.width)
+    rows = reflected(window.top, window.bottom, grid.height)
+    columns = reflected(window.left, window.right, grid.width)
     top, left = int(rows.min()), int(columns.min())
     block = read(slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
     block = np.asarray(block, dtype=np.float32)
     if window.bottom > grid.height:
-        block = block[:, rows - top]
+        block = block[..., rows - top, :]
     if window.right > grid.width:
-        block = block[:, :, columns - left]
+        block = block[..., columns - left]
     return block
-
-
-def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """Return the pixel of the image that each pixel of the padded image shows."""
-    period = max(1, 2 * (size - 1))  # there and back again, the last pixel once
-    index = np.arange(start, stop) % period
-    return np.minimum(index, period - index) if size > 1 else np.zeros_like(index)
 
 
 def _too_large(device: torch.device, grid: TileGrid) -> str:

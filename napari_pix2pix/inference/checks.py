@@ -27,9 +27,13 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
     generator = predictor.generator
     can_drop = _has(generator, nn.Dropout)
     condition_index(predictor.conditions, options.condition)
+    if predictor.ndim == 3 and (refused := _refused_in_volumes(options)):
+        raise InputError(f"3D can't {refused} yet: leave it out, or use a 2D model.")
     if options.dropout and not can_drop:
         raise InputError("This model has no dropout layers: leave dropout off.")
-    if options.norm_statistics == "per-image" and not _has(generator, nn.BatchNorm2d):
+    if options.norm_statistics == "per-image" and not _has(
+        generator, nn.BatchNorm2d, nn.BatchNorm3d
+    ):
         raise InputError("This model has no batch norm: leave its norm statistics at 'running'.")
     can_turn = not norms_that_measure(generator, options.norm_statistics)
     if options.turns > 1 and not can_turn:
@@ -39,7 +43,9 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         )
     if options.samples > options.turns and not (predictor.noise_channels or options.dropout):
         which = "some of the" if options.turns > 1 else "all"
-        remedies = ["turn dropout on"] * can_drop + ["take 8 turns and 8 samples"] * can_turn
+        remedies = ["turn dropout on"] * (can_drop and predictor.ndim == 2) + [
+            "take 8 turns and 8 samples"
+        ] * can_turn
         raise InputError(
             f"This model has no noise planes, so {which} {options.samples} samples would be "
             f"the same: {' or '.join([*remedies, 'take one sample'])}."
@@ -57,7 +63,7 @@ def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOp
     """Return options with which samples differ: by noise, else dropout, else turns; None: never."""
     if predictor.noise_channels:
         return options
-    if _has(predictor.generator, nn.Dropout):
+    if _has(predictor.generator, nn.Dropout) and predictor.ndim == 2:
         return options.model_copy(update={"dropout": True})
     if norms_that_measure(predictor.generator):  # each turn would be measured apart
         return None
@@ -99,5 +105,14 @@ def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3)
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
-def _has(generator: nn.Module, layer: type[nn.Module]) -> bool:
-    return any(isinstance(module, layer) for module in generator.modules())
+def _refused_in_volumes(options: PredictOptions) -> str:
+    """Name what is asked for and not there for volumes; else ""."""
+    if options.dropout:
+        return "keep dropout on"
+    if options.resample:
+        return "resample images to the model's pixel size"
+    return "be compiled" if options.compile else ""
+
+
+def _has(generator: nn.Module, *layers: type[nn.Module]) -> bool:
+    return any(isinstance(module, layers) for module in generator.modules())

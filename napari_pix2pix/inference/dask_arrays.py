@@ -18,6 +18,7 @@ from napari_pix2pix.data.box import Box, overlap
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.options import PredictOptions
@@ -40,9 +41,10 @@ def is_lazy(image: LazyImage) -> bool:
 
 def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptions) -> Array:
     """Return a dask array of one sample whose chunks are predicted when they are computed."""
-    # Chunks hold one frame with all channels. In Y and X they are those of the first source array,
-    # moved to the grid of the stride and joined until they are twice the halo or more. Frames that
-    # are needed whole are one chunk, unless they are measured once for all of their chunks.
+    # Chunks hold one frame, or all planes of a volume, with all channels. In Y and X they are those
+    # of the first source array, moved to the grid of the stride and joined until they are twice the
+    # halo or more. Frames that are needed whole are one chunk, unless they are measured once for
+    # all of their chunks.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
@@ -51,13 +53,14 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     measured_parts: list[Box] = []
     whole = predictor.is_predicted_whole(options.norm_statistics)
     if whole and predictor.target_codec.kind != "instances":
-        whole = own.fits(*size, options)
-        measured_parts = [] if whole else own.measured_parts(*size, options)
+        whole = own.fits(image, options)
+        measured_parts = [] if whole else own.measured_parts(image, options)
     grid = TileGrid.of_network(predictor.generator, *size)
     arrays = [_as_dask(member.array) for member in image.members]
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
         cuts = [_joined(lengths, grid) for lengths in image.members[0].in_plane(arrays[0].chunks)]
+    planes = [(image.depth,)] if isinstance(image, VolumeImage) else []  # in one chunk
     name = f"pix2pix-{uuid.uuid4().hex}"
     place = _Place(predictor.target_codec.layout, len(pixel), image.frame_shape, pixel.dtype)
     graph: dict[Any, Any] = {f"{name}-predict": _OneAtATime(own, options)}
@@ -85,10 +88,11 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
             excerpts = list(map(find_excerpt, arrays, edges, extents))
             chunk = _Chunk(shell, frame, region, place, [part for part, _ in excerpts])
             keys = [keys for _, keys in excerpts]
-            key = (name, *place.axes([*index, 0, i, j]))
+            key = (name, *place.axes([*index, *(0 for _ in planes), 0, i, j]))
             graph[key] = (chunk, f"{name}-predict", keys, measured)
     lengths = [tuple(stop - start for start, stop in spans) for spans in cuts]
-    chunks = place.axes([*((1,) * length for length in image.frame_shape), (len(pixel),), *lengths])
+    each = [(1,) * length for length in image.frame_shape]
+    chunks = place.axes([*each, *planes, (len(pixel),), *lengths])
     sources: list[Any] = arrays
     layers = HighLevelGraph.from_collections(name, graph, dependencies=sources)
     return da.Array(layers, name, tuple(chunks), dtype=pixel.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import math
 import sys
 import weakref
 from bisect import bisect_right
@@ -21,6 +22,7 @@ from napari_pix2pix.inference.tiling import TileGrid
 _MOST_WINDOWS = 8  # at once: more would only make progress coarser
 _SHARE = 0.5  # of the free memory: other programs, workspaces and the image itself need some too
 _BLOCK_BYTES = 1 << 30  # windows and blocks take half of it: more would hardly be faster
+_VOLUME_BLOCK = 512  # pixels
 _ENOUGH_HALOS = 8  # a tile as wide as so many is hardly slower than the whole image
 _AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as it is freed
 _USUAL = 32 << 20  # the most that glibc's own rule comes to
@@ -90,7 +92,10 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) -> float:
-    """Estimate the bytes that a network needs for each pixel of its input, in float32."""
+    """Estimate the bytes that a network needs for each pixel of its input, in float32.
+
+    Of a network of volumes they are those of a pixel of one plane.
+    """
     # The most that its layers' inputs and outputs occupy at one time, without the workspaces of the
     # convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
     # computed. It runs on tensors that have a shape and no data, `side` pixels high and wide.
@@ -98,6 +103,8 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
     weights = [*network.parameters(), *network.buffers()]
     memo = {id(weight): weight.detach().to("meta", torch.float32) for weight in weights}
     shadow = copy.deepcopy(network, memo).eval()
+    strides: tuple[int, ...] = getattr(network, "strides", ())
+    depth = [2 * strides[0]] if len(strides) == 3 else []  # planes of a volume
     alive: dict[int, int] = {}  # bytes by identity: a layer's output is the next one's input
     most = 0
 
@@ -113,8 +120,8 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
         layer.register_forward_pre_hook(count)
         layer.register_forward_hook(count)
     with torch.inference_mode():
-        shadow(torch.empty(1, channels, side, side, device="meta"))
-    return most / side**2
+        shadow(torch.empty(1, channels, *depth, side, side, device="meta"))
+    return most / (math.prod(depth) * side**2)
 
 
 def choose_tile(grid: TileGrid, *, bytes_per_pixel: float, free_bytes: float) -> int:
@@ -142,17 +149,20 @@ def fit_to_memory(
     batch: int | None = None,
     most: int = _MOST_WINDOWS,
     bounded: bool = False,
+    planes: int = 1,
 ) -> tuple[int, int]:
     """Return tile and batch as given, or where they are None by the memory that is free."""
-    # Bounded, they take no more than makes them fast.
+    # Bounded, they take no more than makes them fast. `planes` of a volume are seen at once.
     if tile == 0:
         return 0, batch or 1  # a single window
     if tile is not None and batch is not None:
         return tile, batch
     side = max(2 * grid.stride, grid.least)
-    bytes_per_pixel = estimate_bytes_per_pixel(network, channels, side=side)
+    bytes_per_pixel = planes * estimate_bytes_per_pixel(network, channels, side=side)
     free: float = free_memory(device)
-    if bounded:
+    if bounded and planes > 1:
+        free = min(free, _BLOCK_BYTES)
+    elif bounded:
         height, width = replace(grid, tile=max(grid.stride, _ENOUGH_HALOS * grid.halo)).window
         free = min(free, max(_BLOCK_BYTES, height * width * bytes_per_pixel / _SHARE))
     if tile is None:
@@ -173,20 +183,36 @@ def cut_image(
     tile: int | None = None,
     batch: int | None = None,
     whole: bool = False,
+    planes: int = 1,
 ) -> tuple[TileGrid, int]:
     """Return the grid with its tile, and the batch; both by memory where they are None."""
     # `whole` asks for the whole image, if the memory holds it.
     side, at_once = fit_to_memory(
-        network, channels, grid, device=device, tile=tile, batch=batch, bounded=not whole
+        network,
+        channels,
+        grid,
+        device=device,
+        tile=tile,
+        batch=batch,
+        bounded=not whole,
+        planes=planes,
     )
     cut = replace(grid, tile=side)
     return (replace(grid, tile=0) if cut.whole else cut), at_once
 
 
 def block_side(
-    network: nn.Module, channels: int, grid: TileGrid, *, device: torch.device | str
+    network: nn.Module,
+    channels: int,
+    grid: TileGrid,
+    *,
+    device: torch.device | str,
+    planes: int = 1,
 ) -> int:
     """Return the side in pixels of blocks to read, predict and write; 0: the whole image."""
+    # A block of a volume holds all planes, and is predicted in tiles that memory allows.
+    if planes > 1:
+        return 0 if max(grid.height, grid.width) <= _VOLUME_BLOCK else _VOLUME_BLOCK
     # A window takes half a GB, or more where the block would be smaller than twice the halo: the
     # window then has four times its pixels.
     side = max(2 * grid.stride, grid.least)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core.layers import FixedNorm, Norm
+from napari_pix2pix.core.layers import BatchNorm, FixedNorm, InstanceNorm, Norm
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.inference.options import NormStatistics
 from napari_pix2pix.inference.tiling import Tile, TileGrid
@@ -75,8 +75,8 @@ def norms_that_measure(
     return {
         name: module
         for name, module in generator.named_modules()
-        if isinstance(module, nn.InstanceNorm2d | nn.GroupNorm)
-        or (per_image and isinstance(module, nn.BatchNorm2d))
+        if isinstance(module, InstanceNorm | nn.GroupNorm)
+        or (per_image and isinstance(module, BatchNorm))
     }
 
 
@@ -148,9 +148,9 @@ class _Probe(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kept = []
         for image, tile in zip(x, self.tiles, strict=True):
-            factor = (tile.window.bottom - tile.window.top) // x.shape[2]
+            factor = (tile.window.bottom - tile.window.top) // x.shape[-2]
             crop = Box(*(edge // factor for edge in tile.crop))
-            kept.append(image[:, crop.rows, crop.columns].flatten(1))
+            kept.append(image[..., crop.rows, crop.columns].flatten(1))
         moments = Moments.of(torch.cat(kept, 1))
         self.moments = self.moments.joined(moments) if self.moments else moments
         norm = FixedNorm(self._norm, moments.mean, moments.variance).to(x.device)

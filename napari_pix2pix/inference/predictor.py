@@ -19,6 +19,7 @@ from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage
+from napari_pix2pix.data.volumes import VolumeImage, decode
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
 from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
@@ -61,6 +62,16 @@ class Predictor:
         self.usual = usual  # what is measured of the generator's features, see `FeatureWatch`
         self.pixel_size = pixel_size  # of the images that it was trained on
 
+    @property
+    def ndim(self) -> int:
+        """Axes of what it sees at once: 2 of an image, 3 of a volume."""
+        return self.generator.ndim
+
+    def _as_volumes(self, image: LazyImage) -> LazyImage:
+        """Return an image as the network takes it: its planes together, if it is of volumes."""
+        is_flat = self.ndim == 3 and not isinstance(image, VolumeImage)
+        return VolumeImage(image) if is_flat else image
+
     def predict(
         self,
         image: LazyImage,
@@ -82,9 +93,10 @@ class Predictor:
                 self, image, options, frames=frames, region=region, measured=measured
             )
             return
+        image = self._as_volumes(image)
         codecs = self.for_dtypes(image.dtype)
         at_once = decoded and self.target_codec.kind != "image"
-        decode = partial(codecs.target_codec.decode, output=options.output)
+        in_units = partial(decode, codecs.target_codec, output=options.output)
         for frame in range(image.frames) if frames is None else frames:
             for sample in range(options.samples):
                 usual = self.usual if sample == 0 else None
@@ -110,14 +122,14 @@ class Predictor:
                         if at_once:
                             held.append((box, planes))
                             continue
-                        pixels = decode(planes) if decoded else planes
+                        pixels = in_units(planes) if decoded else planes
                         cells = run.seen_cells(done)
                         yield tile(
                             box=box, done=done, invalid=job.invalid, pixels=pixels, cells=cells
                         )
                 if held:
                     area, planes = mosaic(held)
-                    pixels = decode(planes)
+                    pixels = in_units(planes)
                     cells = run.seen_cells(done)
                     yield tile(box=area, done=done, invalid=job.invalid, pixels=pixels, cells=cells)
 
@@ -165,7 +177,7 @@ class Predictor:
             warn_of_invalid(self.source_codec)
         box, pixels = mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])
         wanted = region.within(box)
-        return pixels[:, wanted.rows, wanted.columns]
+        return pixels[..., wanted.rows, wanted.columns]
 
     def predict_window(
         self,
@@ -175,7 +187,10 @@ class Predictor:
         tile: int | None = None,
         decoded: bool = True,
     ) -> NDArray[Any]:
-        """Predict a raw source window (C, h, w), under a condition by its index, for training."""
+        """Predict a raw source window (C, h, w), under a condition by its index, for training.
+
+        Of a model of volumes the window is (C, Z, h, w).
+        """
         image = LazyImage(window, channel_axis=0) if len(window) else EmptyImage(*window.shape[1:])
         options = PredictOptions(
             condition=self.conditions[condition] if self.conditions else None,
@@ -206,17 +221,17 @@ class Predictor:
 
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
-        image = self.as_computed(image, options)
+        image = self._as_volumes(self.as_computed(image, options))
         return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
 
-    def measured_parts(self, height: int, width: int, options: PredictOptions) -> list[Box]:
+    def measured_parts(self, image: LazyImage, options: PredictOptions) -> list[Box]:
         """Return which parts of a frame `measure_frame` reads, if memory does not run out."""
-        grid = choose_grid(self.generator, height, width, options)[0]
+        grid = choose_grid(self.generator, image, options)[0]
         return [grid.shown(tile.window) for tile in sample_tiles(sample_windows(grid))]
 
-    def fits(self, height: int, width: int, options: PredictOptions) -> bool:
-        """Whether a frame of this size is given to the network whole."""
-        return choose_grid(self.generator, height, width, options)[0].whole
+    def fits(self, image: LazyImage, options: PredictOptions) -> bool:
+        """Whether a frame of an image is given to the network whole."""
+        return choose_grid(self.generator, image, options)[0].whole
 
     def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether frames come out right only in one piece."""
@@ -225,15 +240,16 @@ class Predictor:
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""
-        planes = np.zeros((self.target_codec.planes, 1, 1), np.float32)
-        return self.target_codec.decode(planes, output)
+        planes = np.zeros((self.target_codec.planes, *(1,) * self.ndim), np.float32)
+        pixel = decode(self.target_codec, planes, output)
+        return pixel.reshape(len(pixel), 1, 1)
 
     def part_like(self, image: LazyImage, output: Output = "target") -> NDArray[Any]:
         """Return one pixel (C, 1, 1) in a dtype that holds any part of what comes out."""
         pixel, codec = self.for_dtypes(image.dtype).target_like(output), self.target_codec
         if not isinstance(codec, InstanceCodec):
             return pixel
-        return pixel.astype(codec.dtype_of_parts(image.height, image.width))
+        return pixel.astype(codec.dtype_of_parts(image.depth * image.height, image.width))
 
     def for_dtypes(self, source: np.dtype[Any], target: np.dtype[Any] | None = None) -> Self:
         """Return the predictor for images of these dtypes: itself, if its file knows ranges."""

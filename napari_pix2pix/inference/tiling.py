@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -203,9 +204,9 @@ class FrameCollector:
             self.cells[tile.frame] = tile.cells
         if tile.pixels is not None:
             if self._frame is None:
-                self._frame = _empty(len(tile.pixels), tile.area, tile.pixels.dtype)
+                self._frame = _empty(tile.pixels, tile.area)
             here = tile.box.within(tile.area)
-            self._frame[:, here.rows, here.columns] = tile.pixels
+            self._frame[..., here.rows, here.columns] = tile.pixels
         if not tile.is_last:
             return None
         frame, self._frame = self._frame, None
@@ -213,13 +214,13 @@ class FrameCollector:
 
 
 def put_together(parts: Iterable[tuple[Box, NDArray[Any]]], area: Box) -> NDArray[Any]:
-    """Put parts (C, h, w) together that cover an area, which is (C, H, W)."""
+    """Put parts (C, h, w) together that cover an area, which is (C, H, W); volumes likewise."""
     result: NDArray[Any] | None = None
     for box, planes in parts:
         if result is None:
-            result = _empty(len(planes), area, planes.dtype)
+            result = _empty(planes, area)
         here = box.within(area)
-        result[:, here.rows, here.columns] = planes
+        result[..., here.rows, here.columns] = planes
     assert result is not None  # an area has at least one part
     return result
 
@@ -230,13 +231,21 @@ def mosaic(parts: Sequence[tuple[Box, NDArray[Any]]]) -> tuple[Box, NDArray[Any]
     return area, put_together(parts, area)
 
 
-def _empty(channels: int, area: Box, dtype: np.dtype[Any]) -> NDArray[Any]:
-    height, width = area.size
+def _empty(part: NDArray[Any], area: Box) -> NDArray[Any]:
+    """Return an array of an area, (C, H, W), or of a volume's, for parts like this one."""
+    shape = (*part.shape[:-2], *area.size)
     try:
-        return np.empty((channels, height, width), dtype)
+        return np.empty(shape, part.dtype)
     except MemoryError:
-        size = channels * height * width * dtype.itemsize / 2**30
+        size = math.prod(shape) * part.dtype.itemsize / 2**30
         raise DeviceError(
-            f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
+            f"The result of {' x '.join(map(str, shape))} pixels takes {size:.1f} GB, more than "
             "there is memory for: predict a part of the image at a time."
         ) from None
+
+
+def reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    """Return the pixel of the image that each pixel of the padded image shows, along an axis."""
+    period = max(1, 2 * (size - 1))  # there and back again, the last pixel once
+    index = np.arange(start, stop) % period
+    return np.minimum(index, period - index) if size > 1 else np.zeros_like(index)

@@ -58,7 +58,8 @@ def check_onnx(path: Path, generator: UNet | ResNet) -> None:
     device = next(generator.parameters()).device
     for batch in _BATCHES:
         for rows, columns in _SIZES:
-            shape = (batch, generator.in_channels, rows * least, columns * least)
+            depth = [2 * size for size in generator.least_sizes[:-2]]  # of volumes
+            shape = (batch, generator.in_channels, *depth, rows * least, columns * least)
             planes = rng.uniform(-1, 1, shape).astype(np.float32)
             with torch.inference_mode():
                 wanted = generator(torch.from_numpy(planes).to(device)).cpu().numpy()

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_pix2pix.core import ResNet, UNet
-from napari_pix2pix.core.layers import ResidualBlock, ResizeConvolution, UNetLevel
+from napari_pix2pix.core.layers import (
+    Convolution,
+    InstanceNorm,
+    Reflection,
+    ResidualBlock,
+    ResizeConvolution,
+    Transposed,
+    UNetLevel,
+)
 from napari_pix2pix.core.partial_forward import folded
 from napari_pix2pix.errors import InputError
 
@@ -32,15 +40,17 @@ def build_graph(
 ) -> ModelProto:
     """Return a generator in eval mode as an ONNX model: (B, C, H, W) float32 in and out.
 
-    Batch size, height and width are free; height and width are multiples of the stride. Norms that
-    measure their input still do so.
+    Volumes have their planes before H. Batch and sizes are free; sizes are multiples of the
+    strides. Norms that measure their input still do so.
     """
     from onnx import TensorProto, helper
 
-    graph = _Graph()
+    graph = _Graph(generator.ndim)
     last = graph.add_layer(folded(generator).model, INPUT)
     graph.add("Identity", [last], name=OUTPUT)
     free = ["batch", "height", "width"]
+    if generator.ndim == 3:
+        free.insert(1, "planes")
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [free[0], channels, *free[1:]])
         for name, channels in ((INPUT, generator.in_channels), (OUTPUT, out_channels))
@@ -60,7 +70,8 @@ def build_graph(
 class _Graph:
     """Nodes and weights of a graph that grows from its input on."""
 
-    def __init__(self) -> None:
+    def __init__(self, ndim: int) -> None:
+        self.ndim = ndim  # axes of an image, or of a volume
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
 
@@ -83,9 +94,9 @@ class _Graph:
             return self.add("Concat", [x, y], axis=1) if layer.skip else y
         if isinstance(layer, ResidualBlock):
             return self.add("Add", [x, self.add_layer(layer.conv_block, x)])
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, Convolution | Transposed):
             return self._add_convolution(layer, x)
-        if isinstance(layer, nn.InstanceNorm2d | nn.GroupNorm):
+        if isinstance(layer, InstanceNorm | nn.GroupNorm):
             return self._add_norm(layer, x)
         return self._add_plain(layer, x)
 
@@ -98,30 +109,31 @@ class _Graph:
             return self.add("LeakyRelu", [x], alpha=layer.negative_slope)
         if isinstance(layer, nn.Tanh):
             return self.add("Tanh", [x])
-        if isinstance(layer, nn.ReflectionPad2d):
-            left, right, top, bottom = layer.padding
-            pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+        if isinstance(layer, Reflection):
+            # ONNX names the first sides of all axes, then the last; torch the last axis first.
+            first, last = layer.padding[-2::-2], layer.padding[::-2]
+            pads = np.array([0, 0, *first, 0, 0, *last], np.int64)
             return self.add("Pad", [x, self._weight("pads", pads)], mode="reflect")
         raise InputError(
             f"The network has a layer {type(layer).__name__}, which can't be written to ONNX: "
             "export the network as it was trained."
         )
 
-    def _add_convolution(self, layer: nn.Conv2d | nn.ConvTranspose2d, x: str) -> str:
-        is_doubling = isinstance(layer, nn.ConvTranspose2d | ResizeConvolution)
-        weight, stride, padding = layer.weight, layer.stride[0], int(layer.padding[0])
+    def _add_convolution(self, layer: Convolution | Transposed | ResizeConvolution, x: str) -> str:
+        is_doubling = isinstance(layer, Transposed | ResizeConvolution)
+        weight, strides, padding = layer.weight, list(layer.stride), [int(p) for p in layer.padding]
         attributes: dict[str, Any] = {}
         if isinstance(layer, ResizeConvolution):
-            weight, stride, padding = layer.transposed_kernel(), 2, 1
-        elif isinstance(layer, nn.ConvTranspose2d):
+            weight, strides = layer.transposed_kernel(), list(layer.factors)
+        elif isinstance(layer, Transposed):
             attributes["output_padding"] = list(layer.output_padding)
         inputs = [x, self._tensor("weight", weight)]
         if layer.bias is not None:
             inputs.append(self._tensor("bias", layer.bias))
         op = "ConvTranspose" if is_doubling else "Conv"
-        return self.add(op, inputs, strides=[stride] * 2, pads=[padding] * 4, **attributes)
+        return self.add(op, inputs, strides=strides, pads=padding * 2, **attributes)
 
-    def _add_norm(self, layer: nn.InstanceNorm2d | nn.GroupNorm, x: str) -> str:
+    def _add_norm(self, layer: InstanceNorm | nn.GroupNorm, x: str) -> str:
         """Add a norm that measures its input; group norm is instance norm of stretched groups."""
         is_group = isinstance(layer, nn.GroupNorm)
         count = layer.num_groups if isinstance(layer, nn.GroupNorm) else layer.num_features
@@ -134,8 +146,10 @@ class _Graph:
         groups = self.add("Reshape", [x, flat])
         normed = self.add("InstanceNormalization", [groups, ones, zeros], epsilon=layer.eps)
         y = self.add("Reshape", [normed, shape])
-        scaled = self.add("Mul", [y, self._tensor("gain", layer.weight[:, None, None])])
-        return self.add("Add", [scaled, self._tensor("offset", layer.bias[:, None, None])])
+        axes = [1] * self.ndim
+        gain, offset = layer.weight.reshape(-1, *axes), layer.bias.reshape(-1, *axes)
+        scaled = self.add("Mul", [y, self._tensor("gain", gain)])
+        return self.add("Add", [scaled, self._tensor("offset", offset)])
 
     def _tensor(self, kind: str, values: Tensor) -> str:
         return self._weight(kind, values.detach().float().cpu().contiguous().numpy())

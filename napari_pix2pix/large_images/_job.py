@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
@@ -203,12 +204,15 @@ class Work:
     def lay_out(self, block: Block, pixels: Pixels) -> tuple[Window, Pixels]:
         """Return where a block lies in the output, and its pixels with the output's axes."""
         frame, rows, columns = self.job.plan.place(block)
-        shape = frame_shape(self.planes, self.job.plan.frames)
-        indices = map(int, np.unravel_index(frame, shape))
         letters = frame_axes(self.job.source_axes)
+        seen_together = letters[-1:] if pixels.ndim == 4 else ""  # the planes of a volume
+        letters = letters.removesuffix(seen_together)
+        shape = frame_shape(self.planes, self.job.plan.frames)[: len(letters)]
+        indices = map(int, np.unravel_index(frame, shape))
         index: dict[str, int | slice] = dict(zip(letters, indices, strict=True))
-        index |= {"Y": rows, "X": columns, "C": slice(None), "S": slice(None)}
-        inner = "".join(axis for axis in self.job.axes if axis in "CSYX")
+        index |= {"Y": rows, "X": columns}
+        index |= {axis: slice(None) for axis in f"CS{seen_together}"}
+        inner = "".join(axis for axis in self.job.axes if axis in f"CSYX{seen_together}")
         channel_axis = max(inner.find("C"), inner.find("S"))
         laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
         return tuple(index[axis] for axis in self.job.axes), laid_out
@@ -216,7 +220,7 @@ class Work:
 
 def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:
     """Open an image as a model takes it; raises `InputError` if it does not fit."""
-    return open_for_codec(planes, translator.source_codec, translator.z_context)
+    return open_for_codec(planes, translator.source_codec, translator.z_context, translator.ndim)
 
 
 def frame_axes(axes: str) -> str:
@@ -225,11 +229,12 @@ def frame_axes(axes: str) -> str:
 
 
 def frame_shape(planes: LazyImage, frames: range) -> tuple[int, ...]:
-    """Return the lengths of the output's frame axes."""
+    """Return the lengths of the output's frame axes; the planes of volumes come last."""
+    depth = (planes.depth,) if isinstance(planes, VolumeImage) else ()
     if not planes.frame_shape:
-        return ()
+        return depth
     first, *rest = planes.frame_shape
-    return (len(frames) * first // planes.frames, *rest)
+    return (len(frames) * first // planes.frames, *rest, *depth)
 
 
 def block_checksum(read: LazyImage) -> int:

@@ -107,7 +107,7 @@ def translate_file(
     planes = open_planes(translator, lazy_image_of_file(image))
     if options.resample:
         translator.resampled(planes, options)  # which says why it can't be
-    if frames is not None and not frame_axes(image.axes):
+    if frames is not None and not planes.frame_shape:
         raise InputError(f"{source} has no frames to choose from: leave frames out.")
     part = parse_region(region, planes.height, planes.width)
     chosen = parse_frames(frames, planes.frame_shape)
@@ -205,7 +205,7 @@ def _output_spec(
     lengths = dict(zip(letters, frame_shape(planes, plan.frames), strict=True))
     lengths |= {"C": len(pixel), "S": len(pixel), "Y": height, "X": width}
     begin = {"Y": region.top, "X": region.left}
-    if letters:
+    if planes.frame_shape:
         begin[letters[0]] = plan.frames.start * planes.frame_shape[0] // planes.frames
     origin = dict(image.origin)
     for axis, first in begin.items():
@@ -242,7 +242,7 @@ def _side(
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
     chosen = choose_device(device or "auto")
-    side = block_side(generator, generator.in_channels, grid, device=chosen)
+    side = block_side(generator, generator.in_channels, grid, device=chosen, planes=planes.depth)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
     chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)

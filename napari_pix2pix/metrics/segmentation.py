@@ -75,9 +75,9 @@ class OtsuBaseline:
         return max(spaced, key=lambda candidate: candidate._f1(few))
 
     def predict(self, source: Array) -> Array:
-        """Segment an image (C, H, W) into labels (1, H, W)."""
+        """Segment an image (C, H, W), or a volume (C, Z, H, W), into labels (1, ...)."""
         needed = 3 if self.channel == HAEMATOXYLIN else self.channel + 1
-        if source.ndim != 3 or len(source) < needed:
+        if source.ndim not in (3, 4) or len(source) < needed:
             raise InputError(
                 f"The source has shape {source.shape}; give (channels, height, width). This "
                 f"baseline needs {plural(needed, 'channel')}."
@@ -112,8 +112,9 @@ class OtsuBaseline:
         is_stain = self.channel == HAEMATOXYLIN
         plane = _haematoxylin(source, self.white) if is_stain else source[self.channel]
         # Hot pixels would have a class of their own.
-        (mask,) = leave_out_hot([plane[np.newaxis]], [None])
-        counted = np.isfinite(plane) if mask is None else np.isfinite(plane) & mask[0]
+        (mask,) = leave_out_hot([plane.reshape(1, -1, plane.shape[-1])], [None])
+        counted = np.isfinite(plane)
+        counted = counted if mask is None else counted & mask.reshape(plane.shape)
         values = plane[counted]
         if not values.size or values.min() == values.max():
             return np.zeros(plane.shape, bool)

@@ -48,6 +48,7 @@ def _seed_of(entropy: tuple[int, ...]) -> int:
 class TensorBatch:
     """A batch of patches on the device, in the network's range."""
 
+    # Of volumes there is an axis of planes before H.
     source: Tensor  # (B, P, H, W)
     target: Tensor  # (B, Q, H, W)
     valid: Tensor | None  # (B, 1 or Q, H, W) bool, False where unlabelled; None: all is labelled

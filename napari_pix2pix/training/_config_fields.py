@@ -107,10 +107,22 @@ class ConfigFields(BaseModel):
         description="Smallest object in pixels for a target of instances; smaller objects in the "
         "output are removed. Measured on the target by default.",
     )
+    ndim: Literal[2, 3] = Field(
+        2,
+        description="2 translates planes one by one, or with neighbours as z_context says (2.5D): "
+        "little more work. 3 translates volumes: planes are seen together and come out together, "
+        "at several times the work and memory. For stacks whose last axis before Y is Z.",
+    )
     z_context: Annotated[int, Field(ge=0)] = Field(
         0,
         description="Neighbouring planes of a stack on each side that the generator sees too "
         "(2.5D).",
+    )
+    plane_levels: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        None,
+        description="For volumes: how many of the first downsampling steps act within planes "
+        "alone, since planes lie farther apart than pixels. By default as often as the distance of "
+        "planes can be halved until it is that of pixels, where images state it; else 0.",
     )
     correct_shift: bool = Field(
         False,
@@ -136,6 +148,11 @@ class ConfigFields(BaseModel):
     patch: Annotated[int, Field(ge=16)] = Field(
         128, description="Side of a training patch in pixels."
     )
+    patch_planes: _Count | None = Field(
+        None,
+        description="For volumes: planes of a training patch. By default as many as are as deep as "
+        "the patch is wide, and no more than the volumes have.",
+    )
     batch: _Count = Field(8, description="Patches per step, in each process.")
     content: _Fraction = Field(
         0.0,
@@ -145,6 +162,11 @@ class ConfigFields(BaseModel):
     flips: bool = Field(True, description="Mirror patches at random.")
     vertical_flips: bool = Field(
         True, description="Mirror patches top to bottom too, not only left to right."
+    )
+    plane_flips: bool = Field(
+        False,
+        description="For volumes: mirror patches along Z too. Off by default, since light passes a "
+        "sample in one direction.",
     )
     quarter_turns: bool = Field(True, description="Rotate patches by 90 degrees at random.")
     zoom: tuple[_Positive, _Positive] = Field(

@@ -127,8 +127,9 @@ class DiscriminatorStep:
         objective = self.weight * (losses["D_fake"] + losses["D_real"])
         if config.gradient_penalty:
             count = self.fabric.world_size * len(fake)
+            axes = (1,) * (fake.ndim - 1)
             alpha = local_slice(
-                self.fabric, torch.rand(count, 1, 1, 1, generator=rng, device=fake.device)
+                self.fabric, torch.rand(count, *axes, generator=rng, device=fake.device)
             )
             # In full precision: second derivatives need it.
             penalty = gradient_penalty(self.discriminator, real_pair, fake_pair.float(), alpha)

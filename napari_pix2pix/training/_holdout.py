@@ -73,7 +73,9 @@ def _split(opened: tuple[OpenPair, ...], validated: ValidatedPairs, config: Trai
         fraction=config.validation,
         patch=config.patch,
         seed=config.seed,
-        by_frame=not config.z_context,  # a frame is seen by its neighbours then
+        # A frame is seen by its neighbours otherwise.
+        by_frame=not config.z_context and config.ndim == 2,
+        volumes=config.ndim == 3,
     )
     return parts if validated.has_source else replace(parts, note=_note_without_source(config))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.data.checks import list_names
 from napari_pix2pix.data.class_codec import ClassCodec
-from napari_pix2pix.data.codecs import Codec, ImageCodec
+from napari_pix2pix.data.codecs import Codec, ImageCodec, InstanceCodec
 from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
 from napari_pix2pix.data.intensities import saturation_note
 from napari_pix2pix.data.kinds import Side, is_blurred_mask, other_kinds
@@ -20,6 +20,7 @@ from napari_pix2pix.data.outliers import leave_out_hot, some_values
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.split import Area
+from napari_pix2pix.data.volume_blocks import sample_volumes
 from napari_pix2pix.errors import InputError, rounded
 from napari_pix2pix.training._target_content import (
     TargetContent,
@@ -35,6 +36,8 @@ from napari_pix2pix.training.fine_tuning import Pretrained
 _CLIPPED, _LATE, _FEW = 0.1, 1.0, 1e-4
 _MANY = 2**20  # values that tell percentiles well enough
 _SIDES: tuple[Side, Side] = ("source", "target")
+# Parts of volumes in which objects are measured, and their sides.
+_OBJECT_BLOCKS, _OBJECT_SIDE = 8, 128
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ def infer_codecs(
         start.check_values(blocks, config, held)
         source, target = start.codecs
         notes = (start.note(config),)
+    if start is None and config.ndim == 3:
+        source, target = (
+            _in_volumes(codec, side, opened, areas, config)
+            for codec, side in zip((source, target), _SIDES, strict=True)
+        )
     content = find_content(target, blocks, config)
     warnings += [
         _mixed_masks(side, opened, blocks, codec)
@@ -114,6 +122,36 @@ def _fit_codec(
         parts=partial(large_parts, opened, areas, side),
         classes=config.classes if is_target else None,
         smallest=config.smallest if is_target else None,
+    )
+
+
+def _in_volumes(
+    codec: Codec,
+    side: Side,
+    opened: Sequence[OpenPair],
+    areas: Sequence[Area],
+    config: TrainConfig,
+) -> Codec:
+    """Return the codec of instances for volumes, where objects reach over several planes."""
+    if not isinstance(codec, InstanceCodec):
+        return codec
+    assert config.patch_planes is not None
+    blocks = sample_volumes(
+        opened,
+        areas,
+        size=_OBJECT_SIDE,
+        planes=_OBJECT_SIDE,
+        seed=config.seed,
+        most=_OBJECT_BLOCKS,
+    )
+    return InstanceCodec.fit(
+        [getattr(block, side) for block in blocks],
+        [block.valid for block in blocks] if side == "target" else None,
+        layout=codec.layout,
+        what=side,
+        smallest=config.smallest if side == "target" else None,
+        ndim=3,
+        z_step=float(2 ** (config.plane_levels or 0)),
     )
 
 

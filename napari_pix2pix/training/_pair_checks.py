@@ -16,6 +16,7 @@ from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.lazy_image import LabelImage, LazyImage
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError, plural
+from napari_pix2pix.training._volumes import fit_to_volumes
 from napari_pix2pix.training.config import (
     LIGHT_WITHOUT_SOURCE,
     WITHOUT_SOURCE,
@@ -78,6 +79,7 @@ def validate_pairs(
     opened, notes = _read_labels(opened, config, start)
     _check_channels(opened)
     _check_context(opened, config.z_context)
+    config = fit_to_volumes(config, opened)
     conditions = _conditions(opened, len(pairs))
     if start is not None:
         conditions = start.check_pairs(opened, conditions)

@@ -26,6 +26,7 @@ from napari_pix2pix.core import (
     reconstruction_loss,
     stack_planes,
 )
+from napari_pix2pix.core.foreground import per_channel
 from napari_pix2pix.training._batches import TensorBatch
 from napari_pix2pix.training._discriminator_step import (
     DiscriminatorStep,
@@ -171,30 +172,29 @@ class Pix2PixStep:
     def _condition_planes(self, batch: TensorBatch) -> Tensor | None:
         if not self.conditions:
             return None
-        height, width = batch.source.shape[-2:]
-        return condition_planes(batch.condition, self.conditions, height, width)
+        return condition_planes(batch.condition, self.conditions, *batch.source.shape[2:])
 
     def _pixel_weights(self, target: Tensor) -> Tensor | None:
         """Return each pixel's weight, (B, Q, H, W); its class's plane is the positive one."""
         if self.content is not None:
-            ground, threshold, gain = self.content
+            ground, threshold, gain = (per_channel(values, target) for values in self.content)
             if self.config.foreground_weight:
                 return 1 + self.config.foreground_weight * foreground(target, ground, threshold)
             return 1 + gain * (target.clamp(-1, 1) - ground).abs() / 2
         if self.class_weights is None:
             return None
-        weights = self.class_weights.view(-1, 1, 1)
+        weights = self.class_weights.view(-1, *[1] * (target.ndim - 2))
         one_hot = target.unflatten(1, (-1, len(weights))) > 0  # (B, channels, classes, H, W)
         return (one_hot * weights).sum(2, keepdim=True).expand_as(one_hot).flatten(1, 2)
 
     def _noise(self, batch: TensorBatch, rng: torch.Generator | None) -> Tensor | None:
         if not self.config.noise_channels:
             return None
-        size, _, height, width = batch.source.shape
+        count, _, *size = batch.source.shape
         # Every process draws for all images and takes its part.
-        count, per_pixel = self.fabric.world_size * size, self.config.noise == "pixel"
-        sides = (height, width) if per_pixel else ()
-        shape = count, self.config.noise_channels, *sides
-        draws = torch.randn(shape, generator=rng, device=batch.source.device)
+        shape = self.fabric.world_size * count, self.config.noise_channels
+        per_pixel = self.config.noise == "pixel"
+        sides = size if per_pixel else ()
+        draws = torch.randn(*shape, *sides, generator=rng, device=batch.source.device)
         own = local_slice(self.fabric, draws)
-        return own if per_pixel else noise_planes(own, height, width)
+        return own if per_pixel else noise_planes(own, *size)

@@ -76,6 +76,9 @@ LIGHT_FOR_LABELS: dict[str, Any] = {
 # ``light`` for a sparse target, where patches that are drawn anywhere rarely hold anything. With
 # other images, such draws bias what the norms measure.
 LIGHT_FOR_SPARSE: dict[str, Any] = {"content": 0.5}
+# ``light`` for volumes, where a field is not set: a patch of 32 x 64 x 64 holds as many pixels as
+# eight of 128 x 128, and each costs about four times as much.
+LIGHT_FOR_VOLUMES: dict[str, Any] = {"patch": 64, "batch": 1, "depth": 4}
 # Any training without a source, where a field is not set: only noise makes images differ.
 WITHOUT_SOURCE: dict[str, Any] = {
     "passes": 0,
@@ -160,7 +163,11 @@ class TrainConfig(ConfigFields):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, fields: Any) -> Any:
-        return {**PRESETS.get(str(fields.get("preset", "light")), {}), **fields}
+        preset = str(fields.get("preset", "light"))
+        defaults = PRESETS.get(preset, {})
+        if preset == "light" and fields.get("ndim") == 3:
+            defaults = LIGHT_FOR_VOLUMES
+        return {**defaults, **fields}
 
     @model_validator(mode="after")
     def _check_conflicts(self) -> Self:
@@ -249,7 +256,45 @@ def find_conflict(config: ConfigFields) -> str | None:
             )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
-    return _stale_conflict(config) or _patch_conflict(config)
+    return _stale_conflict(config) or _volume_conflict(config) or _patch_conflict(config)
+
+
+def _volume_conflict(config: ConfigFields) -> str | None:
+    """Describe fields of volumes that do not go with the dimension, or with each other."""
+    if config.ndim == 2:
+        for name in ("plane_levels", "patch_planes", "plane_flips"):
+            if getattr(config, name) not in (None, False):
+                return f"{name} is for volumes: set ndim=3, or leave it out"
+        return None
+    if config.z_context:
+        return (
+            "z_context gives planes their neighbours, and a network of volumes (ndim=3) sees them "
+            "anyway: leave one of them out"
+        )
+    if config.noise_channels and config.noise == "pixel":
+        return "3D can't have noise of each pixel yet: set noise='image', or ndim=2"
+    if config.plane_levels is None or config.patch_planes is None:
+        return None  # it is asked again when they are known
+    halvings = 2 if config.generator == "resnet" else config.depth
+    multiple = 2 ** max(0, halvings - config.plane_levels)
+    least = 2 ** max(0, config.discriminator_layers - config.plane_levels)
+    if config.generator == "resnet" and config.patch_planes < 2 * multiple:
+        return (
+            f"patch_planes should be at least {2 * multiple} for a ResNet with plane_levels="
+            f"{config.plane_levels}, got {config.patch_planes}: change one of them"
+        )
+    if config.patch_planes % multiple:
+        return (
+            f"patch_planes should be a multiple of {multiple} at plane_levels="
+            f"{config.plane_levels}, got {config.patch_planes}: change one of them"
+        )
+    if config.adversarial_weight and config.patch_planes < least:
+        return (
+            f"patch_planes should be at least {least} for discriminator_layers="
+            f"{config.discriminator_layers} and plane_levels={config.plane_levels}, got "
+            f"{config.patch_planes}: take deeper patches or a smaller discriminator"
+        )
+    return None
 
 
 def _stale_conflict(config: ConfigFields) -> str | None:

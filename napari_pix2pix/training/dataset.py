@@ -25,6 +25,7 @@ from napari_pix2pix.data.sample import (
 )
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.data.truth import match_truths
+from napari_pix2pix.data.volume_blocks import sample_volumes
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
 from napari_pix2pix.training._infer_codecs import (
@@ -50,6 +51,8 @@ _STATISTICS_BLOCKS = 256
 # Held-out windows that are scored, and their side: some seconds on a CPU.
 _VALIDATION_BLOCKS = 16
 _VALIDATION_SIZE = 512
+# Of volumes fewer and smaller ones, which take as long.
+_VALIDATION_VOLUMES, _VALIDATION_VOLUME, _VALIDATION_PLANES = 4, 128, 32
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def prepare(
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
     fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
     split, truth_notes = _match_given(split, validated, codecs[1], intensities[1])
-    windows, _ = _sample(split, config, validation_count, validation=True)
+    windows = _sample_validation(split, config, validation_count)
     kinds = codecs[0].kind, codecs[1].kind
     # So that hot pixels count as unlabelled.
     opened = tuple(pair.knowing(kinds, intensities) for pair in split.opened)
@@ -146,7 +149,7 @@ def prepare(
         clipping_note(codecs[1], blocks, config.activation, tuned=start is not None),
         *(split.parts.note, *truth_notes, sample_note, alignment_note),
     )
-    batch = config.batch * config.processes
+    batch, planes = config.batch * config.processes, config.patch_planes or 1
     return TrainingData(
         opened=opened,
         areas=tuple(areas),
@@ -160,12 +163,12 @@ def prepare(
         class_weights=inferred.class_weights,
         target_content=inferred.target_content,
         origin=split.origin,
-        steps_per_epoch=epoch_steps(opened, areas, config.patch, batch),
-        most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch)),
+        steps_per_epoch=epoch_steps(opened, areas, config.patch, batch, planes),
+        most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch, planes)),
         summary=summarise(
             opened[: validated.count],
             *codecs,
-            patches=patch_count(opened, areas, config.patch),
+            patches=patch_count(opened, areas, config.patch, planes),
             alignment=alignment,
         ),
         notes=tuple(note for note in dict.fromkeys((*notes, *warnings)) if note),
@@ -244,12 +247,14 @@ def _make_sampler(
         inferred.source_codec,
         inferred.target_codec,
         patch=config.patch,
+        planes=config.patch_planes,
         batch=config.batch,
         seed=config.seed,
         content=config.content,
         content_blocks=blocks,
         flips=config.flips,
         vertical_flips=config.vertical_flips,
+        plane_flips=config.plane_flips,
         quarter_turns=config.quarter_turns,
         zoom=config.zoom,
         changes=IntensityChanges.measure(
@@ -294,6 +299,24 @@ def _sample(
         seed=config.seed,
         most=_VALIDATION_BLOCKS if validation else _STATISTICS_BLOCKS,
         seconds=_seconds(config, share) if count is None else None,
+        count=count,
+    )
+
+
+def _sample_validation(
+    split: SplitPairs, config: TrainConfig, count: int | None
+) -> list[SampleBlock]:
+    """Read held-out windows of images, or blocks of volumes."""
+    if config.ndim == 2 or not split.parts.validation:
+        return _sample(split, config, count, validation=True)[0]
+    return sample_volumes(
+        split.opened,
+        split.parts.validation,
+        size=_VALIDATION_VOLUME,
+        planes=_VALIDATION_PLANES,
+        seed=config.seed,
+        most=_VALIDATION_VOLUMES,
+        seconds=_seconds(config, _VALIDATION_SHARE) if count is None else None,
         count=count,
     )
 

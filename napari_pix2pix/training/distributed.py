@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, distributed, nn
 
+from napari_pix2pix.core.layers import BatchNorm
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
 from napari_pix2pix.training._batches import TensorBatch, make_rng
 from napari_pix2pix.training.config import TrainConfig
@@ -119,7 +120,7 @@ def average_statistics(fabric: Fabric, networks: Iterable[nn.Module]) -> None:
     """Average the running statistics of batch norms over all processes."""
     # Training does not read them and their updates are linear: once before use is enough.
     modules = [module for network in networks for module in network.modules()]
-    norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in modules if isinstance(module, BatchNorm)]
     pairs = [(norm.running_mean, norm.running_var) for norm in norms]
     _average(fabric, (tensor for pair in pairs for tensor in pair if tensor is not None))
 

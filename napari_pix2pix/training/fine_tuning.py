@@ -33,6 +33,8 @@ _MODEL = {
     "classes",
     "smallest",
     "z_context",
+    "ndim",
+    "plane_levels",
     "source_normalisation",
     "target_normalisation",
     "generator",

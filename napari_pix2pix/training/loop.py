@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.sample import SampleBlock
+from napari_pix2pix.data.volume_blocks import read_volume
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
@@ -59,9 +61,9 @@ def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -
     """Build the state of a new run on the device, with the weights of a pretrained model if any."""
     generator, discriminator = build_networks(config, data.planes)
     # torch's stubs leave the memory format out.
-    generator.to(device, memory_format=generator_format(device))  # type: ignore[call-overload]
+    generator.to(device, memory_format=generator_format(device, config.ndim))  # type: ignore[call-overload]
     if discriminator is not None:
-        discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        discriminator.to(device, memory_format=channels_last(config.ndim))  # type: ignore[call-overload]
     state = TrainingState(config, generator, discriminator)
     if data.start is not None:
         data.start.begin(state)
@@ -125,7 +127,7 @@ class TrainingLoop:
         last_good, good_step = self.state.snapshot(), self.state.step  # if training diverges
         reason, problem = "budget", None
         device = self.fabric.device
-        memory_format, rank = generator_format(device), self.fabric.global_rank
+        memory_format, rank = generator_format(device, self.config.ndim), self.fabric.global_rank
         feed = BatchFeed(self.data.sampler, device, memory_format, rank)
         with freed_memory_kept(device), feed:
             while not (decision := self._decide()).budget_used:
@@ -272,11 +274,14 @@ class TrainingLoop:
 
     def _preview(self, region: SampleBlock | Region, image: np.ndarray) -> Preview:
         top, left = self.data.origin
+        frame = region.frame
+        if image.ndim == 4:  # of a volume its middle plane is shown
+            frame, image = frame + image.shape[1] // 2, image[:, image.shape[1] // 2]
         return Preview(
             self.state.step,
             image,
             pair=region.pair,
-            frame=region.frame,
+            frame=frame,
             top=top + region.rows.start,
             left=left + region.columns.start,
             kind=self.data.target_codec.kind,
@@ -293,9 +298,17 @@ class TrainingLoop:
     def _predict(self, region: Region) -> np.ndarray:
         """Translate a region: (C, h, w) in the target's dtype."""
         pair, conditions = self.data.opened[region.pair], self.data.conditions
-        block = pair.source.read(region.frame, region.rows, region.columns)
         condition = conditions.index(pair.condition) if conditions else 0
-        return self.model().predict_window(block, condition)
+        if self.config.ndim == 2:
+            block = pair.source.read(region.frame, region.rows, region.columns)
+            return self.model().predict_window(block, condition)
+        # The planes around the one that is asked for, as many as in training.
+        depth = pair.source.frame_shape[-1]
+        z, count = region.frame % depth, min(self.config.patch_planes or 1, depth)
+        first = min(max(z - count // 2, 0), depth - count)
+        planes = range(region.frame - z + first, region.frame - z + first + count)
+        block = read_volume(pair, planes, region.rows, region.columns)[0]
+        return self.model().predict_window(block, condition)[:, z - first]
 
     def model(self) -> Predictor:
         """Return the model as it would be applied now."""

@@ -19,6 +19,7 @@ from napari_pix2pix.core import (
     make_discriminator,
     make_generator,
 )
+from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.model_info import NetworkPlanes
 
@@ -41,6 +42,8 @@ def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> 
         upsampling=config.upsampling,
         activation=config.activation,
         bias=config.bias,
+        ndim=config.ndim,
+        plane_levels=config.plane_levels or 0,
     )
     return initialise_(generator, rng=torch.Generator().manual_seed(config.seed))
 
@@ -57,6 +60,8 @@ def build_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator
         scales=config.discriminator_scales,
         spectral_norm=config.spectral_norm,
         bias=config.bias,
+        ndim=config.ndim,
+        plane_levels=config.plane_levels or 0,
     )
     # Not the generator's stream, so that the generator's depth does not change these weights.
     return initialise_(discriminator, rng=torch.Generator().manual_seed(config.seed + 1))
@@ -72,11 +77,11 @@ def build_networks(
     return generator, build_discriminator(config, planes_in=planes.discriminator_in)
 
 
-def generator_format(device: torch.device) -> torch.memory_format:
-    """Return the memory format in which a generator trains fastest."""
+def generator_format(device: torch.device, ndim: int = 2) -> torch.memory_format:
+    """Return the memory format in which a generator of images or volumes trains fastest."""
     # Convolutions are fastest in channels last, but on a CPU the gradients of transposed ones lose
     # more by it than all else wins (some 15 % of a step at batch 8).
-    return torch.contiguous_format if device.type == "cpu" else torch.channels_last
+    return torch.contiguous_format if device.type == "cpu" else channels_last(ndim)
 
 
 class TrainingState:

@@ -33,7 +33,7 @@ def learn_usual(
 
     Returns the tensors of `UsualFeatures`; none, and None, without a source or a finite feature.
     """
-    if not model.source_codec.channels:
+    if not model.source_codec.channels or model.ndim == 3:  # cells of volumes are not known yet
         return {}, None
     seconds = None if data.config.max_seconds is None else _SHARE * data.config.max_seconds
     blocks, _ = sample_blocks(

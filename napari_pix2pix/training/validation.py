@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.codecs import Codec, picture
+from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
+from napari_pix2pix.data.volumes import encode, flat_codec
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.names import primary_metric
@@ -118,19 +120,27 @@ def make_validation(
 def score_blocks(
     predictions: Sequence[np.ndarray], blocks: Sequence[SampleBlock], codec: Codec
 ) -> Scores:
-    """Score predictions of blocks, pooled over them."""
-    return pool_scores(
-        [
-            score_image(
-                prediction,
-                block.target,
-                kind=codec.kind,
-                valid=block.valid,
-                data_range=codec.data_range,
-            )
-            for prediction, block in zip(predictions, blocks, strict=True)
-        ]
-    )
+    """Score predictions of blocks, pooled over them; images of volumes plane by plane."""
+    scored = [
+        score_image(made, true, kind=codec.kind, valid=valid, data_range=codec.data_range)
+        for prediction, block in zip(predictions, blocks, strict=True)
+        for made, true, valid in _scored_parts(prediction, block, codec.kind)
+    ]
+    return pool_scores(scored)
+
+
+def _scored_parts(
+    prediction: NDArray[Any], block: SampleBlock, kind: Kind
+) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]:
+    """Return prediction, truth and valid pixels of what is scored apart: all of it, or planes."""
+    if prediction.ndim == 3 or kind != "image":
+        return [(prediction, block.target, block.valid)]
+    planes = range(prediction.shape[1])
+    return [
+        (prediction[:, z], block.target[:, z], block.valid[:, z])
+        for z in planes
+        if block.valid[:, z].any()
+    ]
 
 
 def baseline_scores(
@@ -139,10 +149,21 @@ def baseline_scores(
     """Score the baseline on blocks, as a model would be scored."""
     # Through the codec, so that it is rounded and clipped as a model's output is.
     predictions = [
-        codec.as_target(baseline.predict(block.source, condition))
+        codec.as_target(_predict_baseline(baseline, block.source, condition, codec))
         for block, condition in zip(blocks, conditions, strict=True)
     ]
     return score_blocks(predictions, blocks, codec)
+
+
+def _predict_baseline(
+    baseline: Baselines, source: NDArray[Any], condition: int, codec: Codec
+) -> NDArray[Any]:
+    """Predict (K, H, W) of an image (C, H, W), or a volume with its planes before H."""
+    if source.ndim == 3 or codec.kind == "instances":
+        return baseline.predict(source, condition)
+    depth, height, width = source.shape[1:]  # pixel by pixel: planes may lie below each other
+    found = baseline.predict(source.reshape(-1, depth * height, width), condition)
+    return found.reshape(-1, depth, height, width)
 
 
 class HealthWatch:
@@ -224,15 +245,24 @@ def make_thumbnail(
     if validation is None:
         return None
     block = validation.blocks[0]
-    rows, columns = _liveliest(block.target)
-    source = block.source[:, rows, columns]
+    target = block.target if block.target.ndim == 3 else _middle_plane(block.target)
+    rows, columns = _liveliest(target)
+    source = block.source[..., rows, columns]
     planes = model.predict_window(source, validation.conditions[0], tile=0, decoded=False)
-    encoded = model.source_codec.encode(source)
+    encoded = encode(model.source_codec, source)
+    truth = encode(model.target_codec, block.target[..., rows, columns])
+    if source.ndim == 4:
+        planes, encoded, truth = map(_middle_plane, (planes, encoded, truth))
     # Of the neighbouring planes the one in the middle is shown.
     middle = encoded[len(encoded) // (2 * z_context + 1) * z_context :]
-    truth = model.target_codec.encode(block.target[:, rows, columns])
-    made, true = (picture(shown, model.target_codec) for shown in (planes, truth))
-    return np.concatenate((picture(middle, model.source_codec), made, true), axis=1)
+    given, wanted = flat_codec(model.source_codec), flat_codec(model.target_codec)
+    made, true = (picture(shown[: wanted.planes], wanted) for shown in (planes, truth))
+    return np.concatenate((picture(middle[: given.planes], given), made, true), axis=1)
+
+
+def _middle_plane(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return the middle plane (C, h, w) of a volume (C, Z, h, w)."""
+    return volume[:, volume.shape[1] // 2]
 
 
 def _liveliest(target: NDArray[Any]) -> tuple[slice, slice]:

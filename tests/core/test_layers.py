@@ -9,14 +9,15 @@ from torch import nn
 from napari_pix2pix.core.discriminators import make_discriminator
 from napari_pix2pix.core.generators import make_generator
 from napari_pix2pix.core.layers import (
+    IMAGE,
     Dropout,
     FixedNorm,
-    ResizeConvolution,
     drawing_from,
     initialise_,
     input_span,
     needs_bias,
     norm_layer,
+    resize_convolution,
 )
 
 LAYERS = {
@@ -24,10 +25,10 @@ LAYERS = {
     "wide convolution": lambda: nn.Conv2d(1, 1, 7),
     "transposed 4x4": lambda: nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1),
     "transposed 3x3": lambda: nn.ConvTranspose2d(1, 1, 3, stride=2, padding=1, output_padding=1),
-    "resize": lambda: ResizeConvolution(1, 1),
+    "resize": lambda: resize_convolution(IMAGE, 1, 1),
     "reflection": lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(1, 1, 3)),
     "chain": lambda: nn.Sequential(
-        nn.Conv2d(1, 1, 4, stride=2, padding=1), nn.Identity(), ResizeConvolution(1, 1)
+        nn.Conv2d(1, 1, 4, stride=2, padding=1), nn.Identity(), resize_convolution(IMAGE, 1, 1)
     ),
 }
 
@@ -48,7 +49,7 @@ def test_span_is_where_the_gradient_is(name, first, length):
 
 def test_resize_repeats_then_convolves():
     torch.manual_seed(0)
-    layer = ResizeConvolution(2, 3)
+    layer = resize_convolution(IMAGE, 2, 3)
     image = torch.randn(2, 2, 4, 5)
     doubled = image.repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = nn.functional.conv2d(doubled, layer.weight, layer.bias, padding=1)

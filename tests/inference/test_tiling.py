@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.inference._run_tiles import _reflected
-from napari_pix2pix.inference.tiling import Tile, TileGrid
+from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 
 @st.composite
@@ -90,7 +89,7 @@ def test_windows_of_a_region_lie_in_what_is_seen_of_it(grid, data):
             (window.top, window.bottom, grid.height, seen.top, seen.bottom),
             (window.left, window.right, grid.width, seen.left, seen.right),
         ):
-            shown = _reflected(first, last, size)
+            shown = reflected(first, last, size)
             assert low <= shown.min()
             assert shown.max() < high
     assert seen.top == 0 or seen.top >= region.top - grid.halo - grid.stride - grid.least

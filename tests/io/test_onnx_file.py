@@ -47,6 +47,20 @@ def test_every_network_is_the_same_in_onnx(kind, upsampling, norm, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
 
 
+@pytest.mark.parametrize("levels", [0, 1])
+@pytest.mark.parametrize(
+    ("kind", "upsampling", "norm"),
+    [("unet", "transpose", "group"), ("unet", "resize", "batch"), ("resnet", "transpose", "batch")],
+)
+def test_networks_of_volumes_are_the_same_in_onnx(kind, upsampling, norm, levels, tmp_path):
+    network, path = make(kind, upsampling, norm, ndim=3, plane_levels=levels), tmp_path / "m.onnx"
+    write(path, network)
+    x = np.random.default_rng(1).normal(size=(2, 2, 12, 8, 20)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(run_onnx(path, x), wanted, atol=1e-4 * np.ptp(wanted))
+
+
 def test_file_says_what_it_is_and_old_engines_read_it(tmp_path):
     write(tmp_path / "m.onnx", make("resnet", norm="group"))
     model = onnx.load(tmp_path / "m.onnx")

@@ -15,6 +15,7 @@ from napari_pix2pix.cli import main
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
@@ -136,9 +137,9 @@ def test_objects_of_two_parts_of_a_layer_have_their_own_numbers(labeller, many):
 def test_tiles_take_no_more_memory_than_makes_them_fast(monkeypatch, config, whole):
     model = train(gray_noise(64, 64), gray_noise(64, 64, seed=1), **TINY | config | {"steps": 1})
     monkeypatch.setattr(devices, "free_memory", lambda _: 1 << 50)
-    assert Predictor.fits(model, 1024, 1024, PredictOptions(device="cpu"))
+    assert Predictor.fits(model, EmptyImage(1024, 1024), PredictOptions(device="cpu"))
     # An image that is measured comes out right only as a whole.
-    assert Predictor.fits(model, 16384, 16384, PredictOptions(device="cpu")) == whole
+    assert Predictor.fits(model, EmptyImage(16384, 16384), PredictOptions(device="cpu")) == whole
 
 
 def test_a_large_image_in_memory_is_translated_in_blocks():

@@ -1,0 +1,47 @@
+"""How the planes of a volume are cut: like the rows of an image, on a grid of their own."""
+# Tiles are cut in Y and X, see `tiling`; what is read of them holds all planes. Only the network,
+# which needs much more memory than it is given, sees some planes at a time.
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_pix2pix.core import ResNet, UNet, run_part
+from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
+
+_ENOUGH_HALOS = 2  # as many planes are kept of a window, so half of its planes are
+
+
+def depth_grid(generator: UNet | ResNet, depth: int, tile: int | None) -> TileGrid:
+    """Return how the planes of a volume are cut, as rows; `tile` is as in `PredictOptions`."""
+    stride, halo, least = generator.strides[0], generator.halos[0], generator.least_sizes[0]
+    if tile is None:
+        tile = max(stride, _ENOUGH_HALOS * halo)
+    return TileGrid(depth, 1, stride, halo, tile, least)
+
+
+def planes_at_once(generator: UNet | ResNet, depth: int, tile: int | None) -> int:
+    """Return how many planes a network sees at a time; 1 for one of images."""
+    return 1 if generator.ndim == 2 else depth_grid(generator, depth, tile).window[0]
+
+
+def run_volume(
+    generator: UNet | ResNet, x: Tensor, rows: slice, columns: slice, tile: int | None
+) -> Tensor:
+    """Return the rows and columns of a network's output, (B, K, Z, h, w), of all planes of `x`."""
+    depth = x.shape[2]
+    parts = [
+        run_part(generator, _window(x, cut, depth), cut.crop.rows, rows, columns)
+        for cut in depth_grid(generator, depth, tile).tiles()
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+
+def _window(x: Tensor, cut: Tile, depth: int) -> Tensor:
+    """Return the planes of a window; beyond the last one they are mirrored."""
+    window = cut.window
+    if window.bottom <= depth:
+        return x[:, :, window.rows]
+    shown = reflected(window.top, window.bottom, depth)
+    return x.index_select(2, torch.from_numpy(shown).to(x.device))

@@ -1,0 +1,350 @@
+"""Volumes: planes are seen together, and all laws of images hold along three axes."""
+
+import warnings
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+from helpers import noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.measure import label
+
+from napari_pix2pix import Pair, evaluate, load, train
+from napari_pix2pix.data.codecs import InstanceCodec
+from napari_pix2pix.data.lazy_image import as_lazy_image
+from napari_pix2pix.data.volumes import VolumeImage
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.io.image_file import ImageFile
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.training.config import TrainConfig
+
+TINY = {
+    "ndim": 3,
+    "width": 4,
+    "depth": 2,
+    "discriminator_width": 4,
+    "discriminator_layers": 1,
+    "patch": 16,
+    "batch": 2,
+    "device": "cpu",
+    "steps": 1,
+}
+QUIET = {"validation": 0.0, "adversarial_weight": 0.0}
+
+
+def with_weights_that_count(model):
+    """Give a model weights with which all levels count."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in model.generator.state_dict().items():
+            if tensor.ndim == 5:
+                scale = (2 / tensor[0].numel()) ** 0.5
+                tensor.copy_(torch.randn(tensor.shape, generator=rng) * scale)
+            elif "running" in name:
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=rng))
+    return model
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2], ids=lambda levels: f"plane_levels={levels}")
+def model(request):
+    volume = noise(8, 24, 24)
+    fields = {**TINY, **QUIET, "plane_levels": request.param}
+    return with_weights_that_count(train(volume, 1 - volume, **fields))
+
+
+@settings(deadline=None, max_examples=6)
+@given(
+    # Wide enough that the last axis is not taken for channels.
+    size=st.tuples(st.integers(2, 41), st.integers(1, 41), st.integers(17, 41)),
+    tile=st.integers(1, 12),
+    chunk=st.integers(3, 20),
+    batch=st.integers(1, 3),
+)
+def test_however_a_volume_is_cut_the_answer_is_the_same(model, size, tile, chunk, batch):
+    volume = noise(*size, seed=size)
+    whole = model(volume, tile=0, output="float")
+    assert whole.shape == size
+    spread = model.target_codec.data_range[0]
+    tiles = model(volume, tile=tile, batch=batch, output="float")
+    np.testing.assert_allclose(tiles, whole, atol=1e-5 * spread)
+    chunks = model(da.from_array(volume, chunks=chunk), output="float")
+    assert chunks.shape == size
+    np.testing.assert_allclose(chunks.compute(), whole, atol=1e-5 * spread)
+
+
+def test_planes_see_each_other_within_the_halo_alone(model):
+    volume = noise(40, 8, 8)
+    other = volume.copy()
+    other[20] = 1 - other[20]
+    changed = np.abs(model(volume, output="float") - model(other, output="float")).max((1, 2)) > 0
+    halo = model.generator.halos[0]
+    assert changed[20]
+    assert changed.sum() == 1 if halo == 0 else changed.sum() > 1
+    assert not changed[: 20 - halo].any()
+    assert not changed[21 + halo :].any()
+
+
+def test_tiles_along_planes_are_really_cut(model, monkeypatch):
+    seen = []
+    run = type(model.generator).forward
+    monkeypatch.setattr(
+        type(model.generator), "forward", lambda net, x: seen.append(x.shape) or run(net, x)
+    )
+    model(noise(60, 8, 8), tile=0, output="float")
+    assert [shape[2] for shape in seen] == [60]
+
+
+def test_file_is_translated_block_by_block_like_the_array(model, tmp_path):
+    volume = noise(2, 5, 30, 20)
+    whole = model(volume, output="float")
+    source, out = tmp_path / "in.npy", tmp_path / "out.zarr"
+    np.save(source, volume)
+    image = ImageFile(data=volume, axes="TZYX", scale={"Z": 2.0, "Y": 0.5, "X": 0.5})
+    translate_file(model, source, image, out, PredictOptions(output="float"))
+    made = read_image(out)
+    assert made.axes == "TZYX"
+    np.testing.assert_allclose(np.asarray(made.data), whole, atol=1e-5)
+
+
+def test_frames_in_front_are_translated_one_by_one(model):
+    stack = noise(3, 6, 12, 10)
+    made = model(stack, output="float")
+    alone = np.stack([model(volume, output="float") for volume in stack])
+    np.testing.assert_allclose(made, alone, atol=1e-5)
+
+
+def test_channels_may_lie_between_planes_and_rows():
+    volume = noise(8, 2, 20, 20)
+    fields = {**TINY, **QUIET, "channel_axis": 1}
+    model = train(volume, 1 - volume, **fields)
+    assert model.info.channels == 2
+    assert model(volume).shape == volume.shape
+    # The same channels in front.
+    other = train(volume.swapaxes(0, 1), 1 - volume.swapaxes(0, 1), **{**fields, "channel_axis": 0})
+    found = other(volume.swapaxes(0, 1), output="float").swapaxes(0, 1)
+    np.testing.assert_allclose(found, model(volume, output="float"), atol=1e-4)
+
+
+def test_eight_turns_are_those_of_planes(model):
+    volume = noise(7, 16, 16)
+    turned = model(volume, turns=8, output="float")
+    again = model(np.rot90(volume, axes=(1, 2)).copy(), turns=8, output="float")
+    np.testing.assert_allclose(np.rot90(turned, axes=(1, 2)), again, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_norms_measure_a_volume_as_a_whole(norm):
+    volume = noise(8, 24, 24)
+    model = train(volume, 1 - volume, norm=norm, **TINY, **QUIET)
+    whole = model(volume, output="float")
+    np.testing.assert_allclose(model(volume, tile=8, output="float"), whole, atol=0.02)
+
+
+def test_it_learns_from_other_planes_what_a_plane_does_not_show(tmp_path):
+    """Noise that moves up by a plane: only a volume says what lies there."""
+    volume = noise(24, 48, 48)
+    target = np.roll(volume, 1, axis=0)
+    fields = {
+        **TINY,
+        **QUIET,
+        "steps": 80,
+        "learning_rate": 1e-2,
+        "width": 8,
+        "reconstruction": "l2",
+    }
+    model = train(volume, target, **fields)
+    test = noise(16, 32, 32, seed=5)
+    made = model(test, output="float")[2:]
+    assert np.corrcoef(made.ravel(), np.roll(test, 1, axis=0)[2:].ravel())[0, 1] > 0.6
+    model.save(tmp_path / "m.pix2pix")
+    again = load(tmp_path / "m.pix2pix")
+    assert (again.config.ndim, again.config.patch_planes) == (3, model.config.patch_planes)
+    np.testing.assert_array_equal(again(test, output="float")[2:], made)
+
+
+def test_run_is_resumed_and_a_model_is_fine_tuned(tmp_path):
+    volume = noise(8, 40, 40)
+    begin = {"adversarial_start": 0.0, "adversarial_full": 0.0}
+    fields = {**TINY, **begin, "ema": 0.0, "decay": "constant"}
+    whole = train(volume, 1 - volume, **{**fields, "steps": 3})
+    train(volume, 1 - volume, **{**fields, "steps": 2}, checkpoint=tmp_path / "run.pix2pix")
+    resumed = train(volume, 1 - volume, resume=tmp_path / "run.pix2pix", steps=3, device="cpu")
+    for name, tensor in whole.tensors.items():
+        torch.testing.assert_close(resumed.tensors[name], tensor, rtol=0, atol=0)
+    tuned = train(volume, 1 - volume, start=whole, steps=1, device="cpu")
+    assert (tuned.config.ndim, tuned.config.plane_levels) == (3, 0)
+    with pytest.raises(ConfigError, match="ndim=3, got 2: leave ndim out"):
+        train(volume, 1 - volume, start=whole, ndim=2, steps=1)
+
+
+def test_mask_counts_voxel_by_voxel_and_validation_scores_planes():
+    volume = noise(8, 48, 48)
+    target = 1 - volume
+    mask = np.ones(volume.shape, bool)
+    mask[:, :4] = False
+    target[:, :4] = np.nan
+    with pytest.warns(UserWarning, match="8.3 % of the target's values are NaN"):
+        model = train(volume, target, mask=mask, **TINY)
+    assert model.scores is not None
+    assert 0 < model.scores.prediction["ssim"] <= 1
+    assert model.info.thumbnail is not None
+    assert "16 rows of 48" in " ".join(model.info.notes) or "columns" in " ".join(model.info.notes)
+
+
+def balls(*size: int, count: int = 30) -> np.ndarray:
+    """Return a volume of balls, numbered from 1, and a few that touch."""
+    rng, labels = np.random.default_rng(0), np.zeros(size, np.uint16)
+    grid = np.stack(np.indices(size))
+    for number in range(1, count + 1):
+        centre = np.array([rng.integers(3, n - 3) for n in size]).reshape(3, 1, 1, 1)
+        inside = ((grid - centre) ** 2).sum(0) <= 16
+        labels[inside & (labels == 0)] = number
+    return label(labels, connectivity=1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("z_step", [1.0, 2.0])
+def test_codec_of_objects_is_exact_in_volumes(z_step):
+    labels = balls(20, 40, 40)[np.newaxis]
+    codec = InstanceCodec.fit([labels], layout=VolumeImage(as_lazy_image(labels[0])).layout,
+                              ndim=3, z_step=z_step, smallest=5)  # fmt: skip
+    planes = codec.encode(labels)
+    assert planes.shape == (5, 20, 40, 40)
+    found = codec.decode(planes)
+    kept = np.isin(labels, [v for v, n in zip(*np.unique(labels, return_counts=True), strict=True)
+                            if n >= 5 and v])  # fmt: skip
+    pairs = np.unique(np.stack([labels[kept], found[kept]]), axis=1)
+    assert len(set(pairs[0])) == pairs.shape[1] == len(set(pairs[1]))
+
+
+def test_objects_are_told_apart_over_planes():
+    labels = balls(24, 48, 48)
+    image = (labels > 0) + 0.1 * noise(*labels.shape)
+    fields = {**TINY, "target_kind": "instances", "smallest": 5}
+    model = train(image, labels, **fields)
+    assert model.target_codec.planes == 5
+    made = model(image)
+    assert made.shape == labels.shape
+    assert made.dtype.kind in "iu"
+    # The baseline, Otsu's threshold and a watershed, finds objects in all three axes.
+    assert model.scores.baseline["f1"] > 0.5
+
+
+def test_classes_of_voxels_are_weighed_and_scored():
+    labels = (balls(16, 48, 48) > 0).astype(np.uint8)
+    fields = {**TINY, "target_kind": "classes", "class_weights": True}
+    image = labels + 0.1 * noise(*labels.shape)
+    model = train(image, labels, **fields)
+    assert set(np.unique(model(image))) <= {0, 1}
+    assert "dice" in model.scores.prediction
+
+
+def test_volumes_are_scored_plane_by_plane(model):
+    volume = noise(6, 20, 20)
+    made = model(volume)
+    result = evaluate(model, volume, made)
+    assert len(result["images"]) == 6
+    assert result["prediction"]["l1"] == 0
+
+
+def test_last_planes_of_deep_volumes_are_held_out():
+    volume = noise(64, 20, 20)
+    model = train(volume, 1 - volume, **TINY)
+    assert any("planes of 64 are held out" in note for note in model.info.notes)
+
+
+def test_volumes_that_differ_are_held_out_whole():
+    stack = noise(5, 6, 24, 24)
+    model = train(stack, 1 - stack, **TINY)
+    assert any("1 of 5 volumes, which show different fields," in note for note in model.info.notes)
+
+
+def test_distance_of_planes_tells_how_many_levels_stay_within_them():
+    from napari.layers import Image
+
+    volume = noise(8, 24, 24)
+    source, target = (
+        Image(array, scale=(2.0, 0.5, 0.5), units=["micrometer"] * 3)
+        for array in (volume, 1 - volume)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = train(source, target, **{**TINY, **QUIET, "depth": 3})
+    assert (model.config.plane_levels, model.config.patch_planes) == (2, 4)
+    assert model.generator.strides == (2, 8, 8)
+
+
+REFUSED = [
+    ({"z_context": 1}, "z_context gives planes their neighbours"),
+    ({"noise": "pixel", "noise_channels": 1}, "3D can't have noise of each pixel yet"),
+    ({"ndim": 2, "plane_levels": 1}, "plane_levels is for volumes: set ndim=3"),
+    ({"ndim": 2, "plane_flips": True}, "plane_flips is for volumes"),
+    ({"patch_planes": 6, "plane_levels": 0, "depth": 2}, "multiple of 4 at plane_levels=0, got 6"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), REFUSED)
+def test_fields_that_do_not_go_with_volumes_are_refused(fields, words):
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig(**{"ndim": 3, **fields})
+
+
+def test_what_is_no_volume_is_refused():
+    plane = noise(24, 24)
+    with pytest.raises(InputError, match="has one plane, and volumes are asked for"):
+        train(plane, plane, **TINY)
+    with pytest.raises(InputError, match="can't train without a source yet"):
+        train(None, noise(4, 24, 24), noise="image", **TINY)
+
+
+@pytest.mark.parametrize("options", [{"resample": True}, {"compile": True}])
+def test_options_that_volumes_lack_are_refused_in_words(model, options):
+    with pytest.raises(InputError, match=r"3D can't .* yet: leave it out, or use a 2D model"):
+        model(noise(4, 8, 8), **options)
+
+
+def test_maps_that_volumes_lack_are_refused_in_words(model):
+    volume = noise(4, 8, 8)
+    with pytest.raises(InputError, match="3D can't tell yet where an image is unlike"):
+        model.unlikeness_map(volume)
+    with pytest.raises(InputError, match="3D can't show where the discriminator doubts yet"):
+        model.discriminator_map(volume, volume)
+    with pytest.raises(InputError, match="one plane of 8 x 8 pixels, and volumes are asked for"):
+        model(volume[0])
+
+
+def test_pair_given_for_validation_is_scored():
+    volume = noise(8, 24, 24)
+    held_out = Pair(noise(8, 24, 24, seed=1), 1 - noise(8, 24, 24, seed=1))
+    model = train(volume, 1 - volume, validation=[held_out], **TINY)
+    assert model.scores is not None
+
+
+def test_flips_along_planes_are_drawn_if_asked_for():
+    from napari_pix2pix.data.codecs import ImageCodec
+    from napari_pix2pix.data.pair import open_pair
+    from napari_pix2pix.data.patches import PatchSampler
+    from napari_pix2pix.data.split import whole_areas
+
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 24, 24))
+    pair = open_pair(Pair(ramp, ramp))
+    codec = ImageCodec.fit([ramp[np.newaxis]], layout=pair.source.layout, method="minmax")
+    fields = {"patch": 16, "planes": 4, "batch": 8, "seed": 0}
+    for flips in (False, True):
+        sampler = PatchSampler(
+            [pair], whole_areas([pair]), codec, codec, plane_flips=flips, **fields
+        )
+        batch = sampler.batch(0)
+        assert batch.source.shape == (8, 1, 4, 16, 16)
+        np.testing.assert_array_equal(batch.source, batch.target)
+        rises = {bool(patch[0, 0, 0, 0] < patch[0, 1, 0, 0]) for patch in batch.source}
+        assert rises == ({True, False} if flips else {True})
+
+
+def test_model_of_objects_says_how_its_volumes_are_coded():
+    codec = InstanceCodec("uint16", 4, VolumeImage(as_lazy_image(noise(2, 4, 4))).layout, ndim=3)
+    assert replace(codec, channels=2).planes == 10
