@@ -94,6 +94,7 @@ def convert(
     check_credits(path, authors, licence)
     translator = model if isinstance(model, Translator) else load(model)
     info = translator.info
+    info.check_weights()
     if weights is not None:
         translator = translator.with_weights(weights)
     if path.suffix.lower() in EXPORT_ENDINGS:

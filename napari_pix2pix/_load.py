@@ -14,8 +14,9 @@ from torch import Tensor
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.external.models import load_external
 from napari_pix2pix.io.model_file import read_container
-from napari_pix2pix.io.model_header import is_torch_file
+from napari_pix2pix.io.model_header import is_external, is_torch_file
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.io.pytorch_networks import (
     ReferenceGenerator,
@@ -48,8 +49,9 @@ def load(
     weights: AppliedWeights | None = None,
     dropout: bool | None = None,
     dtype: str | None = None,
+    halo: int | None = None,
 ) -> Translator:
-    """Read a model that `Translator.save` wrote, or a generator of the PyTorch implementation.
+    """Read a model: one of ours, of the PyTorch implementation, ONNX or BioImage.IO.
 
     Parameters
     ----------
@@ -94,6 +96,13 @@ def load(
     True
     """
     path = as_path(path)
+    if is_external(path):
+        if dropout is not None:
+            raise InputError(f"ONNX Runtime drops nothing: leave dropout out for {path}.")
+        translator: Translator = load_external(path, dtype=dtype, halo=halo)
+        return translator if weights is None else translator.with_weights(weights)
+    if halo is not None:
+        raise InputError(f"halo is for ONNX files and packages: {path} is none, so leave it out.")
     is_reference = is_torch_file(path)
     if not is_reference and not (dropout is None and dtype is None):
         raise InputError(
@@ -112,9 +121,9 @@ def load(
     return translator if weights is None else translator.with_weights(weights)
 
 
-def read_reference_info(path: Path) -> ModelInfo:
-    """Return what is true of a model in a file of the PyTorch implementation."""
-    return _read_reference(path)[1]
+def read_foreign_info(path: Path) -> ModelInfo:
+    """Return what is true of a model in a file of another program."""
+    return load_external(path).info if is_external(path) else _read_reference(path)[1]
 
 
 def _read_own(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:

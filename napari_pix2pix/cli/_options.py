@@ -46,6 +46,12 @@ weights_option = click.option(
     help="Which weights of MODEL to apply: the last, or those of its best validation (see info).  "
     "[default: those that MODEL names]",
 )
+halo_option = click.option(
+    "--halo",
+    type=int,
+    help="For an ONNX file or a package that does not say it: on how many pixels around it a pixel "
+    "depends.  [default: whole images]",
+)
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
 _PAIRS_OPTIONS = (
@@ -164,15 +170,15 @@ def predict_options_of(translator: Translator, fields: dict[str, Any]) -> Predic
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
-    from napari_pix2pix.io.model_header import is_torch_file
+    """Read what is true of a model; only files of other programs need PyTorch."""
+    from napari_pix2pix.io.model_header import is_foreign
     from napari_pix2pix.training.model_info import read_model_info
 
-    if not is_torch_file(path):
+    if not is_foreign(path):
         return read_model_info(path)
-    from napari_pix2pix._load import read_reference_info
+    from napari_pix2pix._load import read_foreign_info
 
-    return read_reference_info(path)
+    return read_foreign_info(path)
 
 
 def make_config(fields: dict[str, Any]) -> TrainConfig:

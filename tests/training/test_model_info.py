@@ -9,7 +9,7 @@ import torch
 from helpers import run_python
 
 from napari_pix2pix import convert, load, train
-from napari_pix2pix._load import read_reference_info
+from napari_pix2pix._load import read_foreign_info
 from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensities import LEVELS, Intensities
@@ -207,7 +207,7 @@ def test_a_file_is_described_without_pytorch(tmp_path):
 def has_discriminator(path: Path) -> bool:
     """Ask the file, the loaded model and its weights, which must agree."""
     own = path.suffix == ".safetensors"
-    described = read_model_info(path) if own else read_reference_info(path)
+    described = read_model_info(path) if own else read_foreign_info(path)
     translator = load(path)
     answers = {
         described.has_discriminator,

@@ -165,6 +165,7 @@ class PredictOptionsForm(OptionsForm):
         """Disable the options that a model has no use for."""
         config = card.config
         self._model_measures = config.norm in ("instance", "group")
+        is_ours = card.engine == "torch"
         is_image = card.target_codec.kind == "image"
         turns = not self._model_measures
         varies = is_image and (config.noise_channels > 0 or config.dropout > 0 or turns)
@@ -177,6 +178,9 @@ class PredictOptionsForm(OptionsForm):
         self._allow("turns", turns, "The model's norms measure each image, and so each turn.")
         self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
         self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
+        for name in ("tile", "device", "precision", "compile"):
+            if name in self.editors:
+                self._allow(name, is_ours, "ONNX Runtime runs this model, as its file has it.")
         knows = card.made_for.pixel_size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")

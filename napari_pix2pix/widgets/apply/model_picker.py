@@ -162,7 +162,7 @@ class ModelPicker(QWidget):
         self._model, self._info = model, None
         error = description = ""
         try:
-            if model is not None and model.needs_pytorch:
+            if model is not None and model.is_unread:
                 description = f"Reading {model.name} …"
             elif model is not None:
                 self._info = model.read_info()
@@ -187,7 +187,7 @@ class ModelPicker(QWidget):
         self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
-        """Read the chosen file in a thread, where that needs PyTorch."""
+        """Read the chosen file in a thread, where all of it must be read."""
         model = self._model
         unread = model is not None and self._info is None and not self.error.text()
         if model is None or not unread or self._reader.running:

@@ -159,7 +159,9 @@ class EvaluateDock(ModelDock):
         self._view.set_text("")
         self._request = request
         preferred = read_settings().device
-        device = None if preferred == "auto" else preferred
+        card = self._view.picker.info
+        is_ours = card is None or card.engine == "torch"  # others run where they can
+        device = preferred if is_ours and preferred != "auto" else None
         self._view.progress.begin("Evaluating")
         self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()
