@@ -27,8 +27,8 @@ from napari_pix2pix.io.model_header import FORMAT_NAME
 from napari_pix2pix.io.onnx_file import ENDING as ONNX_ENDING
 from napari_pix2pix.io.onnx_reading import OnnxEnd, OnnxFile, parse_onnx, read_onnx
 from napari_pix2pix.metrics.baselines import Baselines
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import build_generator
 from napari_pix2pix.training.summary import describe_images

@@ -21,7 +21,6 @@ from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import (
@@ -32,6 +31,7 @@ from napari_pix2pix.training.history import (
     held_weights,
     validated_epochs,
 )
+from napari_pix2pix.training.made_for import MadeFor
 
 Engine = Literal["torch", "onnx"]
 

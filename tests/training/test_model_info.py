@@ -18,9 +18,9 @@ from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training.config import CARD_FIELDS, TrainConfig
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.training.model_info import (
     ModelInfo,
     StartedFrom,

@@ -281,6 +281,10 @@ class EvaluateDock(ModelDock):
             record={} if prediction is None else prediction.metadata.get(KEY, {}),
         )
 
+    def _take_dropped(self, path: Path) -> None:
+        self._view.what.setCurrentIndex(1)
+        super()._take_dropped(path)
+
     def _take_model(self) -> None:
         if self._view.picker.info is not None:
             self._view.fit(self._view.picker.info)
