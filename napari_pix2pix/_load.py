@@ -15,6 +15,7 @@ from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.external.models import load_external
+from napari_pix2pix.io.hub import fetch_model, is_hub_name
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_external, is_torch_file
 from napari_pix2pix.io.paths import as_path
@@ -59,7 +60,10 @@ def load(
         A model or a checkpoint. Or ``latest_net_G.pth`` and its like: a U-Net or ResNet as the
         PyTorch implementation of pix2pix saves it, whose architecture, channels and norm follow
         from names and shapes; a ``latest_net_D.pth`` in the same folder becomes its discriminator.
-        No code in such a file is run.
+        Or an ONNX file, or a BioImage.IO package (a zip file or a folder), with one image in and
+        one out: ONNX Runtime runs it, so it can be applied and not trained on. No code in any of
+        these is run. ``hf:owner/name`` fetches a model from the Hugging Face Hub, with
+        ``@revision`` that of a branch, tag or commit; nothing else uses the network.
     weights : {"last", "best"}, optional
         Which weights are applied, see `Translator.with_weights`; those that the file names when not
         given.
@@ -69,7 +73,11 @@ def load(
     dtype : str, optional
         For a file of the PyTorch implementation, which holds no intensities: the whole range of
         this integer dtype becomes -1 to 1 in source and target. By default it is the dtype of
-        each image that the translator is called on, and ``uint8`` for floating point.
+        each image that the translator is called on, and ``uint8`` for floating point. For an ONNX
+        file of others likewise; by default its intensities stay as they are.
+    halo : int, optional
+        For an ONNX file or a package that does not say it: on how many pixels around it a pixel
+        depends. With it, images are cut into tiles; without it, the network is given whole images.
 
     Returns
     -------
@@ -95,6 +103,11 @@ def load(
     >>> again.digest == model.digest
     True
     """
+    if is_hub_name(path):
+        fetched = fetch_model(path)
+        model = load(fetched.path, weights=weights, dropout=dropout, dtype=dtype, halo=halo)
+        model.info = replace(model.info, origin=fetched.origin)
+        return model
     path = as_path(path)
     if is_external(path):
         if dropout is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import wraps
 from pathlib import Path
@@ -171,9 +171,13 @@ def predict_options_of(translator: Translator, fields: dict[str, Any]) -> Predic
 
 def read_info(path: Path) -> ModelInfo:
     """Read what is true of a model; only files of other programs need PyTorch."""
+    from napari_pix2pix.io.hub import fetch_model, is_hub_name
     from napari_pix2pix.io.model_header import is_foreign
     from napari_pix2pix.training.model_info import read_model_info
 
+    if is_hub_name(path):
+        fetched = fetch_model(path)
+        return replace(read_model_info(fetched.path), origin=fetched.origin)
     if not is_foreign(path):
         return read_model_info(path)
     from napari_pix2pix._load import read_foreign_info

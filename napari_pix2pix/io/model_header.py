@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,24 @@ CHECKPOINT_ENDINGS = (".ckpt", ENDING)
 TORCH_ENDINGS = (".pth", ".pt")
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")  # of packages of the BioImage Model Zoo
 
+_DISCRIMINATOR = re.compile(r"_net_D(_[AB])?$")
 # How PyTorch's files begin: a zip archive, or a pickle of protocol 2 or later.
 _TORCH_STARTS = b"PK\x03\x04", b"\x80"
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the models in a folder, by their names: what is in them is not looked at.
+
+    The discriminators of the PyTorch implementation come with their generators.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if (
+            path.suffix.lower() in (ENDING, *TORCH_ENDINGS) and not _DISCRIMINATOR.search(path.stem)
+        )
+        or (path.name not in DESCRIPTIONS and is_external(path))
+    )
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:

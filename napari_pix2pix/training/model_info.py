@@ -148,6 +148,7 @@ class ModelInfo:
     weights: tuple[AppliedWeights, ...] = ("last",)
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
+    origin: str = ""  # name and revision in a repository, where it was fetched from one
     engine: Engine = "torch"  # what runs it; files do not say so
 
     @classmethod

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
 
-from napari_pix2pix.io.model_header import DESCRIPTIONS, ENDING, TORCH_ENDINGS, is_foreign
+from napari_pix2pix.io.model_header import (
+    DESCRIPTIONS,
+    ENDING,
+    TORCH_ENDINGS,
+    is_foreign,
+    model_files,
+)
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
@@ -72,6 +78,7 @@ class Models(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._models: list[ModelEntry] = []  # the last one first
+        self._folder_files: tuple[Path, ...] = ()  # of the folder that is offered
 
     def remember(
         self, translator: Translator, name: str, *, path: Path | None = None
@@ -127,6 +134,18 @@ class Models(QObject):
         """Return the entry of a file, which need not have been read."""
         path = path.absolute()
         return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
+
+    def offer_folder(self, folder: Path) -> tuple[Path, ...]:
+        """Offer all models in a folder beside the recent ones; return their files."""
+        self._folder_files = tuple(path.absolute() for path in model_files(folder))
+        self.changed.emit()
+        return self._folder_files
+
+    def offered_files(self) -> tuple[Path, ...]:
+        """Return the recent files, and then those of the folder that is offered."""
+        recent = self.recent_files()
+        others = (path for path in self._folder_files if path not in recent and path.exists())
+        return (*recent, *others)
 
     def recent_files(self) -> tuple[Path, ...]:
         """Return the recent files that still exist, the latest first."""
