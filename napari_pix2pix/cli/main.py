@@ -214,8 +214,13 @@ def _write_texts(path: Path, texts: dict[str, str]) -> None:
     """Write texts of the card into a model file of ours; all else in it stays."""
     from napari_pix2pix.errors import FileError
     from napari_pix2pix.io.model_file import read_container, write_container
-    from napari_pix2pix.io.model_header import is_torch_file
+    from napari_pix2pix.io.model_header import is_external, is_torch_file
 
+    if is_external(path):
+        raise FileError(
+            f"{path} keeps the texts that it has: write them into the model that it was made of, and "
+            "export that again."
+        )
     if is_torch_file(path):
         raise FileError(f"{path} holds weights alone: convert it to .safetensors first.")
     tensors, header = read_container(path)

@@ -300,7 +300,7 @@ def _target_codec(tensor: Tensor) -> tuple[ImageCodec, tuple[Step, ...]]:
         codec = range_of_dtype(dtype, tensor.channels, codec.layout)
     elif dtype.kind == "f" and tensor.span is not None and tensor.span[0] < tensor.span[1]:
         low, high = ((float(end),) * tensor.channels for end in tensor.span)
-        codec = replace(codec, low=low, high=high)
+        codec = replace(codec, low=low, high=high, stated=True)
     else:
         return codec, ()
     return codec, (scaling(codec.low[0], codec.high[0]),)
@@ -308,7 +308,8 @@ def _target_codec(tensor: Tensor) -> tuple[ImageCodec, tuple[Step, ...]]:
 
 def _as_it_is(dtype: str, channels: int, layout: Layout) -> ImageCodec:
     """Return a codec that changes nothing."""
-    return ImageCodec("dtype", dtype, (-1.0,) * channels, (1.0,) * channels, layout)
+    ends = (-1.0,) * channels, (1.0,) * channels
+    return ImageCodec("dtype", dtype, *ends, layout, stated=False)
 
 
 def _layout(channels: int, *, rgb: bool) -> Layout:

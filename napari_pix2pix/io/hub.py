@@ -33,8 +33,8 @@ def fetch_model(name: object) -> HubFile:
     """Fetch a model by its name, ``hf:owner/name``, from the Hub or the copy of an earlier time.
 
     A file of the repository may follow, ``hf:owner/name/nuclei.safetensors``, and a revision (a
-    branch, tag or commit), ``hf:owner/name@v1``. Only safetensors files are fetched. `HubFile.origin`
-    names the commit that the revision means at this time.
+    branch, tag or commit), ``hf:owner/name@v1``. Only safetensors files are fetched.
+    `HubFile.origin` names the commit that the revision means at this time.
     """
     text = str(name).replace("\\", "/")  # which Windows makes of a path
     found = _NAME.fullmatch(text)
