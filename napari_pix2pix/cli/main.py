@@ -218,8 +218,8 @@ def _write_texts(path: Path, texts: dict[str, str]) -> None:
 
     if is_external(path):
         raise FileError(
-            f"{path} keeps the texts that it has: write them into the model that it was made of, and "
-            "export that again."
+            f"{path} keeps the texts that it has: write them into the model that it was made of, "
+            "and export that again."
         )
     if is_torch_file(path):
         raise FileError(f"{path} holds weights alone: convert it to .safetensors first.")
