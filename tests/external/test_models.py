@@ -1,5 +1,6 @@
 """ONNX files and packages become translators: ours as they were, and those of others."""
 
+import gc
 import json
 import zipfile
 from dataclasses import replace
@@ -52,34 +53,47 @@ NETWORKS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_collection():
+    """The library of the format makes Python collect garbage, of which little is ours."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def check_equal(found, wanted, kind):
+    """Allow one grey level; of objects, a few pixels that a threshold may split otherwise."""
+    assert found.dtype == wanted.dtype
+    assert found.shape == wanted.shape
+    if kind == "instances":
+        assert ((found > 0) ^ (wanted > 0)).mean() < 0.01
+    else:
+        assert np.abs(found.astype(np.int64) - wanted.astype(np.int64)).max() <= 1
+
+
+# Exporting includes the tests of ONNX Runtime and of bioimageio.core.
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("kind", ["image", "rgb", "channels", "classes", "instances"])
-def test_exported_model_comes_back_as_it_was(kind, norm, network, tmp_path):
+def test_own_package_is_the_models_equal(kind, norm, network, tmp_path):
     source, target, fields = pair_of(kind)
     model = make_model(source, target, **fields, **NETWORKS[network], norm=norm)
-    model.export(tmp_path / "model.onnx")
-    again, given = load(tmp_path / "model.onnx"), image_of(kind)
-    wanted, found = model(given), again(given)
-    assert found.dtype == wanted.dtype
-    assert found.shape == wanted.shape
-    off = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
-    if kind == "instances":  # of which one pixel more may join two
-        off = (found > 0) ^ (wanted > 0)
-        assert off.mean() < 0.01
-    else:
-        assert off.max() <= 1
-    assert again.card() == model.card()
+    model.export(tmp_path / "model.zip", authors="Ada Lovelace", licence="MIT")
+    again, given = load(tmp_path / "model.zip"), image_of(kind)
+    check_equal(again(given), model(given), kind)
+    assert again.card().startswith(model.card())
+    assert again.card().endswith("- By Ada Lovelace.\n- Licence: MIT.")
 
 
 @pytest.mark.parametrize("kind", ["image", "rgb", "channels", "classes", "instances"])
-def test_own_package_is_the_models_equal(kind, tmp_path):
+def test_own_onnx_file_is_the_models_equal(kind, tmp_path):
     source, target, fields = pair_of(kind)
     model = make_model(source, target, **fields)
-    model.export(tmp_path / "model.zip", authors="Ada Lovelace", licence="MIT")
-    again, given = load(tmp_path / "model.zip"), image_of(kind)
-    np.testing.assert_allclose(again(given).astype(float), model(given), atol=1)
-    assert "By Ada Lovelace." in again.card()
+    model.export(tmp_path / "model.onnx")
+    again, given = load(tmp_path / "model.onnx"), image_of(kind)
+    check_equal(again(given), model(given), kind)
+    assert again.card() == model.card()
 
 
 def test_conditions_and_neighbours_come_back(tmp_path):
