@@ -97,6 +97,7 @@ def convert(
         check_apart([path], [as_path(model)])
     translator = model if isinstance(model, Translator) else load(model)
     info = translator.info
+    info.check_weights()
     if weights is not None:
         translator = translator.with_weights(weights)
     if path.suffix.lower() in EXPORT_ENDINGS:

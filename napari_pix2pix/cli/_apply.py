@@ -19,6 +19,7 @@ from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
     channels_option,
+    halo_option,
     json_option,
     overwrite_option,
     predict_options,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @axes_option
 @channels_option
 @weights_option
+@halo_option
 @predict_options
 @click.option(
     "--summary",
@@ -83,6 +85,7 @@ def apply(
     axes: str | None,
     source_channels: str | None,
     weights: AppliedWeights | None,
+    halo: int | None,
     summary: str | None,
     unlikeness: bool,
     region: str | None,
@@ -129,7 +132,7 @@ def apply(
     if summary is not None:
         tags = parse_summary(summary)
         check_integer("samples of a summary", samples, 2)
-    translator = load(model, weights=weights)
+    translator = load(model, weights=weights, halo=halo)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
     tagged = prepare_outputs(input, inputs, out, tags, model=model)

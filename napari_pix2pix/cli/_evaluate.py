@@ -16,6 +16,7 @@ from napari_pix2pix.cli._options import (
     axes_option,
     condition_option,
     device_option,
+    halo_option,
     json_option,
     overwrite_option,
     pairs_options,
@@ -37,6 +38,7 @@ _OTSU = "otsu"  # the segmenter that is no model
 @click.argument("model", type=PATH)
 @pairs_options
 @weights_option
+@halo_option
 @condition_option
 @click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
 @click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
@@ -60,6 +62,7 @@ def evaluate(
     model: Path,
     named: PairArguments,
     weights: AppliedWeights | None,
+    halo: int | None,
     condition: str | None,
     csv: Path | None,
     report: Path | None,
@@ -99,7 +102,7 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
-    translator = load(model, weights=weights)
+    translator = load(model, weights=weights, halo=halo)
     sets = read_pair_sets(
         named,
         condition=condition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import wraps
 from pathlib import Path
@@ -45,6 +45,12 @@ weights_option = click.option(
     type=click.Choice(["last", "best"]),
     help="Which weights of MODEL to apply: the last, or those of its best validation (see info).  "
     "[default: those that MODEL names]",
+)
+halo_option = click.option(
+    "--halo",
+    type=int,
+    help="For an ONNX file or a package that does not say it: on how many pixels around it a pixel "
+    "depends.  [default: whole images]",
 )
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
@@ -164,15 +170,19 @@ def predict_options_of(translator: Translator, fields: dict[str, Any]) -> Predic
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
-    from napari_pix2pix.io.model_header import is_torch_file
+    """Read what is true of a model; only files of other programs need PyTorch."""
+    from napari_pix2pix.io.hub import fetch_model, is_hub_name
+    from napari_pix2pix.io.model_header import is_foreign
     from napari_pix2pix.training.model_info import read_model_info
 
-    if not is_torch_file(path):
+    if is_hub_name(path):
+        fetched = fetch_model(path)
+        return replace(read_model_info(fetched.path), origin=fetched.origin)
+    if not is_foreign(path):
         return read_model_info(path)
-    from napari_pix2pix._load import read_reference_info
+    from napari_pix2pix._load import read_foreign_info
 
-    return read_reference_info(path)
+    return read_foreign_info(path)
 
 
 def make_config(fields: dict[str, Any]) -> TrainConfig:

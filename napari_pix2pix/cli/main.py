@@ -167,16 +167,22 @@ def convert(
 def info(model: Path, as_json: bool, **texts: str | None) -> None:
     """Show what MODEL is, how it was trained and how good it is.
 
-    MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation. With --authors,
+    MODEL is a model, a checkpoint, a .pth file of the PyTorch implementation, an ONNX file or a
+    BioImage.IO package. Of a folder, all models in it are listed with a line each. With --authors,
     --licence or --intended-use, these texts are written into the model first.
 
     \b
     napari-pix2pix info dapi.safetensors
+    napari-pix2pix info models/
     napari-pix2pix info dapi.safetensors --authors "A. Person" --licence CC-BY-4.0
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.io.model_header import is_external
     from napari_pix2pix.training.model_card import model_card
 
     given = {name: text for name, text in texts.items() if text is not None}
+    if model.is_dir() and not is_external(model):
+        _list_folder(model, given, as_json=as_json)
+        return
     if given:
         _write_texts(model, given)
     described = read_info(model)
@@ -186,12 +192,39 @@ def info(model: Path, as_json: bool, **texts: str | None) -> None:
     print_result(described.to_header() | more, "\n".join(lines), as_json=as_json)
 
 
+def _list_folder(folder: Path, texts: dict[str, str], *, as_json: bool) -> None:
+    """Print a line for each model in a folder; files that can't be read with their reason."""
+    from napari_pix2pix._list_models import list_models
+    from napari_pix2pix.errors import InputError
+
+    if texts:
+        raise InputError(f"{folder} is a folder: give one model, to write texts into it.")
+    found = list_models(folder)
+    lines = [f"{model.path.name}: {model}" for model in found] or [
+        f"There is no model in {folder}."
+    ]
+    result = [
+        {
+            "path": str(model.path),
+            "summary": None if model.info is None else str(model),
+            "problem": model.problem or None,
+        }
+        for model in found
+    ]
+    print_result({"models": result}, "\n".join(lines), as_json=as_json)
+
+
 def _write_texts(path: Path, texts: dict[str, str]) -> None:
     """Write texts of the card into a model file of ours; all else in it stays."""
     from napari_pix2pix.errors import FileError
     from napari_pix2pix.io.model_file import read_container, write_container
-    from napari_pix2pix.io.model_header import is_torch_file
+    from napari_pix2pix.io.model_header import is_external, is_torch_file
 
+    if is_external(path):
+        raise FileError(
+            f"{path} keeps the texts that it has: write them into the model that it was made of, "
+            "and export that again."
+        )
     if is_torch_file(path):
         raise FileError(f"{path} holds weights alone: convert it to .safetensors first.")
     tensors, header = read_container(path)

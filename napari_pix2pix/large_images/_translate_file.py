@@ -21,7 +21,6 @@ from napari_pix2pix.inference.checks import (
     warn_of_type,
 )
 from napari_pix2pix.inference.devices import block_side, choose_device
-from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
@@ -235,10 +234,10 @@ def _side(
     device: str | None,
 ) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
-    if translator.target_codec.kind == "instances":
+    measures = translator.is_measured_apart(options.norm_statistics)
+    if translator.is_predicted_whole(options.norm_statistics) and not measures:
         return 0
     generator = translator.generator
-    measures = bool(norms_that_measure(generator, options.norm_statistics))
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
     chosen = choose_device(device or "auto")

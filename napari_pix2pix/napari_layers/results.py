@@ -123,14 +123,16 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
 def shown_like(codec: Codec, looks: Looks, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return colormap and contrast limits for all images of a model; empty for RGB and labels.
 
-    They are those of the training's targets, or else reach over the range of their codec.
+    They are those of the training's targets, or else reach over the range of their codec. There are
+    no limits where no range is known.
     """
     if record["shown"] == "deviation":
         return {"colormap": "magma"}
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:
         return {}
     low, high = min(codec.low), max(codec.high)
-    return ({"contrast_limits": (low, high)} if high > low else {}) | look_keywords(looks)
+    known = codec.stated and high > low
+    return ({"contrast_limits": (low, high)} if known else {}) | look_keywords(looks)
 
 
 def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:

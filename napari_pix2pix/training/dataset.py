@@ -33,12 +33,12 @@ from napari_pix2pix.training._infer_codecs import (
     clipping_note,
     infer_codecs,
 )
-from napari_pix2pix.training._made_for import MadeFor, collect_made_for
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
 from napari_pix2pix.training._schedule import steps_for_passes
 from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
+from napari_pix2pix.training.made_for import MadeFor, collect_made_for
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
 from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, fit_baselines, make_validation

@@ -23,7 +23,7 @@ from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.io.zarr_file import create_zarr
 from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.large_images._job import Work
-from napari_pix2pix.training._made_for import MadeFor
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}

@@ -165,9 +165,11 @@ class PredictOptionsForm(OptionsForm):
         """Disable the options that a model has no use for."""
         config = card.config
         self._model_measures = config.norm in ("instance", "group")
+        is_ours = card.engine == "torch"
         is_image = card.target_codec.kind == "image"
         turns = not self._model_measures
-        varies = is_image and (config.noise_channels > 0 or config.dropout > 0 or turns)
+        drops = is_ours and config.dropout > 0
+        varies = is_image and (config.noise_channels > 0 or drops or turns)
         self._allow("output", is_image, "Labels have no float form.")
         self._allow(
             "samples",
@@ -175,8 +177,12 @@ class PredictOptionsForm(OptionsForm):
             "Samples have a mean where targets are images and the model can vary.",
         )
         self._allow("turns", turns, "The model's norms measure each image, and so each turn.")
-        self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
-        self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
+        self._allow("dropout", drops, "This model has no dropout layers.")
+        has_batch_norm = is_ours and config.norm == "batch"
+        self._allow("norm_statistics", has_batch_norm, "This model has no batch norm.")
+        for name in ("tile", "device", "precision", "compile"):
+            if name in self.editors:
+                self._allow(name, is_ours, "ONNX Runtime runs this model, as its file has it.")
         knows = card.made_for.pixel_size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")

@@ -293,9 +293,10 @@ class ApplyDock(ApplyChoices):
         else:
             self._describe(*self._choices().request(self._viewer, copy=False))
 
-    @staticmethod
-    def _with_device(options: PredictOptions) -> PredictOptions:
+    def _with_device(self, options: PredictOptions) -> PredictOptions:
         """Fill in the preferred device; looked up late, since napari reads all manifests for it."""
+        if self.card is not None and self.card.engine != "torch":
+            return options  # it runs where it can
         preferred = read_settings().device
         if options.device is not None or preferred == "auto":
             return options

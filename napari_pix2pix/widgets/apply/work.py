@@ -249,10 +249,12 @@ class Canvas:
 def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptions:
     """Fill in what was left open: tiles that show progress, unless norms measure the image."""
     from napari_pix2pix.inference.devices import choose_device
-    from napari_pix2pix.inference.norm_statistics import norms_that_measure
+    from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 
     tile, batch = options.tile, options.batch
-    if tile is None and not norms_that_measure(translator.generator, options.norm_statistics):
+    network = translator.generator
+    has_own = isinstance(network, ExternalNetwork) and network.tile is not None
+    if tile is None and not (has_own or measures_input(network, options.norm_statistics)):
         tile = tile_side(translator)
     if batch is None and choose_device(options.device or "auto").type == "cpu":
         batch = 1  # more at once are no faster there

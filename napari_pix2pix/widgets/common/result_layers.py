@@ -96,6 +96,7 @@ class Result:
         self._array: np.ndarray | None = None
         self._undo: list[Callable[[], None]] = []
         self._drawn, self._cost = 0.0, 0.0
+        self._is_new = False  # whether the layer was made for it
         self._overlays = False  # the source shows where nothing is translated yet
         self.layer: Any = None
 
@@ -129,6 +130,8 @@ class Result:
             self.layer.blending = _SOLID
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
+        if self._is_new and _is_gray(self.layer) and "contrast_limits" not in self._spec.look:
+            self.layer.reset_contrast_limits()  # those of all tiles, and not of the first alone
         self.layer.refresh()
         if complete and self._replaces and self._spec.source in self._viewer.layers:
             self._replace()
@@ -145,6 +148,7 @@ class Result:
         else:
             self._overlays = self._spec.codec.kind == "image"
             self.layer = added = self._spec.layer(array)
+            self._is_new = True
             self._insert(added, above=self._spec.source)
             self._undo.append(lambda: self._remove(added))
 

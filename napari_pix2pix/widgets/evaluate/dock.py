@@ -159,7 +159,9 @@ class EvaluateDock(ModelDock):
         self._view.set_text("")
         self._request = request
         preferred = read_settings().device
-        device = None if preferred == "auto" else preferred
+        card = self._view.picker.info
+        is_ours = card is None or card.engine == "torch"  # others run where they can
+        device = preferred if is_ours and preferred != "auto" else None
         self._view.progress.begin("Evaluating")
         self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()
@@ -278,6 +280,10 @@ class EvaluateDock(ModelDock):
             ),
             record={} if prediction is None else prediction.metadata.get(KEY, {}),
         )
+
+    def _take_dropped(self, path: Path) -> None:
+        self._view.what.setCurrentIndex(1)
+        super()._take_dropped(path)
 
     def _take_model(self) -> None:
         if self._view.picker.info is not None:
