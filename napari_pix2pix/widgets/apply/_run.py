@@ -14,6 +14,7 @@ from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive
+from napari_pix2pix.widgets.common.layer_order import move_view_to, say_what_is_seen
 from napari_pix2pix.widgets.common.result_layers import Result
 from napari_pix2pix.widgets.common.runner import Runner, Work
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -30,6 +31,7 @@ class NewLayer:
     def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
         self._viewer, self.layer = viewer, layer
         insert_inactive(viewer.layers, len(viewer.layers), layer)
+        move_view_to(viewer, layer)
 
     def undo(self) -> None:
         """Remove the layer again."""
@@ -98,7 +100,7 @@ class ApplyRun(QObject):
         self._digest = ""
         self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
         self._finished: set[int] = set()
-        self._invalid = False
+        self._invalid = self._view_moved = False
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
@@ -127,7 +129,8 @@ class ApplyRun(QObject):
 
     def start(self, request: ApplyRequest) -> None:
         """Apply a model in a thread."""
-        self._request, self._last, self._invalid = request, None, False
+        self._request, self._last = request, None
+        self._invalid = self._view_moved = False
         self._results, self._finished = {}, set()
         self.runner.start(
             lambda control: apply_model(control, request.model, request.jobs, request.options)
@@ -179,7 +182,10 @@ class ApplyRun(QObject):
             if key not in self._results:
                 made = self._request.result_spec(*key, self._digest)
                 self._results[key] = Result(self._viewer, made, replaces=self._request.replaces)
+            is_first = not any(result.layer for result in self._results.values())
             self._results[key].paint(array)
+            if is_first:  # later the user may have moved the view
+                self._view_moved = move_view_to(self._viewer, self._results[key].layer)
             if self._results[key].gone:
                 self.cancel()
         part = event.done / event.total
@@ -206,6 +212,10 @@ class ApplyRun(QObject):
             if last.seconds > 0 and self._translator is not None and not options.resample:
                 passes = last.total * options.passes / options.samples
                 self.speeds[self._translator] = passes / last.seconds
+        if done:
+            message = f"{message} {say_what_is_seen(self._viewer, self.layers)}".rstrip()
+        if self._view_moved:
+            message += " The view moved there."
         if self._invalid and self._translator is not None:
             message += f" {unlabelled_note(self._translator.source_codec)}"
         self.ended.emit(message, False)

@@ -16,7 +16,7 @@ from napari_pix2pix.widgets.common.settings import remember_fields, remembered_f
 _REMEMBERED = "apply/options"
 _OF_AN_IMAGE = {"seed", "resample", "pixel_size"}
 
-_APPLY = "Translate the layers; each result appears above its source"
+_APPLY = "Translate the layers; each result appears where its source lies, on top"
 _GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
 _RESAMPLE = (
     "Compute at the pixel size that the model was trained on; results come back on the layer's own "

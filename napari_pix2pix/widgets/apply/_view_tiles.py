@@ -15,6 +15,8 @@ from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
 from napari_pix2pix.widgets.apply.work import load_known, tile_side
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
+from napari_pix2pix.widgets.common.layer_order import index_on_top, move_view_to
 from napari_pix2pix.widgets.common.result_layers import ResultSpec
 from napari_pix2pix.widgets.common.runner import Runner, in_a_sentence
 
@@ -173,10 +175,8 @@ class ViewportTranslator(QObject):
         self._store = event.store
         self.layer = _layer(made, event.store)
         layers = self._viewer.layers
-        index = layers.index(made.source) + 1 if made.source in layers else len(layers)
-        chosen = layers.selection.active
-        layers.insert(index, self.layer)
-        layers.selection.active = chosen  # the next run translates the source, not its result
+        insert_inactive(layers, index_on_top(layers, self.layer, made.source), self.layer)
+        move_view_to(self._viewer, self.layer)
         for emitter in self._emitters():
             emitter.connect(self._ask_soon)
         self._ask_for_tiles()

@@ -22,6 +22,7 @@ from napari_pix2pix.napari_layers import (
     to_layer_data,
 )
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.layer_order import index_on_top, move_on_top
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -145,16 +146,19 @@ class Result:
         else:
             self._overlays = self._spec.codec.kind == "image"
             self.layer = added = self._spec.layer(array)
-            self._insert(added, above=self._spec.source)
+            self._insert(added)
             self._undo.append(lambda: self._remove(added))
 
     def _update(self, array: np.ndarray) -> None:
         layer, place = self.layer, self._spec.place.keywords()
         self._overlays = layer.metadata[KEY].get("partial", False)
-        self._remember(layer, ["data", "metadata", "name", "blending", *place])
+        self._remember_order()
+        self._remember(layer, ["data", "metadata", "name", "blending", "visible", *place])
         layer.data = to_layer_data(array, self._spec.codec.layout)
         for name, value in place.items():
             setattr(layer, name, value)
+        layer.visible = True
+        move_on_top(self._viewer.layers, layer)
 
     def _replace(self) -> None:
         """Give the source the result's data; if that does not fit, give the result its name."""
@@ -190,10 +194,21 @@ class Result:
 
         self._undo.append(restore)
 
-    def _insert(self, layer: Layer, *, above: Layer) -> None:
+    def _remember_order(self) -> None:
+        """Let `undo` move the layer back to where it lies among the others."""
+        layers, layer = self._viewer.layers, self.layer
+        above = list(layers)[layers.index(layer) + 1 :]
+
+        def restore() -> None:
+            still = [other for other in above if other in layers]
+            if layer in layers and still:
+                layers.move(layers.index(layer), layers.index(still[0]))
+
+        self._undo.append(restore)
+
+    def _insert(self, layer: Layer) -> None:
         layers = self._viewer.layers
-        index = layers.index(above) + 1 if above in layers else len(layers)
-        insert_inactive(layers, index, layer)
+        insert_inactive(layers, index_on_top(layers, layer, self._spec.source), layer)
 
     def _remove(self, layer: Layer) -> None:
         if layer in self._viewer.layers:
