@@ -13,6 +13,7 @@ from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers._stated import look_keywords
+from napari_pix2pix.napari_layers.colormaps import deviation_colormap
 from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, Snapshot
 
 if TYPE_CHECKING:
@@ -123,10 +124,11 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
 def shown_like(codec: Codec, looks: Looks, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return colormap and contrast limits for all images of a model; empty for RGB and labels.
 
-    They are those of the training's targets, or else reach over the range of their codec.
+    They are those of the training's targets, or else reach over the range of their codec. The
+    deviation of samples lies over their mean.
     """
     if record["shown"] == "deviation":
-        return {"colormap": "magma"}
+        return {"colormap": deviation_colormap(), "blending": "translucent_no_depth"}
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:
         return {}
     low, high = min(codec.low), max(codec.high)

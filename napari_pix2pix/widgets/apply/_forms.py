@@ -14,6 +14,7 @@ from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.widgets.apply._uncertainty import what_varies
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import Choice
 from napari_pix2pix.widgets.common.forms import Editor, OptionsForm, make_editor
@@ -167,11 +168,10 @@ class PredictOptionsForm(OptionsForm):
         self._model_measures = config.norm in ("instance", "group")
         is_image = card.target_codec.kind == "image"
         turns = not self._model_measures
-        varies = is_image and (config.noise_channels > 0 or config.dropout > 0 or turns)
         self._allow("output", is_image, "Labels have no float form.")
         self._allow(
             "samples",
-            varies,
+            what_varies(card) is not None,
             "Samples have a mean where targets are images and the model can vary.",
         )
         self._allow("turns", turns, "The model's norms measure each image, and so each turn.")

@@ -156,7 +156,7 @@ class FormState:
         if self.replaces:
             raise InputError(
                 "Mean and deviation of samples are two layers and replace none: untick Replace "
-                "the source, or take 1 sample."
+                "the source, or untick Uncertainty and take 1 sample."
             )
 
 
@@ -264,6 +264,17 @@ class ApplyChoices(ModelDock):
     @replaces.setter
     def replaces(self, value: bool) -> None:
         self._view.replaces.setChecked(value)
+
+    @property
+    def shows_uncertainty(self) -> bool:
+        """Whether several samples are drawn, and their deviation is shown over their mean."""
+        return self._view.uncertainty.isEnabled() and self._view.uncertainty.isChecked()
+
+    @shows_uncertainty.setter
+    def shows_uncertainty(self, value: bool) -> None:
+        if value and not self._view.uncertainty.isEnabled():
+            raise InputError(self._view.uncertainty.toolTip())
+        self._view.uncertainty.setChecked(value)
 
     @property
     def options(self) -> PredictOptions:

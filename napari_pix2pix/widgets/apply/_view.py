@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._forms import GenerateForm, LayersForm, PredictOptionsForm
+from napari_pix2pix.widgets.apply._uncertainty import explain_uncertainty, what_varies
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
@@ -58,6 +59,7 @@ class ApplyView(ModelView):
         self.resample.hide()
         self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
+        self.uncertainty = QCheckBox("Uncertainty")
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self.unlikeness_map = push_button("Unlikeness map", _UNLIKENESS_MAP)
@@ -79,7 +81,7 @@ class ApplyView(ModelView):
                 self._advanced,
             ],
             [self.estimate],
-            [self.apply, self.cancel, self.undo],
+            [self.apply, self.uncertainty, self.cancel, self.undo],
             [self.discriminator_map, self.unlikeness_map],
         )
 
@@ -92,7 +94,9 @@ class ApplyView(ModelView):
         self.show_row(self.condition, bool(card.conditions))
         for field in (self.frames, self.part):
             self.show_row(field, takes_layers)
-        for widget in (self.replaces, self._advanced):
+        self.uncertainty.setEnabled(what_varies(card) is not None)
+        self.uncertainty.setToolTip(explain_uncertainty(card))
+        for widget in (self.replaces, self._advanced, self.uncertainty):
             widget.setVisible(takes_layers)
         self.generate.setVisible(not takes_layers)
         if not takes_layers:

@@ -20,6 +20,7 @@ from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_req
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
+from napari_pix2pix.widgets.apply._uncertainty import with_samples
 from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
@@ -200,6 +201,7 @@ class ApplyDock(ApplyChoices):
             view.layers.changed,
             view.options.changed,
             view.replaces.toggled,
+            view.uncertainty.toggled,
             view.condition.currentIndexChanged,
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
@@ -276,12 +278,15 @@ class ApplyDock(ApplyChoices):
         self._show_state()
 
     def _choices(self) -> FormState:
+        options = self.options.model_copy(update={"condition": self.condition})
+        if self.shows_uncertainty and self.card is not None:
+            options = with_samples(options, self.card)
         return FormState(
             model=self.model,
             card=self.card,
             groups=self.layers,
             by_channel=self._view.layers.by_channel,
-            options=self.options.model_copy(update={"condition": self.condition}),
+            options=options,
             current_frame=self.current_frame,
             visible_only=self.visible_only,
             replaces=self.replaces,

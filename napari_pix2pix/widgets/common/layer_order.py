@@ -84,6 +84,8 @@ def covers(layer: Layer, other: Layer) -> bool:
 
     if not (isinstance(layer, Image) and layer.visible and layer.opacity == 1):
         return False
+    if not layer.rgb and np.min(layer.colormap.colors[:, 3]) < 1:  # clear in places
+        return False
     count = min(layer.ndim, other.ndim)
     low, high = layer.extent.world[:, -count:]
     other_low, other_high = other.extent.world[:, -count:]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PARTIAL = " (partial)"
 # Pixels that are not translated yet are 0: added to the source, they let it show.
 _OVERLAY, _SOLID = "additive", "translucent_no_depth"
+_SAMPLED, _NEARLY_ALL = 1_000_000, 99.9  # values, and the percent of them
 _DRAWING_SHARE = 0.2  # of the time, at most
 
 
@@ -45,6 +46,11 @@ class ResultSpec:
     record: dict[str, Any]
     looks: Looks = ()  # how the targets of the training were shown, as far as that is known
     is_part: bool = False  # whether only a part of each frame is translated
+
+    @property
+    def is_deviation(self) -> bool:
+        """Whether it is the deviation of samples, which lies over their mean."""
+        return bool(self.record["shown"] == "deviation")
 
     @property
     def place(self) -> LayerTransform:
@@ -69,7 +75,7 @@ class ResultSpec:
             metadata={KEY: self.record},
             look=self.look,
         )
-        if self.codec.kind == "image":
+        if self.codec.kind == "image" and not self.is_deviation:
             layer.blending = _OVERLAY
         return layer
 
@@ -126,7 +132,9 @@ class Result:
             return
         record = {**self._spec.record, "partial": not complete}
         self.layer.metadata = {**self.layer.metadata, KEY: record}
-        if complete and not self._spec.is_part and self._overlays:
+        if self._overlays and self._spec.is_deviation:
+            self._spread_colours()
+        elif complete and not self._spec.is_part and self._overlays:
             self.layer.blending = _SOLID
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
@@ -159,6 +167,12 @@ class Result:
             setattr(layer, name, value)
         layer.visible = True
         move_on_top(self._viewer.layers, layer)
+
+    def _spread_colours(self) -> None:
+        """Show the deviation from 0 to nearly its largest value, known only at the end."""
+        values = np.ravel(self.layer.data)
+        most = float(np.percentile(values[:: len(values) // _SAMPLED + 1], _NEARLY_ALL))
+        self.layer.contrast_limits = (0.0, most or 1.0)
 
     def _replace(self) -> None:
         """Give the source the result's data; if that does not fit, give the result its name."""
