@@ -13,6 +13,7 @@ from napari_pix2pix.napari_layers.pairs import (
     transforms_differ,
 )
 from napari_pix2pix.napari_layers.results import (
+    difference_layer,
     discriminator_layer,
     generated_layer,
     is_result_of,
@@ -28,20 +29,24 @@ from napari_pix2pix.napari_layers.results import (
 )
 from napari_pix2pix.napari_layers.snapshots import (
     KEY,
+    MAP,
     CopyMode,
     LayerTransform,
     Snapshot,
     lazy_image_of_layers,
     snapshot,
+    transform_of,
     with_model_channels,
 )
 
 __all__ = [
     "KEY",
+    "MAP",
     "CopyMode",
     "LayerTransform",
     "Snapshot",
     "copied_pair",
+    "difference_layer",
     "discriminator_layer",
     "generated_layer",
     "image_of",
@@ -59,6 +64,7 @@ __all__ = [
     "shown_like",
     "snapshot",
     "to_layer_data",
+    "transform_of",
     "transforms_differ",
     "unlikeness_layer",
     "visible_region",

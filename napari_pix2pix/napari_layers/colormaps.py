@@ -26,5 +26,5 @@ def deviation_colormap() -> Colormap:
     """Return clear at 0, then amber, and red at the top."""
     from napari.utils import Colormap
 
-    colors = [(*AMBER, 0.0), (*AMBER, 0.6), (*RED, 1.0)]
+    colors = [(*AMBER, 0.0), (*AMBER, _FAINT), (*RED, 1.0)]
     return Colormap(colors, name="amber-red", controls=[0.0, 0.5, 1.0])

@@ -13,12 +13,21 @@ from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers._stated import look_keywords
-from napari_pix2pix.napari_layers.colormaps import deviation_colormap
-from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, Snapshot
+from napari_pix2pix.napari_layers.colormaps import (
+    AMBER,
+    GREEN,
+    PINK,
+    deviation_colormap,
+    difference_colormap,
+)
+from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, MAP, Snapshot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+
+
+_NEARLY_ALL = 99.9  # percent of the values of a difference that the colours reach over
 
 
 def output_layer(
@@ -101,9 +110,34 @@ def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
         layout=Layout(),
         kind="image",
         name=f"{like.name} [discriminator map]",
+        metadata={MAP: True},
         look={"colormap": "PiYG", "contrast_limits": (-limit, limit)},
     )
     layer.opacity = 0.6  # lets the judged image show through
+    return layer
+
+
+def difference_layer(array: NDArray[Any], like: Snapshot, *, layout: Layout, kind: str) -> Layer:
+    """Make the layer of a difference over its truth `like`; where both agree, it is clear.
+
+    Of labels, 1 is only in the prediction, 2 only in the truth, 3 another class.
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+
+    look: dict[str, Any] = {}
+    if kind == "image":
+        most = float(np.nanpercentile(np.abs(array), _NEARLY_ALL)) if array.size else 0.0
+        most = most or float(np.nanmax(np.abs(array), initial=0)) or 1.0
+        look = {"colormap": difference_colormap(), "contrast_limits": (-most, most)}
+    name = f"{like.name} [difference]"
+    layer: Any = output_layer(
+        array, like, layout=layout, kind=kind, name=name, metadata={MAP: True}, look=look
+    )
+    if kind == "image":
+        layer.blending = "translucent_no_depth"
+    else:
+        colours = {1: (*GREEN, 1.0), 2: (*PINK, 1.0), 3: (*AMBER, 1.0), None: (0, 0, 0, 0)}
+        layer.colormap = DirectLabelColormap(color_dict=colours)
     return layer
 
 
@@ -115,6 +149,7 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
         layout=Layout(),
         kind="image",
         name=f"{like.name} [unlikeness map]",
+        metadata={MAP: True},
         look={"colormap": "inferno", "contrast_limits": (0.0, 2.0)},
     )
     layer.opacity = 0.6  # lets the image show through

@@ -32,7 +32,7 @@ def test_menus_name_commands_where_plugins_may_contribute():
     assert MANIFEST.contributions.keybindings is None  # napari reads none
 
 
-@pytest.mark.parametrize("name", ["Train", "Apply", "Evaluate"])
+@pytest.mark.parametrize("name", ["Train", "Apply", "Evaluate", "Compare"])
 def test_dock_opens_once(plugin, viewer, name):
     widget = open_dock(viewer, name)
     assert open_dock(viewer, name) is widget

@@ -11,6 +11,7 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._forms import GenerateForm, LayersForm, PredictOptionsForm
 from napari_pix2pix.widgets.apply._uncertainty import explain_uncertainty, what_varies
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
+from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
@@ -63,6 +64,10 @@ class ApplyView(ModelView):
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self.unlikeness_map = push_button("Unlikeness map", _UNLIKENESS_MAP)
+        self.compare = push_button(
+            "Compare…", "Swipe between source and result, or show them side by side"
+        )
+        self.legend = Legend()
         self._fill_form()
         self.lay_out(
             parent,
@@ -80,9 +85,9 @@ class ApplyView(ModelView):
                 self.resample,
                 self._advanced,
             ],
-            [self.estimate],
+            [self.legend, self.estimate],
             [self.apply, self.uncertainty, self.cancel, self.undo],
-            [self.discriminator_map, self.unlikeness_map],
+            [self.compare, self.discriminator_map, self.unlikeness_map],
         )
 
     def fit(self, card: ModelInfo) -> None:

@@ -108,10 +108,12 @@ def say_what_is_seen(viewer: Any, results: Sequence[Layer]) -> str:
     away = [*hidden, *covered, *under]
     seen = [layer for layer in results if layer not in away]
     parts = [
-        f"Shown: {_names(seen)}." if seen else "",
-        f"Under other layers: {_names(under)}." if under else "",
-        f"Covered by {'it' if len(seen) == 1 else 'them'}: {_names(covered)}." if covered else "",
-        f"Hidden: {_names(hidden)}." if hidden else "",
+        f"Shown: {join_names(seen)}." if seen else "",
+        f"Under other layers: {join_names(under)}." if under else "",
+        f"Covered by {'it' if len(seen) == 1 else 'them'}: {join_names(covered)}."
+        if covered
+        else "",
+        f"Hidden: {join_names(hidden)}." if hidden else "",
     ]
     return " ".join(filter(None, parts))
 
@@ -121,7 +123,8 @@ def _lies_under(layer: Layer, shown: Sequence[Layer], results: Sequence[Layer]) 
     return any(covers(upper, layer) for upper in above if upper not in results)
 
 
-def _names(layers: Sequence[Layer]) -> str:
+def join_names(layers: Sequence[Layer]) -> str:
+    """Name layers from the uppermost to the lowest; of many, the first ones and how many more."""
     names = [layer.name for layer in reversed(layers)]
     more = len(names) - _NAMES
     if more > 1:

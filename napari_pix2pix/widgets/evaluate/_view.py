@@ -12,11 +12,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.common.elements import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
+from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
+from napari_pix2pix.widgets.evaluate._objects import ObjectTable
 from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
@@ -90,10 +92,17 @@ class EvaluateView(ModelView):
         self.segments = make_editor("segments", fields["segments"])
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
+        self.verdict, self.objects = Sentence(), Sentence()
+        self.verdict.setStyleSheet("font-weight: bold")
+        self.legend = Legend()
+        self.errors = ObjectTable()
         self.table = ScoreTable()
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames so far are scored")
+        self.compare = push_button(
+            "Compare…", "Swipe between source, prediction and truth, or show them side by side"
+        )
         self.export = push_button("Export CSV…", "Write the scores of all images into a table")
         self.report = push_button(
             "Save report…",
@@ -106,10 +115,11 @@ class EvaluateView(ModelView):
             parent,
             [
                 *(self.problem, self.form, self.difference.native, self.segments.native),
-                *(self.image, self.table, self.scatter),
+                *(self.errors, self.image, self.table, self.scatter),
             ],
-            [],
-            [self.evaluate, self.cancel, self.export, self.report],
+            [self.verdict, self.objects, self.legend],
+            [self.evaluate, self.cancel, self.compare],
+            [self.export, self.report],
         )
         self.show_what()
 
@@ -144,6 +154,9 @@ class EvaluateView(ModelView):
         self.image.blockSignals(False)
         self.image.setVisible(len(images) > 1)
         self.show_scores()
+        self.verdict.set_text(result.scores.verdict)
+        self.objects.set_text(result.scores.objects)
+        self.errors.show_errors(result.scores.image_scores)
         self.scatter.show_points(result.points)
 
     def show_scores(self) -> None:

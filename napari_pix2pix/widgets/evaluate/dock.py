@@ -7,23 +7,25 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import (
     KEY,
     CopyMode,
+    difference_layer,
     mask_of,
-    output_layer,
     snapshot,
     with_model_channels,
 )
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.evaluate._objects import Place, go_to
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
@@ -157,6 +159,7 @@ class EvaluateDock(ModelDock):
         request = self._request_of(copy="small")
         request.pair()
         self._view.set_text("")
+        self._view.legend.forget()
         self._request = request
         preferred = read_settings().device
         device = None if preferred == "auto" else preferred
@@ -196,6 +199,7 @@ class EvaluateDock(ModelDock):
         view = self._view
         for choice in (view.prediction, view.truth, view.sources, view.mask):
             choice.offer(layers)
+        view.legend.forget_removed(self._viewer.layers)
         self._check_soon()
 
     def close_down(self) -> None:
@@ -203,6 +207,7 @@ class EvaluateDock(ModelDock):
         self._runner.close()
         self._view.picker.close_down()
         self._view.progress.finish()
+        self._view.legend.forget()
 
     def _connect(self) -> None:
         view = self._view
@@ -216,6 +221,8 @@ class EvaluateDock(ModelDock):
         view.image.currentIndexChanged.connect(view.show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
+        view.compare.clicked.connect(self._compare)
+        view.errors.chosen.connect(self._go_to)
         # Methods, not lambdas: PySide6 would keep a lambda, and with it the dock and its viewer.
         view.export.clicked.connect(self._ask_to_export)
         view.report.clicked.connect(self._ask_to_report)
@@ -234,7 +241,7 @@ class EvaluateDock(ModelDock):
         layers = [unwrapped(layer) for layer in self._viewer.layers]
         by_id = {str(layer.unique_id): layer for layer in layers}
         for layer in reversed(layers):
-            if KEY in layer.metadata:
+            if layer.metadata.get(KEY, {"shown": "deviation"}).get("shown") != "deviation":
                 self._view.prediction.choose(layer)
                 source = by_id.get(layer.metadata[KEY].get("source_id"))
                 self._view.sources.choose([source] if source is not None else [])
@@ -303,24 +310,35 @@ class EvaluateDock(ModelDock):
     def _add_difference(self, result: Result) -> None:
         """Show the difference where the truth lies, in place of an earlier one."""
         assert self._request is not None
-        truth = self._request.truth
-        look: dict[str, Any] = {}
-        if result.kind == "image":
-            most = float(np.nanmax(np.abs(result.difference), initial=0)) or 1.0
-            look = {"colormap": "PiYG", "contrast_limits": (-most, most)}
-        layer = output_layer(
-            result.difference,
-            truth,
-            layout=result.layout,
-            kind=result.kind,
-            name=f"{truth.name} [difference]",
-            look=look,
+        layer = difference_layer(
+            result.difference, self._request.truth, layout=result.layout, kind=result.kind
         )
         layers = self._viewer.layers
         if self._difference is not None and self._difference in layers:
             layers.remove(self._difference)
         insert_inactive(layers, len(layers), layer)
         self._difference = layer
+        if result.kind == "image":
+            self._view.legend.show_map(layer, DIFFERENCE)
+        else:
+            self._view.legend.show_labels(layer, LABELS_DIFFER)
+
+    def _go_to(self, place: Place) -> None:
+        """Move the view to an object that is missed or false."""
+        assert self._request is not None
+        go_to(self._viewer, self._request.truth, place)
+
+    def _compare(self) -> None:
+        """Open the Compare dock with the layers that are chosen here."""
+        view = self._view
+        sources = view.sources.layers
+        by_model = bool(view.what.currentData())
+        dock = open_dock(self._viewer, "Compare")
+        dock.set_layers(
+            sources[0] if sources else None,
+            None if by_model else view.prediction.layer,
+            view.truth.layer,
+        )
 
     def _ask_to_export(self) -> None:
         self._ask_where(self.export_csv, "scores.csv", "CSV (*.csv)")
