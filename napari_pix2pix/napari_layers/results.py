@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.napari_layers._stated import look_keywords
-from napari_pix2pix.napari_layers.colormaps import (
+from napari_pix2pix.napari_layers._colormaps import (
     AMBER,
     GREEN,
     PINK,
     deviation_colormap,
     difference_colormap,
 )
+from napari_pix2pix.napari_layers._stated import look_keywords
 from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, MAP, Snapshot
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from psygnal import Signal
 
 from napari_pix2pix.data.lazy_array import RestOfArray
 from napari_pix2pix.errors import InputError
@@ -28,12 +27,13 @@ class Swipe:
     """Shows one layer left of a line and another one right of it.
 
     The right side is a layer of its own: the part of the right layer that begins at the line. No
-    pixel is copied for it.
+    pixel is copied for it. `on_moved` is told where the line is: 0 at the left end of the right
+    layer, 1 at its right end.
     """
 
-    moved = Signal(float)  # where the line is now: 0 at the left end of the right layer, 1 at right
-
-    def __init__(self, viewer: Any, left: Layer, right: Layer) -> None:
+    def __init__(
+        self, viewer: Any, left: Layer, right: Layer, on_moved: Callable[[float], None]
+    ) -> None:
         dims = viewer.dims
         if dims.ndisplay != 2 or set(dims.displayed) != {dims.ndim - 2, dims.ndim - 1}:
             raise InputError(
@@ -43,6 +43,7 @@ class Swipe:
         if left is right:
             raise InputError(f"{left.name!r} is on both sides: choose two layers to swipe.")
         self._viewer, self.left, self.right = viewer, left, right
+        self._on_moved = on_moved
         self.shown = OnlyShown(viewer, [left])
         self._place = transform_of(right)
         self._axis = -2 if getattr(right, "rgb", False) else -1
@@ -80,7 +81,7 @@ class Swipe:
             self.side.translate = self._place.moved(offset).translate
             self.side.data = self._rest(column)
         self.line.translate = (self._ends(column) - self._ends(0))[0]
-        self.moved.emit(self.position)
+        self._on_moved(self.position)
 
     def stop(self) -> None:
         """Remove line and side, and put the layers back."""

@@ -107,12 +107,10 @@ class CompareDock(QWidget):
             if side not in self.layers:
                 raise InputError(f"Choose the layer of the {side}, or swipe between other layers.")
             layers.append(self.layers[side])
-        shown = Swipe(self._viewer, layers[0], layers[1])
-        shown.moved.connect(self._on_moved)
+        shown = Swipe(self._viewer, layers[0], layers[1], self._on_moved)
         self._begin(
             shown, f"Left: {layers[0].name}. Right: {layers[1].name}. Drag the line on the canvas."
         )
-        self._on_moved(shown.position)
 
     def show_side_by_side(self) -> None:
         """Show the chosen layers beside each other; raises `InputError` with fewer than two."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_pix2pix.napari_layers.colormaps import difference_colormap
+from napari_pix2pix.napari_layers._colormaps import difference_colormap
 from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER, Legend
 
 
