@@ -24,7 +24,7 @@ MAP = f"{KEY}-map"  # of the metadata of maps about an image, which are no image
 CHANNEL = "channel"  # axis label of the channels in the layers that we make
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
 _SMALL = 2**25  # bytes; copying them takes about 10 ms
-_LOOK = ("colormap", "contrast_limits", "gamma")
+_LOOK = ("colormap", "contrast_limits", "gamma", "blending")
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -143,7 +143,7 @@ class Snapshot:
     rgb: bool = False
     labels: bool = False
     channel_axis: int | None = None  # negative, in `data`; None for RGB
-    # colormap, contrast_limits and gamma of an image that is not RGB
+    # colormap, contrast_limits, gamma and blending of an image that is not RGB
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
     layer_id: str = field(default="", repr=False)
     channel_names: tuple[str, ...] = field(default=(), repr=False)  # one each, if they are known

@@ -16,6 +16,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import resample_image
 from napari_pix2pix.napari_layers import (
     CopyMode,
+    of_channel,
     result_name,
     result_record,
     snapshot,
@@ -145,6 +146,11 @@ class FormState:
         return request, [image for _, image in jobs]
 
     def _check_samples(self, card: ModelInfo) -> None:
+        if self.replaces and card.splits_output:
+            raise InputError(
+                f"The model makes {card.outputs} layers, which replace none: untick Replace the "
+                "source."
+            )
         if self.options.samples == 1:
             return
         varies = self.options.dropout or card.config.noise_channels
@@ -171,8 +177,11 @@ class ApplyRequest:
     options: PredictOptions
     replaces: bool  # whether results replace their sources
 
-    def result_spec(self, number: int, shown: str, digest: str) -> ResultSpec:
-        """Describe a result of a job before it is there; ``shown`` as in a `Progress`."""
+    def result_specs(self, number: int, shown: str, digest: str) -> list[ResultSpec]:
+        """Describe the layers of a result before they are there; ``shown`` as in a `Progress`.
+
+        Where the targets of the training were a layer each, there is one for each channel.
+        """
         job = self.jobs[number]
         given = np.result_type(*(source.data.dtype for source in job.sources))
         record = result_record(
@@ -187,15 +196,21 @@ class ApplyRequest:
             samples=self.options.samples,
             shown=shown,
         )
-        return ResultSpec(
-            self.sources[number],
-            job.sources[0],
-            self.card.output_codec(given),
-            result_name(record),
-            record,
-            self.card.output_looks(self.options.condition),
-            is_part=job.region is not None,
-        )
+        records = [record]
+        if self.card.splits_output:
+            records = [of_channel(record, channel) for channel in range(self.card.outputs)]
+        return [
+            ResultSpec(
+                self.sources[number],
+                job.sources[0],
+                self.card.output_codec(given),
+                result_name(one),
+                one,
+                self.card.output_looks(self.options.condition),
+                is_part=job.region is not None,
+            )
+            for one in records
+        ]
 
 
 class ApplyChoices(ModelDock):

@@ -98,7 +98,8 @@ class ApplyRun(QObject):
         self._viewer = viewer
         self._request: ApplyRequest | None = None
         self._digest = ""
-        self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
+        # By job and what is shown: one, or one for each channel.
+        self._results: dict[tuple[int, str], list[Result]] = {}
         self._finished: set[int] = set()
         self._invalid = self._view_moved = False
         self._last: Progress | None = None
@@ -126,6 +127,10 @@ class ApplyRun(QObject):
         """The layers that the last run made, updated or replaced."""
         results = self._history[-1] if self._history else []
         return [result.layer for result in results if result.layer is not None]
+
+    @property
+    def _all_results(self) -> list[Result]:
+        return [result for results in self._results.values() for result in results]
 
     def start(self, request: ApplyRequest) -> None:
         """Apply a model in a thread."""
@@ -180,22 +185,25 @@ class ApplyRun(QObject):
         for shown, array in event.arrays.items():
             key = event.job, shown
             if key not in self._results:
-                made = self._request.result_spec(*key, self._digest)
-                self._results[key] = Result(self._viewer, made, replaces=self._request.replaces)
-            is_first = not any(result.layer for result in self._results.values())
-            self._results[key].paint(array)
+                self._results[key] = [
+                    Result(self._viewer, spec, replaces=self._request.replaces)
+                    for spec in self._request.result_specs(*key, self._digest)
+                ]
+            is_first = not any(result.layer for result in self._all_results)
+            for result in self._results[key]:
+                result.paint(array)
+                if result.gone:
+                    self.cancel()
             if is_first:  # later the user may have moved the view
-                self._view_moved = move_view_to(self._viewer, self._results[key].layer)
-            if self._results[key].gone:
-                self.cancel()
+                self._view_moved = move_view_to(self._viewer, self._results[key][0].layer)
         part = event.done / event.total
         left = event.seconds * (1 / part - 1) if part > 0 else 0.0
         self.progressed.emit(part, f"{part:.0%}, {in_time_units(left)} left")
 
     def _complete(self, number: int, *, complete: bool) -> None:
         self._finished.add(number)
-        for (job, _), result in self._results.items():
-            if job == number:
+        for (job, _), results in self._results.items():
+            for result in results if job == number else ():
                 result.finish(complete=complete)
 
     def _finish(self, _: object) -> None:
@@ -227,11 +235,11 @@ class ApplyRun(QObject):
     def _conclude(self) -> tuple[ApplyRequest, Progress | None]:
         """Mark unfinished results as partial, and remember all results to undo them."""
         assert self._request is not None
-        for (job, _), result in self._results.items():
-            if job not in self._finished:
+        for (job, _), results in self._results.items():
+            for result in results if job not in self._finished else ():
                 result.finish(complete=False)
         if self._results:
-            self._history.append(list(self._results.values()))
+            self._history.append(list(self._all_results))
         request, last = self._request, self._last
         self._request = self._last = None
         self._results = {}

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_pix2pix.data.lazy_array import LazyArray, TakenChannels
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
@@ -139,7 +140,7 @@ class ViewportTranslator(QObject):
         self._viewer, self._request, self._number = viewer, request, number
         self._queue = TileQueue()
         self._store: TileStore | None = None
-        self.layer: Any = None
+        self.layers: list[Any] = []  # one, or one for each channel
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_WAIT)
@@ -149,6 +150,11 @@ class ViewportTranslator(QObject):
         self._runner.failed.connect(self._on_failed)
         queue = self._queue
         self._runner.start(lambda control: follow(control, request, number, queue))
+
+    @property
+    def layer(self) -> Any:
+        """The first layer; None before it is there."""
+        return self.layers[0] if self.layers else None
 
     @property
     def running(self) -> bool:
@@ -167,15 +173,17 @@ class ViewportTranslator(QObject):
             self._show(event)
         elif isinstance(event, TileFailed):
             self._on_failed(event.sentence)
-        elif self.layer in self._viewer.layers:
-            self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+        else:
+            for layer in self._present:
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _show(self, event: Opened) -> None:
-        made = self._request.result_spec(self._number, "", event.digest)
         self._store = event.store
-        self.layer = _layer(made, event.store)
         layers = self._viewer.layers
-        insert_inactive(layers, index_on_top(layers, self.layer, made.source), self.layer)
+        for made in self._request.result_specs(self._number, "", event.digest):
+            layer = _layer(made, event.store)
+            self.layers.append(layer)
+            insert_inactive(layers, index_on_top(layers, layer, made.source), layer)
         move_view_to(self._viewer, self.layer)
         for emitter in self._emitters():
             emitter.connect(self._ask_soon)
@@ -190,8 +198,12 @@ class ViewportTranslator(QObject):
         if self.layer is None:
             return []
         viewer, dims = self._viewer, self._viewer.dims
-        own = [self.layer.events.visible, viewer.layers.events.removed]
+        own = [layer.events.visible for layer in self.layers] + [viewer.layers.events.removed]
         return [viewer.scene.camera.events, dims.events.current_step, dims.events.ndisplay, *own]
+
+    @property
+    def _present(self) -> list[Any]:
+        return [layer for layer in self.layers if layer in self._viewer.layers]
 
     def _ask_soon(self, _event: Any = None) -> None:
         self._later.start()
@@ -200,19 +212,21 @@ class ViewportTranslator(QObject):
         """Ask for the tiles in view, and no longer for those that left it."""
         if self._store is None:
             return
-        if self.layer not in self._viewer.layers:
+        present = self._present
+        if not present:
             self.close()
             self.gone.emit(self)
             return
         keys: list[TileKey] = []
-        if self.layer.visible:
-            axis = 0 if self._request.card.target_codec.layout.channel_axis is not None else None
-            axis = None if getattr(self.layer, "rgb", False) else axis
-            shape = self.layer.data[0].shape if self.layer.multiscale else self.layer.data.shape
-            frames = shape[(axis is not None) : self.layer.ndim - 2]
-            channel = None if axis is None else -self.layer.ndim
-            seen = frames_in_view(self._viewer, self.layer, channel, frames)
-            keys = self._store.around(seen, view_of(self._viewer, self.layer))
+        if any(layer.visible for layer in present):
+            layer, card = present[0], self._request.card
+            axis = 0 if card.target_codec.layout.channel_axis is not None else None
+            axis = None if getattr(layer, "rgb", False) or card.splits_output else axis
+            shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+            frames = shape[(axis is not None) : layer.ndim - 2]
+            channel = None if axis is None else -layer.ndim
+            seen = frames_in_view(self._viewer, layer, channel, frames)
+            keys = self._store.around(seen, view_of(self._viewer, layer))
         self._store.use(keys)
         self._queue.set([key for key in keys if key not in self._store])
 
@@ -249,7 +263,9 @@ class Followers(QObject):
 def _layer(made: ResultSpec, store: TileStore) -> Any:
     from napari.layers import Image, Labels
 
-    levels = list(store.levels)
+    levels: list[LazyArray] = list(store.levels)
+    if made.channel is not None:
+        levels = [TakenChannels(level, 0, made.channel) for level in levels]
     keywords: dict[str, Any] = {
         "data": levels if len(levels) > 1 else levels[0],
         "multiscale": len(levels) > 1,
@@ -259,9 +275,9 @@ def _layer(made: ResultSpec, store: TileStore) -> Any:
     }
     if made.codec.kind != "image":
         return Labels(**keywords)
-    rgb = made.codec.layout.rgb
     # Tiles that are missing are 0: blended additively, they let the source show.
-    return Image(rgb=rgb, blending="additive", **made.look, **keywords)
+    keywords |= made.look | {"rgb": made.codec.layout.rgb, "blending": "additive"}
+    return Image(**keywords)
 
 
 def _itemsize(codec: Any) -> int:

@@ -87,7 +87,7 @@ class ApplyDock(ApplyChoices):
     @property
     def followed(self) -> list[Any]:
         """The layers of which only tiles in view are translated."""
-        return [tiled.layer for tiled in self._followers.all if tiled.layer is not None]
+        return [layer for tiled in self._followers.all for layer in tiled.layers]
 
     def apply(self) -> None:
         """Apply the model, or let it make images; `ended` has the outcome.
@@ -132,7 +132,7 @@ class ApplyDock(ApplyChoices):
         self._start_task(
             "Judging",
             lambda control: compute_map(control, model, request, device),
-            lambda logits: discriminator_layer(logits, request.prediction),
+            lambda logits: discriminator_layer(logits, request.prediction[0]),
             "Done. Green looks real to the discriminator, pink looks false.",
             DISCRIMINATOR_MAP,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ import numpy as np
 
 from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers import (
     KEY,
     LayerTransform,
     Snapshot,
     is_result_of,
+    join_channels,
     output_layer,
+    pick_channel,
     result_key,
     shown_like,
     to_layer_data,
@@ -48,6 +52,18 @@ class ResultSpec:
     is_part: bool = False  # whether only a part of each frame is translated
 
     @property
+    def channel(self) -> int | None:
+        """The channel that the layer holds, where each has a layer of its own."""
+        channel: int | None = self.record["channel"]
+        return channel
+
+    def data_of(self, array: np.ndarray) -> np.ndarray:
+        """Return the layer's data by an array that is laid out like the targets."""
+        if self.channel is None:
+            return to_layer_data(array, self.codec.layout)
+        return to_layer_data(pick_channel(array, self.codec.layout, self.channel), Layout())
+
+    @property
     def is_deviation(self) -> bool:
         """Whether it is the deviation of samples, which lies over their mean."""
         return bool(self.record["shown"] == "deviation")
@@ -56,7 +72,7 @@ class ResultSpec:
     def place(self) -> LayerTransform:
         """Where the result lies."""
         layout, place = self.codec.layout, self.like.field_transform
-        moves = layout.channel_axis is not None and not layout.rgb
+        moves = layout.channel_axis is not None and not layout.rgb and self.channel is None
         return place.with_axis_in_front("channel") if moves else place
 
     @property
@@ -66,10 +82,11 @@ class ResultSpec:
 
     def layer(self, array: np.ndarray) -> Layer:
         """Return a new layer of the result."""
+        is_whole = self.channel is None
         layer = output_layer(
-            array,
+            array if is_whole else self.data_of(array),
             self.like,
-            layout=self.codec.layout,
+            layout=self.codec.layout if is_whole else Layout(),
             kind=self.codec.kind,
             name=self.name,
             metadata={KEY: self.record},
@@ -86,10 +103,18 @@ def results_of(
     """Return earlier results of a source, laid out like the targets, by `result_key`."""
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     arrays = {}
+    split: defaultdict[tuple[str, str], dict[int, np.ndarray]] = defaultdict(dict)
     for layer, record in _results_of(viewer, source, condition):
-        data = layer.data
+        data, channel = layer.data, record.get("channel")
+        if channel is not None:
+            split[result_key(record)][channel] = data
+            continue
         moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
         arrays[result_key(record)] = moved
+    for key, channels in split.items():
+        if len(channels) == codec.channels and len({data.shape for data in channels.values()}) == 1:
+            ordered = [channels[number] for number in sorted(channels)]
+            arrays[key] = join_channels(ordered, codec.layout)
     return arrays
 
 
@@ -118,7 +143,7 @@ class Result:
         elif self.gone:
             return
         elif array is not self._array:
-            self.layer.data = to_layer_data(array, self._spec.codec.layout)
+            self.layer.data = self._spec.data_of(array)
         elif time.perf_counter() - self._drawn > self._cost / _DRAWING_SHARE:
             began = time.perf_counter()
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -135,7 +160,7 @@ class Result:
         if self._overlays and self._spec.is_deviation:
             self._spread_colours()
         elif complete and not self._spec.is_part and self._overlays:
-            self.layer.blending = _SOLID
+            self.layer.blending = self._spec.look.get("blending", _SOLID)
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
         self.layer.refresh()
@@ -162,7 +187,7 @@ class Result:
         self._overlays = layer.metadata[KEY].get("partial", False)
         self._remember_order()
         self._remember(layer, ["data", "metadata", "name", "blending", "visible", *place])
-        layer.data = to_layer_data(array, self._spec.codec.layout)
+        layer.data = self._spec.data_of(array)
         for name, value in place.items():
             setattr(layer, name, value)
         layer.visible = True
@@ -232,7 +257,8 @@ class Result:
 def _earlier(viewer: Any, spec: ResultSpec) -> Any:
     """Return the layer of an earlier result of the same model and source; None without."""
     for layer, record in _results_of(viewer, spec.source, spec.record["condition"]):
-        if result_key(record) == result_key(spec.record):
+        is_same = result_key(record) == result_key(spec.record)
+        if is_same and record.get("channel") == spec.channel:
             return layer
     return None
 

@@ -76,10 +76,15 @@ class EvaluateView(ModelView):
             a_layer=False,
             a_model=True,
         )
-        self.prediction = LayerChoice(is_image, "choose a layer")
-        self.prediction.setToolTip("The layer with the prediction of a model")
-        self.truth = LayerChoice(is_image, "choose a layer")
-        self.truth.setToolTip("The layer with the true image or labels")
+        self.prediction = LayersChoice(is_image, "choose a layer")
+        self.prediction.setToolTip(
+            "The layer with the prediction of a model; several are its channels"
+        )
+        self.truth = LayersChoice(is_image, "choose a layer")
+        self.truth.setToolTip(
+            "The layer with the true image or labels; several are its channels, in the order in "
+            "which you tick them"
+        )
         self.sources = LayersChoice(is_image, "none")
         self.mask = LayerChoice(is_mask, "none")
         self.mask.setToolTip(

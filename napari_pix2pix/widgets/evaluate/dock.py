@@ -14,6 +14,7 @@ from napari_pix2pix.napari_layers import (
     KEY,
     CopyMode,
     difference_layer,
+    layers_of_result,
     mask_of,
     snapshot,
     with_model_channels,
@@ -65,19 +66,27 @@ class EvaluateDock(ModelDock):
         self._choose_last_result()
         self._take_model()
 
-    def set_prediction(self, prediction: Layer, truth: Layer, source: Layer | None = None) -> None:
-        """Compare two layers; with a source, the baseline is scored too."""
+    def set_prediction(
+        self,
+        prediction: Layer | Sequence[Layer],
+        truth: Layer | Sequence[Layer],
+        source: Layer | Sequence[Layer] | None = None,
+    ) -> None:
+        """Compare two layers; with a source, the baseline is scored too.
+
+        Several layers are the channels of one image.
+        """
         self._view.what.setCurrentIndex(0)
-        self._view.prediction.choose(prediction)
-        self._view.truth.choose(truth)
-        self._view.sources.choose([] if source is None else [source])
+        self._view.prediction.choose(_as_list(prediction))
+        self._view.truth.choose(_as_list(truth))
+        self._view.sources.choose([] if source is None else _as_list(source))
         self._check_soon()
 
     def set_model(
         self,
         model: ModelEntry | str | os.PathLike[str],
         sources: Sequence[Layer],
-        truth: Layer,
+        truth: Layer | Sequence[Layer],
         condition: Hashable = None,
     ) -> None:
         """Compare a model's prediction of layers with the truth.
@@ -87,14 +96,15 @@ class EvaluateDock(ModelDock):
         model : ModelEntry or path-like
         sources : sequence of layers
             Several are the channels of one image.
-        truth : layer
+        truth : layer or sequence of layers
+            Several are the channels of one image.
         condition : hashable, optional
             One of the model's.
         """
         self._view.what.setCurrentIndex(1)
         self._view.picker.choose(model)
         self._view.sources.choose(sources)
-        self._view.truth.choose(truth)
+        self._view.truth.choose(_as_list(truth))
         if condition is not None:
             self._view.condition.choose(condition)
         self._check_soon()
@@ -242,7 +252,7 @@ class EvaluateDock(ModelDock):
         by_id = {str(layer.unique_id): layer for layer in layers}
         for layer in reversed(layers):
             if layer.metadata.get(KEY, {"shown": "deviation"}).get("shown") != "deviation":
-                self._view.prediction.choose(layer)
+                self._view.prediction.choose(layers_of_result(layers, layer))
                 source = by_id.get(layer.metadata[KEY].get("source_id"))
                 self._view.sources.choose([source] if source is not None else [])
                 return
@@ -256,25 +266,25 @@ class EvaluateDock(ModelDock):
     def _request_of(self, *, copy: CopyMode) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
-        prediction = None if by_model else view.prediction.layer
-        truth, sources = view.truth.layer, view.sources.layers
+        predictions = () if by_model else view.prediction.layers
+        truth, sources = view.truth.layers, view.sources.layers
         if by_model and self.model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         if by_model and not sources:
             raise InputError("Choose the source that the model translates.")
-        if not by_model and prediction is None:
+        if not by_model and not predictions:
             raise InputError("Choose the layer of the prediction.")
-        if truth is None:
+        if not truth:
             raise InputError("Choose the layer of the truth.")
-        truths = [snapshot(truth, copy=copy)]
+        truths = [snapshot(layer, copy=copy) for layer in truth]
         given = [snapshot(layer, copy=copy) for layer in sources]
         card = view.picker.info if by_model else None
         if card is not None:
             truths = with_model_channels(truths, card.target_codec.layout)
             given = with_model_channels(given, card.source_codec.layout)
         return EvaluationRequest(
-            truth=truths[0],
-            prediction=None if prediction is None else snapshot(prediction, copy=copy),
+            truths=truths,
+            predictions=[snapshot(layer, copy=copy) for layer in predictions],
             model=self.model,
             card=card,
             sources=given,
@@ -283,7 +293,7 @@ class EvaluateDock(ModelDock):
             options=EvaluateOptions(
                 kind=view.kind.value, difference=self.adds_difference, segments=self.segments
             ),
-            record={} if prediction is None else prediction.metadata.get(KEY, {}),
+            record=predictions[0].metadata.get(KEY, {}) if predictions else {},
         )
 
     def _take_model(self) -> None:
@@ -311,7 +321,7 @@ class EvaluateDock(ModelDock):
         """Show the difference where the truth lies, in place of an earlier one."""
         assert self._request is not None
         layer = difference_layer(
-            result.difference, self._request.truth, layout=result.layout, kind=result.kind
+            result.difference, self._request.truths[0], layout=result.layout, kind=result.kind
         )
         layers = self._viewer.layers
         if self._difference is not None and self._difference in layers:
@@ -326,19 +336,15 @@ class EvaluateDock(ModelDock):
     def _go_to(self, place: Place) -> None:
         """Move the view to an object that is missed or false."""
         assert self._request is not None
-        go_to(self._viewer, self._request.truth, place)
+        go_to(self._viewer, self._request.truths[0], place)
 
     def _compare(self) -> None:
         """Open the Compare dock with the layers that are chosen here."""
         view = self._view
-        sources = view.sources.layers
-        by_model = bool(view.what.currentData())
+        predictions = () if view.what.currentData() else view.prediction.layers
+        chosen = (view.sources.layers, predictions, view.truth.layers)
         dock = open_dock(self._viewer, "Compare")
-        dock.set_layers(
-            sources[0] if sources else None,
-            None if by_model else view.prediction.layer,
-            view.truth.layer,
-        )
+        dock.set_layers(*(layers[0] if layers else None for layers in chosen))
 
     def _ask_to_export(self) -> None:
         self._ask_where(self.export_csv, "scores.csv", "CSV (*.csv)")
@@ -364,3 +370,7 @@ class EvaluateDock(ModelDock):
         self._view.cancel.setEnabled(running and not self._runner.stopping)
         for button in (self._view.export, self._view.report):
             button.setEnabled(self._result is not None and not running)
+
+
+def _as_list(layers: Layer | Sequence[Layer]) -> list[Layer]:
+    return list(layers) if isinstance(layers, list | tuple) else [layers]
