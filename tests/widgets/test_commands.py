@@ -38,6 +38,17 @@ def test_dock_opens_once(plugin, viewer, name):
     assert open_dock(viewer, name) is widget
 
 
+def test_menu_and_commands_open_one_dock(plugin, viewer, qtbot):
+    from napari._app_model import get_app_model
+
+    widget = open_dock(viewer, "Apply")
+    docks = viewer.window.dock_widgets
+    assert list(docks) == ["Apply (Pix2Pix)"]
+    get_app_model().commands.execute_command("napari-pix2pix.apply")  # as the menu does
+    assert list(docks) == ["Apply (Pix2Pix)"]
+    assert open_dock(viewer, "Apply") is widget
+
+
 def test_last_model_is_applied_to_the_active_layer(plugin, viewer, qtbot):
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     models().remember(make_model(image, 1 - image), "m")

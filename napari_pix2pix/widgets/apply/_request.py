@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from napari_pix2pix.data.lazy_image import LazyImage
 
 
+_IN_VIEW, _FOLLOWED = 1, 2  # entries of the list of parts
+
+
 def make_job(
     viewer: napari.viewer.Viewer,
     layers: Sequence[Any],
@@ -93,6 +96,18 @@ def frames_in_view(
     )
 
 
+def why_whole(card: ModelInfo, options: PredictOptions, *, replaces: bool) -> str:
+    """Say why a model translates whole frames only, and no tiles where the user looks; else ""."""
+    per_image = options.norm_statistics != "running"
+    if card.config.norm not in ("batch", "none") or per_image:
+        return "The norms measure the whole image, so no tile is translated alone."
+    if card.target_codec.kind == "instances":
+        return "Objects get their numbers on the whole image, so no tile is translated alone."
+    if options.samples > 1:
+        return "Mean and deviation of samples are not made tile by tile."
+    return "A result that grows where you look replaces no source." if replaces else ""
+
+
 @dataclass(frozen=True, eq=False)
 class FormState:
     """What is chosen in the dock."""
@@ -104,6 +119,7 @@ class FormState:
     options: PredictOptions
     current_frame: bool  # only the frames that are shown
     visible_only: bool  # only the part in view
+    follows_view: bool  # tile by tile where the user looks from now on
     replaces: bool  # whether results replace their sources
 
     def request(
@@ -114,6 +130,8 @@ class FormState:
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         self._check_samples(card)
+        if self.follows_view and (reason := why_whole(card, self.options, replaces=self.replaces)):
+            raise InputError(f"{reason} Choose all of it, or what is in view.")
         if not self.groups:
             raise InputError(
                 f"Choose a layer for each of the {card.channels} channels that the model takes."
@@ -142,6 +160,7 @@ class FormState:
             jobs=[job for job, _ in jobs],
             options=self.options,
             replaces=self.replaces,
+            follows_view=self.follows_view,
         )
         return request, [image for _, image in jobs]
 
@@ -176,6 +195,7 @@ class ApplyRequest:
     jobs: Sequence[Job]
     options: PredictOptions
     replaces: bool  # whether results replace their sources
+    follows_view: bool = False  # whether tiles are translated where the user looks
 
     def result_specs(self, number: int, shown: str, digest: str) -> list[ResultSpec]:
         """Describe the layers of a result before they are there; ``shown`` as in a `Progress`.
@@ -265,11 +285,20 @@ class ApplyChoices(ModelDock):
     @property
     def visible_only(self) -> bool:
         """Whether only the part in view is translated."""
-        return bool(self._view.part.currentData())
+        return bool(self._view.part.currentData() == _IN_VIEW)
 
     @visible_only.setter
     def visible_only(self, value: bool) -> None:
         self._view.part.setCurrentIndex(int(value))
+
+    @property
+    def follows_view(self) -> bool:
+        """Whether tiles are translated where the user looks from now on, and only there."""
+        return bool(self._view.part.currentData() == _FOLLOWED)
+
+    @follows_view.setter
+    def follows_view(self, value: bool) -> None:
+        self._view.part.setCurrentIndex(_FOLLOWED if value else 0)
 
     @property
     def replaces(self) -> bool:

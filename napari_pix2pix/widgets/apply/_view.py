@@ -16,8 +16,10 @@ from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
 _REMEMBERED = "apply/options"
+_TICK = "uncertainty"
 _OF_AN_IMAGE = {"seed", "resample", "pixel_size"}
 
+PARTS = "all", "what is in view", "where I look"
 _APPLY = "Translate the layers; each result appears where its source lies, on top"
 _GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
 _RESAMPLE = (
@@ -42,7 +44,11 @@ class ApplyView(ModelView):
         super().__init__("Applying a model")
         self.layers = LayersForm(self.form)
         self.frames = _choice("Which frames of a stack are translated", "all", "the one shown")
-        self.part = _choice("Which part of each frame is translated", "all", "what is in view")
+        self.part = _choice(
+            "Which part of each frame is translated: all of it, what is in view now, or tile by "
+            "tile where you look from now on, which takes memory for these tiles alone",
+            *PARTS,
+        )
         self.replaces = QCheckBox("Replace the source")
         self.replaces.setToolTip(
             "When done, put the result into the source's layer if kind and channels match. "
@@ -50,6 +56,7 @@ class ApplyView(ModelView):
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
+        self.uncertainty = QCheckBox("Uncertainty")
         self._recall()
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
@@ -60,7 +67,6 @@ class ApplyView(ModelView):
         self.resample.hide()
         self.apply = push_button("Apply", _APPLY)
         self.cancel = push_button("Cancel", "Stop; the result so far is kept and marked as partial")
-        self.uncertainty = QCheckBox("Uncertainty")
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self.unlikeness_map = push_button("Unlikeness map", _UNLIKENESS_MAP)
@@ -129,12 +135,14 @@ class ApplyView(ModelView):
     def remember(self) -> None:
         """Remember the options for the next start, but not those that belong to an image."""
         options = self.options.options().model_dump(mode="json", exclude=_OF_AN_IMAGE)
-        remember_fields(_REMEMBERED, options)
+        remember_fields(_REMEMBERED, options | {_TICK: self.uncertainty.isChecked()})
 
     def _recall(self) -> None:
         """Show the options of the last time; options of another version may not be valid."""
+        fields = remembered_fields(_REMEMBERED)
+        self.uncertainty.setChecked(bool(fields.pop(_TICK, False)))
         with suppress(ValueError):
-            options = PredictOptions(**remembered_fields(_REMEMBERED))
+            options = PredictOptions(**fields)
             self.options.set_options(options)
             if options != PredictOptions():
                 self._advanced.expand(animate=False)  # so that the user sees them
@@ -157,6 +165,6 @@ def _bold(text: str) -> str:
 def _choice(tip: str, *texts: str) -> Choice:
     choice = Choice()
     for number, text in enumerate(texts):
-        choice.addItem(text, bool(number))
+        choice.addItem(text, number)
     choice.setToolTip(tip)
     return choice

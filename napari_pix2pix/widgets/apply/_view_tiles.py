@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_pix2pix.data.lazy_array import LazyArray, TakenChannels
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.training.events import Control
-from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
+from napari_pix2pix.widgets.apply._request import frames_in_view, view_of, why_whole
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
 from napari_pix2pix.widgets.apply.work import load_known, tile_side
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.apply._request import ApplyRequest
 
+_TOO_LARGE = "{name!r} is too large for the memory as a whole: its tiles"
 _OPENED = (
-    "{name!r} is too large for the memory as a whole: its tiles are translated where you look, and "
-    "kept; what is saved or measured is translated then. For all of it: napari-pix2pix apply."
+    "{what} are translated where you look, and kept; what is saved or measured is translated then. "
+    "For all of it: napari-pix2pix apply."
 )
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
@@ -38,12 +39,12 @@ _IDLE = 0.2  # seconds between two checks whether to stop
 
 
 def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether only tiles in view are translated: lazy sources whose results are too large."""
-    codec, options = request.card.output_codec(planes[0].dtype), request.options
-    in_parts = request.card.config.norm in ("batch", "none")
-    in_parts = in_parts and options.norm_statistics == "running"
-    in_parts = in_parts and codec.kind != "instances" and options.samples == 1
-    whole = all(job.region is None for job in request.jobs) and not request.replaces
+    """Whether only tiles in view are translated: on request, or lazy sources too large a result."""
+    if request.follows_view:
+        return True
+    codec = request.card.output_codec(planes[0].dtype)
+    in_parts = not why_whole(request.card, request.options, replaces=request.replaces)
+    whole = all(job.region is None for job in request.jobs)
     lazy = all(
         type(source.data) is not np.ndarray for job in request.jobs for source in job.sources
     )  # a memory map is lazy
@@ -189,7 +190,9 @@ class ViewportTranslator(QObject):
             emitter.connect(self._ask_soon)
         self._ask_for_tiles()
         source = self._request.sources[self._number]
-        self.message.emit(_OPENED.format(name=source.name), False)
+        asked = self._request.follows_view
+        what = ("Tiles of {name!r}" if asked else _TOO_LARGE).format(name=source.name)
+        self.message.emit(_OPENED.format(what=what), False)
 
     def _on_failed(self, sentence: str) -> None:
         self.message.emit(sentence, True)

@@ -325,6 +325,7 @@ class ApplyDock(ApplyChoices):
             options=options,
             current_frame=self.current_frame,
             visible_only=self.visible_only,
+            follows_view=self.follows_view,
             replaces=self.replaces,
         )
 
@@ -344,6 +345,10 @@ class ApplyDock(ApplyChoices):
 
     def _describe(self, request: ApplyRequest, planes: list[LazyImage]) -> None:
         """Show what a run will cost, and what is unusual about the images."""
+        self._input_check.check(request.card, planes, request.options)
+        if request.follows_view:
+            self._view.estimate.set_text("Tiles are translated where you look, and only there.")
+            return
         translator = request.model.translator
         measured = None if translator is None else self._run.speeds.get(translator)
         self._view.estimate.set_text(
@@ -358,7 +363,6 @@ class ApplyDock(ApplyChoices):
             )
         )
         options = request.options
-        self._input_check.check(request.card, planes, options)
         differ = any(sizes_differ(request.card, image, options) for image in planes)
         self._view.resample.setVisible(differ)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice
 from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
+from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 from napari_pix2pix.widgets.evaluate._objects import ObjectTable
 from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.widgets.evaluate._work import Result
 
 _HEIGHT = 220
+_REMEMBERED = "evaluate/options"
 
 
 class Scatter(ThemedPlots):
@@ -93,8 +96,8 @@ class EvaluateView(ModelView):
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
         self.difference = make_editor("difference", fields["difference"])
-        self.difference.value = True
         self.segments = make_editor("segments", fields["segments"])
+        self._recall()
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
         self.verdict, self.objects = Sentence(), Sentence()
@@ -141,6 +144,27 @@ class EvaluateView(ModelView):
             else "The layer that the prediction was made from. With it, a baseline is scored too, "
             "fitted to the pixels that are scored"
         )
+
+    def options(self) -> EvaluateOptions:
+        """Return what is chosen besides layers and models."""
+        return EvaluateOptions(
+            kind=self.kind.value, difference=self.difference.value, segments=self.segments.value
+        )
+
+    def remember(self) -> None:
+        """Remember the options for the next start."""
+        chosen = {"by_model": bool(self.what.currentData())}
+        remember_fields(_REMEMBERED, self.options().model_dump(mode="json") | chosen)
+
+    def _recall(self) -> None:
+        """Show the options of the last time; those of another version may not be valid."""
+        fields = remembered_fields(_REMEMBERED)
+        self.what.setCurrentIndex(int(bool(fields.pop("by_model", False))))
+        with suppress(ValueError):
+            options = EvaluateOptions(**fields)
+            self.kind.value = options.kind
+            self.difference.value = options.difference
+            self.segments.value = options.segments
 
     def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""

@@ -30,7 +30,6 @@ from napari_pix2pix.widgets.evaluate._objects import Place, go_to
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
-    EvaluateOptions,
     EvaluationRequest,
     Result,
     evaluate_request,
@@ -218,6 +217,7 @@ class EvaluateDock(ModelDock):
         self._view.picker.close_down()
         self._view.progress.finish()
         self._view.legend.forget()
+        self._view.remember()
 
     def _connect(self) -> None:
         view = self._view
@@ -290,9 +290,7 @@ class EvaluateDock(ModelDock):
             sources=given,
             mask=None if self.mask is None else mask_of(self.mask, truths[0]),
             condition=view.condition.value if by_model else None,
-            options=EvaluateOptions(
-                kind=view.kind.value, difference=self.adds_difference, segments=self.segments
-            ),
+            options=view.options(),
             record=predictions[0].metadata.get(KEY, {}) if predictions else {},
         )
 

@@ -321,3 +321,14 @@ def test_objects_of_images_are_counted_where_they_are_segmented(viewer, dock, qt
     run(dock, qtbot)
     assert dock._view.objects.text() == "2 true objects: 1 found, 1 missed; 0 false."
     assert dock._view.errors.rowCount() == 1
+
+
+def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
+    dock._view.what.setCurrentIndex(1)
+    dock._view.kind.value = "instances"
+    dock.adds_difference, dock.segments = False, True
+    dock.close_down()
+    again = docked(EvaluateDock(viewer), viewer, qtbot)
+    assert again._view.what.currentText() == "a model"
+    assert again._view.kind.value == "instances"
+    assert (again.adds_difference, again.segments) == (False, True)
