@@ -42,6 +42,7 @@ class ObjectTable(QTableWidget):
         self.setToolTip(
             "Objects without a match, large ones first: click one, and the view goes there"
         )
+        self.setWordWrap(False)
         self.setColumnCount(3)
         self.setHorizontalHeaderLabels(["Object", "Image", "Pixels"])
         header, rows = self.horizontalHeader(), self.verticalHeader()

@@ -183,7 +183,7 @@ def test_the_last_result_and_its_source_are_offered(viewer, qtbot):
     result = viewer.add_image(noise(64, 64), metadata={"napari-pix2pix": record})
     dock = EvaluateDock(viewer)
     qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
-    assert dock._view.prediction.layer == result
+    assert list(dock._view.prediction.layers) == [result]
     assert dock._view.sources.layers == (source,)
     assert "layer of the truth" in dock.check()
 
@@ -253,7 +253,7 @@ def test_the_truth_of_a_model_is_matched_or_refused(viewer, dock, qtbot):
         "The truth has labels of its own, which are matched in rising order: 255 counts as 1.",
         False,
     )
-    dock._view.truth.choose(viewer.add_labels(OBJECTS))
+    dock._view.truth.choose([viewer.add_labels(OBJECTS)])
     message, is_error = run(dock, qtbot)
     assert is_error
     assert "the model's labels" in message
