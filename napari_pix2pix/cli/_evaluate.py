@@ -129,7 +129,8 @@ def evaluate(
     if report is not None:
         scores.report(report, samples=samples)
         written.append(report)
-    lines = [score_table(scores.to_dict()), *(f"Wrote {path}" for path in written)]
+    said = filter(None, (scores.verdict, scores.objects))
+    lines = [score_table(scores.to_dict()), *said, *(f"Wrote {path}" for path in written)]
     print_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
 
 

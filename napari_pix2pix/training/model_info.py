@@ -211,6 +211,17 @@ class ModelInfo:
         return self.channels > 1 and not self.source_codec.layout.rgb
 
     @property
+    def outputs(self) -> int:
+        """Channels of an output."""
+        return self.target_codec.channels
+
+    @property
+    def splits_output(self) -> bool:
+        """Whether each channel of an output is a layer of its own, as in the training."""
+        codec = self.target_codec
+        return self.made_for.target_split and codec.kind == "image" and not codec.layout.rgb
+
+    @property
     def scores_by_side(self) -> dict[str, dict[str, float]]:
         """`scores` for tables and JSON: ``prediction`` and ``baseline``; empty without any."""
         return {} if self.scores is None else asdict(self.scores)

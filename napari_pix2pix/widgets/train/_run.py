@@ -190,13 +190,14 @@ class TrainRun:
         cls, choices: Sequence[PairChoice], fields: Mapping[str, Any], autosave: Autosave | None
     ) -> TrainRun:
         """Begin a run, or resume that of an autosave; raises `ConfigError` or `FileError`."""
-        source, target = choices[0].sources[0], choices[0].targets[0]
+        names = choices[0].names()
         config = TrainConfig(**fields)
         settings = read_settings()
         if autosave is None and settings.autosave:
             rows = [choice.names() for choice in choices]
             autosave = Autosave.begin(settings.autosave_folder, rows=rows, fields=fields)
-        return cls(config, f"{source.name} → {target.name}", autosave)
+        name = f"{' + '.join(names.sources)} → {' + '.join(names.targets)}"
+        return cls(config, name, autosave)
 
     def mark(self, state: AutosaveState) -> str:
         """Record the state of the autosave; return why that failed, or an empty string."""
