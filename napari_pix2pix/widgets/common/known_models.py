@@ -71,6 +71,7 @@ class Models(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._models: list[ModelEntry] = []  # the last one first
+        self._offered: list[Path] = []  # files that come with samples
 
     def remember(
         self, translator: Translator, name: str, *, path: Path | None = None
@@ -127,9 +128,17 @@ class Models(QObject):
         path = path.absolute()
         return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
 
+    def offer_file(self, path: Path) -> None:
+        """Offer a file that the user has not chosen, after all that are recent."""
+        path = path.absolute()
+        if path not in self._offered:
+            self._offered.append(path)
+            self.changed.emit()
+
     def recent_files(self) -> tuple[Path, ...]:
-        """Return the recent files that still exist, the latest first."""
-        return tuple(path for path in _recent() if path.is_file())
+        """Return the recent files that still exist, the latest first, and those offered."""
+        files = dict.fromkeys([*_recent(), *self._offered])
+        return tuple(path for path in files if path.is_file())
 
     def _of(self, translator: Translator) -> ModelEntry | None:
         return next((entry for entry in self._models if entry.translator is translator), None)
