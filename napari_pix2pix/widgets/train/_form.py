@@ -114,6 +114,7 @@ class TrainForm(QWidget):
 
     def close_work(self) -> None:
         """Wait for the threads; no signal comes afterwards."""
+        self.pairs.close_work()
         self._check.close()
         self._finder.close()
 
