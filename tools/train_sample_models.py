@@ -1,7 +1,8 @@
-"""Train the small models that come with the samples: python tools/train_sample_models.py
+"""Train the small models that come with the samples.
 
-A few minutes on a CPU. Prints the scores on the unseen images, which stand in
-``sample_data/README.md``; those in a model's card are of the held-out strip of its training image.
+Run it with ``python tools/train_sample_models.py``: a few minutes on a CPU. It prints the scores on
+the unseen images, which stand in ``sample_data/README.md``; those in a model's card are of the
+held-out strip of its training image.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ class PairRows(QWidget):
         self._watched: list[Layer] = []
         self._add = push_button(
             "Add pair",
-            "Fill the empty row, or add one for another pair, with the two layers that are selected "
-            "in the layer list.",
+            "Fill the empty row, or add one for another pair, with the two layers that are "
+            "selected in the layer list.",
         )
         self._box = QVBoxLayout()
         self._box.setSpacing(4)
@@ -172,6 +172,16 @@ class PairRows(QWidget):
     def close_work(self) -> None:
         """Follow the viewer's selection no more."""
         self._viewer.layers.selection.events.changed.disconnect(self._on_selection)
+
+    def swap_sides(self) -> None:
+        """Swap source and target in all rows."""
+        for row in self._rows:
+            row.swap_sides()
+
+    def set_targets(self, index: int, targets: Sequence[Layer]) -> None:
+        """Choose other targets in a row."""
+        row = self._rows[index]
+        row.set(replace(row.choice(), targets=tuple(targets)))
 
     def show_error(self, index: int, sentence: str) -> None:
         """Show below a row what is wrong with it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame
 
@@ -147,7 +148,7 @@ class TryIt(QFrame):
             truth.data,
             name=f"{truth.name} (copy beside)",
             scale=truth.scale,
-            translate=truth.translate + (0, (truth.data.shape[1] + _GAP) * truth.scale[1]),
+            translate=np.add(truth.translate, (0, truth.scale[1] * (truth.data.shape[1] + _GAP))),
             units=truth.units,
             axis_labels=truth.axis_labels,
             metadata={_BESIDE: True},

@@ -111,6 +111,7 @@ class TrainView:
         """Show an event of the run."""
         match event:
             case Prepared():
+                self.curves.add(event)
                 self.curves.show()
                 self.body.show_soon(self.curves)
                 if event.preview is not None:
