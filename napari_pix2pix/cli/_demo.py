@@ -73,7 +73,7 @@ def _learn_labels(
     out: Path, config: TrainConfig, control: Control, *, quiet: bool
 ) -> dict[str, Any]:
     """Train on the sample's training image; write the model, and a panel of the unseen image."""
-    source, labels, unseen_source, unseen_labels = (layer[0] for layer in stain_nuclei())
+    source, labels, unseen_labels, unseen_source = (layer[0] for layer in stain_nuclei())
     unseen = Pair(unseen_source, unseen_labels, name="unseen image")
     seen = Pair(source, labels, name="training image")
     translator, report = _learn(seen, unseen, config, control, quiet=quiet)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
+from napari_pix2pix.data.alignment import Alignment
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note, overlaps_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
@@ -84,6 +85,8 @@ class TrainingData:
     start: Pretrained | None  # the model that the training begins from
     channel_names: tuple[tuple[str, ...], ...]  # of the targets, one tuple a condition, or one
     made_for: MadeFor
+    alignment: Alignment
+    target_looks_like: Kind | None  # labels that the target is not taken for; None if it is none
 
     @property
     def planes(self) -> NetworkPlanes:
@@ -179,6 +182,8 @@ def prepare(
         start=start,
         channel_names=_channel_names(opened[: validated.count], conditions, start),
         made_for=_made_for(opened[: validated.count], conditions, config, start),
+        alignment=alignment,
+        target_looks_like=inferred.target_looks_like,
     )
 
 

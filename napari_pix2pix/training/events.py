@@ -162,6 +162,7 @@ class Prepared(Event):
     steps_per_epoch: int
     warnings: tuple[str, ...] = ()  # the notes about what looks wrong
     preview: Preview | None = None  # before the first step, if asked for
+    reconstruction: str = "l1"  # the loss, which may follow from the target
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ class TrainingLoop:
             self.data.steps_per_epoch,
             self.data.warnings,
             self._first_preview() if self.preview_first else None,
+            self.config.reconstruction,
         )
         train_step = Pix2PixStep(
             self.state,

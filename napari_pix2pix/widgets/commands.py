@@ -40,6 +40,14 @@ def apply_last_model() -> None:
     open_dock(viewer, "Apply").apply_last()
 
 
+def try_it() -> None:
+    """Train on a sample in the viewer in front, apply the model and compare with the truth."""
+    import napari
+
+    viewer = napari.current_viewer()
+    open_dock(napari.Viewer() if viewer is None else viewer, "Train").try_it()
+
+
 def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
     """Open a dock ("Train", "Apply", "Evaluate", "Compare"), or find the one that is open.
 

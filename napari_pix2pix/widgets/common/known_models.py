@@ -78,6 +78,7 @@ class Models(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._models: list[ModelEntry] = []  # the last one first
+        self._offered: list[Path] = []  # files that come with samples
         self._folder_files: tuple[Path, ...] = ()  # of the folder that is offered
 
     def remember(
@@ -135,6 +136,13 @@ class Models(QObject):
         path = path.absolute()
         return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
 
+    def offer_file(self, path: Path) -> None:
+        """Offer a file that the user has not chosen, after all that are recent."""
+        path = path.absolute()
+        if path not in self._offered:
+            self._offered.append(path)
+            self.changed.emit()
+
     def offer_folder(self, folder: Path) -> tuple[Path, ...]:
         """Offer all models in a folder beside the recent ones; return their files."""
         self._folder_files = tuple(path.absolute() for path in model_files(folder))
@@ -142,10 +150,9 @@ class Models(QObject):
         return self._folder_files
 
     def offered_files(self) -> tuple[Path, ...]:
-        """Return the recent files, and then those of the folder that is offered."""
-        recent = self.recent_files()
-        others = (path for path in self._folder_files if path not in recent and path.exists())
-        return (*recent, *others)
+        """Return the recent files, then those that samples and the chosen folder offer."""
+        files = dict.fromkeys([*_recent(), *self._offered, *self._folder_files])
+        return tuple(path for path in files if path.exists())
 
     def recent_files(self) -> tuple[Path, ...]:
         """Return the recent files that still exist, the latest first."""
