@@ -15,7 +15,7 @@ import torch
 from helpers import Bomb
 from safetensors.torch import save_file
 
-from napari_pix2pix import __version__, load
+from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io import model_file
 from napari_pix2pix.io.model_file import read_container, write_container
