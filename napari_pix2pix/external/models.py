@@ -21,6 +21,7 @@ from napari_pix2pix.external._steps import Step, measure_steps
 from napari_pix2pix.external._translator import ExternalTranslator
 from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
 from napari_pix2pix.inference.networks import measures_input
+from napari_pix2pix.inference.options import check_integer
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.io.model_header import FORMAT_NAME
 from napari_pix2pix.io.onnx_file import ENDING as ONNX_ENDING
@@ -178,9 +179,10 @@ def _with_halo(
     if halo is not None:
         if sizes.halo is not None:
             raise InputError(f"{path} says its halo ({sizes.halo}): leave halo out.")
-        if halo < 0 or (sizes.fixed and sizes.least <= 2 * halo):
+        halo = check_integer("halo", halo, 0)
+        if sizes.fixed and sizes.least <= 2 * halo:
             raise InputError(
-                f"halo must be from 0 to less than half of the window, got {halo} for windows of "
+                f"halo must be less than half of the window, got {halo} for windows of "
                 f"{sizes.least} pixels."
             )
         sizes = replace(sizes, halo=halo)
