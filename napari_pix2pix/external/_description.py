@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,11 @@ def parse_description(content: dict[str, Any]) -> Description:
     _check_version(content)
     logger.disable("bioimageio")
     try:
-        # No file is opened, and none is downloaded.
-        context = ValidationContext(perform_io_checks=False, log_warnings=False)
-        model = build_description(content, format_version="latest", context=context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what an older version did not say
+            # No file is opened, and none is downloaded.
+            context = ValidationContext(perform_io_checks=False, log_warnings=False)
+            model = build_description(content, format_version="latest", context=context)
     finally:
         logger.enable("bioimageio")
     if isinstance(model, InvalidDescr):
@@ -183,7 +186,10 @@ def _read_sizes(given: InputTensorDescr, made: OutputTensorDescr) -> Sizes:
 def _is_same_length(axis: Any, source: Any) -> bool:
     if isinstance(axis.size, int):
         return bool(axis.size == source.size)
-    if not _follows(axis.size) or str(axis.size.axis_id) != str(source.id):
+    same = {str(source.id)}
+    if _follows(source.size):  # such as x, which is as long as y
+        same.add(str(source.size.axis_id))
+    if not _follows(axis.size) or str(axis.size.axis_id) not in same:
         return False
     return math.isclose(axis.scale, source.scale, rel_tol=1e-6) and axis.size.offset == 0
 

@@ -78,10 +78,11 @@ class PackageFiles:
             inner = str(PurePosixPath(name))
             if inner not in archive.namelist():
                 raise FileError(_missing(name, self.path))
+            if archive.getinfo(inner).file_size > most:
+                raise FileError(too_large)
             with archive.open(inner) as stream:
-                # A zip file may say that something is smaller than it is.
-                content = b"" if archive.getinfo(inner).file_size > most else stream.read(most + 1)
-            if not content or len(content) > most:
+                content = stream.read(most + 1)
+            if len(content) > most:  # a zip file may say that something is smaller than it is
                 raise FileError(too_large)
             return content
 

@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
-from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
-from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.external._codecs import own_names, package_codec, plain_codec, target_codec
 from napari_pix2pix.external._description import Description, Tensor, parse_description
 from napari_pix2pix.external._network import End, OnnxNetwork, Sizes
 from napari_pix2pix.external._package_files import PackageFiles
 from napari_pix2pix.external._probe import find_sizes
-from napari_pix2pix.external._steps import Step, measure_steps, scaling
+from napari_pix2pix.external._steps import Step, measure_steps
 from napari_pix2pix.external._translator import ExternalTranslator
 from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
 from napari_pix2pix.inference.networks import measures_input
+from napari_pix2pix.inference.options import check_integer
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.io.model_header import FORMAT_NAME
 from napari_pix2pix.io.onnx_file import ENDING as ONNX_ENDING
@@ -33,7 +33,6 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import build_generator
 from napari_pix2pix.training.summary import describe_images
 
-_RGB = ["red", "green", "blue"], ["r", "g", "b"]
 _AROUND = 8  # windows of one size, whose halo is not known, overlap by this part of it
 
 
@@ -123,8 +122,8 @@ def _plain(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTrans
     given, made = (_end_of(onnx, end) for end in (onnx.given, onnx.made))
     sizes = find_sizes(onnx, given, made)
     is_rgb = given.channels == 3
-    source = _plain_codec(given, dtype, rgb=is_rgb)
-    target = _plain_codec(made, dtype, rgb=is_rgb and made.channels == 3)
+    source = plain_codec(given, dtype, rgb=is_rgb)
+    target = plain_codec(made, dtype, rgb=is_rgb and made.channels == 3)
     ranges = (
         "The file says nothing of intensities: they go in and come out as they are."
         if dtype is None
@@ -145,14 +144,14 @@ def _package(
     _refuse_options(onnx.path, dtype=dtype)
     ends = ((described.given, onnx.given), (described.made, onnx.made))
     given, made = (_described_end(onnx.path, tensor, end) for tensor, end in ends)
-    target, last = _target_codec(described.made)
-    source = _codec(described.given)
+    target, last = target_codec(described.made)
+    source = package_codec(described.given)
     before, after = described.given.steps, (*described.made.steps, *last)
     sizes, notes = _with_halo(onnx.path, described.sizes, halo, before, after)
     network = OnnxNetwork(onnx.content, given, made, sizes, before, after)
     texts = {"authors": described.authors, "licence": described.licence}
     info = _info(source, target, described.text, notes, _config(network, **texts))
-    names = tuple(_own_names(tensor) for tensor in (described.given, described.made))
+    names = tuple(own_names(tensor) for tensor in (described.given, described.made))
     info = replace(
         info,
         source_channels=names[0],
@@ -180,9 +179,10 @@ def _with_halo(
     if halo is not None:
         if sizes.halo is not None:
             raise InputError(f"{path} says its halo ({sizes.halo}): leave halo out.")
-        if halo < 0 or (sizes.fixed and sizes.least <= 2 * halo):
+        halo = check_integer("halo", halo, 0)
+        if sizes.fixed and sizes.least <= 2 * halo:
             raise InputError(
-                f"halo must be from 0 to less than half of the window, got {halo} for windows of "
+                f"halo must be less than half of the window, got {halo} for windows of "
                 f"{sizes.least} pixels."
             )
         sizes = replace(sizes, halo=halo)
@@ -273,56 +273,3 @@ def _described_end(path: Path, tensor: Tensor, end: OnnxEnd) -> End:
             "copy of the package."
         )
     return tensor.end(end.name, end.dtype)
-
-
-def _plain_codec(end: End, dtype: str | None, *, rgb: bool) -> ImageCodec:
-    layout = _layout(end.channels, rgb=rgb)
-    if dtype is None:
-        return _as_it_is("float32", end.channels, layout)
-    try:
-        integers = np.iinfo(np.dtype(dtype)).dtype
-    except (TypeError, ValueError):
-        raise InputError(
-            "dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
-            f"'uint16'; got {dtype!r}."
-        ) from None
-    return range_of_dtype(integers, end.channels, layout)
-
-
-def _codec(tensor: Tensor) -> ImageCodec:
-    return _as_it_is(tensor.dtype, tensor.channels, _layout(tensor.channels, rgb=_is_rgb(tensor)))
-
-
-def _target_codec(tensor: Tensor) -> tuple[ImageCodec, tuple[Step, ...]]:
-    """Return the codec of what comes out, and a step to its planes: scores ask for its range."""
-    codec, dtype = _codec(tensor), np.dtype(tensor.dtype)
-    if dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize <= 2):
-        codec = range_of_dtype(dtype, tensor.channels, codec.layout)
-    elif dtype.kind == "f" and tensor.span is not None and tensor.span[0] < tensor.span[1]:
-        low, high = ((float(end),) * tensor.channels for end in tensor.span)
-        codec = replace(codec, low=low, high=high, stated=True)
-    else:
-        return codec, ()
-    return codec, (scaling(codec.low[0], codec.high[0]),)
-
-
-def _as_it_is(dtype: str, channels: int, layout: Layout) -> ImageCodec:
-    """Return a codec that changes nothing."""
-    ends = (-1.0,) * channels, (1.0,) * channels
-    return ImageCodec("dtype", dtype, *ends, layout, stated=False)
-
-
-def _layout(channels: int, *, rgb: bool) -> Layout:
-    if rgb:
-        return Layout(-1, rgb=True)
-    return Layout() if channels == 1 else Layout(-3)
-
-
-def _is_rgb(tensor: Tensor) -> bool:
-    return [name.casefold() for name in tensor.names] in _RGB
-
-
-def _own_names(tensor: Tensor) -> tuple[str, ...]:
-    """Return the channels' names, unless they only number them."""
-    numbered = any(name.casefold().startswith("channel") for name in tensor.names)
-    return () if numbered or _is_rgb(tensor) else tensor.names

@@ -283,6 +283,8 @@ def test_plain_file_of_one_size_is_cut_into_it(tmp_path):
         model(image, tile=16)
     with pytest.raises(InputError, match="less than half of the window"):
         load(one, halo=24)
+    with pytest.raises(InputError, match="halo must be 0 or more"):
+        load(one, halo=-1)
 
 
 @pytest.fixture
