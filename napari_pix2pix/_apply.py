@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Hashable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,6 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
-
-if TYPE_CHECKING:
-    from napari.layers import Layer
 
 
 class ImagePredictor(Predictor):
@@ -332,7 +329,7 @@ class ImagePredictor(Predictor):
 
     def _layers_of(
         self, array: Any, like: Snapshot, codec: Codec, record: dict[str, Any], looks: Looks
-    ) -> Layer | list[Layer]:
+    ) -> Any:
         """Return the layer of an output, or one for each channel where the targets were so."""
         if self.info.splits_output:
             return result_layers(array, like, codec, record, looks)

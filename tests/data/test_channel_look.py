@@ -21,3 +21,9 @@ def test_one_look_for_all_channels():
     assert common_look((GREEN, wide)) == ChannelLook("#00FF00", limits=(-5.0, 10.0))
     assert common_look((GREEN, ChannelLook("#0000FF"))) == ChannelLook()
     assert common_look(()) == ChannelLook()
+
+
+def test_blending_is_shared_only_if_it_is_the_same():
+    added = ChannelLook("#00FF00", blending="additive")
+    assert shared_looks([(added,), (added,)]) == (added,)
+    assert shared_looks([(added,), (ChannelLook("#00FF00"),)]) == (ChannelLook("#00FF00"),)

@@ -95,3 +95,16 @@ def test_spread_needs_two_samples(texture, case_of_images, evaluated, tmp_path, 
     with pytest.raises(InputError, match=f"2 samples or more, or 0 for none; got {samples}"):
         write_report(evaluation, tmp_path / "r.html", samples=samples)
     assert not list(tmp_path.iterdir())
+
+
+def test_verdict_names_the_score_and_the_baseline(texture, case_of_images, evaluated):
+    evaluation = evaluated(case_of_images(texture(40, 48), worse(50)))
+    scores = {side: evaluation[side]["pearson"] for side in ("prediction", "baseline")}
+    assert evaluation.verdict.startswith(
+        f"Pearson {scores['prediction']:.2f}, the best linear map has {scores['baseline']:.2f}."
+    )
+    is_better = scores["prediction"] > scores["baseline"]
+    assert evaluation.verdict.endswith("no better than that.") != is_better
+    assert evaluation.objects == ""
+    constant = evaluated(case_of_images(texture(40, 48), lambda planes: 0 * planes))
+    assert constant.verdict.startswith("Pearson is not defined here")

@@ -250,3 +250,12 @@ def test_an_axis_in_the_middle_is_left_out():
     assert place.axis_labels == ("t", "y", "x")
     assert place.units == ("second", "micrometer", "micrometer")
     np.testing.assert_array_equal(place.matrix @ [1, 1, 1, 1], [8, 12, 14, 1])
+
+
+def test_a_part_of_a_layer_begins_some_pixels_into_it():
+    whole = Image(np.zeros((6, 8)), scale=(2, 3), translate=(5, -7), rotate=30, shear=[0.2])
+    place = transform_of(whole).moved((1, 4))
+    part = Image(np.zeros((5, 4)), **place.keywords())
+    for corner in ((0, 0), (3, 2)):
+        expected = whole.data_to_world((corner[0] + 1, corner[1] + 4))
+        np.testing.assert_allclose(part.data_to_world(corner), expected)

@@ -61,3 +61,14 @@ def test_a_trained_model_knows_it():
 def test_a_size_that_is_told_goes_before_what_is_stated(stated):
     made_for = collect_made_for([pair(stated, GREEN)], (), "image", 0.65)
     assert made_for.pixel_size == PixelSize(0.65, 0.65)
+
+
+def test_targets_are_split_where_each_channel_is_an_array_of_its_own():
+    def made_for(target, **how):
+        return collect_made_for([open_pair(Pair(noise(8, 8), target, **how))], (), "image")
+
+    split = made_for((noise(8, 8), noise(8, 8)))
+    assert split.target_split
+    assert not made_for(noise(2, 8, 8), channel_axis=(None, 0)).target_split
+    assert not made_for(noise(8, 8)).target_split
+    assert MadeFor().or_else(split).target_split

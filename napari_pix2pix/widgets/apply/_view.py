@@ -92,8 +92,9 @@ class ApplyView(ModelView):
                 self._advanced,
             ],
             [self.legend, self.estimate],
-            [self.apply, self.uncertainty, self.cancel, self.undo],
-            [self.compare, self.discriminator_map, self.unlikeness_map],
+            [self.apply, self.uncertainty, self.cancel],
+            [self.undo, self.compare],
+            [self.discriminator_map, self.unlikeness_map],
         )
 
     def fit(self, card: ModelInfo) -> None:

@@ -46,11 +46,11 @@ def is_shapes(layer: Layer) -> bool:
 
 
 def insert_inactive(layers: LayerList, index: int, layer: Layer) -> None:
-    """Insert a layer; the active one stays active, so that the next run takes that."""
-    active = unwrapped(layers.selection.active)
+    """Insert a layer; those that are selected stay so, and the next run takes them."""
+    selected = {unwrapped(chosen) for chosen in layers.selection}
     layers.insert(index, layer)
-    if active is not None:
-        layers.selection.active = active
+    if selected:
+        layers.selection = selected
 
 
 class LayerChoice(Choice):

@@ -335,7 +335,8 @@ class EvaluateDock(ModelDock):
         if result.kind == "image":
             self._view.legend.show_map(layer, DIFFERENCE)
         else:
-            self._view.legend.show_labels(layer, LABELS_DIFFER)
+            shown = (1, 2) if result.kind == "instances" else tuple(LABELS_DIFFER)
+            self._view.legend.show_labels(layer, {label: LABELS_DIFFER[label] for label in shown})
 
     def _go_to(self, place: Place) -> None:
         """Move the view to an object that is missed or false."""

@@ -3,6 +3,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.layer_order import (
     index_on_top,
     is_in_view,
@@ -65,3 +66,15 @@ def test_what_is_seen_is_said(model):
     model.layers.append(labels)
     assert say_what_is_seen(model, [labels]) == "Shown: l."
     assert say_what_is_seen(model, []) == ""
+
+
+def test_what_is_selected_stays_selected(model):
+    first, second = image("a"), image("b")
+    model.layers.extend([first, second])
+    for selected in ({first}, {first, second}):
+        model.layers.selection = selected
+        insert_inactive(model.layers, 2, image("new"))
+        assert set(model.layers.selection) == selected
+    model.layers.selection.clear()
+    insert_inactive(model.layers, 0, image("new"))
+    assert len(model.layers.selection) == 1  # napari's own choice

@@ -91,6 +91,7 @@ def test_labels_are_compared_as_labels(viewer, dock, qtbot):
     assert dock.scores["prediction"]["f1"] == pytest.approx(2 * 12 / 28)
     assert "baseline" not in dock.scores
     assert set(np.unique(dock.difference.data)) == {0, 2}
+    assert dock._view.legend.texts() == ["1: only in the prediction", "2: only in the truth"]
     assert not dock._view.scatter.isVisibleTo(dock)
 
 

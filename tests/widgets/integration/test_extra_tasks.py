@@ -97,6 +97,7 @@ def test_the_verdict_on_what_was_made(viewer, dock, qtbot, gray):
 def test_the_unlikeness_of_the_chosen_image(viewer, dock, qtbot, gray):
     image = viewer.add_image(noise(2, 40, 48), name="s", scale=(1, 2, 2))
     choose(dock, gray, "g", image)
+    assert dock.check() == ""  # a button is off until its choices are checked
     message, is_error = end_of(dock._view.unlikeness_map.click, dock, qtbot)
     assert message.startswith("Done. 1 is above 99 % of the training images")
     assert not is_error
