@@ -76,8 +76,9 @@ def describe_pairs(
         sides = f"{given}, {size}, {_in_words(first.source, source)} → {sides}"
     else:
         sides = f"{sides}, {size}"
-    more = f" and {plural(len(pairs) - 1, 'more pair')}" if len(pairs) > 1 else ""
-    words = [f"{sides}{more}."]
+    words = [f"{sides}."]
+    if len(pairs) > 1:
+        words.append(f"And {plural(len(pairs) - 1, 'more pair')}.")
     if first.source.channels:
         words.append(_alignment_in_words(alignment))
     words.append(f"{patches:,} training patch{'' if patches == 1 else 'es'}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QImage, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
@@ -36,6 +36,8 @@ RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
 _BY_USER = (QEvent.Type.MouseButtonPress, QEvent.Type.Wheel, QEvent.Type.KeyPress)
 _NO_LIMIT = 2**24 - 1  # Qt's largest height of a widget
 _STEPS = 1000  # of a progress bar
+_SHORT, _ARROW = "minutes", 56  # what the narrowest box shows; pixels of its arrow and margins
+_FONT_EVENTS = (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.Polish)
 
 
 class Scroll(QScrollArea):
@@ -214,6 +216,11 @@ class Choice(QComboBox):
         """Return the text of the closed box."""
         return self.currentText()
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Leave room for a short word; the text of a narrower box is elided."""
+        width = self.fontMetrics().horizontalAdvance(_SHORT) + _ARROW
+        return QSize(width, super().minimumSizeHint().height())
+
     def set_tip(self, tip: str) -> None:
         """Say in the tooltip what is chosen here, below the whole text of the closed box."""
         self._tip = tip
@@ -296,7 +303,7 @@ def row_of(*widgets: QWidget) -> QHBoxLayout:
 def share_width(box: QComboBox) -> None:
     """Let a combo box be as wide as the form lets it be, not as its longest entry."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(6)
+    box.setMinimumContentsLength(4)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
@@ -304,6 +311,25 @@ def pass_wheel_on(widget: QWidget) -> None:
     """Let the wheel scroll the dock while the mouse is over a widget, and not change its value."""
     widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     widget.installEventFilter(_WheelToParent(widget))
+
+
+def follow_font(model: QWidget, *others: QWidget) -> None:
+    """Let widgets have the font of another one: napari's size of the font misses some kinds."""
+    model.installEventFilter(_FontToOthers(model, others))
+
+
+class _FontToOthers(QObject):
+    """Event filter of a widget whose font others follow."""
+
+    def __init__(self, model: QWidget, others: tuple[QWidget, ...]) -> None:
+        super().__init__(model)
+        self._model, self._others = model, others
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
+        if a1 is not None and a1.type() in _FONT_EVENTS:
+            for other in self._others:
+                other.setFont(self._model.font())
+        return False
 
 
 class _WheelToParent(QObject):

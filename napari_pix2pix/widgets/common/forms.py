@@ -40,7 +40,7 @@ class NumberBox(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         # As wide as the form lets it be, not as the largest number needs.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(70)
+        self.setMinimumWidth(56)
         pass_wheel_on(self)
 
     def textFromValue(self, v: float) -> str:  # noqa: N802

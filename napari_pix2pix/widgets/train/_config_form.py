@@ -6,16 +6,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.widgets.common.elements import Sentence
+from napari_pix2pix.widgets.common.elements import Sentence, follow_font
 from napari_pix2pix.widgets.common.forms import Editor, NumberEdit, make_editor, make_label
 
-LABELS = 84  # width of the labels in pixels, the same in all forms, so that their editors align
-_LONG_LABELS = 104
+# Width of the labels in pixels, the same in all forms, so that their editors align; more where a
+# large font needs it.
+LABELS = 84
+_BOLD = 1.12  # a bold word is so many times as wide
 
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
@@ -42,6 +44,7 @@ class ConfigForm(QWidget):
     def __init__(self, names: Sequence[str], *, headings: bool = True) -> None:
         super().__init__()
         self.names = tuple(names)  # fields of `TrainConfig`, in its order
+        self._gap = 0  # between labels and editors, in pixels
         self._headings = headings  # whether the parts of the config have headings
         self._made_rows: dict[str, _Row] = {}
         self._heads: list[tuple[list[str], QLabel]] = []  # headings, and the fields below each
@@ -56,6 +59,13 @@ class ConfigForm(QWidget):
         """Make the editors, unless they are there."""
         self._make_rows()
         super().showEvent(a0)
+        self._fit_labels()
+
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802
+        """Give the labels the width that their font needs."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_labels()
 
     def values(self) -> dict[str, Any]:
         """Return the fields whose values differ from the defaults; only those count as set."""
@@ -161,6 +171,19 @@ class ConfigForm(QWidget):
             row.show_value(self._set_by_user.get(name, self._default(name)))
             row.mark(name in self._set_by_user, self._default(name))
 
+    def _fit_labels(self) -> None:
+        grid = self.layout()
+        if not self._made_rows or not isinstance(grid, QGridLayout):
+            return
+        labels = [row.label for row in self._made_rows.values()]
+        words = [word for label in labels for word in label.text().split()]  # they do not wrap
+        font = labels[0].fontMetrics()
+        longest = max(font.horizontalAdvance(word) for word in words)
+        width = max(LABELS, round(longest * _BOLD))
+        for label in labels:
+            label.setFixedWidth(width)
+        grid.setColumnMinimumWidth(0, width + self._gap)
+
     def _show_rows(self) -> None:
         for name, row in self._made_rows.items():
             row.set_shown(name in self._shown)
@@ -181,10 +204,9 @@ class ConfigForm(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
-        width = _LONG_LABELS if self._headings else LABELS
         # No gap before the reset buttons: while they are hidden, the editors of all forms end
         # at the same place.
-        grid.setColumnMinimumWidth(0, width + grid.horizontalSpacing())
+        self._gap = grid.horizontalSpacing()
         grid.setHorizontalSpacing(0)
         parts = _parts_of(self.names) if self._headings else {}
         for name, row in self._made_rows.items():
@@ -194,7 +216,6 @@ class ConfigForm(QWidget):
                 self._heads.append((inside, heading))
                 grid.addWidget(heading, grid.rowCount(), 0, 1, 3)
             line = grid.rowCount()
-            row.label.setFixedWidth(width)
             grid.addWidget(row.label, line, 0)
             grid.addWidget(row.editor.native, line, 1)
             grid.addWidget(row.reset, line, 2)
@@ -217,6 +238,7 @@ class _Row(QObject):
         self.reset = QToolButton()
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)
+        follow_font(self.label, self.reset)
         self.error = Sentence(is_error=True)
         self._is_shown, self._is_set = True, False
         self.editor.changed.connect(self._on_changed)

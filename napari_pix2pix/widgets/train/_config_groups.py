@@ -9,7 +9,12 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_pix2pix.training.config import CARD_FIELDS, TrainConfig
-from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column
+from napari_pix2pix.widgets.common.elements import (
+    Section,
+    Sentence,
+    follow_font,
+    lay_out_column,
+)
 from napari_pix2pix.widgets.common.forms import Editor
 from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._relevance import PairFacts, irrelevant_fields
@@ -70,6 +75,7 @@ class ConfigGroups(QWidget):
         self.search.setPlaceholderText("Search the options")
         self.search.setClearButtonEnabled(True)
         self.search.setToolTip("Show only the options whose name or description has these words.")
+        follow_font(next(iter(self.sections.values())).toggleButton(), self.search)
         self.nothing = Sentence()
         lay_out_column(self, self.search, self.nothing, *self.sections.values(), spacing=4)
         self.search.textChanged.connect(self._on_search)

@@ -1,97 +1,24 @@
-"""Rows of the Train dock, one for each pair: source, target, mask and condition."""
+"""Rows of the Train dock, one for each pair."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QFrame,
-    QGridLayout,
-    QLabel,
-    QLineEdit,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import CopyMode, pair_of
-from napari_pix2pix.widgets.common.elements import Sentence, lay_out_column, push_button
-from napari_pix2pix.widgets.common.layer_choice import (
-    LayerChoice,
-    LayersChoice,
-    is_image,
-    is_mask,
-    unwrapped,
-)
+from napari_pix2pix.widgets.common.elements import lay_out_column, push_button
+from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
+from napari_pix2pix.widgets.train._pair_choice import LayerNames as LayerNames
+from napari_pix2pix.widgets.train._pair_choice import PairChoice as PairChoice
+from napari_pix2pix.widgets.train._pair_row import PairRow
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
     from napari.utils.events import EventEmitter
-
-    from napari_pix2pix.data.pair import Pair
-
-
-class LayerNames(BaseModel, frozen=True):
-    """The names of a pair's layers, by which an interrupted run finds them again."""
-
-    sources: list[str]
-    targets: list[str]
-    mask: str | None = None
-    condition: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PairChoice:
-    """The layers of one pair; several sources or targets are channels of one image."""
-
-    sources: tuple[Layer, ...]
-    targets: tuple[Layer, ...]
-    mask: Layer | None = None
-    condition: str | None = None
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """All layers of the pair."""
-        return (*self.sources, *self.targets, *([] if self.mask is None else [self.mask]))
-
-    def names(self) -> LayerNames:
-        """Return the names of the layers, for `named`."""
-        return LayerNames(
-            sources=[layer.name for layer in self.sources],
-            targets=[layer.name for layer in self.targets],
-            mask=None if self.mask is None else self.mask.name,
-            condition=self.condition,
-        )
-
-    @classmethod
-    def named(cls, names: LayerNames, layers: Iterable[Layer]) -> PairChoice:
-        """Find layers by their names; raises `InputError` if some are missing."""
-        by_name = {layer.name: unwrapped(layer) for layer in layers}
-        masks = [] if names.mask is None else [names.mask]
-        missing = [name for name in (*names.sources, *names.targets, *masks) if name not in by_name]
-        if missing:
-            raise InputError(f"To resume, open these layers first: {', '.join(missing)}.")
-        return cls(
-            tuple(by_name[name] for name in names.sources),
-            tuple(by_name[name] for name in names.targets),
-            None if names.mask is None else by_name[names.mask],
-            names.condition,
-        )
-
-    def pair(self, *, copy: CopyMode) -> Pair:
-        """Open the layers as a pair; raises `InputError` if they can't be one."""
-        for side, layers in (("source", self.sources), ("target", self.targets)):
-            if not layers:
-                raise InputError(f"Choose a layer as {side}.")
-        return pair_of(
-            self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy
-        )
 
 
 class PairRows(QWidget):
@@ -103,7 +30,7 @@ class PairRows(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._rows: list[_Row] = []
+        self._rows: list[PairRow] = []
         self._watched: list[Layer] = []
         self._add = push_button(
             "Add pair",
@@ -196,8 +123,8 @@ class PairRows(QWidget):
         for row in self._rows:
             row.error.set_text("")
 
-    def _new_row(self) -> _Row:
-        row = _Row()
+    def _new_row(self) -> PairRow:
+        row = PairRow()
         row.offer(self._viewer.layers)
         row.changed.connect(self._touch)
         row.removed.connect(self._on_remove)
@@ -205,7 +132,7 @@ class PairRows(QWidget):
         self._box.addWidget(row)
         return row
 
-    def _empty_row(self) -> _Row | None:
+    def _empty_row(self) -> PairRow | None:
         """Return the first row without a layer, if there is one."""
         return next((row for row in self._rows if not row.choice().layers), None)
 
@@ -219,7 +146,7 @@ class PairRows(QWidget):
             sources, targets = self._two_layers()
             row.set(PairChoice(sources, targets))
 
-    def _on_remove(self, row: _Row) -> None:
+    def _on_remove(self, row: PairRow) -> None:
         self.remove(self._rows.index(row))
 
     def _two_layers(self) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
@@ -254,109 +181,6 @@ class PairRows(QWidget):
 
     def _on_data(self) -> None:
         self.changed.emit()
-
-
-class _Row(QFrame):
-    """One pair."""
-
-    changed = Signal()
-    removed = Signal(object)  # itself
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.source = LayersChoice(is_image, "choose a source")
-        self.source.set_tip(
-            "The network's input. Click a name to choose one layer; tick several to use them as "
-            "channels."
-        )
-        self.target = LayersChoice(is_image, "choose a target")
-        self.target.set_tip("What the network learns to predict; chosen in the same way.")
-        self.mask_choice = LayerChoice(is_mask, "none")
-        self.mask_choice.set_tip("Train and score only inside these labels or shapes.")
-        self.condition = QLineEdit()
-        self.condition.setPlaceholderText("none")
-        self.condition.setToolTip(
-            "What distinguishes this pair, such as its stain, for one model of several targets. "
-            "Give a condition to every pair or to none."
-        )
-        self.swap = _tool("⇅", "Swap source and target.")
-        self.expand = _tool("⋯", "Show mask and condition.")
-        self.expand.setCheckable(True)
-        self.remove = _tool("✕", "Remove this pair.")
-        self.error = Sentence(is_error=True)
-        self._lay_out()
-        for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
-            signal.connect(self.changed)
-        self.condition.editingFinished.connect(self.changed)
-        self.expand.toggled.connect(self.extra.setVisible)
-        self.swap.clicked.connect(self.swap_sides)
-        self.remove.clicked.connect(self._on_remove)
-
-    def choice(self) -> PairChoice:
-        """Return what is chosen."""
-        return PairChoice(
-            self.source.layers,
-            self.target.layers,
-            self.mask_choice.layer,
-            self.condition.text().strip() or None,
-        )
-
-    def set(self, choice: PairChoice) -> None:
-        """Choose layers."""
-        self.source.choose(choice.sources)
-        self.target.choose(choice.targets)
-        self.mask_choice.choose(choice.mask)
-        self.condition.setText(choice.condition or "")
-        self.expand.setChecked(choice.mask is not None or bool(choice.condition))
-
-    def offer(self, layers: Iterable[Any]) -> None:
-        """Offer other layers."""
-        layers = list(layers)
-        for combo in (self.source, self.target, self.mask_choice):
-            combo.offer(layers)
-
-    def swap_sides(self) -> None:
-        """Make the source the target, and the target the source."""
-        before = self.choice()
-        self.set(replace(before, sources=before.targets, targets=before.sources))
-
-    def _on_remove(self) -> None:
-        self.removed.emit(self)
-
-    def _lay_out(self) -> None:
-        first = QGridLayout()
-        first.setHorizontalSpacing(3)
-        first.setVerticalSpacing(2)
-        first.setColumnStretch(1, 1)
-        for line, (text, box) in enumerate((("Source", self.source), ("Target", self.target))):
-            label = QLabel(text)
-            label.setBuddy(box)
-            first.addWidget(label, line, 0)
-            first.addWidget(box, line, 1)
-        first.addWidget(self.swap, 0, 2)
-        first.addWidget(self.remove, 0, 3)
-        first.addWidget(self.expand, 1, 2)
-        self.extra = QWidget()
-        second = QGridLayout(self.extra)
-        second.setContentsMargins(0, 0, 0, 0)
-        second.setColumnStretch(1, 1)
-        second.setColumnStretch(3, 1)
-        for column, (text, widget) in enumerate(
-            (("Mask", self.mask_choice), ("Condition", self.condition))
-        ):
-            second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
-            second.addWidget(widget, 0, 2 * column + 1)
-        self.extra.hide()
-        lay_out_column(self, first, self.extra, self.error, spacing=2)
-
-
-def _tool(text: str, tip: str) -> QToolButton:
-    """Return a small button without a frame."""
-    button = QToolButton()
-    button.setText(text)
-    button.setAutoRaise(True)
-    button.setToolTip(tip)
-    return button
 
 
 def _emitters(layer: Layer) -> list[EventEmitter]:

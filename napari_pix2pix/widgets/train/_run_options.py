@@ -204,9 +204,12 @@ class RunOptions(QWidget):
             "device": self.device,
             "start from": self.start,
         }
+        tips = {text: widget.toolTip() for text, widget in rows.items()}
+        tips["budget"] = self.budget.toolTip()
+        tips["device"] = TrainConfig.model_fields["device"].description or ""
         for line, (text, widget) in enumerate(rows.items()):
             label = QLabel(text)
-            label.setToolTip(widget.toolTip() or self.budget.toolTip())
+            label.setToolTip(tips[text])
             grid.addWidget(label, line, 0)
             grid.addWidget(widget, line, 1)
         grid.addWidget(self.start_error, grid.rowCount(), 0, 1, 2)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
 SAMPLE: SampleName = "phase_fluorescence"
-# A network and patches of which a minute on a laptop takes thousands of steps.
-FIELDS: dict[str, Any] = {"max_seconds": 60.0, "width": 8, "depth": 4}
+# Small, so that a minute is enough on a slow laptop, too (docs/decisions/063-the-first-minute.md).
+FIELDS: dict[str, Any] = {"max_seconds": 60.0, "width": 8, "depth": 4, "batch": 4}
 
 _GAP = 16  # pixels between prediction and truth
 _BESIDE = "napari-pix2pix truth beside"  # metadata key of the copy of the truth
@@ -41,6 +41,7 @@ class TryIt(QFrame):
         self._sample: Sample | None = None  # of the trial in progress
         self._apply: Any = None  # the docks that the trial waits for
         self._evaluate: Any = None
+        self._shown: list[Layer] = []  # prediction and truth
         self.message = Sentence()
         self.error = Sentence(is_error=True)
         self.close_button = push_button("Close", "Hide this text; layers and docks stay.")
@@ -97,8 +98,7 @@ class TryIt(QFrame):
         source, truth = (
             self._layer(name) for name in (self._sample.unseen_source, self._sample.unseen_target)
         )
-        beside = self._add_beside(truth, result)
-        self._viewer.fit_to_view(layers=[result, beside])
+        self._shown = [result, self._add_beside(truth, result)]
         self._evaluate = open_dock(self._viewer, "Evaluate")
         self._evaluate.adds_difference = False  # it would cover the prediction
         self._evaluate.set_prediction(result, truth, source)
@@ -127,6 +127,9 @@ class TryIt(QFrame):
         self.error.set_text(error)
         self.close_button.show()
         open_dock(self._viewer, "Train")  # brings it to the front
+        shown, self._shown = self._shown, []
+        if shown:  # now that all docks are open, which make the canvas narrower
+            self._viewer.fit_to_view(layers=shown)
         self.ended.emit(message or error)
 
     def _try_to(self, work: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_pix2pix.errors import InputError, Pix2PixError
+from napari_pix2pix.errors import InputError, Pix2PixError, plural
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
@@ -323,7 +323,7 @@ class TrainDock(QWidget):
         self.view.outcome.show_model(translator)
         self.view.body.show_soon(self.view.outcome)
         state = State.DONE if run.done.reason in ("budget", "passes") else State.STOPPED
-        self._enter(state, f"{run.done.step} steps, the model is kept")
+        self._enter(state, f"{plural(run.done.step, 'step')}, the model is kept")
         self.view.warn(run.done.note)
         self.view.warn(problem)
         if self.view.trial.is_running:

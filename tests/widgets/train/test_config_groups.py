@@ -99,3 +99,16 @@ def test_every_field_is_in_one_group():
     shell = {"devices", "num_nodes", "strategy"}
     options = {"preset", "epochs", "max_seconds", "default_epochs", "device"}
     assert sorted(names) == sorted(set(TrainConfig.model_fields) - shell - options)
+
+
+def test_large_fonts_cut_no_label(groups, qtbot):
+    for section in groups.sections.values():
+        section.expand(animate=False)
+    for size in (9, 16):
+        groups.setStyleSheet(f"QWidget {{ font-size: {size}pt }}")
+        for form in groups.forms.values():
+            for row in form._made_rows.values():
+                words = row.label.text().split()
+                longest = max(map(row.label.fontMetrics().horizontalAdvance, words))
+                assert longest <= row.label.width()
+        assert groups.search.font().pointSize() == size

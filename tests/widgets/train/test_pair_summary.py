@@ -35,7 +35,7 @@ def test_summary_describes_a_training_on_the_pairs():
         ),
         (
             [Pair(np.stack([SOURCE] * 3), np.stack([LABELS] * 3)), Pair(SOURCE, LABELS)],
-            "source, 96 x 72, 4 frames, one channel → target, objects and 1 more pair.",
+            "source, 96 x 72, 4 frames, one channel → target, objects. And 1 more pair.",
         ),
         (
             [Pair(SOURCE, (60000 * RNG.random((96, 72, 3))).astype(np.uint16))],

@@ -1,0 +1,123 @@
+"""One pair in the Train dock: source, target, mask and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
+
+from napari_pix2pix.widgets.common.elements import Sentence, follow_font, lay_out_column
+from napari_pix2pix.widgets.common.layer_choice import (
+    LayerChoice,
+    LayersChoice,
+    is_image,
+    is_mask,
+)
+from napari_pix2pix.widgets.train._pair_choice import PairChoice
+
+
+class PairRow(QFrame):
+    """The boxes of one pair, and below them what is wrong with it."""
+
+    changed = Signal()
+    removed = Signal(object)  # itself
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = LayersChoice(is_image, "choose a source")
+        self.source.set_tip(
+            "The network's input. Click a name to choose one layer; tick several to use them as "
+            "channels."
+        )
+        self.target = LayersChoice(is_image, "choose a target")
+        self.target.set_tip("What the network learns to predict; chosen in the same way.")
+        self.mask_choice = LayerChoice(is_mask, "none")
+        self.mask_choice.set_tip("Train and score only inside these labels or shapes.")
+        self.condition = QLineEdit()
+        self.condition.setPlaceholderText("none")
+        self.condition.setToolTip(
+            "What distinguishes this pair, such as its stain, for one model of several targets. "
+            "Give a condition to every pair or to none."
+        )
+        self.swap = _tool("⇅", "Swap source and target.")
+        self.expand = _tool("⋯", "Show mask and condition.")
+        self.expand.setCheckable(True)
+        self.remove = _tool("✕", "Remove this pair.")
+        self.error = Sentence(is_error=True)
+        self._lay_out()
+        for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
+            signal.connect(self.changed)
+        self.condition.editingFinished.connect(self.changed)
+        self.expand.toggled.connect(self.extra.setVisible)
+        self.swap.clicked.connect(self.swap_sides)
+        self.remove.clicked.connect(self._on_remove)
+
+    def choice(self) -> PairChoice:
+        """Return what is chosen."""
+        return PairChoice(
+            self.source.layers,
+            self.target.layers,
+            self.mask_choice.layer,
+            self.condition.text().strip() or None,
+        )
+
+    def set(self, choice: PairChoice) -> None:
+        """Choose layers."""
+        self.source.choose(choice.sources)
+        self.target.choose(choice.targets)
+        self.mask_choice.choose(choice.mask)
+        self.condition.setText(choice.condition or "")
+        self.expand.setChecked(choice.mask is not None or bool(choice.condition))
+
+    def offer(self, layers: Iterable[Any]) -> None:
+        """Offer other layers."""
+        layers = list(layers)
+        for combo in (self.source, self.target, self.mask_choice):
+            combo.offer(layers)
+
+    def swap_sides(self) -> None:
+        """Make the source the target, and the target the source."""
+        before = self.choice()
+        self.set(replace(before, sources=before.targets, targets=before.sources))
+
+    def _on_remove(self) -> None:
+        self.removed.emit(self)
+
+    def _lay_out(self) -> None:
+        first = QGridLayout()
+        first.setHorizontalSpacing(3)
+        first.setVerticalSpacing(2)
+        first.setColumnStretch(1, 1)
+        for line, (text, box) in enumerate((("Source", self.source), ("Target", self.target))):
+            label = QLabel(text)
+            label.setBuddy(box)
+            first.addWidget(label, line, 0)
+            first.addWidget(box, line, 1)
+        follow_font(label, self.swap, self.remove, self.expand, self.condition)
+        first.addWidget(self.swap, 0, 2)
+        first.addWidget(self.remove, 0, 3)
+        first.addWidget(self.expand, 1, 2)
+        self.extra = QWidget()
+        second = QGridLayout(self.extra)
+        second.setContentsMargins(0, 0, 0, 0)
+        second.setColumnStretch(1, 1)
+        second.setColumnStretch(3, 1)
+        for column, (text, widget) in enumerate(
+            (("Mask", self.mask_choice), ("Condition", self.condition))
+        ):
+            second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
+            second.addWidget(widget, 0, 2 * column + 1)
+        self.extra.hide()
+        lay_out_column(self, first, self.extra, self.error, spacing=2)
+
+
+def _tool(text: str, tip: str) -> QToolButton:
+    """Return a small button without a frame."""
+    button = QToolButton()
+    button.setText(text)
+    button.setAutoRaise(True)
+    button.setToolTip(tip)
+    return button
