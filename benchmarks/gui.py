@@ -140,7 +140,7 @@ def in_stalls() -> Result:
     timer.setInterval(round(1000 * TICK))
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start()
-    dock.set_fields(max_seconds=STALL_SECONDS + 15)
+    dock.set_fields(max_seconds=STALL_SECONDS + 15, passes=0)
     dock.train()
     run_until(lambda: "step" in dock.view.status.bar.format())
     began = time.perf_counter()

@@ -46,9 +46,8 @@ class Budget:
 
     @property
     def recipes(self) -> list[str]:
-        """Recipes that were run on every set, in the order in which they were run."""
-        names = dict.fromkeys(recipe for recipe, _ in self.cells if recipe != BASELINE)
-        return [name for name in names if all((name, each) in self.cells for each in self.sets)]
+        """Recipes in the order in which they were run."""
+        return list(dict.fromkeys(recipe for recipe, _ in self.cells if recipe != BASELINE))
 
     @property
     def sets(self) -> list[str]:
@@ -56,17 +55,24 @@ class Budget:
         found = {name for _, name in self.cells}
         return [each.name for each in SETS if each.name in found]
 
-    def gaps(self, recipe: str) -> list[tuple[float, float]]:
-        """Return, for each set, how far a recipe lies behind the first, and what seeds explain.
+    def sets_of(self, recipe: str) -> list[str]:
+        """Return the sets that a recipe was run on."""
+        return [name for name in self.sets if (recipe, name) in self.cells]
+
+    def first(self, name: str) -> Cell:
+        """Return the best cell of a set."""
+        cells = [
+            self.cells[recipe, name] for recipe in self.recipes if name in self.sets_of(recipe)
+        ]
+        return max(cells, key=lambda cell: cell.mean)
+
+    def gap(self, recipe: str, name: str) -> tuple[float, float]:
+        """Return how far a recipe lies behind the first of a set, and what seeds explain.
 
         Seeds explain the larger of the two recipes' spreads.
         """
-        result = []
-        for name in self.sets:
-            own = self.cells[recipe, name]
-            first = max((self.cells[other, name] for other in self.recipes), key=lambda c: c.mean)
-            result.append((first.mean - own.mean, max(first.spread, own.spread)))
-        return result
+        own, first = self.cells[recipe, name], self.first(name)
+        return first.mean - own.mean, max(first.spread, own.spread)
 
 
 def page(rows: list[Row], head: str) -> str:
@@ -109,18 +115,19 @@ def _score_table(budget: Budget) -> list[str]:
     columns = [*budget.recipes, BASELINE]
     lines = [f"| set | score | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name in budget.sets:
-        best = max(budget.recipes, key=lambda recipe: budget.cells[recipe, name].mean)
-        cells = [budget.cells[recipe, name] for recipe in columns]
-        texts = [
-            f"**{cell}**" if recipe == best else str(cell)
-            for recipe, cell in zip(columns, cells, strict=True)
-        ]
+        best = budget.first(name)
+        cells = [budget.cells.get((recipe, name)) for recipe in columns]
+        texts = [f"**{cell}**" if cell is best else str(cell or "-") for cell in cells]
         lines.append(f"| {name} | {_PRIMARY[name]} | {' | '.join(texts)} |")
-    means = [
-        statistics.mean(budget.cells[recipe, name].mean for name in budget.sets)
-        for recipe in columns
-    ]
-    return [*lines, f"| mean | | {' | '.join(f'{mean:.3f}' for mean in means)} |"]
+    means = [_mean(budget, recipe) for recipe in columns]
+    return [*lines, f"| mean | | {' | '.join(means)} |"]
+
+
+def _mean(budget: Budget, recipe: str) -> str:
+    """Return the mean over the sets, which only a recipe that was run on all has."""
+    if budget.sets_of(recipe) != budget.sets:
+        return "-"
+    return f"{statistics.mean(budget.cells[recipe, name].mean for name in budget.sets):.3f}"
 
 
 def _rank_table(budget: Budget) -> list[str]:
@@ -128,16 +135,16 @@ def _rank_table(budget: Budget) -> list[str]:
         "| recipe | first or within the spread | largest gap to the first | above the baseline |"
     ]
     lines.append("|---|---|---|---|")
-    count = len(budget.sets)
     for recipe in budget.recipes:
-        gaps = budget.gaps(recipe)
+        sets = budget.sets_of(recipe)
+        count = len(sets)
+        gaps = [budget.gap(recipe, name) for name in sets]
         level = sum(gap <= spread for gap, spread in gaps)
         worst = max(range(count), key=lambda index: gaps[index][0])
         above = sum(
-            budget.cells[recipe, name].mean > budget.cells[BASELINE, name].mean
-            for name in budget.sets
+            budget.cells[recipe, name].mean > budget.cells[BASELINE, name].mean for name in sets
         )
-        gap = f"{gaps[worst][0]:.3f} ({budget.sets[worst]})"
+        gap = f"{gaps[worst][0]:.3f} ({sets[worst]})"
         lines.append(f"| {recipe} | {level} of {count} | {gap} | {above} of {count} |")
     return lines
 

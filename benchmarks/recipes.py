@@ -39,12 +39,13 @@ small from their papers (`benchmarks/rivals.py`): fnet (Ounkomol et al. 2018), C
 al. 2018), and a ConvNeXt U-Net as in VisCy (Liu et al. 2025) with and without its adversarial
 term. All get the same patches, and the same seconds of one CPU thread. The sets and their
 licences are listed in `benchmarks/recipe_sets.py`. What is scored was not trained on: whole
-images where a set has several, else a part behind a gap.
+images where a set has several, else a part behind a gap. `light` ends after 200 passes over the
+training images (decision 057), and so leaves a part of a long budget unused where they are few.
 
 Made by `python benchmarks/recipes.py`, which keeps finished runs in `benchmarks/recipes.jsonl`.
 Means over seeds; in brackets the largest minus the smallest, where there are several. Bold is the
 best of a row. Variants of a recipe ("light width=32") are in the file alone; docs/decisions has
-what they taught. What is in no table was not run yet, such as the preset `reference`.
+what they taught. "-" and what is in no table were not run yet, such as the preset `reference`.
 """
 # Recipes by name: fields of `train`. Any other recipe is named by its fields, such as
 # "light width=16 ema=0.0". "own_range=true" is no field: each source gets its own percentiles.

@@ -52,9 +52,8 @@ def measure(seconds: float) -> dict[str, float]:
     watch(spent, TrainingLoop, "_checkpoint", "overhead")
     watch_generator(spent, TrainingLoop, "_validate", "overhead")
     with tempfile.TemporaryDirectory() as folder:
-        model = train(
-            source, target, max_seconds=seconds, device="cpu", checkpoint=Path(folder) / "run.ckpt"
-        )
+        path = Path(folder) / "run.ckpt"
+        model = train(source, target, max_seconds=seconds, passes=0, device="cpu", checkpoint=path)
     steps = spent["batches"] + spent["steps"]
     return {
         "steps": model.info.steps,
