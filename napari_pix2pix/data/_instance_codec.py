@@ -53,7 +53,7 @@ class InstanceCodec(LabelCodec):
 
     def __post_init__(self) -> None:
         numbers = (self.smallest, self.channels, self.reach)
-        if np.dtype(self.dtype).kind not in "biu" or min(numbers) < 1:
+        if np.dtype(self.dtype).kind not in "biu" or min(numbers) < 1 or self.reach > _MOST_REACH:
             raise ValueError("its values make no sense")
 
     @property
