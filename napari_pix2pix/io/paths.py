@@ -15,8 +15,10 @@ from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
+from napari_pix2pix.io.leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io.outputs import check_replaceable, real_path
 from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
+from napari_pix2pix.io.syncing import sync_all, sync_file, sync_folder
 from napari_pix2pix.io.zarr_file import is_zarr
 
 # Other formats: what we write gets none of these names but its own, and a new folder none at all.
@@ -85,14 +87,19 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     if not parent.is_dir():
         raise FileError(f"Can't write {path}: there is no folder {parent}; create it first.")
     try:
-        temporary_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+        remove_leftovers(parent)
+        temporary_folder = Path(tempfile.mkdtemp(prefix=hidden_prefix(path), dir=parent))
     except OSError as error:
         raise _write_error(path, error) from error
     try:
         # The name is kept, because writers choose their format by its ending.
         temporary = temporary_folder / path.name
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
+        sync_all() if folder else sync_file(temporary)
         _replace(temporary, path, temporary_folder / "old")
+        sync_folder(parent)
     except OSError as error:
         if isinstance(error, FileError):
             raise

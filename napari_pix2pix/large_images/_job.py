@@ -200,18 +200,21 @@ class Work:
         pixels: Pixels = summarise(spread, [self.job.summary])[self.job.summary]
         return pixels
 
-    def lay_out(self, block: Block, pixels: Pixels) -> tuple[Window, Pixels]:
-        """Return where a block lies in the output, and its pixels with the output's axes."""
+    def window(self, block: Block) -> Window:
+        """Return where a block lies in the output."""
         frame, rows, columns = self.job.plan.place(block)
         shape = frame_shape(self.planes, self.job.plan.frames)
         indices = map(int, np.unravel_index(frame, shape))
         letters = frame_axes(self.job.source_axes)
         index: dict[str, int | slice] = dict(zip(letters, indices, strict=True))
         index |= {"Y": rows, "X": columns, "C": slice(None), "S": slice(None)}
+        return tuple(index[axis] for axis in self.job.axes)
+
+    def lay_out(self, pixels: Pixels) -> Pixels:
+        """Return a block's pixels with the output's axes."""
         inner = "".join(axis for axis in self.job.axes if axis in "CSYX")
         channel_axis = max(inner.find("C"), inner.find("S"))
-        laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
-        return tuple(index[axis] for axis in self.job.axes), laid_out
+        return pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
 
 
 def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:
