@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.errors import ConfigError, DeviceError, InputError
+from napari_pix2pix.errors import ConfigError, DeviceError, InputError, rounded
 
 OnTile = Callable[[int, int], None]  # is told what is done, and of how much
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
@@ -235,8 +235,9 @@ def _empty(channels: int, area: Box, dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
         return np.empty((channels, height, width), dtype)
     except MemoryError:
-        size = channels * height * width * dtype.itemsize / 2**30
+        size = channels * height * width * dtype.itemsize
         raise DeviceError(
-            f"The result of {channels} x {height} x {width} pixels takes {size:.1f} GB, more than "
-            "there is memory for: predict a part of the image at a time."
+            f"The result of {channels} x {height} x {width} pixels takes "
+            f"{rounded(size / 1e6)} MB, and so much memory is not free: predict a part of "
+            "the image at a time."
         ) from None

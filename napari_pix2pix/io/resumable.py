@@ -11,8 +11,9 @@ import json
 import os
 import re
 import shutil
+import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -294,6 +295,21 @@ def _write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f"{path.name}.new")
     temporary.write_text(json.dumps(value, indent=2), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def warn_if_changed(path: Path, before: Sequence[int]) -> None:
+    """Warn if an image's files are others than those that a `file_fingerprint` was taken of."""
+    try:
+        same = file_fingerprint(path) == list(before)
+    except OSError:  # it is gone
+        same = False
+    if not same:
+        warnings.warn(
+            f"{path} has changed while it was read: the result may be a mixture of old and new "
+            "pixels, so apply the model again.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def file_fingerprint(path: Path) -> list[int]:

@@ -36,6 +36,7 @@ from napari_pix2pix.io.resumable import (
     file_fingerprint,
     part_folder,
     remove_part,
+    warn_if_changed,
 )
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
@@ -147,6 +148,7 @@ def translate_file(
             resumable.discard_if_empty()
             raise
         complete(work, resumable, worker, on_tile)
+        warn_if_changed(source, record["source"])
         codec = translator.target_codec
         return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 

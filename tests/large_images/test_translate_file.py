@@ -289,6 +289,14 @@ def test_blocks_that_a_loss_of_power_took_are_made_again(gray, source, tmp_path,
     assert not part.exists()
 
 
+def test_a_source_that_changes_meanwhile_is_said(gray, source, tmp_path):
+    def change(done: int, total: int) -> None:
+        (source / "new").touch()
+
+    with pytest.warns(UserWarning, match="has changed while it was read"):
+        apply(gray, source, tmp_path / "out.zarr", on_tile=change)
+
+
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
     gray, source, tmp_path, monkeypatch
 ):
