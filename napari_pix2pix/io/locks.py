@@ -18,7 +18,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.io.leftovers import hidden_prefix, remove_leftovers
+from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io.outputs import real_path
 from napari_pix2pix.io.processes import ProcessRecord
 

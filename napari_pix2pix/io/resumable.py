@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.io._leftovers import is_hidden
+from napari_pix2pix.io._syncing import sync_all
 from napari_pix2pix.io.image_file import ImageSpec
 from napari_pix2pix.io.outputs import check_only, check_replaceable, real_path
 from napari_pix2pix.io.plates import is_zarr_name
-from napari_pix2pix.io.syncing import sync_all
 from napari_pix2pix.io.writing import write_spec
 from napari_pix2pix.io.zarr_file import (
     chunks_of,
@@ -91,8 +92,9 @@ def _check_part(part: Path, name: str) -> None:
     if not part.is_dir():
         raise FileError(f"{part} is needed for unfinished blocks, and is a file: move it away.")
     measured = (entry.name for entry in part.glob("measured_*.json*"))
+    hidden = (entry.name for entry in part.iterdir() if is_hidden(entry.name))
     written = _RUN, f"{_RUN}.new", _JOURNAL, _PIXELS, _TYPED, _OLD, name
-    check_only(part, [*written, *measured])
+    check_only(part, [*written, *measured, *hidden])
 
 
 def _read_run(part: Path) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from napari_pix2pix.io import leftovers
-from napari_pix2pix.io.leftovers import hidden_prefix, remove_leftovers
+from napari_pix2pix.io import _leftovers as leftovers
+from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io.paths import replacing
 from napari_pix2pix.io.processes import ProcessRecord
 from napari_pix2pix.io.writing import write_image

@@ -13,7 +13,7 @@ from helpers import gray_noise, make_model
 from napari_pix2pix import load
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.io import leftovers
+from napari_pix2pix.io import _leftovers as leftovers
 from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.resumable import remove_part

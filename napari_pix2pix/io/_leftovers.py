@@ -25,6 +25,11 @@ def hidden_prefix(path: Path) -> str:
     return f".{path.name[:_LONGEST]}.pix2pix-{ProcessRecord.here().tag}."
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether it is the name of such a file or folder, of whatever process."""
+    return _OURS.fullmatch(name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what processes that have ended were writing into a folder."""
     now, key = time.monotonic(), os.fspath(folder)
