@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import random
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from click.testing import CliRunner
@@ -221,7 +224,9 @@ def _fork_server() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     first = context.Process(target=time.sleep, args=(0,))  # the server imports all before it
-    first.start()
+    # Before Python 3.13 the server finds modules by this alone.
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        first.start()
     first.join()
     return context
 
