@@ -7,6 +7,7 @@ BENCHMARKS ?= imports step threads shares recipes pairs apply gui view_tiles pap
 PYTEST_FLAGS ?=
 PYTEST_JOBS ?= 2
 OUT ?= constraints.txt
+CAMPAIGN_SECONDS ?= 300
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
 # One half of the tests can't reach the coverage floor, so only both together are held to it.
@@ -16,7 +17,7 @@ MEASURED = --cov --cov-report= --cov-fail-under=0
 SCREEN = -screen 0 1600x1000x24 +extension GLX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pyside6 coverage check docs docs-links constraints bench clean system-libraries
+.PHONY: help demo test test-pyside6 coverage check docs docs-links constraints bench campaign clean system-libraries
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -55,6 +56,9 @@ constraints:  ## write constraints.txt anew (another torch: TORCH=2.13.0; into a
 bench: .venv/installed  ## run the benchmarks (an hour and more; one of them: BENCHMARKS=imports)
 	@set -e; $(on_a_screen); \
 	for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; "$$@" .venv/bin/python benchmarks/$$name.py; done
+
+campaign: .venv/installed  ## damage files, kill runs and let them meet; the result goes into docs/campaign.md (25 minutes)
+	.venv/bin/python tests/integration/campaign/run.py --seconds $(CAMPAIGN_SECONDS)
 
 clean:  ## remove the environments and all that was built or written by a tool
 	rm -rf .venv .venv-pyside6 build dist demo docs/_build docs/gallery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -29,6 +29,7 @@ from napari_pix2pix.inference.options import (
     Precision,
     PredictOptions,
     Turns,
+    check_callable,
     check_integer,
 )
 from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
@@ -189,6 +190,7 @@ class ImagePredictor(Predictor):
             resample=resample,
             pixel_size=pixel_size,
         )
+        check_callable("on_tile", on_tile)
         self._check_takes_images()
         check_options(options, self)
         opened, layers = self._open(image)
@@ -292,6 +294,7 @@ class ImagePredictor(Predictor):
             resample=resample,
             pixel_size=pixel_size,
         )
+        check_callable("on_tile", on_tile)
         self._check_takes_images()
         levels = check_spread(self.target_codec, quantiles)
         check_options(options, self)

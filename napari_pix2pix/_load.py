@@ -28,6 +28,7 @@ from napari_pix2pix.io.pytorch_networks import (
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.stored_weights import check_weights
 from napari_pix2pix.training.summary import describe_images
 from napari_pix2pix.translator import Translator
 
@@ -122,9 +123,10 @@ def load(
             f"dropout and dtype are for files of the PyTorch implementation (.pth): {path} says "
             "both itself, so leave them out."
         )
-    parts = _read_reference(path, dropout, dtype) if is_reference else _read_own(path)
+    tensors, info = _read_reference(path, dropout, dtype) if is_reference else _read_own(path)
+    check_weights(tensors, info, path)
     try:
-        translator = Translator(*parts)
+        translator = Translator(tensors, info)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise FileError(

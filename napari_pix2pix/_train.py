@@ -15,6 +15,7 @@ from napari_pix2pix._load import load
 from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
+from napari_pix2pix.inference.options import check_callable
 from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.napari_layers import read_pair, read_pairs
@@ -157,6 +158,7 @@ def train(
     (96, 96)
     """
     began = time.perf_counter()
+    check_callable("callback", callback)
     held_out = _held_out(validation)
     optional = {
         "preset": preset,

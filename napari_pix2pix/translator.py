@@ -43,9 +43,9 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import (
     Discriminator,
     Weights,
-    build_discriminator,
-    build_generator,
     part_of,
+    plan_discriminator,
+    plan_generator,
 )
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Translator(ImagePredictor):
         """The discriminator as it was at the end of training; None in a slim model."""
         if not self.info.has_discriminator:
             return None
-        network = build_discriminator(self.config, planes_in=self.info.planes.discriminator_in)
+        network = plan_discriminator(self.config, planes_in=self.info.planes.discriminator_in)
         assert network is not None
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()
@@ -523,7 +523,7 @@ class Translator(ImagePredictor):
     def _build_generator(self) -> UNet | ResNet:
         """Build the generator with the weights that are applied, which it shares with the model."""
         planes = self.info.planes
-        generator = build_generator(
+        generator = plan_generator(
             self.config, planes_in=planes.generator_in, planes_out=planes.generator_out
         )
         generator.load_state_dict(part_of(self._tensors, self._applied))

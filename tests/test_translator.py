@@ -377,3 +377,10 @@ def test_few_calls_lie_between_the_translator_and_its_network():
     assert calls
     assert {one[0] for one in calls} == {"_apply.__call__"}
     assert max(map(len, calls)) <= 6
+
+
+def test_what_can_not_be_called_is_refused_before_work(colours):
+    image = np.zeros((16, 16, 3), np.uint8)
+    for call in (colours, colours.spread):
+        with pytest.raises(InputError, match="on_tile must be a function, got 5"):
+            call(image, on_tile=5)

@@ -242,6 +242,7 @@ class _Work:
         }
         if not unfinished:
             return
+        records = {tag: self._record(source, tag) for tag in unfinished}
         image = self._read(source)
         for note in image.notes:
             say(note, err=True)
@@ -249,7 +250,7 @@ class _Work:
             self._in_blocks(source, image, unfinished, with_bar)
             return
         with locked(*unfinished.values()):
-            self._at_once(source, image, unfinished, with_bar)
+            self._at_once(source, image, unfinished, records, with_bar)
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""
@@ -306,11 +307,17 @@ class _Work:
         return True
 
     def _at_once(
-        self, source: Path, image: ImageFile, outs: dict[str, Path], with_bar: bool
+        self,
+        source: Path,
+        image: ImageFile,
+        outs: dict[str, Path],
+        records: dict[str, dict[str, Any]],  # of the source as it was before it was read
+        with_bar: bool,
     ) -> None:
         from napari_pix2pix.cli._progress import pixel_bar
         from napari_pix2pix.inference.uncertainty import summarise
         from napari_pix2pix.io.reading import lazy_image_of_file
+        from napari_pix2pix.io.resumable import warn_if_changed
         from napari_pix2pix.io.writing import check_translation, write_translation
 
         planes, options = lazy_image_of_file(image), self.options
@@ -328,6 +335,7 @@ class _Work:
             else:
                 arrays = self.translator(planes, on_tile=on_tile, **dict(options))
                 drawn = dict(zip(self.tags, arrays, strict=True)) if self.tags else {"1": arrays}
+        warn_if_changed(source, records[next(iter(outs))]["source"])
         for tag, out in outs.items():
             write_translation(
                 out,
@@ -338,7 +346,7 @@ class _Work:
                 channel_names=self.translator.info.output_names(options.condition),
                 # A deviation has a range of its own.
                 looks=() if tag == "std" else self.translator.info.output_looks(options.condition),
-                record=self._record(source, tag),
+                record=records[tag],
                 overwrite=self.overwrite,
             )
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 
 import click
 
+from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.training.events import ENDING_SIGNALS
 
 # What warnings are about, in each thread.
@@ -34,7 +35,11 @@ def escape_unprintable() -> None:
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Print a line; a terminal that was closed must not end the work."""
+    """Print a line without what controls terminals, such as names in files may hold.
+
+    A terminal that was closed must not end the work.
+    """
+    line = plain_text(line)
     try:
         # The stream is given: click would replace one whose encoding is ASCII.
         click.echo(line, file=sys.stderr if err else sys.stdout)

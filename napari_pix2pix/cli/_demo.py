@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix._train import training_events
+from napari_pix2pix.cli._console import Ended
 from napari_pix2pix.cli._output import check_output
 from napari_pix2pix.cli._progress import show_progress, to_json
 from napari_pix2pix.data.pair import Pair
@@ -29,6 +30,7 @@ _GAP = 16  # columns between them and the training part
 _LABELS_SHARE = 0.75  # of the training time of the stain
 
 
+_STOPPED = "Stopped. What the demo has finished is kept; run it again for the rest."
 _REPORT, _PANELS = "report.json", ("panel.png", "panel_labels.png")
 _MODELS = "model.safetensors", "labels.safetensors"
 
@@ -102,6 +104,8 @@ def _learn(
         quiet=quiet,
         control=control,
     )
+    if control.signal is not None:
+        raise Ended(control.signal, _STOPPED)
     seconds = time.perf_counter() - began
     scores = evaluate_pairs(translator, [unseen])
     validation = {side: scores[side] for side in ("prediction", "baseline")}

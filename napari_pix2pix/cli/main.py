@@ -57,6 +57,12 @@ class _Group(click.Group):
             ctx.exit(128 + getattr(error, "number", signal.SIGINT))
         except Pix2PixError as error:
             sentence = shell_message(error)
+        except MemoryError as error:
+            reason = str(error).strip() or type(error).__name__
+            sentence = (
+                f"Memory ran out ({reason.splitlines()[0]}): translate a part (--region), use "
+                "smaller tiles (--tile), or close other programs."
+            )
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
             sentence = f"{error.format_message().rstrip('.')}; see {command} --help."

@@ -61,7 +61,8 @@ class InstanceCodec(LabelCodec):
     def __post_init__(self) -> None:
         numbers = (self.smallest, self.channels, self.reach)
         volume = self.ndim in (2, 3) and self.z_step > 0
-        if np.dtype(self.dtype).kind not in "biu" or min(numbers) < 1 or not volume:
+        known = np.dtype(self.dtype).kind in "biu" and self.reach <= _MOST_REACH
+        if not known or min(numbers) < 1 or not volume:
             raise ValueError("its values make no sense")
 
     @property

@@ -28,6 +28,10 @@ _UNLABELLED = 0.0
 # camera would else be a hundred times as strong as all that its neighbours hold.
 LIMIT = 3.0
 
+# Ranges that no training measures: far outside the dtype (mean and deviations may lie outside it),
+# or so narrow beside their distance from 0 that float64 can't tell their ends.
+_BEYOND, _NARROWEST = 10, 1e-15
+
 
 @dataclass(frozen=True)
 class ImageCodec(CodecBase):
@@ -50,9 +54,24 @@ class ImageCodec(CodecBase):
     stated: bool = True  # low and high are a range; else values stay as they are, in any range
 
     def __post_init__(self) -> None:
+        dtype = np.dtype(self.dtype)
         rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))
-        if np.dtype(self.dtype).kind not in "biuf" or not rising:
+        if dtype.kind not in "biuf" or not rising or not self._is_reachable(dtype):
             raise ValueError("its values make no sense")
+
+    def _is_reachable(self, dtype: np.dtype[Any]) -> bool:
+        """Whether images of a dtype can hold values in each range, and floats can tell its ends."""
+        if dtype.kind == "f":
+            lowest, highest = -float(np.finfo(dtype).max), float(np.finfo(dtype).max)
+        else:
+            ends = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+            reach = _BEYOND * (ends[1] - ends[0])
+            lowest, highest = ends[0] - reach, ends[1] + reach
+        return all(
+            lowest <= low < high <= highest
+            and _NARROWEST * max(abs(low), abs(high)) <= high - low < np.inf
+            for low, high in zip(self.low, self.high, strict=True)
+        )
 
     @property
     def channels(self) -> int:
@@ -139,6 +158,7 @@ Codec: TypeAlias = ImageCodec | ClassCodec | InstanceCodec
 # Of models that make images without a source: no channel becomes no plane.
 NO_SOURCE = ImageCodec("dtype", "uint8", (), (), Layout())
 
+_MOST_AXES = 16  # of an image
 _CODECS: Mapping[str, type[Codec]] = {
     "image": ImageCodec,
     "classes": ClassCodec,
@@ -148,7 +168,9 @@ _CODECS: Mapping[str, type[Codec]] = {
 
 def codec_from_dict(parts: Mapping[str, Any]) -> Codec:
     """Build the codec whose `to_dict` returned `parts`, whatever its kind."""
-    kind = str(parts.get("kind"))
+    if not isinstance(parts, Mapping):
+        raise FileError("The file holds no codec where one belongs.")
+    kind = str(parts.get("kind"))[:40]
     if kind not in _CODECS:
         raise FileError(
             f"The file holds a codec of kind {kind!r}, which this version does not know; "
@@ -156,7 +178,11 @@ def codec_from_dict(parts: Mapping[str, Any]) -> Codec:
         )
     layout = {name: parts.get(name, "missing") for name in ("channel_axis", "rgb")}
     whole = {**parts, "layout": layout}
-    return read_parts(_CODECS[kind], whole, f"The {kind} codec in the file is")
+    codec = read_parts(_CODECS[kind], whole, f"The {kind} codec in the file is")
+    axis = codec.layout.channel_axis
+    if axis is not None and not -_MOST_AXES <= axis < 0:
+        raise FileError(f"The {kind} codec in the file is damaged: its channel axis is {axis}.")
+    return codec
 
 
 def range_of_dtype(dtype: np.dtype[Any], channels: int, layout: Layout) -> ImageCodec:

@@ -16,6 +16,7 @@ from napari_pix2pix.data.outliers import sum_by_side
 from napari_pix2pix.errors import InputError, plural, rounded
 from napari_pix2pix.evaluation._verdict import count_objects, verdict
 from napari_pix2pix.evaluation.scoring import ImageScores
+from napari_pix2pix.io.csv_cells import text_cell
 from napari_pix2pix.io.image_file import unit_symbol
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import primary_metric
@@ -160,7 +161,7 @@ class EvaluationResult(Mapping[str, Any]):
             rows.append(["all", *(self.pooled[predictor][key] for predictor, key in columns)])
             for image in self.image_scores:
                 cells = (image.scored[name].scores.get(key, "") for name, key in columns)
-                rows.append([image.name, *cells])
+                rows.append([text_cell(image.name), *cells])
             counts = [image.hot_count for image in self.image_scores]
             if any(counts):
                 for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):

@@ -64,13 +64,13 @@ class PredictOptions(BaseModel):
         description="target: in the target's dtype, rounded and clipped; float: floating point in "
         "the target's units, not clipped.",
     )
-    tile: Annotated[int, Field(ge=0)] | None = Field(
+    tile: Annotated[int, Field(ge=0, le=2**20)] | None = Field(
         None,
         description="Side of the tiles in pixels; 0 is the whole image, and memory decides when "
         "not given. The result is the same, but parts appear sooner and take less memory. Models "
         "with instance or group norm measure the image first, and the result is nearly the same.",
     )
-    batch: Annotated[int, Field(ge=1)] | None = Field(
+    batch: Annotated[int, Field(ge=1, le=65536)] | None = Field(
         None,
         description="Tiles at once, by memory when not given; more are faster on a GPU and take "
         "more memory.",
@@ -106,7 +106,7 @@ class PredictOptions(BaseModel):
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Seed of dropout and noise planes; another seed gives another sample."
     )
-    samples: Annotated[int, Field(ge=1)] = Field(
+    samples: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1,
         description="How many samples to draw with noise planes and dropout; the Apply dock shows "
         "their mean and standard deviation. With 8 turns, each sample sees the image in the next "
@@ -185,6 +185,12 @@ def check_integer(name: str, value: Any, lowest: int) -> int:
     if number < lowest:
         raise InputError(f"{name} must be {lowest} or more, got {value}.")
     return number
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Refuse what is to be called and can't be; None is nothing to call."""
+    if value is not None and not callable(value):
+        raise InputError(f"{name} must be a function, got {value!r}.")
 
 
 def check_size(size: Any) -> tuple[int, int]:

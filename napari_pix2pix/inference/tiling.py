@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.errors import ConfigError, DeviceError, InputError
+from napari_pix2pix.errors import ConfigError, DeviceError, InputError, rounded
 
 OnTile = Callable[[int, int], None]  # is told what is done, and of how much
 _Span = tuple[int, int]  # first pixel, and one past the last, along one axis
@@ -237,10 +237,10 @@ def _empty(part: NDArray[Any], area: Box) -> NDArray[Any]:
     try:
         return np.empty(shape, part.dtype)
     except MemoryError:
-        size = math.prod(shape) * part.dtype.itemsize / 2**30
+        size = math.prod(shape) * part.dtype.itemsize
         raise DeviceError(
-            f"The result of {' x '.join(map(str, shape))} pixels takes {size:.1f} GB, more than "
-            "there is memory for: predict a part of the image at a time."
+            f"The result of {' x '.join(map(str, shape))} pixels takes {rounded(size / 1e6)} MB, "
+            "and so much memory is not free: predict a part of the image at a time."
         ) from None
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import tifffile
@@ -95,7 +96,7 @@ def fits_ome(dtype: np.dtype[Any], axes: str) -> bool:
 
 
 def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
-    keys: dict[str, Any] = {"axes": spec.axes, "Name": spec.name}
+    keys: dict[str, Any] = {"axes": spec.axes, "Name": spec.name, "UUID": _uuid(spec)}
     for axis, size in spec.scale.items():
         if axis == "T" and axis not in spec.units:
             continue  # without a unit it would mean seconds
@@ -110,6 +111,12 @@ def _ome_keys(spec: ImageSpec) -> dict[str, Any]:
         planes = np.ndindex(*(lengths[axis] for axis in outer))
         keys["Plane"] = [_position(spec, dict(zip(outer, p, strict=True))) for p in planes]
     return keys
+
+
+def _uuid(spec: ImageSpec) -> str:
+    """Return an identifier of what the image is made of: the same file again has the same."""
+    facts = [spec.record, spec.name, spec.axes, spec.shape, str(spec.dtype), spec.scale]
+    return str(uuid5(NAMESPACE_URL, json.dumps([RECORD_KEY, *facts], sort_keys=True)))
 
 
 def _ome_channels(spec: ImageSpec) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
+from napari_pix2pix.io.csv_cells import cell_text, text_cell
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.pair_files import (
     PairFiles,
@@ -156,7 +157,7 @@ def _row(columns: list[str], cells: list[str], where: str) -> _Row:
             "the separator in double quotes."
         )
     values = dict.fromkeys(_COLUMNS, "") | {
-        name: cell.strip() for name, cell in zip(columns, cells, strict=False)
+        name: cell_text(cell.strip()) for name, cell in zip(columns, cells, strict=False)
     }
     if not values["target"]:
         raise InputError(f"{where}, names no target: give each pair one.")
@@ -208,7 +209,7 @@ def write_table(
                 if side in ("source", "target", "mask")
             }
             more = {"condition": pair.condition, "set": name, **asdict(pair.options)}
-            rows.append(paths | more)
+            rows.append({key: text_cell(str(cell or "")) for key, cell in (paths | more).items()})
     used = [name for name in _COLUMNS if any(row[name] for row in rows)]
     with replacing(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, used, extrasaction="ignore")

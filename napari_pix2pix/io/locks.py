@@ -18,6 +18,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io.outputs import real_path
 from napari_pix2pix.io.processes import ProcessRecord
 
@@ -58,6 +59,7 @@ def _locked(path: Path) -> Iterator[None]:
         since=datetime.now().isoformat(timespec="minutes", sep=" "),
         token=uuid4().hex,
     )
+    remove_leftovers(file.parent)
     while not _create(file, lock):
         other = _read(file)
         if other is not None and not other.owner.is_gone:
@@ -72,7 +74,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _create(file: Path, lock: _Lock) -> bool:
     """Write a lock, as a whole; False if there is one."""
-    fresh = file.with_name(f"{file.name}.{lock.token}")
+    fresh = file.with_name(f"{hidden_prefix(file)}{lock.token}")
     try:
         fresh.write_text(lock.model_dump_json(), encoding="utf-8")
         try:
@@ -114,7 +116,7 @@ def _read(file: Path) -> _Lock | None:
 
 def _remove_stale(file: Path, stale: _Lock | None) -> None:
     """Remove the lock of a process that is gone, unless another process was faster."""
-    aside = file.with_name(f"{file.name}.{uuid4().hex}")
+    aside = file.with_name(f"{hidden_prefix(file)}{uuid4().hex}")
     try:
         file.rename(aside)  # one of several processes succeeds
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 import zipfile
@@ -108,11 +109,11 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     """Return the header in the JSON of a file's metadata."""
     try:
         content = json.loads(text)
-        version = int(content["version"])
+        version = operator.index(content["version"])
         # Another version may keep its header elsewhere: nothing but its writer is looked up.
         if version == FORMAT_VERSION:
             return dict(content["header"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FileError(
             f"Can't read {path}: its header is damaged ({error}); use another copy of it."
         ) from error

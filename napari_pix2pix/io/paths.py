@@ -15,6 +15,9 @@ from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
+from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
+from napari_pix2pix.io._syncing import sync_all, sync_file, sync_folder
+from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.io.outputs import check_replaceable, real_path
 from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
@@ -28,13 +31,20 @@ _OTHER_ENDINGS = {
     *(".keras", ".pb", ".tflite", ".mlmodel", ".engine", ".gguf", ".torchscript"),
 }
 
+_LONGEST = 255  # bytes of a name that file systems take
+_SHOWN = 60  # characters of a name in a message
+
 
 def as_path(path: Any) -> Path:
-    """Return a path; raise an `InputError` if it is neither text nor path-like."""
+    """Return a path; raise an `InputError` if it is neither text nor path-like, or no name."""
     try:
-        return Path(path)
+        named = Path(path)
     except TypeError:
         raise InputError(f"path must be the name of a file, got {path!r}.") from None
+    if path in ("", b"") or "\0" in str(named) or len(os.fsencode(named.name)) > _LONGEST:
+        shown = plain_text(str(path)[:_SHOWN])
+        raise InputError(f"path must be the name of a file, got {shown!r}.")
+    return named
 
 
 def check_ending(path: Path, *endings: str, what: str) -> None:
@@ -85,14 +95,19 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     if not parent.is_dir():
         raise FileError(f"Can't write {path}: there is no folder {parent}; create it first.")
     try:
-        temporary_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
+        remove_leftovers(parent)
+        temporary_folder = Path(tempfile.mkdtemp(prefix=hidden_prefix(path), dir=parent))
     except OSError as error:
         raise _write_error(path, error) from error
     try:
         # The name is kept, because writers choose their format by its ending.
         temporary = temporary_folder / path.name
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
+        sync_all() if folder else sync_file(temporary)
         _replace(temporary, path, temporary_folder / "old")
+        sync_folder(parent)
     except OSError as error:
         if isinstance(error, FileError):
             raise

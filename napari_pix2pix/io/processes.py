@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import zlib
 from pathlib import Path
 
 import psutil
@@ -37,6 +38,25 @@ class ProcessRecord(BaseModel):
     def is_gone(self) -> bool:
         """Whether it is known that the process has ended."""
         return self.can_be_seen and _start(self.pid) != self.start
+
+    @property
+    def tag(self) -> str:
+        """A short text for names of files, from which `tells_gone` can tell the process."""
+        return f"{self.pid}-{self.start}-{self._place:x}"
+
+    @classmethod
+    def tells_gone(cls, tag: str) -> bool:
+        """Whether the process with a tag is known to have ended."""
+        pid, _, rest = tag.partition("-")
+        start, _, place = rest.partition("-")
+        here = cls.here()
+        if not pid.isdecimal() or place != f"{here._place:x}":
+            return False
+        return here.model_copy(update={"pid": int(pid), "start": start}).is_gone
+
+    @property
+    def _place(self) -> int:
+        return zlib.crc32(f"{self.host} {self.namespace}".encode())
 
     def __str__(self) -> str:
         """Return a text such as ``process 4711 on microscope-pc``."""

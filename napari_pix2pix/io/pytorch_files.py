@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -154,6 +155,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "torch.save(network.state_dict(), path) has them."
         )
     weights: dict[str, Tensor] = dict(content)
+    _check_sizes(path, weights)
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
@@ -183,7 +185,10 @@ def _read(path: Path) -> Any:
         # Given a name, PyTorch might take the file for one of another kind.
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
+            _check_packing(path)
             return torch.load(file, map_location="cpu", weights_only=True)
+    except FileError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything
         if refused := _REFUSED.search(str(error)):
             raise FileError(
@@ -194,6 +199,29 @@ def _read(path: Path) -> Any:
             f"{path} is not a PyTorch file of weights, or it is cut short or damaged; nothing in "
             "it was run: use another copy of it."
         ) from error
+
+
+def _check_packing(path: Path) -> None:
+    """Refuse an archive whose parts are compressed: PyTorch's are not, and small ones may swell."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    if unpacked > path.stat().st_size:
+        raise FileError(
+            f"{path} is compressed in a way that PyTorch's files are not, and would unpack to "
+            f"{unpacked / 1e6:.0f} MB: use another copy of it."
+        )
+
+
+def _check_sizes(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that claim more values than the file holds, such as one value repeated."""
+    claimed = sum(value.numel() * value.element_size() for value in weights.values())
+    if claimed > path.stat().st_size:
+        raise FileError(
+            f"{path} claims weights of {claimed / 1e6:.0f} MB, and the file is smaller: use "
+            "another copy of it."
+        )
 
 
 def _is_plain(value: Any) -> bool:

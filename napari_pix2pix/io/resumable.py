@@ -1,17 +1,21 @@
 """Images that are written block by block and can be resumed.
 
 The folder ``NAME.part`` holds the pixels so far, ``run.json`` (what they are made of) and a
-journal of finished blocks. A block's line follows its pixels: half a block counts as missing.
+journal of finished blocks. A block's line follows its pixels and holds a checksum of them: half a
+block, or one that a loss of power took away, counts as missing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +23,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.io._leftovers import is_hidden
+from napari_pix2pix.io._syncing import sync_all
 from napari_pix2pix.io.image_file import ImageSpec
 from napari_pix2pix.io.outputs import check_only, check_replaceable, real_path
 from napari_pix2pix.io.plates import is_zarr_name
 from napari_pix2pix.io.writing import write_spec
-from napari_pix2pix.io.zarr_file import chunks_of, create_zarr, finish_zarr, write_zarr
+from napari_pix2pix.io.zarr_file import (
+    chunks_of,
+    create_zarr,
+    finish_zarr,
+    remove_partial,
+    write_zarr,
+)
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 _TYPED, _OLD = "typed.zarr", "old"  # pixels of another dtype, and the output that is replaced
+
+
+_LINE = re.compile(rb"(\d{1,18}) (\d{1,10}) (\d{1,10})")
+
+
+@dataclass(frozen=True)
+class BlockChecksums:
+    """Checksums of a finished block."""
+
+    source: int  # of what it was computed from
+    pixels: int  # of what was written
 
 
 def part_folder(path: Path) -> Path:
@@ -69,8 +92,9 @@ def _check_part(part: Path, name: str) -> None:
     if not part.is_dir():
         raise FileError(f"{part} is needed for unfinished blocks, and is a file: move it away.")
     measured = (entry.name for entry in part.glob("measured_*.json*"))
+    hidden = (entry.name for entry in part.iterdir() if is_hidden(entry.name))
     written = _RUN, f"{_RUN}.new", _JOURNAL, _PIXELS, _TYPED, _OLD, name
-    check_only(part, [*written, *measured])
+    check_only(part, [*written, *measured, *hidden])
 
 
 def _read_run(part: Path) -> dict[str, Any]:
@@ -87,7 +111,7 @@ class ResumableImage:
 
     `run` says in JSON values what the image is made of; the caller checks that a resumed run is the
     same. Pixels are kept in the dtype `kept` until all are there. `done` maps the number of each
-    finished block to its checksum. Errors are `FileError`s.
+    finished block to its checksums. Errors are `FileError`s.
     """
 
     def __init__(
@@ -108,21 +132,34 @@ class ResumableImage:
             self.done = self._read_journal()
 
     def write(
-        self, number: int, window: tuple[int | slice, ...], pixels: NDArray[Any], checksum: int
+        self, number: int, window: tuple[int | slice, ...], pixels: NDArray[Any], source: int
     ) -> None:
-        """Write a block's pixels, and then its line with number and checksum in the journal."""
+        """Write a block's pixels, and then its line in the journal; `source` is a checksum."""
         with _write_errors(self.path):
-            self._pixels[window] = pixels
-        self.mark_done(number, checksum)
+            checksum = _write_pixels(self._pixels, window, pixels)
+        self.mark_done(number, BlockChecksums(source, checksum))
 
-    def mark_done(self, number: int, checksum: int) -> None:
+    def drop_unwritten(self, windows: Mapping[int, tuple[int | slice, ...]]) -> None:
+        """Forget finished blocks whose pixels are not those that were written.
+
+        A loss of power can leave a line in the journal without the pixels before it.
+        """
+        for number, done in [*self.done.items()]:
+            try:
+                same = _checksum(self._pixels[windows[number]]) == done.pixels
+            except Exception:  # a chunk that was cut short, or a number of no block
+                same = False
+            if not same:
+                del self.done[number]
+
+    def mark_done(self, number: int, checksums: BlockChecksums) -> None:
         """Add a line to the journal: a block is written, maybe by another process."""
         with (
             _write_errors(self.path),
             (self._part / _JOURNAL).open("a", encoding="ascii") as journal,
         ):
-            journal.write(f"{number} {checksum}\n")
-        self.done[number] = checksum
+            journal.write(f"{number} {checksums.source} {checksums.pixels}\n")
+        self.done[number] = checksums
 
     def store(self, name: str, value: Any) -> None:
         """Store a JSON value next to the pixels, for a resumed run."""
@@ -130,9 +167,11 @@ class ResumableImage:
             _write_json(self._part / f"{name}.json", value)
 
     def stored(self, name: str) -> Any:
-        """Return a stored value; None if there is none."""
-        path = self._part / f"{name}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        """Return a stored value; None if there is none, or none that can be read."""
+        try:
+            return json.loads((self._part / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def discard_if_empty(self) -> None:
         """Remove the folder of a run that has not finished any block."""
@@ -159,6 +198,8 @@ class ResumableImage:
                     pixels = self._part / _TYPED
                     shutil.rmtree(pixels, ignore_errors=True)  # of a run that was killed here
                     write_zarr(pixels, data, replace(spec, dtype=data.dtype))
+                remove_partial(pixels)
+                sync_all()
                 shutil.rmtree(self._part / _OLD, ignore_errors=True)
                 if self.path.exists():
                     check_replaceable(self.path, folder=True)
@@ -188,21 +229,45 @@ class ResumableImage:
             raise
         shutil.rmtree(trial) if trial.is_dir() else trial.unlink()
 
-    def _read_journal(self) -> dict[int, int]:
-        """Read the finished blocks, and drop a last line that was cut short."""
+    def _read_journal(self) -> dict[int, BlockChecksums]:
+        """Read the finished blocks, and drop lines that were cut short or damaged."""
         path = self._part / _JOURNAL
         if not path.exists():
             return {}
-        whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")
-        path.write_text(f"{whole}\n" if whole else "", encoding="ascii")
-        lines = (line.split() for line in whole.splitlines())
-        return {int(number): int(checksum) for number, checksum in lines}
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        found = [match for line in whole.splitlines() if (match := _LINE.fullmatch(line))]
+        path.write_bytes(b"".join(match[0] + b"\n" for match in found))
+        return {
+            int(number): BlockChecksums(int(source), int(pixels))
+            for number, source, pixels in (match.groups() for match in found)
+        }
 
 
-def write_block(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> None:
-    """Write a block from another process; the process that holds the image marks it as done."""
+def remove_part(path: Path) -> None:
+    """Remove what is left of the work on an image that is finished."""
+    part = part_folder(path)
+    if part.is_dir():
+        _check_part(part, path.name)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_block(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> int:
+    """Write a block from another process, and return its checksum for the journal.
+
+    The process that holds the image marks it as done.
+    """
     with _write_errors(path):
-        _open_pixels(path)[window] = pixels
+        return _write_pixels(_open_pixels(path), window, pixels)
+
+
+def _write_pixels(array: Any, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> int:
+    as_kept = pixels.astype(array.dtype, copy=False)
+    array[window] = as_kept
+    return _checksum(as_kept)
+
+
+def _checksum(pixels: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 @contextmanager
@@ -232,6 +297,21 @@ def _write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f"{path.name}.new")
     temporary.write_text(json.dumps(value, indent=2), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def warn_if_changed(path: Path, before: Sequence[int]) -> None:
+    """Warn if an image's files are others than those that a `file_fingerprint` was taken of."""
+    try:
+        same = file_fingerprint(path) == list(before)
+    except OSError:  # it is gone
+        same = False
+    if not same:
+        warnings.warn(
+            f"{path} has changed while it was read: the result may be a mixture of old and new "
+            "pixels, so apply the model again.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def file_fingerprint(path: Path) -> list[int]:

@@ -158,6 +158,12 @@ def finish_zarr(path: Path, spec: ImageSpec) -> None:
         _move_to_labels(path, group, names, spec)
 
 
+def remove_partial(path: Path) -> None:
+    """Remove what zarr had begun to write when a run was killed."""
+    for left in path.rglob("*.partial"):
+        left.unlink(missing_ok=True)
+
+
 def _move_to_labels(path: Path, group: Any, names: list[str], spec: ImageSpec) -> None:
     """Make the levels those of ``labels/KIND``, where readers look for labels."""
     from ome_zarr.writer import add_metadata

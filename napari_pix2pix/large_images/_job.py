@@ -202,21 +202,29 @@ class Work:
         pixels: Pixels = summarise(spread, [self.job.summary])[self.job.summary]
         return pixels
 
-    def lay_out(self, block: Block, pixels: Pixels) -> tuple[Window, Pixels]:
-        """Return where a block lies in the output, and its pixels with the output's axes."""
+    @property
+    def _seen_together(self) -> str:
+        """The axis whose planes are a volume; else ""."""
+        is_volume = isinstance(self.planes, VolumeImage)
+        return frame_axes(self.job.source_axes)[-1:] if is_volume else ""
+
+    def window(self, block: Block) -> Window:
+        """Return where a block lies in the output."""
         frame, rows, columns = self.job.plan.place(block)
         letters = frame_axes(self.job.source_axes)
-        seen_together = letters[-1:] if pixels.ndim == 4 else ""  # the planes of a volume
-        letters = letters.removesuffix(seen_together)
+        letters = letters.removesuffix(self._seen_together)
         shape = frame_shape(self.planes, self.job.plan.frames)[: len(letters)]
         indices = map(int, np.unravel_index(frame, shape))
         index: dict[str, int | slice] = dict(zip(letters, indices, strict=True))
         index |= {"Y": rows, "X": columns}
-        index |= {axis: slice(None) for axis in f"CS{seen_together}"}
-        inner = "".join(axis for axis in self.job.axes if axis in f"CSYX{seen_together}")
+        index |= {axis: slice(None) for axis in f"CS{self._seen_together}"}
+        return tuple(index[axis] for axis in self.job.axes)
+
+    def lay_out(self, pixels: Pixels) -> Pixels:
+        """Return a block's pixels with the output's axes."""
+        inner = "".join(axis for axis in self.job.axes if axis in f"CSYX{self._seen_together}")
         channel_axis = max(inner.find("C"), inner.find("S"))
-        laid_out = pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
-        return tuple(index[axis] for axis in self.job.axes), laid_out
+        return pixels[0] if channel_axis < 0 else np.moveaxis(pixels, 0, channel_axis)
 
 
 def open_planes(translator: Translator, planes: LazyImage) -> LazyImage:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from napari_pix2pix.errors import FileError, Remedy, plural
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
 from napari_pix2pix.inference.tiling import OnTile
-from napari_pix2pix.io.resumable import ResumableImage, part_folder
+from napari_pix2pix.io.resumable import BlockChecksums, ResumableImage, part_folder
 from napari_pix2pix.large_images._job import Block, Work, block_checksum, reason_of
 
 T = TypeVar("T")
@@ -21,9 +21,10 @@ class BlockReport(NamedTuple):
     """A block that was made and written, or whose source can't be read."""
 
     block: Block
-    checksum: int | None  # of what it was computed from; None if that can't be read
+    is_made: bool  # False if its source can't be read
     why: str = ""  # the reason that it can't be read
     warnings: tuple[str, ...] = ()
+    checksums: BlockChecksums | None = None  # for the journal, where another process wrote it
 
 
 class BlockWorker(Protocol):
@@ -62,15 +63,15 @@ class LocalWorker:
                 except MemoryError:
                     raise
                 except Exception as error:  # which errors these are is up to the format's library
-                    yield BlockReport(block, None, reason_of(error))
+                    yield BlockReport(block, False, reason_of(error))
                     continue
                 pixels = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
                     writing.result()
-                window, laid_out = work.lay_out(block, pixels)
+                window, laid_out = work.window(block), work.lay_out(pixels)
                 checksum = block_checksum(read)
                 writing = writer.submit(image.write, block.number, window, laid_out, checksum)
-                yield BlockReport(block, checksum)
+                yield BlockReport(block, True)
             if writing is not None:
                 writing.result()
 
@@ -88,7 +89,7 @@ def complete(
     measured = _measure(image, worker, {block.frame for block in left}) if work.measures else {}
     unread: list[BlockReport] = []
     for report in worker.fill(left, measured, image):
-        if report.checksum is None:
+        if not report.is_made:
             unread.append(report)
             continue
         done += 1

@@ -29,7 +29,14 @@ from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import file_stem, files_read
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
-from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint, part_folder
+from napari_pix2pix.io.resumable import (
+    ResumableImage,
+    check_run,
+    file_fingerprint,
+    part_folder,
+    remove_part,
+    warn_if_changed,
+)
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
 from napari_pix2pix.large_images._job import (
@@ -130,6 +137,8 @@ def translate_file(
         run |= {"side": side, "files": record["source"]}
         kept = translator.part_like(planes, options.output).dtype
         resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
+        if before:
+            resumable.drop_unwritten({b.number: work.window(b) for b in plan.blocks()})
         if before and before.get("files") != run["files"]:
             _check_unchanged(work, resumable, source)
         try:
@@ -138,6 +147,7 @@ def translate_file(
             resumable.discard_if_empty()
             raise
         complete(work, resumable, worker, on_tile)
+        warn_if_changed(source, record["source"])
         codec = translator.target_codec
         return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 
@@ -176,6 +186,7 @@ def check_finished(path: Path, record: Mapping[str, Any]) -> bool:
                 f"{path} was made {difference}: choose another name, or overwrite the file.",
                 remedies=(Remedy.OVERWRITE,),
             )
+    remove_part(path)  # of a run that was killed after the output had its name
     return True
 
 
@@ -254,7 +265,7 @@ def _check_unchanged(work: Work, resumable: ResumableImage, source: Path) -> Non
         if block.number not in resumable.done:
             continue
         try:
-            same = block_checksum(work.read(block)) == resumable.done[block.number]
+            same = block_checksum(work.read(block)) == resumable.done[block.number].source
         except Exception:  # which errors these are is up to the format's library
             same = False
         if not same:

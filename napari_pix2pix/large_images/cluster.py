@@ -20,7 +20,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.inference.norm_statistics import Measured
-from napari_pix2pix.io.resumable import ResumableImage, part_folder, write_block
+from napari_pix2pix.io.resumable import BlockChecksums, ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
 from napari_pix2pix.large_images._local import BlockReport, OfFrames
 from napari_pix2pix.translator import Translator
@@ -91,8 +91,8 @@ class ClusterWorker:
             for sentence in sorted(set(report.warnings) - warned):
                 warnings.warn(sentence, UserWarning, stacklevel=2)
             warned.update(report.warnings)
-            if report.checksum is not None:
-                image.mark_done(report.block.number, report.checksum)
+            if report.checksums is not None:
+                image.mark_done(report.block.number, report.checksums)
             yield report
 
     def _each(self, function: Callable[..., Any], lists: list[Sequence[Any]]) -> Iterator[Any]:
@@ -137,13 +137,14 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
     except MemoryError:
         raise
     except Exception as error:  # which errors these are is up to the format's library
-        return BlockReport(block, None, reason_of(error))
+        return BlockReport(block, False, reason_of(error))
     with _NETWORK_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         pixels = work.translate(read, block, measured)
-    write_block(job.out, *work.lay_out(block, pixels))
+    written = write_block(job.out, work.window(block), work.lay_out(pixels))
     sentences = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
-    return BlockReport(block, block_checksum(read), warnings=tuple(sentences))
+    checksums = BlockChecksums(block_checksum(read), written)
+    return BlockReport(block, True, warnings=tuple(sentences), checksums=checksums)
 
 
 def _measure(frame: int, *, name: str, job: Job) -> tuple[int, list[Measured]]:

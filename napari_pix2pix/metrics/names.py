@@ -102,6 +102,11 @@ _DESCRIPTIONS = {
 }
 
 
+def has_primary_metric(scores: Mapping[str, float]) -> bool:
+    """Tell whether there is a score that can be shown first."""
+    return any(key in scores for key in _PRIMARY)
+
+
 def primary_metric(scores: Mapping[str, float]) -> tuple[str, float]:
     """Return the title and value of the one score that is shown first."""
     key = next(key for key in _PRIMARY if key in scores)

@@ -15,10 +15,15 @@ Kind = Literal["auto", "image", "classes", "instances"]
 AppliedWeights = Literal["last", "best"]
 Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
 
+# Upper bounds lie far beyond what anyone trains: a file, or a slip of the keyboard, that asks for
+# more is refused before memory is.
 _Fraction = Annotated[float, Field(ge=0, le=1)]
-_Weight = Annotated[float, Field(ge=0)]
-_Count = Annotated[int, Field(ge=1)]
-_Positive = Annotated[float, Field(gt=0)]
+_Weight = Annotated[float, Field(ge=0, le=1e9)]
+_Count = Annotated[int, Field(ge=1, le=10**9)]
+_Layers = Annotated[int, Field(ge=1, le=256)]
+_Width = Annotated[int, Field(ge=1, le=4096)]
+_Positive = Annotated[float, Field(gt=0, le=1e12)]
+_Factor = Annotated[float, Field(ge=0.1, le=10)]
 
 
 class ConfigFields(BaseModel):
@@ -59,12 +64,12 @@ class ConfigFields(BaseModel):
         0, description="Seed of every random draw: split, patches, weights, dropout, noise."
     )
     device: str = Field("auto", description="auto (the fastest available), cpu, cuda, cuda:1, mps.")
-    devices: _Count = Field(
+    devices: Annotated[int, Field(ge=1, le=1024)] = Field(
         1,
         description="Devices to use on each machine, with one process for each. Several need a "
         "shell, see docs/cluster.md.",
     )
-    num_nodes: _Count = Field(
+    num_nodes: Annotated[int, Field(ge=1, le=65536)] = Field(
         1, description="Machines to train on, each with the same number of devices."
     )
     strategy: Literal["auto", "ddp"] = Field(
@@ -113,7 +118,7 @@ class ConfigFields(BaseModel):
         "little more work. 3 translates volumes: planes are seen together and come out together, "
         "at several times the work and memory. For stacks whose last axis before Y is Z.",
     )
-    z_context: Annotated[int, Field(ge=0)] = Field(
+    z_context: Annotated[int, Field(ge=0, le=64)] = Field(
         0,
         description="Neighbouring planes of a stack on each side that the generator sees too "
         "(2.5D).",
@@ -145,15 +150,17 @@ class ConfigFields(BaseModel):
     )
 
     # Patches.
-    patch: Annotated[int, Field(ge=16)] = Field(
+    patch: Annotated[int, Field(ge=16, le=16384)] = Field(
         128, description="Side of a training patch in pixels."
     )
-    patch_planes: _Count | None = Field(
+    patch_planes: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None,
         description="For volumes: planes of a training patch. By default as many as are as deep as "
         "the patch is wide, and no more than the volumes have.",
     )
-    batch: _Count = Field(8, description="Patches per step, in each process.")
+    batch: Annotated[int, Field(ge=1, le=65536)] = Field(
+        8, description="Patches per step, in each process."
+    )
     content: _Fraction = Field(
         0.0,
         description="Share of patches that are drawn where the target has content; the others are "
@@ -169,7 +176,7 @@ class ConfigFields(BaseModel):
         "sample in one direction.",
     )
     quarter_turns: bool = Field(True, description="Rotate patches by 90 degrees at random.")
-    zoom: tuple[_Positive, _Positive] = Field(
+    zoom: tuple[_Factor, _Factor] = Field(
         (1.0, 1.0),
         description="Range of random magnification. The paper resizes 256 pixels to 286: 1.117.",
     )
@@ -193,8 +200,8 @@ class ConfigFields(BaseModel):
     depth: Annotated[int, Field(ge=2, le=10)] = Field(
         5, description="Downsampling steps of a U-Net: 8 is U-Net-256, 7 is U-Net-128."
     )
-    blocks: _Count = Field(9, description="Residual blocks of a ResNet.")
-    width: _Count = Field(16, description="Channels of the generator's first layer.")
+    blocks: _Layers = Field(9, description="Residual blocks of a ResNet.")
+    width: _Width = Field(16, description="Channels of the generator's first layer.")
     norm: Literal["batch", "instance", "group", "none"] = Field(
         "batch", description="Normalisation layers of the generator."
     )
@@ -221,7 +228,7 @@ class ConfigFields(BaseModel):
     bias: bool = Field(
         True, description="Use biases in the convolutions. The Torch original has none."
     )
-    noise_channels: Annotated[int, Field(ge=0)] = Field(
+    noise_channels: Annotated[int, Field(ge=0, le=4096)] = Field(
         0, description="Number of noise planes beside the source. Without a source: 16."
     )
     noise: Literal["image", "pixel"] = Field(
@@ -236,14 +243,14 @@ class ConfigFields(BaseModel):
         description="Layers of the PatchGAN. 0 to 5 layers see patches of 1, 16, 34, 70, 142, 286 "
         "pixels.",
     )
-    discriminator_width: _Count = Field(
+    discriminator_width: _Width = Field(
         16, description="Channels of the discriminator's first layer."
     )
     discriminator_norm: Literal["batch", "instance", "group", "none"] | None = Field(
         None,
         description="Normalisation layers of the discriminator; same as generator by default.",
     )
-    discriminator_scales: _Count = Field(
+    discriminator_scales: Annotated[int, Field(ge=1, le=8)] = Field(
         1,
         description="Number of discriminators, which see the image at 1, 1/2, 1/4 ... of its size.",
     )

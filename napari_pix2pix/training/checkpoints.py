@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.io.header_values import checked_values
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.outputs import check_replaceable_model
@@ -23,10 +25,12 @@ from napari_pix2pix.training.config import CARD_FIELDS, RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores, best_record
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.training.state import TrainingState
+from napari_pix2pix.training.state import Counters, TrainingState
+from napari_pix2pix.training.stored_weights import check_moments, check_weights
 
 # The key that a checkpoint's header has beside those of a model.
 _COUNTERS = "counters"
+_COUNTERS_IN_FILE = TypeAdapter(Counters)
 
 # Fields that may differ between a run and its resumption.
 _RESUMABLE = RUN_FIELDS | {"default_epochs", "passes", "keep", *CARD_FIELDS}
@@ -74,7 +78,7 @@ class Checkpoint:
     path: Path
     tensors: Mapping[str, torch.Tensor]
     info: ModelInfo
-    counters: Mapping[str, Any]  # see TrainingState.counters
+    counters: Counters
 
     def fill(self, config: TrainConfig) -> TrainConfig:
         """Return a config whose fields that were not given are the run's; refuse others."""
@@ -104,12 +108,35 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors, header = read_container(path)
     if _COUNTERS not in header:
         raise FileError(f"{path} is a model and not a checkpoint: give the checkpoint's file.")
-    return Checkpoint(path, tensors, ModelInfo.from_header(header, path), header[_COUNTERS])
+    counters = _read_counters(header.pop(_COUNTERS), path)
+    info = ModelInfo.from_header(header, path)
+    check_weights(tensors, info, path)
+    check_moments(tensors, path)
+    held = {name.partition(".")[0] for name in tensors}
+    wanted = {"generator", "averaged"} if info.config.ema else {"generator"}
+    if not wanted <= held or counters.step != info.steps:
+        raise _damaged(path, "it lacks a part of the run")
+    return Checkpoint(path, tensors, info, counters)
+
+
+def _read_counters(values: Any, path: Path) -> Counters:
+    try:
+        return _COUNTERS_IN_FILE.validate_python(checked_values(values))
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, "its counters are no counters") from error
+
+
+def _damaged(path: Path, reason: str) -> FileError:
+    return FileError(
+        f"The checkpoint {path} is damaged: {reason}. Use another copy of it, or start a new run.",
+        remedies=(Remedy.OVERWRITE,),
+    )
 
 
 def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
     """Write a run as it stands, and return the file's name."""
-    header = describe_model(state, data).to_header() | {_COUNTERS: state.counters()}
+    counters = _COUNTERS_IN_FILE.dump_python(state.counters(), mode="json")
+    header = describe_model(state, data).to_header() | {_COUNTERS: counters}
     write_container(path, state.tensors(), header)
     return str(path)
 

@@ -11,16 +11,24 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
 
 from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, codec_from_dict, codecs_for_dtypes
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.channels import TrainedChannels
+from napari_pix2pix.io.header_values import checked_values
 from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
-from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.metrics.names import has_primary_metric, primary_metric
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import (
@@ -113,6 +121,8 @@ _Intensities: TypeAlias = Annotated[
 _Thumbnail: TypeAlias = Annotated[
     NDArray[np.uint8] | None, PlainValidator(decode_picture), PlainSerializer(encode_picture)
 ]
+_Count: TypeAlias = Annotated[int, Field(ge=0, le=10**12)]
+_Seconds: TypeAlias = Annotated[float, Field(ge=0, le=1e12)]
 _Conditions: TypeAlias = Annotated[tuple[Hashable, ...], BeforeValidator(_lists_to_tuples)]
 
 
@@ -132,8 +142,8 @@ class ModelInfo:
     history: tuple[EpochRecord, ...]
     summary: str  # what it was trained on, in one line
     notes: tuple[str, ...]  # what was found in the pairs: kinds, split, alignment, warnings
-    steps: int  # 0 where another program trained it
-    seconds: float  # training time; 0 where it is not known
+    steps: _Count  # 0 where another program trained it
+    seconds: _Seconds  # training time; 0 where it is not known
     versions: Mapping[str, str]  # of the libraries that it was trained with
     intensities: tuple[_Intensities, _Intensities] | None = None  # of training, to compare with
     thumbnail: _Thumbnail = None  # (h, w, 3) uint8: held-out source, prediction and truth
@@ -155,13 +165,16 @@ class ModelInfo:
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
         """Return the model that the header of a file describes; a `FileError` if it is damaged."""
         try:
-            return _HEADER.validate_python(header)
+            info = _HEADER.validate_python(checked_values(header))
+            _check_parts(info)
+            return info
         except FileError as error:
             raise FileError(f"Can't use {path}: {error}") from error
         except ValidationError as error:
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a from_dict
+        # Of a from_dict.
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             reason = f"{type(error).__name__}: {error}"
         raise FileError(
             f"Can't use {path}: its header is incomplete or damaged ({reason}); use another copy "
@@ -347,6 +360,28 @@ class ModelInfo:
                 "The model's discriminator has learnt nothing: the training ended before "
                 f"adversarial_start={self.config.adversarial_start:g} of its budget."
             )
+
+
+def _check_parts(info: ModelInfo) -> None:
+    """Refuse parts of a header that do not fit each other."""
+    sides = info.source_codec, info.target_codec
+    conditions = max(1, len(info.conditions))
+    looks = info.made_for.target_looks
+    scored = [record.validation for record in info.history if record.validation is not None]
+    if info.scores is not None:
+        scored += [info.scores.prediction, info.scores.baseline]
+    wrong = {
+        "conditions": len(set(info.conditions)) != len(info.conditions),
+        "scores": not all(map(has_primary_metric, scored)),
+        "z_context": info.source_codec.channels % (2 * info.config.z_context + 1),
+        "baselines": len(info.baselines.maps) not in (0, conditions),
+        "channel_names": len(info.channel_names) not in (0, 1, conditions),
+        "source_channels": len(info.source_channels) not in (0, info.channels),
+        "made_for": len(looks) not in (0, 1, conditions),
+        "target_codec": info.target_codec.channels > 1 and sides[1].layout.channel_axis is None,
+    }
+    if found := next((name for name, is_wrong in wrong.items() if is_wrong), None):
+        raise FileError(f"{found} in its header does not fit the rest; use another copy of it.")
 
 
 _HEADER = TypeAdapter(ModelInfo)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_pix2pix.core import (
@@ -21,15 +23,16 @@ from napari_pix2pix.core import (
 )
 from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.history import EpochRecord
 from napari_pix2pix.training.model_info import NetworkPlanes
 
 Discriminator = PatchDiscriminator | PixelDiscriminator | MultiScaleDiscriminator
 Weights = dict[str, Tensor]
 
 
-def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> UNet | ResNet:
-    """Build the generator of a config, its weights drawn from the seed."""
-    generator = make_generator(
+def plan_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> UNet | ResNet:
+    """Build the generator of a config for weights that are loaded afterwards."""
+    return make_generator(
         config.generator,
         planes_in,
         planes_out,
@@ -45,14 +48,19 @@ def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> 
         ndim=config.ndim,
         plane_levels=config.plane_levels or 0,
     )
+
+
+def build_generator(config: TrainConfig, *, planes_in: int, planes_out: int) -> UNet | ResNet:
+    """Build the generator of a config, its weights drawn from the seed."""
+    generator = plan_generator(config, planes_in=planes_in, planes_out=planes_out)
     return initialise_(generator, rng=torch.Generator().manual_seed(config.seed))
 
 
-def build_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator | None:
-    """Build the discriminator of a config; None when the adversarial term is off."""
+def plan_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator | None:
+    """Build a discriminator for weights that are loaded; None without an adversarial term."""
     if config.adversarial_weight == 0:
         return None
-    discriminator = make_discriminator(
+    return make_discriminator(
         planes_in,
         layers=config.discriminator_layers,
         width=config.discriminator_width,
@@ -63,6 +71,13 @@ def build_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator
         ndim=config.ndim,
         plane_levels=config.plane_levels or 0,
     )
+
+
+def build_discriminator(config: TrainConfig, *, planes_in: int) -> Discriminator | None:
+    """Build the discriminator of a config; None when the adversarial term is off."""
+    discriminator = plan_discriminator(config, planes_in=planes_in)
+    if discriminator is None:
+        return None
     # Not the generator's stream, so that the generator's depth does not change these weights.
     return initialise_(discriminator, rng=torch.Generator().manual_seed(config.seed + 1))
 
@@ -82,6 +97,21 @@ def generator_format(device: torch.device, ndim: int = 2) -> torch.memory_format
     # Convolutions are fastest in channels last, but on a CPU the gradients of transposed ones lose
     # more by it than all else wins (some 15 % of a step at batch 8).
     return torch.contiguous_format if device.type == "cpu" else channels_last(ndim)
+
+
+_Count: TypeAlias = Annotated[int, Field(ge=0, le=10**12)]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a run counts, beside its tensors."""
+
+    step: _Count  # steps done
+    seconds: Annotated[float, Field(ge=0, le=1e12)]  # training time, without pauses
+    best_score: float  # of the best validation so far; minus infinity before the first
+    history: tuple[EpochRecord, ...]
+    loss_sums: Mapping[str, float]  # since the last epoch
+    loss_count: _Count  # steps since then
 
 
 class TrainingState:
@@ -191,18 +221,18 @@ class TrainingState:
                     tensors[f"{prefix}.{name}.{key}"] = value
         return tensors
 
-    def counters(self) -> dict[str, Any]:
-        """Return the counters of a checkpoint, as JSON can hold them."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best_score": self.best_score,
-            "history": self.history,
-            "loss_sums": self.loss_sums,
-            "loss_count": self.loss_count,
-        }
+    def counters(self) -> Counters:
+        """Return the counters of a checkpoint."""
+        return Counters(
+            self.step,
+            self.seconds,
+            self.best_score,
+            tuple(EpochRecord(**record) for record in self.history),
+            dict(self.loss_sums),
+            self.loss_count,
+        )
 
-    def load(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+    def load(self, tensors: Mapping[str, Tensor], counters: Counters) -> None:
         """Load the `tensors` and `counters` of a checkpoint."""
         self.restore(tensors)
         for prefix, parameters, optimizer in self._optimizers():
@@ -218,8 +248,13 @@ class TrainingState:
         # Copies: a file that is still mapped can't be replaced on Windows.
         best = {name: tensor.clone() for name, tensor in part_of(tensors, "best").items()}
         self.best = best or None
-        for name in self.counters():
-            setattr(self, name, counters[name])
+        self.step, self.seconds = counters.step, counters.seconds
+        self.best_score = counters.best_score
+        self.history = [
+            {name: value for name, value in vars(record).items() if value is not None}
+            for record in counters.history
+        ]
+        self.loss_sums, self.loss_count = dict(counters.loss_sums), counters.loss_count
 
     def _network_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, network in self.networks().items():

@@ -250,7 +250,7 @@ def test_header_that_does_not_fit(translator, tmp_path, part, value):
 def test_file_without_a_generator(translator, tmp_path):
     _, header = _parts(translator, tmp_path)
     write_container(tmp_path / "odd.safetensors", {"x": torch.zeros(1)}, header)
-    with pytest.raises(FileError, match="does not fit together"):
+    with pytest.raises(FileError, match="holds no generator"):
         load(tmp_path / "odd.safetensors")
 
 

@@ -14,11 +14,11 @@ from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table
+from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table, write_table
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.pair_files import ReadOptions
+from napari_pix2pix.io.pair_files import PairFiles, ReadOptions
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
-from napari_pix2pix.io.writing import write_translation
+from napari_pix2pix.io.writing import write_image, write_translation
 
 
 def ramp(*shape: int) -> np.ndarray:
@@ -145,6 +145,15 @@ def test_silent_target_with_other_axes_is_refused(tmp_path):
         read_pairs(tmp_path / "a.tif", tmp_path / "b.tif")
     with pytest.raises(InputError, match=r"b\.tif has 3 axes"):
         read_pairs(tmp_path / "a.tif", tmp_path / "b.tif", options=ReadOptions(source_axes="YX"))
+
+
+def test_names_that_spreadsheets_would_compute_are_text(tmp_path):
+    for name in ("=1+1.tif", "@target.tif"):
+        write_image(tmp_path / name, np.zeros((8, 8), np.uint8))
+    pair = PairFiles(tmp_path / "=1+1.tif", tmp_path / "@target.tif", condition="-x")
+    write_table(tmp_path / "pairs.csv", [pair])
+    assert "'=1+1.tif,'@target.tif,'-x" in (tmp_path / "pairs.csv").read_text()
+    assert read_table(tmp_path / "pairs.csv").train[0].condition == "-x"
 
 
 def test_folders_are_matched_by_name(tmp_path):

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io import paths
-from napari_pix2pix.io.paths import expand_paths, replacing
+from napari_pix2pix.io.paths import as_path, expand_paths, replacing
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -120,3 +120,15 @@ def test_no_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(paths.tempfile, "mkdtemp", refuse)
     with pytest.raises(FileError, match=r"a\.tif: Permission denied"):
         enter(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("path", ["", None, 3, "a\0b", "a" * 300, "ä" * 200])
+def test_what_names_no_file_is_refused(path):
+    with pytest.raises(InputError, match="path must be the name of a file, got") as caught:
+        as_path(path)
+    assert len(str(caught.value)) < 160
+
+
+def test_folders_are_named_by_dots():
+    assert as_path(".") == Path()
+    assert as_path("..") == Path("..")

@@ -1,6 +1,7 @@
 """Files of the PyTorch reference implementation: which network they hold, if any."""
 
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -313,3 +314,17 @@ def test_what_is_no_discriminator_is_refused(weights, words, tmp_path):
 def test_discriminator_has_its_name_from_the_generator(generator, discriminator):
     found = discriminator_path(Path("facades") / generator)
     assert found == (None if discriminator is None else Path("facades") / discriminator)
+
+
+def test_one_value_that_is_repeated_is_no_weights(tmp_path):
+    huge = torch.zeros(1).expand(10**6, 10**3, 4, 4)
+    torch.save({"model.model.0.weight": huge}, tmp_path / "G.pth")
+    with pytest.raises(FileError, match="claims weights of 64000 MB"):
+        read_generator(tmp_path / "G.pth")
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "G.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**7))
+    with pytest.raises(FileError, match="would unpack to 10 MB"):
+        read_generator(tmp_path / "G.pth")

@@ -267,6 +267,36 @@ def test_a_second_run_on_one_output_is_refused_and_the_first_is_right(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.zarr", "out.zarr"]
 
 
+@pytest.mark.parametrize("loss", ["missing chunk", "half a chunk", "zeros", "damaged journal"])
+def test_blocks_that_a_loss_of_power_took_are_made_again(gray, source, tmp_path, monkeypatch, loss):
+    (tmp_path / "whole").mkdir()
+    whole = files_of(apply(gray, source, tmp_path / "whole" / "out.zarr"))
+    out = tmp_path / "out.zarr"
+    break_off(monkeypatch, 3, gray, source, out)
+    part = tmp_path / "out.zarr.part"
+    chunks = sorted(path for path in (part / "image.zarr" / "0" / "c").rglob("*") if path.is_file())
+    if loss == "missing chunk":
+        chunks[0].unlink()
+    elif loss == "half a chunk":
+        chunks[0].write_bytes(chunks[0].read_bytes()[:20])
+    elif loss == "zeros":
+        chunks[0].write_bytes(bytes(chunks[0].stat().st_size))
+    else:
+        lines = (part / "done.txt").read_bytes()
+        (part / "done.txt").write_bytes(b"\0\xff7 \n" + lines + b"99999999 1 1\n12 3")
+    (part / "image.zarr" / "0" / "c" / "0.abc.partial").touch()
+    assert files_of(apply(gray, source, out, resume=True)) == whole
+    assert not part.exists()
+
+
+def test_a_source_that_changes_meanwhile_is_said(gray, source, tmp_path):
+    def change(done: int, total: int) -> None:
+        (source / "new").touch()
+
+    with pytest.warns(UserWarning, match="has changed while it was read"):
+        apply(gray, source, tmp_path / "out.zarr", on_tile=change)
+
+
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(
     gray, source, tmp_path, monkeypatch
 ):

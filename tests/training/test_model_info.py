@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def info():
         source_codec=COLOURS,
         target_codec=GRAY,
         conditions=("DAPI", ("GFP", 2), 3),
-        baselines=Baselines((LinearBaseline(((0.1, 0.2, 0.3),), (1 / 3,)),)),
+        baselines=Baselines(3 * (LinearBaseline(((0.1, 0.2, 0.3),), (1 / 3,)),)),
         has_discriminator=True,
         scores=HeldOutScores({"pearson": float("nan"), "l1": 0.1}, {"pearson": 0.5, "l1": 0.2}),
         history=(
@@ -69,7 +70,7 @@ def info():
             date="2026-11-27",
             pixel_size=PixelSize(0.65, 0.6, 2.0),
             source_looks=(ChannelLook("#FF0000", limits=(0.1, 0.3)),),
-            target_looks=((ChannelLook("#00FF00", "viridis"),), ()),
+            target_looks=((ChannelLook("#00FF00", "viridis"),), (), ()),
         ),
     )
 
@@ -107,6 +108,10 @@ def test_it_is_frozen(info):
         info.steps = 7  # type: ignore[misc]
 
 
+def nested(depth: int) -> list:
+    return [nested(depth - 1)] if depth else []
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -115,13 +120,36 @@ def test_it_is_frozen(info):
         ({"history": [{"step": 3}]}, r"history\.0\.epoch: Field required"),
         ({"conditions": None}, r"conditions: "),
         ({"baselines": {}}, "KeyError: 'maps'"),
-        ({"source_codec": None}, "AttributeError"),
+        ({"seconds": math.inf}, "seconds: "),
+        ({"steps": 10**13}, "steps: Input should be less than or equal"),
+        ({"summary": 10**30}, "a number that is too large"),
+        ({"notes": nested(40)}, "nested too deeply"),
     ],
 )
 def test_damage_is_said(damage, words, info):
     said = rf"Can't use m\.safetensors: its header is incomplete or damaged \(.*{words}"
     with pytest.raises(FileError, match=said):
         ModelInfo.from_header({**info.to_header(), **damage}, PATH)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"source_codec": None}, "holds no codec"),
+        ({"conditions": ["a", "a", "b"]}, "conditions in its header does not fit the rest"),
+        ({"baselines": {"maps": []}, "channel_names": [["a"], ["b"]]}, "channel_names in its"),
+        ({"scores": {"prediction": {"fame": 1.0}, "baseline": {}}}, "scores in its header"),
+    ],
+)
+def test_what_does_not_fit_is_said(damage, words, info):
+    with pytest.raises(FileError, match=rf"Can't use m\.safetensors: .*{words}"):
+        ModelInfo.from_header({**info.to_header(), **damage}, PATH)
+
+
+def test_texts_of_a_file_control_no_terminal(info):
+    damage = {"summary": "a\x1b[31mred\x9b\u202e", "notes": ["two\nlines"]}
+    read = ModelInfo.from_header({**info.to_header(), **damage}, PATH)
+    assert (read.summary, read.notes) == ("a[31mred", ("two\nlines",))
 
 
 @pytest.mark.parametrize("name", ["config", "has_discriminator", "scores", "versions"])

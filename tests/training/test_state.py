@@ -1,15 +1,19 @@
-import json
-
 import pytest
 import torch
 from lightning_fabric import Fabric
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from napari_pix2pix.core import MultiScaleDiscriminator, PixelDiscriminator, ResNet, UNet
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.training._step import Pix2PixStep, TensorBatch
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.state import TrainingState, build_discriminator, build_generator
+from napari_pix2pix.training.state import (
+    Counters,
+    TrainingState,
+    build_discriminator,
+    build_generator,
+)
 
 
 def run(state: TrainingState, fabric: Fabric, numbers: range) -> None:
@@ -44,14 +48,16 @@ def trained(make_state, tiny, fabric):
 
 
 def test_a_file_brings_all_of_it_back(trained, make_state, fabric, tmp_path):
-    trained.history.append({"step": 3, "validation": {"pearson": 0.1 + 0.2}})
+    scores = {"losses": {}, "validation": {"pearson": 0.1 + 0.2}}
+    trained.history.append({"step": 3, "epoch": 1, **scores})
     trained.seconds = 1 / 3
-    counters = json.loads(json.dumps(trained.counters()))
-    write_container(tmp_path / "state", trained.tensors(), counters)
+    form = TypeAdapter(Counters)
+    write_container(tmp_path / "state", trained.tensors(), form.dump_python(trained.counters()))
     before = {name: tensor.clone() for name, tensor in trained.tensors().items()}
 
     loaded = channels_last(make_state(trained.config))
-    loaded.load(*read_container(tmp_path / "state"))
+    tensors, counters = read_container(tmp_path / "state")
+    loaded.load(tensors, form.validate_python(counters))
     assert_same(loaded.tensors(), before)
     assert loaded.counters() == trained.counters()
     parts = {"generator", "averaged", "discriminator", "optimizer_g", "optimizer_d", "best"}

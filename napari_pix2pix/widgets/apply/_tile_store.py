@@ -13,13 +13,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.memory_limits import available_memory
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 
 
@@ -268,7 +268,7 @@ def _module(frame: FrameType) -> str:
 
 def _check_room(size: int) -> None:
     """Raise `InputError` if there is less free memory than ``size`` bytes."""
-    free = psutil.virtual_memory().available
+    free = available_memory()
     if size > free:
         raise InputError(
             f"Reading it takes {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free: "

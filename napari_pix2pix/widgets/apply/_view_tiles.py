@@ -7,10 +7,10 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import psutil
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.data.lazy_array import LazyArray, TakenChannels
+from napari_pix2pix.inference.memory_limits import available_memory
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply._request import frames_in_view, view_of, why_whole
@@ -50,7 +50,7 @@ def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
     )  # a memory map is lazy
     channels = max(1, len(codec.data_range))
     pixels = sum(image.frames * image.height * image.width for image in planes)
-    large = pixels * channels * _itemsize(codec) > _SHARE * psutil.virtual_memory().available
+    large = pixels * channels * _itemsize(codec) > _SHARE * available_memory()
     return in_parts and whole and lazy and large
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, StoppedError
@@ -171,8 +171,8 @@ def _read_all(folder: Path) -> list[Autosave]:
         try:
             record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
             runs.append(Autosave(path.with_suffix(".safetensors"), record))
-        except (OSError, ValidationError):
-            continue  # a record that can't be read can't be resumed
+        except (OSError, ValueError):
+            continue  # a record that can't be read can't be resumed, and may be of another program
     return runs
 
 

@@ -64,6 +64,9 @@ def test_broken_records_are_passed_over(tmp_path):
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text("[]")
     (tmp_path / "c.json").write_text('{"rows": []}')
+    (tmp_path / "d.json").write_bytes(b"\xff\xfe of another program")
+    (tmp_path / "e.json").write_text(100_000 * "[")
+    (tmp_path / "f.json").mkdir()
     assert interrupted_runs(tmp_path) == []
     assert interrupted_runs(tmp_path / "missing") == []
 

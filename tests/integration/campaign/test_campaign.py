@@ -1,0 +1,21 @@
+"""A share of the campaign: kills, damaged files and runs that meet, for some seconds each.
+
+``make campaign`` runs all of it for longer; docs/campaign.md holds its last result.
+"""
+
+import os
+import random
+
+import pytest
+from integration.campaign.kinds import KINDS
+
+_SECONDS = float(os.environ.get("CAMPAIGN_SECONDS", "6"))
+_SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this system can't fork")
+@pytest.mark.parametrize("name", list(KINDS))
+def test_no_try_finds_a_fault(name, tmp_path):
+    outcome = KINDS[name](tmp_path, random.Random(f"{_SEED} {name}"), _SECONDS)
+    assert outcome.tries
+    assert outcome.faults == []
