@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
-from napari_pix2pix import Pair, evaluate, load, train
+from napari_pix2pix import Pair, convert, evaluate, load, train
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import as_lazy_image
 from napari_pix2pix.data.volumes import VolumeImage
@@ -315,6 +315,22 @@ def test_maps_that_volumes_lack_are_refused_in_words(model):
         model.discriminator_map(volume, volume)
     with pytest.raises(InputError, match="one plane of 8 x 8 pixels, and volumes are asked for"):
         model(volume[0])
+
+
+def test_model_of_volumes_is_exported_as_onnx_and_in_no_other_form(model, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    notes = model.export(tmp_path / "m.onnx")
+    assert any("Numbers of planes are multiples of" in note for note in notes)
+    with pytest.raises(InputError, match="3D can't be written as a BioImage"):
+        model.export(tmp_path / "m.zip")
+    with pytest.raises(InputError, match=r"volumes \(ndim=3\)"):
+        convert(model_file(model, tmp_path), tmp_path / "m.pth")
+
+
+def model_file(model, folder):
+    """Save a model and return its path."""
+    model.save(folder / "m.safetensors")
+    return folder / "m.safetensors"
 
 
 def test_pair_given_for_validation_is_scored():

@@ -49,7 +49,7 @@ def make_job(
     codec = card.source_codec
     taken = with_model_channels([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
-    planes = job.planes(codec, card.config.z_context)
+    planes = job.planes(codec, card.config.z_context, card.config.ndim)
     view = view_of(viewer, layers[0])
     if visible_only and not view.pixels:
         raise InputError(

@@ -38,6 +38,7 @@ def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
     """Whether only tiles in view are translated: lazy sources whose results are too large."""
     codec, options = request.card.output_codec(planes[0].dtype), request.options
     in_parts = request.card.config.norm in ("batch", "none")
+    in_parts = in_parts and request.card.config.ndim == 2  # a tile of a volume holds all planes
     in_parts = in_parts and options.norm_statistics == "running"
     in_parts = in_parts and codec.kind != "instances" and options.samples == 1
     whole = all(job.region is None for job in request.jobs) and not request.replaces
@@ -97,7 +98,7 @@ def follow(
     read = load_known(request.model)
     translator = request.model.with_its_weights(read)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
-    planes = request.jobs[number].planes(codec, translator.z_context)
+    planes = request.jobs[number].planes(codec, translator.z_context, translator.ndim)
     pixel = translator.part_like(planes, request.options.output)
     options = request.options
     store = TileStore(

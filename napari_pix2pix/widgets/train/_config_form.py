@@ -28,7 +28,13 @@ _PARTS = {
     "Optimisation": ("learning_rate", "keep"),
     "Model card": ("authors", "pixel_size"),
 }
-_NONE_TEXTS = {"discriminator_norm": "same as generator"}
+_NONE_TEXTS = {
+    "discriminator_norm": "same as generator",
+    "plane_levels": "by the distance of planes",
+    "patch_planes": "by the patch",
+}
+# Values in words.
+_CHOICES = {"ndim": (("2D or 2.5D: planes", 2), ("3D: volumes, slower", 3))}
 
 
 class ConfigForm(QWidget):
@@ -173,7 +179,9 @@ class _Row(QObject):
     def __init__(self, name: str) -> None:
         super().__init__()
         field = TrainConfig.model_fields[name]
-        self.editor = make_editor(name, field, none_text=_NONE_TEXTS.get(name, "not set"))
+        self.editor = make_editor(
+            name, field, none_text=_NONE_TEXTS.get(name, "not set"), choices=_CHOICES.get(name)
+        )
         self.label = make_label(self.editor)
         self.label.setWordWrap(True)
         self.reset = QToolButton()

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import CopyMode, transforms_differ
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import LIGHT_FOR_VOLUMES, TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.training.hardware import Device
 
-_BASICS = ("patch", "batch")
+_BASICS = ("ndim", "z_context", "patch", "batch")
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
 _LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
@@ -215,6 +215,8 @@ class TrainForm(QWidget):
         inferred = {} if summary.start_config is None else summary.start_config.model_dump()
         if summary.start_config is None and summary.config.target_kind != "image":
             inferred = {"adversarial_weight": summary.config.adversarial_weight}
+        if summary.config.ndim == 3 and summary.config.preset == "light":
+            inferred = LIGHT_FOR_VOLUMES | inferred
         if "adversarial_weight" in self.fields:
             inferred.pop("adversarial_weight", None)
         for form in (self.basics, self.advanced):
