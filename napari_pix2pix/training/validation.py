@@ -71,12 +71,16 @@ def _triples(
         return []
     triples = [(block.source, block.target, block.valid) for block in own]
     has_valid = np.any(
-        [np.broadcast_to(b.valid, b.target.shape).any(axis=(1, 2)) for b in own], axis=0
+        [_any_of_channels(np.broadcast_to(b.valid, b.target.shape)) for b in own], axis=0
     )
     if not has_valid.all():  # channels that these blocks lack are fitted on those of all others
-        missing = ~has_valid[:, np.newaxis, np.newaxis]
+        missing = ~has_valid.reshape(-1, *(1,) * (own[0].target.ndim - 1))
         triples += [(block.source, block.target, block.valid & missing) for block in blocks]
     return triples
+
+
+def _any_of_channels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return valid.reshape(len(valid), -1).any(axis=1)
 
 
 @dataclass(frozen=True)
