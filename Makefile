@@ -16,13 +16,13 @@ MEASURED = --cov --cov-report= --cov-fail-under=0
 SCREEN = -screen 0 1600x1000x24 +extension GLX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pyside6 coverage check constraints bench clean system-libraries
+.PHONY: help demo test test-pyside6 coverage check docs docs-links constraints bench clean system-libraries
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
 demo: .venv/installed | system-libraries  ## learn a stain and labels, translate what was never seen, report in demo/
-	.venv/bin/napari-pix2pix demo --out $(DEMO)
+	.venv/bin/napari-pix2pix demo --out $(DEMO) --overwrite
 
 test: .venv/installed | system-libraries  ## run the tests, docks on PyQt6 (some: PYTEST_FLAGS="-k name")
 	$(call run_tests,.venv,not window)
@@ -43,6 +43,12 @@ check: .venv/installed  ## check format, lint, types, spelling and GitHub workfl
 	.venv/bin/typos
 	.venv/bin/zizmor --offline --no-progress .github
 
+docs: .venv/docs-installed  ## build the documentation site in docs/_build/html, running its examples
+	MPLBACKEND=agg QT_QPA_PLATFORM=offscreen .venv/bin/python -m sphinx -b html -W --keep-going docs docs/_build/html
+
+docs-links: .venv/docs-installed  ## check every link of the documentation (needs a network)
+	MPLBACKEND=agg QT_QPA_PLATFORM=offscreen .venv/bin/python -m sphinx -b linkcheck -D plot_gallery=False docs docs/_build/links
+
 constraints:  ## write constraints.txt anew (another torch: TORCH=2.13.0; into another file: OUT=new.txt)
 	$(PYTHON) tools/make_constraints.py --torch $(TORCH) --out $(OUT)
 
@@ -51,7 +57,7 @@ bench: .venv/installed  ## run the benchmarks (an hour and more; one of them: BE
 	for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; "$$@" .venv/bin/python benchmarks/$$name.py; done
 
 clean:  ## remove the environments and all that was built or written by a tool
-	rm -rf .venv .venv-pyside6 build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .venv-pyside6 build dist demo docs/_build docs/gallery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system-libraries:
@@ -59,6 +65,10 @@ system-libraries:
 
 .venv/installed: pyproject.toml constraints.txt
 	$(call build_environment,.venv,--group dev --group pyqt6)
+
+.venv/docs-installed: .venv/installed
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --group docs
+	@touch $@
 
 .venv-pyside6/installed: pyproject.toml constraints.txt
 	$(call build_environment,.venv-pyside6,--group test --group pyside6)

@@ -37,6 +37,7 @@ from napari_pix2pix.io.datasets import read_pairs
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 from napari_pix2pix.metrics.segmentation import HAEMATOXYLIN, OtsuBaseline
+from napari_pix2pix.training.config import TrainConfig
 
 HELD_OUT, GAP = 192, 16  # columns of the phase contrast
 
@@ -109,7 +110,12 @@ def train_timed(training: list[Pair], minutes: float, **fields: Any) -> tuple[Tr
         **fields,
     )
     seconds = round(time.perf_counter() - began, 1)
-    return translator, {"seconds": seconds, "steps": translator.history[-1].step}
+    return translator, {"seconds": seconds} | facts_of(translator)
+
+
+def facts_of(translator: Translator) -> Result:
+    """Return what a row says of a model: its steps, and by its width which `light` made it."""
+    return {"steps": translator.info.steps, "width": translator.config.width}
 
 
 def score_haematoxylin(
@@ -206,7 +212,7 @@ def through_the_shell(
         run_command("train", *pair, "--out", again, *options, "--steps", 2)
         translator = load(model)
         kept["trained on alike (ImageJ)"] = load(again).info.summary == translator.info.summary
-        measured = {"seconds": seconds, "steps": translator.history[-1].step, "kept": kept}
+        measured = {"seconds": seconds, "kept": kept} | facts_of(translator)
         return measured | translator.info.scores_by_side
 
 
@@ -286,6 +292,19 @@ def bars_met(results: dict[str, Result]) -> dict[str, bool]:
     return met
 
 
+def stale_rows(results: dict[str, Result]) -> list[str]:
+    """Say which rows an earlier `light` made."""
+    width = TrainConfig().width
+    if all(run.get("width", width) == width for run in results.values()):
+        return []
+    return [
+        f"Rows of another width than {width} were made by `light` as it was before decision",
+        "[047](decisions/047-light-chosen-on-many-sets.md), with jitter and dropout, and are to be",
+        "measured again on a quiet machine.",
+        "",
+    ]
+
+
 def as_table(results: dict[str, Result]) -> str:
     """Return the page: a row for each run, and the bars."""
     lines = [
@@ -294,8 +313,9 @@ def as_table(results: dict[str, Result]) -> str:
         "Preset `light` with its defaults; scored on images that were not trained on.",
         f"{next(iter(results.values()))['device']}. Made by `python benchmarks/pairs.py`.",
         "",
-        "| pair | seconds | steps | score | network | baseline | others |",
-        "|---|---|---|---|---|---|---|",
+        *stale_rows(results),
+        "| pair | seconds | steps | width | score | network | baseline | others |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, run in results.items():
         if "prediction" not in run:
@@ -303,7 +323,8 @@ def as_table(results: dict[str, Result]) -> str:
         prediction, baseline = run["prediction"], run["baseline"]
         names = ("f1", "f1_mean", "dice") if "f1" in prediction else ("pearson", "ssim", "psnr")
         for number, key in enumerate(names):
-            head = f"{name} | {run['seconds']} | {run['steps']}" if number == 0 else "| |"
+            facts = name, run["seconds"], run["steps"], run["width"]
+            head = " | ".join(map(str, facts)) if number == 0 else "| | |"
             other = ""
             if "haematoxylin" in run:
                 other = f"Otsu on haematoxylin {run['haematoxylin'][key]:.3f}"

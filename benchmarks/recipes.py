@@ -47,7 +47,8 @@ best of a row. Variants of a recipe ("light width=32") are in the file alone; do
 what they taught. What is in no table was not run yet, such as the preset `reference`.
 """
 # Recipes by name: fields of `train`. Any other recipe is named by its fields, such as
-# "light width=16 ema=0.0".
+# "light width=16 ema=0.0". "own_range=true" is no field: each source gets its own percentiles.
+OWN_RANGE = " own_range=true"
 RIVALS = ("fnet", "care", "unext", "unext gan")  # those of rivals.py, which loads torch
 RECIPES: dict[str, dict[str, Any]] = {"light": {}, "reference": {"preset": "reference"}}
 
@@ -115,8 +116,12 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     time.perf_counter = time.process_time  # the budget counts what this process computed
     chosen = next(each for each in SETS if each.name == task["set"])
     train_pairs, unseen = chosen.pairs()
+    recipe = task["recipe"]
+    if recipe != (plain := recipe.removesuffix(OWN_RANGE)):
+        train_pairs = [_own_range(source) for source in train_pairs[0]], train_pairs[1]
+        unseen = [_own_range(source) for source in unseen[0]], unseen[1]
     budget = {"max_seconds": task["seconds"]} if "seconds" in task else {"steps": task["steps"]}
-    predict, baseline, steps = _train(task["recipe"], chosen, train_pairs, budget, task["seed"])
+    predict, baseline, steps = _train(plain, chosen, train_pairs, budget, task["seed"])
     scores = {
         name: _scores(chosen, [how(source) for source in unseen[0]], unseen[1], train_pairs[1])
         for name, how in (("prediction", predict), ("baseline", baseline))
@@ -160,6 +165,13 @@ def _train(recipe: str, chosen: RecipeSet, pairs: Pairs, budget: dict[str, Any],
         return baselines.predict(_planes(source, axis))
 
     return predict, baseline, steps
+
+
+def _own_range(source: np.ndarray) -> np.ndarray:
+    """Return an image as a fraction of its own range, from its 0.1th to its 99.9th percentile."""
+    low, high = np.percentile(source, [0.1, 99.9])
+    scaled: np.ndarray = ((source - low) / max(high - low, 1)).astype(np.float32)
+    return scaled
 
 
 def _fields(recipe: str) -> dict[str, Any]:

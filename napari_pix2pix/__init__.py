@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_pix2pix._convert import convert
+    from napari_pix2pix._list_models import list_models
     from napari_pix2pix._load import load
     from napari_pix2pix._train import train
     from napari_pix2pix.data.pair import Pair
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "convert",
     "evaluate",
+    "list_models",
     "load",
     "train",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "Translator": "translator",
     "convert": "_convert",
     "evaluate": "evaluation.evaluate",
+    "list_models": "_list_models",
     "load": "_load",
     "train": "_train",
 }

@@ -6,12 +6,13 @@ import hashlib
 import warnings
 from collections.abc import Hashable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data.codecs import Output
+from napari_pix2pix.data.channel_look import Looks
+from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
@@ -34,9 +35,18 @@ from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
 from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile
 from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
 from napari_pix2pix.inference.unlikeness import share_unlike
-from napari_pix2pix.napari_layers import Snapshot, image_of, result_layer, result_record
+from napari_pix2pix.napari_layers import (
+    Snapshot,
+    image_of,
+    result_layer,
+    result_layers,
+    result_record,
+)
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 
 class ImagePredictor(Predictor):
@@ -132,8 +142,9 @@ class ImagePredictor(Predictor):
         -------
         numpy.ndarray, dask.array.Array for dask, or napari layer for a layer
             The same frames, height and width, with channels as the targets of the training had
-            them. A layer lies where its source does, and is not yet in a viewer. Several samples
-            have an axis of their own in front; of a layer, they are a list of layers.
+            them. A layer lies where its source does, and is not yet in a viewer. Where the targets
+            of the training were a layer each, it is a list of layers, one for each. Several samples
+            have an axis of their own in front; of a layer, they are a list of results.
 
         Raises
         ------
@@ -210,7 +221,7 @@ class ImagePredictor(Predictor):
             shown = f"sample {number}" if samples > 1 else ""
             record = self._record(layers, options, shown)
             looks = self.info.output_looks(condition)
-            results.append(result_layer(array, layers[0], codec, record, looks))
+            results.append(self._layers_of(array, layers[0], codec, record, looks))
         return results if samples > 1 else results[0]
 
     def spread(
@@ -297,7 +308,7 @@ class ImagePredictor(Predictor):
         looks = self.info.output_looks(condition)
         names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
         mean, std, *between = (
-            result_layer(array, layers[0], codec, self._record(layers, options, name), looks)
+            self._layers_of(array, layers[0], codec, self._record(layers, options, name), looks)
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)
         )
         return Spread(mean, std, between)
@@ -318,6 +329,14 @@ class ImagePredictor(Predictor):
             samples=options.samples,
             shown=shown,
         )
+
+    def _layers_of(
+        self, array: Any, like: Snapshot, codec: Codec, record: dict[str, Any], looks: Looks
+    ) -> Layer | list[Layer]:
+        """Return the layer of an output, or one for each channel where the targets were so."""
+        if self.info.splits_output:
+            return result_layers(array, like, codec, record, looks)
+        return result_layer(array, like, codec, record, looks)
 
     def _check_takes_images(self) -> None:
         if not self.source_codec.channels:

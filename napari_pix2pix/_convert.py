@@ -15,6 +15,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits
 from napari_pix2pix.export.interface import describe_range
 from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
+from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import as_path, check_ending, check_free
 from napari_pix2pix.io.pytorch_files import list_some
 from napari_pix2pix.io.pytorch_networks import (
@@ -92,8 +93,11 @@ def convert(
     path = as_path(path)
     check_ending(path, *MODEL_ENDINGS, what="a model")
     check_credits(path, authors, licence)
+    if not isinstance(model, Translator):
+        check_apart([path], [as_path(model)])
     translator = model if isinstance(model, Translator) else load(model)
     info = translator.info
+    info.check_weights()
     if weights is not None:
         translator = translator.with_weights(weights)
     if path.suffix.lower() in EXPORT_ENDINGS:

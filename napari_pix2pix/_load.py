@@ -14,8 +14,10 @@ from torch import Tensor
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.external.models import load_external
+from napari_pix2pix.io.hub import fetch_model, is_hub_name
 from napari_pix2pix.io.model_file import read_container
-from napari_pix2pix.io.model_header import is_torch_file
+from napari_pix2pix.io.model_header import is_external, is_torch_file
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.io.pytorch_networks import (
     ReferenceGenerator,
@@ -48,8 +50,9 @@ def load(
     weights: AppliedWeights | None = None,
     dropout: bool | None = None,
     dtype: str | None = None,
+    halo: int | None = None,
 ) -> Translator:
-    """Read a model that `Translator.save` wrote, or a generator of the PyTorch implementation.
+    """Read a model: one of ours, of the PyTorch implementation, ONNX or BioImage.IO.
 
     Parameters
     ----------
@@ -57,7 +60,10 @@ def load(
         A model or a checkpoint. Or ``latest_net_G.pth`` and its like: a U-Net or ResNet as the
         PyTorch implementation of pix2pix saves it, whose architecture, channels and norm follow
         from names and shapes; a ``latest_net_D.pth`` in the same folder becomes its discriminator.
-        No code in such a file is run.
+        Or an ONNX file, or a BioImage.IO package (a zip file or a folder), with one image in and
+        one out: ONNX Runtime runs it, so it can be applied and not trained on. No code in any of
+        these is run. ``hf:owner/name`` fetches a model from the Hugging Face Hub, with
+        ``@revision`` that of a branch, tag or commit; nothing else uses the network.
     weights : {"last", "best"}, optional
         Which weights are applied, see `Translator.with_weights`; those that the file names when not
         given.
@@ -67,7 +73,11 @@ def load(
     dtype : str, optional
         For a file of the PyTorch implementation, which holds no intensities: the whole range of
         this integer dtype becomes -1 to 1 in source and target. By default it is the dtype of
-        each image that the translator is called on, and ``uint8`` for floating point.
+        each image that the translator is called on, and ``uint8`` for floating point. For an ONNX
+        file of others likewise; by default its intensities stay as they are.
+    halo : int, optional
+        For an ONNX file or a package that does not say it: on how many pixels around it a pixel
+        depends. With it, images are cut into tiles; without it, the network is given whole images.
 
     Returns
     -------
@@ -93,7 +103,19 @@ def load(
     >>> again.digest == model.digest
     True
     """
+    if is_hub_name(path):
+        fetched = fetch_model(path)
+        model = load(fetched.path, weights=weights, dropout=dropout, dtype=dtype, halo=halo)
+        model.info = replace(model.info, origin=fetched.origin)
+        return model
     path = as_path(path)
+    if is_external(path):
+        if dropout is not None:
+            raise InputError(f"ONNX Runtime drops nothing: leave dropout out for {path}.")
+        translator: Translator = load_external(path, dtype=dtype, halo=halo)
+        return translator if weights is None else translator.with_weights(weights)
+    if halo is not None:
+        raise InputError(f"halo is for ONNX files and packages: {path} is none, so leave it out.")
     is_reference = is_torch_file(path)
     if not is_reference and not (dropout is None and dtype is None):
         raise InputError(
@@ -112,9 +134,9 @@ def load(
     return translator if weights is None else translator.with_weights(weights)
 
 
-def read_reference_info(path: Path) -> ModelInfo:
-    """Return what is true of a model in a file of the PyTorch implementation."""
-    return _read_reference(path)[1]
+def read_foreign_info(path: Path) -> ModelInfo:
+    """Return what is true of a model in a file of another program."""
+    return load_external(path).info if is_external(path) else _read_reference(path)[1]
 
 
 def _read_own(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:

@@ -15,6 +15,8 @@ from napari_pix2pix._load import load
 from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
+from napari_pix2pix.io.locks import locked
+from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.napari_layers import read_pair, read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.checkpoints import (
@@ -101,7 +103,8 @@ def train(
         Set of defaults, see `TrainConfig`; ``light`` by default.
     epochs, steps, max_seconds : number, optional
         Budget, the preset's epochs by default; the first limit that is reached ends the training.
-        ``max_seconds`` limits the whole call.
+        ``max_seconds`` limits the whole call. A budget other than in steps is an upper limit:
+        ``light`` ends after enough passes over the images, see ``passes`` of `TrainConfig`.
     seed : int, optional
         Seed of every random draw; 0 by default.
     device : str
@@ -222,6 +225,8 @@ def training_events(
     """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
     began = time.perf_counter() if began is None else began
     path, old = checkpoint_paths(checkpoint, resume)
+    if isinstance(start, str | Path):
+        check_apart([path], [Path(start)])
     before = None if old is None else read_checkpoint(old)
     if before is not None:
         config = before.fill(config)
@@ -234,7 +239,10 @@ def training_events(
     steps = 0 if before is None else before.info.steps
     check_same_on_all_ranks(fabric, steps, "another checkpoint")
     control = control or Control()
-    with out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."):
+    with (
+        locked(None if fabric.global_rank else path),
+        out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."),
+    ):
         sampled = None if before is None else before.info.sampled_blocks
         # One of several processes must not stop alone: the others would wait for it.
         with stop_when(lambda: control.stopped and fabric.world_size == 1):

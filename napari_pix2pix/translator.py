@@ -23,6 +23,7 @@ from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_mo
 from napari_pix2pix.inference.checks import check_options, warn_of_pixel_size, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.inference.discriminator_map import DiscriminatorPredictor
+from napari_pix2pix.inference.networks import own_generator
 from napari_pix2pix.inference.options import PredictOptions, check_integer, check_size
 from napari_pix2pix.inference.resampled import put_back
 from napari_pix2pix.inference.unlikeness import Cells, in_pixels, map_options
@@ -392,7 +393,7 @@ class Translator(ImagePredictor):
 
         Those of a resampled image are shown on the grid that it had before.
         """
-        side = cell_side(self.generator)
+        side = cell_side(own_generator(self.generator))
 
         def show(cells: Cells) -> Cells:
             shown = in_pixels(cells, side, image.height, image.width)
@@ -517,7 +518,7 @@ class Translator(ImagePredictor):
         check_credits(path, authors, licence)
         check_free(path, overwrite=overwrite)
         info = self.info.with_texts({"authors": authors, "licence": licence})
-        return export_model(path, self.generator, info)
+        return export_model(path, own_generator(self.generator), info)
 
     def _build_generator(self) -> UNet | ResNet:
         """Build the generator with the weights that are applied, which it shares with the model."""

@@ -26,7 +26,7 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_apply", "translator", "_train", "_load", "_convert", "export"},
+    {"_apply", "translator", "_train", "_load", "_list_models", "_convert", "export", "external"},
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]
@@ -50,6 +50,7 @@ NOT_BEFORE_NEEDED = {
     "onnx",
     "onnxruntime",
     "bioimageio",
+    "huggingface_hub",
     "loguru",
     "matplotlib",
     "ome_zarr",
@@ -222,7 +223,7 @@ def imported_libraries() -> set[str]:
     return {OTHER_NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
-EXTRAS = "distributed", "onnx", "bioimageio"  # imported in functions
+EXTRAS = "distributed", "onnx", "bioimageio", "hub"  # imported in functions
 
 
 def test_dependencies_are_the_libraries_that_are_imported():

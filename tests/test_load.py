@@ -10,7 +10,7 @@ from helpers import Bomb, integer_noise, write_reference_weights
 from torch import nn
 
 from napari_pix2pix import evaluate, load, train
-from napari_pix2pix._load import read_reference_info
+from napari_pix2pix._load import read_foreign_info
 from napari_pix2pix.core import DiscriminatorMap
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.inference._frame_job import applying
@@ -246,7 +246,7 @@ def test_it_says_what_it_is(save):
     stated = load(path, dtype="uint8")
     assert repr(stated).startswith("<Translator 8-bit RGB images to 8-bit RGB images, U-Net-32")
     assert any("0 to 255, the range of uint8" in note for note in stated.info.notes)
-    assert read_reference_info(path).summary == translator.info.summary
+    assert read_foreign_info(path).summary == translator.info.summary
     assert translator.discriminator is None
 
 

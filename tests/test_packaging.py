@@ -1,6 +1,7 @@
 """Wheel, sdist and editable install carry manifest and sample data; no network is used."""
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -9,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 import napari_pix2pix
 
@@ -160,3 +163,47 @@ def test_constraints_pin_versions_and_name_no_address():
 
 def test_manifest_commands_exist():
     run("-m", "npe2.cli", "validate", "--imports", ROOT / "napari.yaml", cwd=ROOT)
+
+
+def test_napari_and_the_hub_find_what_they_show(built):
+    manifest = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))
+    package, _, name = manifest["icon"].partition(":")
+    with Image.open(ROOT / package / name) as icon:
+        assert icon.width == icon.height >= 256
+    assert manifest["categories"]
+    with zipfile.ZipFile(built["wheel"]) as wheel:
+        assert f"{package}/{name}" in wheel.namelist()
+    urls = METADATA["project"]["urls"]
+    assert {"Homepage", "Documentation", "Source", "Issues", "Changelog"} <= set(urls)
+
+
+def test_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == napari_pix2pix.__version__
+    assert citation["license"] == METADATA["project"]["license"]
+    assert citation["references"][0]["doi"] == "10.1109/CVPR.2017.632"
+
+
+def test_conda_recipe_requires_what_pip_does():
+    names = {"dask[array]": "dask-core", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+    recipe = yaml.safe_load((ROOT / "tools/conda/recipe.yaml").read_text(encoding="utf-8"))
+    expected = {("python", METADATA["project"]["requires-python"].removeprefix(">="))}
+    for requirement in METADATA["project"]["dependencies"]:
+        name, _, lowest = requirement.partition(">=")
+        expected.add((names.get(name, name), lowest))
+    found = {tuple(line.split(" >=")) for line in recipe["requirements"]["run"]}
+    assert found == expected
+    assert recipe["context"]["version"] == napari_pix2pix.__version__
+
+
+def test_links_of_the_description_lead_to_the_repository(built):
+    with zipfile.ZipFile(built["wheel"]) as wheel:
+        (name,) = (one for one in wheel.namelist() if one.endswith("METADATA"))
+        description = wheel.read(name).decode().partition("\n\n")[2]
+    assert description.startswith("# napari-pix2pix")
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert targets
+    assert not [target for target in targets if not target.startswith("https://")]
+    for target in targets:  # what leads to the repository is there
+        place = re.fullmatch(r"https://\S+?/napari-pix2pix/(?:blob/)?main/(\S+)", target)
+        assert place is None or (ROOT / place[1]).exists(), target

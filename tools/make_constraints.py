@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 EXCLUSIONS = ROOT / "constraints.in"
 # The dependency groups that the Makefile installs into .venv and .venv-pyside6.
-ENVIRONMENTS = {"pyqt6": ("dev", "pyqt6"), "pyside6": ("test", "pyside6")}
+ENVIRONMENTS = {"pyqt6": ("dev", "docs", "pyqt6"), "pyside6": ("test", "pyside6")}
 HEADER = """\
 # For Linux, Python {python} and newer, both Qt bindings. Written by `make constraints`: to leave
 # a version out, name it in constraints.in and run the command again.

@@ -108,9 +108,10 @@ def train(data: Path, theme: str, minutes: float) -> None:
     wait(lambda: not dock.view.status.state.is_busy)
     wait(dock.view.status.train.isEnabled)
     picture(viewer, f"train-done-{theme}")
-    QTest.mouseClick(dock.view.form.advanced_section.toggleButton(), Qt.MouseButton.LeftButton)
+    groups = dock.view.form.groups
+    QTest.mouseClick(groups.sections["Learning"].toggleButton(), Qt.MouseButton.LeftButton)
     QTest.qWait(600)
-    dock.view.body.verticalScrollBar().setValue(dock.view.form.advanced_section.y() - 60)
+    dock.view.body.verticalScrollBar().setValue(groups.y() - 60)
     picture(viewer, f"train-advanced-{theme}")
     viewer.close()
 

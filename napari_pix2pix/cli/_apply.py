@@ -19,6 +19,7 @@ from napari_pix2pix.cli._options import (
     PATH,
     axes_option,
     channels_option,
+    halo_option,
     json_option,
     overwrite_option,
     predict_options,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @axes_option
 @channels_option
 @weights_option
+@halo_option
 @predict_options
 @click.option(
     "--summary",
@@ -83,6 +85,7 @@ def apply(
     axes: str | None,
     source_channels: str | None,
     weights: AppliedWeights | None,
+    halo: int | None,
     summary: str | None,
     unlikeness: bool,
     region: str | None,
@@ -129,14 +132,14 @@ def apply(
     if summary is not None:
         tags = parse_summary(summary)
         check_integer("samples of a summary", samples, 2)
-    translator = load(model, weights=weights)
+    translator = load(model, weights=weights, halo=halo)
     options = predict_options_of(translator, fields)
     inputs = expand_paths(input)
-    tagged = prepare_outputs(input, inputs, out, tags)
+    tagged = prepare_outputs(input, inputs, out, tags, model=model)
     maps: list[list[Path]] = [[] for _ in inputs]
     if unlikeness:
         _check_unlikeness(translator, region or frames)
-        maps = prepare_outputs(input, inputs, out, ["unlikeness"])
+        maps = prepare_outputs(input, inputs, out, ["unlikeness"], model=model)
     for path in (path for names in (*tagged, *maps) for path in names):
         check_output(path, overwrite=overwrite or resume)
     done: list[str] = []
@@ -229,6 +232,8 @@ class _Work:
 
     def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
         """Translate a file into as many as there are tags."""
+        from napari_pix2pix.io.locks import locked
+
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {
             tag: path
@@ -240,8 +245,11 @@ class _Work:
         image = self._read(source)
         for note in image.notes:
             say(note, err=True)
-        translate = self._in_blocks if self._needs_blocks(image) else self._at_once
-        translate(source, image, unfinished, with_bar)
+        if self._needs_blocks(image):
+            self._in_blocks(source, image, unfinished, with_bar)
+            return
+        with locked(*unfinished.values()):
+            self._at_once(source, image, unfinished, with_bar)
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""

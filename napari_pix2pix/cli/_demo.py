@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix._train import training_events
+from napari_pix2pix.cli._output import check_output
 from napari_pix2pix.cli._progress import show_progress, to_json
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.evaluation.evaluate import evaluate_pairs
@@ -28,18 +29,27 @@ _GAP = 16  # columns between them and the training part
 _LABELS_SHARE = 0.75  # of the training time of the stain
 
 
-def run_demo(out: Path, *, max_seconds: float, quiet: bool = False) -> dict[str, Any]:
+_REPORT, _PANELS = "report.json", ("panel.png", "panel_labels.png")
+_MODELS = "model.safetensors", "labels.safetensors"
+
+
+def run_demo(
+    out: Path, *, max_seconds: float, overwrite: bool = False, quiet: bool = False
+) -> dict[str, Any]:
     """Train, translate and score, and write ``report.json``, two panels and two models into `out`.
 
     `max_seconds` is the training time of the stain. Returns what the report holds.
     """
-    stain_config = TrainConfig(max_seconds=max_seconds, validation=0.0)
-    labels_config = TrainConfig(max_seconds=_LABELS_SHARE * max_seconds, validation=0.0)
+    # Both targets follow from the source without noise, so more passes do no harm.
+    whole = TrainConfig(max_seconds=max_seconds, validation=0.0, passes=0)
+    shorter = whole.model_copy(update={"max_seconds": _LABELS_SHARE * max_seconds})
     make_folder(out)
+    for name in (_REPORT, *_PANELS, *_MODELS):
+        check_output(out / name, overwrite=overwrite)
     control = Control()  # of both, so that what stops one ends all
-    report = _learn_stain(out, stain_config, control, quiet=quiet)
-    report["labels"] = _learn_labels(out, labels_config, control, quiet=quiet)
-    with replacing(out / "report.json") as fresh:
+    report = _learn_stain(out, whole, control, quiet=quiet)
+    report["labels"] = _learn_labels(out, shorter, control, quiet=quiet)
+    with replacing(out / _REPORT) as fresh:
         fresh.write_text(to_json(report) + "\n")
     return report
 
@@ -53,8 +63,8 @@ def _learn_stain(
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
     unseen = Pair(tissue[:, edge:], stain[:, edge:], name="right part")
     translator, report = _learn(seen, unseen, config, control, quiet=quiet)
-    translator.save(out / "model.safetensors")
-    with replacing(out / "panel.png") as fresh:
+    translator.save(out / _MODELS[0])
+    with replacing(out / _PANELS[0]) as fresh:
         _write_stain_panel(fresh, unseen, translator(unseen.source))
     return {"device": str(next(translator.generator.parameters()).device), **report}
 
@@ -63,13 +73,13 @@ def _learn_labels(
     out: Path, config: TrainConfig, control: Control, *, quiet: bool
 ) -> dict[str, Any]:
     """Train on the sample's training image; write the model, and a panel of the unseen image."""
-    source, labels, unseen_source, unseen_labels = (layer[0] for layer in stain_nuclei())
+    source, labels, unseen_labels, unseen_source = (layer[0] for layer in stain_nuclei())
     unseen = Pair(unseen_source, unseen_labels, name="unseen image")
     seen = Pair(source, labels, name="training image")
     translator, report = _learn(seen, unseen, config, control, quiet=quiet)
-    translator.save(out / "labels.safetensors")
+    translator.save(out / _MODELS[1])
     otsu = translator.info.baselines.predict(np.moveaxis(unseen_source, -1, 0), 0)
-    with replacing(out / "panel_labels.png") as fresh:
+    with replacing(out / _PANELS[1]) as fresh:
         _write_labels_panel(
             fresh,
             unseen,

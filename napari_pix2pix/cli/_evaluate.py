@@ -16,6 +16,7 @@ from napari_pix2pix.cli._options import (
     axes_option,
     condition_option,
     device_option,
+    halo_option,
     json_option,
     overwrite_option,
     pairs_options,
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from napari_pix2pix.data.pair import Pair
     from napari_pix2pix.training.config import AppliedWeights
 
+_OTSU = "otsu"  # the segmenter that is no model
+
 
 @click.command()
 @click.argument("model", type=PATH)
 @pairs_options
 @weights_option
+@halo_option
 @condition_option
 @click.option("--csv", type=PATH, help="Write the scores of each image to this CSV file.")
 @click.option("--report", type=PATH, help="Write a report with pictures to this HTML file.")
@@ -58,6 +62,7 @@ def evaluate(
     model: Path,
     named: PairArguments,
     weights: AppliedWeights | None,
+    halo: int | None,
     condition: str | None,
     csv: Path | None,
     report: Path | None,
@@ -97,8 +102,15 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
-    translator = load(model, weights=weights)
-    sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
+    translator = load(model, weights=weights, halo=halo)
+    sets = read_pair_sets(
+        named,
+        condition=condition,
+        test=True,
+        model=translator.info,
+        outputs=(csv, report),
+        read_too=_read_besides(model, segmenter, labels),
+    )
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
@@ -117,8 +129,17 @@ def evaluate(
     if report is not None:
         scores.report(report, samples=samples)
         written.append(report)
-    lines = [score_table(scores.to_dict()), *(f"Wrote {path}" for path in written)]
+    said = filter(None, (scores.verdict, scores.objects))
+    lines = [score_table(scores.to_dict()), *said, *(f"Wrote {path}" for path in written)]
     print_result(scores.to_dict(), "\n".join(lines), as_json=as_json)
+
+
+def _read_besides(model: Path, segmenter: str | None, labels: Path | None) -> list[Path]:
+    """List the files that are read besides those of the pairs."""
+    from napari_pix2pix.io.paths import expand_paths, files_read
+
+    models = [model] if segmenter in (None, _OTSU) else [model, Path(segmenter)]
+    return models if labels is None else [*models, *files_read(expand_paths(labels))]
 
 
 def _load_segmenter(name: str) -> Any:
@@ -126,7 +147,7 @@ def _load_segmenter(name: str) -> Any:
     from napari_pix2pix._load import load
     from napari_pix2pix.metrics.segmentation import segment_otsu
 
-    if name == "otsu":
+    if name == _OTSU:
         return segment_otsu
     segmenter = load(name)
     if segmenter.target_codec.kind == "image":
@@ -185,10 +206,13 @@ def discriminator_map(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
     from napari_pix2pix.data.layouts import Layout
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.paths import files_read
     from napari_pix2pix.io.reading import lazy_image_of_file, read_image
     from napari_pix2pix.io.writing import check_translation, write_translation
 
     check_output(out, overwrite=overwrite)
+    check_apart([out], [model, *files_read([prediction, source])])
     translator = load(model)
     judged, layout = read_image(prediction, axes, override=False), Layout()
     check_translation(out, "float32", source=judged, layout=layout)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import wraps
 from pathlib import Path
@@ -45,6 +45,12 @@ weights_option = click.option(
     type=click.Choice(["last", "best"]),
     help="Which weights of MODEL to apply: the last, or those of its best validation (see info).  "
     "[default: those that MODEL names]",
+)
+halo_option = click.option(
+    "--halo",
+    type=int,
+    help="For an ONNX file or a package that does not say it: on how many pixels around it a pixel "
+    "depends.  [default: whole images]",
 )
 condition_option = click.option("--condition", help="One of the model's conditions (see info).")
 
@@ -164,15 +170,19 @@ def predict_options_of(translator: Translator, fields: dict[str, Any]) -> Predic
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read what is true of a model; only files of the PyTorch implementation need PyTorch."""
-    from napari_pix2pix.io.model_header import is_torch_file
+    """Read what is true of a model; only files of other programs need PyTorch."""
+    from napari_pix2pix.io.hub import fetch_model, is_hub_name
+    from napari_pix2pix.io.model_header import is_foreign
     from napari_pix2pix.training.model_info import read_model_info
 
-    if not is_torch_file(path):
+    if is_hub_name(path):
+        fetched = fetch_model(path)
+        return replace(read_model_info(fetched.path), origin=fetched.origin)
+    if not is_foreign(path):
         return read_model_info(path)
-    from napari_pix2pix._load import read_reference_info
+    from napari_pix2pix._load import read_foreign_info
 
-    return read_reference_info(path)
+    return read_foreign_info(path)
 
 
 def make_config(fields: dict[str, Any]) -> TrainConfig:
@@ -239,13 +249,18 @@ def read_pair_sets(
     no_source: bool = False,
     test: bool = False,
     model: ModelInfo | None = None,
+    outputs: Sequence[Path | None] = (),
+    read_too: Sequence[Path | None] = (),
 ) -> PairSets:
     """Read the pairs that a command names in exactly one way, and print notes on their files.
 
-    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for.
+    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for. No
+    output may replace what is read: files of the pairs, and what is `read_too`.
     """
     from napari_pix2pix.io.datasets import PairSets, read_aligned, read_table
-    from napari_pix2pix.io.pair_files import ReadContext, open_pairs
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.pair_files import ReadContext, open_pairs, paths_of
+    from napari_pix2pix.io.paths import files_read
 
     others: dict[str, object] = {
         "SOURCE": named.source,
@@ -273,8 +288,11 @@ def read_pair_sets(
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
         train, held_out, notes = _find_files(named, condition, validate, no_source=no_source)
-        read, more = open_pairs([*train, *held_out], how["context"])
-        sets = PairSets(read[: len(train)], read[len(train) :], notes + more)
+        files = [*train, *held_out]
+        read, more = open_pairs(files, how["context"])
+        split = len(train)
+        sets = PairSets(read[:split], read[split:], notes + more, paths_of(files))
+    check_apart(outputs, [*files_read(sets.files), *read_too])
     for note in sets.notes:
         say(note, err=True)
     return sets
@@ -320,9 +338,12 @@ def _write_pairs(
 ) -> NoReturn:
     """Write a table of pairs, and end the command."""
     from napari_pix2pix.io.datasets import write_table
+    from napari_pix2pix.io.outputs import check_apart
+    from napari_pix2pix.io.pair_files import paths_of
 
     context = click.get_current_context()
     check_output(path, overwrite=context.params["overwrite"])
+    check_apart([path], paths_of([*train, *held_out]))
     write_table(path, train, held_out)
     for note in notes:
         say(note, err=True)

@@ -11,8 +11,10 @@ from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
 from napari_pix2pix.io.matching import pair_names
-from napari_pix2pix.io.paths import file_stem, has_file_ending, make_folder
-from napari_pix2pix.io.plates import read_plate
+from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
+from napari_pix2pix.io.outputs import check_apart, check_replaceable, check_replaceable_model
+from napari_pix2pix.io.paths import file_stem, files_read, has_file_ending, make_folder
+from napari_pix2pix.io.plates import is_zarr_name, read_plate
 from napari_pix2pix.io.writing import begin_plate, find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.metrics.names import describe_score
@@ -53,16 +55,12 @@ def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
         raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")
-    for source, path in zip(inputs, outputs, strict=True):
+    for path in outputs:
         find_writer(path)
-        if path.resolve() == source.resolve():
-            raise FileError(f"{path} is the input itself: choose another name or folder.")
     return outputs
 
 
-def name_tagged_outputs(
-    outputs: list[Path], inputs: list[Path], tags: list[str]
-) -> list[list[Path]]:
+def name_tagged_outputs(outputs: list[Path], tags: list[str]) -> list[list[Path]]:
     """Name the output of each sample or statistic: ``a_1.tif``, ``a_mean.tif``; one if no tags."""
     if not tags:
         return [[path] for path in outputs]
@@ -72,26 +70,25 @@ def name_tagged_outputs(
         ending = path.name.removeprefix(stem)
         names = [f"{stem}_{tag}{ending}" for tag in tags]
         tagged.append([path.with_name(name) for name in names])
-    taken = {path.resolve() for path in inputs}
-    for path in (path for paths in tagged for path in paths):
-        if path.resolve() in taken:
-            raise FileError(f"The sample {path} would replace an input: choose another folder.")
     return tagged
 
 
 def prepare_outputs(
-    given: Path, inputs: list[Path], out: Path, tags: list[str]
+    given: Path, inputs: list[Path], out: Path, tags: list[str], *, model: Path
 ) -> list[list[Path]]:
     """Name the outputs of each input, one a tag; make the folder or the plates they go into."""
     if plate := read_plate(given):
         plates = name_plates(given, out, tags)
+        check_apart(plates, [given, model])
         for path in plates:
             begin_plate(path, plate)
         return [[path / field.relative_to(given) for path in plates] for field in inputs]
     outputs = name_outputs(given, inputs, out)
+    tagged = name_tagged_outputs(outputs, tags)
+    check_apart((path for paths in tagged for path in paths), [*files_read(inputs), model])
     if outputs != [out]:
         make_folder(out)
-    return name_tagged_outputs(outputs, inputs, tags)
+    return tagged
 
 
 def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
@@ -102,9 +99,7 @@ def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
         raise FileError(
             f"{plate} is a plate, and what is made of it, too: give {path.name} the ending .zarr."
         )
-    if plate.resolve() in (path.resolve(), *path.resolve().parents):
-        raise FileError(f"{path} is the input itself, or lies in it: choose another name.")
-    return name_tagged_outputs([path], [plate], tags)[0]
+    return name_tagged_outputs([path], tags)[0]
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -119,6 +114,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise FileError(f"{path} is a folder: name a file in it.")
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists: choose another name, or pass --overwrite.")
+    if path.suffix.lower() in CHECKPOINT_ENDINGS:
+        check_replaceable_model(path)
+    check_replaceable(path, folder=is_zarr_name(path))
 
 
 def score_table(scores: dict[str, Any]) -> str:

@@ -129,6 +129,8 @@ class _Display:
                 self._show_epoch()
                 if event.reason == "stopped":
                     self._print(f"Stopped after {event.step} steps; the model so far is kept.")
+                elif event.note:
+                    self._print(event.note)
 
     def _show_step(self, step: Step) -> None:
         if self._last is not None and self._last.epoch != step.epoch:

@@ -89,12 +89,14 @@ def train(
     napari-pix2pix train --no-source cells/ -o cells.safetensors --noise pixel
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
+    from napari_pix2pix.io.locks import locked
     from napari_pix2pix.io.model_header import ENDING
+    from napari_pix2pix.io.outputs import real_path
     from napari_pix2pix.io.paths import check_ending
 
     config = make_config(fields)
     checkpoint = checkpoint or out.with_suffix(".ckpt")
-    if checkpoint == out:
+    if real_path(checkpoint) == real_path(out):
         raise FileError(f"{out} is the checkpoint's name: give the model another.")
     check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     check_ending(out, ENDING, what="a model")
@@ -107,6 +109,8 @@ def train(
         validate=validate,
         no_source=no_source,
         model=None if start is None else read_info(start),
+        outputs=(out, checkpoint),
+        read_too=(start,),
     )
     check_training_sets(sets, fields["validation"])
     if sets.validation:
@@ -130,7 +134,8 @@ def train(
         return translator
 
     control = Control()
-    translator = show_progress(train_and_save, quiet=as_json or not is_main, control=control)
+    with locked(out if is_main else None):
+        translator = show_progress(train_and_save, quiet=as_json or not is_main, control=control)
     if is_main:
         _print_model(translator, out, sets.notes, as_json=as_json)
     if control.signal is not None:

@@ -12,6 +12,7 @@ import click
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
 from napari_pix2pix.cli._console import Warner, escape_unprintable, say, signals_interrupt
+from napari_pix2pix.cli._doctor import doctor
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
 from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, read_info
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
@@ -81,6 +82,7 @@ main.add_command(apply)
 main.add_command(evaluate)
 main.add_command(sample)
 main.add_command(discriminator_map)
+main.add_command(doctor)
 
 
 @main.command()
@@ -139,6 +141,7 @@ def convert(
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix import _convert
     from napari_pix2pix._load import load
+    from napari_pix2pix.io.outputs import check_apart
     from napari_pix2pix.io.paths import check_ending, has_file_ending
 
     endings = _convert.MODEL_ENDINGS if to is None else _ENDINGS[to]
@@ -146,6 +149,7 @@ def convert(
     if to is not None and not has_file_ending(out):
         out = out.with_name(out.name + endings[0])
     check_output(out, overwrite=overwrite)
+    check_apart([out], [model])
     loaded = load(model, dtype=dtype)
     notes = _convert.convert(
         loaded, out, weights=weights, authors=authors, licence=licence, overwrite=overwrite
@@ -163,16 +167,22 @@ def convert(
 def info(model: Path, as_json: bool, **texts: str | None) -> None:
     """Show what MODEL is, how it was trained and how good it is.
 
-    MODEL is a model, a checkpoint, or a .pth file of the PyTorch implementation. With --authors,
+    MODEL is a model, a checkpoint, a .pth file of the PyTorch implementation, an ONNX file or a
+    BioImage.IO package. Of a folder, all models in it are listed with a line each. With --authors,
     --licence or --intended-use, these texts are written into the model first.
 
     \b
     napari-pix2pix info dapi.safetensors
+    napari-pix2pix info models/
     napari-pix2pix info dapi.safetensors --authors "A. Person" --licence CC-BY-4.0
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.io.model_header import is_external
     from napari_pix2pix.training.model_card import model_card
 
     given = {name: text for name, text in texts.items() if text is not None}
+    if model.is_dir() and not is_external(model):
+        _list_folder(model, given, as_json=as_json)
+        return
     if given:
         _write_texts(model, given)
     described = read_info(model)
@@ -182,12 +192,39 @@ def info(model: Path, as_json: bool, **texts: str | None) -> None:
     print_result(described.to_header() | more, "\n".join(lines), as_json=as_json)
 
 
+def _list_folder(folder: Path, texts: dict[str, str], *, as_json: bool) -> None:
+    """Print a line for each model in a folder; files that can't be read with their reason."""
+    from napari_pix2pix._list_models import list_models
+    from napari_pix2pix.errors import InputError
+
+    if texts:
+        raise InputError(f"{folder} is a folder: give one model, to write texts into it.")
+    found = list_models(folder)
+    lines = [f"{model.path.name}: {model}" for model in found] or [
+        f"There is no model in {folder}."
+    ]
+    result = [
+        {
+            "path": str(model.path),
+            "summary": None if model.info is None else str(model),
+            "problem": model.problem or None,
+        }
+        for model in found
+    ]
+    print_result({"models": result}, "\n".join(lines), as_json=as_json)
+
+
 def _write_texts(path: Path, texts: dict[str, str]) -> None:
     """Write texts of the card into a model file of ours; all else in it stays."""
     from napari_pix2pix.errors import FileError
     from napari_pix2pix.io.model_file import read_container, write_container
-    from napari_pix2pix.io.model_header import is_torch_file
+    from napari_pix2pix.io.model_header import is_external, is_torch_file
 
+    if is_external(path):
+        raise FileError(
+            f"{path} keeps the texts that it has: write them into the model that it was made of, "
+            "and export that again."
+        )
     if is_torch_file(path):
         raise FileError(f"{path} holds weights alone: convert it to .safetensors first.")
     tensors, header = read_container(path)
@@ -206,8 +243,9 @@ def _write_texts(path: Path, texts: dict[str, str]) -> None:
     show_default=True,
     help="Training time for the stain; the labels take three quarters of it.",
 )
+@overwrite_option
 @json_option
-def demo(out: Path, max_seconds: float, as_json: bool) -> None:
+def demo(out: Path, max_seconds: float, overwrite: bool, as_json: bool) -> None:
     """Train and apply two models, without any data of yours.
 
     One learns a stain, the other the labels of nuclei; both are scored on images that they have not
@@ -216,7 +254,7 @@ def demo(out: Path, max_seconds: float, as_json: bool) -> None:
     """
     from napari_pix2pix.cli._demo import run_demo
 
-    report = run_demo(out, max_seconds=max_seconds, quiet=as_json)
+    report = run_demo(out, max_seconds=max_seconds, overwrite=overwrite, quiet=as_json)
     lines = [
         "Stain, on a part that the network has not seen; baseline: a linear fit.",
         score_table(report["validation"]),

@@ -25,7 +25,7 @@ from napari_pix2pix.core.discriminators import (
 )
 from napari_pix2pix.core.foreground import foreground, foreground_dice_loss
 from napari_pix2pix.core.generators import ResNet, UNet, make_generator
-from napari_pix2pix.core.layers import initialise_
+from napari_pix2pix.core.layers import drawing_from, initialise_
 from napari_pix2pix.core.losses import (
     AdversarialLoss,
     Features,
@@ -55,6 +55,7 @@ __all__ = [
     "augment",
     "condition_planes",
     "discriminator_loss",
+    "drawing_from",
     "feature_matching_loss",
     "foreground",
     "foreground_dice_loss",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from napari_pix2pix.core import _checks
 from napari_pix2pix.core.layers import (
+    Dropout,
     NormName,
     ResidualBlock,
     UNetLevel,
@@ -211,7 +212,7 @@ class UNet(Generator):
                 norm_layer(norm, outer, ndim),
             ]
             if level in dropout_levels:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             below = UNetLevel(*layers, skip=skips)
         assert below is not None  # depth is at least 2
         self.model = UNetLevel(

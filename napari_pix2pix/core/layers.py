@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -145,7 +147,9 @@ class ResizeConvolution:
     # A mixin: the two classes below are it, for images and for volumes.
 
     weight: Tensor
+    bias: Tensor | None
     kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
     padding: Any  # one an axis
 
     @property
@@ -225,6 +229,34 @@ class UNetLevel(nn.Module):
         return torch.cat([x, output], 1) if self.skip else output
 
 
+class Dropout(nn.Dropout):
+    """Dropout that can draw from a given generator of random numbers, see `drawing_from`."""
+
+    rng: torch.Generator | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map a tensor of any shape to the same shape."""
+        # torch.compile draws by itself, and knows no generators.
+        if self.rng is None or not self.training or torch.compiler.is_compiling():
+            return super().forward(input)
+        kept = 1 - self.p
+        # On a CPU to the bit what PyTorch's own dropout makes of the same seed.
+        return input * torch.empty_like(input).bernoulli_(kept, generator=self.rng).div_(kept)
+
+
+@contextmanager
+def drawing_from(network: nn.Module, rng: torch.Generator | None) -> Iterator[None]:
+    """Let a network's dropout draw from this generator; None is PyTorch's, which all share."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+    for layer in layers:
+        layer.rng = rng
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.rng = None
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions whose output is added to their input (He et al. 2016)."""
 
@@ -238,7 +270,7 @@ class ResidualBlock(nn.Module):
             first,
             norm_layer(norm, channels, len(axes)),
             nn.ReLU(inplace=True),
-            *([nn.Dropout(dropout)] if dropout else []),
+            *([Dropout(dropout)] if dropout else []),
             reflection(axes, 1),
             second,
             norm_layer(norm, channels, len(axes)),

@@ -19,6 +19,8 @@ class ChannelLook:
         Name of napari's colormap, where it is more than black to `colour`; else empty.
     limits : (float, float), optional
         Values that are shown darkest and brightest; the second is the larger one.
+    blending : str
+        How it lies over others, as napari names it; empty where it is napari's default.
 
     Examples
     --------
@@ -29,6 +31,7 @@ class ChannelLook:
     colour: str = ""
     colormap: str = ""
     limits: tuple[float, float] | None = None
+    blending: str = ""
 
 
 Looks = tuple[ChannelLook, ...]  # one a channel; empty where nothing is stated
@@ -44,11 +47,13 @@ def shared_looks(stated: Sequence[Looks]) -> Looks:
 def _shared_look(looks: Sequence[ChannelLook]) -> ChannelLook:
     shown = {(look.colour, look.colormap) for look in looks}
     colour, colormap = shown.pop() if len(shown) == 1 else ("", "")
+    blended = {look.blending for look in looks}
+    blending = blended.pop() if len(blended) == 1 else ""
     limits = [look.limits for look in looks if look.limits is not None]
     if not limits:
-        return ChannelLook(colour, colormap)
+        return ChannelLook(colour, colormap, blending=blending)
     low, high = (float(median(ends)) for ends in zip(*limits, strict=True))
-    return ChannelLook(colour, colormap, (low, high))
+    return ChannelLook(colour, colormap, (low, high), blending)
 
 
 def common_look(looks: Looks) -> ChannelLook:

@@ -47,6 +47,7 @@ class ImageCodec(CodecBase):
     gray: bool = False  # an image of one channel is read as three equal ones
     # Of sources: planes end at -3 and 3, so that a hot pixel does little harm.
     limited: bool = False
+    stated: bool = True  # low and high are a range; else values stay as they are, in any range
 
     def __post_init__(self) -> None:
         rising = len(self.low) == len(self.high) and all(map(operator.lt, self.low, self.high))

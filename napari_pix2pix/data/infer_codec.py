@@ -169,14 +169,27 @@ def _label_channels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) 
     )
 
 
-def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:
-    """Say that a supposed image of floats looks like labels; else return ""."""
+def looks_like(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind | None:
+    """Return the kind of labels that windows taken for images may well hold; None for none."""
+    kind = _kind_of_floats(windows, layout)
+    if kind != "image":
+        return kind
+    return "classes" if len(windows[0]) == 1 and is_blurred_mask(windows) else None
+
+
+def _kind_of_floats(windows: Sequence[NDArray[Any]], layout: Layout) -> Kind:
+    """Return what floats would be taken for if they were integers."""
     if windows[0].dtype.kind != "f":
-        return ""
+        return "image"
     finite = [np.where(np.isfinite(window), window, 0) for window in windows]
     if any((np.abs(w) > _LARGEST).any() or (w != np.rint(w)).any() for w in finite):
-        return ""
-    if infer_set_kind([window.astype(np.int32) for window in finite], layout) == "image":
+        return "image"
+    return infer_set_kind([window.astype(np.int32) for window in finite], layout)
+
+
+def _float_labels(windows: Sequence[NDArray[Any]], layout: Layout, what: str) -> str:
+    """Say that a supposed image of floats looks like labels; else return ""."""
+    if _kind_of_floats(windows, layout) == "image":
         return ""
     return (
         f"The {what} holds {windows[0].dtype} values that look like labels. It is taken for an "

@@ -79,6 +79,23 @@ class TakenChannels(LazyArray):
         return np.stack([np.asarray(self._array[one]) for one in index], axis)
 
 
+class RestOfArray(LazyArray):
+    """The part of an array that begins at an index of one axis."""
+
+    def __init__(self, array: Any, axis: int, start: int) -> None:
+        shape = list(map(int, array.shape))
+        shape[axis] -= start
+        super().__init__(tuple(shape), np.dtype(array.dtype))
+        self._array, self._axis, self._start = array, axis % len(shape), start
+
+    def read_window(self, window: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a window, counted from the index."""
+        moved, axis = list(window), self._axis
+        span = moved[axis]
+        moved[axis] = slice(span.start + self._start, span.stop + self._start)
+        return np.asarray(self._array[tuple(moved)])
+
+
 def _one_per_axis(index: Any, ndim: int) -> list[Any]:
     parts = list(index) if isinstance(index, tuple) else [index]
     if sum(part is Ellipsis for part in parts) > 1:

@@ -85,6 +85,11 @@ class LazyImage:
         """The arrays that the image is made of, without channels that it lacks."""
         return tuple(member for member in self._members if isinstance(member, ChannelArray))
 
+    @property
+    def is_split(self) -> bool:
+        """Whether each of several channels is an array of its own."""
+        return len(self._members) == self.channels > 1
+
     def named(self, names: Sequence[str]) -> LazyImage:
         """Return the same image with names of its channels."""
         if names and len(names) != self.channels:

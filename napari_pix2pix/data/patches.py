@@ -196,6 +196,23 @@ def epoch_steps(
     return min(_MOST_STEPS, max(_FEWEST_STEPS, math.ceil(draws / batch)))
 
 
+def pass_steps(
+    pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, batch: int, planes: int = 1
+) -> float:
+    """Return the steps in which patches draw as many pixels as the areas have."""
+    # Of an area smaller than a patch, each patch draws all, and reflects it. Areas are drawn by
+    # their pixels.
+    pixels = np.array([_pixels(pairs, area) for area in areas], float)
+    drawn = np.array([_drawn_pixels(pairs, area, patch, planes) for area in areas], float)
+    return float(pixels.sum() ** 2 / (pixels * drawn).sum() / batch)
+
+
+def _drawn_pixels(pairs: Sequence[OpenPair], area: Area, patch: int, planes: int) -> int:
+    """Return the pixels that one patch draws of an area."""
+    sides = min(area.box.height, patch) * min(area.box.width, patch)
+    return sides * min(planes, len(area.numbers(pairs[area.pair])))
+
+
 def patch_count(
     pairs: Sequence[OpenPair], areas: Sequence[Area], patch: int, planes: int = 1
 ) -> int:

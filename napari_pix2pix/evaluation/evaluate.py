@@ -33,6 +33,7 @@ from napari_pix2pix.evaluation.scoring import (
     score_images,
 )
 from napari_pix2pix.inference.checks import sampling_options
+from napari_pix2pix.inference.networks import own_generator
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import OnTile
@@ -256,7 +257,7 @@ def make_case(
 
     def unlikeness(frame: int) -> Array:
         [cells] = model.predict_cells(opened.source, options, frames=[frame])
-        side = cell_side(translator.generator)
+        side = cell_side(own_generator(translator.generator))
         return in_pixels(cells, side, opened.height, opened.width)
 
     if baseline is None:

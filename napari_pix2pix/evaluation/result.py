@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_pix2pix.data.outliers import sum_by_side
 from napari_pix2pix.errors import InputError, plural, rounded
+from napari_pix2pix.evaluation._verdict import count_objects, verdict
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.image_file import unit_symbol
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
@@ -97,6 +98,16 @@ class EvaluationResult(Mapping[str, Any]):
         """Images from best to worst by the primary metric; those without it only if all lack it."""
         defined = [image for image in self.image_scores if not np.isnan(_rank(image)[0])]
         return sorted(defined, key=_rank, reverse=True) or list(self.image_scores)
+
+    @property
+    def verdict(self) -> str:
+        """The primary metric beside the baseline's, in a sentence."""
+        return verdict(self.pooled, self.image_scores)
+
+    @property
+    def objects(self) -> str:
+        """How many objects were found, missed and are false; empty where none were counted."""
+        return count_objects(self.image_scores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pooled scores, ``images`` with name and scores of each, and any ``notes``."""

@@ -19,6 +19,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
+from napari_pix2pix.metrics.object_errors import ObjectError, find_object_errors
 from napari_pix2pix.metrics.objects import measure_objects
 from napari_pix2pix.metrics.segmentation import Segmenter, run_segmenter
 from napari_pix2pix.metrics.summary import Kind, ScoredImage, score_image
@@ -28,6 +29,7 @@ OnPart: TypeAlias = Callable[[float], None]  # called with the part that is done
 # A list of images, laid out as targets are, to a table (N, D): a row for each.
 Features: TypeAlias = Callable[[list[Array]], Any]
 
+_NO_ERRORS: tuple[ObjectError, ...] = ()
 _MOST_FRAMES = 16  # that a baseline is fitted to
 
 
@@ -192,6 +194,7 @@ class ImageScores:
     truth_counts: LabelCounts | None = None
     hot: tuple[HotPixels, HotPixels] = (HotPixels(), HotPixels())  # of source and truth
     with_hot: dict[str, ScoredImage] | None = None  # `scored` if hot pixels counted
+    object_errors: tuple[ObjectError, ...] = ()  # of instances, or of what a segmenter finds
 
     @property
     def hot_count(self) -> int:
@@ -222,9 +225,11 @@ def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measu
     with_hot = None
     if frame.with_hot is not None and any(side.count for side in frame.hot):
         with_hot = _score_predictions(frame, case.codec, frame.with_hot, full=False)
-    truth_counts = None
+    truth_counts, errors = None, _NO_ERRORS
+    if case.codec.kind == "instances":
+        errors = find_object_errors(frame.prediction[0], frame.truth[0], frame.valid[0])
     if measures.segmenter is not None:
-        counts, true_labels = _count_segmented(frame, case, measures.segmenter)
+        counts, true_labels, errors = _count_segmented(frame, case, measures.segmenter)
         labelled = frame.valid & (true_labels >= 0)
         truth_counts = counts.get("truth")
         scored = {
@@ -236,7 +241,9 @@ def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measu
         }
     features = {} if measures.features is None else _features(frame, case, measures.features)
     name = case.frame_name(index)
-    return ImageScores(name, case, index, scored, features, truth_counts, frame.hot, with_hot)
+    return ImageScores(
+        name, case, index, scored, features, truth_counts, frame.hot, with_hot, errors
+    )
 
 
 def _score_predictions(
@@ -257,7 +264,7 @@ def _score_predictions(
 
 def _count_segmented(
     frame: Frame, case: EvaluationCase, segmenter: Segmenter
-) -> tuple[dict[str, LabelCounts], Array]:
+) -> tuple[dict[str, LabelCounts], Array, tuple[ObjectError, ...]]:
     """Compare what a segmenter finds with true labels, or with what it finds in the truth."""
     # The labels (1, H, W) are returned, too; where they are negative, nothing is known of a pixel.
     segmented = {
@@ -274,12 +281,13 @@ def _count_segmented(
             f"The segmenter gives each object a number, and in the labels of {case.pair.name} many "
             "share one, as in a mask: number them, for example with skimage.measure.label."
         )
-    valid = frame.valid.any(axis=0, keepdims=True)
+    valid = np.asarray(frame.valid.any(axis=0, keepdims=True))
     counts = {
         name: label_counts(labels, true_labels * known, kind="instances", valid=valid)
         for name, labels in segmented.items()
     }
-    return counts, true_labels
+    found = segmented["prediction"][0], (true_labels * known)[0]
+    return counts, true_labels, find_object_errors(*found, valid[0])
 
 
 def _features(

@@ -9,7 +9,7 @@ from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, ImageCodec, InstanceCodec, takes_gray
 from napari_pix2pix.errors import InputError, plural
-from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.networks import measures_input
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
 
@@ -47,7 +47,7 @@ def describe_interface(info: ModelInfo, generator: UNet | ResNet) -> Interface:
     _check_exportable(info)
     names = info.source_channels or _channel_names(info.source_codec, info.channels)
     conditions = tuple(f"condition {name}" for name in info.conditions)
-    measures = bool(norms_that_measure(generator))
+    measures = measures_input(generator)
     return Interface(
         inputs=(*_with_neighbours(_planes(info.source_codec, names), info), *conditions),
         outputs=_planes(info.target_codec, _target_names(info)),

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_pix2pix.core import ResNet, UNet, condition_planes, stack_planes
+from napari_pix2pix.core import condition_planes, stack_planes
 from napari_pix2pix.core.layers import BatchNorm
 from napari_pix2pix.core.partial_forward import folded, run_part
 from napari_pix2pix.data.box import Box
@@ -32,6 +33,13 @@ from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, 
 from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.depth import planes_at_once, run_volume
 from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
+from napari_pix2pix.inference.networks import (
+    ExternalNetwork,
+    Network,
+    device_of,
+    measures_input,
+    own_generator,
+)
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
     fixed_norms,
@@ -67,7 +75,7 @@ class FrameJob:
 
     def __init__(
         self,
-        generator: UNet | ResNet,
+        generator: Network,
         codec: Codec,
         image: LazyImage,
         frame: int,
@@ -108,7 +116,10 @@ class FrameJob:
         # What is compiled measures and drops nothing, and stays the same for all images.
         changes = bool(self._norms) or self._options.dropout
         own = with_own_layers(generator) if changes else generator
+        if isinstance(own, ExternalNetwork):
+            own = own.fitted(self._read_whole, (grid.height, grid.width))
         whole = bool(self._norms) and grid.whole and measured is None
+        is_one = isinstance(own, ExternalNetwork) and own.tile == 0
         if self._norms and measured is None and not whole:
             measured = self.measure(grid)
         with ExitStack() as stack:
@@ -126,18 +137,20 @@ class FrameJob:
                 stack.enter_context(replaced(own, fixed))
 
             area = Box.of_size(grid.height, grid.width) if region is None else grid.rounded(region)
-            watch = None if self._usual is None else FeatureWatch(own, self._usual, area)
-            if watch is not None:
+            watch = None
+            if self._usual is not None and not isinstance(own, ExternalNetwork):
+                watch = FeatureWatch(own, self._usual, area)
                 stack.enter_context(watch.watching())
             network = self._run(stack, own, self._options, watch)
-            before_cut = measure_first if self._options.tile is None else None
-            yield FrameRun(network, grid, batch, area, whole, before_cut, watch)
+            can_cut = self._options.tile is None and not is_one
+            before_cut = measure_first if can_cut else None
+            yield FrameRun(network, grid, batch, area, whole or is_one, before_cut, watch)
 
     def measure(self, grid: TileGrid | None = None) -> Measured:
         """Measure the frame once for all its tiles, in windows no larger than the grid's."""
         grid = grid or self._cut()[0]
         own = with_own_layers(self._generator)
-        device = next(own.parameters()).device
+        device = device_of(own)
         # What is measured is run exactly, and is another network for each image.
         options = self._options.model_copy(update={"precision": "32-true", "compile": False})
         planes = planes_at_once(self._generator, self._image.depth, 0)
@@ -169,7 +182,7 @@ class FrameJob:
     def _run(
         self,
         stack: ExitStack,
-        own: UNet | ResNet,
+        own: Network,
         options: PredictOptions,
         watch: FeatureWatch | None = None,
     ) -> GeneratorRun:
@@ -185,23 +198,28 @@ class FrameJob:
             watch=watch,
         )
 
+    def _read_whole(self) -> FloatPlanes:
+        return self.read(slice(0, self._image.height), slice(0, self._image.width))
+
     def _cut(self) -> tuple[TileGrid, int]:
         return choose_grid(self._generator, self._image, self._options)
 
 
 def choose_grid(
-    generator: UNet | ResNet, image: LazyImage, options: PredictOptions
+    generator: Network, image: LazyImage, options: PredictOptions
 ) -> tuple[TileGrid, int]:
     """Choose tile and batch by the memory of the device, to which the generator is moved."""
     device = choose_device(options.device or "auto")
     generator.to(device)
     grid = TileGrid.of_network(generator, image.height, image.width)
-    measures = bool(norms_that_measure(generator, options.norm_statistics))
+    if isinstance(generator, ExternalNetwork) and generator.tile is not None:
+        return replace(grid, tile=generator.tile), options.batch or 1
+    measures = measures_input(generator, options.norm_statistics)
     return cut_image(
         generator,
         generator.in_channels,
         grid,
-        device=device,
+        device=device_of(generator),
         tile=options.tile,
         batch=options.batch,
         whole=measures,
@@ -226,8 +244,8 @@ class GeneratorRun:
 
     def __init__(
         self,
-        generator: UNet | ResNet,
-        original: UNet | ResNet,
+        generator: Network,
+        original: Network,
         options: PredictOptions,
         *,
         condition: int,
@@ -239,12 +257,17 @@ class GeneratorRun:
     ) -> None:
         self._generator, self._original = generator, original
         self._precision = options.precision
-        self._compiled = compiled(generator) if options.compile else None
+        # Layer by layer, only what a part needs is computed; others are run as a whole.
+        self._as_one: Callable[[Tensor], Tensor] | None = None
+        if options.compile:
+            self._as_one = compiled(generator)
+        elif isinstance(generator, ExternalNetwork):
+            self._as_one = generator
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
         self._depth_tile, self._watch = depth_tile, watch
         self._turns = [TURNS[number] for number in options.own_turns]
-        self.device = next(original.parameters()).device
+        self.device = device_of(original)
 
     def __call__(self, windows: FloatPlanes, tiles: Sequence[Tile]) -> list[FloatPlanes]:
         """Map windows (B, P, h, w) to the kept part (K, h, w) of each."""
@@ -272,12 +295,14 @@ class GeneratorRun:
 
     def _run(self, planes: Tensor, part: Box) -> Tensor:
         """Run the network and keep a part of each plane."""
+        rows, columns = part.rows, part.columns
         if planes.ndim == 5:
-            return run_volume(self._generator, planes, part.rows, part.columns, self._depth_tile)
-        if self._compiled is None:
-            return run_part(self._generator, planes, part.rows, part.columns)
+            generator = own_generator(self._generator)
+            return run_volume(generator, planes, rows, columns, self._depth_tile)
+        if self._as_one is None:
+            return run_part(own_generator(self._generator), planes, rows, columns)
         # Compiled for all sizes once; parts would each be compiled anew.
-        return self._compiled(planes)[..., part.rows, part.columns]
+        return self._as_one(planes)[..., rows, columns]
 
     def _with_condition(self, planes: Tensor) -> Tensor:
         """Put the condition's planes between those of source and noise: (B, P + N, h, w)."""
@@ -294,7 +319,7 @@ def _is_watched(options: PredictOptions) -> bool:
     return options.norm_statistics == "running" and not options.compile and 0 in options.own_turns
 
 
-def with_own_layers(generator: UNet | ResNet) -> UNet | ResNet:
+def with_own_layers(generator: Network) -> Network:
     """Return a network with the same weights whose layers no other thread sees, to change them."""
     tensors = [*generator.parameters(), *generator.buffers()]
     return deepcopy(generator, {id(tensor): tensor for tensor in tensors})
@@ -322,7 +347,7 @@ def applying(
             module.training = mode
 
 
-def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
+def precisions(network: Network, planes: Tensor, precision: Precision) -> tuple[bool, ...]:
     """Say in which precisions planes (B, P, h, w) are run: half (True), full (False), or both."""
     # With AMX, oneDNN gets convolutions of stride 2 wrong that give a single column (torch 2.13).
     narrow = planes.shape[-1] == network.stride or planes.ndim == 5  # volumes were not tried
@@ -332,7 +357,7 @@ def precisions(network: UNet | ResNet, planes: Tensor, precision: Precision) -> 
     return (True,) if network in _near else (True, False)
 
 
-def nearer(network: UNet | ResNet, outputs: Sequence[Tensor]) -> Tensor:
+def nearer(network: Network, outputs: Sequence[Tensor]) -> Tensor:
     """Return the one output, or of half and full precision the half where it is near enough."""
     if len(outputs) == 1:
         return outputs[0]
@@ -355,7 +380,7 @@ _COMPILERS = {"win32": "cl", "darwin": "clang++"}  # that torch.compile calls; e
 
 def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """Return a network that is compiled when it is first run, once for windows of any size."""
-    check_compiler(next(network.parameters()).device)
+    check_compiler(device_of(network))
     run: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=True)
     return run
 

@@ -16,7 +16,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.devices import choose_device
-from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
 from napari_pix2pix.inference.resampled import pixel_size_note
@@ -25,6 +25,8 @@ from napari_pix2pix.inference.resampled import pixel_size_note
 def check_options(options: PredictOptions, predictor: Predictor) -> None:
     """Raise `InputError` or `DeviceError` if a model can't be applied with these options."""
     generator = predictor.generator
+    if isinstance(generator, ExternalNetwork):
+        _check_external(options, generator)
     can_drop = _has(generator, nn.Dropout)
     condition_index(predictor.conditions, options.condition)
     if predictor.ndim == 3 and (refused := _refused_in_volumes(options)):
@@ -35,7 +37,7 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         generator, nn.BatchNorm2d, nn.BatchNorm3d
     ):
         raise InputError("This model has no batch norm: leave its norm statistics at 'running'.")
-    can_turn = not norms_that_measure(generator, options.norm_statistics)
+    can_turn = not measures_input(generator, options.norm_statistics)
     if options.turns > 1 and not can_turn:
         raise InputError(
             "Norms that measure each image would measure each turn of it apart, so tiles would not "
@@ -51,12 +53,33 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
             f"the same: {' or '.join([*remedies, 'take one sample'])}."
         )
     if options.compile:
-        if options.dropout or norms_that_measure(generator, options.norm_statistics):
+        if options.dropout or measures_input(generator, options.norm_statistics):
             raise InputError(
                 "Only networks that do the same with every image can be compiled, and here dropout "
                 "is on or norms measure each image: turn compile off."
             )
         check_compiler(choose_device(options.device or "auto"))
+
+
+def _check_external(options: PredictOptions, network: ExternalNetwork) -> None:
+    """Refuse what can't be asked of a network that another program runs."""
+    runs = "ONNX Runtime runs this model"
+    if options.device not in (None, "auto", "cpu"):
+        raise InputError(f"{runs}, on the cpu: leave device out, got {options.device!r}.")
+    if options.precision != "32-true" or options.compile:
+        name = "compile" if options.compile else "precision"
+        raise InputError(f"{runs} as its file has it: leave {name} out.")
+    if options.tile is None or network.tile is None or options.tile == network.tile:
+        return
+    if network.tile:
+        raise InputError(
+            f"The model takes windows of one size, which give tiles of {network.tile} pixels: "
+            "leave tile out."
+        )
+    raise InputError(
+        "The model is given whole images, since its file does not say on how many pixels around "
+        "it a pixel depends, or it measures the whole: leave tile out, or load it with a halo."
+    )
 
 
 def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOptions | None:
@@ -65,7 +88,7 @@ def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOp
         return options
     if _has(predictor.generator, nn.Dropout) and predictor.ndim == 2:
         return options.model_copy(update={"dropout": True})
-    if norms_that_measure(predictor.generator):  # each turn would be measured apart
+    if measures_input(predictor.generator):  # each turn would be measured apart
         return None
     return options.model_copy(update={"turns": len(TURNS), "samples": len(TURNS)})
 

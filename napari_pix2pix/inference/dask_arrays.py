@@ -52,7 +52,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
     whole = predictor.is_predicted_whole(options.norm_statistics)
-    if whole and predictor.target_codec.kind != "instances":
+    if predictor.is_measured_apart(options.norm_statistics):
         whole = own.fits(image, options)
         measured_parts = [] if whole else own.measured_parts(image, options)
     grid = TileGrid.of_network(predictor.generator, *size)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_pix2pix.core import ResNet, UNet, run_part
+from napari_pix2pix.inference.networks import ExternalNetwork, Network
 from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 _ENOUGH_HALOS = 2  # as many planes are kept of a window, so half of its planes are
@@ -21,9 +22,11 @@ def depth_grid(generator: UNet | ResNet, depth: int, tile: int | None) -> TileGr
     return TileGrid(depth, 1, stride, halo, tile, least)
 
 
-def planes_at_once(generator: UNet | ResNet, depth: int, tile: int | None) -> int:
+def planes_at_once(network: Network, depth: int, tile: int | None) -> int:
     """Return how many planes a network sees at a time; 1 for one of images."""
-    return 1 if generator.ndim == 2 else depth_grid(generator, depth, tile).window[0]
+    if isinstance(network, ExternalNetwork) or network.ndim == 2:
+        return 1
+    return depth_grid(network, depth, tile).window[0]
 
 
 def run_volume(

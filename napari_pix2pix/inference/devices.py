@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from napari_pix2pix.errors import DeviceError, plural
+from napari_pix2pix.inference.networks import ExternalNetwork
 from napari_pix2pix.inference.tiling import TileGrid
 
 _MOST_WINDOWS = 8  # at once: more would only make progress coarser
@@ -96,6 +97,8 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
 
     Of a network of volumes they are those of a pixel of one plane.
     """
+    if isinstance(network, ExternalNetwork):
+        return network.bytes_per_pixel
     # The most that its layers' inputs and outputs occupy at one time, without the workspaces of the
     # convolutions: 0.6 to 1.05 of what processes grew by on the CPU when a whole window was
     # computed. It runs on tensors that have a shape and no data, `side` pixels high and wide.

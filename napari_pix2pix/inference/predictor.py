@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, InstanceCodec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
@@ -24,6 +23,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
 from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
 from napari_pix2pix.inference._stochastic import NoiseKind
+from napari_pix2pix.inference.networks import Network, device_of, measures_input
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
     norms_that_measure,
@@ -41,7 +41,7 @@ class Predictor:
 
     def __init__(
         self,
-        generator: UNet | ResNet,
+        generator: Network,
         source_codec: Codec,
         target_codec: Codec,
         *,
@@ -195,7 +195,7 @@ class Predictor:
         options = PredictOptions(
             condition=self.conditions[condition] if self.conditions else None,
             tile=tile,
-            device=str(next(self.generator.parameters()).device),  # where it is trained
+            device=str(device_of(self.generator)),  # where it is trained
         )
         tiles = self.predict(image, options, decoded=decoded)
         return mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])[1]
@@ -235,8 +235,13 @@ class Predictor:
 
     def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether frames come out right only in one piece."""
-        measures = bool(norms_that_measure(self.generator, norm_statistics))
+        measures = measures_input(self.generator, norm_statistics)
         return measures or self.target_codec.kind == "instances"
+
+    def is_measured_apart(self, norm_statistics: NormStatistics = "running") -> bool:
+        """Whether a frame can be measured once, and its regions then predicted apart."""
+        is_labels = self.target_codec.kind == "instances"
+        return not is_labels and bool(norms_that_measure(self.generator, norm_statistics))
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

@@ -130,7 +130,7 @@ class TileGrid:
         while side > self.stride:
             side = max(self.stride, side // 2 // self.stride * self.stride)
             halved = replace(self, tile=side)
-            if halved.window != self.window:
+            if halved.window != self.window and min(halved.window) >= self.least:
                 return halved
         return None
 

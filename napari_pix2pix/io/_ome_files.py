@@ -89,6 +89,15 @@ def image_key(path: Path) -> Hashable:
     return (path.parent, files.names) if files and files.parts else path
 
 
+def files_of_image(path: Path) -> list[Path]:
+    """List the files that reading an image takes, itself included."""
+    try:
+        files = find_ome_files(path) if path.is_file() and is_tiff(path) else None
+    except Exception:  # as above
+        files = None
+    return [path] if files is None else [path, files.described_in, *files.parts]
+
+
 def _ome_xml(path: Path) -> str:
     """Return the OME-XML of a TIFF or of a file that is nothing else; '' if there is none."""
     if not is_tiff(path):

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from napari_pix2pix.io.pair_files import (
     find_pairs,
     open_pairs,
     open_side,
+    paths_of,
 )
 from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
 from napari_pix2pix.io.reading import read_image
@@ -40,6 +41,7 @@ class PairSets:
     train: list[Pair]
     validation: list[Pair]
     notes: list[str]
+    files: list[Path] = field(default_factory=list)  # all that were read
 
 
 def read_pairs(
@@ -91,9 +93,10 @@ def read_table(
             "each line below."
         )
     _check_all_or_none(rows)
-    sets = PairSets([], [], [])
+    sets = PairSets([], [], [], [path])
     for row in rows:
-        pairs, notes = _read_row(path.parent, row, options or ReadOptions(), context)
+        files, pairs, notes = _read_row(path.parent, row, options or ReadOptions(), context)
+        sets.files.extend(paths_of(files))
         chosen = sets.validation if row.cells["set"] == "validation" else sets.train
         chosen.extend(replace(pair, name=f"{pair.name} ({row.where})") for pair in pairs)
         sets.notes.extend(notes)
@@ -174,20 +177,21 @@ def _check_all_or_none(rows: list[_Row]) -> None:
 
 def _read_row(
     folder: Path, row: _Row, options: ReadOptions, context: ReadContext | None
-) -> tuple[list[Pair], list[str]]:
+) -> tuple[list[PairFiles], list[Pair], list[str]]:
     cells = row.cells
     own = ReadOptions(**{name: cells[name] or None for name in _READ_COLUMNS})
     try:
-        return read_pairs(
+        files, notes = find_pairs(
             folder / cells["source"] if cells["source"] else None,
             folder / cells["target"],
             mask=folder / cells["mask"] if cells["mask"] else None,
             condition=cells["condition"] or None,
             options=own.filled(options),
-            context=context,
         )
+        pairs, more = open_pairs(files, context)
     except Pix2PixError as error:
         raise type(error)(f"{row.where}: {error}", remedies=error.remedies) from error
+    return files, pairs, notes + more
 
 
 def write_table(
@@ -263,6 +267,7 @@ def read_aligned(
                 path, direction, options or ReadOptions(), context or ReadContext()
             )
             pairs.append(pair)
+            sets.files.append(path)
             sets.notes.extend(notes)
     return sets
 

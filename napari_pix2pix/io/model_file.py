@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.model_header import FORMAT_NAME, FORMAT_VERSION, read_header
+from napari_pix2pix.io.outputs import check_replaceable_model
 from napari_pix2pix.io.paths import replacing
 
 
@@ -37,7 +38,8 @@ def write_container(
     }
     metadata = {FORMAT_NAME: json.dumps(content)}
     independent = _independent(tensors)
-    with replacing(Path(os.path.realpath(path))) as fresh:
+    check_replaceable_model(Path(path))
+    with replacing(Path(path)) as fresh:
         # safetensors would make a file that only its owner can read, and models are shared.
         fresh.touch()
         mode = fresh.stat().st_mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,26 @@ FORMAT_VERSION = 2
 ENDING = ".safetensors"
 CHECKPOINT_ENDINGS = (".ckpt", ENDING)
 TORCH_ENDINGS = (".pth", ".pt")
+DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")  # of packages of the BioImage Model Zoo
 
+_DISCRIMINATOR = re.compile(r"_net_D(_[AB])?$")
 # How PyTorch's files begin: a zip archive, or a pickle of protocol 2 or later.
 _TORCH_STARTS = b"PK\x03\x04", b"\x80"
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the models in a folder, by their names: what is in them is not looked at.
+
+    The discriminators of the PyTorch implementation come with their generators.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if (
+            path.suffix.lower() in (ENDING, *TORCH_ENDINGS) and not _DISCRIMINATOR.search(path.stem)
+        )
+        or (path.name not in DESCRIPTIONS and is_external(path))
+    )
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -49,6 +67,11 @@ def read_tensor_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         return tuple(file.keys())
 
 
+def is_foreign(path: str | os.PathLike[str]) -> bool:
+    """Whether it is of another program, and says nothing before all of it is read."""
+    return is_external(path) or is_torch_file(path)
+
+
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is PyTorch's: by its first bytes, or else by its ending."""
     path = Path(path)
@@ -57,7 +80,7 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
             start = file.read(9)
     except OSError:
         return False
-    if _is_exported(path):
+    if is_external(path):
         return False
     # A safetensors file begins with a length of 8 bytes, which may look like anything, and a brace.
     if not start or start[8:] == b"{":
@@ -65,13 +88,18 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
     return start.startswith(_TORCH_STARTS) or path.suffix.lower() in TORCH_ENDINGS
 
 
-def _is_exported(path: Path) -> bool:
-    """Whether it is an ONNX file or a package of the BioImage Model Zoo."""
+def is_external(path: str | os.PathLike[str]) -> bool:
+    """Whether it is an ONNX file, or a BioImage.IO package: a zip file, folder or description."""
+    path = Path(path)
+    if path.is_dir():
+        return any((path / name).is_file() for name in DESCRIPTIONS)
+    if path.suffix.lower() == ".onnx" or path.name in DESCRIPTIONS:
+        return True
     if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
-        return path.suffix.lower() == ".onnx"
+        return False
     try:
         with zipfile.ZipFile(path) as file:
-            return bool({"rdf.yaml", "bioimageio.yaml"} & {*file.namelist()})
+            return bool({*DESCRIPTIONS} & {*file.namelist()})
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return False  # damaged: whoever reads it will say so
 
@@ -111,10 +139,10 @@ def _check_kind(path: Path) -> None:
         ) from error
     if not start:
         raise FileError(f"{path} is empty; use another copy of it, or train again.")
-    if _is_exported(path):
+    if is_external(path):
         raise FileError(
-            f"{path} is for other programs; napari-pix2pix does not read it: give the file that "
-            "it was made of, such as model.safetensors."
+            f"{path} is for other programs and holds no model of napari-pix2pix: give the file "
+            "that it was made of, such as model.safetensors."
         )
     if is_torch_file(path):
         raise FileError(

@@ -21,6 +21,7 @@ ENDING = ".onnx"
 _TOLERANCE = 1e-4  # of the range of what comes out
 _SIZES = ((1, 1), (2, 1), (2, 3))  # of the smallest that the network takes
 _BATCHES = 1, 2
+_FATAL = 4  # a level of its log
 
 
 def write_onnx(
@@ -48,12 +49,12 @@ def write_onnx(
 
 def run_onnx(path: Path, planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run an ONNX file on planes (B, C, H, W), on the CPU."""
-    return _open(path).run([OUTPUT], {INPUT: planes})[0]
+    return open_session(path).run([OUTPUT], {INPUT: planes})[0]
 
 
 def check_onnx(path: Path, generator: UNet | ResNet) -> None:
     """Compare an ONNX file with its generator, on three sizes and two batches of noise."""
-    session, rng = _open(path), np.random.default_rng(0)
+    session, rng = open_session(path), np.random.default_rng(0)
     least = TileGrid.of_network(generator, 1, 1).padded[0]
     device = next(generator.parameters()).device
     for batch in _BATCHES:
@@ -73,7 +74,11 @@ def check_onnx(path: Path, generator: UNet | ResNet) -> None:
                 )
 
 
-def _open(path: Path) -> Any:
+def open_session(model: Path | bytes) -> Any:
+    """Open an ONNX file, or what it holds, for ONNX Runtime on the CPU."""
     with needing("onnx", "An ONNX file"):
-        from onnxruntime import InferenceSession
-    return InferenceSession(path, providers=["CPUExecutionProvider"])
+        from onnxruntime import InferenceSession, SessionOptions
+    options = SessionOptions()
+    options.log_severity_level = _FATAL  # what goes wrong is raised, too
+    options.intra_op_num_threads = torch.get_num_threads()
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -119,7 +119,7 @@ class _Graph:
             "export the network as it was trained."
         )
 
-    def _add_convolution(self, layer: Convolution | Transposed, x: str) -> str:
+    def _add_convolution(self, layer: Convolution | Transposed | ResizeConvolution, x: str) -> str:
         is_doubling = isinstance(layer, Transposed | ResizeConvolution)
         weight, strides, padding = layer.weight, list(layer.stride), [int(p) for p in layer.padding]
         attributes: dict[str, Any] = {}

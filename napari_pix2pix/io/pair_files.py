@@ -85,6 +85,12 @@ class PairFiles:
             return read_image(path, self.options.source_axes, remedy=remedy)
 
 
+def paths_of(files: Iterable[PairFiles]) -> list[Path]:
+    """List the files of pairs: sources, targets and masks."""
+    named = (path for one in files for path in (one.source, one.target, one.mask))
+    return [path for path in named if path is not None]
+
+
 def open_side(
     image: ImageFile,
     channels: str | None,

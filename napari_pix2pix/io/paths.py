@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
+from napari_pix2pix.io.outputs import check_replaceable, real_path
 from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
 from napari_pix2pix.io.zarr_file import is_zarr
 
@@ -75,13 +76,14 @@ def make_folder(path: Path) -> None:
 def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to `path` if all went well.
 
-    After an error the old file is as it was. `folder` says that a folder is written (OME-Zarr).
+    After an error the old file is as it was. `folder` says that a folder is written (OME-Zarr). A
+    link stays, and the file that it leads to is replaced.
     """
+    check_replaceable(path, folder=folder)
+    path = real_path(path)
     parent = path.parent
     if not parent.is_dir():
         raise FileError(f"Can't write {path}: there is no folder {parent}; create it first.")
-    if path.is_dir() != folder and path.exists():
-        raise FileError(f"Can't write {path}: {'a file' if folder else 'a folder'} has that name.")
     try:
         temporary_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent))
     except OSError as error:
@@ -145,6 +147,13 @@ def _fields(image: Path) -> list[Path]:
     """Return the images of a plate, or the only one."""
     plate = read_plate(image)
     return [image] if plate is None else [image / name for name in plate.names]
+
+
+def files_read(paths: Iterable[Path | None]) -> list[Path]:
+    """List the files that reading images takes: an OME-TIFF may lie in several; None has none."""
+    from napari_pix2pix.io._ome_files import files_of_image
+
+    return [file for path in paths if path is not None for file in files_of_image(path)]
 
 
 def file_stem(path: Path) -> str:

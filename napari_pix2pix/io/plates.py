@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io.image_file import RECORD_KEY
 from napari_pix2pix.io.zarr_file import is_zarr, ome_attributes
 
 
@@ -74,7 +75,7 @@ def write_plate(path: Path, like: Plate) -> None:
 
         attributes = like.attributes
         write_plate_metadata(
-            zarr.create_group(path),
+            zarr.create_group(path, attributes={RECORD_KEY: {}}),
             [row["name"] for row in attributes["rows"]],
             [column["name"] for column in attributes["columns"]],
             list(like.wells),

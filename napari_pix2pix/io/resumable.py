@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.image_file import ImageSpec
+from napari_pix2pix.io.outputs import check_only, check_replaceable, real_path
 from napari_pix2pix.io.plates import is_zarr_name
 from napari_pix2pix.io.writing import write_spec
 from napari_pix2pix.io.zarr_file import chunks_of, create_zarr, finish_zarr, write_zarr
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
+_TYPED, _OLD = "typed.zarr", "old"  # pixels of another dtype, and the output that is replaced
 
 
 def part_folder(path: Path) -> Path:
-    """Return the folder that holds an unfinished image."""
+    """Return the folder that holds an unfinished image, beside the place that a link leads to."""
+    path = real_path(path)
     return path.with_name(f"{path.name}.part")
 
 
@@ -40,7 +43,10 @@ def check_run(
         raise FileError(
             f"{path} exists: choose another name, or overwrite it.", remedies=(Remedy.OVERWRITE,)
         )
+    check_replaceable(path, folder=is_zarr_name(path))
     part = part_folder(path)
+    if part.exists():
+        _check_part(part, path.name)
     before = _read_run(part) if resume else {}
     if part.exists() and not (resume or overwrite):
         raise FileError(
@@ -56,6 +62,15 @@ def check_run(
                 remedies=(Remedy.OVERWRITE,),
             )
     return before
+
+
+def _check_part(part: Path, name: str) -> None:
+    """Refuse to use or delete a folder that holds files of others."""
+    if not part.is_dir():
+        raise FileError(f"{part} is needed for unfinished blocks, and is a file: move it away.")
+    measured = (entry.name for entry in part.glob("measured_*.json*"))
+    written = _RUN, f"{_RUN}.new", _JOURNAL, _PIXELS, _TYPED, _OLD, name
+    check_only(part, [*written, *measured])
 
 
 def _read_run(part: Path) -> dict[str, Any]:
@@ -84,7 +99,7 @@ class ResumableImage:
         kept: np.dtype[Any],
         resume: bool,
     ) -> None:
-        self.path, self._spec, self._part = path, spec, part_folder(path)
+        self.path, self._spec, self._part = real_path(path), spec, part_folder(path)
         with _write_errors(self.path):
             if not resume:
                 shutil.rmtree(self._part, ignore_errors=True)
@@ -141,12 +156,13 @@ class ResumableImage:
                 if data.dtype == self._pixels.dtype:
                     finish_zarr(pixels, spec)
                 else:
-                    pixels = self._part / "typed.zarr"
+                    pixels = self._part / _TYPED
                     shutil.rmtree(pixels, ignore_errors=True)  # of a run that was killed here
                     write_zarr(pixels, data, replace(spec, dtype=data.dtype))
-                shutil.rmtree(self._part / "old", ignore_errors=True)
+                shutil.rmtree(self._part / _OLD, ignore_errors=True)
                 if self.path.exists():
-                    self.path.rename(self._part / "old")
+                    check_replaceable(self.path, folder=True)
+                    self.path.rename(self._part / _OLD)
                 pixels.rename(self.path)
             else:
                 write_spec(self.path, data, replace(spec, dtype=data.dtype))

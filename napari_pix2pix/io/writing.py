@@ -21,6 +21,7 @@ from napari_pix2pix.io.image_file import (
     guess_axes,
     standard_unit,
 )
+from napari_pix2pix.io.outputs import is_own_zarr
 from napari_pix2pix.io.paths import file_stem, replacing
 from napari_pix2pix.io.plates import Plate, is_zarr_name, read_plate, write_plate
 
@@ -184,8 +185,11 @@ def begin_plate(path: Path, like: Plate) -> None:
             write_plate(fresh, like)
         return
     there = read_plate(path)
-    if there is None or there.names != like.names:
-        raise FileError(f"{path} exists, and is no plate like {like.path}: choose another name.")
+    if there is None or there.names != like.names or not is_own_zarr(path):
+        raise FileError(
+            f"{path} exists, and is no plate like {like.path} that napari-pix2pix made: choose "
+            "another name."
+        )
 
 
 # Translated images: axes, pixel sizes and units are those of the source.

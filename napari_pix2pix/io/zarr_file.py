@@ -151,8 +151,7 @@ def finish_zarr(path: Path, spec: ImageSpec) -> None:
     for number in range(1, spec.levels):
         levels.append(_halved(group, str(number), levels[-1], axes))
     names = [str(number) for number in range(len(levels))]
-    if spec.record:
-        group.attrs[RECORD_KEY] = dict(spec.record)
+    group.attrs[RECORD_KEY] = dict(spec.record)  # also an empty one says who wrote the image
     if is_image:
         _write_multiscale(group, names, spec, omero={"channels": _channels(levels[0], spec)})
     else:
@@ -208,7 +207,7 @@ def read_zarr_record(path: Path) -> Any:
     """Read the record of what a zarr group was made of; None if it has none."""
     import zarr
 
-    return zarr.open(path, mode="r").attrs.get(RECORD_KEY) if is_zarr(path) else None
+    return (zarr.open(path, mode="r").attrs.get(RECORD_KEY) or None) if is_zarr(path) else None
 
 
 def _create_level(

@@ -20,7 +20,8 @@ from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
-from napari_pix2pix.inference.norm_statistics import Measured, norms_that_measure
+from napari_pix2pix.inference.networks import measures_input
+from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import box_seen
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
@@ -141,9 +142,9 @@ class Work:
     def __init__(self, translator: Translator, planes: LazyImage, job: Job) -> None:
         free_at_once()
         self.translator, self.planes, self.job = translator, planes, job
-        options, generator = job.options, translator.generator
+        options = job.options
         self._samples = [options.of_sample(number) for number in range(options.samples)]
-        needs = bool(norms_that_measure(generator, options.norm_statistics))
+        needs = measures_input(translator.generator, options.norm_statistics)
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
 

@@ -21,14 +21,15 @@ from napari_pix2pix.inference.checks import (
     warn_of_type,
 )
 from napari_pix2pix.inference.devices import block_side, choose_device
-from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
-from napari_pix2pix.io.paths import file_stem
+from napari_pix2pix.io.locks import locked
+from napari_pix2pix.io.outputs import check_apart
+from napari_pix2pix.io.paths import file_stem, files_read
 from napari_pix2pix.io.reading import lazy_image_of_file, read_record
-from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint
+from napari_pix2pix.io.resumable import ResumableImage, check_run, file_fingerprint, part_folder
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
 from napari_pix2pix.large_images._job import (
@@ -91,6 +92,7 @@ def translate_file(
     `region` and `frames` see `parse_region` and `parse_frames`. `on_tile` is called with the
     numbers of blocks done and of all.
     """
+    check_apart([out, part_folder(out)], files_read([source]))
     options = options or PredictOptions()
     record = output_record(translator, source, options, sample, summary, region, frames, channels)
     # Only the workers know whether they have the requested device.
@@ -115,28 +117,29 @@ def translate_file(
         "source": [list(planes.shape), str(planes.dtype), image.axes],
         "choice of channels": channels,
     }
-    before = check_run(out, run, resume=resume, overwrite=overwrite)
-    _warn(translator, planes, options)
-    device = local.device
-    side = int(before["side"]) if before else _side(translator, planes, part, options, device)
-    plan = Plan(chosen, part, side)
-    spec = _output_spec(translator, image, out, planes, plan, options, record, summary)
-    names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
-    job = Job(*names, plan, options, summary, channels)
-    work = Work(translator, planes, job)
-    run |= {"side": side, "files": record["source"]}
-    kept = translator.part_like(planes, options.output).dtype
-    resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
-    if before and before.get("files") != run["files"]:
-        _check_unchanged(work, resumable, source)
-    try:
-        worker = cluster.worker(job) if cluster else LocalWorker(work)
-    except FileError:
-        resumable.discard_if_empty()
-        raise
-    complete(work, resumable, worker, on_tile)
-    codec = translator.target_codec
-    return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
+    with locked(out):
+        before = check_run(out, run, resume=resume, overwrite=overwrite)
+        _warn(translator, planes, options)
+        device = local.device
+        side = int(before["side"]) if before else _side(translator, planes, part, options, device)
+        plan = Plan(chosen, part, side)
+        spec = _output_spec(translator, image, out, planes, plan, options, record, summary)
+        names = source.absolute(), out.absolute(), image.axes, axes, spec.axes
+        job = Job(*names, plan, options, summary, channels)
+        work = Work(translator, planes, job)
+        run |= {"side": side, "files": record["source"]}
+        kept = translator.part_like(planes, options.output).dtype
+        resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
+        if before and before.get("files") != run["files"]:
+            _check_unchanged(work, resumable, source)
+        try:
+            worker = cluster.worker(job) if cluster else LocalWorker(work)
+        except FileError:
+            resumable.discard_if_empty()
+            raise
+        complete(work, resumable, worker, on_tile)
+        codec = translator.target_codec
+        return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
 
 
 def output_record(
@@ -231,10 +234,10 @@ def _side(
     device: str | None,
 ) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
-    if translator.target_codec.kind == "instances":
+    measures = translator.is_measured_apart(options.norm_statistics)
+    if translator.is_predicted_whole(options.norm_statistics) and not measures:
         return 0
     generator = translator.generator
-    measures = bool(norms_that_measure(generator, options.norm_statistics))
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
     chosen = choose_device(device or "auto")

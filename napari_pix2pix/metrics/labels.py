@@ -61,7 +61,7 @@ def label_counts(
     predicted, true = _valid_labels(prediction, truth, valid)
     if kind == "classes":
         return LabelCounts("classes", _class_pixels(predicted, true))
-    overlap, predicted_areas, true_areas = _overlaps(predicted, true)
+    overlap, predicted_areas, true_areas = overlaps(predicted, true)
     pairs = overlap.tocoo()
     union = predicted_areas[pairs.col] + true_areas[pairs.row] - pairs.data
     ious = pairs.data / union
@@ -171,14 +171,14 @@ def _class_pixels(predicted: NDArray[Any], true: NDArray[Any]) -> dict[int, tupl
     }
 
 
-def _overlaps(
+def overlaps(
     predicted: NDArray[Any], true: NDArray[Any]
 ) -> tuple[sparse.coo_array, NDArray[np.int64], NDArray[np.int64]]:
     """Return common pixels (true, predicted objects), predicted areas and true areas."""
     from scipy import sparse  # late: the info of a model needs this module, but not its scores
 
-    rows, true_areas = _number_objects(true)
-    columns, predicted_areas = _number_objects(predicted)
+    rows, true_areas = number_objects(true)
+    columns, predicted_areas = number_objects(predicted)
     both = (rows >= 0) & (columns >= 0)
     pairs = (np.ones(np.count_nonzero(both), np.int64), (rows[both], columns[both]))
     shape = (len(true_areas), len(predicted_areas))
@@ -186,7 +186,7 @@ def _overlaps(
     return sparse.coo_array(pairs, shape=shape).tocsr(), predicted_areas, true_areas
 
 
-def _number_objects(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def number_objects(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each pixel's object, numbered from 0, -1 for the background, and the areas."""
     values, numbers, areas = np.unique(labels, return_inverse=True, return_counts=True)
     objects = values != _BACKGROUND

@@ -11,6 +11,8 @@ from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.io.image_file import standard_unit
 
 _UNNAMED = "#", "[unnamed"  # how the names of colormaps begin that were made of a colour
+# Of image layers: alone, and as the first layer of a viewer.
+_DEFAULT_BLENDINGS = {"translucent", "translucent_no_depth"}
 _TIME_LABELS = {"t", "time"}
 
 
@@ -56,7 +58,13 @@ def _look_of(keywords: Mapping[str, Any]) -> ChannelLook:
     digits = "".join(f"{round(255 * float(part)):02X}" for part in colormap.colors[-1][:3])
     is_known = colormap.name in AVAILABLE_COLORMAPS and not colormap.name.startswith(_UNNAMED)
     name = colormap.name if is_known else ""
-    return ChannelLook(f"#{digits}", name, (low, high) if low < high else None)
+    blending = str(keywords.get("blending", ""))
+    return ChannelLook(
+        f"#{digits}",
+        name,
+        (low, high) if low < high else None,
+        "" if blending in _DEFAULT_BLENDINGS else blending,
+    )
 
 
 def look_keywords(looks: Looks) -> dict[str, Any]:

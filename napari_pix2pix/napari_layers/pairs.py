@@ -53,6 +53,7 @@ def read_pair(pair: Pair, *, copy: CopyMode = True) -> Pair:
         None if layers is None else [snapshot(layer, copy=copy) for layer in layers]
         for layers in (layers_in(pair.source), layers_in(pair.target))
     )
+    _check_different(layers_in(pair.source) or (), layers_in(pair.target) or ())
     fields: dict[str, Any] = {}
     if source is not None:
         fields["source"] = _open(source, "source", pair)
@@ -187,6 +188,17 @@ def _open(snapshots: Sequence[Snapshot], what: str, pair: Pair) -> Any:
         if has_layout or pair.channel_axis is None
         else first.data
     )
+
+
+def _check_different(sources: Sequence[Layer], targets: Sequence[Layer]) -> None:
+    """Refuse a layer on both sides; napari gives plugins a new proxy of it each time."""
+    targeted = {id(getattr(layer, "__wrapped__", layer)) for layer in targets}
+    for layer in sources:
+        if id(getattr(layer, "__wrapped__", layer)) in targeted:
+            raise InputError(
+                f"{layer.name!r} is source and target at a time, so there is nothing to learn: "
+                "choose another layer for one of them."
+            )
 
 
 def _check_same_size(source: Snapshot, target: Snapshot) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, ImageCodec
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.napari_layers._colormaps import (
+    AMBER,
+    GREEN,
+    PINK,
+    deviation_colormap,
+    difference_colormap,
+)
 from napari_pix2pix.napari_layers._stated import look_keywords
-from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, Snapshot
+from napari_pix2pix.napari_layers.snapshots import CHANNEL, KEY, MAP, Snapshot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+
+
+_NEARLY_ALL = 99.9  # percent of the values of a difference that the colours reach over
 
 
 def output_layer(
@@ -65,17 +75,43 @@ def result_layer(
     """Make the layer of a translation, shown like the training's targets.
 
     `codec` is that of the targets, as `looks` are; `record`, see `result_record`, goes into the
-    layer's metadata.
+    layer's metadata. If it names a channel, the layer has that one alone.
     """
+    channel = record.get("channel")
     return output_layer(
-        array,
+        array if channel is None else pick_channel(array, codec.layout, channel),
         like,
-        layout=codec.layout,
+        layout=codec.layout if channel is None else Layout(),
         kind="image" if array.dtype.kind == "f" else codec.kind,
         name=result_name(record),
         metadata={KEY: dict(record)},
         look=shown_like(codec, looks, record),
     )
+
+
+def result_layers(
+    array: NDArray[Any], like: Snapshot, codec: Codec, record: Mapping[str, Any], looks: Looks = ()
+) -> list[Layer]:
+    """Make the layers of a translation, one for each channel of the targets."""
+    return [
+        result_layer(array, like, codec, of_channel(record, number), looks)
+        for number in range(codec.channels)
+    ]
+
+
+def pick_channel(array: NDArray[Any], layout: Layout, channel: int) -> NDArray[Any]:
+    """Return one channel of an array that is laid out like the targets, as a view."""
+    assert layout.channel_axis is not None
+    axis = max(layout.channel_axis, -array.ndim)
+    picked: NDArray[Any] = np.moveaxis(array, axis, 0)[channel]
+    return picked
+
+
+def join_channels(arrays: Sequence[NDArray[Any]], layout: Layout) -> NDArray[Any]:
+    """Return an array laid out like the targets, of one array for each channel."""
+    joined = np.stack(arrays)
+    assert layout.channel_axis is not None
+    return np.moveaxis(joined, 0, max(layout.channel_axis, -joined.ndim))
 
 
 def generated_layer(
@@ -100,9 +136,34 @@ def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:
         layout=Layout(),
         kind="image",
         name=f"{like.name} [discriminator map]",
+        metadata={MAP: True},
         look={"colormap": "PiYG", "contrast_limits": (-limit, limit)},
     )
     layer.opacity = 0.6  # lets the judged image show through
+    return layer
+
+
+def difference_layer(array: NDArray[Any], like: Snapshot, *, layout: Layout, kind: str) -> Layer:
+    """Make the layer of a difference over its truth `like`; where both agree, it is clear.
+
+    Of labels, 1 is only in the prediction, 2 only in the truth, 3 another class.
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+
+    look: dict[str, Any] = {}
+    if kind == "image":
+        most = float(np.nanpercentile(np.abs(array), _NEARLY_ALL)) if array.size else 0.0
+        most = most or float(np.nanmax(np.abs(array), initial=0)) or 1.0
+        look = {"colormap": difference_colormap(), "contrast_limits": (-most, most)}
+    name = f"{like.name} [difference]"
+    layer: Any = output_layer(
+        array, like, layout=layout, kind=kind, name=name, metadata={MAP: True}, look=look
+    )
+    if kind == "image":
+        layer.blending = "translucent_no_depth"
+    else:
+        colours = {1: (*GREEN, 1.0), 2: (*PINK, 1.0), 3: (*AMBER, 1.0), None: (0, 0, 0, 0)}
+        layer.colormap = DirectLabelColormap(color_dict=colours)
     return layer
 
 
@@ -114,6 +175,7 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
         layout=Layout(),
         kind="image",
         name=f"{like.name} [unlikeness map]",
+        metadata={MAP: True},
         look={"colormap": "inferno", "contrast_limits": (0.0, 2.0)},
     )
     layer.opacity = 0.6  # lets the image show through
@@ -121,16 +183,26 @@ def unlikeness_layer(array: NDArray[Any], like: Snapshot) -> Layer:
 
 
 def shown_like(codec: Codec, looks: Looks, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return colormap and contrast limits for all images of a model; empty for RGB and labels.
+    """Return how all images of a model are shown; empty for RGB and labels.
 
-    They are those of the training's targets, or else reach over the range of their codec.
+    They are those of the training's targets, or else reach over the range of their codec. There are
+    no limits where no range is known. The deviation of samples lies over their mean.
     """
     if record["shown"] == "deviation":
-        return {"colormap": "magma"}
+        return {"colormap": deviation_colormap(), "blending": "translucent_no_depth"}
     if not isinstance(codec, ImageCodec) or codec.layout.rgb:
         return {}
-    low, high = min(codec.low), max(codec.high)
-    return ({"contrast_limits": (low, high)} if high > low else {}) | look_keywords(looks)
+    low, high, channel = min(codec.low), max(codec.high), record.get("channel")
+    own = looks
+    if channel is not None:
+        low, high, own = codec.low[channel], codec.high[channel], looks[channel : channel + 1]
+    known = codec.stated and high > low
+    look: dict[str, Any] = {"contrast_limits": (low, high)} if known else {}
+    if channel is not None:
+        # Where nothing is stated, channels are added to the first one, as napari shows them.
+        stated = own[0].blending if own else ""
+        look["blending"] = stated or ("additive" if channel else "translucent_no_depth")
+    return look | look_keywords(own)
 
 
 def visible_region(viewer: ViewerModel, layer: Layer) -> tuple[slice, slice]:
@@ -174,13 +246,15 @@ def result_record(
     channel_names: Sequence[str] = (),
     samples: int = 1,
     shown: str = "",
+    channel: int | None = None,
 ) -> dict[str, Any]:
     """Describe a result for its layer's metadata.
 
     `weights` are those that were applied, last or best. Of several `samples`, `shown` names this
-    one, or a statistic of them; else it is empty.
+    one, or a statistic of them; else it is empty. `channel` is the one that the layer holds, where
+    each has a layer of its own.
     """
-    return {
+    record = {
         "model": model,
         "digest": digest,
         "weights": weights,
@@ -192,7 +266,15 @@ def result_record(
         "channel_names": list(channel_names),
         "samples": samples,
         "shown": shown,
+        "channel": None,
     }
+    return record if channel is None else of_channel(record, channel)
+
+
+def of_channel(record: Mapping[str, Any], channel: int) -> dict[str, Any]:
+    """Return the record of the layer of one channel, by that of all of them."""
+    names = record["channel_names"] or [f"channel {number + 1}" for number in range(channel + 1)]
+    return {**record, "channel": channel, "channel_names": [names[channel]]}
 
 
 def result_name(record: Mapping[str, Any]) -> str:
@@ -216,3 +298,19 @@ def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:
 def result_key(record: Mapping[str, Any]) -> tuple[str, str]:
     """Return what tells a source's results apart: the model's hash, and the sample or statistic."""
     return record["digest"], record["shown"]
+
+
+def layers_of_result(layers: Iterable[Layer], one: Layer) -> list[Layer]:
+    """Return the layers of a result by one of them: all its channels in order, or it alone."""
+    record = one.metadata.get(KEY, {})
+    if record.get("channel") is None:
+        return [one]
+    same = "digest", "shown", "condition", "source_id"
+    found = {
+        other.metadata[KEY]["channel"]: other
+        for other in layers
+        if KEY in other.metadata
+        and other.metadata[KEY].get("channel") is not None
+        and all(other.metadata[KEY].get(key) == record[key] for key in same)
+    }
+    return [found[channel] for channel in sorted(found)]

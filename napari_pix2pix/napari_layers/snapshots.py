@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 KEY = "napari-pix2pix"  # of a layer's metadata, with the record of a result
+MAP = f"{KEY}-map"  # of the metadata of maps about an image, which are no image themselves
 CHANNEL = "channel"  # axis label of the channels in the layers that we make
 _CHANNEL_LABELS = {"c", CHANNEL, "channels"}
 _SMALL = 2**25  # bytes; copying them takes about 10 ms
-_LOOK = ("colormap", "contrast_limits", "gamma")
+_LOOK = ("colormap", "contrast_limits", "gamma", "blending")
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -65,6 +66,12 @@ class LayerTransform:
     def last(self, count: int) -> LayerTransform:
         """Keep only the last axes."""
         return self._select(list(range(self.ndim - count, self.ndim)))
+
+    def moved(self, offset: Sequence[float]) -> LayerTransform:
+        """Return the transform of a part that begins some pixels into the layer, one an axis."""
+        inner = np.array(self.rotate) @ np.array(self.shear) @ np.diag(self.scale)
+        begin = np.array(self.translate) + inner @ np.array(offset, float)
+        return replace(self, translate=tuple(map(float, begin)))
 
     def with_axis_in_front(self, label: str) -> LayerTransform:
         """Add a first axis with scale 1, translation 0 and a label."""
@@ -136,7 +143,7 @@ class Snapshot:
     rgb: bool = False
     labels: bool = False
     channel_axis: int | None = None  # negative, in `data`; None for RGB
-    # colormap, contrast_limits and gamma of an image that is not RGB
+    # colormap, contrast_limits, gamma and blending of an image that is not RGB
     look: Mapping[str, Any] = field(default_factory=dict, repr=False)
     layer_id: str = field(default="", repr=False)
     channel_names: tuple[str, ...] = field(default=(), repr=False)  # one each, if they are known

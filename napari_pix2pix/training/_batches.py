@@ -19,8 +19,11 @@ _CPU = torch.device("cpu")
 
 @contextmanager
 def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
-    """Seed torch's generators of the CPU and the device from numbers, and restore them after."""
-    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    """Seed torch's generators of the CPU and the device from numbers, and restore them after.
+
+    All threads share these: only compiled networks, which know no others, draw from them.
+    """
+    seed = _seed_of(entropy)
     # Other devices' generators are left alone: each costs time at every step.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
@@ -30,6 +33,15 @@ def seeded(*entropy: int, device: torch.device = _CPU) -> Iterator[None]:
         elif device.type == "mps":
             torch.mps.manual_seed(seed)
         yield
+
+
+def make_rng(*entropy: int, device: torch.device = _CPU) -> torch.Generator:
+    """Make a generator of random numbers that are those of `seeded`, and that nobody shares."""
+    return torch.Generator(device).manual_seed(_seed_of(entropy))
+
+
+def _seed_of(entropy: tuple[int, ...]) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 @dataclass(frozen=True)

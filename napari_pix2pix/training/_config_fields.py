@@ -46,6 +46,13 @@ class ConfigFields(BaseModel):
         description="Budget in seconds for the whole call, preparation and validation included.",
     )
     default_epochs: _Count = Field(30, description="Budget in epochs when no other is given.")
+    passes: Annotated[int, Field(ge=0)] = Field(
+        200,
+        description="A training in epochs or seconds ends at the latest after this many passes "
+        "over the training images, but not before 500 steps: after more, models often know few "
+        "images by heart and do worse on others. 0 sets no such limit, and a budget in steps has "
+        "none.",
+    )
 
     # Hardware.
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(

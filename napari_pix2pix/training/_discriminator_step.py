@@ -61,12 +61,19 @@ class DiscriminatorStep:
         self.compares = config.adversarial == "relativistic"
 
     def judge(
-        self, given: Tensor | None, real: Tensor, fake: Tensor, valid: Tensor | None
+        self,
+        given: Tensor | None,
+        real: Tensor,
+        fake: Tensor,
+        valid: Tensor | None,
+        *,
+        rng: torch.Generator | None = None,
     ) -> Verdict:
         """Judge the fake image for the generator; the gradient goes to that image alone."""
+        # The same for both images: features of one place.
+        numbers = self._augmentation_numbers(fake, rng)
         if self.config.feature_matching:
-            return self._match_features(given, real, fake, valid)
-        numbers = self._augmentation_numbers(fake)
+            return self._match_features(given, real, fake, valid, numbers)
         self.discriminator.requires_grad_(False)
         real_logits: Logits | None = None
         if self.compares:
@@ -78,9 +85,13 @@ class DiscriminatorStep:
         return Verdict(logits, real_logits)
 
     def _match_features(
-        self, given: Tensor | None, real: Tensor, fake: Tensor, valid: Tensor | None
+        self,
+        given: Tensor | None,
+        real: Tensor,
+        fake: Tensor,
+        valid: Tensor | None,
+        numbers: Tensor | None,
     ) -> Verdict:
-        numbers = self._augmentation_numbers(fake)  # the same for both: features of one place
         self.discriminator.requires_grad_(False)
         with torch.no_grad():
             real_pair = self._augment(_visible(given, real, valid), real, numbers)
@@ -102,19 +113,24 @@ class DiscriminatorStep:
         valid: Tensor | None,
         *,
         step: int = 0,  # of the run, counted from 0
+        rng: torch.Generator | None = None,
     ) -> Losses:
         """Train the discriminator by one step and return its losses."""
         config = self.config
         # Compared images are augmented alike, others by draws of their own.
-        numbers = self._augmentation_numbers(fake) if self.compares else None
+        numbers = self._augmentation_numbers(fake, rng)
         fake_pair = self._augment(_visible(given, fake.detach(), valid), fake, numbers)
+        if not self.compares:
+            numbers = self._augmentation_numbers(real, rng)
         real_pair = self._augment(_visible(given, real, valid), real, numbers)
         losses = self._losses(fake=self.forward(fake_pair), real=self.forward(real_pair))
         objective = self.weight * (losses["D_fake"] + losses["D_real"])
         if config.gradient_penalty:
             count = self.fabric.world_size * len(fake)
             axes = (1,) * (fake.ndim - 1)
-            alpha = local_slice(self.fabric, torch.rand(count, *axes, device=fake.device))
+            alpha = local_slice(
+                self.fabric, torch.rand(count, *axes, generator=rng, device=fake.device)
+            )
             # In full precision: second derivatives need it.
             penalty = gradient_penalty(self.discriminator, real_pair, fake_pair.float(), alpha)
             losses["D_penalty"] = config.gradient_penalty * penalty
@@ -166,18 +182,16 @@ class DiscriminatorStep:
             "D_real": discriminator_loss(kind, real, True, to_real),
         }
 
-    def _augmentation_numbers(self, image: Tensor) -> Tensor | None:
+    def _augmentation_numbers(self, image: Tensor, rng: torch.Generator | None) -> Tensor | None:
         """Draw the random numbers of an augmentation; None if there is none."""
         if self.config.discriminator_augmentation == "none":
             return None
         count = self.fabric.world_size * len(image)
-        numbers = torch.rand(count, AUGMENTATION_DRAWS, device=image.device)
+        numbers = torch.rand(count, AUGMENTATION_DRAWS, generator=rng, device=image.device)
         return local_slice(self.fabric, numbers)
 
-    def _augment(self, planes: Tensor, image: Tensor, numbers: Tensor | None = None) -> Tensor:
-        """Augment planes whose last are the image; draws the numbers if they are not given."""
-        if numbers is None:
-            numbers = self._augmentation_numbers(image)
+    def _augment(self, planes: Tensor, image: Tensor, numbers: Tensor | None) -> Tensor:
+        """Augment planes whose last are the image; without numbers nothing is done."""
         if numbers is None:
             return planes
         return augment(self.config.discriminator_augmentation, planes, numbers, image.shape[1])

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.checks import list_names
 from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import Codec, ImageCodec, InstanceCodec
-from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts
+from napari_pix2pix.data.infer_codec import all_values, infer_codec, large_parts, looks_like
 from napari_pix2pix.data.intensities import saturation_note
-from napari_pix2pix.data.kinds import Side, is_blurred_mask, other_kinds
+from napari_pix2pix.data.kinds import Kind, Side, is_blurred_mask, other_kinds
 from napari_pix2pix.data.outliers import leave_out_hot, some_values
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
@@ -51,6 +51,7 @@ class InferredCodecs:
     target_content: TargetContent | None  # of a target's channels, where content weighs more
     notes: tuple[str, ...]  # on kinds, or on the pretrained model
     warnings: tuple[str, ...]  # on values that are saturated or look like something else
+    target_looks_like: Kind | None  # labels that the target is not taken for; None if it is none
 
 
 def infer_codecs(
@@ -99,7 +100,15 @@ def infer_codecs(
         content,
         notes if content is None else (*notes, *describe_content(content, target, config)),
         tuple(warning for warning in warnings if warning),
+        _other_kind(target, blocks, config) if start is None else None,
     )
+
+
+def _other_kind(codec: Codec, blocks: Sequence[SampleBlock], config: TrainConfig) -> Kind | None:
+    """Return the labels that a target taken for an image looks like; None if it is none."""
+    if codec.kind != "image" or config.target_kind != "auto":
+        return None
+    return looks_like([block.target for block in blocks], codec.layout)
 
 
 def _fit_codec(

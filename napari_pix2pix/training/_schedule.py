@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from napari_pix2pix.training.config import TrainConfig
 
+# A network needs some steps however small the training set is.
+_FEWEST_STEPS = 500
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -19,16 +22,24 @@ class Schedule:
     config: TrainConfig  # with a budget
     steps_per_epoch: int
     warm_up: float = 0.0  # progress for which a new discriminator learns alone
+    most_steps: int | None = None  # of `steps_for_passes`
 
     @property
     def total_steps(self) -> int | None:
-        """Steps of the budget in epochs or steps, the smaller; None if only seconds are given."""
-        counts = []
+        """Steps after which the run ends at the latest; None if only seconds are limited."""
+        counts = [] if self.most_steps is None else [self.most_steps]
         if self.config.epochs:
             counts.append(self.config.epochs * self.steps_per_epoch)
         if self.config.steps:
             counts.append(self.config.steps)
         return min(counts, default=None)
+
+    def passes_are_done(self, step: int) -> bool:
+        """Tell whether the limit of passes, and no budget in epochs, ends the run at this step."""
+        config, limit = self.config, self.most_steps
+        if limit is None or step < limit:
+            return False
+        return not config.epochs or limit < config.epochs * self.steps_per_epoch
 
     def epoch(self, step: int) -> int:
         """Return the epoch, counted from 1, of a step, counted from 0."""
@@ -79,6 +90,13 @@ class Schedule:
         if self.config.reconstruction_weight == 0:
             return 0.0, 0.0  # there is nothing else to learn from
         return self.config.adversarial_start, self.config.adversarial_full
+
+
+def steps_for_passes(config: TrainConfig, steps_per_pass: float) -> int | None:
+    """Return the most steps that `TrainConfig.passes` allows; None without such a limit."""
+    if not config.passes or config.steps:
+        return None
+    return max(_FEWEST_STEPS, math.ceil(config.passes * steps_per_pass))
 
 
 class Clock:

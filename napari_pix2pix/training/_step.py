@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_pix2pix.core import (
     align_target,
     condition_planes,
+    drawing_from,
     foreground,
     foreground_dice_loss,
     generator_loss,
@@ -37,7 +38,7 @@ from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.distributed import (
     average_gradients,
     local_slice,
-    rank_specific_draws,
+    rank_specific_rng,
     share_of_valid,
 )
 from napari_pix2pix.training.state import TrainingState
@@ -87,13 +88,14 @@ class Pix2PixStep:
         adversarial: bool,  # whether the discriminator learns
         adversarial_weight: float,  # how much the generator listens to it; 0 costs nothing
         rate: float,  # factor of both learning rates
+        rng: torch.Generator | None = None,  # of all draws; by default PyTorch's own
     ) -> Losses:
         """Train by one step and return the losses, scalars without a graph."""
         config = self.config
         self._set_rates(rate)
         condition = self._condition_planes(batch)
-        planes = stack_planes(batch.source, condition, self._noise(batch))  # (B, C, H, W)
-        with rank_specific_draws(self.fabric):  # dropout
+        planes = stack_planes(batch.source, condition, self._noise(batch, rng))  # (B, C, H, W)
+        with drawing_from(self.state.generator, rank_specific_rng(self.fabric, rng)):  # dropout
             fake = self.generator(planes)  # (B, Q, H, W)
 
         losses: Losses = {}
@@ -104,9 +106,9 @@ class Pix2PixStep:
             if config.stale_discriminator:
                 losses, verdict = self.discriminator_step.learn_stale(*pair)
             else:
-                losses = self.discriminator_step.learn(*pair, step=self.state.step)
+                losses = self.discriminator_step.learn(*pair, step=self.state.step, rng=rng)
                 if adversarial_weight:
-                    verdict = self.discriminator_step.judge(*pair)
+                    verdict = self.discriminator_step.judge(*pair, rng=rng)
 
         terms: Losses = {}
         if config.reconstruction_weight:
@@ -185,14 +187,14 @@ class Pix2PixStep:
         one_hot = target.unflatten(1, (-1, len(weights))) > 0  # (B, channels, classes, H, W)
         return (one_hot * weights).sum(2, keepdim=True).expand_as(one_hot).flatten(1, 2)
 
-    def _noise(self, batch: TensorBatch) -> Tensor | None:
+    def _noise(self, batch: TensorBatch, rng: torch.Generator | None) -> Tensor | None:
         if not self.config.noise_channels:
             return None
         count, _, *size = batch.source.shape
         # Every process draws for all images and takes its part.
         shape = self.fabric.world_size * count, self.config.noise_channels
-        device = batch.source.device
-        if self.config.noise == "pixel":
-            return local_slice(self.fabric, torch.randn(*shape, *size, device=device))
-        vectors = local_slice(self.fabric, torch.randn(shape, device=device))
-        return noise_planes(vectors, *size)
+        per_pixel = self.config.noise == "pixel"
+        sides = size if per_pixel else ()
+        draws = torch.randn(*shape, *sides, generator=rng, device=batch.source.device)
+        own = local_slice(self.fabric, draws)
+        return own if per_pixel else noise_planes(own, *size)

@@ -16,6 +16,7 @@ from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
+from napari_pix2pix.io.outputs import check_replaceable_model
 from napari_pix2pix.io.paths import check_ending
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import CARD_FIELDS, RUN_FIELDS, TrainConfig
@@ -28,7 +29,7 @@ from napari_pix2pix.training.state import TrainingState
 _COUNTERS = "counters"
 
 # Fields that may differ between a run and its resumption.
-_RESUMABLE = RUN_FIELDS | {"default_epochs", "keep", *CARD_FIELDS}
+_RESUMABLE = RUN_FIELDS | {"default_epochs", "passes", "keep", *CARD_FIELDS}
 
 
 def checkpoint_paths(
@@ -42,6 +43,7 @@ def checkpoint_paths(
             raise InputError("resume=True needs checkpoint: say which file to resume from.")
         return None, None
     _check_writable(path)
+    check_replaceable_model(path)
     if path.exists() and path != old and not isinstance(resume, bool):
         raise FileError(
             f"The checkpoint {path} of an earlier run exists: resume it, or overwrite it.",

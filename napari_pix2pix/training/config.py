@@ -26,6 +26,7 @@ __all__ = ["PRESETS", "AppliedWeights", "Kind", "Normalisation", "Preset", "Trai
 # Presets are differences from the defaults of `TrainConfig`, which are ``light``.
 # What both public implementations of pix2pix share (Isola et al. 2017, section 6.2):
 _PIX2PIX: dict[str, Any] = {
+    "passes": 0,
     "patch": 256,
     "batch": 1,
     "content": 0.0,
@@ -80,6 +81,7 @@ LIGHT_FOR_SPARSE: dict[str, Any] = {"content": 0.5}
 LIGHT_FOR_VOLUMES: dict[str, Any] = {"patch": 64, "batch": 1, "depth": 4}
 # Any training without a source, where a field is not set: only noise makes images differ.
 WITHOUT_SOURCE: dict[str, Any] = {
+    "passes": 0,
     "reconstruction_weight": 0.0,
     "noise_channels": 16,
     "noise": "pixel",
@@ -132,8 +134,8 @@ class TrainConfig(ConfigFields):
     -----
     ``light`` is made for minutes on a laptop: a U-Net of 1 million parameters, batches of patches,
     batch norm with running statistics, an averaged generator and an adversarial term that sets in
-    at half of the budget. ``reference`` is the recipe of the PyTorch implementation and ``paper``
-    that of the Torch original [1]_.
+    at half of the budget. Few images end it early, see ``passes``. ``reference`` is the recipe of
+    the PyTorch implementation and ``paper`` that of the Torch original [1]_.
 
     References
     ----------

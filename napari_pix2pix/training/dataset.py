@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
+from napari_pix2pix.data.alignment import Alignment
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note, overlaps_note
 from napari_pix2pix.data.codecs import Codec, InstanceCodec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair, Pair, stop_if_asked
-from napari_pix2pix.data.patches import PatchSampler, epoch_steps, patch_count
+from napari_pix2pix.data.patches import PatchSampler, epoch_steps, pass_steps, patch_count
 from napari_pix2pix.data.sample import (
     SampleBlock,
     hot_pixel_notes,
@@ -34,11 +35,12 @@ from napari_pix2pix.training._infer_codecs import (
     infer_codecs,
     sample_object_blocks,
 )
-from napari_pix2pix.training._made_for import MadeFor, collect_made_for
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
+from napari_pix2pix.training._schedule import steps_for_passes
 from napari_pix2pix.training._target_content import TargetContent
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.fine_tuning import Pretrained
+from napari_pix2pix.training.made_for import MadeFor, collect_made_for
 from napari_pix2pix.training.model_info import NetworkPlanes, count_planes
 from napari_pix2pix.training.summary import summarise
 from napari_pix2pix.training.validation import Validation, fit_baselines, make_validation
@@ -72,6 +74,7 @@ class TrainingData:
     target_content: TargetContent | None  # of the target's channels; None if no content weighs more
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     steps_per_epoch: int
+    most_steps: int | None  # that the limit of passes allows; None without one
     summary: str  # one line
     notes: tuple[str, ...]  # for the user, warnings included
     warnings: tuple[str, ...]
@@ -83,6 +86,8 @@ class TrainingData:
     start: Pretrained | None  # the model that the training begins from
     channel_names: tuple[tuple[str, ...], ...]  # of the targets, one tuple a condition, or one
     made_for: MadeFor
+    alignment: Alignment
+    target_looks_like: Kind | None  # labels that the target is not taken for; None if it is none
 
     @property
     def planes(self) -> NetworkPlanes:
@@ -151,6 +156,7 @@ def prepare(
         clipping_note(codecs[1], blocks, config.activation, tuned=start is not None),
         *(split.parts.note, *truth_notes, sample_note, alignment_note),
     )
+    batch, planes = config.batch * config.processes, config.patch_planes or 1
     return TrainingData(
         opened=opened,
         areas=tuple(areas),
@@ -164,17 +170,12 @@ def prepare(
         class_weights=inferred.class_weights,
         target_content=inferred.target_content,
         origin=split.origin,
-        steps_per_epoch=epoch_steps(
-            opened,
-            areas,
-            patch=config.patch,
-            batch=config.batch * config.processes,
-            planes=config.patch_planes or 1,
-        ),
+        steps_per_epoch=epoch_steps(opened, areas, config.patch, batch, planes),
+        most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch, planes)),
         summary=summarise(
             opened[: validated.count],
             *codecs,
-            patches=patch_count(opened, areas, config.patch, config.patch_planes or 1),
+            patches=patch_count(opened, areas, config.patch, planes),
             alignment=alignment,
         ),
         notes=tuple(note for note in dict.fromkeys((*notes, *warnings)) if note),
@@ -185,6 +186,8 @@ def prepare(
         start=start,
         channel_names=_channel_names(opened[: validated.count], conditions, start),
         made_for=_made_for(opened[: validated.count], conditions, config, start),
+        alignment=alignment,
+        target_looks_like=inferred.target_looks_like,
     )
 
 

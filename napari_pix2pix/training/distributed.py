@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 
 from napari_pix2pix.core.layers import BatchNorm
 from napari_pix2pix.errors import ConfigError, DeviceError, InputError
-from napari_pix2pix.training._batches import TensorBatch, seeded
+from napari_pix2pix.training._batches import TensorBatch, make_rng
 from napari_pix2pix.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -149,14 +149,12 @@ def prepare_same_on_all_ranks(
     return data
 
 
-@contextmanager
-def rank_specific_draws(fabric: Fabric) -> Iterator[None]:
-    """Use a rank-specific random stream (for dropout)."""
+def rank_specific_rng(fabric: Fabric, rng: torch.Generator | None) -> torch.Generator | None:
+    """Return what this process draws from for itself alone (for dropout)."""
     if fabric.global_rank == 0:
-        yield
-        return
-    with seeded(torch.initial_seed(), fabric.global_rank, device=fabric.device):
-        yield
+        return rng
+    seed = torch.initial_seed() if rng is None else rng.initial_seed()
+    return make_rng(seed, fabric.global_rank, device=fabric.device)
 
 
 def share_of_valid(fabric: Fabric, batch: TensorBatch) -> Tensor | float:

@@ -162,6 +162,7 @@ class Prepared(Event):
     steps_per_epoch: int
     warnings: tuple[str, ...] = ()  # the notes about what looks wrong
     preview: Preview | None = None  # before the first step, if asked for
+    reconstruction: str = "l1"  # the loss, which may follow from the target
 
 
 @dataclass(frozen=True)
@@ -186,4 +187,15 @@ class Done(Event):
 
     step: int
     seconds: float  # training time, without pauses
-    reason: str  # budget, stopped or not finite
+    reason: str  # budget, passes, stopped or not finite
+
+    @property
+    def note(self) -> str:
+        """Say why the run ended before its budget did; empty if it did not do so by itself."""
+        if self.reason != "passes":
+            return ""
+        return (
+            f"The training ended before its budget, after {self.step} steps: with more passes over "
+            "so few images, models often learn them by heart and do worse on others. To train for "
+            "longer, give more images, or set passes=0."
+        )

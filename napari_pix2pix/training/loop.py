@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training._batches import BatchFeed, TensorBatch, seeded
+from napari_pix2pix.training._batches import BatchFeed, TensorBatch, make_rng, seeded
 from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
 from napari_pix2pix.training.dataset import TrainingData
@@ -97,7 +98,9 @@ class TrainingLoop:
         self.config = self.state.config
         if self.preview is not None:
             self.preview = self.preview.moved(self.data.origin)
-        self.schedule = Schedule(self.config, self.data.steps_per_epoch, self.state.warm_up)
+        self.schedule = Schedule(
+            self.config, self.data.steps_per_epoch, self.state.warm_up, self.data.most_steps
+        )
         self.clock = Clock(self.seconds_before + self.state.seconds)
         self.step_seconds = math.inf  # of the fastest step, without reading its batch
         self.health = HealthWatch()
@@ -114,6 +117,7 @@ class TrainingLoop:
             self.data.steps_per_epoch,
             self.data.warnings,
             self._first_preview() if self.preview_first else None,
+            self.config.reconstruction,
         )
         train_step = Pix2PixStep(
             self.state,
@@ -151,6 +155,8 @@ class TrainingLoop:
             self.state.restore(last_good)
             self.state.step = good_step
             reason = "not finite"
+        if reason == "budget" and self.schedule.passes_are_done(self.state.step):
+            reason = "passes"
         if self.state.step == 0 and reason == "budget":
             yield Health(0, _NO_STEP)
         yield from self._validate(force=True)  # the last weights are always scored
@@ -199,12 +205,14 @@ class TrainingLoop:
         began = self.clock.seconds()
         progress = schedule.progress(state.step, seconds)
         rate = schedule.rate_factor(state.step, progress)
-        with seeded(self.config.seed, state.step, device=self.fabric.device):
+        entropy, device = (self.config.seed, state.step), self.fabric.device
+        with seeded(*entropy, device=device) if self.config.compile else nullcontext():
             losses = train_step(
                 batch,
                 adversarial=schedule.discriminator_learns(progress),
                 adversarial_weight=schedule.adversarial_weight(progress),
                 rate=rate,
+                rng=make_rng(*entropy, device=device),
             )
         values = mean_over_processes(self.fabric, torch.stack(list(losses.values()))).tolist()
         used = self.clock.seconds()

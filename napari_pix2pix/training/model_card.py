@@ -12,6 +12,7 @@ from napari_pix2pix.training.history import validated_epochs
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.summary import describe_images
 
+_BY_OTHERS = "Trained by another program."
 _MOST_NAMES = 6  # of channels; more make a long sentence
 
 
@@ -60,9 +61,15 @@ def card_sentences(info: ModelInfo) -> list[str]:
         "By": config.authors,
         "Licence:": config.licence,
         "Intended use:": config.intended_use,
+        "From": info.origin,
     }
     sentences += [f"{what} {text.rstrip('.')}." for what, text in told.items() if text]
     return sentences
+
+
+def card_line(info: ModelInfo) -> str:
+    """Describe a model in one line: what it translates, and how good it is."""
+    return " ".join([card_sentences(info)[0], _of_scores(info) if info.steps else _BY_OTHERS])
 
 
 def _of_conditions(info: ModelInfo) -> list[str]:
@@ -85,7 +92,7 @@ def _of_training(info: ModelInfo) -> list[str]:
     if made_for.pixel_size is not None:
         sentences.append(f"Trained at {made_for.pixel_size}.")
     if not info.steps:
-        return [*sentences, "Trained by another program."]
+        return [*sentences, _BY_OTHERS]
     images = f" on {plural(made_for.images, 'image')}" if made_for.images else ""
     day = f" on {made_for.date}" if made_for.date else ""
     how = f"with the preset {info.config.preset} in {plural(info.steps, 'step')}"

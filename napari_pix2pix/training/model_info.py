@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from napari_pix2pix.io.channels import TrainedChannels
 from napari_pix2pix.io.model_header import read_header, read_tensor_names
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.history import (
@@ -32,6 +31,9 @@ from napari_pix2pix.training.history import (
     held_weights,
     validated_epochs,
 )
+from napari_pix2pix.training.made_for import MadeFor
+
+Engine = Literal["torch", "onnx"]
 
 _LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
 
@@ -146,6 +148,8 @@ class ModelInfo:
     weights: tuple[AppliedWeights, ...] = ("last",)
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
+    origin: str = ""  # name and revision in a repository, where it was fetched from one
+    engine: Engine = "torch"  # what runs it; files do not say so
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -167,7 +171,7 @@ class ModelInfo:
     def to_header(self) -> dict[str, Any]:
         """Return all of it as JSON values, for the header of a model file."""
         header = dict(_HEADER.dump_python(self, mode="json"))
-        del header["weights"]
+        del header["weights"], header["engine"]
         return header
 
     def __str__(self) -> str:
@@ -205,6 +209,17 @@ class ModelInfo:
     def takes_layers(self) -> bool:
         """Whether each channel may be a layer of its own."""
         return self.channels > 1 and not self.source_codec.layout.rgb
+
+    @property
+    def outputs(self) -> int:
+        """Channels of an output."""
+        return self.target_codec.channels
+
+    @property
+    def splits_output(self) -> bool:
+        """Whether each channel of an output is a layer of its own, as in the training."""
+        codec = self.target_codec
+        return self.made_for.target_split and codec.kind == "image" and not codec.layout.rgb
 
     @property
     def scores_by_side(self) -> dict[str, dict[str, float]]:
@@ -309,6 +324,15 @@ class ModelInfo:
                 "train it again, or fine-tune it."
             )
         return self.usual
+
+    def check_weights(self) -> None:
+        """Refuse to do what needs the weights, where another program has them."""
+        if self.engine != "torch":
+            raise InputError(
+                "ONNX Runtime runs this model: it can be applied, and neither trained on, saved, "
+                "converted nor sent to a cluster. Copy its file, or use the model of "
+                "napari-pix2pix that it was made of."
+            )
 
     def check_discriminator(self) -> None:
         """Refuse to use a discriminator that is not there or has learnt nothing."""

@@ -50,6 +50,59 @@ def summarise(
     return ", ".join(parts)
 
 
+def describe_pairs(
+    pairs: Sequence[OpenPair],
+    source: Codec,
+    target: Codec,
+    *,
+    patches: int,
+    alignment: Alignment,
+) -> str:
+    """Describe a training set in sentences, with the names of the first pair's images.
+
+    ``phase, 512 x 512, one channel → DAPI, one channel. Aligned within 0.1 px. 28 training
+    patches.``
+    """
+    first = pairs[0]
+    names = first.name.split(" -> ")
+    given, made = names if len(names) == 2 else ("source", "target")
+    size = f"{first.height} x {first.width}"
+    if len({(pair.height, pair.width) for pair in pairs}) > 1:
+        size += " and other sizes"
+    if (frames := sum(pair.frames for pair in pairs)) > len(pairs):
+        size += f", {plural(frames, 'frame')}"
+    sides = f"{made}, {_in_words(first.target, target)}"
+    if first.source.channels:
+        sides = f"{given}, {size}, {_in_words(first.source, source)} → {sides}"
+    else:
+        sides = f"{sides}, {size}"
+    more = f" and {plural(len(pairs) - 1, 'more pair')}" if len(pairs) > 1 else ""
+    words = [f"{sides}{more}."]
+    if first.source.channels:
+        words.append(_alignment_in_words(alignment))
+    words.append(f"{patches:,} training patch{'' if patches == 1 else 'es'}.")
+    return " ".join(words)
+
+
+def _in_words(image: LazyImage, codec: Codec) -> str:
+    if isinstance(codec, ClassCodec):
+        return plural(len(codec.values), "class")
+    if codec.kind == "instances":
+        return "objects"
+    if image.layout.rgb:
+        return "RGB"
+    return "one channel" if image.channels == 1 else plural(image.channels, "channel")
+
+
+def _alignment_in_words(alignment: Alignment) -> str:
+    if not alignment.known:
+        return "How they are aligned could not be measured."
+    distance = math.hypot(*alignment.offset)
+    if alignment.shifted:
+        return f"Shifted by {distance:.1f} px."
+    return f"Aligned within {max(math.ceil(10 * distance), 1) / 10:.1f} px."
+
+
 def _describe_values(image: LazyImage, codec: Codec) -> str:
     if isinstance(codec, ClassCodec):
         return plural(len(codec.values), "class")

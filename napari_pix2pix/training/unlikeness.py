@@ -13,6 +13,7 @@ from napari_pix2pix.core.encoder import UsualFeatures, cell_side
 from napari_pix2pix.data.cells import cell_sums
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.sample import SampleBlock, sample_blocks, until
+from napari_pix2pix.inference.networks import own_generator
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.training._unlike_shares import UnlikeShares
@@ -75,7 +76,7 @@ def _valid_cells(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield what a model measures of the cells (N, J) of each block that hold a valid pixel."""
     device = str(next(model.generator.parameters()).device)
-    side = cell_side(model.generator)
+    side = cell_side(own_generator(model.generator))
     order = np.random.default_rng(data.config.seed).permutation(len(blocks))
     for number in until(seconds, order.tolist(), 1):
         block = blocks[number]

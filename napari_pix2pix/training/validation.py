@@ -80,7 +80,7 @@ def _triples(
 
 
 def _any_of_channels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return valid.reshape(len(valid), -1).any(axis=1)
+    return np.asarray(valid.reshape(len(valid), -1).any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -12,6 +13,7 @@ from napari_pix2pix.widgets.common.settings import PLUGIN
 if TYPE_CHECKING:
     import napari.viewer
 
+_TITLE = "Pix2Pix"  # of the plugin, as in its manifest
 APPLY_LAST = "Control-Shift-A"
 UNDO = "Control-Z"  # an active Labels layer has a key of its own for it, which comes first
 
@@ -38,9 +40,30 @@ def apply_last_model() -> None:
     open_dock(viewer, "Apply").apply_last()
 
 
+def try_it() -> None:
+    """Train on a sample in the viewer in front, apply the model and compare with the truth."""
+    import napari
+
+    viewer = napari.current_viewer()
+    open_dock(napari.Viewer() if viewer is None else viewer, "Train").try_it()
+
+
 def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
-    """Open one of the docks ("Train", "Apply", "Evaluate"), or find the one that is open."""
-    area, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    """Open a dock ("Train", "Apply", "Evaluate", "Compare"), or find the one that is open.
+
+    napari's menus know a dock by the plugin's title, and `add_plugin_dock_widget` by its name: a
+    dock is found by either, and opened as the menus do, so that there is one of each.
+    """
+    docked = viewer.window.dock_widgets
+    names = [f"{name} ({title})" for title in (_TITLE, PLUGIN)]
+    found = next((known for known in names if known in docked), None)
+    if found is None:
+        module = import_module(f"napari_pix2pix.widgets.{name.lower()}.dock")
+        widget = getattr(module, f"{name}Dock")(viewer)
+        viewer.window.add_dock_widget(widget, name=names[0], tabify=True)
+    else:
+        widget = unwrapped(docked[found])
+    area = widget.parent()
     area.show()
     area.raise_()
     return widget

@@ -157,7 +157,7 @@ def test_single_image_has_a_bar_in_a_terminal(
         (["a.1.tif", "a.2.tif"], "none/new", "Can't make the folder .*new: "),
         (["a.tif", "a.png"], "there", "Two inputs would both be written to"),
         (["a.tif", "a.png"], "new", "Two inputs would both be written to"),
-        (["a.tif"], "in", "is the input itself"),
+        (["a.tif"], "in", "is read by this very run"),
         (["a.tif"], "file", "names 1 file, so"),
     ],
 )
@@ -301,7 +301,7 @@ def test_no_sample_replaces_its_input_or_what_is_there(place, tmp_path, write, i
         write(tmp_path / name, np.zeros((8, 8), np.uint8), "YX")
     model, options = place / "m.safetensors", ("-o", tmp_path / "a.tif", "--samples 2")
     said = sentence(invoke("apply", model, tmp_path / "a_2.tif", *options, "--overwrite"))
-    assert "a_2.tif would replace an input" in said
+    assert "a_2.tif is read by this very run" in said
     said = sentence(invoke("apply", model, tmp_path / "b.tif", *options))
     assert "a_2.tif exists: choose another name" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_2.tif", "b.tif"]

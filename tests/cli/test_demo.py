@@ -102,7 +102,7 @@ def test_model_is_that_of_the_report(made):
 def test_labels_are_labels_of_the_source(made):
     model = load(made[0] / "labels.safetensors")
     assert model.target_codec.kind == "instances"
-    tissue, _, unseen, truth = (layer[0] for layer in stain_nuclei())
+    tissue, _, truth, unseen = (layer[0] for layer in stain_nuclei())
     assert not np.array_equal(tissue[: unseen.shape[0], : unseen.shape[1]], unseen)
     assert (model(unseen).dtype, model(unseen).shape) == (truth.dtype, truth.shape)
 

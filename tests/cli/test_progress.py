@@ -51,6 +51,13 @@ def test_log_has_a_line_an_epoch_and_no_bar(capsys):
     assert "\r" not in err
 
 
+def test_log_says_why_a_training_ended_before_its_budget(capsys):
+    show_progress(lambda control: training(control, "passes"), quiet=False)
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("The training ended before its budget, after 6 steps: ")
+    assert last.endswith("To train for longer, give more images, or set passes=0.")
+
+
 def test_terminal_has_a_bar_below_its_lines(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     show_progress(training, quiet=False)

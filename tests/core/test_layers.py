@@ -10,7 +10,9 @@ from napari_pix2pix.core.discriminators import make_discriminator
 from napari_pix2pix.core.generators import make_generator
 from napari_pix2pix.core.layers import (
     IMAGE,
+    Dropout,
     FixedNorm,
+    drawing_from,
     initialise_,
     input_span,
     needs_bias,
@@ -55,6 +57,19 @@ def test_resize_repeats_then_convolves():
     assert torch.allclose(found, expected, atol=1e-6)
     slopes = [torch.autograd.grad(out.square().sum(), layer.weight) for out in (found, expected)]
     assert torch.allclose(*slopes[0], *slopes[1], rtol=1e-4)
+
+
+def test_dropout_from_a_generator_is_pytorchs_to_the_bit_and_leaves_that_alone():
+    network = Dropout(0.3)
+    x = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
+    torch.manual_seed(5)
+    expected = network(x)
+    torch.manual_seed(6)
+    with drawing_from(network, torch.Generator().manual_seed(5)):
+        assert torch.equal(network(x), expected)
+        assert torch.equal(network.eval()(x), x)
+    assert network.rng is None
+    assert torch.equal(torch.rand(1), torch.rand(1, generator=torch.Generator().manual_seed(6)))
 
 
 def seeded(seed: int = 0) -> torch.Generator:

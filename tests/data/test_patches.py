@@ -9,7 +9,7 @@ from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.data.patches import PatchSampler, epoch_steps
+from napari_pix2pix.data.patches import PatchSampler, epoch_steps, pass_steps
 from napari_pix2pix.data.sample import sample_blocks
 from napari_pix2pix.data.split import Area, split, whole_areas
 from napari_pix2pix.errors import InputError
@@ -259,6 +259,22 @@ def test_steps_of_an_epoch(shape, patch, batch, steps):
     image = np.broadcast_to(np.uint8(0), shape)
     pairs = [open_pair(Pair(image, image))]
     assert epoch_steps(pairs, whole_areas(pairs), patch, batch) == steps
+
+
+@pytest.mark.parametrize(
+    ("shapes", "steps"),
+    [
+        pytest.param([(64, 128)], 8 / 4, id="each pixel once"),
+        pytest.param([(3, 64, 128)], 24 / 4, id="in every frame"),
+        pytest.param([(16, 8)] * 12, 12 / 4, id="each patch reflects a whole image"),
+        # The larger image has four patches and is drawn in 4 of 5 cases.
+        pytest.param([(64, 64), (64, 16)], 5 / (4 / 5 * 1 + 1 / 5 * 1 / 2) / 4, id="both"),
+    ],
+)
+def test_steps_of_a_pass(shapes, steps):
+    images = [np.broadcast_to(np.uint8(0), shape) for shape in shapes]
+    pairs = [open_pair(Pair(image, image)) for image in images]
+    assert pass_steps(pairs, whole_areas(pairs), patch=32, batch=4) == pytest.approx(steps)
 
 
 def test_vertical_flips_can_be_left_out():

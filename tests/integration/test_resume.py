@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import helpers
@@ -16,7 +17,7 @@ from napari_pix2pix._load import load
 from napari_pix2pix._train import train
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.model_file import read_container
-from napari_pix2pix.training import dataset
+from napari_pix2pix.training import _schedule, dataset
 from napari_pix2pix.training.events import Checkpoint, Done, Event, Step
 from napari_pix2pix.training.model_info import describe_weights
 
@@ -156,6 +157,18 @@ def test_more_steps_go_on_from_a_finished_run(images, tmp_path):
     assert np.array_equal(resumed(images[0]), straight(images[0]))
 
 
+def test_more_passes_go_on_from_a_run_that_they_ended(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(_schedule, "_FEWEST_STEPS", 1)
+    fields = {"patch": 32, "batch": 2, "validation": 0, "epochs": 1}  # 2.8 steps a pass
+    fields["checkpoint"] = tmp_path / "run.ckpt"
+    _, events = run(images, passes=1, **fields)
+    assert (events[-1].step, events[-1].reason) == (3, "passes")
+    _, events = run(images, passes=2, resume=True, **fields)
+    assert steps_of(events) == [4, 5, 6]
+    _, events = run(images, resume=True, **fields)  # keeps the limit that the run has
+    assert steps_of(events) == []
+
+
 def test_a_finished_run_returns_at_once(images, tmp_path):
     path = tmp_path / "run.ckpt"
     first, _ = run(images, steps=3, checkpoint=path)
@@ -180,6 +193,22 @@ def test_seconds_go_on_with_those_left(images, tmp_path, counted_clock):
     assert 0.6 <= next(e for e in events if isinstance(e, Step)).progress <= 0.8
     assert isinstance(events[-1], Done)
     assert 2.2 <= events[-1].seconds <= 2.8
+
+
+def test_a_training_is_the_same_beside_others(images):
+    alone, _ = run(images, steps=6)
+    drawn = []
+
+    def draw_at_every_step(event):
+        drawn.append(torch.rand(7))
+
+    beside, _ = run(images, steps=6, callback=draw_at_every_step)
+    with ThreadPoolExecutor(2) as pool:
+        both = [model for model, _ in pool.map(lambda _: run(images, steps=6), range(2))]
+    assert drawn
+    for other in (beside, *both):
+        for name, tensor in alone.tensors.items():
+            assert torch.equal(tensor, other.tensors[name]), name
 
 
 def test_a_checkpoint_is_a_model_too(images, tmp_path):

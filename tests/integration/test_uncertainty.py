@@ -51,7 +51,7 @@ def test_layers_become_layers(noisy):
     names = [one.name for one in (mean, std, *quantiles)]
     assert names == [f"s [pix2pix, {w} of 3]" for w in ("mean", "deviation", "quantile 0.9")]
     assert all(list(one.scale) == [2, 2] for one in (mean, std, *quantiles))
-    assert std.colormap.name == "magma"
+    assert std.colormap.name == "amber-red"
     np.testing.assert_array_equal(mean.data, noisy.spread(image.data, 3).mean)
 
 

@@ -43,6 +43,12 @@ def test_nothing_there(tmp_path):
         expand_paths(tmp_path / "*.tif")
 
 
+def own_zarr(path: Path) -> Path:
+    path.mkdir()
+    (path / "zarr.json").write_text('{"attributes": {"napari-pix2pix": {}}}')
+    return path
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_replaces_file_or_folder(tmp_path, folder):
     path = tmp_path / "model.zarr"
@@ -50,12 +56,9 @@ def test_replaces_file_or_folder(tmp_path, folder):
         with replacing(path, folder=folder) as fresh:
             assert (fresh.name, fresh.parent.parent) == (path.name, tmp_path)
             if folder:
-                fresh.mkdir()
-            (fresh / content if folder else fresh).write_text(content)
-    if folder:
-        assert [entry.name for entry in path.iterdir()] == ["new"]
-    else:
-        assert path.read_text() == "new"
+                own_zarr(fresh)
+            (fresh / ".zattrs" if folder else fresh).write_text(content)
+    assert (path / ".zattrs" if folder else path).read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -77,9 +80,7 @@ def test_failure_changes_nothing(tmp_path, error):
 
 
 def test_old_folder_comes_back_where_the_new_one_is_refused(tmp_path, monkeypatch):
-    path = tmp_path / "a.zarr"
-    path.mkdir()
-    (path / "old").touch()
+    path = own_zarr(tmp_path / "a.zarr")
 
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -87,7 +88,7 @@ def test_old_folder_comes_back_where_the_new_one_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(paths.os, "replace", refuse)
     with pytest.raises(FileError, match="nothing was changed"), replacing(path, folder=True) as new:
         new.mkdir()
-    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert [entry.name for entry in path.iterdir()] == ["zarr.json"]
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -23,7 +23,7 @@ from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.io.zarr_file import create_zarr
 from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.large_images._job import Work
-from napari_pix2pix.training._made_for import MadeFor
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.translator import Translator
 
 TINY = helpers.TINY | {"dropout": 0.0, "steps": 1, "validation": 0.0, "adversarial_weight": 0.0}
@@ -246,6 +246,25 @@ def test_resumed_is_identical_and_does_nothing_twice(gray, source, tmp_path, mon
     assert len(blocks) + finished == 18
     assert finished >= 6
     assert files_of(out) == files_of(whole)
+
+
+@pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}, {}])
+def test_a_second_run_on_one_output_is_refused_and_the_first_is_right(
+    gray, whole, source, tmp_path, how
+):
+    out, refused = tmp_path / "out.zarr", []
+
+    def begin_second(done: int, total: int) -> None:
+        try:
+            apply(gray, source, out, **how)
+        except FileError as error:
+            refused.append(str(error))
+
+    apply(gray, source, out, on_tile=begin_second)
+    assert len(refused) > 1
+    assert {"is being written by another run" in one for one in refused} == {True}
+    assert near(read_image(out).data, whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.zarr", "out.zarr"]
 
 
 def test_an_unfinished_run_is_neither_lost_nor_taken_for_another(

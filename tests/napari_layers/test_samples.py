@@ -8,7 +8,8 @@ from skimage.filters import gaussian, threshold_otsu
 from skimage.measure import label
 
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.napari_layers.samples import phase_fluorescence, stain_nuclei
+from napari_pix2pix.metrics.names import primary_metric
+from napari_pix2pix.napari_layers.samples import SAMPLES, phase_fluorescence, stain_nuclei
 
 FOLDER = Path(__file__).parents[2] / "sample_data"
 NAMES = [
@@ -51,7 +52,7 @@ def test_same_seed_same_image(script):
 
 
 def test_folder_is_small():
-    assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 2e6
+    assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 3e6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,23 +94,39 @@ def test_fluorescence_is_no_function_of_the_phase_value():
 
 @pytest.mark.parametrize(
     ("sample", "kinds"),
-    [(stain_nuclei, ["image", "labels"] * 2), (phase_fluorescence, ["image"] * 4)],
+    [
+        (stain_nuclei, ["image", "labels", "labels", "image"]),
+        (phase_fluorescence, ["image"] * 4),
+    ],
 )
 def test_layers(sample, kinds):
     from napari.layers import Layer
 
     layers = [Layer.create(*layer) for layer in sample()]
     assert [layer[2] for layer in sample()] == kinds
-    assert [layer.visible for layer in layers] == [True, True, True, False]
+    assert [layer.visible for layer in layers] == [True, True, False, True]
     assert len({layer.name for layer in layers}) == 4
     for layer in layers:
         assert layer.ndim == 2
         assert tuple(layer.scale) == (0.5, 0.5)
         assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
         assert layer.axis_labels == ("y", "x")
-    train, _, unseen, truth = layers
+    train, _, truth, unseen = layers
     assert tuple(unseen.translate) == tuple(truth.translate)
     assert unseen.extent.world[0, 1] > train.extent.world[1, 1]
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_model_of_a_sample_is_small_and_far_better_than_the_baseline(sample):
+    from napari_pix2pix import evaluate, load
+
+    assert sample.model.stat().st_size < 500_000
+    _, _, truth, unseen = (layer[0] for layer in sample.layers())
+    model = load(sample.model)
+    assert model.info.scores_by_side  # its card has held-out scores
+    scores = evaluate(model, unseen, truth)
+    (_, score), (_, baseline) = (primary_metric(scores[k]) for k in ("prediction", "baseline"))
+    assert score > baseline + 0.1
 
 
 def test_samples_do_not_import_napari():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_pix2pix.data.patches import PatchBatch
-from napari_pix2pix.training._batches import BatchFeed, seeded
+from napari_pix2pix.training._batches import BatchFeed, make_rng, seeded
 
 
 class Sampler:
@@ -88,3 +88,11 @@ def test_seeded_on_a_gpu_touches_that_gpu_alone(monkeypatch):
     assert used == [("get", gpu), gpu, "seed", ("set", gpu)]
     with seeded(1):
         assert torch.equal(torch.rand(1), drawn)
+
+
+def test_a_generator_of_ones_own_draws_the_same_as_seeded():
+    with seeded(3, 4):
+        expected = torch.rand(5)
+    before = torch.get_rng_state()
+    assert torch.equal(torch.rand(5, generator=make_rng(3, 4)), expected)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -41,6 +41,7 @@ SHARED = {
     "quarter_turns": False,
     "ema": 0.0,
     "default_epochs": 200,
+    "passes": 0,
 }
 # specification.md: where the two differ.
 DIFFERENT = {

@@ -195,6 +195,14 @@ def test_adversarial_losses_appear_when_the_term_sets_in(make_loop):
     assert heard == [set(), set(), adversarial, adversarial]
 
 
+def test_a_run_ends_after_enough_passes_and_says_so(make_loop, short_epochs):
+    data = replace(short_epochs(), most_steps=4)
+    (done,) = of(Done, list(make_loop(data=data, max_seconds=600.0))[-1:])
+    assert (done.step, done.reason) == (4, "passes")
+    (done,) = of(Done, list(make_loop(data=data, epochs=1))[-1:])
+    assert (done.step, done.reason) == (3, "budget")
+
+
 def test_stop_keeps_the_model_so_far(make_loop):
     control = Control()
     loop = make_loop(steps=50, control=control, save=lambda _: "here")

@@ -10,7 +10,7 @@ from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.data.pixel_size import PixelSize
-from napari_pix2pix.training._made_for import MadeFor, collect_made_for
+from napari_pix2pix.training.made_for import MadeFor, collect_made_for
 
 GREEN, BLUE = ChannelLook("#00FF00", limits=(0.0, 9.0)), ChannelLook("#0000FF")
 WHOLE = ChannelLook("#00FF00", limits=(0.0, 65535.0))

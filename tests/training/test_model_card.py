@@ -5,8 +5,8 @@ import pytest
 from helpers import make_model, noise
 
 from napari_pix2pix.data.pixel_size import PixelSize
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training.history import EpochRecord
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.training.model_card import card_sentences, model_card
 from napari_pix2pix.training.model_info import HeldOutScores, StartedFrom
 

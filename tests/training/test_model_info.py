@@ -9,7 +9,7 @@ import torch
 from helpers import run_python
 
 from napari_pix2pix import convert, load, train
-from napari_pix2pix._load import read_reference_info
+from napari_pix2pix._load import read_foreign_info
 from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.intensities import LEVELS, Intensities
@@ -18,9 +18,9 @@ from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.pytorch_networks import ReferenceDiscriminator, ReferenceGenerator
 from napari_pix2pix.metrics.baselines import Baselines, LinearBaseline
-from napari_pix2pix.training._made_for import MadeFor
 from napari_pix2pix.training.config import CARD_FIELDS, TrainConfig
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores
+from napari_pix2pix.training.made_for import MadeFor
 from napari_pix2pix.training.model_info import (
     ModelInfo,
     StartedFrom,
@@ -207,7 +207,7 @@ def test_a_file_is_described_without_pytorch(tmp_path):
 def has_discriminator(path: Path) -> bool:
     """Ask the file, the loaded model and its weights, which must agree."""
     own = path.suffix == ".safetensors"
-    described = read_model_info(path) if own else read_reference_info(path)
+    described = read_model_info(path) if own else read_foreign_info(path)
     translator = load(path)
     answers = {
         described.has_discriminator,

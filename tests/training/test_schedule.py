@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pix2pix.training._schedule import Schedule
+from napari_pix2pix.training._schedule import Schedule, steps_for_passes
 from napari_pix2pix.training.config import TrainConfig
 
 
@@ -118,3 +118,37 @@ def test_a_new_discriminator_warms_up_first():
     assert schedule.discriminator_learns(0.5)
     weights = [schedule.adversarial_weight(p) for p in (0.5, 0.55, 0.65, 0.75)]
     assert weights == pytest.approx([0, 0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps_per_pass", "most"),
+    [
+        pytest.param({"max_seconds": 9.0, "passes": 200}, 3.88, 776, id="seconds"),
+        pytest.param({"epochs": 30, "passes": 200}, 20.5, 4100, id="epochs"),
+        pytest.param({"max_seconds": 9.0, "passes": 200}, 0.5, 500, id="no fewer than 500"),
+        pytest.param({"steps": 5000, "passes": 200}, 0.5, None, id="steps are exact"),
+        pytest.param({"max_seconds": 9.0, "passes": 0}, 0.5, None, id="without a limit"),
+        pytest.param({"max_seconds": 9.0, "preset": "reference"}, 0.5, None, id="published"),
+    ],
+)
+def test_passes_limit_the_steps_of_other_budgets(fields, steps_per_pass, most):
+    assert steps_for_passes(TrainConfig(**fields), steps_per_pass) == most
+
+
+def test_the_rate_falls_to_nothing_at_the_limit_of_passes():
+    schedule = Schedule(TrainConfig(max_seconds=900.0), steps_per_epoch=100, most_steps=1000)
+    assert schedule.progress(500, 30.0) == 0.5
+    assert schedule.progress(1000, 60.0) == 1.0
+    assert schedule.rate_factor(1000, schedule.progress(1000, 60.0)) == 0.0
+
+
+def test_passes_are_done_only_where_they_end_the_run():
+    seconds = Schedule(TrainConfig(max_seconds=900.0), steps_per_epoch=100, most_steps=1000)
+    assert [seconds.passes_are_done(step) for step in (999, 1000)] == [False, True]
+    many, few = (
+        Schedule(TrainConfig(epochs=epochs), steps_per_epoch=100, most_steps=1000)
+        for epochs in (30, 10)
+    )
+    assert many.passes_are_done(1000)
+    assert not few.passes_are_done(1000)
+    assert not Schedule(TrainConfig(steps=1000), steps_per_epoch=100).passes_are_done(1000)

@@ -202,9 +202,9 @@ def test_generator_steps_leave_no_trace_in_the_discriminator(make_step):
     gradients: list[list[Tensor]] = []
     judge = train_step.discriminator_step.judge
 
-    def spy(*seen):
+    def spy(*seen, **how):
         gradients.append([p.grad.clone() for p in state.discriminator.parameters()])
-        return judge(*seen)
+        return judge(*seen, **how)
 
     train_step.discriminator_step.judge = spy  # type: ignore[method-assign]
     train_step(make_batch(), **WHOLE)

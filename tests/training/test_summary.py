@@ -9,7 +9,7 @@ from napari_pix2pix.data.class_codec import ClassCodec
 from napari_pix2pix.data.codecs import NO_SOURCE, ImageCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.training.summary import describe_images, summarise
+from napari_pix2pix.training.summary import describe_images, describe_pairs, summarise
 
 IMAGE = ImageCodec("minmax", "uint16", (0.0,), (1.0,), Layout())
 CLASSES = ClassCodec("uint16", (0, 1, 5), Layout())
@@ -73,3 +73,26 @@ def test_what_is_not_known_is_no_number_and_without_a_source_there_is_no_shift()
 )
 def test_images_are_described_in_words(channels, layout, dtype, words):
     assert describe_images(channels, layout, dtype) == words
+
+
+@pytest.mark.parametrize(
+    ("alignment", "words"),
+    [
+        (Alignment((0.02, 0.0), 0.9, True, ""), "Aligned within 0.1 px."),
+        (FOUND, "Aligned within 0.3 px."),
+        (Alignment((0.0, 13.9), 0.9, True, ""), "Shifted by 13.9 px."),
+        (UNKNOWN, "How they are aligned could not be measured."),
+    ],
+)
+def test_pairs_are_described_in_words(alignment, words):
+    pair = Pair(flat(512, 512), flat(512, 512), name="Phase contrast -> DAPI")
+    said = describe_pairs([open_pair(pair)], IMAGE, IMAGE, patches=28, alignment=alignment)
+    assert said == (
+        f"Phase contrast, 512 x 512, one channel → DAPI, one channel. {words} 28 training patches."
+    )
+
+
+def test_pairs_without_a_source_have_no_alignment():
+    pair = Pair(None, flat(3, 9, 9), name="cells")
+    said = describe_pairs([open_pair(pair)], NO_SOURCE, CLASSES, patches=1, alignment=UNKNOWN)
+    assert said == "target, 3 classes, 9 x 9, 3 frames. 1 training patch."

@@ -32,10 +32,21 @@ def test_menus_name_commands_where_plugins_may_contribute():
     assert MANIFEST.contributions.keybindings is None  # napari reads none
 
 
-@pytest.mark.parametrize("name", ["Train", "Apply", "Evaluate"])
+@pytest.mark.parametrize("name", ["Train", "Apply", "Evaluate", "Compare"])
 def test_dock_opens_once(plugin, viewer, name):
     widget = open_dock(viewer, name)
     assert open_dock(viewer, name) is widget
+
+
+def test_menu_and_commands_open_one_dock(plugin, viewer, qtbot):
+    from napari._app_model import get_app_model
+
+    widget = open_dock(viewer, "Apply")
+    docks = viewer.window.dock_widgets
+    assert list(docks) == ["Apply (Pix2Pix)"]
+    get_app_model().commands.execute_command("napari-pix2pix.apply")  # as the menu does
+    assert list(docks) == ["Apply (Pix2Pix)"]
+    assert open_dock(viewer, "Apply") is widget
 
 
 def test_last_model_is_applied_to_the_active_layer(plugin, viewer, qtbot):

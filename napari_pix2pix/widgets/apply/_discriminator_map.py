@@ -14,6 +14,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     KEY,
     Snapshot,
+    layers_of_result,
     lazy_image_of_layers,
     snapshot,
     with_model_channels,
@@ -29,7 +30,7 @@ from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 class MapRequest:
     """What is judged."""
 
-    prediction: Snapshot
+    prediction: list[Snapshot]  # a layer, or one for each channel
     sources: list[Snapshot]  # a layer, or several that are its channels; none without a source
     condition: Hashable
 
@@ -51,7 +52,7 @@ def map_request(
     record = prediction.metadata.get(KEY, {})
     sources = _sources_of(record, layers, groups) if has_source else []
     return MapRequest(
-        snapshot(prediction, copy="small"),
+        [snapshot(layer, copy="small") for layer in layers_of_result(layers, prediction)],
         [snapshot(layer, copy="small") for layer in sources],
         record.get("condition", condition),
     )
@@ -63,7 +64,7 @@ def compute_map(
     """Judge frame by frame, and yield the progress; returns (..., H, W), or None if stopped."""
     translator = load_known(known)
     target, source = translator.target_codec, translator.source_codec
-    layers = with_model_channels([request.prediction], target.layout)
+    layers = with_model_channels(request.prediction, target.layout)
     image = as_lazy_image(lazy_image_of_layers(layers), like=target.layout, what="prediction")
     planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:

@@ -14,6 +14,7 @@ from napari_pix2pix.data.lazy_image import EmptyImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.widgets.apply._uncertainty import what_varies
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import Choice
 from napari_pix2pix.widgets.common.forms import Editor, OptionsForm, make_editor
@@ -27,6 +28,9 @@ from napari_pix2pix.widgets.common.layer_choice import (
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+
+_LABEL = 16  # letters of a label; a longer name is in the tooltip
 
 
 class LayersForm(QObject):
@@ -51,6 +55,7 @@ class LayersForm(QObject):
             "Whether one layer has all channels of the image, or each channel is a layer"
         )
         self.channels: list[LayerChoice] = []
+        self._names: list[str] = []  # of the channels
         self._form.addRow("Channels", self.mode)
         self._form.addRow("Layers", self.images)
         self.images.changed.connect(self.changed)
@@ -91,10 +96,14 @@ class LayersForm(QObject):
         """Show as many channels as a model takes, and none for a model that takes no layers."""
         self._visible = visible
         count = card.channels if card is not None and card.takes_layers else 0
-        if count != len(self.channels):
+        known = () if card is None or not count else card.source_channels
+        names = list(known) or [f"Channel {number + 1}" for number in range(count)]
+        if names != self._names:
             for choice in self.channels:
                 self._form.removeRow(choice)
-            self.channels = [self._add_channel(number) for number in range(count)]
+            self._names = names
+            self.channels = [self._add_channel(number, name) for number, name in enumerate(names)]
+            self._choose_by_name()
             if self.channels:
                 self.mode.setCurrentIndex(int(self._suggests_a_layer_each(count)))
         self._show_mode()
@@ -105,12 +114,24 @@ class LayersForm(QObject):
         has_axis = bool(chosen) and all(count in layer.data.shape[:-2] for layer in chosen)
         return not has_axis and sum(map(is_image, self._offered)) >= count
 
-    def _add_channel(self, number: int) -> LayerChoice:
+    def _choose_by_name(self) -> None:
+        """Choose the layer with the name of each channel; else the one that has it in its own."""
+        free = list(filter(is_image, self._offered))
+        for choice, name in zip(self.channels, self._names, strict=True):
+            same = [layer for layer in free if layer.name.lower() == name.lower()]
+            alike = [layer for layer in free if name.lower() in layer.name.lower()]
+            found = same or (alike if len(alike) == 1 else [])
+            if found and choice.layer is None:
+                choice.choose(found[0])
+                free.remove(found[0])
+
+    def _add_channel(self, number: int, name: str) -> LayerChoice:
         choice = LayerChoice(is_image, "choose a layer")
-        choice.setToolTip(f"The layer that is channel {number + 1} of the model's sources")
+        choice.setToolTip(f"The layer that is channel {number + 1} of the model's sources: {name}")
         choice.offer(self._offered)
         row, _ = self._form.getWidgetPosition(self.images)
-        self._form.insertRow(row + 1 + number, f"Channel {number + 1}", choice)
+        shown = name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+        self._form.insertRow(row + 1 + number, shown, choice)
         choice.changed.connect(self.changed)
         return choice
 
@@ -165,18 +186,23 @@ class PredictOptionsForm(OptionsForm):
         """Disable the options that a model has no use for."""
         config = card.config
         self._model_measures = config.norm in ("instance", "group")
+        is_ours = card.engine == "torch"
         is_image = card.target_codec.kind == "image"
         turns = not self._model_measures
-        varies = is_image and (config.noise_channels > 0 or config.dropout > 0 or turns)
+        drops = is_ours and config.dropout > 0
         self._allow("output", is_image, "Labels have no float form.")
         self._allow(
             "samples",
-            varies,
+            what_varies(card) is not None,
             "Samples have a mean where targets are images and the model can vary.",
         )
         self._allow("turns", turns, "The model's norms measure each image, and so each turn.")
-        self._allow("dropout", config.dropout > 0, "This model has no dropout layers.")
-        self._allow("norm_statistics", config.norm == "batch", "This model has no batch norm.")
+        self._allow("dropout", drops, "This model has no dropout layers.")
+        has_batch_norm = is_ours and config.norm == "batch"
+        self._allow("norm_statistics", has_batch_norm, "This model has no batch norm.")
+        for name in ("tile", "device", "precision", "compile"):
+            if name in self.editors:
+                self._allow(name, is_ours, "ONNX Runtime runs this model, as its file has it.")
         knows = card.made_for.pixel_size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")

@@ -16,6 +16,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import resample_image
 from napari_pix2pix.napari_layers import (
     CopyMode,
+    of_channel,
     result_name,
     result_record,
     snapshot,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.data.lazy_image import LazyImage
+
+
+_IN_VIEW, _FOLLOWED = 1, 2  # entries of the list of parts
 
 
 def make_job(
@@ -92,6 +96,20 @@ def frames_in_view(
     )
 
 
+def why_whole(card: ModelInfo, options: PredictOptions, *, replaces: bool) -> str:
+    """Say why a model translates whole frames only, and no tiles where the user looks; else ""."""
+    if card.config.ndim == 3:
+        return "3D can't translate tile by tile where you look yet."
+    per_image = options.norm_statistics != "running"
+    if card.config.norm not in ("batch", "none") or per_image:
+        return "The norms measure the whole image, so no tile is translated alone."
+    if card.target_codec.kind == "instances":
+        return "Objects get their numbers on the whole image, so no tile is translated alone."
+    if options.samples > 1:
+        return "Mean and deviation of samples are not made tile by tile."
+    return "A result that grows where you look replaces no source." if replaces else ""
+
+
 @dataclass(frozen=True, eq=False)
 class FormState:
     """What is chosen in the dock."""
@@ -103,6 +121,7 @@ class FormState:
     options: PredictOptions
     current_frame: bool  # only the frames that are shown
     visible_only: bool  # only the part in view
+    follows_view: bool  # tile by tile where the user looks from now on
     replaces: bool  # whether results replace their sources
 
     def request(
@@ -113,6 +132,8 @@ class FormState:
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         self._check_samples(card)
+        if self.follows_view and (reason := why_whole(card, self.options, replaces=self.replaces)):
+            raise InputError(f"{reason} Choose all of it, or what is in view.")
         if not self.groups:
             raise InputError(
                 f"Choose a layer for each of the {card.channels} channels that the model takes."
@@ -141,10 +162,16 @@ class FormState:
             jobs=[job for job, _ in jobs],
             options=self.options,
             replaces=self.replaces,
+            follows_view=self.follows_view,
         )
         return request, [image for _, image in jobs]
 
     def _check_samples(self, card: ModelInfo) -> None:
+        if self.replaces and card.splits_output:
+            raise InputError(
+                f"The model makes {card.outputs} layers, which replace none: untick Replace the "
+                "source."
+            )
         if self.options.samples == 1:
             return
         varies = self.options.dropout or card.config.noise_channels
@@ -156,7 +183,7 @@ class FormState:
         if self.replaces:
             raise InputError(
                 "Mean and deviation of samples are two layers and replace none: untick Replace "
-                "the source, or take 1 sample."
+                "the source, or untick Uncertainty and take 1 sample."
             )
 
 
@@ -170,9 +197,13 @@ class ApplyRequest:
     jobs: Sequence[Job]
     options: PredictOptions
     replaces: bool  # whether results replace their sources
+    follows_view: bool = False  # whether tiles are translated where the user looks
 
-    def result_spec(self, number: int, shown: str, digest: str) -> ResultSpec:
-        """Describe a result of a job before it is there; ``shown`` as in a `Progress`."""
+    def result_specs(self, number: int, shown: str, digest: str) -> list[ResultSpec]:
+        """Describe the layers of a result before they are there; ``shown`` as in a `Progress`.
+
+        Where the targets of the training were a layer each, there is one for each channel.
+        """
         job = self.jobs[number]
         given = np.result_type(*(source.data.dtype for source in job.sources))
         record = result_record(
@@ -187,15 +218,21 @@ class ApplyRequest:
             samples=self.options.samples,
             shown=shown,
         )
-        return ResultSpec(
-            self.sources[number],
-            job.sources[0],
-            self.card.output_codec(given),
-            result_name(record),
-            record,
-            self.card.output_looks(self.options.condition),
-            is_part=job.region is not None,
-        )
+        records = [record]
+        if self.card.splits_output:
+            records = [of_channel(record, channel) for channel in range(self.card.outputs)]
+        return [
+            ResultSpec(
+                self.sources[number],
+                job.sources[0],
+                self.card.output_codec(given),
+                result_name(one),
+                one,
+                self.card.output_looks(self.options.condition),
+                is_part=job.region is not None,
+            )
+            for one in records
+        ]
 
 
 class ApplyChoices(ModelDock):
@@ -250,11 +287,20 @@ class ApplyChoices(ModelDock):
     @property
     def visible_only(self) -> bool:
         """Whether only the part in view is translated."""
-        return bool(self._view.part.currentData())
+        return bool(self._view.part.currentData() == _IN_VIEW)
 
     @visible_only.setter
     def visible_only(self, value: bool) -> None:
         self._view.part.setCurrentIndex(int(value))
+
+    @property
+    def follows_view(self) -> bool:
+        """Whether tiles are translated where the user looks from now on, and only there."""
+        return bool(self._view.part.currentData() == _FOLLOWED)
+
+    @follows_view.setter
+    def follows_view(self, value: bool) -> None:
+        self._view.part.setCurrentIndex(_FOLLOWED if value else 0)
 
     @property
     def replaces(self) -> bool:
@@ -264,6 +310,17 @@ class ApplyChoices(ModelDock):
     @replaces.setter
     def replaces(self, value: bool) -> None:
         self._view.replaces.setChecked(value)
+
+    @property
+    def shows_uncertainty(self) -> bool:
+        """Whether several samples are drawn, and their deviation is shown over their mean."""
+        return self._view.uncertainty.isEnabled() and self._view.uncertainty.isChecked()
+
+    @shows_uncertainty.setter
+    def shows_uncertainty(self, value: bool) -> None:
+        if value and not self._view.uncertainty.isEnabled():
+            raise InputError(self._view.uncertainty.toolTip())
+        self._view.uncertainty.setChecked(value)
 
     @property
     def options(self) -> PredictOptions:

@@ -14,6 +14,7 @@ from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive
+from napari_pix2pix.widgets.common.layer_order import move_view_to, say_what_is_seen
 from napari_pix2pix.widgets.common.result_layers import Result
 from napari_pix2pix.widgets.common.runner import Runner, Work
 from napari_pix2pix.widgets.common.settings import in_time_units
@@ -30,6 +31,7 @@ class NewLayer:
     def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
         self._viewer, self.layer = viewer, layer
         insert_inactive(viewer.layers, len(viewer.layers), layer)
+        move_view_to(viewer, layer)
 
     def undo(self) -> None:
         """Remove the layer again."""
@@ -96,9 +98,10 @@ class ApplyRun(QObject):
         self._viewer = viewer
         self._request: ApplyRequest | None = None
         self._digest = ""
-        self._results: dict[tuple[int, str], Result] = {}  # by job and what is shown
+        # By job and what is shown: one, or one for each channel.
+        self._results: dict[tuple[int, str], list[Result]] = {}
         self._finished: set[int] = set()
-        self._invalid = False
+        self._invalid = self._view_moved = False
         self._last: Progress | None = None
         self._history: list[list[Undoable]] = []
         self._translator: Translator | None = None
@@ -125,9 +128,14 @@ class ApplyRun(QObject):
         results = self._history[-1] if self._history else []
         return [result.layer for result in results if result.layer is not None]
 
+    @property
+    def _all_results(self) -> list[Result]:
+        return [result for results in self._results.values() for result in results]
+
     def start(self, request: ApplyRequest) -> None:
         """Apply a model in a thread."""
-        self._request, self._last, self._invalid = request, None, False
+        self._request, self._last = request, None
+        self._invalid = self._view_moved = False
         self._results, self._finished = {}, set()
         self.runner.start(
             lambda control: apply_model(control, request.model, request.jobs, request.options)
@@ -177,19 +185,25 @@ class ApplyRun(QObject):
         for shown, array in event.arrays.items():
             key = event.job, shown
             if key not in self._results:
-                made = self._request.result_spec(*key, self._digest)
-                self._results[key] = Result(self._viewer, made, replaces=self._request.replaces)
-            self._results[key].paint(array)
-            if self._results[key].gone:
-                self.cancel()
+                self._results[key] = [
+                    Result(self._viewer, spec, replaces=self._request.replaces)
+                    for spec in self._request.result_specs(*key, self._digest)
+                ]
+            is_first = not any(result.layer for result in self._all_results)
+            for result in self._results[key]:
+                result.paint(array)
+                if result.gone:
+                    self.cancel()
+            if is_first:  # later the user may have moved the view
+                self._view_moved = move_view_to(self._viewer, self._results[key][0].layer)
         part = event.done / event.total
         left = event.seconds * (1 / part - 1) if part > 0 else 0.0
         self.progressed.emit(part, f"{part:.0%}, {in_time_units(left)} left")
 
     def _complete(self, number: int, *, complete: bool) -> None:
         self._finished.add(number)
-        for (job, _), result in self._results.items():
-            if job == number:
+        for (job, _), results in self._results.items():
+            for result in results if job == number else ():
                 result.finish(complete=complete)
 
     def _finish(self, _: object) -> None:
@@ -206,6 +220,10 @@ class ApplyRun(QObject):
             if last.seconds > 0 and self._translator is not None and not options.resample:
                 passes = last.total * options.passes / options.samples
                 self.speeds[self._translator] = passes / last.seconds
+        if done:
+            message = f"{message} {say_what_is_seen(self._viewer, self.layers)}".rstrip()
+        if self._view_moved:
+            message += " The view moved there."
         if self._invalid and self._translator is not None:
             message += f" {unlabelled_note(self._translator.source_codec)}"
         self.ended.emit(message, False)
@@ -217,11 +235,11 @@ class ApplyRun(QObject):
     def _conclude(self) -> tuple[ApplyRequest, Progress | None]:
         """Mark unfinished results as partial, and remember all results to undo them."""
         assert self._request is not None
-        for (job, _), result in self._results.items():
-            if job not in self._finished:
+        for (job, _), results in self._results.items():
+            for result in results if job not in self._finished else ():
                 result.finish(complete=False)
         if self._results:
-            self._history.append(list(self._results.values()))
+            self._history.append(list(self._all_results))
         request, last = self._request, self._last
         self._request = self._last = None
         self._results = {}

@@ -9,14 +9,18 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._forms import GenerateForm, LayersForm, PredictOptionsForm
+from napari_pix2pix.widgets.apply._uncertainty import explain_uncertainty, what_varies
 from napari_pix2pix.widgets.common.elements import Choice, Section, Sentence, push_button
+from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
 _REMEMBERED = "apply/options"
+_TICK = "uncertainty"
 _OF_AN_IMAGE = {"seed", "resample", "pixel_size"}
 
-_APPLY = "Translate the layers; each result appears above its source"
+PARTS = "all", "what is in view", "where I look"
+_APPLY = "Translate the layers; each result appears where its source lies, on top"
 _GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
 _RESAMPLE = (
     "Compute at the pixel size that the model was trained on; results come back on the layer's own "
@@ -40,7 +44,11 @@ class ApplyView(ModelView):
         super().__init__("Applying a model")
         self.layers = LayersForm(self.form)
         self.frames = _choice("Which frames of a stack are translated", "all", "the one shown")
-        self.part = _choice("Which part of each frame is translated", "all", "what is in view")
+        self.part = _choice(
+            "Which part of each frame is translated: all of it, what is in view now, or tile by "
+            "tile where you look from now on, which takes memory for these tiles alone",
+            *PARTS,
+        )
         self.replaces = QCheckBox("Replace the source")
         self.replaces.setToolTip(
             "When done, put the result into the source's layer if kind and channels match. "
@@ -48,6 +56,7 @@ class ApplyView(ModelView):
         )
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
+        self.uncertainty = QCheckBox("Uncertainty")
         self._recall()
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
@@ -61,6 +70,10 @@ class ApplyView(ModelView):
         self.undo = push_button("Undo", "Remove the last results, or restore what was there before")
         self.discriminator_map = push_button("Discriminator map", _DISCRIMINATOR_MAP)
         self.unlikeness_map = push_button("Unlikeness map", _UNLIKENESS_MAP)
+        self.compare = push_button(
+            "Compare…", "Swipe between source and result, or show them side by side"
+        )
+        self.legend = Legend()
         self._fill_form()
         self.lay_out(
             parent,
@@ -78,9 +91,9 @@ class ApplyView(ModelView):
                 self.resample,
                 self._advanced,
             ],
-            [self.estimate],
-            [self.apply, self.cancel, self.undo],
-            [self.discriminator_map, self.unlikeness_map],
+            [self.legend, self.estimate],
+            [self.apply, self.uncertainty, self.cancel, self.undo],
+            [self.compare, self.discriminator_map, self.unlikeness_map],
         )
 
     def fit(self, card: ModelInfo) -> None:
@@ -92,7 +105,9 @@ class ApplyView(ModelView):
         self.show_row(self.condition, bool(card.conditions))
         for field in (self.frames, self.part):
             self.show_row(field, takes_layers)
-        for widget in (self.replaces, self._advanced):
+        self.uncertainty.setEnabled(what_varies(card) is not None)
+        self.uncertainty.setToolTip(explain_uncertainty(card))
+        for widget in (self.replaces, self._advanced, self.uncertainty):
             widget.setVisible(takes_layers)
         self.generate.setVisible(not takes_layers)
         if not takes_layers:
@@ -120,12 +135,14 @@ class ApplyView(ModelView):
     def remember(self) -> None:
         """Remember the options for the next start, but not those that belong to an image."""
         options = self.options.options().model_dump(mode="json", exclude=_OF_AN_IMAGE)
-        remember_fields(_REMEMBERED, options)
+        remember_fields(_REMEMBERED, options | {_TICK: self.uncertainty.isChecked()})
 
     def _recall(self) -> None:
         """Show the options of the last time; options of another version may not be valid."""
+        fields = remembered_fields(_REMEMBERED)
+        self.uncertainty.setChecked(bool(fields.pop(_TICK, False)))
         with suppress(ValueError):
-            options = PredictOptions(**remembered_fields(_REMEMBERED))
+            options = PredictOptions(**fields)
             self.options.set_options(options)
             if options != PredictOptions():
                 self._advanced.expand(animate=False)  # so that the user sees them
@@ -148,6 +165,6 @@ def _bold(text: str) -> str:
 def _choice(tip: str, *texts: str) -> Choice:
     choice = Choice()
     for number, text in enumerate(texts):
-        choice.addItem(text, bool(number))
+        choice.addItem(text, number)
     choice.setToolTip(tip)
     return choice

@@ -10,11 +10,14 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_pix2pix.data.lazy_array import LazyArray, TakenChannels
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.training.events import Control
-from napari_pix2pix.widgets.apply._request import frames_in_view, view_of
+from napari_pix2pix.widgets.apply._request import frames_in_view, view_of, why_whole
 from napari_pix2pix.widgets.apply._tile_store import TileKey, TileStore
 from napari_pix2pix.widgets.apply.work import load_known, tile_side
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
+from napari_pix2pix.widgets.common.layer_order import index_on_top, move_view_to
 from napari_pix2pix.widgets.common.result_layers import ResultSpec
 from napari_pix2pix.widgets.common.runner import Runner, in_a_sentence
 
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.apply._request import ApplyRequest
 
+_TOO_LARGE = "{name!r} is too large for the memory as a whole: its tiles"
 _OPENED = (
-    "{name!r} is too large for the memory as a whole: its tiles are translated where you look, and "
-    "kept; what is saved or measured is translated then. For all of it: napari-pix2pix apply."
+    "{what} are translated where you look, and kept; what is saved or measured is translated then. "
+    "For all of it: napari-pix2pix apply."
 )
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
@@ -35,13 +39,12 @@ _IDLE = 0.2  # seconds between two checks whether to stop
 
 
 def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether only tiles in view are translated: lazy sources whose results are too large."""
-    codec, options = request.card.output_codec(planes[0].dtype), request.options
-    in_parts = request.card.config.norm in ("batch", "none")
-    in_parts = in_parts and request.card.config.ndim == 2  # a tile of a volume holds all planes
-    in_parts = in_parts and options.norm_statistics == "running"
-    in_parts = in_parts and codec.kind != "instances" and options.samples == 1
-    whole = all(job.region is None for job in request.jobs) and not request.replaces
+    """Whether only tiles in view are translated: on request, or lazy sources too large a result."""
+    if request.follows_view:
+        return True
+    codec = request.card.output_codec(planes[0].dtype)
+    in_parts = not why_whole(request.card, request.options, replaces=request.replaces)
+    whole = all(job.region is None for job in request.jobs)
     lazy = all(
         type(source.data) is not np.ndarray for job in request.jobs for source in job.sources
     )  # a memory map is lazy
@@ -138,7 +141,7 @@ class ViewportTranslator(QObject):
         self._viewer, self._request, self._number = viewer, request, number
         self._queue = TileQueue()
         self._store: TileStore | None = None
-        self.layer: Any = None
+        self.layers: list[Any] = []  # one, or one for each channel
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_WAIT)
@@ -148,6 +151,11 @@ class ViewportTranslator(QObject):
         self._runner.failed.connect(self._on_failed)
         queue = self._queue
         self._runner.start(lambda control: follow(control, request, number, queue))
+
+    @property
+    def layer(self) -> Any:
+        """The first layer; None before it is there."""
+        return self.layers[0] if self.layers else None
 
     @property
     def running(self) -> bool:
@@ -166,23 +174,25 @@ class ViewportTranslator(QObject):
             self._show(event)
         elif isinstance(event, TileFailed):
             self._on_failed(event.sentence)
-        elif self.layer in self._viewer.layers:
-            self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+        else:
+            for layer in self._present:
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _show(self, event: Opened) -> None:
-        made = self._request.result_spec(self._number, "", event.digest)
         self._store = event.store
-        self.layer = _layer(made, event.store)
         layers = self._viewer.layers
-        index = layers.index(made.source) + 1 if made.source in layers else len(layers)
-        chosen = layers.selection.active
-        layers.insert(index, self.layer)
-        layers.selection.active = chosen  # the next run translates the source, not its result
+        for made in self._request.result_specs(self._number, "", event.digest):
+            layer = _layer(made, event.store)
+            self.layers.append(layer)
+            insert_inactive(layers, index_on_top(layers, layer, made.source), layer)
+        move_view_to(self._viewer, self.layer)
         for emitter in self._emitters():
             emitter.connect(self._ask_soon)
         self._ask_for_tiles()
         source = self._request.sources[self._number]
-        self.message.emit(_OPENED.format(name=source.name), False)
+        asked = self._request.follows_view
+        what = ("Tiles of {name!r}" if asked else _TOO_LARGE).format(name=source.name)
+        self.message.emit(_OPENED.format(what=what), False)
 
     def _on_failed(self, sentence: str) -> None:
         self.message.emit(sentence, True)
@@ -191,8 +201,12 @@ class ViewportTranslator(QObject):
         if self.layer is None:
             return []
         viewer, dims = self._viewer, self._viewer.dims
-        own = [self.layer.events.visible, viewer.layers.events.removed]
+        own = [layer.events.visible for layer in self.layers] + [viewer.layers.events.removed]
         return [viewer.scene.camera.events, dims.events.current_step, dims.events.ndisplay, *own]
+
+    @property
+    def _present(self) -> list[Any]:
+        return [layer for layer in self.layers if layer in self._viewer.layers]
 
     def _ask_soon(self, _event: Any = None) -> None:
         self._later.start()
@@ -201,19 +215,21 @@ class ViewportTranslator(QObject):
         """Ask for the tiles in view, and no longer for those that left it."""
         if self._store is None:
             return
-        if self.layer not in self._viewer.layers:
+        present = self._present
+        if not present:
             self.close()
             self.gone.emit(self)
             return
         keys: list[TileKey] = []
-        if self.layer.visible:
-            axis = 0 if self._request.card.target_codec.layout.channel_axis is not None else None
-            axis = None if getattr(self.layer, "rgb", False) else axis
-            shape = self.layer.data[0].shape if self.layer.multiscale else self.layer.data.shape
-            frames = shape[(axis is not None) : self.layer.ndim - 2]
-            channel = None if axis is None else -self.layer.ndim
-            seen = frames_in_view(self._viewer, self.layer, channel, frames)
-            keys = self._store.around(seen, view_of(self._viewer, self.layer))
+        if any(layer.visible for layer in present):
+            layer, card = present[0], self._request.card
+            axis = 0 if card.target_codec.layout.channel_axis is not None else None
+            axis = None if getattr(layer, "rgb", False) or card.splits_output else axis
+            shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+            frames = shape[(axis is not None) : layer.ndim - 2]
+            channel = None if axis is None else -layer.ndim
+            seen = frames_in_view(self._viewer, layer, channel, frames)
+            keys = self._store.around(seen, view_of(self._viewer, layer))
         self._store.use(keys)
         self._queue.set([key for key in keys if key not in self._store])
 
@@ -250,7 +266,9 @@ class Followers(QObject):
 def _layer(made: ResultSpec, store: TileStore) -> Any:
     from napari.layers import Image, Labels
 
-    levels = list(store.levels)
+    levels: list[LazyArray] = list(store.levels)
+    if made.channel is not None:
+        levels = [TakenChannels(level, 0, made.channel) for level in levels]
     keywords: dict[str, Any] = {
         "data": levels if len(levels) > 1 else levels[0],
         "multiscale": len(levels) > 1,
@@ -260,9 +278,9 @@ def _layer(made: ResultSpec, store: TileStore) -> Any:
     }
     if made.codec.kind != "image":
         return Labels(**keywords)
-    rgb = made.codec.layout.rgb
     # Tiles that are missing are 0: blended additively, they let the source show.
-    return Image(rgb=rgb, blending="additive", **made.look, **keywords)
+    keywords |= made.look | {"rgb": made.codec.layout.rgb, "blending": "additive"}
+    return Image(**keywords)
 
 
 def _itemsize(codec: Any) -> int:

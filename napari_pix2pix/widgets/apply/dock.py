@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import (
+    KEY,
     discriminator_layer,
     generated_layer,
     result_record,
@@ -19,13 +20,20 @@ from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimat
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
-from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
+from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask, NewLayer
+from napari_pix2pix.widgets.apply._uncertainty import with_samples
 from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
-from napari_pix2pix.widgets.commands import bind_shortcuts
+from napari_pix2pix.widgets.commands import bind_shortcuts, open_dock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
+from napari_pix2pix.widgets.common.legend import (
+    DEVIATION,
+    DISCRIMINATOR_MAP,
+    UNLIKENESS_MAP,
+    Meaning,
+)
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
 
@@ -50,6 +58,7 @@ class ApplyDock(ApplyChoices):
         super().__init__(napari_viewer)
         self._run = ApplyRun(napari_viewer, self)
         self._task = ExtraTask(napari_viewer, self)
+        self._meaning: Meaning | None = None
         self._followers = Followers(napari_viewer, self)
         self._trial = SpeedTrial(self)
         self._input_check = InputCheck(self)
@@ -78,7 +87,7 @@ class ApplyDock(ApplyChoices):
     @property
     def followed(self) -> list[Any]:
         """The layers of which only tiles in view are translated."""
-        return [tiled.layer for tiled in self._followers.all if tiled.layer is not None]
+        return [layer for tiled in self._followers.all for layer in tiled.layers]
 
     def apply(self) -> None:
         """Apply the model, or let it make images; `ended` has the outcome.
@@ -123,8 +132,9 @@ class ApplyDock(ApplyChoices):
         self._start_task(
             "Judging",
             lambda control: compute_map(control, model, request, device),
-            lambda logits: discriminator_layer(logits, request.prediction),
+            lambda logits: discriminator_layer(logits, request.prediction[0]),
             "Done. Green looks real to the discriminator, pink looks false.",
+            DISCRIMINATOR_MAP,
         )
 
     def show_unlikeness(self) -> None:
@@ -146,6 +156,7 @@ class ApplyDock(ApplyChoices):
             lambda control: compare_with_training(control, request.model, job, options),
             lambda values: unlikeness_layer(values, job.sources[0]),
             "Done. 1 is above 99 % of the training images, and is orange; yellow is far above.",
+            UNLIKENESS_MAP,
         )
 
     def apply_last(self, layer: Any = None) -> None:
@@ -179,6 +190,7 @@ class ApplyDock(ApplyChoices):
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
+        self._view.legend.forget_removed(self._viewer.layers)
         self._check_soon()
 
     def close_down(self) -> None:
@@ -190,6 +202,7 @@ class ApplyDock(ApplyChoices):
         self._input_check.close()
         self._view.picker.close_down()
         self._view.progress.finish()
+        self._view.legend.forget()
         self._view.remember()
         self._unbind()
 
@@ -200,6 +213,7 @@ class ApplyDock(ApplyChoices):
             view.layers.changed,
             view.options.changed,
             view.replaces.toggled,
+            view.uncertainty.toggled,
             view.condition.currentIndexChanged,
             view.frames.currentIndexChanged,
             view.part.currentIndexChanged,
@@ -209,6 +223,7 @@ class ApplyDock(ApplyChoices):
         view.apply.clicked.connect(self._try_to_apply)
         view.cancel.clicked.connect(self.cancel)
         view.undo.clicked.connect(self.undo)
+        view.compare.clicked.connect(self.compare)
         view.resample.clicked.connect(self.resample)
         view.discriminator_map.clicked.connect(self._try_to_ask)
         view.unlikeness_map.clicked.connect(self._try_to_show_unlikeness)
@@ -219,9 +234,24 @@ class ApplyDock(ApplyChoices):
         view.layers.changed.connect(view.forget_seen)
         view.picker.changed.connect(view.forget_seen)
         self._followers.message.connect(self._end)
-        self._task.added.connect(self._run.add_to_history)
+        self._task.added.connect(self._take_added)
         self._trial.found.connect(self._check_soon)
         self._input_check.found.connect(view.note.set_text)
+
+    def _take_added(self, added: NewLayer) -> None:
+        self._run.add_to_history(added)
+        if self._meaning is not None:
+            self._view.legend.show_map(added.layer, self._meaning)
+
+    def _explain_deviation(self) -> None:
+        """Explain the colours of the deviation that the last run made, if it made one."""
+        for layer in self.results:
+            if layer.metadata.get(KEY, {}).get("shown") == "deviation":
+                self._view.legend.show_map(layer, DEVIATION)
+
+    def compare(self) -> Any:
+        """Open the Compare dock with the last result and its source, and return it."""
+        return open_dock(self._viewer, "Compare").choose_result(self.results)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -269,21 +299,33 @@ class ApplyDock(ApplyChoices):
             "Generating", lambda control: generate(control, model, request), make, "Done."
         )
 
-    def _start_task(self, text: str, work: Work, make: Callable[[Any], Any], message: str) -> None:
+    def _start_task(
+        self,
+        text: str,
+        work: Work,
+        make: Callable[[Any], Any],
+        message: str,
+        meaning: Meaning | None = None,  # of the colours of the layer that is made
+    ) -> None:
         self._view.set_text("")
+        self._meaning = meaning
         self._view.progress.begin(text)
         self._task.start(work, make, message)
         self._show_state()
 
     def _choices(self) -> FormState:
+        options = self.options.model_copy(update={"condition": self.condition})
+        if self.shows_uncertainty and self.card is not None:
+            options = with_samples(options, self.card)
         return FormState(
             model=self.model,
             card=self.card,
             groups=self.layers,
             by_channel=self._view.layers.by_channel,
-            options=self.options.model_copy(update={"condition": self.condition}),
+            options=options,
             current_frame=self.current_frame,
             visible_only=self.visible_only,
+            follows_view=self.follows_view,
             replaces=self.replaces,
         )
 
@@ -293,9 +335,10 @@ class ApplyDock(ApplyChoices):
         else:
             self._describe(*self._choices().request(self._viewer, copy=False))
 
-    @staticmethod
-    def _with_device(options: PredictOptions) -> PredictOptions:
+    def _with_device(self, options: PredictOptions) -> PredictOptions:
         """Fill in the preferred device; looked up late, since napari reads all manifests for it."""
+        if self.card is not None and self.card.engine != "torch":
+            return options  # it runs where it can
         preferred = read_settings().device
         if options.device is not None or preferred == "auto":
             return options
@@ -303,6 +346,10 @@ class ApplyDock(ApplyChoices):
 
     def _describe(self, request: ApplyRequest, planes: list[LazyImage]) -> None:
         """Show what a run will cost, and what is unusual about the images."""
+        self._input_check.check(request.card, planes, request.options)
+        if request.follows_view:
+            self._view.estimate.set_text("Tiles are translated where you look, and only there.")
+            return
         translator = request.model.translator
         measured = None if translator is None else self._run.speeds.get(translator)
         self._view.estimate.set_text(
@@ -317,7 +364,6 @@ class ApplyDock(ApplyChoices):
             )
         )
         options = request.options
-        self._input_check.check(request.card, planes, options)
         differ = any(sizes_differ(request.card, image, options) for image in planes)
         self._view.resample.setVisible(differ)
 
@@ -362,6 +408,7 @@ class ApplyDock(ApplyChoices):
         self._view.undo.setEnabled(self._run.can_undo)
 
     def _end(self, message: str, is_error: bool = False) -> None:
+        self._explain_deviation()
         super()._end(message, is_error)
         self._show_state()
         self._check_soon()

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.model_header import is_external
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_card import card_sentences
@@ -90,6 +91,7 @@ class ModelPicker(QWidget):
         self.combo = Choice()
         self.combo.setToolTip("The model: those just trained or used, then recent files")
         self.button = push_button("Open…", "Use the model of another file")
+        self.folder = push_button("Folder…", "Offer all models in a folder")
         self.weights = WeightsChoice()
         self.description = Sentence()
         self.picture = QLabel()
@@ -99,6 +101,7 @@ class ModelPicker(QWidget):
         self.combo.activated.connect(self._take)
         self.weights.activated.connect(self._take_weights)
         self.button.clicked.connect(self.ask)
+        self.folder.clicked.connect(self.ask_folder)
         models().changed.connect(self._follow)
         models().exchanged.connect(self._exchange)
         self._reader.finished.connect(self._take_read)
@@ -146,6 +149,21 @@ class ModelPicker(QWidget):
         if path:
             self.choose(Path(path))
 
+    def ask_folder(self) -> None:
+        """Ask for a folder, and offer all models in it."""
+        start = str(read_settings().models_folder)
+        name = QFileDialog.getExistingDirectory(self, "Offer the models in a folder", start)
+        if name:
+            self.offer_folder(Path(name))
+
+    def offer_folder(self, folder: str | os.PathLike[str]) -> None:
+        """Offer all models in a folder; a package is chosen, since that is one model."""
+        path = as_path(folder)
+        if is_external(path):
+            self.choose(path)
+        elif not models().offer_folder(path):
+            self.error.set_text(f"There is no model in {path}.")
+
     def _follow(self) -> None:
         last = models().last()
         if self._follows and last is not None:
@@ -162,7 +180,7 @@ class ModelPicker(QWidget):
         self._model, self._info = model, None
         error = description = ""
         try:
-            if model is not None and model.needs_pytorch:
+            if model is not None and model.is_unread:
                 description = f"Reading {model.name} …"
             elif model is not None:
                 self._info = model.read_info()
@@ -187,7 +205,7 @@ class ModelPicker(QWidget):
         self.picture.setVisible(shown is not None)
 
     def _read_next(self) -> None:
-        """Read the chosen file in a thread, where that needs PyTorch."""
+        """Read the chosen file in a thread, where all of it must be read."""
         model = self._model
         unread = model is not None and self._info is None and not self.error.text()
         if model is None or not unread or self._reader.running:
@@ -224,7 +242,7 @@ class ModelPicker(QWidget):
             if found is not chosen:
                 chosen = replace(found, weights=chosen.weights) if chosen.weights else found
             self._model = chosen
-        files = [models().of_file(path) for path in models().recent_files()]
+        files = [models().of_file(path) for path in models().offered_files()]
         others = [file for file in files if not any(file.is_same(entry) for entry in known)]
         self._offered = [*known, *others]
         if chosen is not None and not any(chosen.is_same(entry) for entry in self._offered):
@@ -254,4 +272,5 @@ class ModelPicker(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
         row.addWidget(self.button)
+        row.addWidget(self.folder)
         lay_out_column(self, row, self.weights, self.description, self.picture, self.error)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
 _WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
+_VOLUME_SIDE = 128  # pixels of a tile of a volume, and its planes at most
 _SIDE = 128  # pixels of the image that speed is tried on, or the stride where it is more
 
 
@@ -146,13 +147,15 @@ def apply_model(
 def try_speed(known: ModelEntry, device: str | None) -> Speed:
     """Translate a small image to learn how fast a model is, and how much memory it takes."""
     from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
+    from napari_pix2pix.inference.networks import own_generator
 
     translator = load_known(known)
     own = translator.detached_copy()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
     side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
     # Of volumes as many planes as halve to one.
-    size = *network.strides[:-2], side, side
+    depth = (own_generator(network).strides[0],) if network.ndim == 3 else ()
+    size = *depth, side, side
     image = LazyImage(np.zeros((codec.channels, *size), codec.dtype), channel_axis=0)
     planes = math.prod(size) / side**2
     condition = own.conditions[0] if own.conditions else None
@@ -170,6 +173,8 @@ def try_speed(known: ModelEntry, device: str | None) -> Speed:
 
 def tile_side(predictor: Predictor) -> int:
     """Return the pixels of a tile: few, to see it come and to cancel soon; enough for its halo."""
+    if predictor.ndim == 3:
+        return _VOLUME_SIDE
     return 512 if predictor.generator.halo <= _WIDE else 1024
 
 
@@ -258,10 +263,12 @@ class Canvas:
 def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptions:
     """Fill in what was left open: tiles that show progress, unless norms measure the image."""
     from napari_pix2pix.inference.devices import choose_device
-    from napari_pix2pix.inference.norm_statistics import norms_that_measure
+    from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 
     tile, batch = options.tile, options.batch
-    if tile is None and not norms_that_measure(translator.generator, options.norm_statistics):
+    network = translator.generator
+    has_own = isinstance(network, ExternalNetwork) and network.tile is not None
+    if tile is None and not (has_own or measures_input(network, options.norm_statistics)):
         tile = tile_side(translator)
     if batch is None and choose_device(options.device or "auto").type == "cpu":
         batch = 1  # more at once are no faster there

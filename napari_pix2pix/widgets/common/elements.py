@@ -202,12 +202,27 @@ class Choice(QComboBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._tip = ""
         share_width(self)
         pass_wheel_on(self)
+        view = self.view()
+        assert view is not None
+        view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.currentIndexChanged.connect(self.refresh_tip)
 
     def text(self) -> str:
         """Return the text of the closed box."""
         return self.currentText()
+
+    def set_tip(self, tip: str) -> None:
+        """Say in the tooltip what is chosen here, below the whole text of the closed box."""
+        self._tip = tip
+        self.refresh_tip()
+
+    def refresh_tip(self) -> None:
+        """Show the text of the closed box in the tooltip, since the box may be too narrow."""
+        if self._tip:
+            self.setToolTip(f"{self.text()}\n\n{self._tip}")
 
     def paintEvent(self, e: QPaintEvent | None) -> None:  # noqa: N802
         """Draw the text with dots where it is too long."""
@@ -218,8 +233,9 @@ class Choice(QComboBox):
         assert style is not None
         part = QStyle.SubControl.SC_ComboBoxEditField
         box = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self)
+        # In the middle: names of files and channels differ at their ends.
         option.currentText = self.fontMetrics().elidedText(
-            self.text(), Qt.TextElideMode.ElideRight, box.width() - 6
+            self.text(), Qt.TextElideMode.ElideMiddle, box.width() - 6
         )
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

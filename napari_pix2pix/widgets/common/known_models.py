@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
 
-from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS, is_torch_file
+from napari_pix2pix.io.model_header import (
+    DESCRIPTIONS,
+    ENDING,
+    TORCH_ENDINGS,
+    is_foreign,
+    model_files,
+)
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
@@ -20,8 +26,9 @@ from napari_pix2pix.widgets.common.settings import memory, read_settings
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
-# What file dialogs offer: ours, and those of the PyTorch implementation.
-MODEL_FILES = "Models (*.safetensors *.pth *.pt)"
+# What file dialogs offer: models to train on, and models to apply.
+WEIGHT_FILES = "Models (*.safetensors *.pth *.pt)"
+MODEL_FILES = "Models (*.safetensors *.pth *.pt *.onnx *.zip rdf.yaml bioimageio.yaml)"
 
 _MOST_FILES = 10
 _MOST_MODELS = 4  # in memory at a time
@@ -51,9 +58,9 @@ class ModelEntry:
         return translator if self.weights is None else translator.with_weights(self.weights)
 
     @property
-    def needs_pytorch(self) -> bool:
-        """Whether it is a file of PyTorch's, which tells nothing before it is loaded."""
-        return self.translator is None and self.path is not None and is_torch_file(self.path)
+    def is_unread(self) -> bool:
+        """Whether it is a file of another program, which tells nothing before it is loaded."""
+        return self.translator is None and self.path is not None and is_foreign(self.path)
 
     def is_same(self, other: ModelEntry) -> bool:
         """Whether both are of one model, in memory or in a file, with whatever weights."""
@@ -71,6 +78,8 @@ class Models(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._models: list[ModelEntry] = []  # the last one first
+        self._offered: list[Path] = []  # files that come with samples
+        self._folder_files: tuple[Path, ...] = ()  # of the folder that is offered
 
     def remember(
         self, translator: Translator, name: str, *, path: Path | None = None
@@ -127,9 +136,27 @@ class Models(QObject):
         path = path.absolute()
         return self._in_memory(path) or ModelEntry(_name_of(path), path=path)
 
+    def offer_file(self, path: Path) -> None:
+        """Offer a file that the user has not chosen, after all that are recent."""
+        path = path.absolute()
+        if path not in self._offered:
+            self._offered.append(path)
+            self.changed.emit()
+
+    def offer_folder(self, folder: Path) -> tuple[Path, ...]:
+        """Offer all models in a folder beside the recent ones; return their files."""
+        self._folder_files = tuple(path.absolute() for path in model_files(folder))
+        self.changed.emit()
+        return self._folder_files
+
+    def offered_files(self) -> tuple[Path, ...]:
+        """Return the recent files, then those that samples and the chosen folder offer."""
+        files = dict.fromkeys([*_recent(), *self._offered, *self._folder_files])
+        return tuple(path for path in files if path.exists())
+
     def recent_files(self) -> tuple[Path, ...]:
         """Return the recent files that still exist, the latest first."""
-        return tuple(path for path in _recent() if path.is_file())
+        return tuple(path for path in _recent() if path.exists())
 
     def _of(self, translator: Translator) -> ModelEntry | None:
         return next((entry for entry in self._models if entry.translator is translator), None)
@@ -156,6 +183,8 @@ def _name_of(path: Path) -> str:
     >>> _name_of(Path("facades/latest_net_G.pth"))
     'facades latest'
     """
+    if path.name in DESCRIPTIONS:  # of the package that is the folder
+        return path.parent.name
     if not path.stem.endswith("_net_G"):
         return path.stem
     return f"{path.parent.name} {path.stem.removesuffix('_net_G')}"

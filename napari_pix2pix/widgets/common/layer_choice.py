@@ -87,11 +87,13 @@ class LayerChoice(Choice):
         self.addItems([self._nothing, *(layer.name for layer in self._layers)])
         self.setCurrentIndex(self._layers.index(before) + 1 if before in self._layers else 0)
         self.blockSignals(False)
+        self.refresh_tip()
         if before is not None and before not in self._layers:
             self._take(0)
 
     def _take(self, index: int) -> None:
         self._chosen = self._layers[index - 1] if index > 0 else None
+        self.refresh_tip()
         self.changed.emit()
 
 
@@ -136,6 +138,7 @@ class LayersChoice(Choice):
         self._items.clear()
         for layer in self._layers:
             item = QStandardItem(layer.name)
+            item.setToolTip(layer.name)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             item.setData(Qt.CheckState.Unchecked, Qt.ItemDataRole.CheckStateRole)
             self._items.appendRow(item)
@@ -178,6 +181,7 @@ class LayersChoice(Choice):
             assert item is not None
             item.setData(state, Qt.ItemDataRole.CheckStateRole)
         self.setCurrentIndex(self._layers.index(self._chosen[0]) if self._chosen else -1)
+        self.refresh_tip()
         self.update()
 
 

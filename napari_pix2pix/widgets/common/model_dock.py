@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
+from napari_pix2pix.widgets.common._model_drops import ModelDrops
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of
 
 if TYPE_CHECKING:
@@ -121,6 +123,8 @@ class ModelDock(QWidget):
         self._later.timeout.connect(self.check)
         self._guard = ClosingGuard(self, napari_viewer, self._question)
         self._guard.closing.connect(self.close_down)
+        self._drops = ModelDrops(self)
+        self._drops.dropped.connect(self._take_dropped)
 
     @property
     def problem(self) -> str:
@@ -168,6 +172,10 @@ class ModelDock(QWidget):
     def _question(self) -> str:
         """Return what to ask before the viewer closes; empty when there is nothing to ask."""
         return ""
+
+    def _take_dropped(self, path: Path) -> None:
+        """Choose a model whose file was dropped on the dock."""
+        self._view.picker.choose(path)
 
     def _check_soon(self, *_: Any) -> None:
         self._later.start()

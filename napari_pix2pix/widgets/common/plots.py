@@ -79,7 +79,7 @@ class ScoreTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setToolTip("A useful model has better scores than the baseline")
+        self.setToolTip("A useful model has better scores than the baseline; the better is bold")
         # In a header that the style draws, the text stands lower than that of the cells.
         self.setStyleSheet(
             "QHeaderView::section { border: none }"
@@ -102,8 +102,14 @@ class ScoreTable(QTableWidget):
             title = QTableWidgetItem(label)
             title.setToolTip(tip)
             self.setVerticalHeaderItem(row, title)
-            for column, key in enumerate(predictors):
-                self.setItem(row, column, _cell(scores[key].get(name, math.nan), tip))
+            values = [scores[key].get(name, math.nan) for key in predictors]
+            for column, value in enumerate(values):
+                item = _cell(value, tip)
+                if len(values) > 1 and value == _best(values, better):
+                    font = item.font()
+                    font.setBold(True)
+                    item.setFont(font)
+                self.setItem(row, column, item)
         self._fit()
         self.show()
 
@@ -115,6 +121,13 @@ class ScoreTable(QTableWidget):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         height = columns.sizeHint().height() + rows.length() + 2 * self.frameWidth()
         self.setFixedHeight(height)
+
+
+def _best(values: Sequence[float], better: str) -> float:
+    """Return the best of two values or more; NaN where they are equal or one is not known."""
+    if any(map(math.isnan, values)) or len(set(values)) == 1:
+        return math.nan
+    return max(values) if better == "higher" else min(values)
 
 
 def _cell(value: float, tip: str) -> QTableWidgetItem:

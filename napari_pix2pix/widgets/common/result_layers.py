@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,21 @@ import numpy as np
 
 from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers import (
     KEY,
     LayerTransform,
     Snapshot,
     is_result_of,
+    join_channels,
     output_layer,
+    pick_channel,
     result_key,
     shown_like,
     to_layer_data,
 )
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.layer_order import index_on_top, move_on_top
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 _PARTIAL = " (partial)"
 # Pixels that are not translated yet are 0: added to the source, they let it show.
 _OVERLAY, _SOLID = "additive", "translucent_no_depth"
+_SAMPLED, _NEARLY_ALL = 1_000_000, 99.9  # values, and the percent of them
 _DRAWING_SHARE = 0.2  # of the time, at most
 
 
@@ -46,10 +52,27 @@ class ResultSpec:
     is_part: bool = False  # whether only a part of each frame is translated
 
     @property
+    def channel(self) -> int | None:
+        """The channel that the layer holds, where each has a layer of its own."""
+        channel: int | None = self.record["channel"]
+        return channel
+
+    def data_of(self, array: np.ndarray) -> np.ndarray:
+        """Return the layer's data by an array that is laid out like the targets."""
+        if self.channel is None:
+            return to_layer_data(array, self.codec.layout)
+        return to_layer_data(pick_channel(array, self.codec.layout, self.channel), Layout())
+
+    @property
+    def is_deviation(self) -> bool:
+        """Whether it is the deviation of samples, which lies over their mean."""
+        return bool(self.record["shown"] == "deviation")
+
+    @property
     def place(self) -> LayerTransform:
         """Where the result lies."""
         layout, place = self.codec.layout, self.like.field_transform
-        moves = layout.channel_axis is not None and not layout.rgb
+        moves = layout.channel_axis is not None and not layout.rgb and self.channel is None
         return place.with_axis_in_front("channel") if moves else place
 
     @property
@@ -59,16 +82,17 @@ class ResultSpec:
 
     def layer(self, array: np.ndarray) -> Layer:
         """Return a new layer of the result."""
+        is_whole = self.channel is None
         layer = output_layer(
-            array,
+            array if is_whole else self.data_of(array),
             self.like,
-            layout=self.codec.layout,
+            layout=self.codec.layout if is_whole else Layout(),
             kind=self.codec.kind,
             name=self.name,
             metadata={KEY: self.record},
             look=self.look,
         )
-        if self.codec.kind == "image":
+        if self.codec.kind == "image" and not self.is_deviation:
             layer.blending = _OVERLAY
         return layer
 
@@ -79,10 +103,18 @@ def results_of(
     """Return earlier results of a source, laid out like the targets, by `result_key`."""
     axis = None if codec.layout.rgb else codec.layout.channel_axis
     arrays = {}
+    split: defaultdict[tuple[str, str], dict[int, np.ndarray]] = defaultdict(dict)
     for layer, record in _results_of(viewer, source, condition):
-        data = layer.data
+        data, channel = layer.data, record.get("channel")
+        if channel is not None:
+            split[result_key(record)][channel] = data
+            continue
         moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
         arrays[result_key(record)] = moved
+    for key, channels in split.items():
+        if len(channels) == codec.channels and len({data.shape for data in channels.values()}) == 1:
+            ordered = [channels[number] for number in sorted(channels)]
+            arrays[key] = join_channels(ordered, codec.layout)
     return arrays
 
 
@@ -96,6 +128,7 @@ class Result:
         self._array: np.ndarray | None = None
         self._undo: list[Callable[[], None]] = []
         self._drawn, self._cost = 0.0, 0.0
+        self._is_new = False  # whether the layer was made for it
         self._overlays = False  # the source shows where nothing is translated yet
         self.layer: Any = None
 
@@ -111,7 +144,7 @@ class Result:
         elif self.gone:
             return
         elif array is not self._array:
-            self.layer.data = to_layer_data(array, self._spec.codec.layout)
+            self.layer.data = self._spec.data_of(array)
         elif time.perf_counter() - self._drawn > self._cost / _DRAWING_SHARE:
             began = time.perf_counter()
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -125,10 +158,14 @@ class Result:
             return
         record = {**self._spec.record, "partial": not complete}
         self.layer.metadata = {**self.layer.metadata, KEY: record}
-        if complete and not self._spec.is_part and self._overlays:
-            self.layer.blending = _SOLID
+        if self._overlays and self._spec.is_deviation:
+            self._spread_colours()
+        elif complete and not self._spec.is_part and self._overlays:
+            self.layer.blending = self._spec.look.get("blending", _SOLID)
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
+        if self._is_new and _is_gray(self.layer) and "contrast_limits" not in self._spec.look:
+            self.layer.reset_contrast_limits()  # those of all tiles, and not of the first alone
         self.layer.refresh()
         if complete and self._replaces and self._spec.source in self._viewer.layers:
             self._replace()
@@ -145,16 +182,26 @@ class Result:
         else:
             self._overlays = self._spec.codec.kind == "image"
             self.layer = added = self._spec.layer(array)
-            self._insert(added, above=self._spec.source)
+            self._is_new = True
+            self._insert(added)
             self._undo.append(lambda: self._remove(added))
 
     def _update(self, array: np.ndarray) -> None:
         layer, place = self.layer, self._spec.place.keywords()
         self._overlays = layer.metadata[KEY].get("partial", False)
-        self._remember(layer, ["data", "metadata", "name", "blending", *place])
-        layer.data = to_layer_data(array, self._spec.codec.layout)
+        self._remember_order()
+        self._remember(layer, ["data", "metadata", "name", "blending", "visible", *place])
+        layer.data = self._spec.data_of(array)
         for name, value in place.items():
             setattr(layer, name, value)
+        layer.visible = True
+        move_on_top(self._viewer.layers, layer)
+
+    def _spread_colours(self) -> None:
+        """Show the deviation from 0 to nearly its largest value, known only at the end."""
+        values = np.ravel(self.layer.data)
+        most = float(np.percentile(values[:: len(values) // _SAMPLED + 1], _NEARLY_ALL))
+        self.layer.contrast_limits = (0.0, most or 1.0)
 
     def _replace(self) -> None:
         """Give the source the result's data; if that does not fit, give the result its name."""
@@ -190,10 +237,21 @@ class Result:
 
         self._undo.append(restore)
 
-    def _insert(self, layer: Layer, *, above: Layer) -> None:
+    def _remember_order(self) -> None:
+        """Let `undo` move the layer back to where it lies among the others."""
+        layers, layer = self._viewer.layers, self.layer
+        above = list(layers)[layers.index(layer) + 1 :]
+
+        def restore() -> None:
+            still = [other for other in above if other in layers]
+            if layer in layers and still:
+                layers.move(layers.index(layer), layers.index(still[0]))
+
+        self._undo.append(restore)
+
+    def _insert(self, layer: Layer) -> None:
         layers = self._viewer.layers
-        index = layers.index(above) + 1 if above in layers else len(layers)
-        insert_inactive(layers, index, layer)
+        insert_inactive(layers, index_on_top(layers, layer, self._spec.source), layer)
 
     def _remove(self, layer: Layer) -> None:
         if layer in self._viewer.layers:
@@ -203,7 +261,8 @@ class Result:
 def _earlier(viewer: Any, spec: ResultSpec) -> Any:
     """Return the layer of an earlier result of the same model and source; None without."""
     for layer, record in _results_of(viewer, spec.source, spec.record["condition"]):
-        if result_key(record) == result_key(spec.record):
+        is_same = result_key(record) == result_key(spec.record)
+        if is_same and record.get("channel") == spec.channel:
             return layer
     return None
 

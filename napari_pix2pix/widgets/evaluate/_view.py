@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.common.elements import Choice, push_button
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
+from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
+from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
+from napari_pix2pix.widgets.evaluate._objects import ObjectTable
 from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from napari_pix2pix.widgets.evaluate._work import Result
 
 _HEIGHT = 220
+_REMEMBERED = "evaluate/options"
 
 
 class Scatter(ThemedPlots):
@@ -74,10 +79,15 @@ class EvaluateView(ModelView):
             a_layer=False,
             a_model=True,
         )
-        self.prediction = LayerChoice(is_image, "choose a layer")
-        self.prediction.setToolTip("The layer with the prediction of a model")
-        self.truth = LayerChoice(is_image, "choose a layer")
-        self.truth.setToolTip("The layer with the true image or labels")
+        self.prediction = LayersChoice(is_image, "choose a layer")
+        self.prediction.setToolTip(
+            "The layer with the prediction of a model; several are its channels"
+        )
+        self.truth = LayersChoice(is_image, "choose a layer")
+        self.truth.setToolTip(
+            "The layer with the true image or labels; several are its channels, in the order in "
+            "which you tick them"
+        )
         self.sources = LayersChoice(is_image, "none")
         self.mask = LayerChoice(is_mask, "none")
         self.mask.setToolTip(
@@ -86,14 +96,21 @@ class EvaluateView(ModelView):
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
         self.difference = make_editor("difference", fields["difference"])
-        self.difference.value = True
         self.segments = make_editor("segments", fields["segments"])
+        self._recall()
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
+        self.verdict, self.objects = Sentence(), Sentence()
+        self.verdict.setStyleSheet("font-weight: bold")
+        self.legend = Legend()
+        self.errors = ObjectTable()
         self.table = ScoreTable()
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames so far are scored")
+        self.compare = push_button(
+            "Compare…", "Swipe between source, prediction and truth, or show them side by side"
+        )
         self.export = push_button("Export CSV…", "Write the scores of all images into a table")
         self.report = push_button(
             "Save report…",
@@ -106,10 +123,11 @@ class EvaluateView(ModelView):
             parent,
             [
                 *(self.problem, self.form, self.difference.native, self.segments.native),
-                *(self.image, self.table, self.scatter),
+                *(self.errors, self.image, self.table, self.scatter),
             ],
-            [],
-            [self.evaluate, self.cancel, self.export, self.report],
+            [self.verdict, self.objects, self.legend],
+            [self.evaluate, self.cancel, self.compare],
+            [self.export, self.report],
         )
         self.show_what()
 
@@ -126,6 +144,27 @@ class EvaluateView(ModelView):
             else "The layer that the prediction was made from. With it, a baseline is scored too, "
             "fitted to the pixels that are scored"
         )
+
+    def options(self) -> EvaluateOptions:
+        """Return what is chosen besides layers and models."""
+        return EvaluateOptions(
+            kind=self.kind.value, difference=self.difference.value, segments=self.segments.value
+        )
+
+    def remember(self) -> None:
+        """Remember the options for the next start."""
+        chosen = {"by_model": bool(self.what.currentData())}
+        remember_fields(_REMEMBERED, self.options().model_dump(mode="json") | chosen)
+
+    def _recall(self) -> None:
+        """Show the options of the last time; those of another version may not be valid."""
+        fields = remembered_fields(_REMEMBERED)
+        self.what.setCurrentIndex(int(bool(fields.pop("by_model", False))))
+        with suppress(ValueError):
+            options = EvaluateOptions(**fields)
+            self.kind.value = options.kind
+            self.difference.value = options.difference
+            self.segments.value = options.segments
 
     def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""
@@ -144,6 +183,9 @@ class EvaluateView(ModelView):
         self.image.blockSignals(False)
         self.image.setVisible(len(images) > 1)
         self.show_scores()
+        self.verdict.set_text(result.scores.verdict)
+        self.objects.set_text(result.scores.objects)
+        self.errors.show_errors(result.scores.image_scores)
         self.scatter.show_points(result.points)
 
     def show_scores(self) -> None:

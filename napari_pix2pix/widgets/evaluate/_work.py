@@ -55,8 +55,10 @@ class EvaluateOptions(BaseModel):
 class EvaluationRequest:
     """What is evaluated."""
 
-    truth: Snapshot  # for a model, with the channel axis of its training; so are the sources
-    prediction: Snapshot | None = None  # without it, `model` makes one of `sources`
+    # A layer, or several that are the channels of one image; for a model, a single layer has the
+    # channel axis of its training.
+    truths: list[Snapshot]
+    predictions: list[Snapshot] = field(default_factory=list)  # none: `model` makes it of `sources`
     model: ModelEntry | None = None
     card: ModelInfo | None = None  # of the model; None beside a prediction
     # One layer, or several that are its channels; beside a prediction, for the baseline.
@@ -72,21 +74,21 @@ class EvaluationRequest:
         """Return the same with copied data; in any thread."""
         return replace(
             self,
-            truth=self.truth.copied(),
-            prediction=None if self.prediction is None else self.prediction.copied(),
+            truths=[truth.copied() for truth in self.truths],
+            predictions=[prediction.copied() for prediction in self.predictions],
             sources=[source.copied() for source in self.sources],
         )
 
     def pair(self) -> OpenPair:
         """Open the prediction, or the model's source, and the truth; errors as of `open_pair`."""
-        sides = [self.prediction] if self.prediction is not None else self.sources
+        sides = self.predictions or self.sources
         z_context = 0 if self.card is None else self.card.config.z_context
         pair = Pair(
-            lazy_image_of_layers(sides, "prediction" if self.prediction is not None else "source"),
-            lazy_image_of_layers([self.truth], "truth"),
+            lazy_image_of_layers(sides, "prediction" if self.predictions else "source"),
+            lazy_image_of_layers(self.truths, "truth"),
             mask=self.mask,
             condition=self.condition,
-            name=f"{sides[0].name} and {self.truth.name}",
+            name=f"{sides[0].name} and {self.truth_name}",
         )
         opened = open_pair(pair, z_context)
         channels = opened.source.channels
@@ -101,17 +103,22 @@ class EvaluationRequest:
                 )
         if channels != opened.target.channels:
             raise InputError(
-                f"The prediction has {channels} channels, {self.truth.name!r} "
+                f"The prediction has {channels} channels, {self.truth_name!r} "
                 f"{opened.target.channels}: choose layers with the same channels."
             )
         return opened
 
+    @property
+    def truth_name(self) -> str:
+        """The names of the truth's layers."""
+        return " + ".join(truth.name for truth in self.truths)
+
     def facts(self) -> dict[str, str]:
         """Return the facts about a layer's prediction for the report."""
-        assert self.prediction is not None
         titles = {"model": "Model", "digest": "Digest of its weights", "weights": "Weights"}
         titles |= {"trained_on": "Trained on"}
-        facts = {"Prediction": self.prediction.name, "Truth": self.truth.name}
+        made = " + ".join(prediction.name for prediction in self.predictions)
+        facts = {"Prediction": made, "Truth": self.truth_name}
         facts |= {
             title: str(self.record[key]) for key, title in titles.items() if key in self.record
         }
@@ -122,11 +129,11 @@ class EvaluationRequest:
 
     def baseline_pair(self) -> OpenPair | None:
         """Open the source of a layer's prediction with the truth; None without a source."""
-        if self.prediction is None or not self.sources:
+        if not self.predictions or not self.sources:
             return None
         sides = (
             lazy_image_of_layers(self.sources, "source"),
-            lazy_image_of_layers([self.truth], "truth"),
+            lazy_image_of_layers(self.truths, "truth"),
         )
         return open_pair(Pair(*sides, mask=self.mask))
 
@@ -219,8 +226,8 @@ def _make_case(
     from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, know_usual
 
     opened = request.pair()
-    name = "" if opened.frames > 1 else request.truth.name
-    if request.prediction is None:
+    name = "" if opened.frames > 1 else request.truth_name
+    if not request.predictions:
         from napari_pix2pix.evaluation.evaluate import describe_model, make_case, match_truths_of
 
         assert request.model is not None

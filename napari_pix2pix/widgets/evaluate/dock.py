@@ -7,27 +7,29 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import (
     KEY,
     CopyMode,
+    difference_layer,
+    layers_of_result,
     mask_of,
-    output_layer,
     snapshot,
     with_model_channels,
 )
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.evaluate._objects import Place, go_to
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
-    EvaluateOptions,
     EvaluationRequest,
     Result,
     evaluate_request,
@@ -63,19 +65,27 @@ class EvaluateDock(ModelDock):
         self._choose_last_result()
         self._take_model()
 
-    def set_prediction(self, prediction: Layer, truth: Layer, source: Layer | None = None) -> None:
-        """Compare two layers; with a source, the baseline is scored too."""
+    def set_prediction(
+        self,
+        prediction: Layer | Sequence[Layer],
+        truth: Layer | Sequence[Layer],
+        source: Layer | Sequence[Layer] | None = None,
+    ) -> None:
+        """Compare two layers; with a source, the baseline is scored too.
+
+        Several layers are the channels of one image.
+        """
         self._view.what.setCurrentIndex(0)
-        self._view.prediction.choose(prediction)
-        self._view.truth.choose(truth)
-        self._view.sources.choose([] if source is None else [source])
+        self._view.prediction.choose(_as_list(prediction))
+        self._view.truth.choose(_as_list(truth))
+        self._view.sources.choose([] if source is None else _as_list(source))
         self._check_soon()
 
     def set_model(
         self,
         model: ModelEntry | str | os.PathLike[str],
         sources: Sequence[Layer],
-        truth: Layer,
+        truth: Layer | Sequence[Layer],
         condition: Hashable = None,
     ) -> None:
         """Compare a model's prediction of layers with the truth.
@@ -85,14 +95,15 @@ class EvaluateDock(ModelDock):
         model : ModelEntry or path-like
         sources : sequence of layers
             Several are the channels of one image.
-        truth : layer
+        truth : layer or sequence of layers
+            Several are the channels of one image.
         condition : hashable, optional
             One of the model's.
         """
         self._view.what.setCurrentIndex(1)
         self._view.picker.choose(model)
         self._view.sources.choose(sources)
-        self._view.truth.choose(truth)
+        self._view.truth.choose(_as_list(truth))
         if condition is not None:
             self._view.condition.choose(condition)
         self._check_soon()
@@ -157,9 +168,12 @@ class EvaluateDock(ModelDock):
         request = self._request_of(copy="small")
         request.pair()
         self._view.set_text("")
+        self._view.legend.forget()
         self._request = request
         preferred = read_settings().device
-        device = None if preferred == "auto" else preferred
+        card = self._view.picker.info
+        is_ours = card is None or card.engine == "torch"  # others run where they can
+        device = preferred if is_ours and preferred != "auto" else None
         self._view.progress.begin("Evaluating")
         self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()
@@ -196,6 +210,7 @@ class EvaluateDock(ModelDock):
         view = self._view
         for choice in (view.prediction, view.truth, view.sources, view.mask):
             choice.offer(layers)
+        view.legend.forget_removed(self._viewer.layers)
         self._check_soon()
 
     def close_down(self) -> None:
@@ -203,6 +218,8 @@ class EvaluateDock(ModelDock):
         self._runner.close()
         self._view.picker.close_down()
         self._view.progress.finish()
+        self._view.legend.forget()
+        self._view.remember()
 
     def _connect(self) -> None:
         view = self._view
@@ -216,6 +233,8 @@ class EvaluateDock(ModelDock):
         view.image.currentIndexChanged.connect(view.show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
+        view.compare.clicked.connect(self._compare)
+        view.errors.chosen.connect(self._go_to)
         # Methods, not lambdas: PySide6 would keep a lambda, and with it the dock and its viewer.
         view.export.clicked.connect(self._ask_to_export)
         view.report.clicked.connect(self._ask_to_report)
@@ -234,8 +253,8 @@ class EvaluateDock(ModelDock):
         layers = [unwrapped(layer) for layer in self._viewer.layers]
         by_id = {str(layer.unique_id): layer for layer in layers}
         for layer in reversed(layers):
-            if KEY in layer.metadata:
-                self._view.prediction.choose(layer)
+            if layer.metadata.get(KEY, {"shown": "deviation"}).get("shown") != "deviation":
+                self._view.prediction.choose(layers_of_result(layers, layer))
                 source = by_id.get(layer.metadata[KEY].get("source_id"))
                 self._view.sources.choose([source] if source is not None else [])
                 return
@@ -249,35 +268,37 @@ class EvaluateDock(ModelDock):
     def _request_of(self, *, copy: CopyMode) -> EvaluationRequest:
         view = self._view
         by_model = bool(view.what.currentData())
-        prediction = None if by_model else view.prediction.layer
-        truth, sources = view.truth.layer, view.sources.layers
+        predictions = () if by_model else view.prediction.layers
+        truth, sources = view.truth.layers, view.sources.layers
         if by_model and self.model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         if by_model and not sources:
             raise InputError("Choose the source that the model translates.")
-        if not by_model and prediction is None:
+        if not by_model and not predictions:
             raise InputError("Choose the layer of the prediction.")
-        if truth is None:
+        if not truth:
             raise InputError("Choose the layer of the truth.")
-        truths = [snapshot(truth, copy=copy)]
+        truths = [snapshot(layer, copy=copy) for layer in truth]
         given = [snapshot(layer, copy=copy) for layer in sources]
         card = view.picker.info if by_model else None
         if card is not None:
             truths = with_model_channels(truths, card.target_codec.layout)
             given = with_model_channels(given, card.source_codec.layout)
         return EvaluationRequest(
-            truth=truths[0],
-            prediction=None if prediction is None else snapshot(prediction, copy=copy),
+            truths=truths,
+            predictions=[snapshot(layer, copy=copy) for layer in predictions],
             model=self.model,
             card=card,
             sources=given,
             mask=None if self.mask is None else mask_of(self.mask, truths[0]),
             condition=view.condition.value if by_model else None,
-            options=EvaluateOptions(
-                kind=view.kind.value, difference=self.adds_difference, segments=self.segments
-            ),
-            record={} if prediction is None else prediction.metadata.get(KEY, {}),
+            options=view.options(),
+            record=predictions[0].metadata.get(KEY, {}) if predictions else {},
         )
+
+    def _take_dropped(self, path: Path) -> None:
+        self._view.what.setCurrentIndex(1)
+        super()._take_dropped(path)
 
     def _take_model(self) -> None:
         if self._view.picker.info is not None:
@@ -303,24 +324,31 @@ class EvaluateDock(ModelDock):
     def _add_difference(self, result: Result) -> None:
         """Show the difference where the truth lies, in place of an earlier one."""
         assert self._request is not None
-        truth = self._request.truth
-        look: dict[str, Any] = {}
-        if result.kind == "image":
-            most = float(np.nanmax(np.abs(result.difference), initial=0)) or 1.0
-            look = {"colormap": "PiYG", "contrast_limits": (-most, most)}
-        layer = output_layer(
-            result.difference,
-            truth,
-            layout=result.layout,
-            kind=result.kind,
-            name=f"{truth.name} [difference]",
-            look=look,
+        layer = difference_layer(
+            result.difference, self._request.truths[0], layout=result.layout, kind=result.kind
         )
         layers = self._viewer.layers
         if self._difference is not None and self._difference in layers:
             layers.remove(self._difference)
         insert_inactive(layers, len(layers), layer)
         self._difference = layer
+        if result.kind == "image":
+            self._view.legend.show_map(layer, DIFFERENCE)
+        else:
+            self._view.legend.show_labels(layer, LABELS_DIFFER)
+
+    def _go_to(self, place: Place) -> None:
+        """Move the view to an object that is missed or false."""
+        assert self._request is not None
+        go_to(self._viewer, self._request.truths[0], place)
+
+    def _compare(self) -> None:
+        """Open the Compare dock with the layers that are chosen here."""
+        view = self._view
+        predictions = () if view.what.currentData() else view.prediction.layers
+        chosen = (view.sources.layers, predictions, view.truth.layers)
+        dock = open_dock(self._viewer, "Compare")
+        dock.set_layers(*(layers[0] if layers else None for layers in chosen))
 
     def _ask_to_export(self) -> None:
         self._ask_where(self.export_csv, "scores.csv", "CSV (*.csv)")
@@ -346,3 +374,7 @@ class EvaluateDock(ModelDock):
         self._view.cancel.setEnabled(running and not self._runner.stopping)
         for button in (self._view.export, self._view.report):
             button.setEnabled(self._result is not None and not running)
+
+
+def _as_list(layers: Layer | Sequence[Layer]) -> list[Layer]:
+    return list(layers) if isinstance(layers, list | tuple) else [layers]

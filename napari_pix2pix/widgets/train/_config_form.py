@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Sentence
-from napari_pix2pix.widgets.common.forms import Editor, make_editor, make_label
+from napari_pix2pix.widgets.common.forms import Editor, NumberEdit, make_editor, make_label
 
 LABELS = 84  # width of the labels in pixels, the same in all forms, so that their editors align
 _LONG_LABELS = 104
@@ -50,8 +50,11 @@ class ConfigForm(QWidget):
         self.names = tuple(names)  # fields of `TrainConfig`, in its order
         self._headings = headings  # whether the parts of the config have headings
         self._made_rows: dict[str, _Row] = {}
+        self._heads: list[tuple[list[str], QLabel]] = []  # headings, and the fields below each
         self._preset_values: dict[str, Any] = {}
         self._inferred: dict[str, Any] = {}
+        self._texts: dict[str, str] = {}  # what auto and None mean for the pairs
+        self._shown: frozenset[str] = frozenset(names)
         self._set_by_user: dict[str, Any] = {}
         self.set_preset("light")
 
@@ -89,12 +92,36 @@ class ConfigForm(QWidget):
         self._inferred = {}
         self.set_values(self._set_by_user)
 
-    def set_inferred(self, values: Mapping[str, Any]) -> None:
-        """Show values inferred from the pairs as defaults, such as an adversarial weight of 0."""
+    def set_inferred(
+        self, values: Mapping[str, Any], texts: Mapping[str, str] | None = None
+    ) -> None:
+        """Show values inferred from the pairs as defaults, such as an adversarial weight of 0.
+
+        ``texts`` say what auto and None mean for the pairs.
+        """
         inferred = {name: value for name, value in values.items() if name in self.names}
-        if inferred != self._inferred:
-            self._inferred = inferred
+        said = {name: text for name, text in (texts or {}).items() if name in self.names}
+        if (inferred, said) != (self._inferred, self._texts):
+            self._inferred, self._texts = inferred, said
             self._show_all()
+
+    def shown_values(self) -> dict[str, Any]:
+        """Return what is shown of each field, set or not."""
+        return {name: self._set_by_user.get(name, self._default(name)) for name in self.names}
+
+    def show_only(self, names: Collection[str]) -> None:
+        """Hide all other fields; they keep their values."""
+        if self._shown != frozenset(names):
+            self._shown = frozenset(names)
+            self._show_rows()
+
+    def faulty(self) -> list[str]:
+        """Return the fields below which an error stands."""
+        return [name for name, row in self._made_rows.items() if row.error.text()]
+
+    def error(self, name: str) -> str:
+        """Return the error that stands below a field; empty without one."""
+        return self._rows[name].error.text()
 
     def editor(self, name: str) -> Editor:
         """Return the editor of a field."""
@@ -129,14 +156,22 @@ class ConfigForm(QWidget):
             row.changed.connect(self._on_row_changed)
             row.reset_wanted.connect(self.reset)
         self._show_all()
+        self._show_rows()
 
     def _default(self, name: str) -> Any:
         return self._inferred.get(name, self._preset_values[name])
 
     def _show_all(self) -> None:
         for name, row in self._made_rows.items():
+            row.show_text(self._texts.get(name, ""))
             row.show_value(self._set_by_user.get(name, self._default(name)))
             row.mark(name in self._set_by_user, self._default(name))
+
+    def _show_rows(self) -> None:
+        for name, row in self._made_rows.items():
+            row.set_shown(name in self._shown)
+        for names, heading in self._heads:
+            heading.setVisible(not self._shown.isdisjoint(names))
 
     def _on_row_changed(self, name: str) -> None:
         value = self._rows[name].editor.value
@@ -157,11 +192,13 @@ class ConfigForm(QWidget):
         # at the same place.
         grid.setColumnMinimumWidth(0, width + grid.horizontalSpacing())
         grid.setHorizontalSpacing(0)
-        titles = _first_fields(self.names) if self._headings else {}
+        parts = _parts_of(self.names) if self._headings else {}
         for name, row in self._made_rows.items():
-            if name in titles:
-                title = QLabel(f"<b>{titles[name]}</b>")
-                grid.addWidget(title, grid.rowCount(), 0, 1, 3)
+            if name in parts:
+                title, inside = parts[name]
+                heading = QLabel(f"<b>{title}</b>")
+                self._heads.append((inside, heading))
+                grid.addWidget(heading, grid.rowCount(), 0, 1, 3)
             line = grid.rowCount()
             row.label.setFixedWidth(width)
             grid.addWidget(row.label, line, 0)
@@ -179,8 +216,9 @@ class _Row(QObject):
     def __init__(self, name: str) -> None:
         super().__init__()
         field = TrainConfig.model_fields[name]
+        self._none_text = _NONE_TEXTS.get(name, "not set")
         self.editor = make_editor(
-            name, field, none_text=_NONE_TEXTS.get(name, "not set"), choices=_CHOICES.get(name)
+            name, field, none_text=self._none_text, choices=_CHOICES.get(name)
         )
         self.label = make_label(self.editor)
         self.label.setWordWrap(True)
@@ -188,6 +226,7 @@ class _Row(QObject):
         self.reset.setText("↺")
         self.reset.setAutoRaise(True)
         self.error = Sentence(is_error=True)
+        self._is_shown, self._is_set = True, False
         self.editor.changed.connect(self._on_changed)
         self.reset.clicked.connect(self._on_reset)
 
@@ -196,9 +235,28 @@ class _Row(QObject):
         with self.editor.changed.blocked():
             self.editor.value = value
 
+    def show_text(self, text: str) -> None:
+        """Say what auto or None means; an empty text says nothing of it."""
+        native = self.editor.native
+        if isinstance(native, QComboBox):
+            for index in range(native.count()):
+                if native.itemText(index).partition(":")[0] == "auto":
+                    native.setItemText(index, f"auto: {text}" if text else "auto")
+        elif isinstance(self.editor, NumberEdit) and self.editor.box.specialValueText():
+            self.editor.box.setSpecialValueText(text or self._none_text)
+
+    def set_shown(self, is_shown: bool) -> None:
+        """Show or hide the line."""
+        self._is_shown = is_shown
+        for widget in (self.label, self.editor.native):
+            widget.setVisible(is_shown)
+        self.reset.setVisible(is_shown and self._is_set)
+        self.error.setVisible(is_shown and bool(self.error.text()))
+
     def mark(self, is_set: bool, default: Any) -> None:
         """Show whether the value differs from the default."""
-        self.reset.setVisible(is_set)
+        self._is_set = is_set
+        self.reset.setVisible(is_set and self._is_shown)
         self.reset.setToolTip(f"Back to {default}")
         font = self.label.font()
         font.setBold(is_set)
@@ -211,13 +269,13 @@ class _Row(QObject):
         self.reset_wanted.emit(self.editor.name)
 
 
-def _first_fields(names: Sequence[str]) -> dict[str, str]:
-    """Return the headings by the first of ``names`` in each part of the config."""
+def _parts_of(names: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
+    """Return headings and fields of the config's parts, by the first of ``names`` in each."""
     fields = list(TrainConfig.model_fields)
-    titles: dict[str, str] = {}
+    parts: dict[str, tuple[str, list[str]]] = {}
     for title, (first, last) in _PARTS.items():
         part = fields[fields.index(first) : fields.index(last) + 1]
         inside = [name for name in names if name in part]
         if inside:
-            titles[inside[0]] = title
-    return titles
+            parts[inside[0]] = title, inside
+    return parts

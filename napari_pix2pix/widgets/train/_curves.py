@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import QGraphicsView, QLabel
 
-from napari_pix2pix.training.events import Event, Step, Validated
+from napari_pix2pix.training.events import Event, Prepared, Step, Validated
 from napari_pix2pix.widgets.common.plots import ThemedPlots
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ _MOST_POINTS = 4000  # of a curve; above, every second one is dropped
 _COLOURS = {
     "generator": "#4c9be8",
     "discriminator": "#e8834c",
-    "L1": "#5fb87a",
+    "reconstruction": "#5fb87a",
     "score": "#4c9be8",
     "baseline": "#9a9a9a",
 }
+_PLOTS = ("generator", "discriminator", "reconstruction"), ("score", "baseline")
+_RECONSTRUCTIONS = {"l1": "L1", "l2": "L2", "charbonnier": "Charbonnier"}
 
 
 class Curves(ThemedPlots):
@@ -33,6 +35,8 @@ class Curves(ThemedPlots):
         self._points: dict[str, tuple[list[float], list[float]]] = {}
         self._lines: dict[str, Any] = {}
         self._undrawn: set[str] = set()  # curves with new points
+        self._reconstruction = "L1"  # what that curve is called
+        self._legends: list[QLabel] = []
         self._waits = False  # until the plots are in view
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -45,8 +49,11 @@ class Curves(ThemedPlots):
         self._draw_lines()
 
     def add(self, event: Event) -> None:
-        """Add the points of a step or a validation."""
-        if isinstance(event, Step):
+        """Add the points of a step or a validation, or name the curves of a run that begins."""
+        if isinstance(event, Prepared):
+            self._reconstruction = _RECONSTRUCTIONS[event.reconstruction]
+            self._show_legends()
+        elif isinstance(event, Step):
             for name, value in _losses(event).items():
                 self._append(name, event.step, value)
         elif isinstance(event, Validated):
@@ -76,7 +83,7 @@ class Curves(ThemedPlots):
             self._soon.start()
 
     def points(self, name: str) -> tuple[list[float], list[float]]:
-        """Return steps and values of a curve: generator, discriminator, L1, score, baseline."""
+        """Return steps and values of a curve, by its name in the colours."""
         return self._points.get(name, ([], []))
 
     def _append(self, name: str, step: int, value: float) -> None:
@@ -105,8 +112,9 @@ class Curves(ThemedPlots):
             return
         import pyqtgraph as pg
 
-        for names in (("generator", "discriminator", "L1"), ("score", "baseline")):
-            self._column.addWidget(_legend(names))
+        for names in _PLOTS:
+            self._legends.append(QLabel())
+            self._column.addWidget(self._legends[-1])
             plot = self._add_plot(_HEIGHT)
             # Otherwise each scene would redraw the whole window.
             plot.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.NoViewportUpdate)
@@ -120,6 +128,7 @@ class Curves(ThemedPlots):
                 self._lines[name] = plot.plot(
                     pen=pen, symbol=symbol, symbolSize=4, symbolBrush=_COLOURS[name]
                 )
+        self._show_legends()
         losses, scores = self._plots
         losses.setLogMode(y=True)
         losses.setLabel("left", "loss")
@@ -127,16 +136,18 @@ class Curves(ThemedPlots):
         scores.setLabel("bottom", "step")
         scores.setXLink(losses)
 
+    def _show_legends(self) -> None:
+        """Name the curves above the plots, where they hide nothing."""
+        for label, names in zip(self._legends, _PLOTS, strict=False):
+            texts = {"reconstruction": self._reconstruction}
+            shown = [_coloured(name, texts.get(name, name)) for name in names]
+            label.setText("&nbsp;&nbsp; ".join(shown))
 
-def _legend(names: tuple[str, ...]) -> QLabel:
-    """Return the names of the curves, to stand above the plot, where they hide nothing."""
-    dashes = {"baseline": "╌╌"}
-    return QLabel(
-        "&nbsp;&nbsp; ".join(
-            f'<span style="color:{_COLOURS[name]}">{dashes.get(name, "━━")}</span> {name}'
-            for name in names
-        )
-    )
+
+def _coloured(name: str, text: str) -> str:
+    """Return a piece of a curve, in its colour, and its name."""
+    dashes = "╌╌" if name == "baseline" else "━━"
+    return f'<span style="color:{_COLOURS[name]}">{dashes}</span> {text}'
 
 
 def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str]:
@@ -151,7 +162,7 @@ def _losses(step: Step) -> dict[str, float]:
     losses = step.losses
     drawn = {
         "generator": losses.get("G_GAN"),
-        "L1": losses.get("G_L1", losses.get("G_reconstruction")),
+        "reconstruction": losses.get("G_L1", losses.get("G_reconstruction")),
     }
     discriminator = [losses[name] for name in ("D_real", "D_fake") if name in losses]
     if discriminator:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import CopyMode, transforms_differ
-from napari_pix2pix.training.config import LIGHT_FOR_VOLUMES, TrainConfig
+from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
@@ -21,10 +21,13 @@ from napari_pix2pix.widgets.common.settings import (
     remember_fields,
     remembered_fields,
 )
-from napari_pix2pix.widgets.train._config_form import ConfigForm
+from napari_pix2pix.widgets.train._advice import Advice, AdvicePanel, Mend
+from napari_pix2pix.widgets.train._config_groups import ConfigGroups
 from napari_pix2pix.widgets.train._pair_rows import PairRows
 from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_pairs
-from napari_pix2pix.widgets.train._run_options import FIELDS, RunOptions
+from napari_pix2pix.widgets.train._relevance import PairFacts
+from napari_pix2pix.widgets.train._resampling import TargetResampler, can_resample
+from napari_pix2pix.widgets.train._run_options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,11 +36,8 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.training.hardware import Device
 
-_BASICS = ("ndim", "z_context", "patch", "batch")
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
-_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
-_ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
 _OF_A_MODEL = {"intended_use", "pixel_size"}
 _CHECK_DELAY = 300  # milliseconds without a change
@@ -64,19 +64,17 @@ class TrainForm(QWidget):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields of `TrainConfig` that are set; all others have the preset's values."""
-        return self.options.values() | self.basics.values() | self.advanced.values()
+        return self.options.values() | self.groups.values()
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Set some fields; raise `ConfigError`, and change nothing, if one of them is wrong."""
         _check_shown(TrainConfig(**fields))
         self.options.set_values(dict(fields))
-        for form in (self.basics, self.advanced):
-            form.set_values({**form.values(), **fields})
+        self.groups.set_values({**self.groups.values(), **fields})
 
     def reset_fields(self) -> None:
         """Give all fields of the forms the preset's values."""
-        for form in (self.basics, self.advanced):
-            form.set_values({})
+        self.groups.set_values({})
 
     def open_pairs(self, *, copy: CopyMode) -> list[Pair]:
         """Open the layers of all rows; show and raise `InputError` for the first that is wrong."""
@@ -114,39 +112,44 @@ class TrainForm(QWidget):
 
     def close_work(self) -> None:
         """Wait for the threads; no signal comes afterwards."""
+        self.pairs.close_work()
         self._check.close()
         self._finder.close()
+        self._resampler.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self._check = LatestOnly(self, delay=_CHECK_DELAY)
         self._finder = LatestOnly(self, delay=_DEVICES_DELAY)
         self._checked_pairs: list[Pair] = []
+        self._summary: PairSummary | None = None  # of the last check that found nothing wrong
+        self._resampler = TargetResampler(self, viewer)
         self.pairs = PairRows(viewer)
         self.wrong = Sentence(is_error=True)
         self.summary = Sentence()
+        self.advice = AdvicePanel()
         self.notes = Sentence()
         self.notes_section = Section("Notes", self.notes)
         self.options = RunOptions()
-        self.basics = ConfigForm(_BASICS, headings=False)
-        self.advanced = ConfigForm(_ADVANCED)
-        self.advanced_section = Section("Advanced", self.advanced)
+        self.groups = ConfigGroups()
         self.patches = push_button("Preview patches", "Show patches as the network will see them.")
         self.estimate = Sentence()
 
     def _lay_out(self) -> None:
         lay_out_column(
             self,
-            *(self.pairs, self.wrong, self.summary, self.notes_section, self.options),
-            *(self.basics, self.advanced_section, self.estimate, self.patches),
+            *(self.pairs, self.wrong, self.summary, self.advice, self.notes_section),
+            *(self.options, self.groups, self.estimate, self.patches),
             spacing=6,
         )
         self.notes_section.hide()
 
     def _connect(self) -> None:
-        for part in (self.pairs, self.options, self.basics, self.advanced):
+        for part in (self.pairs, self.options, self.groups):
             part.changed.connect(self.touch)
-        for form in (self.basics, self.advanced):
-            self.options.preset_changed.connect(form.set_preset)
+        self.options.preset_changed.connect(self.groups.set_preset)
+        self.advice.mend_wanted.connect(self._on_mend)
+        self._resampler.resampled.connect(self.pairs.set_targets)
+        self._resampler.failed.connect(self.wrong.set_text)
         self.patches.clicked.connect(self._on_patches)
         self._check.due.connect(self._on_due)
         self._check.finished.connect(self._on_summary)
@@ -161,8 +164,7 @@ class TrainForm(QWidget):
         self._is_touched = False
         self.wrong.set_text("")
         self.options.show_start_error("")
-        for form in (self.basics, self.advanced):
-            form.clear_error()
+        self.groups.clear_error()
         try:
             pairs = self.open_pairs(copy=False)
             config = TrainConfig(**self.fields)
@@ -175,6 +177,7 @@ class TrainForm(QWidget):
 
     def _on_error(self, sentence: str) -> None:
         self.summary.set_text("")
+        self.advice.show_advice(self._resampling())
         self.notes_section.hide()
         self.estimate.set_text("")
         self.patches.setEnabled(False)
@@ -185,14 +188,13 @@ class TrainForm(QWidget):
         """Show an error beside the pair, field or model that it is about."""
         rows = self.pairs.choices()
         if len(rows) == 1 and not rows[0].layers:
+            self.groups.set_inferred({}, {})
+            self.groups.set_facts(PairFacts())
             self.summary.set_text(
                 "Choose two layers that show the same field: a source and a target."
             )
             return
-        if self.basics.show_error(sentence):
-            return
-        if self.advanced.show_error(sentence):
-            self.advanced_section.expand(animate=False)
+        if self.groups.show_error(sentence):
             return
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.show_start_error(sentence)
@@ -205,25 +207,44 @@ class TrainForm(QWidget):
                 self.wrong.set_text(sentence)
 
     def _on_summary(self, summary: PairSummary) -> None:
-        shifts = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
-        notes = [*filter(None, shifts), *summary.notes]
+        self._summary = summary
+        places = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
         self.summary.set_text(summary.text)
-        self.notes.set_text("\n".join(notes))
-        self.notes_section.setText(f"Notes ({len(notes)})")
-        self.notes_section.setVisible(bool(notes))
+        self.advice.show_advice([*map(Advice, filter(None, places)), *summary.advice])
+        self.notes.set_text("\n".join(summary.notes))
+        self.notes_section.setText(f"Notes ({len(summary.notes)})")
+        self.notes_section.setVisible(bool(summary.notes))
         self.notes.setVisible(self.notes_section.isExpanded())
-        inferred = {} if summary.start_config is None else summary.start_config.model_dump()
-        if summary.start_config is None and summary.config.target_kind != "image":
-            inferred = {"adversarial_weight": summary.config.adversarial_weight}
-        if summary.config.ndim == 3 and summary.config.preset == "light":
-            inferred = LIGHT_FOR_VOLUMES | inferred
-        if "adversarial_weight" in self.fields:
-            inferred.pop("adversarial_weight", None)
-        for form in (self.basics, self.advanced):
-            form.set_inferred(inferred)
+        self.groups.set_inferred(summary.inferred, summary.texts)
+        self.groups.set_facts(summary.facts)
         self.estimate.set_text(_estimate(summary))
         self.patches.setEnabled(True)
         self.ready_changed.emit(True, "")
+
+    def _resampling(self) -> list[Advice]:
+        """Offer to resample targets that show the field of their source in other pixels."""
+        return [
+            Advice(
+                f"{choice.targets[0].name!r} shows the field of {choice.sources[0].name!r} in "
+                "another number of pixels.",
+                Mend.RESAMPLE,
+                pair,
+            )
+            for pair, choice in enumerate(self.pairs.choices())
+            if choice.sources and choice.targets and can_resample(choice)
+        ]
+
+    def _on_mend(self, advice: Advice) -> None:
+        """Do what a button beside a warning says."""
+        match advice.mend:
+            case Mend.CORRECT_SHIFT:
+                self.groups.set_value("correct_shift", True)
+            case Mend.SWAP:
+                self.pairs.swap_sides()
+            case Mend.USE_AS_LABELS if self._summary is not None:
+                self.groups.set_value("target_kind", self._summary.target_looks_like)
+            case Mend.RESAMPLE:
+                self._resampler.resample(self.pairs.choices()[advice.pair], advice.pair)
 
     def _on_patches(self) -> None:
         try:
@@ -242,7 +263,7 @@ class TrainForm(QWidget):
         self.options.show_devices(devices)
         if not self._remembers:
             suggested = suggest_fields(devices[0], self.options.preset.value)
-            self.basics.set_values({**suggested, **self.basics.values()})
+            self.groups.set_values({**suggested, **self.groups.values()})
 
     def _recall(self) -> None:
         """Show the fields of the last training, as far as this version knows them."""
@@ -254,7 +275,7 @@ class TrainForm(QWidget):
         self._remembers = bool(fields)
         precision = read_settings().precision
         if not fields and precision != "auto":
-            self.advanced.set_value("precision", precision)
+            self.groups.set_value("precision", precision)
 
 
 def _check_shown(config: TrainConfig) -> None:
@@ -290,15 +311,15 @@ def _estimate(summary: PairSummary) -> str:
     gigabytes = summary.memory / 2**30
     amount = f"{gigabytes:.1f} GB" if gigabytes > 0.1 else f"{1024 * gigabytes:.0f} MB"
     memory = f"about {amount} of the device's memory"
-    steps = config.steps or 0
-    if config.epochs:
-        epoch_steps = config.epochs * summary.steps_per_epoch
-        steps = min(steps, epoch_steps) if steps else epoch_steps
-    if not steps:
-        return f"Takes {in_time_units(config.max_seconds or 0)} and {memory}."
-    seconds = expected_seconds(config, steps)
+    limits = config.steps, summary.most_steps, (config.epochs or 0) * summary.steps_per_epoch
+    steps = min(filter(None, limits), default=0)
+    seconds = expected_seconds(config, steps) if steps else None
+    if config.max_seconds and (seconds is None or seconds > config.max_seconds):
+        most = "at most " if steps else ""
+        return f"Takes {most}{in_time_units(config.max_seconds)} and {memory}."
+    count = f"{steps} steps"
+    if steps == summary.most_steps:
+        count += " (the most for so few images, see passes)"
     if seconds is None:
-        return f"{steps} steps, {memory}; the time is known after the first steps."
-    if config.max_seconds:
-        seconds = min(seconds, config.max_seconds)
-    return f"{steps} steps in about {in_time_units(seconds)}, {memory}."
+        return f"{count}, {memory}; the time is known after the first steps."
+    return f"{count} in about {in_time_units(seconds)}, {memory}."

@@ -30,6 +30,7 @@ from napari_pix2pix.training.events import Preview, Region
 from napari_pix2pix.widgets.common.elements import lay_out_column, pass_wheel_on, push_button
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
+from napari_pix2pix.widgets.train._preview_channels import PreviewChannels
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -57,6 +58,7 @@ class LivePreview(QWidget):
         self._pairs: list[_PairLook] = []
         self._history: list[Preview] = []
         self.layer: Layer | None = None
+        self._channels = PreviewChannels(viewer)
         self._wanted = QCheckBox("Live preview of")
         self._wanted.setChecked(True)
         self._wanted.setToolTip(
@@ -104,6 +106,7 @@ class LivePreview(QWidget):
             )
             for choice, pair in zip(choices, pairs, strict=True)
         ]
+        self._channels.begin([choice.targets for choice in choices])
         self._update_controls()
 
     def add(self, event: Preview) -> None:
@@ -155,6 +158,7 @@ class LivePreview(QWidget):
         """Remove the layer from the viewer."""
         # First: removing calls `reset_choices`, which would take it for the user's doing.
         layer, self.layer = self.layer, None
+        self._channels.remove()
         if layer is not None and layer in map(unwrapped, self._viewer.layers):
             self._viewer.layers.remove(layer)
         self._update_controls()
@@ -162,6 +166,7 @@ class LivePreview(QWidget):
     def keep(self) -> None:
         """Leave the layer to the user: don't update or remove it any more."""
         self.layer = None
+        self._channels.forget()
         self._update_controls()
 
     def reset_choices(self) -> None:
@@ -203,14 +208,18 @@ class LivePreview(QWidget):
 
     def _show(self, event: Preview) -> None:
         if self.layer is not None and self._in_viewer():
-            layout = self._pairs[event.pair].layout
-            self.layer.data = to_layer_data(self._assemble(event), layout)
+            layout, image = self._pairs[event.pair].layout, self._assemble(event)
+            first = self._channels.first(event.pair, image, layout)
+            self.layer.data = to_layer_data(first, self._channels.layout(event.pair, layout))
+            self._channels.show(event.pair, image, layout)
 
     def _add_layer(self, event: Preview) -> None:
         self.layer = self._make(event)
         layers = self._viewer.layers
         selected = {unwrapped(layer) for layer in layers.selection}
         self._viewer.add_layer(self.layer)
+        layout = self._pairs[event.pair].layout
+        self._channels.add(self.layer, event.pair, self._assemble(event), layout)
         layers.selection = selected  # what the user selected stays selected
 
     def _assemble(self, event: Preview) -> np.ndarray:
@@ -225,9 +234,9 @@ class LivePreview(QWidget):
         offset = [*(int(n) for n in frame), event.top, event.left]
         place = _moved(shown.source.field_transform, offset)
         return output_layer(
-            self._assemble(event),
+            self._channels.first(event.pair, self._assemble(event), shown.layout),
             replace(shown.source, transform=place, channel_axis=None, rgb=False),
-            layout=shown.layout,
+            layout=self._channels.layout(event.pair, shown.layout),
             kind=event.kind,
             name=f"preview [{shown.source.name}]",
             metadata={PREVIEW: True},

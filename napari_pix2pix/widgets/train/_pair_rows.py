@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -11,7 +11,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QToolButton,
@@ -107,12 +106,16 @@ class PairRows(QWidget):
         self._rows: list[_Row] = []
         self._watched: list[Layer] = []
         self._add = push_button(
-            "Add pair", "Add a row for another pair; it starts with the two selected layers."
+            "Add pair",
+            "Fill the empty row, or add one for another pair, with the two layers that are "
+            "selected in the layer list.",
         )
         self._box = QVBoxLayout()
         self._box.setSpacing(4)
         lay_out_column(self, self._box, self._add)
         self._add.clicked.connect(self._on_add)
+        viewer.layers.selection.events.changed.connect(self._on_selection)
+        self._new_row()
         self.add_default()
 
     def add(
@@ -123,15 +126,17 @@ class PairRows(QWidget):
         condition: str | None = None,
     ) -> None:
         """Fill an empty row, or add one."""
-        empty = [row for row in self._rows if not row.choice().layers]
-        row = empty[0] if empty else self._new_row()
+        row = self._empty_row() or self._new_row()
         row.set(PairChoice(tuple(sources), tuple(targets), mask, condition))
         self._touch()
 
     def add_default(self) -> None:
-        """Add a row with the two selected layers or, if no two are, the only two unused ones."""
+        """Fill the empty row, or add one.
+
+        With the two selected layers or, if no two are, the only two unused ones.
+        """
         sources, targets = self._two_layers()
-        row = self._new_row()
+        row = self._empty_row() or self._new_row()
         row.set(PairChoice(sources, targets))
         self._touch()
 
@@ -161,9 +166,22 @@ class PairRows(QWidget):
         layers = list(self._viewer.layers)
         for row in self._rows:
             row.offer(layers)
-        first = self._rows[0]
-        if len(self._rows) == 1 and not first.choice().layers:
-            first.set(PairChoice(*self._two_layers()))
+        if len(self._rows) == 1 and self._empty_row() is not None:
+            self._rows[0].set(PairChoice(*self._two_layers()))
+
+    def close_work(self) -> None:
+        """Follow the viewer's selection no more."""
+        self._viewer.layers.selection.events.changed.disconnect(self._on_selection)
+
+    def swap_sides(self) -> None:
+        """Swap source and target in all rows."""
+        for row in self._rows:
+            row.swap_sides()
+
+    def set_targets(self, index: int, targets: Sequence[Layer]) -> None:
+        """Choose other targets in a row."""
+        row = self._rows[index]
+        row.set(replace(row.choice(), targets=tuple(targets)))
 
     def show_error(self, index: int, sentence: str) -> None:
         """Show below a row what is wrong with it."""
@@ -187,8 +205,19 @@ class PairRows(QWidget):
         self._box.addWidget(row)
         return row
 
+    def _empty_row(self) -> _Row | None:
+        """Return the first row without a layer, if there is one."""
+        return next((row for row in self._rows if not row.choice().layers), None)
+
     def _on_add(self) -> None:
         self.add_default()
+
+    def _on_selection(self) -> None:
+        """Let an empty row follow the selection, once two layers are selected."""
+        row = self._empty_row()
+        if row is not None and len(self._viewer.layers.selection) == 2:
+            sources, targets = self._two_layers()
+            row.set(PairChoice(sources, targets))
 
     def _on_remove(self, row: _Row) -> None:
         self.remove(self._rows.index(row))
@@ -236,35 +265,31 @@ class _Row(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.source = LayersChoice(is_image, "choose a source")
-        self.source.setToolTip(
+        self.source.set_tip(
             "The network's input. Click a name to choose one layer; tick several to use them as "
             "channels."
         )
         self.target = LayersChoice(is_image, "choose a target")
-        self.target.setToolTip("What the network learns to predict; chosen in the same way.")
+        self.target.set_tip("What the network learns to predict; chosen in the same way.")
         self.mask_choice = LayerChoice(is_mask, "none")
-        self.mask_choice.setToolTip("Train and score only inside these labels or shapes.")
+        self.mask_choice.set_tip("Train and score only inside these labels or shapes.")
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("none")
         self.condition.setToolTip(
             "What distinguishes this pair, such as its stain, for one model of several targets. "
             "Give a condition to every pair or to none."
         )
-        self.expand = QToolButton()
-        self.expand.setText("⋯")
+        self.swap = _tool("⇅", "Swap source and target.")
+        self.expand = _tool("⋯", "Show mask and condition.")
         self.expand.setCheckable(True)
-        self.expand.setAutoRaise(True)
-        self.expand.setToolTip("Show mask and condition.")
-        self.remove = QToolButton()
-        self.remove.setText("✕")
-        self.remove.setAutoRaise(True)
-        self.remove.setToolTip("Remove this pair.")
+        self.remove = _tool("✕", "Remove this pair.")
         self.error = Sentence(is_error=True)
         self._lay_out()
         for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
         self.expand.toggled.connect(self.extra.setVisible)
+        self.swap.clicked.connect(self.swap_sides)
         self.remove.clicked.connect(self._on_remove)
 
     def choice(self) -> PairChoice:
@@ -290,29 +315,48 @@ class _Row(QFrame):
         for combo in (self.source, self.target, self.mask_choice):
             combo.offer(layers)
 
+    def swap_sides(self) -> None:
+        """Make the source the target, and the target the source."""
+        before = self.choice()
+        self.set(replace(before, sources=before.targets, targets=before.sources))
+
     def _on_remove(self) -> None:
         self.removed.emit(self)
 
     def _lay_out(self) -> None:
-        first = QHBoxLayout()
-        first.setSpacing(3)
-        first.addWidget(self.source, 1)
-        first.addWidget(QLabel("→"))
-        first.addWidget(self.target, 1)
-        first.addWidget(self.expand)
-        first.addWidget(self.remove)
+        first = QGridLayout()
+        first.setHorizontalSpacing(3)
+        first.setVerticalSpacing(2)
+        first.setColumnStretch(1, 1)
+        for line, (text, box) in enumerate((("Source", self.source), ("Target", self.target))):
+            label = QLabel(text)
+            label.setBuddy(box)
+            first.addWidget(label, line, 0)
+            first.addWidget(box, line, 1)
+        first.addWidget(self.swap, 0, 2)
+        first.addWidget(self.remove, 0, 3)
+        first.addWidget(self.expand, 1, 2)
         self.extra = QWidget()
         second = QGridLayout(self.extra)
         second.setContentsMargins(0, 0, 0, 0)
         second.setColumnStretch(1, 1)
         second.setColumnStretch(3, 1)
         for column, (text, widget) in enumerate(
-            (("mask", self.mask_choice), ("condition", self.condition))
+            (("Mask", self.mask_choice), ("Condition", self.condition))
         ):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
+
+
+def _tool(text: str, tip: str) -> QToolButton:
+    """Return a small button without a frame."""
+    button = QToolButton()
+    button.setText(text)
+    button.setAutoRaise(True)
+    button.setToolTip(tip)
+    return button
 
 
 def _emitters(layer: Layer) -> list[EventEmitter]:

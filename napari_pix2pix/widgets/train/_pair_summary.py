@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -18,10 +18,14 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push_button
 from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.train._advice import Advice, advise
+from napari_pix2pix.widgets.train._relevance import PairFacts
 
 if TYPE_CHECKING:
+    from napari_pix2pix.training.dataset import TrainingData
     from napari_pix2pix.translator import Translator
 
+_KINDS = ("source_kind", "target_kind")
 _COLUMNS = 6
 _SIDE = 112  # pixels of a patch on the screen
 
@@ -30,11 +34,16 @@ _SIDE = 112  # pixels of a patch on the screen
 class PairSummary:
     """What a training on the chosen pairs would be."""
 
-    text: str  # sizes and kinds of source and target, in words
-    notes: tuple[str, ...]  # what the user should know
+    text: str  # names, sizes and kinds of source and target, and how they lie, in words
+    advice: tuple[Advice, ...]  # what looks wrong
+    notes: tuple[str, ...]  # what else the user should know
     config: TrainConfig  # with what the pairs decide, such as the kind of the target
-    start_config: TrainConfig | None  # the defaults that the model to start from sets
+    inferred: Mapping[str, Any]  # what the pairs, or the model to start from, decide
+    texts: Mapping[str, str]  # what auto and None mean, by field
+    facts: PairFacts
+    target_looks_like: str | None  # the kind of labels that it may well hold
     steps_per_epoch: int
+    most_steps: int | None  # after which the limit of passes ends the training
     memory: int  # estimate of the memory on the device, in bytes
 
 
@@ -47,24 +56,67 @@ def summarise_pairs(
     """Prepare a training on pairs, only to describe it; done in a thread."""
     # These import torch, which the GUI thread must not wait for.
     from napari_pix2pix._train import open_pretrained
+    from napari_pix2pix.data.patches import patch_count
     from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
     from napari_pix2pix.training.dataset import prepare
     from napari_pix2pix.training.hardware import training_memory
+    from napari_pix2pix.training.summary import describe_pairs
 
     choose_device(config.device)
+    given = config
     model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
         data = prepare(pairs, config, start=model)
     return PairSummary(
-        text=f"{data.summary[0].upper()}{data.summary[1:]}.",
-        notes=data.notes,
+        text=describe_pairs(
+            data.opened[: len(pairs)],
+            data.source_codec,
+            data.target_codec,
+            patches=patch_count(data.opened, data.areas, data.config.patch),
+            alignment=data.alignment,
+        ),
+        advice=advise(data),
+        notes=tuple(note for note in data.notes if note not in data.warnings),
         config=data.config,
-        start_config=None if model is None else model.fill(TrainConfig()),
+        inferred=_inferred(given, data.config),
+        texts=_texts(data),
+        facts=PairFacts(
+            data.config.source_kind,
+            data.config.target_kind,
+            any(pair.frames > 1 for pair in data.opened),
+        ),
+        target_looks_like=data.target_looks_like,
         steps_per_epoch=data.steps_per_epoch,
+        most_steps=data.most_steps,
         memory=training_memory(data),
     )
+
+
+def _inferred(given: TrainConfig, used: TrainConfig) -> dict[str, Any]:
+    """Return the values that will be used of the fields that the user did not set."""
+    # The forms show those of the preset.
+    shown, wanted = TrainConfig(preset=given.preset).model_dump(), used.model_dump()
+    return {
+        name: value
+        for name, value in wanted.items()
+        if value != shown[name] and name not in _KINDS and name not in given.model_fields_set
+    }
+
+
+def _texts(data: TrainingData) -> dict[str, str]:
+    """Say what auto and None mean for these pairs."""
+    from napari_pix2pix.data.class_codec import ClassCodec
+    from napari_pix2pix.data.codecs import InstanceCodec
+
+    source, target = data.source_codec, data.target_codec
+    texts: dict[str, str] = {"source_kind": source.kind, "target_kind": target.kind}
+    if isinstance(target, ClassCodec):
+        texts["classes"] = f"{len(target.values)}, as found"
+    if isinstance(target, InstanceCodec):
+        texts["smallest"] = f"{target.smallest}, as measured"
+    return texts
 
 
 @dataclass(frozen=True, eq=False)

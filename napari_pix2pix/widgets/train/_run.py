@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
 from pydantic import BaseModel, ValidationError
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, StoppedError
+from napari_pix2pix.io.processes import ProcessRecord
 from napari_pix2pix.napari_layers import copied_pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Region
@@ -87,8 +87,7 @@ class RunRecord(BaseModel):
     fields: dict[str, Any]  # fields of `TrainConfig`
     began: str  # date and time
     state: AutosaveState  # ``closed`` if the run was interrupted by closing the dock
-    pid: int  # the process that trains
-    process_began: float
+    process: ProcessRecord  # which trains
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,12 @@ class Autosave:
     def begin(cls, folder: Path, *, rows: list[LayerNames], fields: Mapping[str, Any]) -> Autosave:
         """Write the record of a new run; raises `FileError` if the folder can't be written."""
         now = datetime.now()
-        process = psutil.Process()
         record = RunRecord(
             rows=rows,
             fields=dict(fields),
             began=now.isoformat(timespec="minutes", sep=" "),
             state="running",
-            pid=process.pid,
-            process_began=process.create_time(),
+            process=ProcessRecord.here(),
         )
         autosave = cls(folder / f"{now:%Y-%m-%d_%H%M%S_%f}.safetensors", record)
         autosave._write("running")
@@ -143,12 +140,7 @@ class Autosave:
         """Whether the run did not end, and no process works on it any more."""
         if self.record.state != "running":
             return self.record.state == "closed"
-        try:
-            process = psutil.Process(self.record.pid)
-            # Another process may have got the same number since.
-            return abs(process.create_time() - self.record.process_began) > 1
-        except psutil.Error:
-            return True
+        return self.record.process.is_gone
 
     @property
     def _record_path(self) -> Path:
@@ -198,13 +190,14 @@ class TrainRun:
         cls, choices: Sequence[PairChoice], fields: Mapping[str, Any], autosave: Autosave | None
     ) -> TrainRun:
         """Begin a run, or resume that of an autosave; raises `ConfigError` or `FileError`."""
-        source, target = choices[0].sources[0], choices[0].targets[0]
+        names = choices[0].names()
         config = TrainConfig(**fields)
         settings = read_settings()
         if autosave is None and settings.autosave:
             rows = [choice.names() for choice in choices]
             autosave = Autosave.begin(settings.autosave_folder, rows=rows, fields=fields)
-        return cls(config, f"{source.name} → {target.name}", autosave)
+        name = f"{' + '.join(names.sources)} → {' + '.join(names.targets)}"
+        return cls(config, name, autosave)
 
     def mark(self, state: AutosaveState) -> str:
         """Record the state of the autosave; return why that failed, or an empty string."""

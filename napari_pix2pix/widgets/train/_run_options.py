@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QWidge
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Choice, Sentence
 from napari_pix2pix.widgets.common.forms import NumberBox, make_editor
-from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
+from napari_pix2pix.widgets.common.known_models import WEIGHT_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.train._config_form import LABELS
 
@@ -156,7 +156,7 @@ class RunOptions(QWidget):
     def _on_start(self, index: int) -> None:
         if self.start.itemData(index) == "browse":
             folder = str(read_settings().models_folder)
-            name, _ = QFileDialog.getOpenFileName(self, "Model to start from", folder, MODEL_FILES)
+            name, _ = QFileDialog.getOpenFileName(self, "Model to start from", folder, WEIGHT_FILES)
             self.start_from = Path(name) if name else None
         else:
             self._on_start_changed()

@@ -30,6 +30,8 @@ from napari_pix2pix.widgets.train._form import TrainForm
 from napari_pix2pix.widgets.train._live_preview import LivePreview
 from napari_pix2pix.widgets.train._run import Autosave, interrupted_runs
 from napari_pix2pix.widgets.train._status import Outcome, RunStatus
+from napari_pix2pix.widgets.train._try_it import TryIt
+from napari_pix2pix.widgets.train._welcome import Welcome
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -83,6 +85,8 @@ class TrainView:
     """The parts of the Train dock; state and buttons stay in view while the rest scrolls."""
 
     def __init__(self, parent: QWidget, viewer: napari.viewer.Viewer) -> None:
+        self.welcome = Welcome(viewer)
+        self.trial = TryIt(viewer)
         self.offer = ResumeOffer()
         self.form = TrainForm(viewer)
         self.preview = LivePreview(viewer)
@@ -93,6 +97,7 @@ class TrainView:
         self.status = RunStatus()
         self.status.shown.connect(self.curves.draw)
         self._lay_out(parent)
+        self.trial.ended.connect(self._show_trial)
 
     def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
         """Clear what the last run has shown."""
@@ -106,6 +111,7 @@ class TrainView:
         """Show an event of the run."""
         match event:
             case Prepared():
+                self.curves.add(event)
                 self.curves.show()
                 self.body.show_soon(self.curves)
                 if event.preview is not None:
@@ -127,12 +133,16 @@ class TrainView:
         """Add a warning below the earlier ones."""
         self.health.set_text("\n".join(filter(None, [self.health.text(), sentence])))
 
+    def _show_trial(self) -> None:
+        self.body.show_soon(self.trial)
+
     def _lay_out(self, parent: QWidget) -> None:
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
-        parts = (self.offer, self.form, self.preview, self.curves, self.health, self.outcome)
+        top = (self.welcome, self.trial, self.offer)
+        parts = (*top, self.form, self.preview, self.curves, self.health, self.outcome)
         for widget in parts:
             column.addWidget(widget)
         column.addStretch(1)

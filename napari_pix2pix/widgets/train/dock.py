@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from napari_pix2pix.training.events import Done, Event, Prepared
 from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.samples import open_sample
+from napari_pix2pix.widgets.train import _try_it
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 from napari_pix2pix.widgets.train._run import Autosave, TrainRun, release_memory, training_work
 from napari_pix2pix.widgets.train._status import State
@@ -147,6 +149,25 @@ class TrainDock(QWidget):
         """
         self._start(None)
 
+    def try_it(self) -> None:
+        """Train on a sample for at most a minute, apply the model and compare with the truth.
+
+        Raises
+        ------
+        InputError
+            When a run is in progress.
+        """
+        self._check_free()
+        sample = open_sample(self._viewer, _try_it.SAMPLE)
+        self.clear_pairs()
+        layers = self._viewer.layers
+        self.add_pair(layers[sample.train_source], layers[sample.train_target])
+        self.start_from = None
+        self.view.form.reset_fields()
+        self.set_fields(**{"preset": "light", **_try_it.FIELDS})
+        self.view.trial.begin(sample)
+        self._start(None, remember=False)
+
     def pause(self) -> None:
         """Pause the run before its next step."""
         if self.view.status.state is State.TRAINING and not self._runner.stopping:
@@ -209,6 +230,7 @@ class TrainDock(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
+        self.view.welcome.follow()
         self.view.form.pairs.reset_choices()
         self.view.preview.reset_choices()
 
@@ -230,6 +252,7 @@ class TrainDock(QWidget):
     def _connect(self) -> None:
         self.view.form.ready_changed.connect(self.view.status.set_ready)
         self.view.offer.resume_requested.connect(self._on_resume)
+        self.view.welcome.try_clicked.connect(self._on_try_it)
         self.view.status.train_clicked.connect(self._on_train)
         self.view.status.pause_clicked.connect(self._on_pause)
         self.view.status.stop_clicked.connect(self.stop)
@@ -241,9 +264,12 @@ class TrainDock(QWidget):
         self._runner.ended.connect(release_memory)
         self._guard.closing.connect(self.close_work)
 
-    def _start(self, resumed: Autosave | None) -> None:
+    def _check_free(self) -> None:
         if self._runner.running:
             raise InputError("A training is in progress: stop it and wait for its end.")
+
+    def _start(self, resumed: Autosave | None, *, remember: bool = True) -> None:
+        self._check_free()
         fields = self.view.form.fields if resumed is None else resumed.record.fields
         TrainConfig(**fields)  # refused before any layer is copied
         pairs = self.view.form.open_pairs(copy="small")
@@ -251,7 +277,8 @@ class TrainDock(QWidget):
         region = self.view.preview.region(choices, pairs)
         run = self._run = TrainRun.of(choices, fields, resumed)
         self._translator = None
-        self.view.form.remember()
+        if remember:  # what a trial has is not what the user chose
+            self.view.form.remember()
         self.view.begin(choices, pairs)
         self._enter(State.PREPARING)
         self._runner.start(
@@ -288,21 +315,30 @@ class TrainDock(QWidget):
             run.give_up()
             self._offer_resume()  # of the run that was to be resumed
             self._enter(State.STOPPED, "before the first step, so there is no model")
+            self._give_up_trial("Stopped before the first step, so there is no model.")
             return
         problem = run.mark("ended")
         self._translator = translator
         run.remember(translator)
         self.view.outcome.show_model(translator)
         self.view.body.show_soon(self.view.outcome)
-        state = State.DONE if run.done.reason == "budget" else State.STOPPED
+        state = State.DONE if run.done.reason in ("budget", "passes") else State.STOPPED
         self._enter(state, f"{run.done.step} steps, the model is kept")
+        self.view.warn(run.done.note)
         self.view.warn(problem)
+        if self.view.trial.is_running:
+            self.view.trial.apply(translator)
 
     def _on_failed(self, sentence: str) -> None:
         assert self._run is not None
         self.view.warn(self._run.mark("closed"))
         self._offer_resume()
         self._enter(State.FAILED, sentence)
+        self._give_up_trial(sentence)
+
+    def _give_up_trial(self, sentence: str) -> None:
+        if self.view.trial.is_running:
+            self.view.trial.give_up(sentence)
 
     def _take_weights(self, translator: Translator) -> None:
         self._translator = translator
@@ -312,10 +348,17 @@ class TrainDock(QWidget):
             self.view.offer.check(self._run.autosave.path.parent)
 
     def _on_train(self) -> None:
+        self._try_to(self.train)
+
+    def _on_try_it(self) -> None:
+        self._try_to(self.try_it)
+
+    def _try_to(self, work: Callable[[], None]) -> None:
         try:
-            self.train()
+            work()
         except Pix2PixError as error:
             self._enter(State.FAILED, str(error))
+            self._give_up_trial(str(error))
 
     def _on_pause(self) -> None:
         if self.view.status.state is State.PAUSED:

@@ -447,7 +447,7 @@ def test_a_plate_is_not_written_over_anything_else(tmp_path, plain):
     assert "no plate like" in said
     np.testing.assert_array_equal(np.asarray(read_image(image).data), SOURCE)
     assert "ending .zarr" in refused("apply", plain, plate, "-o", tmp_path / "out.tif")
-    assert "is the input itself" in refused("apply", plain, plate, "-o", plate, "--overwrite")
+    assert "is read by this very run" in refused("apply", plain, plate, "-o", plate, "--overwrite")
     with pytest.raises(FileError, match="such as A/1/0"):
         read_image(plate)
 

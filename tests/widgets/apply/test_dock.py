@@ -134,8 +134,8 @@ def test_result_lies_where_its_source_does(viewer, dock, qtbot, inverter):
     viewer.add_image(image, name="above")
     choose(dock, inverter, "inverter", source)
     apply_without_error(dock, qtbot)
-    assert names(viewer) == ["stain", "stain [inverter]", "above"]
-    result = viewer.layers[1]
+    assert names(viewer) == ["stain", "above", "stain [inverter]"]  # nothing lies over it
+    result = viewer.layers[2]
     np.testing.assert_array_equal(result.data, inverter(image))
     assert_same_place(result, source)
     codec = inverter.target_codec
@@ -162,6 +162,40 @@ def test_running_again_updates_and_undo_goes_back(viewer, dock, qtbot, inverter)
     np.testing.assert_allclose(viewer.layers[1].scale, (1, 1))
     dock.undo()
     assert names(viewer) == ["stain"]
+
+
+def test_old_opaque_layers_hide_no_result(viewer, dock, qtbot, inverter):
+    image = noise(40, 40)
+    source = viewer.add_image(image, name="s")
+    old = viewer.add_image(image, name="old")
+    choose(dock, inverter, "m", source)
+    said, _ = apply_and_wait(dock, qtbot)
+    assert names(viewer) == ["s", "old", "s [m]"]
+    assert said.endswith("Shown: s [m]. Covered by it: old, s.")
+    result = viewer.layers[2]
+    viewer.layers.move(2, 1)
+    result.visible = False
+    apply_without_error(dock, qtbot)  # the layer is updated, and is seen again
+    assert names(viewer) == ["s", "old", "s [m]"]
+    assert result.visible
+    dock.undo()
+    assert names(viewer) == ["s", "s [m]", "old"]
+    assert not result.visible
+    viewer.layers.remove(old)
+
+
+def test_view_moves_to_a_result_that_lies_outside(viewer, dock, qtbot, inverter):
+    viewer.add_image(noise(40, 40), name="here")
+    source = viewer.add_image(noise(40, 40), name="far", translate=(0, 5000))
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (20, 20), 5
+    choose(dock, inverter, "m", source)
+    said, _ = apply_and_wait(dock, qtbot)
+    assert "The view moved there." in said
+    assert viewer.scene.camera.center[-1] == pytest.approx(5019.5)
+    viewer.scene.camera.zoom /= 2
+    said, _ = apply_and_wait(dock, qtbot)
+    assert "moved" not in said
+    assert viewer.scene.camera.center[-1] == pytest.approx(5019.5)
 
 
 def test_end_is_told_after_the_beginning(viewer, dock, qtbot, inverter, monkeypatch):
@@ -196,8 +230,8 @@ def test_two_layers_at_once(viewer, dock, qtbot, inverter):
     dock.set_model(models().remember(inverter, "m"))
     dock.set_layers(layers)
     apply_and_wait(dock, qtbot)
-    assert names(viewer) == ["s0", "s0 [m]", "s1", "s1 [m]"]
-    for source, result in zip(viewer.layers[::2], viewer.layers[1::2], strict=True):
+    assert names(viewer) == ["s0", "s1", "s0 [m]", "s1 [m]"]
+    for source, result in zip(viewer.layers[:2], viewer.layers[2:], strict=True):
         np.testing.assert_array_equal(result.data, inverter(source.data))
 
 
@@ -226,8 +260,8 @@ def test_channels_from_layers_with_a_condition(viewer, dock, qtbot, two_channels
     dock.set_layers(layers, by_channel=True)
     dock.condition = "b"
     apply_without_error(dock, qtbot)
-    assert names(viewer) == ["a", "a + b [m, b]", "b"]
-    np.testing.assert_array_equal(viewer.layers[1].data, two_channels(image, condition="b"))
+    assert names(viewer) == ["a", "b", "a + b [m, b]"]
+    np.testing.assert_array_equal(viewer.layers[2].data, two_channels(image, condition="b"))
     dock.condition = "a"  # another translation is another layer
     apply_and_wait(dock, qtbot)
     assert len(viewer.layers) == 4

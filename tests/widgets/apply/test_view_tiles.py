@@ -174,3 +174,39 @@ def test_what_fits_or_lies_in_memory_is_translated_as_a_whole(viewer, dock, qtbo
     message, _ = apply(dock, qtbot, lazy, inverter)
     assert message.startswith("Done")
     assert dock.followed == []
+
+
+def test_any_layer_is_translated_where_i_look_alone(viewer, dock, qtbot, inverter):
+    image = gray_noise(4096, 4096)
+    source = viewer.add_image(image, name="s")
+    look_at(viewer, 700, 700, zoom=8.0)
+    dock.follows_view = True
+    assert dock._view.part.currentText() == "where I look"
+    message, is_error = apply(dock, qtbot, source, inverter)
+    assert not is_error
+    assert message.startswith("Tiles of 's' are translated where you look")
+    (layer,) = dock.followed
+    qtbot.waitUntil(lambda: there(layer, 700, 700))
+    store = dock._followers.all[0]._store
+    qtbot.waitUntil(lambda: not dock._followers.all[0]._queue._keys)
+    assert store._bytes < image.nbytes / 4
+    assert not there(layer, 3000, 3000)
+    expected = inverter(image[512:1024, 512:1024])[100:-100, 100:-100]
+    shown = DRAW(layer.data[0], slice(612, 924), slice(612, 924))
+    np.testing.assert_array_equal(shown, expected)
+
+
+@pytest.mark.parametrize(
+    ("choose", "reason"),
+    [
+        (lambda dock: setattr(dock, "replaces", True), "replaces no source"),
+        (lambda dock: setattr(dock, "shows_uncertainty", True), "not made tile by tile"),
+    ],
+)
+def test_why_there_are_no_tiles_where_i_look_is_said(viewer, dock, inverter, choose, reason):
+    dock.set_model(inverter)
+    dock.set_layers([viewer.add_image(gray_noise(64, 64))])
+    dock.follows_view = True
+    assert dock.check() == ""
+    choose(dock)
+    assert reason in dock.check()

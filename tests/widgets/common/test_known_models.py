@@ -63,6 +63,14 @@ def test_model_whose_file_was_written_over_has_none_any_more(files):
     assert found == [(before, None), (after, files[0])]
 
 
+def test_offered_file_comes_after_those_that_the_user_chose(files, qtbot):
+    with qtbot.waitSignal(models().changed):
+        models().offer_file(files[0])
+    assert models().last().path == files[0]
+    models().remember(Model(), "m", path=files[1])
+    assert models().offered_files() == (files[1], files[0])
+
+
 def test_recent_files_outlive_the_process(files):
     for path in files:
         models().remember(Model(), path.stem, path=path)

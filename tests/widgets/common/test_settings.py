@@ -38,8 +38,16 @@ def test_what_the_user_set_is_read(page, tmp_path):
     read = read_settings()
     assert (read.device, read.precision, read.autosave) == ("cpu", "bf16-mixed", False)
     assert (read.models_folder, read.autosave_folder) == (tmp_path, tmp_path / "saves")
-    page.running.device = "  "
-    assert read_settings().device == "auto"
+
+
+def test_devices_are_a_list(page):
+    manifest = PluginManifest.from_file(MANIFEST)
+    offered = manifest.contributions.configurations["running"].properties["device"].enum
+    for device in offered:
+        page.running.device = device
+        assert read_settings().device == device
+    with pytest.raises(ValueError, match="device"):
+        page.running.device = "a fast one"
 
 
 def test_precisions_are_those_of_the_config(page):

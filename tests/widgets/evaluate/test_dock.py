@@ -183,7 +183,7 @@ def test_the_last_result_and_its_source_are_offered(viewer, qtbot):
     result = viewer.add_image(noise(64, 64), metadata={"napari-pix2pix": record})
     dock = EvaluateDock(viewer)
     qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
-    assert dock._view.prediction.layer == result
+    assert list(dock._view.prediction.layers) == [result]
     assert dock._view.sources.layers == (source,)
     assert "layer of the truth" in dock.check()
 
@@ -253,7 +253,82 @@ def test_the_truth_of_a_model_is_matched_or_refused(viewer, dock, qtbot):
         "The truth has labels of its own, which are matched in rising order: 255 counts as 1.",
         False,
     )
-    dock._view.truth.choose(viewer.add_labels(OBJECTS))
+    dock._view.truth.choose([viewer.add_labels(OBJECTS)])
     message, is_error = run(dock, qtbot)
     assert is_error
     assert "the model's labels" in message
+
+
+def test_verdict_is_one_sentence_beside_the_baseline(viewer, dock, qtbot):
+    truth = noise(64, 64)
+    layers = [viewer.add_image(image) for image in (truth + 0.1 * noise(64, 64, seed=1), truth)]
+    source = viewer.add_image(noise(64, 64, seed=2))
+    dock.set_prediction(*layers)
+    run(dock, qtbot)
+    assert "No baseline stands beside it: give the source" in dock._view.verdict.text()
+    dock.set_prediction(*layers, source=source)
+    run(dock, qtbot)
+    scores = dock.scores
+    expected = f"Pearson {scores['prediction']['pearson']:.2f}, the best linear map has "
+    assert dock._view.verdict.text() == f"{expected}{scores['baseline']['pearson']:.2f}."
+    dock.set_prediction(layers[0], layers[1], source=layers[1])
+    run(dock, qtbot)
+    assert "no better than that" in dock._view.verdict.text()
+
+
+def test_difference_is_clear_where_both_agree_and_its_colours_are_explained(viewer, dock, qtbot):
+    truth = noise(64, 64)
+    guess = truth.copy()
+    guess[:32] += 0.5
+    dock.set_prediction(*[viewer.add_image(image) for image in (guess, truth)])
+    run(dock, qtbot)
+    colours = dock.difference.colormap.map(np.array([0.0, 0.5, 1.0]))
+    assert colours[:, 3].tolist() == [1, 0, 1]
+    assert "0.5\nprediction brighter" in dock._view.legend.texts()
+    viewer.layers.remove(dock.difference)
+    assert not dock._view.legend.texts()
+
+
+def test_click_on_a_missed_object_goes_there(viewer, dock, qtbot):
+    truth = np.zeros((3, 400, 400), np.uint16)
+    truth[1, 300:310, 40:50], truth[1, 10:40, 10:40] = 1, 2
+    guess = np.where(truth == 2, 2, 0).astype(np.uint16)
+    guess[2, 100:104, 100:104] = 7
+    layers = [viewer.add_labels(one, scale=(5, 0.5, 0.5)) for one in (guess, truth)]
+    dock.set_prediction(*layers)
+    dock._view.kind.value = "instances"
+    run(dock, qtbot)
+    assert dock._view.objects.text() == "2 true objects: 1 found, 1 missed; 1 false."
+    table = dock._view.errors
+    texts = [[table.item(row, column).text() for column in range(3)] for row in range(2)]
+    assert texts == [["missed", "frame 1", "100"], ["false", "frame 2", "16"]]
+    table.setCurrentCell(0, 0)
+    assert viewer.dims.point[0] == 5
+    assert viewer.scene.camera.center[-2:] == pytest.approx((152.25, 22.25))
+    assert 5 * viewer.scene.camera.zoom > 20  # the object is seen
+    table.setCurrentCell(1, 0)
+    assert viewer.dims.point[0] == 10
+    assert viewer.scene.camera.center[-2:] == pytest.approx((50.75, 50.75))
+
+
+def test_objects_of_images_are_counted_where_they_are_segmented(viewer, dock, qtbot):
+    truth = np.zeros((64, 64), np.float32)
+    truth[10:20, 10:20], truth[40:52, 40:52] = 1, 1
+    guess = truth.copy()
+    guess[40:52, 40:52] = 0
+    dock.set_prediction(*[viewer.add_image(one) for one in (guess, truth)])
+    dock.segments = True
+    run(dock, qtbot)
+    assert dock._view.objects.text() == "2 true objects: 1 found, 1 missed; 0 false."
+    assert dock._view.errors.rowCount() == 1
+
+
+def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
+    dock._view.what.setCurrentIndex(1)
+    dock._view.kind.value = "instances"
+    dock.adds_difference, dock.segments = False, True
+    dock.close_down()
+    again = docked(EvaluateDock(viewer), viewer, qtbot)
+    assert again._view.what.currentText() == "a model"
+    assert again._view.kind.value == "instances"
+    assert (again.adds_difference, again.segments) == (False, True)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 import napari_pix2pix.widgets
 
 
-@pytest.mark.parametrize("module", ["apply.dock", "evaluate.dock", "train.dock"])
+@pytest.mark.parametrize("module", ["apply.dock", "compare.dock", "evaluate.dock", "train.dock"])
 def test_dock_is_there_without_the_heavy_libraries(module):
     code = (
         "import sys, napari\n"

@@ -93,3 +93,41 @@ def test_samples_that_make_no_sense_are_refused(viewer, dock, noisy):
     assert not dock._view.options.editors["samples"].enabled
     assert not dock._view.options.editors["turns"].enabled
     assert dock.options.samples == 1
+
+
+def test_one_tick_shows_the_uncertainty_over_the_prediction(viewer, dock, qtbot, noisy):
+    source = viewer.add_image((200 * noise(40, 72)).astype(np.uint8), name="s")
+    choose(dock, noisy, "m", source)
+    dock._view.uncertainty.click()
+    said, _ = apply_and_wait(dock, qtbot)
+    mean, deviation = dock.results
+    assert [one.metadata[KEY]["samples"] for one in dock.results] == [8, 8]
+    assert list(viewer.layers) == [source, mean, deviation]
+    assert "Shown: s [m, deviation of 8], s [m, mean of 8]. Covered by them: s." in said
+    low, high = deviation.contrast_limits
+    assert low == 0
+    assert high == pytest.approx(np.percentile(deviation.data, 99.9))
+    assert deviation.colormap.map(np.array([0.0]))[0, 3] == 0  # the mean is seen through it
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"dropout": 0.5}, {"dropout": True, "turns": 1}),
+        ({"dropout": 0.0}, {"dropout": False, "turns": 8}),
+        ({"dropout": 0.0, "norm": "instance"}, None),
+    ],
+)
+def test_uncertainty_comes_from_what_a_model_has(viewer, dock, fields, expected):
+    image = noise(64, 64)
+    dock.set_model(make_model(image, 1 - image, **fields))
+    dock.set_layers([viewer.add_image(image)])
+    if expected is None:
+        with pytest.raises(InputError, match="neither noise nor dropout"):
+            dock.shows_uncertainty = True
+        return
+    dock.shows_uncertainty = True
+    options = dock._choices().options
+    assert options.samples == 8
+    assert {name: getattr(options, name) for name in expected} == expected
+    assert dock.check() == ""

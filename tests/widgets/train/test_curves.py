@@ -1,7 +1,7 @@
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_pix2pix.training.events import Step, Validated
+from napari_pix2pix.training.events import Prepared, Step, Validated
 from napari_pix2pix.widgets.train._curves import Curves
 
 
@@ -24,18 +24,18 @@ def test_losses_and_scores_are_drawn(curves, qtbot):
     made.add(step(2, G_L1=20.0))
     made.add(Validated(2, 1, {"pearson": 0.5}, {"pearson": 0.4}, True))
     assert made.points("generator") == ([1], [2.0])
-    assert made.points("L1") == ([1, 2], [30.0, 20.0])
+    assert made.points("reconstruction") == ([1, 2], [30.0, 20.0])
     assert made.points("discriminator") == ([1], [0.6])
     assert made.points("score") == ([2], [0.5])
     assert made.points("baseline") == ([0, 2], [0.4, 0.4])
     made.draw()
-    assert len(made._lines["L1"].getData()[0]) == 2
+    assert len(made._lines["reconstruction"].getData()[0]) == 2
     assert made._lines["baseline"].opts["pen"].style() == Qt.PenStyle.DashLine
-    before = made._lines["L1"]
+    before = made._lines["reconstruction"]
     made.add(step(3, G_L1=10.0))
     made.draw()
-    assert len(made._lines["L1"].getData()[0]) == 3
-    assert made._lines["L1"] is before
+    assert len(made._lines["reconstruction"].getData()[0]) == 3
+    assert made._lines["reconstruction"] is before
 
 
 def test_names_of_axes_lie_in_the_plot_and_in_the_middle(curves, qtbot):
@@ -59,9 +59,9 @@ def test_what_can_not_be_seen_is_drawn_when_it_comes_into_view(curves, qtbot):
     made.hide()
     made.add(step(1, G_L1=1.0))
     made.draw()
-    assert made._lines["L1"].getData()[0] is None
+    assert made._lines["reconstruction"].getData()[0] is None
     made.show()
-    qtbot.waitUntil(lambda: made._lines["L1"].getData()[0] is not None)
+    qtbot.waitUntil(lambda: made._lines["reconstruction"].getData()[0] is not None)
 
 
 def test_long_runs_are_thinned_out(curves, monkeypatch):
@@ -69,7 +69,7 @@ def test_long_runs_are_thinned_out(curves, monkeypatch):
     _, made = curves
     for number in range(1, 1001):
         made.add(step(number, G_L1=1.0))
-    steps, values = made.points("L1")
+    steps, values = made.points("reconstruction")
     assert len(steps) == len(values) <= 50
     assert (steps[0], steps[-1]) == (1, 1000)
     assert steps == sorted(steps)
@@ -79,7 +79,7 @@ def test_new_run_begins_with_empty_curves(curves):
     _, made = curves
     made.add(step(1, G_L1=1.0))
     made.clear()
-    assert made.points("L1") == ([], [])
+    assert made.points("reconstruction") == ([], [])
 
 
 def test_loss_of_wgan_below_zero_is_left_out(curves, qtbot):
@@ -98,3 +98,13 @@ def test_colours_follow_the_theme(curves, qtbot):
     dark = made._plots[0].backgroundBrush().color().name()
     viewer.theme = "light"
     assert made._plots[0].backgroundBrush().color().name() != dark
+
+
+def test_reconstruction_is_called_by_its_loss(curves):
+    _, made = curves
+    made.add(step(1, G_L1=1.0))
+    made.draw()
+    assert "L1" in made._legends[0].text()
+    made.add(Prepared("", (), "CPU", 1, reconstruction="l2"))
+    assert "L2" in made._legends[0].text()
+    assert "L1" not in made._legends[0].text()

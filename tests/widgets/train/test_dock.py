@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QMessageBox
 import napari_pix2pix._train
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import ConfigError, FileError, InputError
+from napari_pix2pix.training import dataset
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
@@ -89,7 +90,7 @@ def begin_long_run(make_dock, qtbot, **fields):
 
 def run_until_there_are_curves(make_dock, qtbot, **fields):
     viewer, dock = begin_long_run(make_dock, qtbot, **fields)
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("reconstruction")[0]))
     return viewer, dock
 
 
@@ -117,7 +118,7 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     dock.save(tmp_path / "model.safetensors")
     assert load(tmp_path / "model.safetensors").config == dock.translator.config
     assert models().last().path == tmp_path / "model.safetensors"
-    steps, _ = dock.view.curves.points("L1")
+    steps, _ = dock.view.curves.points("reconstruction")
     assert steps[-1] == 5
     assert dock.view.preview.steps == [0, 5]
     assert dock.view.outcome.isVisibleTo(dock)
@@ -127,6 +128,15 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     assert {"L1", "PSNR (dB)", "Pearson"} <= rows
     assert "Baseline" in columns
     assert dock.view.status.bar.value() == dock.view.status.bar.maximum()
+
+
+def test_a_dock_says_that_enough_passes_ended_its_run(make_dock, qtbot, monkeypatch):
+    monkeypatch.setattr(dataset, "steps_for_passes", lambda *_: 3)
+    _, dock = make_dock(steps=None, epochs=2)
+    wait_until_ready(qtbot, dock)
+    qtbot.waitUntil(lambda: dock.view.form.estimate.text().startswith("3 steps (the most"))
+    run_until(qtbot, dock, "done")
+    assert "The training ended before its budget, after 3 steps: " in dock.view.health.text()
 
 
 def test_pause_resume_and_stop(make_dock, qtbot, monkeypatch):
@@ -147,7 +157,9 @@ def test_pause_resume_and_stop(make_dock, qtbot, monkeypatch):
     qtbot.wait(200)
     assert begun[-1] <= before + 1  # the one that was under way
     dock.resume()
-    qtbot.waitUntil(lambda: max(dock.view.curves.points("L1")[0], default=0) > before + 1)
+    qtbot.waitUntil(
+        lambda: max(dock.view.curves.points("reconstruction")[0], default=0) > before + 1
+    )
     stop(qtbot, dock)
     assert dock.translator is not None
     qtbot.waitUntil(lambda: buttons(dock) == (True, False, False))
@@ -290,8 +302,8 @@ def test_next_dock_offers_a_run_that_was_cut_off(make_dock, qtbot, own_folder):
     other.view.offer.resume.click()
     wait_for(qtbot, other, "training")
     assert other.config.seed == 3
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
-    assert other.view.curves.points("L1")[0][0] > 1
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("reconstruction")[0]))
+    assert other.view.curves.points("reconstruction")[0][0] > 1
     stop(qtbot, other)
     assert len(list(own_folder.iterdir())) == 2
 
@@ -354,7 +366,7 @@ def test_run_starts_from_the_last_model(make_dock, qtbot):
     assert not dock.view.form.options.preset.enabled
     wait_until_ready(qtbot, dock)
     assert "Starts from a model" in dock.view.form.notes.text()
-    assert dock.view.form.advanced.editor("width").value == 4  # the model's, and not the preset's
+    assert dock.view.form.groups.editor("width").value == 4  # the model's, and not the preset's
     assert "width" not in dock.view.form.fields
     dock.set_fields(steps=3)
     run_until(qtbot, dock, "done")
@@ -363,7 +375,7 @@ def test_run_starts_from_the_last_model(make_dock, qtbot):
     assert dock.translator.info.started_from.steps == 5
     dock.start_from = None
     wait_until_ready(qtbot, dock)
-    assert dock.view.form.advanced.editor("width").value == TrainConfig().width
+    assert dock.view.form.groups.editor("width").value == TrainConfig().width
 
 
 def test_model_that_does_not_fit_is_refused_beside_the_choice(make_dock, qtbot, tmp_path):
@@ -371,7 +383,7 @@ def test_model_that_does_not_fit_is_refused_beside_the_choice(make_dock, qtbot, 
     dock.save(tmp_path / "model.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     start_error = dock.view.form.options.start_error
-    width = dock.view.form.advanced._rows["width"].error
+    width = dock.view.form.groups.forms["Networks"]._rows["width"].error
     dock.start_from = tmp_path / "other.safetensors"
     qtbot.waitUntil(lambda: "other.safetensors" in start_error.text())
     assert not dock.view.status.train.isEnabled()
@@ -380,7 +392,7 @@ def test_model_that_does_not_fit_is_refused_beside_the_choice(make_dock, qtbot, 
     assert start_error.text() == ""
     dock.set_fields(width=6)
     qtbot.waitUntil(lambda: "has width=4, got 6" in width.text())
-    dock.view.form.advanced.reset("width")
+    dock.view.form.groups.reset("width")
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.arange(96 * 80, dtype=np.uint16).reshape(96, 80)
     qtbot.waitUntil(lambda: "was trained on 1 of float32" in start_error.text())
@@ -395,12 +407,12 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock, qtbot):
     dock.start_from = dock.translator
     dock.set_fields(**LONG)
     dock.train()
-    qtbot.waitUntil(lambda: bool(dock.view.curves.points("L1")[0]))
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("reconstruction")[0]))
     viewer.window.remove_dock_widget(dock)
     _, other = make_dock(viewer, preset="light")
     other.view.offer.resume.click()
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("L1")[0]))
-    assert other.view.curves.points("L1")[0][0] > 1
+    qtbot.waitUntil(lambda: bool(other.view.curves.points("reconstruction")[0]))
+    assert other.view.curves.points("reconstruction")[0][0] > 1
     stop(qtbot, other)
     assert other.translator.config.preset == "reference"
     assert other.translator.info.started_from.steps == 5
@@ -520,12 +532,12 @@ def test_train_is_off_until_all_is_right(make_dock, qtbot):
     assert not dock.view.status.train.isEnabled()
     wait_until_ready(qtbot, dock)
     assert "96" in dock.view.form.summary.text()
-    dock.view.form.basics.editor("patch").value = 33
+    dock.view.form.groups.editor("patch").value = 33
     assert not dock.view.status.train.isEnabled()
     qtbot.waitUntil(lambda: "patch should be" in dock.view.status.train.toolTip())
     with pytest.raises(ConfigError, match="patch should be"):
         dock.train()
-    dock.view.form.basics.reset("patch")
+    dock.view.form.groups.reset("patch")
     dock.set_fields(patch=32)
     wait_until_ready(qtbot, dock)
     viewer.layers["dapi"].data = np.zeros((50, 50))
@@ -581,7 +593,7 @@ def test_fields_that_the_form_can_not_hold_are_refused(make_dock, fields, words)
 
 def test_form_covers_every_field(make_dock):
     _, dock = make_dock()
-    shown = {*FIELDS, *dock.view.form.basics.names, *dock.view.form.advanced.names}
+    shown = {*FIELDS, *dock.view.form.groups.names}
     # Several processes begin in a shell.
     assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
 

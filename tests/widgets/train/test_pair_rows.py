@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QLabel
 
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW
-from napari_pix2pix.widgets.train._pair_rows import PairRows
+from napari_pix2pix.widgets.train._pair_rows import PairChoice, PairRows
 
 
 @pytest.fixture
@@ -51,6 +52,52 @@ def test_row_is_added_from_the_two_selected_layers(viewer, rows):
     viewer.layers.selection = {a, c}
     rows._add.click()
     assert names(rows)[-1] == (["a"], ["c"])
+
+
+def test_empty_row_is_filled_by_the_button_and_no_second_one_is_added(viewer, rows):
+    rows._add.click()
+    assert names(rows) == [([], [])]
+    for name in "abc":
+        image(viewer, name)
+    rows.clear()
+    rows._add.click()
+    assert names(rows) == [([], [])]  # of three layers it can't be known which are meant
+    viewer.layers.remove("c")
+    rows.clear()
+    rows._add.click()
+    assert names(rows) == [(["a"], ["b"])]
+
+
+def test_empty_row_follows_the_selection_and_a_filled_one_does_not(viewer, rows):
+    a, b, c, d = (image(viewer, name) for name in "abcd")
+    rows.clear()
+    viewer.layers.selection = {c, d}
+    assert names(rows) == [(["c"], ["d"])]
+    viewer.layers.selection = {a, b}
+    assert names(rows) == [(["c"], ["d"])]
+
+
+def test_sides_are_named_and_swapped(viewer, rows):
+    a, b = image(viewer, "a"), image(viewer, "b")
+    row = rows._rows[0]
+    row.set(PairChoice((a.__wrapped__,), (b.__wrapped__,)))
+    assert [label.text() for label in row.findChildren(QLabel)][:2] == ["Source", "Target"]
+    row.swap.click()
+    assert names(rows) == [(["b"], ["a"])]
+
+
+def test_long_name_is_whole_in_the_tooltip(viewer, rows):
+    name = f"{'long ' * 20}name"
+    image(viewer, name), image(viewer, "b")
+    row = rows._rows[0]
+    assert row.source.toolTip().startswith(f"{name}\n\n")
+    assert "input" in row.source.toolTip()
+
+
+def test_layer_on_both_sides_is_refused_beside_the_row(viewer, rows):
+    a = image(viewer, "a")
+    with pytest.raises(InputError, match="'a' is source and target at a time"):
+        PairChoice((a,), (a,)).pair(copy=False)
 
 
 def test_combos_follow_the_layers(viewer, rows, qtbot):
@@ -146,7 +193,8 @@ def test_mask_and_condition_show_when_they_are_set(viewer, rows):
 
 
 def test_error_stands_below_its_row(viewer, rows):
-    rows.add_default()
+    a, b = image(viewer, "a"), image(viewer, "b")
+    rows.add([a], [b])
     rows.show_error(1, "Give other layers.")
     assert rows.has_error()
     assert rows._rows[1].error.text() == "Give other layers."

@@ -26,13 +26,16 @@ def test_run_of_this_process_is_alive(tmp_path):
 
 def test_run_of_a_process_that_is_gone_is_dead(tmp_path):
     run = begin(tmp_path)
-    run.record.process_began -= 100  # the number was given to another process since
+    # The number was given to another process since.
+    run.record.process = run.record.process.model_copy(update={"start": "1"})
     run.mark("running")
     (found,) = interrupted_runs(tmp_path)
     assert found.path == run.path
     assert found.record.fields == {"width": 4}
-    run.record.pid = 2**22 + 7
+    run.record.process = run.record.process.model_copy(update={"pid": 2**22 + 7})
     assert run.is_interrupted
+    run.record.process = run.record.process.model_copy(update={"host": "elsewhere"})
+    assert not run.is_interrupted  # that can't be known
 
 
 def test_closed_run_is_offered_and_ended_is_not(tmp_path):

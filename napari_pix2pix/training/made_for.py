@@ -31,6 +31,8 @@ class MadeFor:
         How the source's channels were shown, one each; empty where that is not stated.
     target_looks : tuple of tuple of ChannelLook
         How the target's channels were shown: one tuple a condition, or one in all.
+    target_split : bool
+        Whether each of several channels of the targets was a layer, file or array of its own.
     """
 
     images: int = 0
@@ -38,6 +40,7 @@ class MadeFor:
     pixel_size: PixelSize | None = None
     source_looks: Looks = ()
     target_looks: tuple[Looks, ...] = ()
+    target_split: bool = False
 
     def or_else(self, before: MadeFor) -> MadeFor:
         """Return the same, with what only the model says that the training began from."""
@@ -46,6 +49,7 @@ class MadeFor:
             pixel_size=self.pixel_size or before.pixel_size,
             source_looks=self.source_looks or before.source_looks,
             target_looks=self.target_looks if any(self.target_looks) else before.target_looks,
+            target_split=self.target_split or before.target_split,
         )
 
 
@@ -72,6 +76,7 @@ def collect_made_for(
         pixel_size=told or median_size(sizes),
         source_looks=shared_looks([_stated_looks(pair.source) for pair in pairs]),
         target_looks=tuple(map(shared_looks, targets)) if kind == "image" else (),
+        target_split=all(pair.target.is_split for pair in pairs),
     )
 
 

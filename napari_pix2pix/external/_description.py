@@ -1,0 +1,231 @@
+"""What a BioImage.IO package says of its model, as far as images are translated with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.external._network import End, Sizes
+from napari_pix2pix.external._steps import Step, read_steps
+from napari_pix2pix.io.libraries import needing
+
+if TYPE_CHECKING:
+    from bioimageio.spec.model.v0_5 import InputTensorDescr, ModelDescr, OutputTensorDescr
+
+_VERSION = (0, 5)  # the newest model description that is known here
+_TYPICAL = 256  # pixels that a window shows at least, where windows have one size that is chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """What goes into a package's model, or comes out."""
+
+    axes: str  # a letter each, as in `End`
+    channels: int
+    names: tuple[str, ...]  # of the channels, as the package has them
+    dtype: str
+    span: tuple[float, float] | None  # its least and largest values, where both are stated
+    steps: tuple[Step, ...]
+
+    def end(self, name: str, dtype: str) -> End:
+        """Return the same for the network's input or output of this name."""
+        return End(name, self.axes, self.channels, dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A package's model, with one image in and one out."""
+
+    name: str
+    text: str
+    authors: str  # with commas between them
+    licence: str
+    weights: str  # name of the ONNX file
+    sha256: str | None
+    given: Tensor
+    made: Tensor
+    sizes: Sizes
+    pixel_size: PixelSize | None
+
+
+def parse_description(content: dict[str, Any]) -> Description:
+    """Return what a package's description says; a `FileError` says why it can't be applied."""
+    with needing("bioimageio", "A BioImage.IO package"):
+        from bioimageio.spec import ValidationContext, build_description
+        from bioimageio.spec.common import InvalidDescr
+        from loguru import logger
+    _check_version(content)
+    logger.disable("bioimageio")
+    try:
+        # No file is opened, and none is downloaded.
+        context = ValidationContext(perform_io_checks=False, log_warnings=False)
+        model = build_description(content, format_version="latest", context=context)
+    finally:
+        logger.enable("bioimageio")
+    if isinstance(model, InvalidDescr):
+        errors = [error for detail in model.validation_summary.details for error in detail.errors]
+        where = ".".join(map(str, errors[0].loc)) if errors else "it"
+        reason = errors[0].msg[:200].rstrip(". ") if errors else "of no known kind"
+        raise FileError(f"its description is invalid ({where}: {reason})")
+    return _read_model(model)
+
+
+def _check_version(content: dict[str, Any]) -> None:
+    if content.get("type") != "model":
+        raise FileError(f"it describes no model but a {content.get('type')}")
+    text = str(content.get("format_version"))
+    try:
+        version = tuple(int(part) for part in text.split(".")[:2])
+    except ValueError:
+        version = ()
+    if not version or version > _VERSION:
+        known = ".".join(map(str, _VERSION))
+        raise FileError(
+            f"it follows version {text} of the model description, and {known} is the newest that "
+            "is known here: update napari-pix2pix"
+        )
+
+
+def _read_model(model: ModelDescr) -> Description:
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise FileError(
+            f"it takes {len(model.inputs)} inputs and makes {len(model.outputs)} outputs, and one "
+            "image in and one out are needed"
+        )
+    weights = model.weights.onnx
+    if weights is None:
+        others = ", ".join(name for name, entry in model.weights if entry is not None)
+        raise FileError(f"it holds no ONNX weights, which are needed, but {others}")
+    [given], [made] = model.inputs, model.outputs
+    rows, columns = _plane(given)
+    return Description(
+        name=str(model.name),
+        text=str(model.description or model.name),
+        authors=", ".join(author.name for author in model.authors),
+        licence=str(model.license or ""),
+        weights=str(weights.source),
+        sha256=None if weights.sha256 is None else str(weights.sha256),
+        given=_read_tensor(given),
+        made=_read_tensor(made),
+        sizes=_read_sizes(given, made),
+        pixel_size=_read_pixel_size(rows, columns),
+    )
+
+
+def _read_tensor(tensor: InputTensorDescr | OutputTensorDescr) -> Tensor:
+    names: tuple[str, ...] = ()
+    for axis in tensor.axes:
+        if axis.type == "channel":
+            names = tuple(map(str, axis.channel_names))
+    span = getattr(tensor.data, "range", None)
+    known = span is not None and None not in span and bool(np.isfinite(span).all())
+    return Tensor(
+        axes=_letters(tensor),
+        channels=max(1, len(names)),
+        names=names,
+        dtype=str(tensor.dtype),
+        span=(span[0], span[1]) if known and span is not None else None,
+        steps=read_steps(tensor, max(1, len(names))),
+    )
+
+
+def _plane(tensor: Any) -> tuple[Any, Any]:
+    """Return the axes of rows and of columns."""
+    space = {str(axis.id): axis for axis in tensor.axes if axis.type == "space"}
+    if {"y", "x"} <= space.keys():
+        return space["y"], space["x"]
+    raise FileError(f"{tensor.id} has no axes y and x")
+
+
+def _letters(tensor: Any) -> str:
+    """Name each axis by a letter; others than planes, channels and batches have the length 1."""
+    letters = ""
+    for axis in tensor.axes:
+        if axis.type in ("batch", "channel"):
+            letters += axis.type[0]
+        elif axis.type == "space" and str(axis.id) in ("y", "x"):
+            letters += str(axis.id)
+        else:
+            least = axis.size if isinstance(axis.size, int) else getattr(axis.size, "min", None)
+            if least != 1 and not _follows(axis.size):
+                raise FileError(
+                    f"{tensor.id} has an axis {axis.id} of {least or 'several'}, and planes are "
+                    "translated one by one: volumes and time series can't be"
+                )
+            letters += "s"
+    return letters
+
+
+def _follows(size: Any) -> bool:
+    """Whether a length is that of another axis."""
+    return hasattr(size, "axis_id")
+
+
+def _read_sizes(given: InputTensorDescr, made: OutputTensorDescr) -> Sizes:
+    rows, columns = _plane(given)
+    halos = []
+    for axis, source in zip(_plane(made), (rows, columns), strict=True):
+        if not _is_same_length(axis, source):
+            raise FileError(
+                f"its output {made.id} has another size than its input, along {axis.id}"
+            )
+        halos.append(getattr(axis, "halo", 0))
+    halo = max(halos) or None
+    batch = next((axis.size for axis in given.axes if axis.type == "batch"), 1)
+    return _common(_lengths(rows, columns), _lengths(columns, rows), halo, batch == 1)
+
+
+def _is_same_length(axis: Any, source: Any) -> bool:
+    if isinstance(axis.size, int):
+        return bool(axis.size == source.size)
+    if not _follows(axis.size) or str(axis.size.axis_id) != str(source.id):
+        return False
+    return math.isclose(axis.scale, source.scale, rel_tol=1e-6) and axis.size.offset == 0
+
+
+def _lengths(axis: Any, other: Any) -> tuple[int, int]:
+    """Return least and step of an input axis; no step where its length is fixed."""
+    size = axis.size
+    if _follows(size):
+        is_equal = size.axis_id == other.id and not size.offset and axis.scale == other.scale
+        if not is_equal or _follows(other.size):
+            raise FileError(f"the length of its axis {axis.id} depends on that of {size.axis_id}")
+        size = other.size
+    return (size, 0) if isinstance(size, int) else (size.min, size.step)
+
+
+def _common(
+    rows: tuple[int, int], columns: tuple[int, int], halo: int | None, one_by_one: bool
+) -> Sizes:
+    """Return which squares fit: any on a grid, or else those of one side."""
+    (least_y, step_y), (least_x, step_x) = rows, columns
+    if step_y and step_x and not (least_y % step_y or least_x % step_x):
+        stride = math.lcm(step_y, step_x)
+        least = -(-max(least_y, least_x) // stride) * stride
+        return Sizes(stride, least, halo=halo, one_by_one=one_by_one)
+    side = max(least_y, least_x)
+    if step_y and step_x:
+        wanted = _TYPICAL + 2 * (halo or 0)
+        side += -(-max(0, wanted - side) // step_y) * step_y
+    fits = all(
+        side == least or (step and side > least and not (side - least) % step)
+        for least, step in (rows, columns)
+    )
+    if not fits or side <= 2 * (halo or 0):
+        raise FileError(
+            f"it takes images of {least_y} x {least_x} pixels, of which no square tiles with its "
+            f"halo ({halo or 0}) can be made"
+        )
+    return Sizes(1, side, fixed=True, halo=halo, one_by_one=one_by_one)
+
+
+def _read_pixel_size(rows: Any, columns: Any) -> PixelSize | None:
+    unit = None if rows.unit is None else str(rows.unit)
+    if unit is None or rows.unit != columns.unit:
+        return None
+    return PixelSize(float(rows.scale), float(columns.scale), unit=unit)

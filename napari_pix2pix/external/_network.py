@@ -1,0 +1,167 @@
+"""A network that ONNX Runtime runs, with the steps before and after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_pix2pix.errors import FileError
+from napari_pix2pix.external._steps import Step, fit_steps, measure_steps, run_steps
+from napari_pix2pix.inference.devices import is_out_of_memory
+from napari_pix2pix.inference.networks import ExternalNetwork, FloatPlanes
+from napari_pix2pix.io.onnx_file import open_session
+
+_PLANES = "cyx"
+_USUAL_BYTES = 1536.0  # a pixel of a U-Net that has 64 channels at full size, and joins 128
+
+Values: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class End:
+    """Input or output of a network: its name, and the axes of the array, a letter each."""
+
+    name: str
+    axes: str  # of b, c, y and x, and others of length 1; y and x are among them
+    channels: int
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Which heights and widths a network takes, and how an image is cut for it."""
+
+    stride: int
+    least: int
+    fixed: bool = False  # `least` is the only height and width
+    halo: int | None = None  # None where it is not known
+    one_by_one: bool = False  # it takes one image at a time
+
+
+class OnnxNetwork(ExternalNetwork):
+    """Runs an ONNX file's network on planes, after some steps and before others."""
+
+    def __init__(
+        self,
+        content: bytes,
+        given: End,
+        made: End,
+        sizes: Sizes,
+        before: Sequence[Step] = (),
+        after: Sequence[Step] = (),
+        bytes_per_pixel: float = _USUAL_BYTES,
+    ) -> None:
+        super().__init__()
+        self._content = content  # sessions can't be copied or sent to another process
+        self._session: Any = None
+        self._given, self._made, self._sizes = given, made, sizes
+        self._before, self._after = tuple(before), tuple(after)
+        self._size: tuple[int, int] | None = None  # of the frame, once that is known
+        self.in_channels = given.channels
+        self.stride, self.least_size = sizes.stride, sizes.least
+        self.halo = sizes.halo or 0
+        self.tile = self._find_tile()
+        self.measures = measure_steps(before)
+        parts = hashlib.sha256(content)
+        parts.update(repr((given, made, sizes, self._before, self._after)).encode())
+        self.digest = parts.hexdigest()[:16]
+        self.bytes_per_pixel = bytes_per_pixel
+
+    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> OnnxNetwork:
+        """Return the network for a frame: with its steps fitted, where they measure."""
+        if not (self.measures or measure_steps(self._after)):
+            return self
+        own = copy(self)
+        own._size = size
+        if self.measures:
+            own._before = fit_steps(self._before, read())
+        return own
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map planes (B, C, H, W) to planes (B, K, H, W)."""
+        values = planes.cpu().numpy()
+        given = [self._arrange(run_steps(self._before, image)) for image in values]
+        made = [image for batch in self._batches(given) for image in self._run(batch)]
+        if any(image.shape[1:] != values.shape[2:] for image in made):
+            raise FileError(
+                f"The network makes {made[0].shape[1]} x {made[0].shape[2]} pixels of "
+                f"{values.shape[2]} x {values.shape[3]}: only networks that keep the size of an "
+                "image can be applied."
+            )
+        finished = [run_steps(self._fit_after(image), image) for image in made]
+        return torch.from_numpy(np.stack(finished).astype(np.float32))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxNetwork:
+        return copy(self)  # nothing in it changes, and a session serves several threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_session": None}
+
+    def _find_tile(self) -> int | None:
+        sizes = self._sizes
+        if sizes.halo is None or measure_steps(self._after):
+            return 0
+        return sizes.least - 2 * sizes.halo if sizes.fixed else None
+
+    def _fit_after(self, image: Values) -> Sequence[Step]:
+        """Return the last steps, for a frame that is given as a whole where they measure."""
+        if self._size is None or not measure_steps(self._after):
+            return self._after
+        height, width = self._size
+        return fit_steps(self._after, image[:, :height, :width])  # without what pads it
+
+    def _arrange(self, image: Values) -> Values:
+        """Return planes (C, H, W) with the axes of the network's input."""
+        axes = self._given.axes
+        kept = image if "c" in axes else image[0]
+        there = [axis for axis in _PLANES if axis in axes]
+        order = [there.index(axis) for axis in axes if axis in there]
+        index = tuple(slice(None) if axis in there else np.newaxis for axis in axes)
+        return kept.transpose(order)[index].astype(self._given.dtype)
+
+    def _batches(self, given: list[Values]) -> list[Values]:
+        """Stack images, if the network takes several at once."""
+        if "b" not in self._given.axes or self._sizes.one_by_one:
+            return given
+        return [np.concatenate(given, self._given.axes.index("b"))]
+
+    def _run(self, given: Values) -> list[Values]:
+        """Run the network; return the images of a batch, (K, H, W) each."""
+        if self._session is None:
+            self._session = open_session(self._content)
+        try:
+            [made] = self._session.run([self._made.name], {self._given.name: given})
+        except Exception as error:  # ONNX Runtime has a class for each of its codes
+            if is_out_of_memory(error) or "alloc" in str(error).lower():
+                raise MemoryError(str(error)) from error
+            shape = " x ".join(map(str, given.shape))
+            reason = " ".join(str(error).split())[-200:]
+            raise FileError(
+                f"ONNX Runtime can't run the model on an array of {shape} ({reason}): its file "
+                "promises that it can, so take another copy, or ask its authors."
+            ) from error
+        axes = self._made.axes
+        if made.ndim != len(axes):
+            raise FileError(
+                f"The network makes arrays of {made.ndim} axes, and its file says {len(axes)}."
+            )
+        if "b" not in axes:
+            return [self._as_planes(made, axes)]
+        parts = np.moveaxis(made, axes.index("b"), 0)
+        return [self._as_planes(part, axes.replace("b", "")) for part in parts]
+
+    @staticmethod
+    def _as_planes(made: Values, axes: str) -> Values:
+        """Return (K, H, W) of an array with other axes."""
+        kept = made[tuple(slice(None) if axis in _PLANES else 0 for axis in axes)]
+        left = [axis for axis in axes if axis in _PLANES]
+        ordered = kept.transpose([left.index(axis) for axis in _PLANES if axis in left])
+        return ordered if "c" in left else ordered[np.newaxis]

@@ -1,0 +1,328 @@
+"""`load_external`: an ONNX file or a BioImage.IO package becomes a translator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
+from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.external._description import Description, Tensor, parse_description
+from napari_pix2pix.external._network import End, OnnxNetwork, Sizes
+from napari_pix2pix.external._package_files import PackageFiles
+from napari_pix2pix.external._probe import find_sizes
+from napari_pix2pix.external._steps import Step, measure_steps, scaling
+from napari_pix2pix.external._translator import ExternalTranslator
+from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
+from napari_pix2pix.inference.networks import measures_input
+from napari_pix2pix.inference.tiling import TileGrid
+from napari_pix2pix.io.model_header import FORMAT_NAME
+from napari_pix2pix.io.onnx_file import ENDING as ONNX_ENDING
+from napari_pix2pix.io.onnx_reading import OnnxEnd, OnnxFile, parse_onnx, read_onnx
+from napari_pix2pix.metrics.baselines import Baselines
+from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.made_for import MadeFor
+from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.state import build_generator
+from napari_pix2pix.training.summary import describe_images
+
+_RGB = ["red", "green", "blue"], ["r", "g", "b"]
+_AROUND = 8  # windows of one size, whose halo is not known, overlap by this part of it
+
+
+def load_external(
+    path: Path, *, dtype: str | None = None, halo: int | None = None
+) -> ExternalTranslator:
+    """Read a model that ONNX Runtime runs.
+
+    Parameters
+    ----------
+    path : Path
+        An ONNX file, or a BioImage.IO package: a zip file, a folder, or its description.
+    dtype : str, optional
+        For an ONNX file of others: the whole range of this integer dtype becomes -1 to 1 in source
+        and target. Without it, intensities go in and come out as they are.
+    halo : int, optional
+        For a file that does not say it: on how many pixels around it a pixel depends.
+
+    Returns
+    -------
+    ExternalTranslator
+        Ready to be called.
+
+    Raises
+    ------
+    FileError
+        When the file can't be read, is damaged, or its model can't be applied to images; nothing
+        in it is run then.
+    InputError
+        When the file says itself what is given.
+    """
+    if path.suffix.lower() == ONNX_ENDING:
+        onnx = read_onnx(path)
+        return (
+            _own(onnx, dtype, halo) if FORMAT_NAME in onnx.metadata else _plain(onnx, dtype, halo)
+        )
+    files = PackageFiles(path)
+    try:
+        described = parse_description(files.read_description())
+    except FileError as error:
+        raise FileError(f"{path} can't be applied: {error}".rstrip(".") + ".") from error
+    content = files.read(described.weights, described.sha256)
+    onnx = parse_onnx(content, path)
+    if FORMAT_NAME in onnx.metadata:
+        return _own(onnx, dtype, halo)
+    return _package(onnx, described, dtype, halo)
+
+
+def _own(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTranslator:
+    """Return a model that napari-pix2pix exported, with all that it said of itself."""
+    _refuse_options(onnx.path, dtype=dtype, halo=halo)
+    try:
+        header = json.loads(onnx.metadata[FORMAT_NAME])
+    except ValueError as error:
+        raise FileError(f"{onnx.path} says of itself what can't be read ({error}).") from error
+    info = ModelInfo.from_header(header, onnx.path)
+    info = replace(
+        info, has_discriminator=False, weights=(info.config.keep,), unlike=None, engine="onnx"
+    )
+    planes = info.planes
+    with torch.device("meta"):
+        generator = build_generator(
+            info.config, planes_in=planes.generator_in, planes_out=planes.generator_out
+        )
+    for end, count in ((onnx.given, planes.generator_in), (onnx.made, planes.generator_out)):
+        if len(end.shape) != 4 or end.shape[1] != count:
+            raise FileError(
+                f"{onnx.path} says that it has {plural(count, 'plane')} and has an array of "
+                f"{end}: it was changed, so take another copy."
+            )
+    least = TileGrid.of_network(generator, 1, 1).padded[0]
+    whole = measures_input(generator)
+    sizes = Sizes(generator.stride, least, halo=None if whole else generator.halo)
+    side = max(2 * generator.stride, generator.least_size)
+    network = OnnxNetwork(
+        onnx.content,
+        End(onnx.given.name, "bcyx", planes.generator_in),
+        End(onnx.made.name, "bcyx", planes.generator_out),
+        sizes,
+        bytes_per_pixel=estimate_bytes_per_pixel(generator, planes.generator_in, side=side),
+    )
+    return ExternalTranslator(network, info)
+
+
+def _plain(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTranslator:
+    """Return the model of an ONNX file that says nothing of images."""
+    given, made = (_end_of(onnx, end) for end in (onnx.given, onnx.made))
+    sizes = find_sizes(onnx, given, made)
+    is_rgb = given.channels == 3
+    source = _plain_codec(given, dtype, rgb=is_rgb)
+    target = _plain_codec(made, dtype, rgb=is_rgb and made.channels == 3)
+    ranges = (
+        "The file says nothing of intensities: they go in and come out as they are."
+        if dtype is None
+        else f"The file says nothing of intensities: the range of {dtype} becomes -1 to 1 and back."
+    )
+    sizes, notes = _with_halo(onnx.path, sizes, halo, (), ())
+    name = onnx.path.name
+    network = OnnxNetwork(onnx.content, given, made, sizes)
+    text = f"ONNX network, from {name}"
+    info = _info(source, target, text, (ranges, *notes), _config(network))
+    return ExternalTranslator(network, info)
+
+
+def _package(
+    onnx: OnnxFile, described: Description, dtype: str | None, halo: int | None
+) -> ExternalTranslator:
+    """Return the model of somebody's package, with its steps."""
+    _refuse_options(onnx.path, dtype=dtype)
+    ends = ((described.given, onnx.given), (described.made, onnx.made))
+    given, made = (_described_end(onnx.path, tensor, end) for tensor, end in ends)
+    target, last = _target_codec(described.made)
+    source = _codec(described.given)
+    before, after = described.given.steps, (*described.made.steps, *last)
+    sizes, notes = _with_halo(onnx.path, described.sizes, halo, before, after)
+    network = OnnxNetwork(onnx.content, given, made, sizes, before, after)
+    texts = {"authors": described.authors, "licence": described.licence}
+    info = _info(source, target, described.text, notes, _config(network, **texts))
+    names = tuple(_own_names(tensor) for tensor in (described.given, described.made))
+    info = replace(
+        info,
+        source_channels=names[0],
+        channel_names=(names[1],),
+        made_for=MadeFor(pixel_size=described.pixel_size),
+    )
+    return ExternalTranslator(network, info)
+
+
+def _config(network: OnnxNetwork, authors: str = "", licence: str = "") -> TrainConfig:
+    """Return a config whose norm says whether images are measured; nothing else is known."""
+    norm: Literal["instance", "none"] = "instance" if measures_input(network) else "none"
+    return TrainConfig(norm=norm, dropout=0.0, authors=authors, licence=licence)
+
+
+def _with_halo(
+    path: Path,
+    sizes: Sizes,
+    halo: int | None,
+    before: Sequence[Step],
+    after: Sequence[Step],
+) -> tuple[Sizes, tuple[str, ...]]:
+    """Return the sizes with a halo that the user gives, and what is to be known of tiles."""
+    notes = []
+    if halo is not None:
+        if sizes.halo is not None:
+            raise InputError(f"{path} says its halo ({sizes.halo}): leave halo out.")
+        if halo < 0 or (sizes.fixed and sizes.least <= 2 * halo):
+            raise InputError(
+                f"halo must be from 0 to less than half of the window, got {halo} for windows of "
+                f"{sizes.least} pixels."
+            )
+        sizes = replace(sizes, halo=halo)
+    elif sizes.halo is None and sizes.fixed:
+        sizes = replace(sizes, halo=sizes.least // _AROUND)
+        notes.append(
+            f"The network takes {sizes.least} x {sizes.least} pixels, and the file does not say on "
+            f"how many around it a pixel depends: windows overlap by {sizes.halo} pixels on each "
+            "side. Load it with another halo if seams are seen."
+        )
+    elif sizes.halo is None:
+        notes.append(
+            "The file does not say on how many pixels around it a pixel depends, so the network is "
+            "given whole images. Load it with a halo for images that are too large."
+        )
+    if measure_steps(before):
+        notes.append("Each frame is measured as a whole first: its intensities are scaled by it.")
+    if measure_steps(after) and sizes.fixed:
+        raise FileError(
+            f"{path} can't be applied: it measures what comes out, and takes windows of one size."
+        )
+    return sizes, tuple(notes)
+
+
+def _info(
+    source: ImageCodec,
+    target: ImageCodec,
+    text: str,
+    notes: Sequence[str],
+    config: TrainConfig,
+) -> ModelInfo:
+    """Describe a model that another program trained."""
+    summary = " ".join(text.split())
+    ends = (
+        describe_images(codec.channels, codec.layout, codec.dtype) for codec in (source, target)
+    )
+    return ModelInfo(
+        config=config,
+        source_codec=source,
+        target_codec=target,
+        conditions=(),
+        baselines=Baselines(()),
+        has_discriminator=False,
+        scores=None,
+        history=(),
+        summary=f"{' to '.join(ends)}, {summary}",
+        notes=tuple(notes),
+        steps=0,
+        seconds=0.0,
+        versions={},
+        engine="onnx",
+    )
+
+
+def _refuse_options(path: Path, *, dtype: str | None = None, halo: int | None = None) -> None:
+    """Refuse what a file says itself."""
+    for name, value in (("dtype", dtype), ("halo", halo)):
+        if value is not None:
+            raise InputError(f"{path} says its {name} itself: leave {name} out, got {value!r}.")
+
+
+def _end_of(onnx: OnnxFile, end: OnnxEnd) -> End:
+    """Find the axes of an array that nothing is said of: channels have a fixed length."""
+    shape = end.shape
+    if len(shape) != 4:
+        raise FileError(
+            f"{onnx.path} has arrays of {end} ({end.name}), and planes are needed: 4 axes, which "
+            "are batch, channel, y and x."
+        )
+    if shape[1] is not None and not (shape[3] is not None and shape[3] < shape[1]):
+        return End(end.name, "bcyx", shape[1], end.dtype)
+    if shape[3] is not None:
+        return End(end.name, "byxc", shape[3], end.dtype)
+    raise FileError(
+        f"{onnx.path} does not say how many channels {end.name} has ({end}): export it with a "
+        "fixed number."
+    )
+
+
+def _described_end(path: Path, tensor: Tensor, end: OnnxEnd) -> End:
+    """Return a network's input or output, as the package describes it."""
+    lengths = dict(zip(tensor.axes, end.shape, strict=False))
+    fits = len(end.shape) == len(tensor.axes) and lengths.get("c") in (None, tensor.channels)
+    if not fits:
+        raise FileError(
+            f"{path} describes an array {end.name} with {plural(len(tensor.axes), 'axis')} and "
+            f"{plural(tensor.channels, 'channel')}, and its network has one of {end}: take another "
+            "copy of the package."
+        )
+    return tensor.end(end.name, end.dtype)
+
+
+def _plain_codec(end: End, dtype: str | None, *, rgb: bool) -> ImageCodec:
+    layout = _layout(end.channels, rgb=rgb)
+    if dtype is None:
+        return _as_it_is("float32", end.channels, layout)
+    try:
+        integers = np.iinfo(np.dtype(dtype)).dtype
+    except (TypeError, ValueError):
+        raise InputError(
+            "dtype must be an integer dtype, whose range becomes -1 to 1, such as 'uint8' or "
+            f"'uint16'; got {dtype!r}."
+        ) from None
+    return range_of_dtype(integers, end.channels, layout)
+
+
+def _codec(tensor: Tensor) -> ImageCodec:
+    return _as_it_is(tensor.dtype, tensor.channels, _layout(tensor.channels, rgb=_is_rgb(tensor)))
+
+
+def _target_codec(tensor: Tensor) -> tuple[ImageCodec, tuple[Step, ...]]:
+    """Return the codec of what comes out, and a step to its planes: scores ask for its range."""
+    codec, dtype = _codec(tensor), np.dtype(tensor.dtype)
+    if dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize <= 2):
+        codec = range_of_dtype(dtype, tensor.channels, codec.layout)
+    elif dtype.kind == "f" and tensor.span is not None and tensor.span[0] < tensor.span[1]:
+        low, high = ((float(end),) * tensor.channels for end in tensor.span)
+        codec = replace(codec, low=low, high=high, stated=True)
+    else:
+        return codec, ()
+    return codec, (scaling(codec.low[0], codec.high[0]),)
+
+
+def _as_it_is(dtype: str, channels: int, layout: Layout) -> ImageCodec:
+    """Return a codec that changes nothing."""
+    ends = (-1.0,) * channels, (1.0,) * channels
+    return ImageCodec("dtype", dtype, *ends, layout, stated=False)
+
+
+def _layout(channels: int, *, rgb: bool) -> Layout:
+    if rgb:
+        return Layout(-1, rgb=True)
+    return Layout() if channels == 1 else Layout(-3)
+
+
+def _is_rgb(tensor: Tensor) -> bool:
+    return [name.casefold() for name in tensor.names] in _RGB
+
+
+def _own_names(tensor: Tensor) -> tuple[str, ...]:
+    """Return the channels' names, unless they only number them."""
+    numbered = any(name.casefold().startswith("channel") for name in tensor.names)
+    return () if numbered or _is_rgb(tensor) else tensor.names

@@ -1,0 +1,70 @@
+"""What is asked of a network that is applied: one of ours, or one that another program runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_pix2pix.core import ResNet, UNet
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.norm_statistics import norms_that_measure
+from napari_pix2pix.inference.options import NormStatistics
+
+FloatPlanes: TypeAlias = NDArray[np.float32]
+
+
+class ExternalNetwork(nn.Module, ABC):
+    """A network that another program runs, on the CPU; it has no layers that can be changed."""
+
+    ndim = 2  # it is given images, not volumes
+    # How images are cut for it is said as generators say it: see `TileGrid`.
+    in_channels: int
+    stride: int  # heights and widths are multiples of it
+    halo: int  # pixels around a part that it depends on; 0 if that is not known
+    least_size: int
+    # Side of the parts that are kept, where windows have one size; 0: it is given whole images;
+    # None: as memory allows.
+    tile: int | None
+    measures: bool  # what it does depends on the whole frame, which `fitted` is told
+    digest: str  # 16 hexadecimal digits that tell it from others
+    bytes_per_pixel: float  # of a window, about
+
+    @abstractmethod
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map planes (B, C, H, W) to planes (B, K, H, W), both on the CPU."""
+
+    @abstractmethod
+    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> ExternalNetwork:
+        """Return the network for a frame of this height and width, whose planes `read` returns."""
+
+
+Network: TypeAlias = UNet | ResNet | ExternalNetwork
+
+
+def measures_input(network: Network, norm_statistics: NormStatistics = "running") -> bool:
+    """Whether what comes out of a part depends on the whole image."""
+    if isinstance(network, ExternalNetwork):
+        return network.measures or network.tile == 0
+    return bool(norms_that_measure(network, norm_statistics))
+
+
+def own_generator(network: Network) -> UNet | ResNet:
+    """Return a generator of ours; raises `InputError` where another program runs the network."""
+    if isinstance(network, ExternalNetwork):
+        raise InputError(
+            "ONNX Runtime runs this model, so nothing is known of its layers: use the model of "
+            "napari-pix2pix that it was made of."
+        )
+    return network
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network runs; networks of other programs run on the CPU."""
+    weight = next(network.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device

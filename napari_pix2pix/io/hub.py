@@ -1,0 +1,91 @@
+"""Models in repositories of the Hugging Face Hub, fetched when they are asked for by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.libraries import needing
+from napari_pix2pix.io.model_header import ENDING
+
+PREFIX = "hf:"
+_NAME = re.compile(
+    r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?P<file>(/[\w. -]+)+)?(@(?P<revision>[\w./-]+))?"
+)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A model file that was fetched from the Hub."""
+
+    path: Path  # where it lies here
+    origin: str  # its name with the revision that it was fetched at
+
+
+def is_hub_name(name: object) -> bool:
+    """Whether a name is that of a repository on the Hub, and not of a file here."""
+    return str(name).replace("\\", "/").startswith(PREFIX)
+
+
+def fetch_model(name: object) -> HubFile:
+    """Fetch a model by its name, ``hf:owner/name``, from the Hub or the copy of an earlier time.
+
+    A file of the repository may follow, ``hf:owner/name/nuclei.safetensors``, and a revision (a
+    branch, tag or commit), ``hf:owner/name@v1``. Only safetensors files are fetched.
+    `HubFile.origin` names the commit that the revision means at this time.
+    """
+    text = str(name).replace("\\", "/")  # which Windows makes of a path
+    found = _NAME.fullmatch(text)
+    if found is None:
+        raise InputError(
+            "A model on the Hub is named hf:owner/name, hf:owner/name@revision or "
+            f"hf:owner/name/file{ENDING}; got {text!r}."
+        )
+    with needing("hub", "A model on the Hugging Face Hub"):
+        from huggingface_hub import HfApi, hf_hub_download
+    repository, revision = found["repository"], found["revision"]
+    try:
+        info = HfApi().model_info(repository, revision=revision)
+        names = [entry.rfilename for entry in info.siblings or ()]
+        file = _choose(text, names, (found["file"] or "").lstrip("/"))
+        path = hf_hub_download(repository, file, revision=info.sha)
+    except (FileError, InputError):
+        raise
+    except Exception as error:  # of the library, or of the network below it
+        reason = " ".join(str(error).split())[:300]
+        raise FileError(
+            f"{text} can't be fetched ({reason}): check its name, and the connection."
+        ) from error
+    commit = str(info.sha)
+    where = repository if file == _only(names) else f"{repository}/{file}"
+    return HubFile(Path(path), f"{PREFIX}{where}@{commit}")
+
+
+def _choose(text: str, names: list[str], wanted: str) -> str:
+    """Return the model file of a repository; refuse where there is none, or several."""
+    models = [name for name in names if name.endswith(ENDING)]
+    if wanted:
+        if wanted not in models:
+            raise FileError(f"{text} is no safetensors file of its repository: {_listed(models)}.")
+        return wanted
+    if not models:
+        raise FileError(f"{text} holds no safetensors file, and no other is fetched.")
+    if (only := _only(names)) is None:
+        raise FileError(f"{text} holds several models: name one, {_listed(models)}.")
+    return only
+
+
+def _only(names: list[str]) -> str | None:
+    """Return the model that a repository's own name means; None where it has several."""
+    models = [name for name in names if name.endswith(ENDING)]
+    usual = f"model{ENDING}"
+    if usual in models:
+        return usual
+    return models[0] if len(models) == 1 else None
+
+
+def _listed(models: list[str], most: int = 6) -> str:
+    more = ", ..." if len(models) > most else ""
+    return (", ".join(models[:most]) or "it has none") + more
